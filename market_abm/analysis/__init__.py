@@ -1,0 +1,1 @@
+"""Where the market's prices meet the exact gradient. Nothing that trades may import this."""

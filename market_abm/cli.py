@@ -1,0 +1,254 @@
+"""The command line: parse, call, write; no mathematics. Heavy imports stay inside commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from market_abm import __version__
+from market_abm.errors import MarketError
+
+if TYPE_CHECKING:
+    from market_abm.experiment import Experiment
+    from market_abm.result import Result
+
+EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
+SET = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the file by its dotted name, e.g. market.share_rate=0.2. Repeatable.",
+)
+
+
+class _Commands(click.Group):
+    """Turns a user's mistake into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MarketError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="market-abm")
+def main() -> None:
+    """Markets as distributed backprop: firms' bids become exact derivatives.
+
+    Start with: market-abm run essay-chain
+    """
+
+
+@main.command()
+@EXPERIMENT
+@SET
+@click.option("--seed", type=int, help="Fix every random number (run.seed).")
+@click.option("--steps", type=int, help="Stop after so many steps (run.steps).")
+@click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def run(
+    experiment: str,
+    assignments: tuple[str, ...],
+    seed: int | None,
+    steps: int | None,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Run a market, compare its prices with backprop's, and write and draw the results.
+
+    Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
+    """
+    chosen = _load(experiment, assignments, seed=seed, steps=steps)
+    result = _run(chosen, quiet=as_json)
+    folder = result.save(out or f"results/{chosen.name}")
+    if as_json:
+        click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
+    else:
+        from market_abm.experiment import where_text
+
+        _print_result(result)
+        click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
+    sys.exit(result.ending.status.exit_code)
+
+
+@main.command()
+@EXPERIMENT
+@SET
+def explain(experiment: str, assignments: tuple[str, ...]) -> None:
+    """Show each firm's profit condition beside backprop's line, as formulas and as numbers."""
+    from market_abm.explain import explain as explanation
+
+    result = _run(_load(experiment, assignments), quiet=True)
+    console = _console()
+    for section in explanation(result):
+        console.print(f"\n[bold]{_plain(section.title)}[/bold]")
+        console.print(f"  {_plain(section.note)}", style="dim")
+        table = _table(("the firm's condition", "left"), ("backprop", "left"))
+        for pair in section.pairs:
+            table.add_row(_plain(pair.condition), _plain(pair.backprop))
+            if pair.condition_numbers:
+                table.add_row(
+                    _aligned(pair.condition, pair.condition_numbers),
+                    _aligned(pair.backprop, pair.backprop_numbers),
+                    style="cyan",
+                )
+        console.print(table)
+    console.print(f"\nPrices are those of the market: {_plain(result.ending.detail)}.")
+
+
+@main.command("list")
+def list_experiments() -> None:
+    """List the experiments at hand, each with its question."""
+    from market_abm.experiment import Experiment, available, where_text
+
+    table = _table(("name", "left"), ("question", "left"), ("file", "left"))
+    for name, path in available().items():
+        try:
+            question = Experiment.load(path).question
+        except MarketError as error:
+            question = f"cannot be read: {error}"
+        table.add_row(name, _plain(question), str(where_text(path)))
+    _console().print(table)
+
+
+@main.command()
+@EXPERIMENT
+@SET
+def check(experiment: str, assignments: tuple[str, ...]) -> None:
+    """Say what is wrong with an experiment file, without running it."""
+    chosen = _load(experiment, assignments)
+    economy = chosen.economy
+    loops = [
+        " <-> ".join(industry.good for industry in component)
+        for component in economy.components
+        if economy.is_loop(component)
+    ]
+    firms = sum(industry.firms for industry in economy.flow)
+    click.echo(f"{chosen.name}: no mistake found")
+    for what, names in (
+        ("raw goods", economy.supply),
+        ("industries", [industry.good for industry in economy.flow]),
+        ("final goods", economy.demand),
+        ("loops", loops),
+    ):
+        if names:
+            click.echo(f"  {what}: {', '.join(names)}")
+    click.echo(f"  firms: {firms}")
+
+
+# --- helpers -------------------------------------------------------------------------------------
+
+
+def _load(
+    experiment: str,
+    assignments: Iterable[str],
+    *,
+    seed: int | None = None,
+    steps: int | None = None,
+) -> Experiment:
+    from market_abm.experiment import Experiment, parse_assignment
+
+    settings = dict(parse_assignment(assignment) for assignment in assignments)
+    if seed is not None:
+        settings["run.seed"] = seed
+    if steps is not None:
+        settings["run.steps"] = steps
+    return Experiment.load(experiment, settings)
+
+
+def _run(chosen: Experiment, *, quiet: bool) -> Result:
+    """Run with a progress bar, if there is somebody to watch it."""
+    from market_abm.experiment import run as run_experiment
+
+    if quiet or not sys.stderr.isatty():
+        return run_experiment(chosen)
+    with click.progressbar(
+        length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
+    ) as bar:
+
+        def advance(step: int) -> None:
+            bar.update(step - bar.pos)
+
+        return run_experiment(chosen, progress=advance)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+def _table(*columns: tuple[str, str]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header, justify in columns:
+        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+    return table
+
+
+def _plain(string: str) -> str:
+    from rich.markup import escape
+
+    return escape(string)
+
+
+def _aligned(equation: str, numbers: str) -> str:
+    """The numbers under the right side of their equation."""
+    return _plain(" " * equation.index("=") + "= " + numbers)
+
+
+def _print_result(result: Result) -> None:
+    right = "right"
+    table = _table(
+        ("good", "left"),
+        ("quantity", right),
+        ("price", right),
+        ("gradient", right),
+        ("error", right),
+        ("first step within tolerance", right),
+    )
+    for good, row in result.table().iterrows():
+        table.add_row(
+            _plain(str(good)),
+            f"{row['quantity']:.6g}",
+            f"{row['price']:.12g}",
+            f"{row['gradient']:.12g}",
+            "0" if row["error"] == 0 else f"{row['error']:.1e}",
+            "-" if row["first_step"] < 0 else f"{row['first_step']:.0f}",
+        )
+    console = _console()
+    if result.experiment.question:
+        console.print(f"[bold]{_plain(result.experiment.question)}[/bold]")
+    console.print(table)
+    message = result.ending.detail
+    click.echo(message[0].upper() + message[1:] + ".")
+    click.echo(_path_sentence(result))
+
+
+def _path_sentence(result: Result) -> str:
+    summary = result.summary()
+    if summary["alignment"] is None:
+        return (
+            "No good was divided between buyers who could outbid each other: quantities stayed put."
+        )
+    parts = [f"mean alignment with the gradient {summary['alignment']:.3f}"]
+    if summary["staleness"] is not None:
+        parts.append(f"prices lag their gradients by {summary['staleness']:.0f} steps")
+    if summary["uphill_share"] is not None:
+        parts.append(f"welfare rose in {summary['uphill_share']:.0%} of the steps that moved it")
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _names(folder: Any) -> list[str]:
+    return [path.name for path in folder.iterdir()]

@@ -1,0 +1,432 @@
+"""An experiment file (TOML) becomes an experiment, and an experiment is run.
+
+The only module that knows both the market and the analysis: it lets the market trade, and has a
+witness watch it from outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from market_abm.economy import REUSE, Economy, Population
+from market_abm.errors import MarketError, SettingError, nearest
+from market_abm.model import MarketSettings
+from market_abm.program import from_text
+from market_abm.settings import Settings, check_choice, check_number, choice, integer, number, words
+
+if TYPE_CHECKING:
+    from market_abm.agents import Firm
+    from market_abm.result import Result
+
+LARGEST_FILE = 10_000_000
+"""Bytes beyond which an experiment file is refused unread."""
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """How long to run, and when to stop.
+
+    ``engine`` is what moves the market (``agents``: one Mesa agent a firm), ``steps`` the most that
+    a run may take, ``tolerance`` the relative gradient error of every good that counts as settled,
+    with quantities at rest; ``seed`` fixes every random number.
+    """
+
+    engine: str = choice("agents", ("agents",))
+    steps: int = integer(500, low=0, high=1_000_000_000)
+    tolerance: float = number(1e-9, above=0.0, high=1.0)
+    seed: int = integer(1, low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class ProgramSettings(Settings):
+    """What is made of what: the program, how its goods are reused, the values of its parameters."""
+
+    program: str = words()
+    reuse: str = choice("rival", REUSE)
+    parameters: Mapping[str, float] = dataclasses.field(
+        default_factory=dict, metadata={"check": lambda v, w: _table(v, w, check_number)}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """An economy, how its market works, and how long to run it.
+
+    Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
+    ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
+    """
+
+    economy: Economy
+    market: MarketSettings
+    run: RunSettings
+    name: str = "experiment"
+    question: str = ""
+    configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @staticmethod
+    def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:
+        """The experiment in a file, or of that name among the experiments at hand.
+
+        ``settings`` override the file, by dotted key: ``{"market.share_rate": 0.2}``.
+
+        Raises:
+            MarketError: there is no such file, or it is not an experiment; names the line.
+        """
+        path = find(where)
+        return Experiment.parse(_read(path), path.stem, settings, file=str(where_text(path)))
+
+    @staticmethod
+    def parse(
+        text: str,
+        name: str = "experiment",
+        settings: Mapping[str, Any] | None = None,
+        *,
+        file: str | None = None,
+    ) -> Experiment:
+        """The experiment that ``text``, the content of an experiment file, describes."""
+        overrides = dict(settings or {})
+        try:
+            tables = _tables(text)
+            for key, value in overrides.items():
+                _override(tables, key, value)
+            return _experiment(tables, name)
+        except MarketError as error:
+            raise _placed(error, text, file, overrides) from None
+
+    @staticmethod
+    def of(economy: Economy, name: str = "economy", **settings: Any) -> Experiment:
+        """An experiment with one's own economy; ``settings`` are keys of [market] and [run]."""
+        market, run = split_settings(settings)
+        return Experiment(
+            economy=economy,
+            market=MarketSettings.of(market, "market"),
+            run=RunSettings.of(run, "run"),
+            name=name,
+            configuration={
+                "economy": {
+                    "program": "\n".join(i.text() for i in economy.industries),
+                },
+                "reuse": dict(economy.reuse),
+                "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
+                "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
+                "industries": {
+                    i.good: dataclasses.asdict(i.population) for i in economy.industries
+                },
+                "market": dataclasses.asdict(MarketSettings.of(market, "market")),
+                "run": dataclasses.asdict(RunSettings.of(run, "run")),
+            },
+        )
+
+
+def run(
+    what: Experiment | Economy | str | Path,
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    firm: type[Firm] | None = None,
+    progress: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> Result:
+    """Run an experiment (or an economy, a file, or the name of an experiment) to its end.
+
+    ``settings`` are keys of [market] and [run] (``share_rate=0.2, steps=100``); ``set`` overrides
+    any key of a file by its dotted name. ``firm`` is a subclass of ``Firm`` with another bidding
+    rule; ``progress(step)`` is called after each step.
+
+    Raises:
+        MarketError: the experiment cannot be read, or a rival good cannot be split.
+    """
+    from market_abm.agents import Firm
+    from market_abm.analysis.comparison import Witness
+    from market_abm.model import MarketModel
+    from market_abm.result import Result
+    from market_abm.simulation import simulate
+
+    if isinstance(what, Economy):
+        if set:
+            raise SettingError(
+                "'set' overrides the keys of a file", remedy="change the economy itself", name="set"
+            )
+        experiment = Experiment.of(what, **settings)
+    elif isinstance(what, Experiment):
+        if set or settings:
+            raise SettingError(
+                "the experiment is already made",
+                remedy="give the settings to Experiment.load",
+                name="set",
+            )
+        experiment = what
+    else:
+        market, rest = split_settings(settings)
+        dotted = {f"market.{k}": v for k, v in market.items()}
+        dotted |= {f"run.{k}": v for k, v in rest.items()}
+        experiment = Experiment.load(what, {**dotted, **(set or {})})
+
+    economy = experiment.economy
+    model = MarketModel(economy, experiment.market, seed=experiment.run.seed, firm=firm or Firm)
+    witness = Witness(
+        economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
+    )
+    trajectory, ending = simulate(model, experiment.run.steps, witness, progress)
+    return Result.of(experiment, trajectory, witness.comparison(trajectory.steps), ending)
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``settings`` sorted into keys of [market] and keys of [run]."""
+    market = {f.name for f in dataclasses.fields(MarketSettings)}
+    rest = {f.name for f in dataclasses.fields(RunSettings)}
+    for key in settings:
+        if key not in market | rest:
+            raise SettingError(
+                f"unknown setting '{key}'", remedy=nearest(key, market | rest), name=key
+            )
+    return (
+        {k: v for k, v in settings.items() if k in market},
+        {k: v for k, v in settings.items() if k in rest},
+    )
+
+
+# --- finding and reading files -------------------------------------------------------------------
+
+
+def folders() -> list[Path]:
+    """Where experiments are looked for by name: here, and beside or inside the package."""
+    package = Path(__file__).parent
+    here = [Path("experiments"), package.parent / "experiments", package / "experiments"]
+    found: dict[Path, Path] = {}
+    for folder in here:
+        if folder.is_dir():
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def available() -> dict[str, Path]:
+    """The experiments at hand, by name, in alphabetical order."""
+    paths = [path for folder in reversed(folders()) for path in folder.glob("*.toml")]
+    return dict(sorted((path.stem, path) for path in paths))
+
+
+def find(where: str | Path) -> Path:
+    """The file that ``where`` names: a path, or the name of an experiment at hand."""
+    path = Path(where)
+    try:
+        if path.is_file():
+            return path
+        exists = path.exists()
+    except (OSError, ValueError):
+        exists = False
+    if path.suffix != ".toml" and str(where) in available():
+        return available()[str(where)]
+    if exists:
+        raise MarketError(
+            f"'{where}' is not a file", remedy="name an experiment file", name=str(where)
+        )
+    raise MarketError(
+        f"there is no file and no experiment '{_clip(str(where))}'",
+        remedy=nearest(path.stem, available()),
+        name=str(where),
+    )
+
+
+def where_text(path: Path) -> Path:
+    """``path`` as one would type it here."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _clip(string: str) -> str:
+    return string if len(string) <= 80 else string[:77] + "..."
+
+
+def _read(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise MarketError(
+                f"the file has {size:,} bytes",
+                file=str(where_text(path)),
+                remedy=f"an experiment file may have {LARGEST_FILE:,}",
+            )
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MarketError(
+            f"the file is not text in UTF-8 (byte {error.start})",
+            file=str(where_text(path)),
+            remedy="save it as UTF-8",
+        ) from None
+    except OSError as error:
+        raise MarketError(
+            f"cannot read the file ({error.strerror})",
+            file=str(where_text(path)),
+            remedy="check its permissions",
+        ) from None
+
+
+def _tables(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"at line (\d+)", str(error))
+        raise SettingError(
+            f"not valid TOML ({error})",
+            line=int(at.group(1)) if at else None,
+            remedy="see https://toml.io for how to write it",
+        ) from None
+    except (RecursionError, ValueError):
+        raise SettingError(
+            "not valid TOML (a number is too long, or brackets are nested too deeply)",
+            remedy="see https://toml.io for how to write it",
+        ) from None
+
+
+# --- from tables to an experiment ----------------------------------------------------------------
+
+
+def _table(
+    value: Any, where: str, check: Callable[[Any, str], Any] | None = None
+) -> dict[str, Any]:
+    """``value`` if it is a table, its entries checked by ``check``."""
+    if not isinstance(value, Mapping):
+        raise SettingError(
+            f"{where} is {_clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
+        )
+    return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
+
+
+_TOP = ("question", "economy", "reuse", "supply", "demand", "industries", "market", "run")
+
+
+def _experiment(tables: dict[str, Any], name: str) -> Experiment:
+    for key in tables:
+        if key not in _TOP:
+            raise SettingError(f"unknown key '{key}'", remedy=nearest(key, _TOP), name=key)
+    question = tables.get("question", "")
+    if not isinstance(question, str):
+        raise SettingError("question is not text", remedy="put it in quotes", name="question")
+    table = {key: _table(tables.get(key, {}), key) for key in _TOP[1:]}
+    program = ProgramSettings.of(table["economy"], "economy")
+    market = MarketSettings.of(table["market"], "market")
+    run = RunSettings.of(table["run"], "run")
+    for good, kind in table["reuse"].items():
+        check_choice(kind, f"reuse.{good}", REUSE)
+    common = {k: v for k, v in table["industries"].items() if not isinstance(v, Mapping)}
+    single = {k: v for k, v in table["industries"].items() if isinstance(v, Mapping)}
+    economy = from_text(
+        program.program,
+        supply=table["supply"],
+        demand=table["demand"],
+        parameters=program.parameters,
+        reuse=program.reuse,
+        reuse_of=table["reuse"],
+        population=common,
+        population_of=single,
+        seed=run.seed,
+    )
+    return Experiment(
+        economy=economy,
+        market=market,
+        run=run,
+        name=name,
+        question=question,
+        configuration={
+            "question": question,
+            "economy": dataclasses.asdict(program),
+            "reuse": table["reuse"],
+            "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
+            "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
+            "industries": dataclasses.asdict(Population.of(common, "industries")) | single,
+            "market": dataclasses.asdict(market),
+            "run": dataclasses.asdict(run),
+        },
+    )
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """``key=value`` from a command line; the value is read as TOML, or else taken as text."""
+    key, equals, value = assignment.partition("=")
+    if not equals or not key.strip():
+        raise SettingError(
+            f"cannot read the setting '{_clip(assignment)}'",
+            remedy="write key=value, such as market.share_rate=0.2",
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
+        return key.strip(), value.strip()
+
+
+def _override(tables: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    table = tables
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise SettingError(
+                f"unknown key '{key}'", remedy=f"'{part}' has no keys of its own", name=key
+            )
+    table[last] = value
+
+
+# --- where in the file ---------------------------------------------------------------------------
+
+
+def _placed(
+    error: MarketError, text: str, file: str | None, overrides: Mapping[str, Any]
+) -> MarketError:
+    """``error`` with the file and line, or the override, that caused it."""
+    for key, value in overrides.items():
+        if error.name and (error.name == key or error.name.startswith(f"{key}.")):
+            return error.located(file=f"--set {key}={value}")
+        if key == "economy.program" and error.line is not None:
+            return error.located(file=f"--set {key}")
+    places = key_lines(text)
+    if isinstance(error, SettingError) or error.line is None:
+        name = error.name or ""
+        while name and name not in places:
+            name = name.rpartition(".")[0]
+        if error.line is None:
+            error.located(line=places.get(name))
+    elif "economy.program" in places:
+        error.line += program_offset(text, places["economy.program"])
+    return error.located(file=file)
+
+
+def key_lines(text: str) -> dict[str, int]:
+    """The line, from 1, on which each dotted key or table of a TOML text is written."""
+    places: dict[str, int] = {}
+    table, quote = "", ""
+    for number_, line in enumerate(text.splitlines(), 1):
+        if quote:
+            quote = "" if quote in line else quote
+            continue
+        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
+        key = re.match(
+            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line
+        )
+        if header:
+            table = _plain(header.group(1))
+            places.setdefault(table, number_)
+        elif key:
+            plain = _plain(key.group(1))
+            places.setdefault(f"{table}.{plain}" if table else plain, number_)
+            for mark in ('"""', "'''"):
+                if line.count(mark) == 1:
+                    quote = mark
+    return places
+
+
+def _plain(key: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in key.split("."))
+
+
+def program_offset(text: str, line: int) -> int:
+    """What to add to a line of the program, which begins on ``line``, to get one of the file."""
+    opening = text.splitlines()[line - 1].split("=", 1)[1].strip()
+    return line if opening in ('"""', "'''") else line - 1

@@ -1,0 +1,178 @@
+"""The essay's heart, for any program: each firm's profit condition beside backprop's line.
+
+For each industry, last first, what a profit-maximising firm pays for its inputs, and what backprop
+computes at that line: the same formula, with prices in one and derivatives in the other; then the
+numbers, the prices from the market and the derivatives from the reverse sweep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market_abm import backprop
+from market_abm.economy import Industry
+
+if TYPE_CHECKING:
+    from market_abm.result import Result
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One equation twice: in prices (the market's) and in derivatives (backprop's)."""
+
+    condition: str
+    condition_numbers: str
+    backprop: str
+    backprop_numbers: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence under it, and the equations that belong to it."""
+
+    title: str
+    note: str
+    pairs: tuple[Pair, ...]
+
+
+def explain(result: Result) -> list[Section]:
+    """The derivation for the result's program at the last step, final goods first."""
+    return _Explanation(result).sections()
+
+
+class _Explanation:
+    def __init__(self, result: Result) -> None:
+        self.economy = result.experiment.economy
+        self.prices = dict(zip(result.goods, result.prices[-1], strict=True))
+        self.gradients = dict(zip(result.goods, result.gradients[-1], strict=True))
+        self.shares = result.trajectory.shares[-1]
+        self.bids = result.trajectory.bids[-1]
+        self.products = backprop.marginal_products(self.economy, result.trajectory.inputs[-1])
+        self.readers: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
+        for industry in self.economy.flow:
+            for slot, good in enumerate(industry.technology.inputs):
+                self.readers[good].append((industry, slot))
+
+    def sections(self) -> list[Section]:
+        """Consumers; then industry by industry, upstream; a shared good once all users are done."""
+        sections = [self._consumers()]
+        waiting = {good: len(readers) for good, readers in self.readers.items()}
+        for industry in reversed(self.economy.flow):
+            sections.append(self._industry(industry))
+            for good in industry.technology.inputs:
+                waiting[good] -= 1
+                if waiting[good] == 0 and len(self.readers[good]) > 1:
+                    sections.append(self._reuse(good))
+        return sections
+
+    def _consumers(self) -> Section:
+        pairs = [
+            Pair(
+                f"p_{good} = {_shown(self.prices[good])}",
+                "",
+                f"df_d{good} = {_shown(self.gradients[good])}",
+                "",
+            )
+            for good in self.economy.demand
+        ]
+        return Section("consumers", "pay a given price for what comes out at the end", tuple(pairs))
+
+    def _industry(self, industry: Industry) -> Section:
+        technology, good = industry.technology, industry.good
+        formulas = technology.marginal_product_texts(good)
+        costs = "".join(f" - p_{read}*{label}" for read, label in self._labels(industry))
+        firms = f"{industry.firms} firms, each with " if industry.firms > 1 else ""
+        note = f"{firms}profit = p_{good}*({technology.text()}){costs}"
+        pairs = [self._input(industry, slot, formula) for slot, formula in enumerate(formulas)]
+        return Section(industry.text(), note, tuple(pairs))
+
+    def _labels(self, industry: Industry) -> zip[tuple[str, str]]:
+        return zip(industry.technology.inputs, industry.technology.labels, strict=True)
+
+    def _input(self, industry: Industry, slot: int, formula: str) -> Pair:
+        """What the firms bid for one input, beside the chain rule at this line."""
+        good, output = industry.technology.inputs[slot], industry.good
+        slope, bid = self._slope(industry, slot), self._bid(industry, slot)
+        factor = f"({formula})" if _is_sum(formula) else formula
+        shared = len(self.readers[good]) > 1
+        label = industry.technology.labels[slot]
+        price = f"bid[{label} by {output}]" if shared else f"p_{good}"
+        term = f"term[{label} in {output}]" if shared else f"df_d{good}"
+        gradient = self.gradients[output]
+        return Pair(
+            f"{price} = p_{output} * {factor}",
+            f"{_shown(self.prices[output])} * {_shown(slope)} = {_shown(bid)}",
+            f"{term} = df_d{output} * {factor}",
+            f"{_shown(gradient)} * {_shown(slope)} = {_shown(gradient * slope)}",
+        )
+
+    def _reuse(self, good: str) -> Section:
+        rival = self.economy.reuse[good] == "rival"
+        readers = self.readers[good]
+        parts = [self._part(industry, slot) if rival else 1.0 for industry, slot in readers]
+        bids = [self._bid(industry, slot) for industry, slot in readers]
+        terms = [
+            self.gradients[industry.good] * self._slope(industry, slot)
+            for industry, slot in readers
+        ]
+        names = [f"{i.technology.labels[slot]} by {i.good}" for i, slot in readers]
+        places = [f"{i.technology.labels[slot]} in {i.good}" for i, slot in readers]
+
+        def total(symbol: str, labels: list[str]) -> str:
+            if rival:
+                return " + ".join(
+                    f"{_shown(part)}*{symbol}[{label}]"
+                    for part, label in zip(parts, labels, strict=True)
+                )
+            return " + ".join(f"{symbol}[{label}]" for label in labels)
+
+        def numbers(values: list[float], result: float) -> str:
+            products = zip(parts, values, strict=True)
+            shown = [f"{_shown(p)}*{_shown(v)}" if rival else _shown(v) for p, v in products]
+            return f"{' + '.join(shown)} = {_shown(result)}"
+
+        note = (
+            "rival: it is split among its users, who end up paying one price"
+            if rival
+            else "copy: every user gets all of it, and what they pay adds up (the sum rule)"
+        )
+        pair = Pair(
+            f"p_{good} = {total('bid', names)}",
+            numbers(bids, self.prices[good]),
+            f"df_d{good} = {total('term', places)}",
+            numbers(terms, self.gradients[good]),
+        )
+        return Section(good, note, (pair,))
+
+    def _part(self, industry: Industry, slot: int) -> float:
+        """The share of the pool that goes to this use."""
+        return float(self.shares[self.economy.buyers.of_industry[industry.good][slot]].sum())
+
+    def _mean(self, values: np.ndarray, industry: Industry, slot: int) -> float:
+        """The mean of ``values`` over the firms of one use, weighted by their shares."""
+        buyers = self.economy.buyers.of_industry[industry.good][slot]
+        weights = self.shares[buyers]
+        return float(weights @ values[buyers] / weights.sum())
+
+    def _slope(self, industry: Industry, slot: int) -> float:
+        return self._mean(self.products, industry, slot)
+
+    def _bid(self, industry: Industry, slot: int) -> float:
+        return self._mean(self.bids, industry, slot)
+
+
+def _is_sum(formula: str) -> bool:
+    """Whether the formula is a sum at its outermost level, and so needs brackets in a product."""
+    depth = 0
+    for before, character in zip(" " + formula, formula, strict=False):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and character in "+-" and before == " ":
+            return True
+    return False
+
+
+def _shown(value: float) -> str:
+    return f"{value:.6g}"

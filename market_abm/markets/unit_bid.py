@@ -1,0 +1,114 @@
+"""``unit-bid``: firms post a price per unit; shares follow bids (docs/model.md, 3).
+
+Within a pool of buyers with shares s and bids b, the pool's price is π = Σ s b, and shares move by
+exponentiated gradient: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools' prices: its one
+pool's price if it is rival, what all users pay together if it is copied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market_abm.errors import RivalGoodError
+from market_abm.markets.market import Market
+
+
+def pool_prices(shares: np.ndarray, bids: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """π = Σ s b of each pool, money per unit.
+
+    ``shares`` and ``bids`` have shape (..., buyers), pool k begins at ``starts[k]``; the result has
+    shape (..., pools).
+    """
+    return np.add.reduceat(shares * bids, starts, axis=-1)
+
+
+def revised_shares(
+    shares: np.ndarray,
+    bids: np.ndarray,
+    quantity: Any,
+    *,
+    starts: np.ndarray,
+    pool: np.ndarray,
+    share_rate: Any,
+) -> np.ndarray:
+    """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ; shape (..., buyers).
+
+    A buyer that bids nothing has not heard a price yet: it keeps its share, and the others divide
+    theirs anew among themselves. Where the pool's money π · ``quantity`` is negative (a nuisance,
+    or a quantity below zero) more of it is worth less, and the exponent turns round. ``pool`` is
+    each buyer's pool, ``share_rate`` κ ≥ 0.
+    """
+    bidding = bids != 0.0
+    active = np.where(bidding, shares, 0.0)
+    held = np.add.reduceat(active, starts, axis=-1)
+    price = np.add.reduceat(active * bids, starts, axis=-1)
+    exponent = share_rate * np.sign(price * quantity)
+    ratio = np.where(bidding, bids, 1.0) / np.where(price == 0.0, 1.0, price)[..., pool]
+    grown = active * np.where(bidding, ratio, 1.0) ** exponent[..., pool]
+    total = np.add.reduceat(grown, starts, axis=-1)
+    scale = held / np.where(held == 0.0, 1.0, total)
+    return np.where(bidding, grown * scale[..., pool], shares)
+
+
+class UnitBidMarket(Market):
+    """The market of one good, with its posted bids, and the pools that it is handed out to.
+
+    ``buyers`` says, for messages, who each buyer is; ``starts`` where each pool begins among them;
+    ``divided`` whether a pool serves several uses (a rival good with more than one user), which
+    takes a positive quantity and positive bids.
+    """
+
+    def __init__(
+        self,
+        good: str,
+        buyers: list[str],
+        starts: np.ndarray,
+        initial_shares: np.ndarray,
+        *,
+        divided: bool,
+        share_rate: float,
+    ) -> None:
+        super().__init__(good, len(buyers))
+        self.buyers = buyers
+        self.starts = starts
+        self.pool = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(buyers))))
+        self.divided = divided
+        self.share_rate = share_rate
+        self.shares = initial_shares.copy()
+
+    def offer(self, quantity: Any) -> None:
+        """Put ``quantity`` on sale; a divided good must be positive."""
+        super().offer(quantity)
+        if self.divided and quantity <= 0.0:
+            raise self._indivisible(f"there are {quantity:.6g} units of it on sale")
+
+    def form_price(self) -> None:
+        """The sum of the pools' prices; a divided good must be bid for."""
+        price = pool_prices(self.shares, self.bids, self.starts).sum()
+        if self.divided:
+            lowest = int(np.argmin(self.bids))
+            if self.bids[lowest] < 0.0:
+                raise self._indivisible(f"{self.buyers[lowest]} bids {self.bids[lowest]:.6g}")
+            if price == 0.0 and self.price > 0.0:
+                raise self._indivisible("nobody bids for it any more")
+        self.price = price
+
+    def reallocate(self) -> None:
+        """One step of exponentiated gradient."""
+        self.shares = revised_shares(
+            self.shares,
+            self.bids,
+            self.quantity,
+            starts=self.starts,
+            pool=self.pool,
+            share_rate=self.share_rate,
+        )
+
+    def _indivisible(self, why: str) -> RivalGoodError:
+        return RivalGoodError(
+            f"the rival good '{self.good}' cannot be split among its users: {why}",
+            name=self.good,
+            remedy=f'let every user have all of it, with reuse.{self.good} = "copy"',
+        )

@@ -1,0 +1,6 @@
+"""Figures of a run. Each function returns a matplotlib ``Figure``; nothing global is touched."""
+
+from market_abm.plots.convergence import convergence
+from market_abm.plots.network import network
+
+__all__ = ["convergence", "network"]

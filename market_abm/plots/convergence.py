@@ -1,0 +1,215 @@
+"""Prices approaching their gradients, and the error on a log axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from market_abm.plots.layout import stages
+from market_abm.plots.style import (
+    FAINT,
+    GREY,
+    INK,
+    OKABE_ITO,
+    new_figure,
+    number_text,
+    power_of_ten,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    from market_abm.result import Result
+
+FLOOR = 1e-17
+"""Where the error axis ends: an error of exactly 0 is drawn here."""
+
+MOST_PANELS = 6
+WIDTH = 8.2
+
+
+def convergence(result: Result) -> Figure:
+    """Prices against their gradients (dashed), and below them the relative error on a log axis.
+
+    Up to six goods get a panel each; more are drawn in one, as price over gradient.
+    """
+    goods = [good for good in result.goods if good not in result.experiment.economy.demand]
+    places = [result.goods.index(good) for good in goods]
+    if len(goods) <= MOST_PANELS:
+        return _few_goods(result, goods, places)
+    return _many_goods(result, goods, places)
+
+
+def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
+    columns = min(len(goods), 3)
+    rows = -(-len(goods) // columns)
+    height = 3.7 + 1.75 * rows
+    figure = new_figure(WIDTH, height)
+    panels = figure.add_gridspec(
+        rows,
+        columns,
+        left=0.105,
+        right=0.985,
+        top=1 - 0.78 / height,
+        bottom=2.95 / height,
+        hspace=0.55,
+        wspace=0.33,
+    )
+    for n, (good, k) in enumerate(zip(goods, places, strict=True)):
+        axes = figure.add_subplot(panels[n // columns, n % columns])
+        _price_panel(axes, result, good, k, OKABE_ITO[n])
+        if n % columns == 0:
+            axes.set_ylabel("money per unit", fontsize=8)
+    below = figure.add_axes((0.105, 0.5 / height, 0.88, 1.75 / height))
+    _error_panel(below, result, goods, places, OKABE_ITO[: len(goods)])
+    _place_legend(below, len(goods))
+    _title(figure, result)
+    return figure
+
+
+def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> None:
+    steps = np.arange(len(result.prices))
+    prices, gradients = result.prices[:, k], result.gradients[:, k]
+    marker = "o" if len(steps) <= 40 else ""
+    axes.plot(steps, prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price")
+    axes.plot(
+        steps, gradients, "--", color=INK, lw=1.1, dashes=(4, 2.5), zorder=4, label="gradient"
+    )
+    axes.set_title(good, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
+    axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
+    axes.margins(x=0.04, y=0.14)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    tidy(axes)
+
+
+def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
+    figure = new_figure(WIDTH, 6.0)
+    above = figure.add_axes((0.105, 0.53, 0.79, 0.36))
+    below = figure.add_axes((0.105, 0.085, 0.79, 0.38), sharex=above)
+    above.tick_params(labelbottom=False)
+    distance = stages(result.experiment.economy)
+    depths = np.array([distance[good] for good in goods])
+    shade = colormaps["viridis"](0.92 * (depths - depths.min()) / max(1, np.ptp(depths)))
+    steps = np.arange(len(result.prices))
+    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=4)
+    with np.errstate(all="ignore"):
+        ratio = result.prices / result.gradients
+    for k, color in zip(places, shade, strict=True):
+        above.plot(steps, ratio[:, k], color=color, lw=1.3)
+    shown = ratio[:, places]
+    low, high = np.nanpercentile(shown[np.isfinite(shown)], [0, 100])
+    above.set_ylim(max(low, -1.0) - 0.08, min(high, 3.0) + 0.08)
+    above.set_ylabel("price ÷ exact gradient", fontsize=9)
+    above.annotate(
+        "the gradient",
+        (1.0, 1.0),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 3),
+        textcoords="offset points",
+        fontsize=8,
+        ha="right",
+        va="bottom",
+    )
+    tidy(above)
+    _error_panel(below, result, goods, places, list(shade))
+    if np.ptp(depths):
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        scale = ScalarMappable(
+            Normalize(depths.min(), depths.max() + np.ptp(depths) * 0.087), "viridis"
+        )
+        bar = figure.colorbar(scale, cax=figure.add_axes((0.915, 0.085, 0.017, 0.805)))
+        bar.set_label("stages from the consumer", fontsize=8)
+        bar.ax.set_ylim(depths.min(), depths.max())
+        bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        bar.ax.tick_params(labelsize=8)
+        bar.outline.set_visible(False)
+    _title(figure, result)
+    return figure
+
+
+def _error_panel(
+    axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
+) -> None:
+    steps = np.arange(len(result.errors))
+    errors = np.clip(result.errors, FLOOR, None)
+    many = len(goods) > MOST_PANELS
+    for n, (good, k, color) in enumerate(zip(goods, places, colors, strict=True)):
+        marker = "osD^vP"[n % 6] if len(steps) <= 40 and not many else ""
+        axes.plot(
+            steps,
+            errors[:, k],
+            color=color,
+            lw=1.2 if many else 1.6,
+            marker=marker,
+            ms=4.5,
+            label=good,
+            clip_on=False,
+            zorder=3,
+        )
+    tolerance = result.experiment.run.tolerance
+    axes.axhline(tolerance, color=FAINT, lw=1.0, ls=":", zorder=1)
+    axes.annotate(
+        "tolerance",
+        (1.0, tolerance),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        fontsize=8,
+        color=GREY,
+        ha="right",
+        va="bottom",
+    )
+    axes.set_yscale("log")
+    finite = errors[:, places][np.isfinite(errors[:, places])]
+    top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
+    exact = np.any(result.errors[:, places] == 0.0)
+    bottom = FLOOR if exact else max(FLOOR, min(1e-2 * tolerance, finite.min(initial=1.0)))
+    axes.set_ylim(bottom, top)
+    exponents = np.arange(np.ceil(np.log10(bottom)), np.log10(top) + 0.1)
+    spacing = max(1, int(np.ceil(len(exponents) / 7)))
+    ticks = [10.0**e for e in exponents if e % spacing == 0 and e - np.log10(FLOOR) > 1.0]
+    axes.set_yticks([FLOOR, *ticks] if exact else ticks)
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_ylabel("|price − gradient| ÷ |gradient|", fontsize=9)
+    axes.margins(x=0.02)
+    tidy(axes)
+
+
+def _place_legend(axes: Axes, count: int) -> None:
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=count,
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=2.2,
+        columnspacing=1.4,
+    )
+
+
+def _title(figure: Figure, result: Result) -> None:
+    market = result.experiment.market
+    figure.suptitle(
+        f"{result.experiment.name}: {result.status.replace('_', ' ')} after {result.steps} steps "
+        f"({market.mechanism}, {market.activation}, bid rate {market.bid_rate:g}, "
+        f"share rate {market.share_rate:g})\n"
+        "prices (coloured) and the exact gradients (black, dashed)",
+        fontsize=9.5,
+        x=0.01,
+        ha="left",
+        color=INK,
+    )

@@ -1,0 +1,36 @@
+"""What all figures share: size, colours, numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""A palette that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
+
+INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty white figure of so many inches."""
+    return Figure(figsize=(width, height), dpi=150, facecolor="white", **options)
+
+
+def tidy(axes: Axes) -> None:
+    """Two thin spines and small tick labels."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, color=FAINT)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+
+
+def power_of_ten(value: float) -> str:
+    """10⁻³, in plain characters: matplotlib's own formula renderer takes half a second to load."""
+    return "10" + f"{np.log10(value):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def number_text(value: float) -> str:
+    """Four significant digits, as in a caption."""
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,462 @@
+"""Text, or a Python function, becomes an economy. Nothing that is read is ever executed.
+
+The language, one line an industry::
+
+    ethylene     = natgas ** 0.5          # a comment
+    polyethylene = 1 - 1/(ethylene + 1)
+    tupperware   = ln(polyethylene)
+
+Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbers, the functions of
+``expression.FUNCTIONS``, and two production functions of several inputs::
+
+    ces(x, y, ..., elasticity=0.5, weights=(0.3, 0.7))        (Σ w x^((σ-1)/σ))^(σ/(σ-1))
+    cobb_douglas(x, y, ..., exponents=(0.3, 0.7))             Π x^a
+
+whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
+and sum to 1 unless given; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
+Douglas. The text is read with Python's own parser and then translated from a whitelist of syntax.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from market_abm import expression as ex
+from market_abm.economy import Economy, Industry
+from market_abm.errors import EconomyError, MarketError, ProgramError, SettingError, nearest
+from market_abm.settings import check_number
+from market_abm.technology import Technology
+
+LONGEST_PROGRAM = 10_000_000
+"""Characters beyond which a program is refused unread."""
+
+_OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+}
+_MODULES = {"math", "np", "numpy"}
+_KEYWORDS = {"ces": ("elasticity", "weights"), "cobb_douglas": ("exponents",)}
+_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
+
+
+def from_text(
+    program: str,
+    supply: Mapping[str, Any],
+    demand: Mapping[str, Any] | None = None,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    **options: Any,
+) -> Economy:
+    """The economy whose industries are the lines of ``program``.
+
+    ``supply`` gives the endowment of each raw good (units a step), ``demand`` the price of each
+    final good (1 unless given), ``parameters`` the value of names that are no goods. ``options``
+    are those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
+    ``population_of``, ``seed``.
+
+    Raises:
+        ProgramError: the text is not in the language; names the line.
+        EconomyError: the goods do not fit together.
+    """
+    industries = read_program(program, parameters or {})
+    return Economy.build(industries, supply=supply, demand=demand, **options)
+
+
+def from_function(
+    function: Callable[..., Any],
+    supply: Mapping[str, Any] | None = None,
+    demand: Mapping[str, Any] | None = None,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    reuse: str = "copy",
+    **options: Any,
+) -> Economy:
+    """The economy whose industries are the assignment lines of an ordinary Python function.
+
+    The function's arguments are the raw goods (an argument's default is its endowment where
+    ``supply`` gives none), the names that it returns the final goods; plain numbers that it reads
+    from around it are parameters. It is read, not called. ``reuse`` is ``"copy"`` unless given,
+    because reading a variable twice in Python uses nothing up: so prices become the derivatives of
+    the function as Python computes it.
+
+    Raises:
+        ProgramError: the function does more than assign arithmetic to new names and return them.
+        EconomyError: the goods do not fit together.
+    """
+    definition, first_line = _definition(function)
+    arguments = [argument.arg for argument in definition.args.args + definition.args.kwonlyargs]
+    body = definition.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    try:
+        if not body or not isinstance(body[-1], ast.Return):
+            raise ProgramError(
+                "the function does not end in a return", remedy="return its final goods by name"
+            )
+        returned = _returned_names(body[-1])
+        surroundings = inspect.getclosurevars(function)
+        around = {**surroundings.globals, **surroundings.nonlocals}
+        constants = {k: v for k, v in around.items() if isinstance(v, int | float)}
+        industries = _industries(body[:-1], {**constants, **(parameters or {})})
+    except ProgramError as error:
+        raise error.located(file=f"function {function.__name__}, line {first_line} on") from None
+    made = {industry.good for industry in industries}
+    read = {good for industry in industries for good in industry.technology.inputs}
+    for good in sorted(read - made - set(arguments)):
+        raise EconomyError(
+            f"'{good}' is neither assigned, nor an argument, nor a number around the function",
+            remedy=nearest(good, [*made, *arguments]),
+            name=good,
+        )
+    for good in sorted(set(returned) - made | (made - read - set(returned))):
+        what = "returned but not assigned" if good in returned else "assigned but never used"
+        raise EconomyError(
+            f"'{good}' is {what}", remedy="return the final goods by name, and nothing else"
+        )
+    for good in sorted(read & set(returned)):
+        raise EconomyError(
+            f"'{good}' is returned and also used by another line",
+            remedy=f"sell it through a line of its own, such as: {good}_sold = {good}",
+        )
+    defaults = {
+        k: p.default
+        for k, p in inspect.signature(function).parameters.items()
+        if p.default is not inspect.Parameter.empty
+    }
+    return Economy.build(
+        industries,
+        supply={**{k: v for k, v in defaults.items() if k in read}, **(supply or {})},
+        demand=demand,
+        reuse=reuse,
+        **options,
+    )
+
+
+def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry]:
+    """The lines of ``program`` as industries, in its order, line numbers counted from 1.
+
+    Raises:
+        ProgramError: the text is not in the language; names the line.
+    """
+    if len(program) > LONGEST_PROGRAM:
+        raise ProgramError(
+            f"the program has {len(program):,} characters",
+            remedy=f"keep it below {LONGEST_PROGRAM:,}",
+        )
+    return _industries(_parsed(program).body, parameters)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        lines = source.splitlines()
+        line = error.lineno
+        shown = lines[line - 1].strip() if line and line <= len(lines) else ""
+        if "too many nested" in (error.msg or ""):
+            raise _too_deep(line) from None
+        hint = "write one 'good = arithmetic' a line"
+        if any(dash in shown for dash in "–—−"):
+            hint = "write '-' for minus"
+        elif "integer string conversion" in (error.msg or ""):
+            shown, hint = "a number of thousands of digits", "write a shorter one, such as 1e9"
+        raise ProgramError(
+            f"cannot read '{_short(shown)}' ({error.msg})" if shown else f"{error.msg}",
+            line=line,
+            remedy=hint,
+        ) from None
+    except (RecursionError, MemoryError):
+        lines = source.splitlines()
+        raise _too_deep(1 + max(range(len(lines)), key=lambda k: len(lines[k]))) from None
+    except ValueError as error:  # null bytes, on some versions of Python
+        raise ProgramError(f"cannot read the program ({error})", remedy="save it as text") from None
+
+
+def _too_deep(line: int | None) -> ProgramError:
+    return ProgramError(
+        "the expression is nested too deeply",
+        line=line,
+        remedy="give parts of it lines, and so names, of their own",
+    )
+
+
+def _short(string: str) -> str:
+    return string if len(string) <= 60 else string[:57] + "..."
+
+
+def _industries(statements: list[ast.stmt], parameters: Mapping[str, float]) -> list[Industry]:
+    parameters = {
+        key: check_number(value, f"parameter '{key}'") for key, value in parameters.items()
+    }
+    return [_industry(statement, parameters) for statement in statements]
+
+
+def _industry(statement: ast.stmt, parameters: Mapping[str, float]) -> Industry:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not (
+        isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(target, ast.Name)
+    ):
+        raise ProgramError(
+            f"'{_short(ast.unparse(statement).splitlines()[0])}' is not a line of production",
+            line=statement.lineno,
+            remedy="write 'good = arithmetic'",
+        )
+    good = target.id
+    for taken, what in ((_FUNCTIONS, "a function"), (parameters, "a parameter")):
+        if good in taken:
+            raise ProgramError(
+                f"'{good}' is the name of {what}",
+                line=statement.lineno,
+                name=good,
+                remedy="give the good another name",
+            )
+    translator = _Translator(parameters)
+    formula = translator.translate(statement.value)
+    used = {
+        node.payload
+        for node in ex.postorder(formula)
+        if node.operation == "name" and isinstance(node.payload, str)
+    }
+    technology = Technology(
+        formula, tuple(translator.inputs), {k: parameters[k] for k in sorted(used)}
+    )
+    return Industry(good, technology, line=statement.lineno)
+
+
+class _Translator:
+    """From Python's syntax tree to an Expression, a whitelist of node types, without recursion."""
+
+    def __init__(self, parameters: Mapping[str, float]) -> None:
+        self.parameters = parameters
+        self.inputs: list[str] = []
+
+    def translate(self, root: ast.expr) -> ex.Expression:
+        """The expression for ``root``; ``self.inputs`` collects the goods it reads, in order."""
+        results: list[ex.Expression] = []
+        stack: list[tuple[ast.expr, bool]] = [(root, False)]
+        while stack:
+            node, expanded = stack.pop()
+            children = [] if isinstance(node, ast.Name | ast.Constant) else self._children(node)
+            if expanded or not children:
+                count = len(children)
+                arguments = tuple(results[len(results) - count :])
+                del results[len(results) - count :]
+                results.append(self._build(node, arguments))
+            else:
+                stack.append((node, True))
+                stack.extend((child, False) for child in reversed(children))
+        return results[0]
+
+    def _children(self, node: ast.expr) -> list[ast.expr]:
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            return [node.left, node.right]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            return [node.operand]
+        if isinstance(node, ast.Call):
+            return list(node.args)
+        remedy = "use numbers, names, + - * / **, parentheses and functions"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+            remedy = "write ** for powers"
+        raise ProgramError(
+            f"'{_unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy
+        )
+
+    def _build(self, node: ast.expr, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        if isinstance(node, ast.Constant):
+            return self._number(node)
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        if isinstance(node, ast.BinOp):
+            return ex.Expression(_OPERATORS[type(node.op)], arguments)
+        if isinstance(node, ast.UnaryOp):
+            return arguments[0] if isinstance(node.op, ast.UAdd) else _negative(arguments[0])
+        assert isinstance(node, ast.Call)
+        return self._call(node, arguments)
+
+    def _number(self, node: ast.Constant) -> ex.Expression:
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise ProgramError(
+                f"'{_unparsed(node)}' is not a number", line=node.lineno, remedy="write a number"
+            )
+        try:
+            value = check_number(node.value, "the number")
+        except SettingError:
+            raise ProgramError(
+                f"the number {_short(_unparsed(node))} is too large",
+                line=node.lineno,
+                remedy="keep numbers below 1e308",
+            ) from None
+        return ex.number(value)
+
+    def _name(self, node: ast.Name) -> ex.Expression:
+        if node.id in self.parameters:
+            return ex.name(node.id)
+        if node.id in _FUNCTIONS:
+            raise ProgramError(
+                f"'{node.id}' is a function",
+                line=node.lineno,
+                name=node.id,
+                remedy=f"write {node.id}(...), or give the good another name",
+            )
+        self.inputs.append(node.id)
+        return ex.name(len(self.inputs) - 1)
+
+    def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        function = _function_name(node)
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        for key in keywords:
+            if key not in _KEYWORDS.get(function, ()):
+                raise ProgramError(
+                    f"{function}() has no '{key}='",
+                    line=node.lineno,
+                    name=function,
+                    remedy=nearest(str(key), _KEYWORDS.get(function, ())),
+                )
+        if function in ex.FUNCTIONS:
+            if len(arguments) != 1:
+                raise ProgramError(
+                    f"{function}() takes one argument, not {len(arguments)}",
+                    line=node.lineno,
+                    name=function,
+                    remedy=f"write {function}(x)",
+                )
+            return ex.Expression(function, arguments)
+        if not arguments:
+            raise ProgramError(
+                f"{function}() has no inputs", line=node.lineno, name=function, remedy="name some"
+            )
+        if function == "cobb_douglas":
+            exponents = self._constants(node, keywords.get("exponents"), len(arguments))
+            return ex.Expression("cobb_douglas", (*exponents, *arguments))
+        if "elasticity" not in keywords:
+            raise ProgramError(
+                "ces() needs its elasticity of substitution",
+                line=node.lineno,
+                name="ces",
+                remedy="write ces(..., elasticity=0.5)",
+            )
+        elasticity = self._constant(keywords["elasticity"], "elasticity")
+        weights = self._constants(node, keywords.get("weights"), len(arguments))
+        total = sum(self._number_of(weight) for weight in weights)
+        if abs(total - 1.0) > 1e-9:
+            raise ProgramError(
+                f"the weights of ces() sum to {total:.12g}",
+                line=node.lineno,
+                name="ces",
+                remedy="make them sum to 1, and multiply the whole by a number if need be",
+            )
+        return ex.Expression("ces", (elasticity, *weights, *arguments))
+
+    def _constants(self, node: ast.Call, value: ast.expr | None, count: int) -> list[ex.Expression]:
+        """One positive number (or arithmetic on parameters) for each of ``count`` inputs."""
+        if value is None:
+            return [ex.number(1.0 / count)] * count
+        given = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+        if len(given) != count:
+            raise ProgramError(
+                f"{_function_name(node)}() has {count} inputs and {len(given)} numbers for them",
+                line=node.lineno,
+                remedy="give one for each input",
+            )
+        return [self._constant(each, "each number for an input") for each in given]
+
+    def _constant(self, node: ast.expr, what: str) -> ex.Expression:
+        inner = _Translator(self.parameters)
+        constant = inner.translate(node)
+        if inner.inputs:
+            raise ProgramError(
+                f"'{inner.inputs[0]}' is not a parameter, and {what} must not depend on goods",
+                line=node.lineno,
+                remedy=nearest(inner.inputs[0], self.parameters),
+            )
+        if not self._number_of(constant) > 0:
+            raise ProgramError(
+                f"{what} is {self._number_of(constant):g}",
+                line=node.lineno,
+                remedy="make it positive",
+            )
+        return constant
+
+    def _number_of(self, constant: ex.Expression) -> float:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            value = float(ex.Tape(constant, ()).values(self.parameters)[-1])
+        return value if np.isfinite(value) else float("nan")
+
+
+def _negative(argument: ex.Expression) -> ex.Expression:
+    if argument.operation == "number":
+        return ex.number(-argument.payload)
+    return ex.Expression("neg", (argument,))
+
+
+def _function_name(node: ast.Call) -> str:
+    target = node.func
+    name = None
+    if isinstance(target, ast.Name):
+        name = target.id
+    elif (
+        isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.value.id in _MODULES
+    ):
+        name = {"arctan": "atan"}.get(target.attr, target.attr)
+    if name is None or name not in _FUNCTIONS:
+        shown = _unparsed(target)
+        raise ProgramError(
+            f"unknown function '{shown}'",
+            line=node.lineno,
+            name=shown,
+            remedy=nearest(shown, _FUNCTIONS),
+        )
+    return name
+
+
+def _unparsed(node: ast.AST) -> str:
+    try:
+        return _short(ast.unparse(node))
+    except (RecursionError, ValueError):
+        return type(node).__name__
+
+
+# --- a Python function ---------------------------------------------------------------------------
+
+
+def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
+    try:
+        lines, first_line = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        tree, first_line = ast.Module([], []), 0
+    if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
+        raise MarketError(
+            f"cannot read the source of {getattr(function, '__name__', function)!r}",
+            remedy="define it with 'def' in a file or a notebook cell",
+        )
+    return tree.body[0], first_line
+
+
+def _returned_names(statement: ast.Return) -> list[str]:
+    value = statement.value
+    elements = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+    names = [element.id for element in elements if isinstance(element, ast.Name)]
+    if len(names) != len(elements):
+        raise ProgramError(
+            "the function returns an expression",
+            line=statement.lineno,
+            remedy="assign it to a name, and return the name",
+        )
+    return names

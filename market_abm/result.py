@@ -1,0 +1,306 @@
+"""What a run found: arrays, tables, figures, and the files that keep them."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.analysis.comparison import Comparison
+from market_abm.analysis.path import Path as MarketPath
+from market_abm.errors import ResultsError
+from market_abm.experiment import Experiment
+from market_abm.simulation import Ending, Status, Trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
+"""What :meth:`Result.save` writes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run. Arrays have shape (steps + 1, goods), goods in the order of ``goods``."""
+
+    experiment: Experiment
+    trajectory: Trajectory
+    comparison: Comparison
+    ending: Ending
+
+    @staticmethod
+    def of(
+        experiment: Experiment,
+        trajectory: Trajectory,
+        comparison: Comparison,
+        ending: Ending | None,
+    ) -> Result:
+        """The result of a run; ``ending`` is None if it stopped because it had settled."""
+        return Result(
+            experiment,
+            trajectory,
+            comparison,
+            _told(ending, experiment, trajectory, comparison),
+        )
+
+    @property
+    def status(self) -> str:
+        """``converged``, ``max_steps``, ``oscillating``, ``diverged`` or ``interrupted``."""
+        return self.ending.status.value
+
+    @property
+    def steps(self) -> int:
+        """How many steps were recorded."""
+        return self.trajectory.steps
+
+    @property
+    def goods(self) -> tuple[str, ...]:
+        """The names of the goods: raw ones first, then in flow order."""
+        return self.experiment.economy.goods
+
+    @property
+    def prices(self) -> np.ndarray:
+        """Prices, money per unit."""
+        return self.trajectory.prices
+
+    @property
+    def quantities(self) -> np.ndarray:
+        """Units on sale."""
+        return self.trajectory.quantities
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """The exact gradient at each step's quantities, money per unit."""
+        return self.comparison.gradients
+
+    @property
+    def errors(self) -> np.ndarray:
+        """|price - gradient| / |gradient|."""
+        return self.comparison.errors
+
+    @cached_property
+    def path(self) -> MarketPath:
+        """How gradient-descent-like the path was."""
+        return MarketPath(self.experiment.economy, self.trajectory, self.comparison)
+
+    # --- tables ---------------------------------------------------------------------------------
+
+    @cached_property
+    def first_steps(self) -> np.ndarray:
+        """For each good, the first step from which its error stays within tolerance, or -1."""
+        return self.comparison.first_within(self.experiment.run.tolerance)
+
+    def table(self) -> pd.DataFrame:
+        """One row a good, at the last step: quantity, price, gradient, error, first_step."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "quantity": self.quantities[-1],
+                "price": self.prices[-1],
+                "gradient": self.gradients[-1],
+                "error": self.errors[-1],
+                "first_step": self.first_steps,
+            },
+            index=pd.Index(self.goods, name="good"),
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """One row a step and good: step, good, quantity, price, gradient, error."""
+        import pandas as pd
+
+        count = len(self.prices)
+        return pd.DataFrame(
+            {
+                "step": np.repeat(np.arange(count), len(self.goods)),
+                "good": np.tile(np.array(self.goods, object), count),
+                "quantity": self.quantities.ravel(),
+                "price": self.prices.ravel(),
+                "gradient": self.gradients.ravel(),
+                "error": self.errors.ravel(),
+            }
+        )
+
+    def measures(self) -> pd.DataFrame:
+        """One row a step: the largest error, the staleness, the alignment and the welfare."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "step": np.arange(len(self.prices)),
+                "error": self.errors.max(axis=1),
+                "staleness": self.path.staleness,
+                "alignment": self.path.alignment,
+                "welfare": self.path.welfare,
+            }
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """All there is to say of the run in one object, ready for JSON (None for no number)."""
+        path = self.path
+        alignment = path.alignment[np.isfinite(path.alignment)]
+        rows = self.table().to_dict("index")
+        for k, row in enumerate(rows.values()):
+            row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
+            row["staleness"] = path.staleness_of_good[k]
+        return _jsonable(
+            {
+                "name": self.experiment.name,
+                "question": self.experiment.question,
+                "status": self.status,
+                "message": self.ending.detail,
+                "steps": self.steps,
+                "goods": rows,
+                "error": self.errors[-1].max(),
+                "welfare": path.welfare[-1],
+                "staleness": path.overall_staleness,
+                "alignment": alignment.mean() if alignment.size else None,
+                "uphill_share": path.uphill_share,
+                "configuration": self.experiment.configuration,
+                "versions": versions(),
+            }
+        )
+
+    # --- figures --------------------------------------------------------------------------------
+
+    def convergence_figure(self) -> Figure:
+        """Prices approaching their gradients, and the error on a log axis."""
+        from market_abm import plots
+
+        return plots.convergence(self)
+
+    def network_figure(self) -> Figure:
+        """The supply network with quantities and prices at the last step."""
+        from market_abm import plots
+
+        return plots.network(self)
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``FILES`` into ``folder``, all or none; an earlier result there is replaced.
+
+        Raises:
+            ResultsError: the folder holds something else, or cannot be written.
+        """
+        return write_folder(
+            Path(folder),
+            {
+                "summary.json": lambda p: p.write_text(
+                    json.dumps(self.summary(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+                ),
+                "trajectory.csv": lambda p: self.frame().to_csv(p, index=False),
+                "measures.csv": lambda p: self.measures().to_csv(p, index=False),
+                "convergence.png": lambda p: self.convergence_figure().savefig(p),
+                "network.png": lambda p: self.network_figure().savefig(p),
+            },
+        )
+
+
+def _told(
+    ending: Ending | None, experiment: Experiment, trajectory: Trajectory, comparison: Comparison
+) -> Ending:
+    """The ending in full: with what the comparison with the gradient adds to it."""
+    goods, tolerance = experiment.economy.goods, experiment.run.tolerance
+    first = comparison.first_within(tolerance)
+    if ending is None:
+        last = goods[int(np.argmax(first))]
+        detail = (
+            f"converged at step {trajectory.steps}: every price is within {tolerance:g} of its "
+            f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
+        )
+        return Ending(Status.CONVERGED, trajectory.steps, last, detail)
+    if ending.status is not Status.MAX_STEPS:
+        return ending
+    errors = comparison.errors[-1]
+    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    if errors[worst] <= tolerance:
+        detail = f"{ending.detail}: every price is at its gradient, but quantities still move"
+    else:
+        detail = (
+            f"{ending.detail}: the price of {goods[worst]} is {errors[worst]:.3g} (relative) "
+            f"from its gradient"
+        )
+    return Ending(ending.status, ending.step, goods[worst], detail)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("market-abm", "mesa", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_folder(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> Path:
+    """Write each named file into ``folder``, whole or not at all: aside first, then by renaming.
+
+    An existing folder is replaced only if it holds nothing but such files.
+
+    Raises:
+        ResultsError: it holds something else, or cannot be written; what was there is untouched.
+    """
+    folder = folder.resolve()
+    try:
+        if folder.exists():
+            strangers = [p.name for p in folder.iterdir() if p.name not in FILES]
+            if strangers:
+                raise ResultsError(
+                    f"'{folder.name}' holds '{sorted(strangers)[0]}', which is no result of a run",
+                    remedy="choose a new folder with --out",
+                )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        fresh, old = aside / "new", aside / "old"
+        fresh.mkdir()
+        for name, write in writers.items():
+            write(fresh / name)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> ResultsError:
+    return ResultsError(
+        f"cannot write results to '{folder.name}' ({error.strerror})",
+        remedy="choose another folder with --out",
+    )

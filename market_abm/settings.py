@@ -1,0 +1,175 @@
+"""Settings as frozen dataclasses whose fields know their own range.
+
+A field made by :func:`number`, :func:`integer`, :func:`numbers`, :func:`choice` or
+:func:`words` is checked whenever its dataclass is made, from Python or from a file, and the error
+names the key and the remedy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from market_abm.errors import SettingError, nearest
+
+
+class Settings:
+    """Base of the settings dataclasses: checked on construction, built from a mapping by ``of``."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            checked = item.metadata["check"](getattr(self, item.name), item.name)
+            object.__setattr__(self, item.name, checked)
+
+    @classmethod
+    def of(cls, given: Any, where: str) -> Self:
+        """``given`` as these settings: already such, a mapping of keys, or the first key's value.
+
+        ``where`` is the dotted name of the table, for messages.
+
+        Raises:
+            SettingError: a key is unknown, missing, of the wrong kind or out of range.
+        """
+        if isinstance(given, cls):
+            return given
+        fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if not isinstance(given, Mapping):
+            given = {next(iter(fields)): given}
+        values = {}
+        for key, value in given.items():
+            if key not in fields:
+                raise SettingError(
+                    f"unknown key '{where}.{key}'",
+                    remedy=nearest(f"{where}.{key}", [f"{where}.{field}" for field in fields]),
+                    name=f"{where}.{key}",
+                )
+            values[key] = fields[key].metadata["check"](value, f"{where}.{key}")
+        for key, item in fields.items():
+            required = item.default is item.default_factory is dataclasses.MISSING
+            if key not in values and required:
+                raise SettingError(
+                    f"'{where}.{key}' is missing", remedy=f"write {key} = ...", name=where
+                )
+        return cls(**values)
+
+
+Check = Callable[[Any, str], Any]
+
+
+def _field(default: Any, check: Check) -> Any:
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def _wrong(value: Any, where: str, wanted: str) -> SettingError:
+    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+    return SettingError(f"{where} is {shown}", remedy=f"it must be {wanted}", name=where)
+
+
+def _range_text(kind: str, low: float, above: float, high: float) -> str:
+    bounds = []
+    if above > -math.inf:
+        bounds.append(f"above {above:g}")
+    if low > -math.inf:
+        bounds.append(f"at least {low:g}")
+    if high < math.inf:
+        bounds.append(f"at most {high:g}")
+    return " ".join([kind, " and ".join(bounds)]).strip()
+
+
+def check_number(
+    value: Any,
+    where: str,
+    *,
+    low: float = -math.inf,
+    above: float = -math.inf,
+    high: float = math.inf,
+) -> float:
+    """``value`` as a finite float within its range, or a SettingError."""
+    wanted = _range_text("a finite number", low, above, high)
+    if isinstance(value, bool):
+        raise _wrong(value, where, wanted)
+    try:
+        result = float(value) if not isinstance(value, str) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(value, where, wanted) from None
+    if not math.isfinite(result) or result < low or result <= above or result > high:
+        raise _wrong(value, where, wanted)
+    return result
+
+
+def number(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float = -math.inf,
+    above: float = -math.inf,
+    high: float = math.inf,
+) -> Any:
+    """A field that holds a finite number, ``low <= x <= high`` and ``x > above``."""
+    return _field(default, lambda v, w: check_number(v, w, low=low, above=above, high=high))
+
+
+def numbers(
+    default: Any = dataclasses.MISSING, *, above: float = -math.inf, scalar: bool = False
+) -> Any:
+    """A field that holds a list of finite numbers above ``above`` (or one, if ``scalar``)."""
+
+    def check(value: Any, where: str) -> Any:
+        if value is None and default is None:
+            return None
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
+            if hasattr(value, "tolist"):
+                return check(value.tolist(), where)
+            if scalar:
+                return check_number(value, where, above=above)
+            raise _wrong(value, where, "a list of numbers")
+        return tuple(
+            check_number(each, f"{where}[{k}]", above=above) for k, each in enumerate(value)
+        )
+
+    return _field(default, check)
+
+
+def integer(
+    default: Any = dataclasses.MISSING, *, low: float = -math.inf, high: float = math.inf
+) -> Any:
+    """A field that holds a whole number, ``low <= n <= high``."""
+
+    def check(value: Any, where: str) -> int:
+        wanted = _range_text("a whole number", low, -math.inf, high)
+        if isinstance(value, bool | str):
+            raise _wrong(value, where, wanted)
+        try:
+            whole = int(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _wrong(value, where, wanted) from None
+        if whole != value or not low <= whole <= high:
+            raise _wrong(value, where, wanted)
+        return whole
+
+    return _field(default, check)
+
+
+def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:
+    """``value`` if it is one of ``options``, or a SettingError."""
+    options = tuple(options)
+    if value not in options:
+        raise SettingError(f"{where} is {value!r}", remedy=nearest(str(value), options), name=where)
+    return value
+
+
+def choice(default: Any, options: Iterable[str]) -> Any:
+    """A field that holds one of ``options``."""
+    return _field(default, lambda v, w: check_choice(v, w, options))
+
+
+def words(default: Any = dataclasses.MISSING) -> Any:
+    """A field that holds text."""
+
+    def check(value: Any, where: str) -> str:
+        if not isinstance(value, str):
+            raise _wrong(value, where, "text in quotes")
+        return value
+
+    return _field(default, check)

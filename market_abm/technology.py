@@ -1,0 +1,64 @@
+"""A firm's production function: output and marginal products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from market_abm import expression as ex
+
+
+@dataclass(frozen=True, eq=False)
+class Technology:
+    """What one line of a program makes of its inputs.
+
+    ``inputs`` names the good of each input, one entry for each place in the line where a good is
+    read (a good read twice is two inputs). ``formula`` refers to input k by the symbol k, and to
+    parameters by their names.
+    """
+
+    formula: ex.Expression
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def _tape(self) -> ex.Tape:
+        return ex.Tape(self.formula, tuple(range(len(self.inputs))))
+
+    def _values(self, inputs: Any) -> list[ex.Value]:
+        return self._tape.values({**self.parameters, **dict(enumerate(inputs))})
+
+    def output(self, inputs: Any) -> Any:
+        """Units of the good made from ``inputs``, an array of shape (inputs, ...); shape (...)."""
+        return self._values(inputs)[-1] + np.zeros(np.shape(inputs)[1:])
+
+    def marginal_products(self, inputs: Any) -> np.ndarray:
+        """∂output/∂input at ``inputs``, an array of shape (inputs, ...); of the same shape."""
+        derivatives = self._tape.derivatives(self._values(inputs))
+        products = np.zeros(np.shape(inputs))
+        for k, derivative in derivatives.items():
+            products[k] = derivative
+        return products
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each input: its good, numbered where the line reads it more than once."""
+        labels = []
+        for k, good in enumerate(self.inputs):
+            repeat = self.inputs[:k].count(good)
+            labels.append(f"{good}[{repeat + 1}]" if self.inputs.count(good) > 1 else good)
+        return tuple(labels)
+
+    def text(self) -> str:
+        """The line's right side in the language's own syntax."""
+        return ex.text(self.formula, dict(enumerate(self.inputs)))
+
+    def marginal_product_texts(self, output: str) -> tuple[str, ...]:
+        """∂output/∂input as a formula for each input; ``output`` is the name of what is made."""
+        formulas = self._tape.formulas(ex.name(output))
+        names = dict(enumerate(self.labels))
+        return tuple(ex.text(formulas[k], names) for k in range(len(self.inputs)))
