@@ -243,7 +243,8 @@ def _path_sentence(result: Result) -> str:
         )
     parts = [f"mean alignment with the gradient {summary['alignment']:.3f}"]
     if summary["staleness"] is not None:
-        parts.append(f"prices lag their gradients by {summary['staleness']:.0f} steps")
+        lag = int(summary["staleness"])
+        parts.append(f"prices lag their gradients by {lag} step{'s' * (lag != 1)}")
     if summary["uphill_share"] is not None:
         parts.append(f"welfare rose in {summary['uphill_share']:.0%} of the steps that moved it")
     sentence = "; ".join(parts)

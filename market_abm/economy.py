@@ -241,6 +241,22 @@ class Economy:
         return {good: k for k, good in enumerate(self.goods)}
 
     @cached_property
+    def stages(self) -> dict[str, int]:
+        """How many industries lie between each good and the consumer, the longest way.
+
+        The goods of one loop count as one stage.
+        """
+        distance = dict.fromkeys(self.goods, 0)
+        for component in reversed(self.components):
+            inside = {industry.good for industry in component}
+            depth = max(distance[good] for good in inside)
+            distance.update(dict.fromkeys(inside, depth))
+            for industry in component:
+                for good in set(industry.technology.inputs) - inside:
+                    distance[good] = max(distance[good], depth + 1)
+        return distance
+
+    @cached_property
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)

@@ -85,9 +85,18 @@ class _Explanation:
         formulas = technology.marginal_product_texts(good)
         costs = "".join(f" - p_{read}*{label}" for read, label in self._labels(industry))
         firms = f"{industry.firms} firms, each with " if industry.firms > 1 else ""
-        note = f"{firms}profit = p_{good}*({technology.text()}){costs}"
+        loop = (
+            "in a loop, whose lines backprop has to solve together; " if self._loops(good) else ""
+        )
+        note = f"{loop}{firms}profit = p_{good}*({technology.text()}){costs}"
         pairs = [self._input(industry, slot, formula) for slot, formula in enumerate(formulas)]
         return Section(industry.text(), note, tuple(pairs))
+
+    def _loops(self, good: str) -> bool:
+        return any(
+            self.economy.is_loop(component) and good in {industry.good for industry in component}
+            for component in self.economy.components
+        )
 
     def _labels(self, industry: Industry) -> zip[tuple[str, str]]:
         return zip(industry.technology.inputs, industry.technology.labels, strict=True)

@@ -307,6 +307,11 @@ def _rewrite_difference(a: Expression, b: Expression) -> Expression | None:
     return a + b.arguments[0] if b.operation == "neg" else None
 
 
+def _is_scaled(a: Expression) -> bool:
+    """Whether ``a`` is a number times something."""
+    return a.operation == "*" and a.arguments[0].operation == "number"
+
+
 def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
     if _is(a, 1.0):
         return b
@@ -318,6 +323,10 @@ def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
         return -(a if _is(b, -1.0) else a * b.arguments[0])
     if b.operation == "number":
         return b * a
+    if _is_scaled(a):
+        return a.arguments[0] * (a.arguments[1] * b)
+    if _is_scaled(b):
+        return (b.arguments[0] * a) * b.arguments[1]
     if b.operation == "/":
         return (a * b.arguments[0]) / b.arguments[1]
     if a.operation == "/":

@@ -165,13 +165,13 @@ def _parsed(source: str) -> ast.Module:
         shown = lines[line - 1].strip() if line and line <= len(lines) else ""
         if "too many nested" in (error.msg or ""):
             raise _too_deep(line) from None
-        hint = "write one 'good = arithmetic' a line"
+        message, hint = error.msg, "write one 'good = arithmetic' a line"
         if any(dash in shown for dash in "–—−"):
             hint = "write '-' for minus"
         elif "integer string conversion" in (error.msg or ""):
-            shown, hint = "a number of thousands of digits", "write a shorter one, such as 1e9"
+            message, hint = "a number has thousands of digits", "write a shorter one, such as 1e9"
         raise ProgramError(
-            f"cannot read '{_short(shown)}' ({error.msg})" if shown else f"{error.msg}",
+            f"cannot read '{_short(shown)}' ({message})" if shown else f"{message}",
             line=line,
             remedy=hint,
         ) from None
@@ -265,6 +265,7 @@ class _Translator:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             return [node.operand]
         if isinstance(node, ast.Call):
+            _function_name(node)
             return list(node.args)
         remedy = "use numbers, names, + - * / **, parentheses and functions"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):

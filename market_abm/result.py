@@ -94,6 +94,14 @@ class Result:
         """How gradient-descent-like the path was."""
         return MarketPath(self.experiment.economy, self.trajectory, self.comparison)
 
+    @cached_property
+    def prediction(self) -> np.ndarray | None:
+        """The prices that theory predicts, shape (steps + 1, goods), where it does (else None)."""
+        from market_abm.analysis.prediction import climbing
+
+        ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
+        return None if ratio is None else ratio * self.gradients
+
     # --- tables ---------------------------------------------------------------------------------
 
     @cached_property
@@ -151,6 +159,7 @@ class Result:
         path = self.path
         alignment = path.alignment[np.isfinite(path.alignment)]
         rows = self.table().to_dict("index")
+        predicted = self.prediction
         for k, row in enumerate(rows.values()):
             row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
             row["staleness"] = path.staleness_of_good[k]
@@ -167,6 +176,9 @@ class Result:
                 "staleness": path.overall_staleness,
                 "alignment": alignment.mean() if alignment.size else None,
                 "uphill_share": path.uphill_share,
+                "theory_error": None
+                if predicted is None
+                else (np.abs(self.prices - predicted) / np.abs(self.gradients)).max(),
                 "configuration": self.experiment.configuration,
                 "versions": versions(),
             }
@@ -226,7 +238,7 @@ def _told(
     errors = comparison.errors[-1]
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if errors[worst] <= tolerance:
-        detail = f"{ending.detail}: every price is at its gradient, but quantities still move"
+        detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"
     else:
         detail = (
             f"{ending.detail}: the price of {goods[worst]} is {errors[worst]:.3g} (relative) "

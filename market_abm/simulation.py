@@ -100,8 +100,8 @@ def simulate(
             ending = _divergence(model)
             if ending:
                 break
+            done = settled(model.state)  # before it is recorded: Ctrl-C may come between the two
             states.append(model.state)
-            done = settled(model.state)
             if progress:
                 progress(model.clock)
     except KeyboardInterrupt:

@@ -52,9 +52,7 @@ class Witness:
         self.tolerance = tolerance
         self.shares_move = shares_move
         self._before: State | None = None
-        self._gradients: list[np.ndarray] = []
-        self._errors: list[np.ndarray] = []
-        self._values: list[np.ndarray] = []
+        self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def __call__(self, state: State) -> bool:
         """Take in one more state, and say whether the run has settled."""
@@ -64,9 +62,7 @@ class Witness:
             economy, products, state.shares, state.prices[economy.final]
         )
         error = relative_error(state.prices, gradient)
-        self._gradients.append(gradient)
-        self._errors.append(error)
-        self._values.append(gradient[economy.buyers.maker] * products)
+        self._seen.append((gradient, error, gradient[economy.buyers.maker] * products))
         settled = bool(np.all(error <= self.tolerance)) and self._at_rest(state)
         self._before = state
         return settled
@@ -86,9 +82,4 @@ class Witness:
 
     def comparison(self, steps: int) -> Comparison:
         """What was seen up to and including step ``steps``."""
-        count = steps + 1
-        return Comparison(
-            gradients=np.array(self._gradients[:count]),
-            errors=np.array(self._errors[:count]),
-            values=np.array(self._values[:count]),
-        )
+        return Comparison(*map(np.array, zip(*self._seen[: steps + 1], strict=True)))

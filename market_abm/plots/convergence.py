@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from market_abm.plots.layout import stages
+from market_abm.analysis.comparison import relative_error
 from market_abm.plots.style import (
-    FAINT,
     GREY,
     INK,
     OKABE_ITO,
@@ -31,6 +30,15 @@ FLOOR = 1e-17
 
 MOST_PANELS = 6
 WIDTH = 8.2
+LEGEND: dict[str, Any] = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0.0, 1.0),
+    "fontsize": 8,
+    "frameon": False,
+    "borderaxespad": 0.2,
+    "handlelength": 2.2,
+    "columnspacing": 1.4,
+}
 
 
 def convergence(result: Result) -> Figure:
@@ -38,7 +46,8 @@ def convergence(result: Result) -> Figure:
 
     Up to six goods get a panel each; more are drawn in one, as price over gradient.
     """
-    goods = [good for good in result.goods if good not in result.experiment.economy.demand]
+    final = result.experiment.economy.demand
+    goods = [good for good in result.goods if good not in final] or list(final)
     places = [result.goods.index(good) for good in goods]
     if len(goods) <= MOST_PANELS:
         return _few_goods(result, goods, places)
@@ -46,7 +55,7 @@ def convergence(result: Result) -> Figure:
 
 
 def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
-    columns = min(len(goods), 3)
+    columns = 2 if len(goods) in (2, 4) else min(len(goods), 3)
     rows = -(-len(goods) // columns)
     height = 3.7 + 1.75 * rows
     figure = new_figure(WIDTH, height)
@@ -67,7 +76,7 @@ def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> F
             axes.set_ylabel("money per unit", fontsize=8)
     below = figure.add_axes((0.105, 0.5 / height, 0.88, 1.75 / height))
     _error_panel(below, result, goods, places, OKABE_ITO[: len(goods)])
-    _place_legend(below, len(goods))
+    below.legend(ncols=MOST_PANELS + 1, **LEGEND)
     _title(figure, result)
     return figure
 
@@ -80,6 +89,8 @@ def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> N
     axes.plot(
         steps, gradients, "--", color=INK, lw=1.1, dashes=(4, 2.5), zorder=4, label="gradient"
     )
+    if result.prediction is not None:
+        _theory(axes, steps, result.prediction[:, k])
     axes.set_title(good, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
     axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
@@ -88,20 +99,30 @@ def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> N
     tidy(axes)
 
 
+def _theory(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
+    """Mark what theory predicts, at no more than sixteen steps."""
+    some = steps[:: max(1, len(steps) // 16)]
+    shown = np.clip(values[some], FLOOR, None) if axes.get_yscale() == "log" else values[some]
+    axes.plot(some, shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=5, clip_on=False)
+
+
 def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
     figure = new_figure(WIDTH, 6.0)
     above = figure.add_axes((0.105, 0.53, 0.79, 0.36))
     below = figure.add_axes((0.105, 0.085, 0.79, 0.38), sharex=above)
     above.tick_params(labelbottom=False)
-    distance = stages(result.experiment.economy)
+    distance = result.experiment.economy.stages
     depths = np.array([distance[good] for good in goods])
     shade = colormaps["viridis"](0.92 * (depths - depths.min()) / max(1, np.ptp(depths)))
     steps = np.arange(len(result.prices))
-    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=4)
+    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=6)
     with np.errstate(all="ignore"):
         ratio = result.prices / result.gradients
     for k, color in zip(places, shade, strict=True):
         above.plot(steps, ratio[:, k], color=color, lw=1.3)
+    if result.prediction is not None:
+        for k in places[:: max(1, len(places) // 6)]:
+            _theory(above, steps, result.prediction[:, k] / result.gradients[:, k])
     shown = ratio[:, places]
     low, high = np.nanpercentile(shown[np.isfinite(shown)], [0, 100])
     above.set_ylim(max(low, -1.0) - 0.08, min(high, 3.0) + 0.08)
@@ -118,6 +139,7 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
     )
     tidy(above)
     _error_panel(below, result, goods, places, list(shade))
+    below.legend(*[[each[-1]] for each in below.get_legend_handles_labels()], **LEGEND)
     if np.ptp(depths):
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
@@ -138,6 +160,7 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
 def _error_panel(
     axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
 ) -> None:
+    axes.set_yscale("log")
     steps = np.arange(len(result.errors))
     errors = np.clip(result.errors, FLOOR, None)
     many = len(goods) > MOST_PANELS
@@ -154,20 +177,10 @@ def _error_panel(
             clip_on=False,
             zorder=3,
         )
+        if result.prediction is not None and not many:
+            _theory(axes, steps, relative_error(result.prediction, result.gradients)[:, k])
     tolerance = result.experiment.run.tolerance
-    axes.axhline(tolerance, color=FAINT, lw=1.0, ls=":", zorder=1)
-    axes.annotate(
-        "tolerance",
-        (1.0, tolerance),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        fontsize=8,
-        color=GREY,
-        ha="right",
-        va="bottom",
-    )
-    axes.set_yscale("log")
+    axes.axhline(tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
     finite = errors[:, places][np.isfinite(errors[:, places])]
     top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
     exact = np.any(result.errors[:, places] == 0.0)
@@ -188,26 +201,14 @@ def _error_panel(
     tidy(axes)
 
 
-def _place_legend(axes: Axes, count: int) -> None:
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=count,
-        fontsize=8,
-        frameon=False,
-        borderaxespad=0.2,
-        handlelength=2.2,
-        columnspacing=1.4,
-    )
-
-
 def _title(figure: Figure, result: Result) -> None:
     market = result.experiment.market
     figure.suptitle(
         f"{result.experiment.name}: {result.status.replace('_', ' ')} after {result.steps} steps "
         f"({market.mechanism}, {market.activation}, bid rate {market.bid_rate:g}, "
         f"share rate {market.share_rate:g})\n"
-        "prices (coloured) and the exact gradients (black, dashed)",
+        "prices (coloured) and the exact gradients (dashed)"
+        + ("" if result.prediction is None else "; crosses: what theory predicts"),
         fontsize=9.5,
         x=0.01,
         ha="left",

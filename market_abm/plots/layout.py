@@ -38,22 +38,6 @@ class Layout:
     labels: dict[Use, Point]
 
 
-def stages(economy: Economy) -> dict[str, int]:
-    """How many industries lie between each good and the consumer, the longest way.
-
-    Goods of one loop count as one stage.
-    """
-    distance: dict[str, int] = dict.fromkeys(economy.goods, 0)
-    for component in reversed(economy.components):
-        inside = {industry.good for industry in component}
-        depth = max(distance[good] for good in inside)
-        distance.update(dict.fromkeys(inside, depth))
-        for industry in component:
-            for good in set(industry.technology.inputs) - inside:
-                distance[good] = max(distance[good], depth + 1)
-    return distance
-
-
 def layout(economy: Economy) -> Layout:
     """Lay out the network of ``economy``."""
     column = _columns(economy)
@@ -76,7 +60,7 @@ def layout(economy: Economy) -> Layout:
 
 def _columns(economy: Economy) -> dict[str, int]:
     """A column for each good, from the left; the goods of a loop stand in columns of their own."""
-    distance = stages(economy)
+    distance = economy.stages
     width = {0: 1}
     for component in economy.components:
         level = distance[component[0].good]

@@ -1,0 +1,41 @@
+# make run    set everything up and run the main job: the essay's supply chain
+# make test   set everything up and pass the tests
+# Nothing else is needed first but Python 3.11 or later, with pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test test-all lint experiments clean
+
+run: $(VENV)/.run
+	$(BIN)/market-abm run essay-chain
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest
+	$(BIN)/python tests/every_python.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+experiments: $(VENV)/.run
+	$(BIN)/python experiments/run_all.py
+
+clean:
+	rm -rf $(VENV)* .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(INSTALL) -e ".[dev]"
+	touch $@

@@ -1,0 +1,280 @@
+"""The command line, as a user meets it: in a process of its own, in an empty folder."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from market_abm import run as run_in_python
+from market_abm.errors import ResultsError
+from market_abm.result import FILES, write_folder
+
+COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+SLOW = """
+question = "never settles"
+[economy]
+program = '''
+y = ces(x, x, elasticity=1, weights=(0.3, 0.7))
+'''
+[supply.x]
+quantity = 1
+[market]
+share_rate = 1e-9
+[run]
+steps = 1000000
+"""
+
+
+def command(*arguments, cwd, **options):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "200"},
+        timeout=120,
+        **options,
+    )
+
+
+def test_run_prints_and_writes(tmp_path):
+    done = command("run", "essay-chain", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "natgas                 4   0.0416666666667   0.0416666666667       0" in done.stdout
+    assert "Converged at step 3" in done.stdout
+    assert "\x1b" not in done.stdout  # no escape codes where nobody is watching
+    folder = tmp_path / "results" / "essay-chain"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["status"] == "converged"
+    assert summary["goods"]["natgas"]["error"] == 0.0
+    assert summary["configuration"]["run"]["seed"] == 1
+    assert set(summary["versions"]) == {"python", "market-abm", "mesa", "numpy"}
+    with (folder / "trajectory.csv").open(encoding="utf-8") as file:
+        prices = [float(row["price"]) for row in csv.DictReader(file)]
+    assert prices == run_in_python("essay-chain").prices.ravel().tolist()  # to the last digit
+    for name in ("convergence.png", "network.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_is_one_object_and_nothing_else(tmp_path):
+    done = command("run", "essay-chain", "--json", "--out", "here", cwd=tmp_path)
+    summary = json.loads(done.stdout)
+    assert summary["steps"] == 3
+    assert set(summary["goods"]["natgas"]) >= {"quantity", "price", "gradient", "error"}
+    assert summary["welfare"] == pytest.approx(np.log(2 / 3))
+    assert (tmp_path / "here" / "summary.json").is_file()
+
+
+def test_options_reach_the_run(tmp_path):
+    done = command(
+        *("run", "activation-random", "--seed", "5", "--steps", "7", "--json"),
+        *("--set", "market.share_rate=0.2", "--set", "market.activation=random"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 3
+    configuration = json.loads(done.stdout)["configuration"]
+    assert configuration["run"]["seed"] == 5
+    assert configuration["market"]["share_rate"] == 0.2
+    assert json.loads(done.stdout)["status"] == "max_steps"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        (["essay-chain", "--steps", "2"], 3, "max_steps"),
+        (["rival-diamond-unstable"], 4, "oscillating"),
+        (["rival-diamond-unstable", "--set", "market.share_rate=3"], 5, "diverged"),
+    ],
+)
+def test_every_status_has_its_exit_code_and_keeps_its_results(tmp_path, arguments, code, status):
+    done = command("run", *arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stdout + done.stderr
+    (summary,) = (tmp_path / "results").glob("*/summary.json")
+    assert json.loads(summary.read_text(encoding="utf-8"))["status"] == status
+    assert "Traceback" not in done.stderr
+
+
+MISTAKES = [
+    (["run", "essay-chane"], "did you mean 'essay-chain'"),
+    (["run", "bad.toml"], "bad.toml:3: unknown function 'sqr'; did you mean 'sqrt'"),
+    (["check", "bad.toml"], "bad.toml:3: unknown function"),
+    (["explain", "bad.toml"], "bad.toml:3: unknown function"),
+    (["run", "essay-chain", "--set", "market.bid_rate=2"], "market.bid_rate is 2"),
+    (["run", "essay-chain", "--set", "nonsense"], "write key=value"),
+    (["run", "essay-chain", "--steps", "-1"], "run.steps is -1"),
+    (["run", "essay-chain", "--seed", "-1"], "run.seed is -1"),
+    (["run", "essay-chain", "--out", "full"], "'full' holds 'diary.txt'"),
+    (["run", "essay-chain", "--out", "diary"], "cannot write results to 'diary'"),
+    (
+        ["run", "essay-chain", "--set", "supply.natgas.quantity=-1"],
+        "at the start 'ethylene = natgas",
+    ),
+    (
+        ["run", "negative-prices", "--set", "economy.program=y = x"],
+        "12: supply.coal: no line uses a good 'coal'",
+    ),
+    (["run", "rival-negative.toml"], "at step 2, the rival good 'smoke'.*reuse.smoke = \"copy\""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[m[:40] for _, m in MISTAKES])
+def test_mistakes_exit_with_two_and_one_sentence(tmp_path, arguments, message):
+    (tmp_path / "bad.toml").write_text('[economy]\nprogram = """\ny = sqr(x)"""\n', "utf-8")
+    (tmp_path / "rival-negative.toml").write_text(
+        '[economy]\nprogram = """\nsmoke = coal\nill = smoke * smoke\nhealth = 9 - ill\n"""\n'
+        "[supply.coal]\nquantity = 1\n",
+        "utf-8",
+    )
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("dear diary", "utf-8")
+    (tmp_path / "diary").write_text("dear diary", "utf-8")
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert re.search(message, done.stderr), done.stderr
+    assert (tmp_path / "full" / "diary.txt").read_text("utf-8") == "dear diary"
+
+
+def test_explain_shows_both_sides(tmp_path):
+    done = command("explain", "essay-chain", cwd=tmp_path)
+    assert done.returncode == 0
+    words = " ".join(done.stdout.split())
+    assert (
+        "p_ethylene = p_polyethylene * 1/(ethylene + 1)**2 "
+        "df_dethylene = df_dpolyethylene * 1/(ethylene + 1)**2"
+    ) in words
+    assert "= 1.5 * 0.111111 = 0.166667 = 1.5 * 0.111111 = 0.166667" in words
+    order = [done.stdout.index(f"{good} = ") for good in ("tupperware", "polyethylene", "ethylene")]
+    assert order == sorted(order)  # last first
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["rival-diamond", "copy-diamond", "loop", "twenty-firms"])
+def test_explain_adds_up(name):
+    """In each pair of equations the market's numbers and backprop's agree to what is printed."""
+    from market_abm.explain import explain
+
+    for section in explain(run_in_python(name)):
+        for pair in section.pairs:
+            left, right = pair.condition_numbers, pair.backprop_numbers
+            if left:
+                results = [float(side.rpartition("=")[2]) for side in (left, right)]
+                assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
+def test_list_and_check(tmp_path):
+    listed = command("list", cwd=tmp_path)
+    assert "essay-chain" in listed.stdout
+    assert "Do the firms' bids become derivatives?" in listed.stdout
+    checked = command("check", "loop", cwd=tmp_path)
+    assert checked.returncode == 0
+    assert "loops: steel <-> coal" in checked.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_is_replaced_whole(tmp_path):
+    folder = tmp_path / "results" / "essay-chain"
+    command("run", "essay-chain", cwd=tmp_path)
+    before = (folder / "summary.json").read_bytes()
+    assert command("run", "essay-chain", "--steps", "1", cwd=tmp_path).returncode == 3
+    assert (folder / "summary.json").read_bytes() != before
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert [path.name for path in folder.parent.iterdir()] == ["essay-chain"]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_failed_write_leaves_what_was_there(tmp_path, where):
+    """The disk fills up at the first or the second file: the old result is untouched."""
+    folder = tmp_path / "kept"
+    write_folder(folder, {"summary.json": lambda p: p.write_text("old")})
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    writers = [("summary.json", lambda p: p.write_text("new")), ("trajectory.csv", full)]
+    if where == 0:
+        writers.reverse()
+    with pytest.raises(ResultsError, match="No space left on device"):
+        write_folder(folder, dict(writers))
+    assert (folder / "summary.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
+    (tmp_path / "slow.toml").write_text(SLOW, "utf-8")
+    process = subprocess.Popen(
+        [*COMMAND, "run", "slow.toml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(8)  # long enough to be in the loop; the run itself would take minutes
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert b"Interrupted after step" in out
+    summary = json.loads((tmp_path / "results/slow/summary.json").read_text("utf-8"))
+    assert summary["status"] == "interrupted"
+    assert summary["steps"] > 10
+
+
+def test_help_needs_nothing_heavy(tmp_path):
+    """``--help`` loads click and three small modules; timing is for the benchmark, not a test."""
+    code = (
+        "import sys\n"
+        "from market_abm.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'mesa', 'matplotlib', 'scipy', 'pandas', 'rich', 'networkx'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "market-abm run essay-chain" in done.stdout
+
+
+def test_a_terminal_gets_a_progress_bar():
+    """Under a pseudo-terminal the bar appears, and goes to the error stream only."""
+    pty = pytest.importorskip("pty")
+    reader, writer = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", "partial-adjustment", "--json", "--out", "/dev/null/x"],
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        stdin=subprocess.DEVNULL,
+    )
+    process.communicate(timeout=60)
+    assert process.returncode == 2  # --json is quiet; and nothing can be written there
+    process = subprocess.Popen(
+        [*COMMAND, "run", "partial-adjustment", "--out", "/dev/null/x"],
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        stdin=subprocess.DEVNULL,
+    )
+    out, _ = process.communicate(timeout=60)
+    os.close(writer)
+    shown = b""
+    try:
+        while chunk := os.read(reader, 65536):
+            shown += chunk
+    except OSError:
+        pass
+    assert b"partial-adjustment" in shown
+    assert b"\x1b" not in out
+
+
+def test_paths_stay_out_of_the_summary(tmp_path):
+    command("run", "essay-chain", cwd=tmp_path)
+    text = (tmp_path / "results/essay-chain/summary.json").read_text("utf-8")
+    assert str(Path.home()) not in text
+    assert str(tmp_path) not in text

@@ -1,0 +1,159 @@
+"""One line's arithmetic: values and derivatives against another library, printing, limits."""
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from market_abm import expression as ex
+from market_abm.program import read_program
+from market_abm.technology import Technology
+
+
+def technology(line: str, **parameters: float) -> Technology:
+    return read_program(f"y = {line}", parameters)[0].technology
+
+
+# The same functions in autograd's NumPy, written by hand: an independent derivative.
+FUNCTIONS = {
+    "sqrt": anp.sqrt,
+    "exp": anp.exp,
+    "expm1": anp.expm1,
+    "ln": anp.log,
+    "log": anp.log,
+    "log2": lambda u: anp.log(u) / np.log(2.0),
+    "log10": lambda u: anp.log(u) / np.log(10.0),
+    "log1p": anp.log1p,
+    "sin": anp.sin,
+    "cos": anp.cos,
+    "tan": anp.tan,
+    "atan": anp.arctan,
+    "sinh": anp.sinh,
+    "cosh": anp.cosh,
+    "tanh": anp.tanh,
+}
+
+
+def test_every_function_is_covered():
+    assert set(FUNCTIONS) == set(ex.FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("x", [0.3, 1.0, 2.7, 11.0])
+def test_functions(name, x):
+    # Both sides are a few roundings of the same closed form: 1e-14 is some fifty units in the last
+    # place. cos and tan at 11 lose a digit to the size of tan.
+    t = technology(f"{name}(x)")
+    assert t.output([x]) == pytest.approx(FUNCTIONS[name](x), rel=1e-14)
+    expected = autograd.grad(FUNCTIONS[name])(x)
+    assert t.marginal_products([x])[0] == pytest.approx(expected, rel=1e-13)
+
+
+LINES = {
+    "x ** 0.5": lambda x, y: x**0.5,
+    "1 - 1/(x + 1)": lambda x, y: 1 - 1 / (x + 1),
+    "x*y - y/x + 3": lambda x, y: x * y - y / x + 3,
+    "x ** y": lambda x, y: x**y,
+    "-x ** 2 - -y": lambda x, y: -(x**2) + y,
+    "2 * (x + y) ** 1.5 / (1 + x*y)": lambda x, y: 2 * (x + y) ** 1.5 / (1 + x * y),
+    "ln(1 + sqrt(x*y)) * tanh(x - y)": lambda x, y: anp.log(1 + anp.sqrt(x * y)) * anp.tanh(x - y),
+    "cobb_douglas(x, y, exponents=(0.3, 0.9))": lambda x, y: x**0.3 * y**0.9,
+    "ces(x, y, elasticity=0.5, weights=(0.3, 0.7))": lambda x, y: 1 / (0.3 / x + 0.7 / y),
+    "ces(x, y, elasticity=2)": lambda x, y: (0.5 * x**0.5 + 0.5 * y**0.5) ** 2,
+    "ces(x, y, elasticity=1, weights=(0.3, 0.7))": lambda x, y: x**0.3 * y**0.7,
+    "exp(ces(ln(x + 2), y, elasticity=0.25))": lambda x, y: anp.exp(
+        (0.5 * anp.log(x + 2) ** -3.0 + 0.5 * y**-3.0) ** (-1 / 3)
+    ),
+}
+
+
+def read_in_order(line: str, t: Technology, x: float, y: float) -> list[float]:
+    return [{"x": x, "y": y}[good] for good in t.inputs]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_lines_against_autograd(line):
+    # Tolerance: the two sides order their operations differently; 1e-12 leaves room for some
+    # thousand roundings and is far below any wrong formula.
+    t = technology(line)
+    rng = np.random.default_rng(5)
+    for x, y in rng.uniform(0.2, 3.0, (20, 2)):
+        inputs = np.array(read_in_order(line, t, x, y))
+        assert t.output(inputs) == pytest.approx(LINES[line](x, y), rel=1e-12)
+        by_good = dict.fromkeys("xy", 0.0)
+        for good, product in zip(t.inputs, t.marginal_products(inputs), strict=True):
+            by_good[good] += product
+        for k, good in enumerate("xy"):
+            if good in t.inputs:
+                expected = autograd.grad(LINES[line], k)(x, y)
+                assert by_good[good] == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_arrays_are_many_scalars(line):
+    # NumPy may compute arrays with other instructions than scalars: a few units in the last place.
+    t = technology(line)
+    columns = np.random.default_rng(6).uniform(0.2, 3.0, (len(t.inputs), 7))
+    outputs, products = t.output(columns), t.marginal_products(columns)
+    for m in range(7):
+        assert outputs[m] == pytest.approx(t.output(columns[:, m]), rel=1e-14)
+        assert products[:, m] == pytest.approx(t.marginal_products(columns[:, m]), rel=1e-13)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_formula_says_what_is_computed(line):
+    """The printed line and the printed derivatives, read again, give the same numbers."""
+    t = technology(line)
+    values = {label: 0.7 + 0.4 * k for k, label in enumerate(t.labels)}
+    inputs = np.array(list(values.values()))
+    again = technology(t.text())
+    assert again.inputs == t.inputs
+    assert again.output(inputs) == t.output(inputs)
+    output = float(t.output(inputs))
+    for k, formula in enumerate(t.marginal_product_texts("made")):
+        readable = formula.replace("[", "_").replace("]", "")
+        read = technology(readable) if any(c.isalpha() for c in readable) else None
+        if read is None:
+            number = float(eval(readable, {"__builtins__": {}}))
+        else:
+            named = {label.replace("[", "_").replace("]", ""): v for label, v in values.items()}
+            number = read.output(np.array([{**named, "made": output}[g] for g in read.inputs]))
+        # Simplifying reorders products; numbers are printed with 12 digits.
+        assert number == pytest.approx(t.marginal_products(inputs)[k], rel=1e-10)
+
+
+def test_the_essays_derivatives_read_as_in_the_essay():
+    texts = [
+        technology(line).marginal_product_texts("y")[0]
+        for line in ("x ** 0.5", "1 - 1/(x + 1)", "ln(x)")
+    ]
+    assert texts == ["0.5*x**(-0.5)", "1/(x + 1)**2", "1/x"]
+
+
+def test_ces_near_elasticity_one_is_smooth():
+    """At σ = 1 the formula (Σ w x^r)^(1/r) is 0/0; the code must not lose its digits nearby.
+
+    ces differs from its Cobb-Douglas limit by O(r): with r = 1e-9 by less than 1e-9, and the naive
+    formula would be off by 1e-7 there.
+    """
+    x = np.array([0.4, 2.5])
+    limit = x[0] ** 0.3 * x[1] ** 0.7
+    for sigma in (1.0, 1 + 1e-9, 1 - 1e-9, 1 + 1e-13):
+        t = technology("ces(a, b, elasticity=s, weights=(0.3, 0.7))", s=sigma)
+        assert t.output(x) == pytest.approx(limit, rel=1e-9)
+        shares = t.marginal_products(x) * x / t.output(x)
+        assert shares == pytest.approx([0.3, 0.7], rel=1e-8)
+
+
+def test_parameters_may_be_arithmetic():
+    t = technology("ces(x, y, elasticity=1/(1-r), weights=(a, 1-a)) ** b", r=0.5, a=0.25, b=0.5)
+    assert t.output([1.5, 2.0]) == pytest.approx((0.25 * 1.5**0.5 + 0.75 * 2**0.5), rel=1e-14)
+    assert dict(t.parameters) == {"a": 0.25, "b": 0.5, "r": 0.5}
+
+
+def test_long_sums_do_not_recurse():
+    """Nine hundred terms are nested nine hundred deep in the syntax tree."""
+    t = technology(" + ".join(f"x{k}" for k in range(900)))
+    assert t.output(np.ones(900)) == 900
+    assert np.array_equal(t.marginal_products(np.ones(900)), np.ones(900))
+    assert t.text().count("+") == 899

@@ -1,0 +1,120 @@
+"""Figures: what they show, and that nothing on them overlaps or is cut off."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from market_abm import from_text, run
+from market_abm.plots.convergence import FLOOR
+from market_abm.plots.layout import BOX, layout
+from market_abm.plots.style import number_text, power_of_ten
+
+NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def result(request):
+    return run(request.param)
+
+
+def assert_nothing_is_cut_off(figure):
+    """All that is drawn, tick labels and legends included, lies on the page."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    tight, page = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
+    slack = 1e-6  # inches: the rounding of the axes that fill the page
+    assert tight.x0 >= -slack and tight.y0 >= -slack, tight
+    assert tight.x1 <= page[0] + slack and tight.y1 <= page[1] + slack, (tight, page)
+
+
+def texts_of(figure):
+    return [t for axes in figure.axes for t in axes.texts if t.get_text()]
+
+
+def test_nothing_is_global(result):
+    figures = [result.convergence_figure(), result.network_figure()]
+    assert all(isinstance(figure, Figure) for figure in figures)
+    assert plt.get_fignums() == []
+
+
+def test_the_network_is_legible(result):
+    """No two boxes, no two texts in boxes overlap; nothing is cut off."""
+    plan = layout(result.experiment.economy)
+    centres = list(plan.boxes.values())
+    for k, (x0, y0) in enumerate(centres):
+        for x1, y1 in centres[:k]:
+            assert abs(x0 - x1) > BOX[0] or abs(y0 - y1) > BOX[1]
+    figure = result.network_figure()
+    assert_nothing_is_cut_off(figure)
+    shown = " ".join(text.get_text() for text in texts_of(figure))
+    for good in result.goods:
+        assert good in shown
+
+
+def test_labels_do_not_cover_each_other(result):
+    """No two texts of the network overlap by more than a sliver (a fifth of the smaller one)."""
+    figure = result.network_figure()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts_of(figure)]
+    for k, (text, box) in enumerate(boxes):
+        for other, area in boxes[:k]:
+            width = min(box.x1, area.x1) - max(box.x0, area.x0)
+            height = min(box.y1, area.y1) - max(box.y0, area.y0)
+            smaller = min(box.width * box.height, area.width * area.height)
+            assert width <= 0 or height <= 0 or width * height < 0.2 * smaller, (text, other)
+
+
+def test_the_convergence_figure_shows_prices_and_their_targets(result):
+    figure = result.convergence_figure()
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    dashed = [line for line in lines if line.get_linestyle() == "--"]
+    assert dashed
+    drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in lines}
+    intermediate = [
+        k for k, g in enumerate(result.goods) if g not in result.experiment.economy.demand
+    ]
+    for k in intermediate:
+        assert tuple(np.clip(result.errors[:, k], FLOOR, None)) in drawn
+        if len(intermediate) <= 6:
+            assert tuple(result.prices[:, k]) in drawn
+            assert tuple(result.gradients[:, k]) in drawn
+    assert_nothing_is_cut_off(figure)
+
+
+def test_the_prediction_is_drawn_beside_the_measurement():
+    result = run("partial-adjustment")
+    crosses = [
+        line
+        for axes in result.convergence_figure().axes
+        for line in axes.get_lines()
+        if line.get_marker() == "x"
+    ]
+    assert len(crosses) == 6  # three goods, in their panels and in the error panel
+    steps = np.asarray(crosses[0].get_xdata(), int)
+    expected = result.prediction[steps, 0]
+    assert np.array_equal(np.asarray(crosses[0].get_ydata()), expected)
+
+
+def test_a_run_of_no_steps_and_one_good_can_be_drawn():
+    result = run(from_text("y = 3", {}), steps=0)
+    assert result.convergence_figure() and result.network_figure()
+    result = run(from_text("y = x", {"x": 1}), steps=0)
+    assert result.convergence_figure() and result.network_figure()
+
+
+def test_large_networks_are_drawn_without_numbers():
+    lines = "\n".join(f"b{k} = x{k}\nc{k} = b{k}*2" for k in range(20))
+    final = "y = " + " + ".join(f"c{k}" for k in range(20))
+    economy = from_text(f"{lines}\n{final}", {f"x{k}": 1 + k for k in range(20)})
+    result = run(economy)
+    result.network_figure().canvas.draw()
+    result.convergence_figure().canvas.draw()
+
+
+def test_numbers():
+    assert number_text(0.0416666) == "0.04167"
+    assert number_text(-2e-9) == "−2e−09"
+    assert power_of_ten(1e-12) == "10⁻¹²"
