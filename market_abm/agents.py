@@ -17,9 +17,9 @@ class Firm(mesa.Agent):
     """A replica of one line of the program: buys its inputs, makes its good, sells it.
 
     Its books, all of them: what it is (``technology``, ``weight``, ``productivity``), what it sold
-    last (``output`` units made from ``inputs``, at ``sale_price`` a unit), what it has bought for
-    its next batch (``purchases``), and what it bids for each input (``bids``, money per unit).
-    Arrays have shape (inputs,).
+    last (``output`` units made from ``inputs``, with marginal ``products``, at ``sale_price`` a
+    unit), what it has bought for its next batch (``purchases``), and what it bids for each input
+    (``bids``, money per unit). Arrays have shape (inputs,).
 
     To try another bidding rule, subclass and override :meth:`revise_bids`, and pass the class to
     :class:`market_abm.model.MarketModel` or :func:`market_abm.run`.
@@ -43,11 +43,13 @@ class Firm(mesa.Agent):
         self.bid_rate = bid_rate
         self._stalls = [(market, int(buyers[member])) for market, buyers in input_markets]
         self._output_market = output_market
+        self._place = member
         count = len(input_markets)
         self.inputs = np.zeros(count)
         self.purchases = np.zeros(count)
         self.bids = np.zeros(count)
         self.shocks = np.zeros(count)
+        self.products = np.zeros(count)
         self.output = np.float64(industry.population.start * self.weight)
         self.sale_price = np.float64(0.0)
 
@@ -60,7 +62,14 @@ class Firm(mesa.Agent):
     def produce(self) -> None:
         """Turn what it bought into its good."""
         self.inputs = self.purchases
-        self.output = behaviour.output(self.technology, self.inputs, self.weight, self.productivity)
+        self.output, self.products = behaviour.production(
+            self.technology, self.inputs, self.weight, self.productivity
+        )
+        self.offer()
+
+    def offer(self) -> None:
+        """Put what it has made on sale."""
+        self._output_market.offers[self._place] = self.output
 
     # --- prices, upstream ---
 
@@ -70,10 +79,7 @@ class Firm(mesa.Agent):
 
     def learn(self) -> None:
         """Value each input of the batch just sold, and revise and post its bids."""
-        products = behaviour.marginal_products(
-            self.technology, self.inputs, self.weight, self.productivity
-        )
-        values = behaviour.marginal_revenue_products(self.sale_price, products)
+        values = behaviour.marginal_revenue_products(self.sale_price, self.products)
         if self.bid_noise:
             values = behaviour.misjudged(values, self.bid_noise, self.shocks)
         self.bids = self.revise_bids(values)
@@ -95,7 +101,7 @@ class Supplier(mesa.Agent):
 
     def offer(self) -> None:
         """Put the endowment on sale."""
-        self._market.offer(self.quantity)
+        self._market.offers[0] = self.quantity
 
 
 class Consumer(mesa.Agent):

@@ -46,7 +46,7 @@ def forward_pass(
     def run(industry: Industry) -> None:
         buyers = economy.buyers.of_industry[industry.good]
         inputs[buyers] = shares[buyers] * quantities[economy.buyers.good[buyers]]
-        made = behaviour.output(
+        made, _ = behaviour.production(
             industry.technology, inputs[buyers], industry.weights, industry.productivity
         )
         quantities[economy.index[industry.good]] = made.sum()
@@ -79,7 +79,7 @@ def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         for industry in economy.flow:
             buyers = economy.buyers.of_industry[industry.good]
-            products[buyers] = behaviour.marginal_products(
+            _, products[buyers] = behaviour.production(
                 industry.technology, inputs[buyers], industry.weights, industry.productivity
             )
     return products

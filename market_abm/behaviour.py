@@ -13,18 +13,18 @@ import numpy as np
 from market_abm.technology import Technology
 
 
-def output(technology: Technology, inputs: Any, weight: Any, productivity: Any) -> Any:
-    """Units made by a replica of the line: f_i(x) = z w f(x / w).
+def production(
+    technology: Technology, inputs: Any, weight: Any, productivity: Any
+) -> tuple[Any, Any]:
+    """What a replica of the line makes of ``inputs``, and its marginal products.
 
-    ``inputs`` has shape (inputs, ...), ``weight`` w and ``productivity`` z shape (...), as has the
-    result. Replicas of equal weight that hold equal parts of an input together make exactly f.
+    Output is f_i(x) = z w f(x / w), in units of the good, and ∂f_i/∂x = z f'(x / w). ``inputs`` has
+    shape (inputs, ...), ``weight`` w and ``productivity`` z shape (...); the output has shape
+    (...), the marginal products (inputs, ...). Replicas with z = 1 that hold each input by their
+    weights together make exactly f.
     """
-    return productivity * weight * technology.output(inputs / weight)
-
-
-def marginal_products(technology: Technology, inputs: Any, weight: Any, productivity: Any) -> Any:
-    """∂f_i/∂x = z f'(x / w), output per unit of each input; shape (inputs, ...)."""
-    return productivity * technology.marginal_products(inputs / weight)
+    output, products = technology.production(inputs / weight)
+    return productivity * weight * output, productivity * products
 
 
 def marginal_revenue_products(sale_price: Any, products: Any) -> Any:

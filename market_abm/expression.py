@@ -117,12 +117,13 @@ def _ces(elasticity: Value, *weights_and_inputs: Value) -> Value:
     """
     half = len(weights_and_inputs) // 2
     weights, inputs = weights_and_inputs[:half], weights_and_inputs[half:]
-    r = np.asarray((elasticity - 1.0) / elasticity)
+    r = (elasticity - 1.0) / elasticity
     logs = [np.log(x) for x in inputs]
+    total = sum(w * np.expm1(r * log) for w, log in zip(weights, logs, strict=True))
+    if np.all(r):
+        return np.exp(np.log1p(total) / r)
     geometric = sum(w * log for w, log in zip(weights, logs, strict=True))
-    safe = np.where(r == 0.0, 1.0, r)
-    total = sum(w * np.expm1(safe * log) for w, log in zip(weights, logs, strict=True))
-    return np.exp(np.where(r == 0.0, geometric, np.log1p(total) / safe))[()]
+    return np.exp(np.where(r == 0.0, geometric, np.log1p(total) / np.where(r == 0.0, 1.0, r)))[()]
 
 
 def _ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Value) -> Value:

@@ -127,13 +127,13 @@ class MarketModel(mesa.Model):
 
     def _random(self) -> None:
         """Firms in a fresh order, each taking delivery, producing, reading its price, learning."""
-        self.suppliers.do("offer")
+        self._supply()
         firms = list(self.firms)
         for k in self._order.permutation(len(firms)):
             firm = firms[k]
             firm.take_delivery()
             firm.produce()
-            self._sell(firm.good)
+            self.markets[firm.good].collect()
             self.markets[firm.good].form_price()
             firm.read_price()
             firm.learn()
@@ -145,10 +145,11 @@ class MarketModel(mesa.Model):
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
+        self.firms.do("offer")  # its first guess, which matters in a loop only
         for component in self.economy.components:
             if self.economy.is_loop(component):
                 for industry in component:
-                    self._sell(industry.good)
+                    self.markets[industry.good].collect()
         self._flow_down()
         self._form_prices()
         self._observe()
@@ -157,20 +158,22 @@ class MarketModel(mesa.Model):
 
     def _flow_down(self) -> None:
         """One forward pass: industry by industry in flow order, take delivery, produce, sell."""
-        self.suppliers.do("offer")
+        self._supply()
         for industry in self.economy.flow:
             members = self.members[industry.good]
             members.do("take_delivery")
             members.do("produce")
-            self._sell(industry.good)
+            self.markets[industry.good].collect()
+
+    def _supply(self) -> None:
+        self.suppliers.do("offer")
+        for good in self.economy.supply:
+            self.markets[good].collect()
 
     def _put_on_sale(self) -> None:
         self.suppliers.do("offer")
-        for industry in self.economy.flow:
-            self._sell(industry.good)
-
-    def _sell(self, good: str) -> None:
-        self.markets[good].offer(np.sum([firm.output for firm in self.members[good]]))
+        for market in self.markets.values():
+            market.collect()
 
     def _form_prices(self) -> None:
         for market in self.markets.values():
@@ -232,15 +235,18 @@ class MarketModel(mesa.Model):
             self, len(economy.demand), list(economy.demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
+        firms = {industry.good: industry.firms for industry in economy.flow}
         self.markets: dict[str, Market] = {}
         for k, good in enumerate(economy.goods):
+            sellers = firms.get(good, 1)
             if good in consumer_of:
-                self.markets[good] = FinalMarket(good, consumer_of[good])
+                self.markets[good] = FinalMarket(good, sellers, consumer_of[good])
                 continue
             part = buyers.slice_of(k)
             uses = sum(i.technology.inputs.count(good) for i in economy.flow)
             self.markets[good] = MECHANISMS[self.settings.mechanism](
                 good,
+                sellers,
                 [f"a maker of {maker}" for maker in names[buyers.maker[part]]],
                 buyers.starts[buyers.pool_good == k] - part.start,
                 buyers.initial_shares[part],

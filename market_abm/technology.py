@@ -36,13 +36,14 @@ class Technology:
         """Units of the good made from ``inputs``, an array of shape (inputs, ...); shape (...)."""
         return self._values(inputs)[-1] + np.zeros(np.shape(inputs)[1:])
 
-    def marginal_products(self, inputs: Any) -> np.ndarray:
-        """∂output/∂input at ``inputs``, an array of shape (inputs, ...); of the same shape."""
-        derivatives = self._tape.derivatives(self._values(inputs))
-        products = np.zeros(np.shape(inputs))
-        for k, derivative in derivatives.items():
+    def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
+        """The output, shape (...), and the marginal products ∂output/∂input, (inputs, ...)."""
+        values = self._values(inputs)
+        shape = np.shape(inputs)
+        products = np.zeros(shape)
+        for k, derivative in self._tape.derivatives(values).items():
             products[k] = derivative
-        return products
+        return values[-1] + np.zeros(shape[1:]), products
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

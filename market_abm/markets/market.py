@@ -11,19 +11,21 @@ class Market:
     """The market of one good: what is on sale, at what price, for whom.
 
     A mechanism is a subclass that says how bids become a price (:meth:`form_price`), and shares of
-    the good (:meth:`reallocate`). ``shares`` and ``bids`` have shape (buyers,).
+    the good (:meth:`reallocate`). ``offers`` (units) has shape (sellers,), ``shares`` and ``bids``
+    (money per unit) have shape (buyers,).
     """
 
-    def __init__(self, good: str, buyers: int) -> None:
+    def __init__(self, good: str, sellers: int, buyers: int) -> None:
         self.good = good
+        self.offers = np.zeros(sellers)
         self.quantity = np.float64(0.0)
         self.price = np.float64(0.0)
         self.shares = np.zeros(buyers)
         self.bids = np.zeros(buyers)
 
-    def offer(self, quantity: Any) -> None:
-        """Put ``quantity`` units on sale, instead of what was there before."""
-        self.quantity = quantity
+    def collect(self) -> None:
+        """Put on sale what the sellers offer now, instead of what was there before."""
+        self.quantity = self.offers.sum()
 
     def form_price(self) -> None:
         """Set ``price``, money per unit, from what is bid and offered now."""
@@ -46,8 +48,8 @@ class Customer(Protocol):
 class FinalMarket(Market):
     """The market of a final good: its consumer takes all there is, at the consumer's price."""
 
-    def __init__(self, good: str, customer: Customer) -> None:
-        super().__init__(good, 0)
+    def __init__(self, good: str, sellers: int, customer: Customer) -> None:
+        super().__init__(good, sellers, 0)
         self.customer = customer
 
     def form_price(self) -> None:

@@ -63,6 +63,7 @@ class UnitBidMarket(Market):
     def __init__(
         self,
         good: str,
+        sellers: int,
         buyers: list[str],
         starts: np.ndarray,
         initial_shares: np.ndarray,
@@ -70,7 +71,7 @@ class UnitBidMarket(Market):
         divided: bool,
         share_rate: float,
     ) -> None:
-        super().__init__(good, len(buyers))
+        super().__init__(good, sellers, len(buyers))
         self.buyers = buyers
         self.starts = starts
         self.pool = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(buyers))))
@@ -78,11 +79,11 @@ class UnitBidMarket(Market):
         self.share_rate = share_rate
         self.shares = initial_shares.copy()
 
-    def offer(self, quantity: Any) -> None:
-        """Put ``quantity`` on sale; a divided good must be positive."""
-        super().offer(quantity)
-        if self.divided and quantity <= 0.0:
-            raise self._indivisible(f"there are {quantity:.6g} units of it on sale")
+    def collect(self) -> None:
+        """Put on sale what is offered; of a divided good there must be some."""
+        super().collect()
+        if self.divided and self.quantity <= 0.0:
+            raise self._indivisible(f"there are {self.quantity:.6g} units of it on sale")
 
     def form_price(self) -> None:
         """The sum of the pools' prices; a divided good must be bid for."""
