@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 .PHONY: run test test-all lint experiments clean
 
 run: $(VENV)/.run
-	$(BIN)/market-abm run essay-chain
+	@$(BIN)/market-abm run essay-chain
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -31,11 +31,13 @@ clean:
 	rm -rf $(VENV)* .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
 $(VENV)/.run: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try: make PYTHON=python3.11 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try: make PYTHON=python3.11 ...")'
+	@echo "Setting up $(VENV), once ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -e .
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(INSTALL) -e ".[dev]"
-	touch $@
+	@echo "Setting up the tests in $(VENV), once ..."
+	@$(INSTALL) -e ".[dev]"
+	@touch $@
