@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from market_abm.agents import Firm as Firm
+    from market_abm.backprop import exact_gradient as exact_gradient
     from market_abm.economy import Demand as Demand
     from market_abm.economy import Economy as Economy
     from market_abm.economy import Population as Population
@@ -45,6 +46,7 @@ _HOME = {
     "Population": "economy",
     "Result": "result",
     "Supply": "economy",
+    "exact_gradient": "backprop",
     "from_function": "program",
     "from_text": "program",
     "run": "experiment",

@@ -52,6 +52,7 @@ class Firm(mesa.Agent):
         self.products = np.zeros(count)
         self.output = np.float64(industry.population.start * self.weight)
         self.sale_price = np.float64(0.0)
+        self.has_price = False
 
     # --- goods, downstream ---
 
@@ -76,15 +77,21 @@ class Firm(mesa.Agent):
     def read_price(self) -> None:
         """Note what its good sells for."""
         self.sale_price = self._output_market.price
+        self.has_price = self._output_market.priced
 
     def learn(self) -> None:
-        """Value each input of the batch just sold, and revise and post its bids."""
+        """Value each input of the batch just sold, and revise and post its bids.
+
+        A firm whose good has had no price yet has nothing to go by, and makes no bid.
+        """
+        if not self.has_price:
+            return
         values = behaviour.marginal_revenue_products(self.sale_price, self.products)
         if self.bid_noise:
             values = behaviour.misjudged(values, self.bid_noise, self.shocks)
         self.bids = self.revise_bids(values)
         for (market, buyer), bid in zip(self._stalls, self.bids, strict=True):
-            market.bids[buyer] = bid
+            market.bid(buyer, bid)
 
     def revise_bids(self, values: np.ndarray) -> np.ndarray:
         """The bidding rule: new bids, given what a unit of each input would have earned."""

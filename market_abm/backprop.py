@@ -24,7 +24,11 @@ from market_abm import behaviour
 from market_abm.economy import Economy, Industry
 from market_abm.errors import EconomyError
 
+MOST_ROUNDS = 20_000
+"""How often the lines of a loop are repeated, at the most."""
 
+
+@np.errstate(all="ignore")
 def forward_pass(
     economy: Economy, shares: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +39,7 @@ def forward_pass(
     agree.
 
     Raises:
-        EconomyError: a loop does not settle within 100,000 rounds.
+        EconomyError: a loop does not settle.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities = np.zeros(len(economy.goods))
@@ -51,40 +55,62 @@ def forward_pass(
         )
         quantities[economy.index[industry.good]] = made.sum()
 
-    with np.errstate(all="ignore"):
-        for component in economy.components:
-            if not economy.is_loop(component):
-                run(component[0])
-                continue
-            places = [economy.index[industry.good] for industry in component]
-            quantities[places] = [industry.population.start for industry in component]
-            for _ in range(100_000):
-                before = quantities[places]
-                for industry in component:
-                    run(industry)
-                change = np.abs(quantities[places] - before)
-                if np.all(change <= 4 * np.finfo(float).eps * np.abs(before)):
-                    break
-            else:
-                raise EconomyError(
-                    f"the loop of {', '.join(i.good for i in component)} does not settle",
-                    remedy="let it use less of its own goods",
-                )
+    for component in economy.components:
+        if not economy.is_loop(component):
+            run(component[0])
+            continue
+        places = [economy.index[industry.good] for industry in component]
+        quantities[places] = [industry.population.start for industry in component]
+        change, before = np.inf, quantities[places]
+        for _ in range(MOST_ROUNDS):
+            for industry in component:
+                run(industry)
+            change = relative_change(quantities[places], before)
+            before = quantities[places]
+            if not change > 4 * np.finfo(float).eps:
+                break
+        if not change <= 1e-12:
+            raise EconomyError(
+                f"the loop of {', '.join(i.good for i in component)} does not settle",
+                remedy="let it use less of its own goods",
+            )
     return quantities, inputs
 
 
+def relative_change(after: np.ndarray, before: np.ndarray) -> float:
+    """The largest |after - before| / |after|; NaN if any is not finite."""
+    return float((np.abs(after - before) / np.where(after == 0.0, 1.0, np.abs(after))).max())
+
+
+def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[str, float]:
+    """The derivative of the value of final output by each good, with goods split by ``shares``.
+
+    No market is run: a forward pass, and a reverse sweep. ``shares`` are as in
+    :func:`forward_pass`; the final goods are valued at their consumers' prices.
+
+    Raises:
+        EconomyError: a loop does not settle.
+    """
+    shares = economy.buyers.initial_shares if shares is None else shares
+    _, inputs = forward_pass(economy, shares)
+    prices = np.array([demand.price for demand in economy.demand.values()])
+    gradient = reverse_sweep(economy, marginal_products(economy, inputs), shares, prices)
+    return dict(zip(economy.goods, gradient.tolist(), strict=True))
+
+
+@np.errstate(all="ignore")
 def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (buyers,)."""
     products = np.zeros(economy.buyers.size)
-    with np.errstate(all="ignore"):
-        for industry in economy.flow:
-            buyers = economy.buyers.of_industry[industry.good]
-            _, products[buyers] = behaviour.production(
-                industry.technology, inputs[buyers], industry.weights, industry.productivity
-            )
+    for industry in economy.flow:
+        buyers = economy.buyers.of_industry[industry.good]
+        _, products[buyers] = behaviour.production(
+            industry.technology, inputs[buyers], industry.weights, industry.productivity
+        )
     return products
 
 
+@np.errstate(all="ignore")
 def reverse_sweep(
     economy: Economy, products: np.ndarray, shares: np.ndarray, final_prices: np.ndarray
 ) -> np.ndarray:

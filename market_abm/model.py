@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mesa
@@ -86,8 +87,7 @@ class MarketModel(mesa.Model):
             "sequential": self._sequential,
             "random": self._random,
         }[self.settings.activation]
-        with np.errstate(all="ignore"):
-            self._start()
+        self._tell_step(self._start)
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -95,12 +95,15 @@ class MarketModel(mesa.Model):
         """One step: every agent acts once, in the order that the activation says."""
         self.clock += 1
         self._draw_shocks()
+        self._tell_step(self._step_phases)
+
+    def _tell_step(self, phases: Callable[[], None]) -> None:
+        """Run ``phases``; a mistake that shows there is told with the step."""
         try:
             with np.errstate(all="ignore"):
-                self._step_phases()
+                phases()
         except MarketError as error:
-            if "at step" not in error.what:
-                error.what = f"at step {self.clock}, {error.what}"
+            error.what = f"at step {self.clock}, {error.what}"
             raise
 
     def _simultaneous(self) -> None:
@@ -219,7 +222,7 @@ class MarketModel(mesa.Model):
                     for good in dict.fromkeys(industry.technology.inputs)
                 )
                 raise MarketError(
-                    f"at the start '{industry.text()}' is {quantity}, with {inputs}",
+                    f"'{industry.text()}' is {quantity}, with {inputs}",
                     name=industry.good,
                     line=industry.line,
                     remedy="change the endowments or the line so that it can be computed",

@@ -142,6 +142,8 @@ def from_function(
 def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry]:
     """The lines of ``program`` as industries, in its order, line numbers counted from 1.
 
+    The program may be indented as a whole.
+
     Raises:
         ProgramError: the text is not in the language; names the line.
     """
@@ -150,7 +152,7 @@ def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry
             f"the program has {len(program):,} characters",
             remedy=f"keep it below {LONGEST_PROGRAM:,}",
         )
-    return _industries(_parsed(program).body, parameters)
+    return _industries(_parsed(textwrap.dedent(program)).body, parameters)
 
 
 # --- reading -------------------------------------------------------------------------------------

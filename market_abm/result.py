@@ -176,13 +176,15 @@ class Result:
                 "staleness": path.overall_staleness,
                 "alignment": alignment.mean() if alignment.size else None,
                 "uphill_share": path.uphill_share,
-                "theory_error": None
-                if predicted is None
-                else (np.abs(self.prices - predicted) / np.abs(self.gradients)).max(),
+                "theory_error": None if predicted is None else self._theory_error(predicted),
                 "configuration": self.experiment.configuration,
                 "versions": versions(),
             }
         )
+
+    def _theory_error(self, predicted: np.ndarray) -> float:
+        scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
+        return float((np.abs(self.prices - predicted) / scale).max())
 
     # --- figures --------------------------------------------------------------------------------
 

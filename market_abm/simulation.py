@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -130,14 +130,27 @@ def _divergence(model: MarketModel) -> Ending | None:
 def _unsettled(model: MarketModel, trajectory: Trajectory) -> Ending:
     """Out of steps: does it swing without dying down, or is it only not there yet?"""
     goods, step = model.economy.goods, trajectory.steps
-    paths = [("price", trajectory.prices), ("quantity", trajectory.quantities)]
-    swings = [(*swing, what) for what, path in paths for swing in _swings(path)]
+    buyers = model.economy.buyers
+    who = [
+        f"share of {goods[j]} for a maker of {goods[k]}"
+        for j, k in zip(buyers.good, buyers.maker, strict=True)
+    ]
+    paths: list[tuple[np.ndarray, list[str], Sequence[int]]] = [
+        (trajectory.prices, [f"price of {good}" for good in goods], range(len(goods))),
+        (trajectory.quantities, [f"quantity of {good}" for good in goods], range(len(goods))),
+        (trajectory.shares, who, buyers.good.tolist()),
+    ]
+    swings = [
+        (size, names[k], place[k], low, high, period)
+        for path, names, place in paths
+        for size, k, low, high, period in _swings(path)
+    ]
     noisy = any(industry.population.bid_noise > 0 for industry in model.economy.flow)
     if swings and not noisy:
-        _, k, low, high, period, what = max(swings)
+        _, what, k, low, high, period = max(swings)
         detail = (
-            f"oscillating up to step {step}: the {what} of {goods[k]} swings between "
-            f"{low:.6g} and {high:.6g}, about every {period:.3g} steps"
+            f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
+            f"about every {period:.3g} steps; lower market.share_rate"
         )
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")

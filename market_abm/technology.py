@@ -32,10 +32,6 @@ class Technology:
     def _values(self, inputs: Any) -> list[ex.Value]:
         return self._tape.values({**self.parameters, **dict(enumerate(inputs))})
 
-    def output(self, inputs: Any) -> Any:
-        """Units of the good made from ``inputs``, an array of shape (inputs, ...); shape (...)."""
-        return self._values(inputs)[-1] + np.zeros(np.shape(inputs)[1:])
-
     def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
         """The output, shape (...), and the marginal products ∂output/∂input, (inputs, ...)."""
         values = self._values(inputs)

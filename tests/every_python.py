@@ -20,7 +20,7 @@ import hashlib, sys
 from importlib.metadata import version
 from market_abm import from_text, run
 digest = hashlib.sha256()
-text = "a = x**0.5\\nb = 3 - 1/(1 + x)\\nc = a*b"          # arithmetic that every NumPy rounds alike
+text = "a = x**0.5\\nb = 3 - 1/(1 + x)\\nc = a*b"  # arithmetic that every NumPy rounds alike
 for activation in ("simultaneous", "sequential", "random"):
     economy = from_text(text, {"x": 4}, population={"firms": 5, "weights": [.1, .2, .2, .2, .3]})
     result = run(economy, activation=activation, share_rate=1, steps=40, seed=11)

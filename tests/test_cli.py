@@ -119,7 +119,7 @@ MISTAKES = [
     (["run", "essay-chain", "--out", "diary"], "cannot write results to 'diary'"),
     (
         ["run", "essay-chain", "--set", "supply.natgas.quantity=-1"],
-        "at the start 'ethylene = natgas",
+        "at step 0, 'ethylene = natgas",
     ),
     (
         ["run", "negative-prices", "--set", "economy.program=y = x"],

@@ -80,7 +80,8 @@ def test_shares_follow_bids_by_exponentiated_gradient():
     starts, pool = np.array([0, 3]), np.array([0, 0, 0, 1])
     assert pool_prices(shares, bids, starts) == pytest.approx([2.8, 7.0], rel=1e-15)
     quantity = np.array([1.0, 1.0])
-    after = revised_shares(shares, bids, quantity, starts=starts, pool=pool, share_rate=0.5)
+    rest = {"starts": starts, "pool": pool, "bidding": bids > 0}
+    after = revised_shares(shares, bids, quantity, **rest, share_rate=0.5)
     grown = np.array([0.2, 0.3, 0.5]) * np.sqrt(np.array([1, 2, 4]) / 2.8)
     assert after == pytest.approx([*(grown / grown.sum()), 1.0], rel=1e-15)
 
@@ -92,21 +93,40 @@ def test_a_leading_axis_of_runs_gives_the_same():
     shares, bids = rng.random((4, 5)), rng.random((4, 5))
     rates = np.array([[0.1], [0.5], [1.0], [0.0]])
     ones = np.ones((4, 2))
-    together = revised_shares(shares, bids, ones, starts=starts, pool=pool, share_rate=rates)
+    bidding = rng.random((4, 5)) < 0.8
+    rest = {"starts": starts, "pool": pool}
+    together = revised_shares(shares, bids, ones, **rest, bidding=bidding, share_rate=rates)
     for k in range(4):
         alone = revised_shares(
-            shares[k], bids[k], ones[k], starts=starts, pool=pool, share_rate=rates[k]
+            shares[k], bids[k], ones[k], **rest, bidding=bidding[k], share_rate=rates[k]
         )
         assert together[k] == pytest.approx(alone, rel=1e-15)
 
 
 def test_who_has_not_bid_yet_keeps_its_share():
     shares, bids = np.array([0.2, 0.3, 0.5]), np.array([0.0, 1.0, 2.0])
-    starts, pool, one = np.array([0]), np.array([0, 0, 0]), np.array([1.0])
-    after = revised_shares(shares, bids, one, starts=starts, pool=pool, share_rate=1.0)
+    rest = {"starts": np.array([0]), "pool": np.array([0, 0, 0]), "share_rate": 1.0}
+    one, bidding = np.array([1.0]), np.array([False, True, True])
+    after = revised_shares(shares, bids, one, **rest, bidding=bidding)
     assert after == pytest.approx([0.2, 0.8 * 3 / 13, 0.8 * 10 / 13], rel=1e-15)
-    silent = revised_shares(shares, 0 * bids, one, starts=starts, pool=pool, share_rate=1.0)
+    heard = revised_shares(shares, bids, one, **rest, bidding=~np.zeros(3, bool))
+    assert heard == pytest.approx([0, 3 / 13, 10 / 13], rel=1e-15)  # now 0 is what it bids
+    silent = revised_shares(shares, 0 * bids, one, **rest, bidding=np.zeros(3, bool))
     assert silent.tolist() == shares.tolist()
+
+
+def test_firms_that_bid_with_different_signs_keep_their_shares():
+    shares, bids = np.array([0.2, 0.8]), np.array([-0.6, 0.4])
+    rest = {"starts": np.array([0]), "pool": np.array([0, 0]), "share_rate": 0.5}
+    after = revised_shares(shares, bids, np.array([1.0]), **rest, bidding=np.array([True, True]))
+    assert after.tolist() == shares.tolist()
+
+
+def test_a_line_that_gains_nothing_from_a_good_loses_it():
+    """It has heard a price, and bids exactly 0: the other user gets everything."""
+    result = run(from_text("y = 2*x\nz = 0*x", {"x": 3}))
+    assert result.status == "converged"
+    assert result.quantities[-1].tolist() == [3, 6, 0]
 
 
 def test_users_at_different_depths_all_survive():
@@ -170,7 +190,7 @@ def test_a_rival_good_that_nobody_bids_for_any_more():
     for _ in range(3):
         model.step()
     model.suppliers.do(lambda supplier: setattr(supplier, "quantity", np.float64(1e6)))
-    with pytest.raises(MarketError, match="at step [0-9]+, .*nobody bids for it any more"):
+    with pytest.raises(MarketError, match="at step [0-9]+, .*nobody bids anything for it"):
         for _ in range(10):
             model.step()
 

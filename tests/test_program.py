@@ -19,6 +19,17 @@ def test_comments_blank_lines_and_brackets():
     assert lines[0].technology.inputs == ("x",)
 
 
+def test_a_program_may_be_indented_as_a_whole():
+    lines = read_program(
+        """
+        a = x
+        b = 2*a
+    """,
+        {},
+    )
+    assert [(line.good, line.line) for line in lines] == [("a", 2), ("b", 3)]
+
+
 def test_lines_may_come_in_any_order():
     economy = from_text("c = b**2\nb = 3*a", {"a": 1})
     assert economy.goods == ("a", "b", "c")
@@ -113,7 +124,7 @@ def test_powers_of_powers_are_quick():
     done = []
 
     def attempt() -> None:
-        with pytest.raises(MarketError, match="at the start"):
+        with pytest.raises(MarketError, match="at step 0"):
             run(from_text("y = x ** 9 ** 9 ** 9 ** 9", {"x": 2.0}))
         done.append(True)
 

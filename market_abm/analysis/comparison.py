@@ -42,9 +42,11 @@ class Witness:
 
     Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
     quantities are at rest, that is (a) none has changed by more than ``tolerance`` (relative) since
-    the step before, and (b) where shares can move, the buyers of each pool agree on its price: no
-    bid differs from it by more than ``tolerance`` (relative, weighted by the bidder's share). (b)
-    matters: a market that moves its shares slowly enough changes little in a step, anywhere.
+    the step before, and (b) where shares can move, nobody has a reason to move them: no buyer bids
+    more than its pool's price, and none that holds a share bids less (by ``tolerance``, relative;
+    less, weighted by the share). These are the first-order conditions of the best split. Without
+    (b) a market that moves its shares slowly enough, or has just thrown all of a good at one user,
+    would pass for one at rest.
     """
 
     def __init__(self, economy: Economy, tolerance: float, *, shares_move: bool = True) -> None:
@@ -54,6 +56,7 @@ class Witness:
         self._before: State | None = None
         self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
+    @np.errstate(all="ignore")
     def __call__(self, state: State) -> bool:
         """Take in one more state, and say whether the run has settled."""
         economy = self.economy
@@ -76,9 +79,12 @@ class Witness:
         return not self.shares_move or bool(np.all(self._disagreement(state) <= self.tolerance))
 
     def _disagreement(self, state: State) -> np.ndarray:
+        """By how much each buyer's bid breaks the first-order conditions; shape (buyers,)."""
         buyers = self.economy.buyers
-        pool_price = np.add.reduceat(state.shares * state.bids, buyers.starts)[buyers.pool]
-        return state.shares * relative_error(state.bids, pool_price)
+        price = np.add.reduceat(state.shares * state.bids, buyers.starts)[buyers.pool]
+        excess = (state.bids - price) * np.sign(state.quantities[buyers.good])
+        excess = excess / np.where(price == 0.0, 1.0, np.abs(price))
+        return np.maximum(excess, -state.shares * excess)
 
     def comparison(self, steps: int) -> Comparison:
         """What was seen up to and including step ``steps``."""

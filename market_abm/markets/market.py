@@ -12,7 +12,8 @@ class Market:
 
     A mechanism is a subclass that says how bids become a price (:meth:`form_price`), and shares of
     the good (:meth:`reallocate`). ``offers`` (units) has shape (sellers,), ``shares`` and ``bids``
-    (money per unit) have shape (buyers,).
+    (money per unit) have shape (buyers,). A price is 0 until somebody has bid: ``bidding`` says who
+    has, and ``priced`` whether anybody has.
     """
 
     def __init__(self, good: str, sellers: int, buyers: int) -> None:
@@ -20,12 +21,19 @@ class Market:
         self.offers = np.zeros(sellers)
         self.quantity = np.float64(0.0)
         self.price = np.float64(0.0)
+        self.priced = False
         self.shares = np.zeros(buyers)
         self.bids = np.zeros(buyers)
+        self.bidding = np.zeros(buyers, bool)
 
     def collect(self) -> None:
         """Put on sale what the sellers offer now, instead of what was there before."""
         self.quantity = self.offers.sum()
+
+    def bid(self, buyer: int, bid: Any) -> None:
+        """Post what ``buyer`` bids, money per unit."""
+        self.bids[buyer] = bid
+        self.bidding[buyer] = True
 
     def form_price(self) -> None:
         """Set ``price``, money per unit, from what is bid and offered now."""
@@ -55,3 +63,4 @@ class FinalMarket(Market):
     def form_price(self) -> None:
         """Ask the consumer."""
         self.price = self.customer.price_for(self.quantity)
+        self.priced = True

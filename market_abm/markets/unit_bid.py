@@ -29,27 +29,30 @@ def revised_shares(
     bids: np.ndarray,
     quantity: Any,
     *,
+    bidding: np.ndarray,
     starts: np.ndarray,
     pool: np.ndarray,
     share_rate: Any,
 ) -> np.ndarray:
     """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ; shape (..., buyers).
 
-    A buyer that bids nothing has not heard a price yet: it keeps its share, and the others divide
-    theirs anew among themselves. Where the pool's money π · ``quantity`` is negative (a nuisance,
-    or a quantity below zero) more of it is worth less, and the exponent turns round. ``pool`` is
-    each buyer's pool, ``share_rate`` κ ≥ 0.
+    ``bidding`` says which buyers have made a bid: one that has heard no price for its own good yet
+    keeps its share, and the others divide theirs anew among themselves. Where the pool's money
+    π · ``quantity`` is negative (a nuisance, or a quantity below zero) more of it is worth less,
+    and the exponent turns round. Where π is 0, or bids differ in sign, ratios of bids say nothing,
+    and shares stay. ``pool`` is each buyer's pool, ``share_rate`` κ ≥ 0.
     """
-    bidding = bids != 0.0
     active = np.where(bidding, shares, 0.0)
-    held = np.add.reduceat(active, starts, axis=-1)
     price = np.add.reduceat(active * bids, starts, axis=-1)
-    exponent = share_rate * np.sign(price * quantity)
-    ratio = np.where(bidding, bids, 1.0) / np.where(price == 0.0, 1.0, price)[..., pool]
-    grown = active * np.where(bidding, ratio, 1.0) ** exponent[..., pool]
+    ratio = bids / np.where(price == 0.0, 1.0, price)[..., pool]
+    mixed = np.logical_or.reduceat(bidding & (ratio < 0.0), starts, axis=-1)
+    moving = bidding & ((price != 0.0) & ~mixed)[..., pool]
+    exponent = (share_rate * np.sign(price * quantity))[..., pool]
+    grown = np.where(moving, active * np.where(moving, ratio, 1.0) ** exponent, 0.0)
     total = np.add.reduceat(grown, starts, axis=-1)
-    scale = held / np.where(held == 0.0, 1.0, total)
-    return np.where(bidding, grown * scale[..., pool], shares)
+    held = np.add.reduceat(active, starts, axis=-1)
+    scale = held / np.where(total == 0.0, 1.0, total)
+    return np.where(moving, grown * scale[..., pool], shares)
 
 
 class UnitBidMarket(Market):
@@ -92,9 +95,10 @@ class UnitBidMarket(Market):
             lowest = int(np.argmin(self.bids))
             if self.bids[lowest] < 0.0:
                 raise self._indivisible(f"{self.buyers[lowest]} bids {self.bids[lowest]:.6g}")
-            if price == 0.0 and self.price > 0.0:
-                raise self._indivisible("nobody bids for it any more")
+            if price == 0.0 and (self.price > 0.0 or self.bidding.all()):
+                raise self._indivisible("nobody bids anything for it")
         self.price = price
+        self.priced = bool(self.bidding.any())
 
     def reallocate(self) -> None:
         """One step of exponentiated gradient."""
@@ -102,6 +106,7 @@ class UnitBidMarket(Market):
             self.shares,
             self.bids,
             self.quantity,
+            bidding=self.bidding,
             starts=self.starts,
             pool=self.pool,
             share_rate=self.share_rate,
@@ -111,5 +116,6 @@ class UnitBidMarket(Market):
         return RivalGoodError(
             f"the rival good '{self.good}' cannot be split among its users: {why}",
             name=self.good,
-            remedy=f'let every user have all of it, with reuse.{self.good} = "copy"',
+            remedy=f'let every user have all of it, with reuse.{self.good} = "copy" '
+            "(or, if prices had begun to swing, lower market.share_rate)",
         )
