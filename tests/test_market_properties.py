@@ -1,4 +1,4 @@
-"""What must hold along the way, whatever the program: DESIGN 1 to 4, read as properties."""
+"""What must hold along the way, whatever the program: docs/model.md, 1 to 4, as properties."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def diamond(**options: Any) -> market_abm.Economy:
 
 
 def swinging_split(depth: int, sigma: float) -> market_abm.Economy:
-    """x split between two branches of ``depth`` identities into a CES: fact 3 of DESIGN 5."""
+    """x split between two branches of ``depth`` identities into a CES (docs/model.md, 4.3)."""
     if depth == 0:
         program = f"y = ces(x, x, elasticity={sigma}, weights=(0.3, 0.7))"
     else:
@@ -300,9 +300,9 @@ def test_random_activation_reaches_the_same_prices(program: RandomProgram, seed:
 def test_random_activation_with_firms_whose_bids_change_sign(firms: int, seed: int) -> None:
     """a is worth -0.3 to b, then, with c's bid, 0.7: for a while firms bid for x with both signs.
 
-    Bidding of both signs within one industry must not end the market: unit-bid "handles every
-    program, negative prices included" (DESIGN 3). The price of x is 2 * 0.7 = 1.4, to 1e-8: the
-    firms' shares come back at a linear rate, and the run stops at 1e-9.
+    Bidding of both signs within one industry must not end the market (docs/model.md, 3). The price
+    of x is 2 * 0.7 = 1.4, to 1e-8: the firms' shares come back at a linear rate, and the run stops
+    at 1e-9.
     """
     economy = market_abm.from_text(
         "a = 2*x\nb = 1 - 0.3*a\nc = 1*a\ny = c + 1",

@@ -40,7 +40,7 @@ ACTIVATIONS = st.sampled_from(["simultaneous", "sequential", "random"])
 
 
 def safe_share_rate(program: RandomProgram, activation: str) -> float:
-    """Half of DESIGN 5's bound (fact 3) at sigma = 1/2, where the longest chain sets the delay.
+    """Half of the bound (docs/model.md, 4.3) at sigma = 1/2; the longest chain sets the delay.
 
     The drawn technologies substitute at least as well as sigma = 1/2, so this leaves room for
     bends that the fact's symmetric split does not have.

@@ -27,31 +27,37 @@ class Path:
     comparison: Comparison
 
     @cached_property
-    def _distances(self) -> np.ndarray:
-        """((p(t) - g(t - lag)) / scale)², shape (lags, steps + 1, goods); NaN before step lag."""
-        prices, gradients = self.trajectory.prices, self.comparison.gradients
-        count = len(prices)
-        lags = max(1, min(LONGEST_LAG + 1, count // 2))
-        scale = np.abs(gradients).max(axis=0)
-        scale = np.where(scale > 0.0, scale, 1.0)
-        distances = np.full((lags, *prices.shape), np.nan)
-        for lag in range(lags):
-            earlier = gradients[: count - lag]
-            distances[lag, lag:] = ((prices[lag:] - earlier) / scale) ** 2
-        return distances
+    def _scale(self) -> np.ndarray:
+        """The largest gradient of each good, shape (goods,); 1 where that is 0."""
+        scale = np.abs(self.comparison.gradients).max(axis=0)
+        return np.where(scale > 0.0, scale, 1.0)
 
     @cached_property
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
-        gradients = self.comparison.gradients
-        return np.ptp(gradients, axis=0) > 1e-9 * np.abs(gradients).max(axis=0)
+        return np.ptp(self.comparison.gradients, axis=0) > 1e-9 * self._scale
+
+    @cached_property
+    def _distances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances between p(t) and g(t - lag), in units of each good's scale.
+
+        Summed over the steps that all lags reach, shape (lags, goods); and over the goods whose
+        gradients move, shape (lags, steps + 1), infinite before step ``lag``.
+        """
+        prices, gradients = self.trajectory.prices, self.comparison.gradients
+        count, goods = prices.shape
+        lags = max(1, min(LONGEST_LAG + 1, count // 2))
+        of_good, at_step = np.zeros((lags, goods)), np.full((lags, count), np.inf)
+        for lag in range(lags):
+            distance = ((prices[lag:] - gradients[: count - lag]) / self._scale) ** 2
+            of_good[lag] = distance[lags - 1 - lag :].sum(axis=0)
+            at_step[lag, lag:] = distance[:, self._moving].sum(axis=1)
+        return of_good, at_step
 
     @cached_property
     def staleness_of_good(self) -> np.ndarray:
         """The lag at which p(t) is nearest to g(t - lag) over the run, shape (goods,); or NaN."""
-        lags = len(self._distances)
-        total = self._distances[:, lags - 1 :].sum(axis=1)
-        return np.where(self._moving, np.argmin(total, axis=0), np.nan)
+        return np.where(self._moving, np.argmin(self._distances[0], axis=0), np.nan)
 
     @cached_property
     def staleness(self) -> np.ndarray:
@@ -59,24 +65,19 @@ class Path:
 
         NaN at steps at which the gradient has stood still for as long as the lags reach back.
         """
-        gradients = self.comparison.gradients
-        lags, count = self._distances.shape[:2]
-        scale = np.abs(gradients).max(axis=0)
-        result = np.full(count, np.nan)
-        for t in range(1, count):
-            window = gradients[max(0, t - lags + 1) : t + 1]
-            moving = np.ptp(window, axis=0) > 1e-9 * scale
-            if moving.any():
-                result[t] = np.nanargmin(self._distances[:, t, moving].sum(axis=1))
-        return result
+        nearest = np.argmin(self._distances[1], axis=0).astype(float)
+        changes = np.abs(np.diff(self.comparison.gradients, axis=0)) > 1e-12 * self._scale
+        moves = np.concatenate([[0], np.cumsum(changes.any(axis=1))])
+        lags = len(self._distances[0])
+        earlier = np.concatenate([np.zeros(lags - 1), moves])[: len(moves)]
+        return np.where(moves > earlier, nearest, np.nan)
 
     @cached_property
     def overall_staleness(self) -> float:
         """The lag at which all prices are nearest to all gradients over the whole run, or NaN."""
         if not self._moving.any():
             return float("nan")
-        lags = len(self._distances)
-        return float(np.argmin(self._distances[:, lags - 1 :, self._moving].sum(axis=(1, 2))))
+        return float(np.argmin(self._distances[0][:, self._moving].sum(axis=1)))
 
     @cached_property
     def alignment(self) -> np.ndarray:

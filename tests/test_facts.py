@@ -1,4 +1,4 @@
-"""DESIGN section 5, facts 1 to 3, with the tolerances that are given there."""
+"""What theory says (docs/model.md, 4), facts 1 to 3, each with its tolerance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def essay(**run: Any) -> market_abm.Result:
 
 def test_the_essays_chain_has_the_essays_numbers() -> None:
     result = essay()
-    # A dozen operations, each to an ulp (2e-16): 1e-14. DESIGN asks 1e-12.
+    # A dozen operations, each to an ulp (2e-16): 1e-14. 1e-12 would do.
     for good, price in ESSAY_PRICES.items():
         at = result.goods.index(good)
         assert result.prices[-1, at] == pytest.approx(price, rel=1e-14)
@@ -131,7 +131,7 @@ def test_the_essays_chain_is_late_by_the_same_law(bid_rate: float) -> None:
 
 
 def test_scipys_negative_binomial_is_the_one_meant() -> None:
-    """P(T <= t) = sum over k = n..t of C(k-1, n-1) a**n (1-a)**(k-n), and DESIGN's 1e-14."""
+    """P(T <= t) = sum over k = n..t of C(k-1, n-1) a**n (1-a)**(k-n), to 1e-14."""
     for alpha, n, t in itertools.product([0.05, 0.5, 0.9], [1, 2, 5, 12], [12, 30, 150]):
         by_hand = math.fsum(
             math.comb(k - 1, n - 1) * alpha**n * (1 - alpha) ** (k - n) for k in range(n, t + 1)
@@ -208,7 +208,7 @@ def stability_boundary(
     return (low + high) / 2
 
 
-# The bound 2 sin(pi / (2 (2 tau + 1))) for tau = 2d + 1, as DESIGN prints it.
+# The bound 2 sin(pi / (2 (2 tau + 1))) for tau = 2d + 1, to four digits.
 SIMULTANEOUS = {0: 1.0000, 1: 0.4450, 2: 0.2846, 4: 0.1652}
 
 
