@@ -60,6 +60,7 @@ class Experiment:
 
     Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
     ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
+    ``placed`` adds to an error where in the file its cause is.
     """
 
     economy: Economy
@@ -68,6 +69,7 @@ class Experiment:
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    placed: Callable[[MarketError], MarketError] = lambda error: error
 
     @staticmethod
     def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:
@@ -91,13 +93,17 @@ class Experiment:
     ) -> Experiment:
         """The experiment that ``text``, the content of an experiment file, describes."""
         overrides = dict(settings or {})
+
+        def placed(error: MarketError) -> MarketError:
+            return _placed(error, text, file, overrides)
+
         try:
             tables = _tables(text)
             for key, value in overrides.items():
                 _override(tables, key, value)
-            return _experiment(tables, name)
+            return dataclasses.replace(_experiment(tables, name), placed=placed)
         except MarketError as error:
-            raise _placed(error, text, file, overrides) from None
+            raise placed(error) from None
 
     @staticmethod
     def of(economy: Economy, name: str = "economy", **settings: Any) -> Experiment:
@@ -168,11 +174,14 @@ def run(
         experiment = Experiment.load(what, {**dotted, **(set or {})})
 
     economy = experiment.economy
-    model = MarketModel(economy, experiment.market, seed=experiment.run.seed, firm=firm or Firm)
     witness = Witness(
         economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
     )
-    trajectory, ending = simulate(model, experiment.run.steps, witness, progress)
+    try:
+        model = MarketModel(economy, experiment.market, seed=experiment.run.seed, firm=firm or Firm)
+        trajectory, ending = simulate(model, experiment.run.steps, witness, progress)
+    except MarketError as error:
+        raise experiment.placed(error) from None
     return Result.of(experiment, trajectory, witness.comparison(trajectory.steps), ending)
 
 

@@ -104,7 +104,8 @@ class MarketModel(mesa.Model):
                 phases()
         except MarketError as error:
             error.what = f"at step {self.clock}, {error.what}"
-            raise
+            readers = [i.line for i in self.economy.flow if error.name in i.technology.inputs]
+            raise error.located(line=readers[0] if readers else None) from None
 
     def _simultaneous(self) -> None:
         """Learn, produce, trade: all at once, on what was seen in the step before."""

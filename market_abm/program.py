@@ -322,7 +322,7 @@ class _Translator:
         for key in keywords:
             if key not in _KEYWORDS.get(function, ()):
                 raise ProgramError(
-                    f"{function}() has no '{key}='",
+                    f"{function}() has no '{key or '**'}='",
                     line=node.lineno,
                     name=function,
                     remedy=nearest(str(key), _KEYWORDS.get(function, ())),

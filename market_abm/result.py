@@ -7,6 +7,7 @@ import math
 import platform
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,7 +101,8 @@ class Result:
         from market_abm.analysis.prediction import climbing
 
         ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
-        return None if ratio is None else ratio * self.gradients
+        with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
+            return None if ratio is None else ratio * self.gradients
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -182,6 +184,7 @@ class Result:
             }
         )
 
+    @np.errstate(invalid="ignore")
     def _theory_error(self, predicted: np.ndarray) -> float:
         scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
         return float((np.abs(self.prices - predicted) / scale).max())
@@ -216,10 +219,17 @@ class Result:
                 ),
                 "trajectory.csv": lambda p: self.frame().to_csv(p, index=False),
                 "measures.csv": lambda p: self.measures().to_csv(p, index=False),
-                "convergence.png": lambda p: self.convergence_figure().savefig(p),
-                "network.png": lambda p: self.network_figure().savefig(p),
+                "convergence.png": lambda p: _draw(self.convergence_figure(), p),
+                "network.png": lambda p: _draw(self.network_figure(), p),
             },
         )
+
+
+def _draw(figure: Figure, path: Path) -> None:
+    """Write a picture; letters that the font lacks are drawn as boxes, and no more said."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        figure.savefig(path)
 
 
 def _told(

@@ -119,13 +119,16 @@ MISTAKES = [
     (["run", "essay-chain", "--out", "diary"], "cannot write results to 'diary'"),
     (
         ["run", "essay-chain", "--set", "supply.natgas.quantity=-1"],
-        "at step 0, 'ethylene = natgas",
+        "essay-chain.toml:8: at step 0, 'ethylene = natgas",
     ),
     (
         ["run", "negative-prices", "--set", "economy.program=y = x"],
         "12: supply.coal: no line uses a good 'coal'",
     ),
-    (["run", "rival-negative.toml"], "at step 2, the rival good 'smoke'.*reuse.smoke = \"copy\""),
+    (
+        ["run", "rival-negative.toml"],
+        'rival-negative.toml:4: at step 2, the rival good .smoke..*reuse.smoke = "copy"',
+    ),
 ]
 
 
@@ -146,6 +149,27 @@ def test_mistakes_exit_with_two_and_one_sentence(tmp_path, arguments, message):
     assert len(done.stderr.splitlines()) == 1
     assert re.search(message, done.stderr), done.stderr
     assert (tmp_path / "full" / "diary.txt").read_text("utf-8") == "dear diary"
+
+
+@pytest.mark.parametrize(
+    ("program", "quantity", "code"),
+    [
+        ("y = sqrt(x)", 0, 5),  # an infinite marginal product at once
+        ("布_y = été**2", 2, 0),  # names that the font cannot draw
+        ("a = x + 2*a\ny = a", 1, 5),
+        ("y = (x - 4)**2", 4, 0),  # a gradient of exactly 0
+    ],
+)
+def test_awkward_programs_are_run_without_noise(tmp_path, program, quantity, code):
+    good = "x" if "x" in program else "été"
+    (tmp_path / "a.toml").write_text(
+        f"[economy]\nprogram = '''\n{program}\n'''\nreuse = 'copy'\n"
+        f'[supply."{good}"]\nquantity = {quantity}\n',
+        "utf-8",
+    )
+    done = command("run", "a.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (code, "")
+    json.loads((tmp_path / "results/a/summary.json").read_text("utf-8"), parse_constant=pytest.fail)
 
 
 def test_explain_shows_both_sides(tmp_path):

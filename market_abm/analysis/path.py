@@ -33,11 +33,13 @@ class Path:
         return np.where(scale > 0.0, scale, 1.0)
 
     @cached_property
+    @np.errstate(all="ignore")
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
         return np.ptp(self.comparison.gradients, axis=0) > 1e-9 * self._scale
 
     @cached_property
+    @np.errstate(all="ignore")
     def _distances(self) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances between p(t) and g(t - lag), in units of each good's scale.
 
@@ -60,6 +62,7 @@ class Path:
         return np.where(self._moving, np.argmin(self._distances[0], axis=0), np.nan)
 
     @cached_property
+    @np.errstate(all="ignore")
     def staleness(self) -> np.ndarray:
         """At each step t, the lag at which the prices of all goods are nearest to g(t - lag).
 
@@ -80,6 +83,7 @@ class Path:
         return float(np.argmin(self._distances[0][:, self._moving].sum(axis=1)))
 
     @cached_property
+    @np.errstate(all="ignore")
     def alignment(self) -> np.ndarray:
         """Cosine between the move of the shares made in each step and the gradient of welfare.
 

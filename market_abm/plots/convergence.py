@@ -163,6 +163,12 @@ def _error_panel(
     axes.set_yscale("log")
     steps = np.arange(len(result.errors))
     errors = np.clip(result.errors, FLOOR, None)
+    tolerance = result.experiment.run.tolerance
+    finite = errors[:, places][np.isfinite(errors[:, places])]
+    top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
+    exact = np.any(result.errors[:, places] == 0.0)
+    bottom = FLOOR if exact else max(FLOOR, min(1e-2 * tolerance, finite.min(initial=1.0)))
+    axes.set_ylim(bottom, top)
     many = len(goods) > MOST_PANELS
     for n, (good, k, color) in enumerate(zip(goods, places, colors, strict=True)):
         marker = "osD^vP"[n % 6] if len(steps) <= 40 and not many else ""
@@ -179,13 +185,7 @@ def _error_panel(
         )
         if result.prediction is not None and not many:
             _theory(axes, steps, relative_error(result.prediction, result.gradients)[:, k])
-    tolerance = result.experiment.run.tolerance
     axes.axhline(tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
-    finite = errors[:, places][np.isfinite(errors[:, places])]
-    top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
-    exact = np.any(result.errors[:, places] == 0.0)
-    bottom = FLOOR if exact else max(FLOOR, min(1e-2 * tolerance, finite.min(initial=1.0)))
-    axes.set_ylim(bottom, top)
     exponents = np.arange(np.ceil(np.log10(bottom)), np.log10(top) + 0.1)
     spacing = max(1, int(np.ceil(len(exponents) / 7)))
     ticks = [10.0**e for e in exponents if e % spacing == 0 and e - np.log10(FLOOR) > 1.0]
