@@ -13,6 +13,8 @@ from market_abm import __version__
 from market_abm.errors import MarketError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from market_abm.experiment import Experiment
     from market_abm.result import Result
 
@@ -65,9 +67,13 @@ def run(
 
     Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
     """
+    from pathlib import Path
+
     chosen = _load(experiment, assignments, seed=seed, steps=steps)
+    folder = Path(out or f"results/{chosen.name}")
+    _check_folder(folder)
     result = _run(chosen, quiet=as_json)
-    folder = result.save(out or f"results/{chosen.name}")
+    folder = result.save(folder)
     if as_json:
         click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
     else:
@@ -161,6 +167,13 @@ def _load(
     if steps is not None:
         settings["run.steps"] = steps
     return Experiment.load(experiment, settings)
+
+
+def _check_folder(folder: Path) -> None:
+    """Better to hear of a folder that cannot be used before a long run than after it."""
+    from market_abm.result import check_folder
+
+    check_folder(folder)
 
 
 def _run(chosen: Experiment, *, quiet: bool) -> Result:

@@ -110,9 +110,9 @@ class Industry:
         """How many firms the industry holds."""
         return len(self.weights)
 
-    def text(self) -> str:
-        """The line itself."""
-        return f"{self.good} = {self.technology.text()}"
+    def text(self, *, exact: bool = False) -> str:
+        """The line itself, its numbers to twelve digits or, if ``exact``, to the last."""
+        return f"{self.good} = {self.technology.text(exact=exact)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +120,9 @@ class Economy:
     """A production network, checked when it is made.
 
     Built by :func:`market_abm.from_text` or :func:`market_abm.from_function`. ``industries`` are
-    in the program's order; ``reuse`` gives each good's kind. Arrays over goods follow ``goods``:
-    raw goods, then made goods in flow order. Arrays over buyers follow ``buyers``.
+    in the program's order; ``reuse`` gives each good's kind; the firms were drawn with ``seed``.
+    Arrays over goods follow ``goods``: raw goods, then made goods in flow order. Arrays over buyers
+    follow ``buyers``.
 
     Raises:
         EconomyError: a good is made twice, has no supplier, or is supplied, demanded or set
@@ -132,6 +133,7 @@ class Economy:
     supply: Mapping[str, Supply]
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
+    seed: int = 1
 
     @staticmethod
     def build(
@@ -173,7 +175,8 @@ class Economy:
         populated = []
         for k, industry in enumerate(industries):
             settings = dataclasses.asdict(common)
-            settings.update(population_of.get(industry.good, {}))
+            own = population_of.get(industry.good, {})
+            settings.update(dataclasses.asdict(own) if isinstance(own, Population) else own)
             where = f"industries.{industry.good}"
             firms = Population.of(settings, where)
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, k)))
@@ -198,6 +201,7 @@ class Economy:
             supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
             demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
             reuse=kinds,
+            seed=seed,
         )
 
     # --- goods ----------------------------------------------------------------------------------

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 LARGEST_FILE = 10_000_000
 """Bytes beyond which an experiment file is refused unread."""
 
+MOST_AGENTS = 1_000_000
+"""Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
+
+MOST_RECORDED = 16_000_000_000
+"""Bytes that the record of one run may come to."""
+
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
@@ -54,13 +60,39 @@ class ProgramSettings(Settings):
     )
 
 
+@dataclass(frozen=True)
+class Source:
+    """What an experiment was read from: a text, the file that it stood in, what overrode it."""
+
+    text: str
+    file: str | None
+    overrides: Mapping[str, Any]
+
+    def placed(self, error: MarketError) -> MarketError:
+        """``error`` with the file and line, or the override, that caused it."""
+        for key, value in self.overrides.items():
+            if error.name and (error.name == key or error.name.startswith(f"{key}.")):
+                return error.located(file=f"--set {key}={_clip(str(value))}")
+            if key == "economy.program" and error.line is not None:
+                return error.located(file=f"--set {key}")
+        places = key_lines(self.text)
+        if error.line is None:
+            name = error.name or ""
+            while name and name not in places:
+                name = name.rpartition(".")[0]
+            error.located(line=places.get(name))
+        elif "economy.program" in places and not isinstance(error, SettingError):
+            error.line += program_offset(self.text, places["economy.program"])
+        return error.located(file=self.file)
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """An economy, how its market works, and how long to run it.
 
     Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
     ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
-    ``placed`` adds to an error where in the file its cause is.
+    ``source`` is the text that it was read from.
     """
 
     economy: Economy
@@ -69,7 +101,25 @@ class Experiment:
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    placed: Callable[[MarketError], MarketError] = lambda error: error
+    source: Source | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what one machine cannot hold, before anything is run."""
+        firms = sum(industry.firms for industry in self.economy.flow)
+        if firms > MOST_AGENTS:
+            raise SettingError(
+                f"the economy has {firms:,} firms",
+                remedy=f'engine = "agents" holds at most {MOST_AGENTS:,}; lower industries.firms',
+                name="industries.firms",
+            )
+        a_step = 8 * (4 * len(self.economy.goods) + 4 * self.economy.buyers.size)
+        if self.run.steps * a_step > MOST_RECORDED:
+            raise SettingError(
+                f"{self.run.steps:,} steps of {a_step:,} bytes each would record up to "
+                f"{self.run.steps * a_step / 1e9:,.0f} GB",
+                remedy=f"lower run.steps to {MOST_RECORDED // a_step:,} or less",
+                name="run.steps",
+            )
 
     @staticmethod
     def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:
@@ -92,18 +142,14 @@ class Experiment:
         file: str | None = None,
     ) -> Experiment:
         """The experiment that ``text``, the content of an experiment file, describes."""
-        overrides = dict(settings or {})
-
-        def placed(error: MarketError) -> MarketError:
-            return _placed(error, text, file, overrides)
-
+        source = Source(text, file, dict(settings or {}))
         try:
             tables = _tables(text)
-            for key, value in overrides.items():
+            for key, value in source.overrides.items():
                 _override(tables, key, value)
-            return dataclasses.replace(_experiment(tables, name), placed=placed)
+            return dataclasses.replace(_experiment(tables, name), source=source)
         except MarketError as error:
-            raise placed(error) from None
+            raise source.placed(error) from None
 
     @staticmethod
     def of(economy: Economy, name: str = "economy", **settings: Any) -> Experiment:
@@ -116,7 +162,13 @@ class Experiment:
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(i.text() for i in economy.industries),
+                    "program": "\n".join(i.text(exact=True) for i in economy.industries),
+                    "parameters": {
+                        key: value
+                        for industry in economy.industries
+                        for key, value in industry.technology.parameters.items()
+                    },
+                    "seed": economy.seed,
                 },
                 "reuse": dict(economy.reuse),
                 "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
@@ -181,8 +233,9 @@ def run(
         model = MarketModel(economy, experiment.market, seed=experiment.run.seed, firm=firm or Firm)
         trajectory, ending = simulate(model, experiment.run.steps, witness, progress)
     except MarketError as error:
-        raise experiment.placed(error) from None
-    return Result.of(experiment, trajectory, witness.comparison(trajectory.steps), ending)
+        raise (experiment.source.placed(error) if experiment.source else error) from None
+    comparison = witness.comparison(trajectory.steps)
+    return Result.of(experiment, trajectory, comparison, ending, firm or Firm)
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -386,27 +439,6 @@ def _override(tables: dict[str, Any], key: str, value: Any) -> None:
 # --- where in the file ---------------------------------------------------------------------------
 
 
-def _placed(
-    error: MarketError, text: str, file: str | None, overrides: Mapping[str, Any]
-) -> MarketError:
-    """``error`` with the file and line, or the override, that caused it."""
-    for key, value in overrides.items():
-        if error.name and (error.name == key or error.name.startswith(f"{key}.")):
-            return error.located(file=f"--set {key}={value}")
-        if key == "economy.program" and error.line is not None:
-            return error.located(file=f"--set {key}")
-    places = key_lines(text)
-    if isinstance(error, SettingError) or error.line is None:
-        name = error.name or ""
-        while name and name not in places:
-            name = name.rpartition(".")[0]
-        if error.line is None:
-            error.located(line=places.get(name))
-    elif "economy.program" in places:
-        error.line += program_offset(text, places["economy.program"])
-    return error.located(file=file)
-
-
 def key_lines(text: str) -> dict[str, int]:
     """The line, from 1, on which each dotted key or table of a TOML text is written."""
     places: dict[str, int] = {}
@@ -415,7 +447,7 @@ def key_lines(text: str) -> dict[str, int]:
         if quote:
             quote = "" if quote in line else quote
             continue
-        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
+        header = re.match(r"\s*\[\[?([^\]]*)\]", line)
         key = re.match(
             r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line
         )

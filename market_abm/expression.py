@@ -360,15 +360,21 @@ _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
 _ATOM = 5
 
 
-def number_text(value: float) -> str:
-    """A constant as one would write it: 2, 0.5, 1e-09."""
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.12g}"
+def number_text(value: float, *, exact: bool = False) -> str:
+    """A constant as one would write it: 2, 0.5, 1e-09; to twelve digits, or all of them."""
+    if value == round(value) and abs(value) < 1e15:
+        return f"{value:.0f}"
+    return repr(float(value)) if exact else f"{value:.12g}"
 
 
-def text(root: Expression, names: Mapping[Any, str] | None = None) -> str:
+def text(root: Expression, names: Mapping[Any, str] | None = None, *, exact: bool = False) -> str:
     """The expression in the language's own syntax; ``names`` says what to call each symbol."""
     written: dict[int, tuple[str, int]] = {}
     for node in postorder(root):
+        if node.operation == "number":
+            level = _ATOM if node.payload >= 0 else _PRECEDENCE["neg"]
+            written[id(node)] = number_text(node.payload, exact=exact), level
+            continue
         parts = [written[id(argument)] for argument in node.arguments]
         written[id(node)] = _node_text(node, parts, names or {})
     return written[id(root)][0]
@@ -381,8 +387,6 @@ def _node_text(
         string, precedence = parts[k]
         return string if precedence >= least else f"({string})"
 
-    if node.operation == "number":
-        return number_text(node.payload), _ATOM if node.payload >= 0 else _PRECEDENCE["neg"]
     if node.operation == "name":
         return names.get(node.payload, str(node.payload)), _ATOM
     if node.operation in _PRECEDENCE:

@@ -91,7 +91,7 @@ def from_function(
         EconomyError: the goods do not fit together.
     """
     definition, first_line = _definition(function)
-    arguments = [argument.arg for argument in definition.args.args + definition.args.kwonlyargs]
+    arguments = [argument.arg for argument in _arguments_of(definition)]
     body = definition.body
     if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         body = body[1:]
@@ -211,7 +211,7 @@ def _industry(statement: ast.stmt, parameters: Mapping[str, float]) -> Industry:
         and isinstance(target, ast.Name)
     ):
         raise ProgramError(
-            f"'{_short(ast.unparse(statement).splitlines()[0])}' is not a line of production",
+            f"'{_unparsed(statement)}' is not a line of production",
             line=statement.lineno,
             remedy="write 'good = arithmetic'",
         )
@@ -430,7 +430,7 @@ def _function_name(node: ast.Call) -> str:
 
 def _unparsed(node: ast.AST) -> str:
     try:
-        return _short(ast.unparse(node))
+        return _short(ast.unparse(node).splitlines()[0])
     except (RecursionError, ValueError):
         return type(node).__name__
 
@@ -450,6 +450,11 @@ def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
             remedy="define it with 'def' in a file or a notebook cell",
         )
     return tree.body[0], first_line
+
+
+def _arguments_of(definition: ast.FunctionDef) -> list[ast.arg]:
+    arguments = definition.args
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
 
 
 def _returned_names(statement: ast.Return) -> list[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from market_abm.agents import Firm
+
 FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
 """What :meth:`Result.save` writes."""
 
@@ -39,6 +41,7 @@ class Result:
     trajectory: Trajectory
     comparison: Comparison
     ending: Ending
+    firm: type[Firm]
 
     @staticmethod
     def of(
@@ -46,14 +49,11 @@ class Result:
         trajectory: Trajectory,
         comparison: Comparison,
         ending: Ending | None,
+        firm: type[Firm],
     ) -> Result:
         """The result of a run; ``ending`` is None if it stopped because it had settled."""
-        return Result(
-            experiment,
-            trajectory,
-            comparison,
-            _told(ending, experiment, trajectory, comparison),
-        )
+        told = _told(ending, experiment, trajectory, comparison)
+        return Result(experiment, trajectory, comparison, told, firm)
 
     @property
     def status(self) -> str:
@@ -98,8 +98,11 @@ class Result:
     @cached_property
     def prediction(self) -> np.ndarray | None:
         """The prices that theory predicts, shape (steps + 1, goods), where it does (else None)."""
+        from market_abm.agents import Firm
         from market_abm.analysis.prediction import climbing
 
+        if self.firm is not Firm:
+            return None
         ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
             return None if ratio is None else ratio * self.gradients
@@ -180,6 +183,7 @@ class Result:
                 "uphill_share": path.uphill_share,
                 "theory_error": None if predicted is None else self._theory_error(predicted),
                 "configuration": self.experiment.configuration,
+                "firm": self.firm.__name__,
                 "versions": versions(),
             }
         )
@@ -282,6 +286,24 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
+def check_folder(folder: Path) -> None:
+    """Make sure that results may be written to ``folder``, before there are any.
+
+    Raises:
+        ResultsError: it is no folder, or holds anything but results of a run.
+    """
+    try:
+        found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    for name in found:
+        if name not in FILES and not name.startswith("."):
+            raise ResultsError(
+                f"'{folder.name}' holds '{name}', which is no result of a run",
+                remedy="choose a new folder with --out",
+            )
+
+
 def write_folder(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> Path:
     """Write each named file into ``folder``, whole or not at all: aside first, then by renaming.
 
@@ -291,34 +313,25 @@ def write_folder(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> 
         ResultsError: it holds something else, or cannot be written; what was there is untouched.
     """
     folder = folder.resolve()
+    check_folder(folder)
     try:
-        if folder.exists():
-            strangers = [p.name for p in folder.iterdir() if p.name not in FILES]
-            if strangers:
-                raise ResultsError(
-                    f"'{folder.name}' holds '{sorted(strangers)[0]}', which is no result of a run",
-                    remedy="choose a new folder with --out",
-                )
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise _unwritable(folder, error) from None
+    fresh, old = aside / "new", aside / "old"
     try:
-        fresh, old = aside / "new", aside / "old"
         fresh.mkdir()
         for name, write in writers.items():
             write(fresh / name)
         if folder.exists():
             folder.rename(old)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
+        fresh.rename(folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
-    finally:
+    finally:  # whatever stopped it, Ctrl-C included: put back what was there
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(aside, ignore_errors=True)
     return folder
 

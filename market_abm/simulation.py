@@ -150,8 +150,10 @@ def _unsettled(model: MarketModel, trajectory: Trajectory) -> Ending:
         _, what, k, low, high, period = max(swings)
         detail = (
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
-            f"about every {period:.3g} steps; lower market.share_rate"
+            f"about every {period:.3g} steps"
         )
+        if model.settings.share_rate > 0 and buyers.size > len(buyers.starts):
+            detail += "; lower market.share_rate"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 

@@ -50,12 +50,15 @@ class Technology:
             labels.append(f"{good}[{repeat + 1}]" if self.inputs.count(good) > 1 else good)
         return tuple(labels)
 
-    def text(self) -> str:
-        """The line's right side in the language's own syntax."""
-        return ex.text(self.formula, dict(enumerate(self.inputs)))
+    def text(self, *, exact: bool = False) -> str:
+        """The line's right side, its numbers to twelve digits or, if ``exact``, to the last."""
+        return ex.text(self.formula, dict(enumerate(self.inputs)), exact=exact)
 
     def marginal_product_texts(self, output: str) -> tuple[str, ...]:
         """∂output/∂input as a formula for each input; ``output`` is the name of what is made."""
-        formulas = self._tape.formulas(ex.name(output))
         names = dict(enumerate(self.labels))
+        try:
+            formulas = self._tape.formulas(ex.name(output))
+        except RecursionError:  # hundreds of operations in one line: nobody would read the formula
+            return tuple(f"∂{output}/∂{label}" for label in self.labels)
         return tuple(ex.text(formulas[k], names) for k in range(len(self.inputs)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from market_abm import MarketModel, MarketSettings, from_text, run
+from market_abm import Firm, MarketModel, MarketSettings, from_text, run
 from market_abm.analysis.comparison import Comparison, Witness, relative_error
 from market_abm.analysis.path import Path
 from market_abm.analysis.prediction import climbing
@@ -177,3 +177,21 @@ def test_endings_are_told_plainly():
 def test_noise_is_not_called_an_oscillation():
     economy = from_text(SPLIT, {"x": 2}, population={"bid_noise": 0.05})
     assert run(economy, steps=200).status == "max_steps"
+
+
+def test_a_user_that_loses_everything_is_no_hindrance():
+    """A corner: b makes twice of x what a does. a's share shrinks for ever; the rest is settled."""
+    result = run(from_text("a = x\nb = 2*x\ny = a + b", {"x": 1}))
+    assert result.status == "converged"
+    assert result.table().price["x"] == pytest.approx(2.0, rel=1e-8)
+    assert result.quantities[-1, -1] == pytest.approx(2.0, rel=1e-8)
+
+
+def test_theory_is_about_the_standard_firm():
+    class Slow(Firm):
+        def revise_bids(self, values):
+            return 0.5 * super().revise_bids(values)
+
+    result = run("essay-chain", firm=Slow, steps=9)
+    assert result.prediction is None
+    assert result.summary()["firm"] == "Slow"

@@ -302,3 +302,31 @@ def test_paths_stay_out_of_the_summary(tmp_path):
     text = (tmp_path / "results/essay-chain/summary.json").read_text("utf-8")
     assert str(Path.home()) not in text
     assert str(tmp_path) not in text
+
+
+def test_a_folder_that_cannot_be_used_is_told_before_the_run(tmp_path):
+    (tmp_path / "slow.toml").write_text(SLOW, "utf-8")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("dear diary", "utf-8")
+    done = command("run", "slow.toml", "--out", "full", cwd=tmp_path)  # it would take minutes
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds 'diary.txt'" in done.stderr
+
+
+def test_an_interrupted_swap_puts_the_old_result_back(tmp_path, monkeypatch):
+    """Ctrl-C between the two renamings, the worst moment there is."""
+    folder = tmp_path / "kept"
+    write_folder(folder, {"summary.json": lambda p: p.write_text("old")})
+    rename, calls = Path.rename, []
+
+    def interrupted(self, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(folder, {"summary.json": lambda p: p.write_text("new")})
+    assert (folder / "summary.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

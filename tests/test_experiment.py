@@ -1,12 +1,13 @@
 """Experiment files: what they may say, and what is said of mistakes, with file and line."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from market_abm import Experiment, MarketError, run
+from market_abm import Experiment, MarketError, from_text, run
 from market_abm.experiment import available, key_lines, parse_assignment
 
 ROOT = Path(__file__).parent.parent
@@ -254,3 +255,34 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
         assert now.quantity == pytest.approx(row["quantity"], rel=tolerance)
     expected = "oscillating" if name == "rival-diamond-unstable" else "converged"
     assert result.status == expected
+
+
+def test_awkward_files_are_read_quickly():
+    """A line of half a megabyte that looks like a table's head takes no time (nor does a key's)."""
+    for line in ("[" + " " * 500_000, "a" + " " * 500_000, '"' * 500_001, "a." * 200_000):
+        assert key_lines(line) is not None
+
+
+def test_what_one_machine_cannot_hold_is_refused():
+    with pytest.raises(MarketError, match="1,500,000 firms.*holds at most 1,000,000"):
+        Experiment.parse(MINIMAL + "[industries]\nfirms = 1500000")
+    with pytest.raises(MarketError, match=r"would record up to .* GB; lower run.steps to"):
+        Experiment.parse(MINIMAL + "[run]\nsteps = 900_000_000")
+
+
+def test_an_experiment_can_be_sent_to_another_process():
+    experiment = Experiment.load("essay-chain", {"market.bid_rate": 0.5})
+    again = pickle.loads(pickle.dumps(experiment))
+    assert again.market == experiment.market
+    assert np.array_equal(run(again).prices, run(experiment).prices)
+
+
+def test_an_economy_of_ones_own_is_configured_in_full():
+    economy = from_text("y = k*x**0.123456789012345678", {"x": 2}, parameters={"k": 0.1}, seed=7)
+    configuration = run(economy, seed=5).experiment.configuration
+    assert configuration["economy"] == {
+        "program": "y = k*x**0.12345678901234568",
+        "parameters": {"k": 0.1},
+        "seed": 7,
+    }
+    assert configuration["run"]["seed"] == 5

@@ -6,7 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from market_abm import MarketError, from_function, from_text, run
+from market_abm import MarketError, Population, from_function, from_text, run
+from market_abm.explain import explain
 from market_abm.program import LONGEST_PROGRAM, read_program
 
 SCALE = 2.0
@@ -221,3 +222,23 @@ def test_functions_that_cannot_be_read():
             from_function(function, {"x": 1.0})
     with pytest.raises(MarketError, match="'x'.*no endowment"):
         from_function(two_outputs)
+
+
+def test_positional_arguments_and_populations_of_ones_own():
+    def half(x, /):
+        y = x / 2
+        return y
+
+    economy = from_function(half, {"x": 1.0}, population_of={"y": Population(firms=3)})
+    assert economy.industries[0].firms == 3
+
+
+def test_long_lines_that_are_no_production_are_told():
+    with pytest.raises(MarketError, match="not a line of production"):
+        from_text("+".join(["x"] * 900), {"x": 1.0})
+
+
+def test_a_formula_of_hundreds_of_operations_is_named_instead():
+    economy = from_text("y = 1/" + "/".join(["x"] * 600), {"x": 1.0}, reuse="copy")
+    sections = explain(run(economy, steps=2))
+    assert "∂y/∂x[600]" in sections[1].pairs[-1].condition

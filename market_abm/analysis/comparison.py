@@ -41,12 +41,12 @@ class Witness:
     """Watches a run from outside: works out the gradient at each step, and whether it has settled.
 
     Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
-    quantities are at rest, that is (a) none has changed by more than ``tolerance`` (relative) since
-    the step before, and (b) where shares can move, nobody has a reason to move them: no buyer bids
-    more than its pool's price, and none that holds a share bids less (by ``tolerance``, relative;
-    less, weighted by the share). These are the first-order conditions of the best split. Without
-    (b) a market that moves its shares slowly enough, or has just thrown all of a good at one user,
-    would pass for one at rest.
+    quantities are at rest, that is (a) none has changed since the step before by more than
+    ``tolerance`` (relative to the largest that it has been), and (b) where shares can move, nobody
+    has a reason to move them: no buyer bids more than its pool's price, and none that holds a share
+    bids less (by ``tolerance``, relative; less, weighted by the share). These are the first-order
+    conditions of the best split. Without (b) a market that moves its shares slowly enough, or has
+    just thrown all of a good at one user, would pass for one at rest.
     """
 
     def __init__(self, economy: Economy, tolerance: float, *, shares_move: bool = True) -> None:
@@ -54,6 +54,7 @@ class Witness:
         self.tolerance = tolerance
         self.shares_move = shares_move
         self._before: State | None = None
+        self._largest = np.zeros(len(economy.goods))
         self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     @np.errstate(all="ignore")
@@ -65,6 +66,7 @@ class Witness:
             economy, products, state.shares, state.prices[economy.final]
         )
         error = relative_error(state.prices, gradient)
+        self._largest = np.maximum(self._largest, np.abs(state.quantities))
         self._seen.append((gradient, error, gradient[economy.buyers.maker] * products))
         settled = bool(np.all(error <= self.tolerance)) and self._at_rest(state)
         self._before = state
@@ -74,7 +76,7 @@ class Witness:
         if self._before is None:
             return False
         change = np.abs(state.quantities - self._before.quantities)
-        if np.any(change > self.tolerance * np.abs(state.quantities)):
+        if np.any(change > self.tolerance * self._largest):
             return False
         return not self.shares_move or bool(np.all(self._disagreement(state) <= self.tolerance))
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from market_abm.analysis.comparison import Comparison
-from market_abm.economy import Economy
+from market_abm.economy import Buyers, Economy
 from market_abm.simulation import Trajectory
 
 LONGEST_LAG = 64
@@ -89,8 +89,8 @@ class Path:
 
         Both in the coordinates of the mirror map (docs/model.md, 5): a share s moves by Δ ln s; the
         gradient of W by ln s, in the metric of the money that flows through each pool, is the
-        buyer's exact value over the pool's. A step of exponentiated gradient with fresh prices has
-        cosine 1.
+        buyer's exact value over the pool's. The cosine of a step of exponentiated gradient with
+        fresh prices tends to 1 near rest; where all pools have two buyers it is a mere sign.
         """
         buyers, shares = self.economy.buyers, self.trajectory.shares
         count, pools = len(shares), len(buyers.starts)
@@ -98,17 +98,16 @@ class Path:
         if pools == buyers.size:
             return result
         values, quantities = self.comparison.values, self.trajectory.quantities
-        with np.errstate(all="ignore"):
-            for t in range(count - 1):
-                s = shares[t]
-                money = values[t] * quantities[t][buyers.good]
-                pool_money = np.abs(np.add.reduceat(s * money, buyers.starts))[buyers.pool]
-                uphill = _centred(np.where(pool_money > 0, money / pool_money, 0.0), s, buyers)
-                move = _centred(np.where(s > 0, np.log(shares[t + 1] / s), 0.0), s, buyers)
-                weight = s * pool_money
-                size = np.sqrt((weight * uphill**2).sum() * (weight * move**2).sum())
-                if np.abs(move).max() > 1e-12 and np.abs(uphill).max() > 1e-12:
-                    result[t] = (weight * uphill * move).sum() / size
+        for t in range(count - 1):
+            s = shares[t]
+            money = values[t] * quantities[t][buyers.good]
+            pool_money = np.abs(np.add.reduceat(s * money, buyers.starts))[buyers.pool]
+            uphill = _centred(np.where(pool_money > 0, money / pool_money, 0.0), s, buyers)
+            move = _centred(np.where(s > 0, np.log(shares[t + 1] / s), 0.0), s, buyers)
+            weight = s * pool_money
+            sizes = [np.sqrt((weight * each**2).sum()) for each in (uphill, move)]
+            if min(sizes) > 1e-12 * np.sqrt(weight.sum()):  # else it is all rounding
+                result[t] = (weight * uphill * move).sum() / (sizes[0] * sizes[1])
         return result
 
     @cached_property
@@ -125,7 +124,6 @@ class Path:
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
 
-def _centred(vector: np.ndarray, shares: np.ndarray, buyers: object) -> np.ndarray:
+def _centred(vector: np.ndarray, shares: np.ndarray, buyers: Buyers) -> np.ndarray:
     """``vector`` less its share-weighted mean in each pool: shares always sum to one."""
-    starts, pool = buyers.starts, buyers.pool  # type: ignore[attr-defined]
-    return vector - np.add.reduceat(shares * vector, starts)[pool]
+    return vector - np.add.reduceat(shares * vector, buyers.starts)[buyers.pool]

@@ -40,14 +40,16 @@ def revised_shares(
     keeps its share, and the others divide theirs anew among themselves. Where the pool's money
     π · ``quantity`` is negative (a nuisance, or a quantity below zero) more of it is worth less,
     and the exponent turns round. Where π is 0, or bids differ in sign, ratios of bids say nothing,
-    and shares stay. ``pool`` is each buyer's pool, ``share_rate`` κ ≥ 0.
+    and shares stay. ``quantity`` has shape (..., pools) or is one for all; ``pool``, each buyer's
+    pool, and ``starts`` have no leading axes; ``share_rate`` κ ≥ 0 is a number or (..., 1).
     """
     active = np.where(bidding, shares, 0.0)
     price = np.add.reduceat(active * bids, starts, axis=-1)
     ratio = bids / np.where(price == 0.0, 1.0, price)[..., pool]
-    mixed = np.logical_or.reduceat(bidding & (ratio < 0.0), starts, axis=-1)
-    moving = bidding & ((price != 0.0) & ~mixed)[..., pool]
     exponent = (share_rate * np.sign(price * quantity))[..., pool]
+    unequal = (ratio < 0.0) | ((ratio == 0.0) & (exponent < 0.0))
+    mixed = np.logical_or.reduceat(bidding & unequal, starts, axis=-1)
+    moving = bidding & ((price != 0.0) & ~mixed)[..., pool]
     grown = np.where(moving, active * np.where(moving, ratio, 1.0) ** exponent, 0.0)
     total = np.add.reduceat(grown, starts, axis=-1)
     held = np.add.reduceat(active, starts, axis=-1)

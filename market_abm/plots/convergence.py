@@ -19,6 +19,7 @@ from market_abm.plots.style import (
     new_figure,
     number_text,
     power_of_ten,
+    shortened,
     tidy,
 )
 
@@ -74,6 +75,8 @@ def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> F
         _price_panel(axes, result, good, k, OKABE_ITO[n])
         if n % columns == 0:
             axes.set_ylabel("money per unit", fontsize=8)
+        if n + columns >= len(goods):
+            axes.set_xlabel("step", fontsize=8)
     below = figure.add_axes((0.105, 0.5 / height, 0.88, 1.75 / height))
     _error_panel(below, result, goods, places, OKABE_ITO[: len(goods)])
     below.legend(ncols=MOST_PANELS + 1, **LEGEND)
@@ -91,19 +94,43 @@ def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> N
     )
     if result.prediction is not None:
         _theory(axes, steps, result.prediction[:, k])
-    axes.set_title(good, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
-    axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
+    name = shortened(good, 22)
+    axes.set_title(name, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
+    if len(name) <= 12:
+        axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
+    _wide_scale(axes, np.concatenate([prices, gradients]))
+    _step_axis(axes, steps)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
     tidy(axes)
+
+
+def _wide_scale(axes: Axes, values: np.ndarray) -> None:
+    """A plain axis; or, where values span six decades or more, one that is logarithmic above 1."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0.0)])
+    if sizes.size == 0 or sizes.max() < 1e6 * np.median(sizes):
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        return
+    low, high = np.ceil(np.log10(np.median(sizes))), np.floor(np.log10(sizes.max()))
+    axes.set_yscale("symlog", linthresh=10.0**low)
+    powers = 10.0 ** np.round(np.linspace(low, high, 4))[1:]
+    below, above = values.min() < -(10.0**low), values.max() > 10.0**low
+    axes.set_yticks([*(-powers[::-1] if below else []), 0.0, *(powers if above else [])])
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+
+
+def _step_axis(axes: Axes, steps: np.ndarray) -> None:
+    """Room for one step at least, where a run ended before it began."""
+    if len(steps) == 1:
+        axes.set_xlim(-0.5, 1.5)
 
 
 def _theory(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
     """Mark what theory predicts, at no more than sixteen steps."""
     some = steps[:: max(1, len(steps) // 16)]
     shown = np.clip(values[some], FLOOR, None) if axes.get_yscale() == "log" else values[some]
-    axes.plot(some, shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=5, clip_on=False)
+    axes.plot(some, shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=8, clip_on=False)
 
 
 def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
@@ -115,16 +142,20 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
     depths = np.array([distance[good] for good in goods])
     shade = colormaps["viridis"](0.92 * (depths - depths.min()) / max(1, np.ptp(depths)))
     steps = np.arange(len(result.prices))
-    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=6)
+    above.axhline(1.0, color="white", lw=2.6, zorder=6)
+    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
+    _step_axis(above, steps)
     with np.errstate(all="ignore"):
         ratio = result.prices / result.gradients
+        expected = None if result.prediction is None else result.prediction / result.gradients
     for k, color in zip(places, shade, strict=True):
         above.plot(steps, ratio[:, k], color=color, lw=1.3)
-    if result.prediction is not None:
-        for k in places[:: max(1, len(places) // 6)]:
-            _theory(above, steps, result.prediction[:, k] / result.gradients[:, k])
+    if expected is not None:
+        for k in places[:: max(1, len(places) // 4)]:
+            _theory(above, steps, expected[:, k])
     shown = ratio[:, places]
-    low, high = np.nanpercentile(shown[np.isfinite(shown)], [0, 100])
+    finite = shown[np.isfinite(shown)]
+    low, high = finite.min(initial=1.0), finite.max(initial=1.0)
     above.set_ylim(max(low, -1.0) - 0.08, min(high, 3.0) + 0.08)
     above.set_ylabel("price ÷ exact gradient", fontsize=9)
     above.annotate(
@@ -176,10 +207,11 @@ def _error_panel(
             steps,
             errors[:, k],
             color=color,
-            lw=1.2 if many else 1.6,
+            lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
             marker=marker,
             ms=4.5,
-            label=good,
+            label=shortened(good, max(8, 78 // len(goods) - 6)),
+            drawstyle="steps-post" if len(steps) <= 60 else "default",
             clip_on=False,
             zorder=3,
         )
@@ -204,7 +236,7 @@ def _error_panel(
 def _title(figure: Figure, result: Result) -> None:
     market = result.experiment.market
     figure.suptitle(
-        f"{result.experiment.name}: {result.status.replace('_', ' ')} after {result.steps} steps "
+        f"{result.experiment.name}: {result.status.replace('_', ' ')} at step {result.ending.step} "
         f"({market.mechanism}, {market.activation}, bid rate {market.bid_rate:g}, "
         f"share rate {market.share_rate:g})\n"
         "prices (coloured) and the exact gradients (dashed)"

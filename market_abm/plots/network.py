@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from market_abm.plots.layout import BOX, Point, layout
-from market_abm.plots.style import GREY, INK, new_figure, number_text
+from market_abm.plots.style import GREY, INK, new_figure, number_text, shortened
 
 if TYPE_CHECKING:
     from market_abm.economy import Industry
@@ -73,7 +73,8 @@ def network(result: Result) -> Figure:
     axes.text(
         low[0] + 0.12,
         low[1] + 0.1,
-        "goods flow along the arrows (units in blue), prices against them (bids in orange)",
+        "goods flow along the arrows, prices against them"
+        + (" (blue: units in the batch now on sale; orange: bids)" if labelled else ""),
         fontsize=8,
         color=GREY,
         va="bottom",
@@ -101,7 +102,8 @@ def _box(
         )
     )
     firms = {industry.good: industry.firms for industry in economy.flow}.get(good, 1)
-    title = good if firms == 1 else f"{good} ({firms} firms)"
+    name = shortened(good, 26)
+    title = name if firms == 1 else f"{name} ({firms} firms)"
     options: dict[str, Any] = {"va": "center", "zorder": 4}
     axes.text(
         x,

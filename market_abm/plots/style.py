@@ -31,6 +31,12 @@ def power_of_ten(value: float) -> str:
     return "10" + f"{np.log10(value):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def shortened(name: str, most: int) -> str:
+    """``name``, cut in the middle if it is longer than ``most`` characters."""
+    half = max(1, (most - 1) // 2)
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
 def number_text(value: float) -> str:
     """Four significant digits, as in a caption."""
     return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
