@@ -10,7 +10,7 @@ and as a formula (what ``explain`` prints).
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,10 +93,32 @@ class Operation:
 
     ``compute(*arguments)`` gives the value y; ``derivative(k, y, *arguments)`` gives dy/d(argument
     k). Both do plain arithmetic only, so that they serve numbers, arrays and formulas.
+    ``by_output`` says that the derivative is best written with the name of what is made.
     """
 
     compute: Callable[..., Value]
     derivative: Callable[..., Value]
+    by_output: bool = False
+
+
+@dataclass(frozen=True)
+class Aggregator(Operation):
+    """A function of several inputs, with positive constants that are given by keyword.
+
+    ``alone`` names the constants that are given once, ``each`` the one with a number for each
+    input (equal, and summing to 1, unless given; it must sum to 1 if ``sums_to_one``). The
+    arguments are in this order: what is given once, the numbers for the inputs, the inputs.
+    """
+
+    alone: tuple[str, ...] = ()
+    each: str = ""
+    sums_to_one: bool = False
+
+    def sorted_arguments(self, arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """``arguments`` taken apart: given once, numbers for the inputs, inputs."""
+        first = len(self.alone)
+        count = (len(arguments) - first) // 2
+        return arguments[:first], arguments[first : first + count], arguments[first + count :]
 
 
 def apply(operation: str, *arguments: Value) -> Value:
@@ -111,19 +133,23 @@ def _power_derivative(k: int, y: Value, base: Value, exponent: Value) -> Value:
 
 
 def _ces(elasticity: Value, *weights_and_inputs: Value) -> Value:
-    """(Σ w x^r)^(1/r), r = (σ - 1)/σ, written so that σ = 1 is a smooth limit, not a special case.
+    """(Σ w x^r)^(1/r), r = (σ - 1)/σ, exact to rounding at every scale and for every σ.
 
-    Σ w = 1, hence Σ w x^r = 1 + Σ w (x^r - 1), which keeps its digits as r goes to 0.
+    With m the mean of ln x by the weights, which sum to 1, ln y = m + ln(1 + g) / r, where
+    g = Σ w (e^(r (ln x - m)) - 1) is never negative: no digits cancel, and σ = 1 is the limit m.
     """
     half = len(weights_and_inputs) // 2
     weights, inputs = weights_and_inputs[:half], weights_and_inputs[half:]
     r = (elasticity - 1.0) / elasticity
+    at_one = r == 0.0
     logs = [np.log(x) for x in inputs]
-    total = sum(w * np.expm1(r * log) for w, log in zip(weights, logs, strict=True))
-    if np.all(r):
-        return np.exp(np.log1p(total) / r)
-    geometric = sum(w * log for w, log in zip(weights, logs, strict=True))
-    return np.exp(np.where(r == 0.0, geometric, np.log1p(total) / np.where(r == 0.0, 1.0, r)))[()]
+    mean = sum(w * log for w, log in zip(weights, logs, strict=True))
+    gain = sum(w * np.expm1(r * (log - mean)) for w, log in zip(weights, logs, strict=True))
+    y = np.exp(mean + np.where(at_one, 0.0, np.log1p(gain) / np.where(at_one, 1.0, r)))[()]
+    if np.all(np.isfinite(mean)):
+        return y
+    plain = sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** (1.0 / r)
+    return np.where(np.isfinite(mean) | at_one, y, plain)[()]  # an input is 0
 
 
 def _ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Value) -> Value:
@@ -151,7 +177,7 @@ def _function(ufunc: np.ufunc, derivative: Callable[[Value, Value], Value]) -> O
 
 FUNCTIONS: dict[str, Operation] = {
     "sqrt": _function(np.sqrt, lambda y, u: 0.5 / y),
-    "exp": _function(np.exp, lambda y, u: y),
+    "exp": Operation(np.exp, lambda k, y, u: y, by_output=True),
     "expm1": _function(np.expm1, lambda y, u: apply("exp", u)),
     "ln": _function(np.log, lambda y, u: 1.0 / u),
     "log": _function(np.log, lambda y, u: 1.0 / u),
@@ -168,12 +194,20 @@ FUNCTIONS: dict[str, Operation] = {
 }
 """Functions of one quantity. ``log`` is the natural logarithm, as in Python."""
 
-AGGREGATORS: dict[str, Operation] = {
-    "ces": Operation(_ces, _ces_derivative),
-    "cobb_douglas": Operation(_cobb_douglas, _cobb_douglas_derivative),
+AGGREGATORS: dict[str, Aggregator] = {
+    "ces": Aggregator(
+        _ces,
+        _ces_derivative,
+        by_output=True,
+        alone=("elasticity",),
+        each="weights",
+        sums_to_one=True,
+    ),
+    "cobb_douglas": Aggregator(
+        _cobb_douglas, _cobb_douglas_derivative, by_output=True, each="exponents"
+    ),
 }
-"""Functions of several inputs. Arguments: ces(σ, *weights, *inputs),
-cobb_douglas(*exponents, *inputs); derivatives are by input."""
+"""Production functions of several inputs; their derivatives are by input only."""
 
 OPERATIONS: dict[str, Operation] = {
     "+": Operation(operator.add, lambda k, y, a, b: 1.0),
@@ -265,7 +299,8 @@ class Tape:
     def formulas(self, output: Expression | None = None) -> dict[Any, Expression]:
         """The derivatives as formulas; ``output`` stands for the expression's own value."""
         values: list[Value] = list(self.nodes)
-        if output is not None and self.nodes[-1].operation in {"ces", "cobb_douglas", "exp"}:
+        whole = OPERATIONS.get(self.nodes[-1].operation)
+        if output is not None and whole is not None and whole.by_output:
             values[-1] = output
         return {symbol: lift(d) for symbol, d in self.derivatives(values).items()}
 
@@ -398,14 +433,10 @@ def _node_text(
         left, right = wrapped(0, level), wrapped(1, level + (node.operation in "-/"))
         space = " " if level == 1 else ""
         return f"{left}{space}{node.operation}{space}{right}", level
-    strings = [string for string, _ in parts]
-    if node.operation == "ces":
-        half = len(strings) // 2
-        weights, inputs = strings[1 : half + 1], strings[half + 1 :]
-        arguments = [*inputs, f"elasticity={strings[0]}", f"weights=({', '.join(weights)})"]
-    elif node.operation == "cobb_douglas":
-        half = len(strings) // 2
-        arguments = [*strings[half:], f"exponents=({', '.join(strings[:half])})"]
-    else:
-        arguments = strings
+    arguments = [string for string, _ in parts]
+    if node.operation in AGGREGATORS:
+        form = AGGREGATORS[node.operation]
+        alone, each, inputs = form.sorted_arguments(arguments)
+        given = [f"{key}={value}" for key, value in zip(form.alone, alone, strict=True)]
+        arguments = [*inputs, *given, f"{form.each}=({', '.join(each)}{',' * (len(each) == 1)})"]
     return f"{node.operation}({', '.join(arguments)})", _ATOM

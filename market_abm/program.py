@@ -42,7 +42,6 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Pow: "**",
 }
 _MODULES = {"math", "np", "numpy"}
-_KEYWORDS = {"ces": ("elasticity", "weights"), "cobb_douglas": ("exponents",)}
 _FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
 
 
@@ -318,16 +317,18 @@ class _Translator:
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = _function_name(node)
+        form = ex.AGGREGATORS.get(function)
+        known = (*form.alone, form.each) if form else ()
         keywords = {keyword.arg: keyword.value for keyword in node.keywords}
         for key in keywords:
-            if key not in _KEYWORDS.get(function, ()):
+            if key not in known:
                 raise ProgramError(
                     f"{function}() has no '{key or '**'}='",
                     line=node.lineno,
                     name=function,
-                    remedy=nearest(str(key), _KEYWORDS.get(function, ())),
+                    remedy=nearest(str(key), known),
                 )
-        if function in ex.FUNCTIONS:
+        if form is None:
             if len(arguments) != 1:
                 raise ProgramError(
                     f"{function}() takes one argument, not {len(arguments)}",
@@ -340,27 +341,25 @@ class _Translator:
             raise ProgramError(
                 f"{function}() has no inputs", line=node.lineno, name=function, remedy="name some"
             )
-        if function == "cobb_douglas":
-            exponents = self._constants(node, keywords.get("exponents"), len(arguments))
-            return ex.Expression("cobb_douglas", (*exponents, *arguments))
-        if "elasticity" not in keywords:
+        for key in form.alone:
+            if key not in keywords:
+                raise ProgramError(
+                    f"{function}() needs its {key}",
+                    line=node.lineno,
+                    name=function,
+                    remedy=f"write {function}(..., {key}=0.5)",
+                )
+        alone = [self._constant(keywords[key], key) for key in form.alone]
+        each = self._constants(node, keywords.get(form.each), len(arguments))
+        total = sum(self._number_of(number) for number in each)
+        if form.sums_to_one and abs(total - 1.0) > 1e-9:
             raise ProgramError(
-                "ces() needs its elasticity of substitution",
+                f"the {form.each} of {function}() sum to {total:.12g}",
                 line=node.lineno,
-                name="ces",
-                remedy="write ces(..., elasticity=0.5)",
-            )
-        elasticity = self._constant(keywords["elasticity"], "elasticity")
-        weights = self._constants(node, keywords.get("weights"), len(arguments))
-        total = sum(self._number_of(weight) for weight in weights)
-        if abs(total - 1.0) > 1e-9:
-            raise ProgramError(
-                f"the weights of ces() sum to {total:.12g}",
-                line=node.lineno,
-                name="ces",
+                name=function,
                 remedy="make them sum to 1, and multiply the whole by a number if need be",
             )
-        return ex.Expression("ces", (elasticity, *weights, *arguments))
+        return ex.Expression(function, (*alone, *each, *arguments))
 
     def _constants(self, node: ast.Call, value: ast.expr | None, count: int) -> list[ex.Expression]:
         """One positive number (or arithmetic on parameters) for each of ``count`` inputs."""

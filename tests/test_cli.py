@@ -239,8 +239,13 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, where):
 
 def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
     (tmp_path / "slow.toml").write_text(SLOW, "utf-8")
+    # A shell that runs the tests in the background has Ctrl-C ignored: take it up again.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = subprocess.Popen(
-        [*COMMAND, "run", "slow.toml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", heed + COMMAND[-1], "run", "slow.toml"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     time.sleep(8)  # long enough to be in the loop; the run itself would take minutes
     process.send_signal(signal.SIGINT)

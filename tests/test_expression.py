@@ -153,6 +153,31 @@ def test_ces_near_elasticity_one_is_smooth():
         assert shares == pytest.approx([0.3, 0.7], rel=1e-8)
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e6, 1e12])
+@pytest.mark.parametrize("ratio", [1.0, 3.0, 1e9])
+def test_ces_keeps_its_digits_at_every_scale(scale, ratio):
+    """Against closed forms that do not cancel: σ = 1/2 is a harmonic mean, σ = 2 a squared sum.
+
+    ln y is computed to an ulp of |ln y| < 60, so y to 60 * 2e-16 = 1e-14.
+    """
+    x = np.array([scale, scale * ratio])
+    harmonic = technology("ces(a, b, elasticity=0.5, weights=(0.3, 0.7))")
+    assert output(harmonic, x) == pytest.approx(1 / (0.3 / x[0] + 0.7 / x[1]), rel=2e-14)
+    squares = technology("ces(a, b, elasticity=2, weights=(0.3, 0.7))")
+    assert output(squares, x) == pytest.approx(
+        (0.3 * x[0] ** 0.5 + 0.7 * x[1] ** 0.5) ** 2, rel=2e-14
+    )
+
+
+def test_ces_without_one_input():
+    """Good substitutes can replace an input that is missing; poor ones make nothing."""
+    x = np.array([0.0, 4.0])
+    with np.errstate(all="ignore"):
+        assert output(technology("ces(a, b, elasticity=2)"), x) == pytest.approx(1.0, rel=1e-14)
+        assert output(technology("ces(a, b, elasticity=0.5)"), x) == 0.0
+        assert output(technology("ces(a, b, elasticity=1)"), x) == 0.0
+
+
 def test_parameters_may_be_arithmetic():
     t = technology("ces(x, y, elasticity=1/(1-r), weights=(a, 1-a)) ** b", r=0.5, a=0.25, b=0.5)
     assert output(t, [1.5, 2.0]) == pytest.approx((0.25 * 1.5**0.5 + 0.75 * 2**0.5), rel=1e-14)
