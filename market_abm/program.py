@@ -106,24 +106,7 @@ def from_function(
         industries = _industries(body[:-1], {**constants, **(parameters or {})})
     except ProgramError as error:
         raise error.located(file=f"function {function.__name__}, line {first_line} on") from None
-    made = {industry.good for industry in industries}
-    read = {good for industry in industries for good in industry.technology.inputs}
-    for good in sorted(read - made - set(arguments)):
-        raise EconomyError(
-            f"'{good}' is neither assigned, nor an argument, nor a number around the function",
-            remedy=nearest(good, [*made, *arguments]),
-            name=good,
-        )
-    for good in sorted(set(returned) - made | (made - read - set(returned))):
-        what = "returned but not assigned" if good in returned else "assigned but never used"
-        raise EconomyError(
-            f"'{good}' is {what}", remedy="return the final goods by name, and nothing else"
-        )
-    for good in sorted(read & set(returned)):
-        raise EconomyError(
-            f"'{good}' is returned and also used by another line",
-            remedy=f"sell it through a line of its own, such as: {good}_sold = {good}",
-        )
+    read = _check_function(industries, arguments, returned)
     defaults = {
         k: p.default
         for k, p in inspect.signature(function).parameters.items()
@@ -449,6 +432,31 @@ def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
             remedy="define it with 'def' in a file or a notebook cell",
         )
     return tree.body[0], first_line
+
+
+def _check_function(
+    industries: list[Industry], arguments: list[str], returned: list[str]
+) -> set[str]:
+    """The goods that a function's lines read, if it says where all come from and where they go."""
+    made = {industry.good for industry in industries}
+    read = {good for industry in industries for good in industry.technology.inputs}
+    for good in sorted(read - made - set(arguments)):
+        raise EconomyError(
+            f"'{good}' is neither assigned, nor an argument, nor a number around the function",
+            remedy=nearest(good, [*made, *arguments]),
+            name=good,
+        )
+    for good in sorted(set(returned) - made | (made - read - set(returned))):
+        what = "returned but not assigned" if good in returned else "assigned but never used"
+        raise EconomyError(
+            f"'{good}' is {what}", remedy="return the final goods by name, and nothing else"
+        )
+    for good in sorted(read & set(returned)):
+        raise EconomyError(
+            f"'{good}' is returned and also used by another line",
+            remedy=f"sell it through a line of its own, such as: {good}_sold = {good}",
+        )
+    return read
 
 
 def _arguments_of(definition: ast.FunctionDef) -> list[ast.arg]:

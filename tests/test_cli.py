@@ -249,7 +249,10 @@ def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
     )
     time.sleep(8)  # long enough to be in the loop; the run itself would take minutes
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert b"Interrupted after step" in out
     summary = json.loads((tmp_path / "results/slow/summary.json").read_text("utf-8"))
