@@ -72,15 +72,21 @@ def test_the_convergence_figure_shows_prices_and_their_targets(result):
     lines = [line for axes in figure.axes for line in axes.get_lines()]
     dashed = [line for line in lines if line.get_linestyle() == "--"]
     assert dashed
-    drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in lines}
+    drawn = [np.asarray(line.get_ydata(), float) for line in lines]
+
+    def is_drawn(path):
+        return any(np.array_equal(path, each, equal_nan=True) for each in drawn)
+
     intermediate = [
         k for k, g in enumerate(result.goods) if g not in result.experiment.economy.demand
     ]
     for k in intermediate:
-        assert tuple(np.clip(result.errors[:, k], FLOOR, None)) in drawn
+        error = result.errors[:, k]
+        exactly_0 = np.nan if result.steps > 60 else FLOOR  # dots of their own in a long run
+        assert is_drawn(np.where(error == 0.0, exactly_0, np.clip(error, FLOOR, None)))
         if len(intermediate) <= 6:
-            assert tuple(result.prices[:, k]) in drawn
-            assert tuple(result.gradients[:, k]) in drawn
+            assert is_drawn(result.prices[:, k])
+            assert is_drawn(result.gradients[:, k])
     assert_nothing_is_cut_off(figure)
 
 

@@ -31,6 +31,7 @@ FLOOR = 1e-17
 
 MOST_PANELS = 6
 WIDTH = 8.2
+SHORT = 60
 LEGEND: dict[str, Any] = {
     "loc": "lower left",
     "bbox_to_anchor": (0.0, 1.0),
@@ -203,15 +204,26 @@ def _error_panel(
     many = len(goods) > MOST_PANELS
     for n, (good, k, color) in enumerate(zip(goods, places, colors, strict=True)):
         marker = "osD^vP"[n % 6] if len(steps) <= 40 and not many else ""
+        exactly = result.errors[:, k] == 0.0
+        if len(steps) > SHORT and exactly.any():  # dots, rather than dips of a long line
+            axes.plot(
+                steps[exactly],
+                errors[exactly, k],
+                ".",
+                color=color,
+                ms=3.5,
+                clip_on=False,
+                zorder=3,
+            )
         axes.plot(
             steps,
-            errors[:, k],
+            np.where(exactly & (len(steps) > SHORT), np.nan, errors[:, k]),
             color=color,
             lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
             marker=marker,
             ms=4.5,
             label=shortened(good, max(8, 78 // len(goods) - 6)),
-            drawstyle="steps-post" if len(steps) <= 60 else "default",
+            drawstyle="steps-post" if len(steps) <= SHORT else "default",
             clip_on=False,
             zorder=3,
         )
