@@ -228,14 +228,14 @@ def _print_result(result: Result) -> None:
         ("price", right),
         ("gradient", right),
         ("error", right),
-        ("first step within tolerance", right),
+        ("first step", right),
     )
     for good, row in result.table().iterrows():
         table.add_row(
             _plain(str(good)),
             f"{row['quantity']:.6g}",
-            f"{row['price']:.12g}",
-            f"{row['gradient']:.12g}",
+            f"{row['price']:.10g}",
+            f"{row['gradient']:.10g}",
             "0" if row["error"] == 0 else f"{row['error']:.1e}",
             "-" if row["first_step"] < 0 else f"{row['first_step']:.0f}",
         )

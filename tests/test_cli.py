@@ -51,7 +51,7 @@ def test_run_prints_and_writes(tmp_path):
     done = command("run", "essay-chain", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "natgas                 4   0.0416666666667   0.0416666666667       0" in done.stdout
+    assert "natgas 4 0.04166666667 0.04166666667 0 3" in " ".join(done.stdout.split())
     assert "Converged at step 3" in done.stdout
     assert "\x1b" not in done.stdout  # no escape codes where nobody is watching
     folder = tmp_path / "results" / "essay-chain"
