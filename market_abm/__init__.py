@@ -20,32 +20,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from market_abm.agents import Firm as Firm
     from market_abm.backprop import exact_gradient as exact_gradient
-    from market_abm.economy import Demand as Demand
     from market_abm.economy import Economy as Economy
-    from market_abm.economy import Population as Population
-    from market_abm.economy import Supply as Supply
     from market_abm.errors import MarketError as MarketError
     from market_abm.experiment import Experiment as Experiment
     from market_abm.experiment import run as run
     from market_abm.model import MarketModel as MarketModel
-    from market_abm.model import MarketSettings as MarketSettings
+    from market_abm.participants import Demand as Demand
+    from market_abm.participants import Population as Population
+    from market_abm.participants import Supply as Supply
     from market_abm.program import from_function as from_function
     from market_abm.program import from_text as from_text
     from market_abm.result import Result as Result
+    from market_abm.state import MarketSettings as MarketSettings
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Demand": "economy",
+    "Demand": "participants",
     "Economy": "economy",
     "Experiment": "experiment",
     "Firm": "agents",
     "MarketError": "errors",
     "MarketModel": "model",
-    "MarketSettings": "model",
-    "Population": "economy",
+    "MarketSettings": "state",
+    "Population": "participants",
     "Result": "result",
-    "Supply": "economy",
+    "Supply": "participants",
     "exact_gradient": "backprop",
     "from_function": "program",
     "from_text": "program",

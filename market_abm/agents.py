@@ -9,8 +9,9 @@ import mesa
 import numpy as np
 
 from market_abm import behaviour
-from market_abm.economy import Demand, Industry, Supply
+from market_abm.economy import Industry
 from market_abm.markets.market import Market
+from market_abm.participants import Demand, Supply
 
 
 class Firm(mesa.Agent):
@@ -63,9 +64,10 @@ class Firm(mesa.Agent):
     def produce(self) -> None:
         """Turn what it bought into its good."""
         self.inputs = self.purchases
-        self.output, self.products = behaviour.production(
+        self.output, products = behaviour.production(
             self.technology, self.inputs, self.weight, self.productivity
         )
+        self.products = np.array(products)
         self.offer()
 
     def offer(self) -> None:
@@ -99,25 +101,41 @@ class Firm(mesa.Agent):
 
 
 class Supplier(mesa.Agent):
-    """Offers its endowment of a raw good, every step."""
+    """Offers a raw good, and follows its price on its own terms.
 
-    def __init__(self, model: mesa.Model, supply: Supply, market: Market) -> None:
+    Its books: ``terms``, the ``quantity`` that it offers, and what it last got for a unit.
+    """
+
+    def __init__(self, model: mesa.Model, terms: Supply, market: Market) -> None:
         super().__init__(model)
-        self.quantity = np.float64(supply.quantity)
+        self.terms = terms
+        self.quantity = np.float64(terms.quantity)
         self._market = market
 
+    def learn(self) -> None:
+        """Revise the offer, if the good has had a price."""
+        if self._market.priced:
+            self.quantity = behaviour.revised_offer(self.terms, self.quantity, self._market.price)
+
     def offer(self) -> None:
-        """Put the endowment on sale."""
+        """Put what it offers on sale."""
         self._market.offers[0] = self.quantity
 
 
 class Consumer(mesa.Agent):
-    """Buys all there is of a final good at its own price, however much that is."""
+    """Buys all there is of a final good, at the price that its demand gives to that quantity.
 
-    def __init__(self, model: mesa.Model, demand: Demand) -> None:
+    Its books: ``terms``, and the ``reference`` quantity c0: unless the terms name it, that of the
+    first day.
+    """
+
+    def __init__(self, model: mesa.Model, terms: Demand) -> None:
         super().__init__(model)
-        self.price = np.float64(demand.price)
+        self.terms = terms
+        self.reference = terms.quantity
 
     def price_for(self, quantity: float) -> float:
-        """What it pays for each of ``quantity`` units: the same for any quantity."""
-        return self.price
+        """What it pays for each of ``quantity`` units."""
+        if self.reference is None:
+            self.reference = quantity
+        return behaviour.demand_price(self.terms, self.reference, quantity)

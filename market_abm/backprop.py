@@ -30,11 +30,12 @@ MOST_ROUNDS = 20_000
 
 @np.errstate(all="ignore")
 def forward_pass(
-    economy: Economy, shares: np.ndarray | None = None
+    economy: Economy, shares: np.ndarray | None = None, raw: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the program computes with its goods split by ``shares``.
 
-    ``shares`` has shape (buyers,), by default the equal split of the start. Returns the quantities,
+    ``shares`` has shape (buyers,), by default the equal split of the start; ``raw`` is how much
+    there is of the raw goods, by default what their suppliers start with. Returns the quantities,
     shape (goods,), and the inputs, shape (buyers,). The lines of a loop are repeated until they
     agree.
 
@@ -44,14 +45,18 @@ def forward_pass(
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities = np.zeros(len(economy.goods))
     inputs = np.zeros(economy.buyers.size)
-    for good, supply in economy.supply.items():
-        quantities[economy.index[good]] = supply.quantity
+    quantities[: len(economy.supply)] = (
+        [supply.quantity for supply in economy.supply.values()] if raw is None else raw
+    )
 
     def run(industry: Industry) -> None:
-        buyers = economy.buyers.of_industry[industry.good]
-        inputs[buyers] = shares[buyers] * quantities[economy.buyers.good[buyers]]
+        for good, use in _uses(economy, industry):
+            inputs[use] = shares[use] * quantities[economy.index[good]]
         made, _ = behaviour.production(
-            industry.technology, inputs[buyers], industry.weights, industry.productivity
+            industry.technology,
+            [inputs[use] for _, use in _uses(economy, industry)],
+            industry.weights,
+            industry.productivity,
         )
         quantities[economy.index[industry.good]] = made.sum()
 
@@ -92,21 +97,44 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
         EconomyError: a loop does not settle.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
-    _, inputs = forward_pass(economy, shares)
-    prices = np.array([demand.price for demand in economy.demand.values()])
+    quantities, inputs = forward_pass(economy, shares)
+    prices = consumer_prices(economy, references(economy), quantities)
     gradient = reverse_sweep(economy, marginal_products(economy, inputs), shares, prices)
     return dict(zip(economy.goods, gradient.tolist(), strict=True))
 
 
+def references(economy: Economy) -> np.ndarray:
+    """The reference quantity c0 of each consumer, shape (final goods,): what the start makes."""
+    given = [terms.quantity for terms in economy.demand.values()]
+    if None not in given:
+        return np.array(given)
+    start = forward_pass(economy)[0][economy.final]
+    return np.array([s if c is None else c for c, s in zip(given, start, strict=True)])
+
+
+def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+    """What consumers pay for a unit, (..., final goods), at ``quantities`` (..., goods)."""
+    prices = [
+        behaviour.demand_price(terms, reference[..., [k]], quantities[..., [good]])
+        for k, (good, terms) in enumerate(zip(economy.final, economy.demand.values(), strict=True))
+    ]
+    return np.concatenate(prices, axis=-1)
+
+
 @np.errstate(all="ignore")
 def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
-    """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (buyers,)."""
-    products = np.zeros(economy.buyers.size)
+    """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
+    products = np.zeros(inputs.shape)
     for industry in economy.flow:
-        buyers = economy.buyers.of_industry[industry.good]
-        _, products[buyers] = behaviour.production(
-            industry.technology, inputs[buyers], industry.weights, industry.productivity
+        uses = economy.buyers.uses[industry.good]
+        _, of_inputs = behaviour.production(
+            industry.technology,
+            [inputs[..., use] for use in uses],
+            industry.weights,
+            industry.productivity,
         )
+        for use, product in zip(uses, of_inputs, strict=True):
+            products[..., use] = product
     return products
 
 
@@ -117,10 +145,11 @@ def reverse_sweep(
     """∂(value of final output)/∂(each good), money per unit, shape (goods,).
 
     ``products`` are the marginal products and ``shares`` the shares at which to differentiate, both
-    of shape (buyers,); ``final_prices`` what consumers pay, shape (final goods,).
+    of shape (..., buyers); ``final_prices`` what consumers pay, shape (..., final goods). The
+    result has shape (..., goods).
     """
-    gradient = np.zeros(len(economy.goods))
-    gradient[economy.final] = final_prices
+    gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)))
+    gradient[..., economy.final] = final_prices
     slopes = shares * products
     for component in reversed(economy.components):
         if economy.is_loop(component):
@@ -128,15 +157,16 @@ def reverse_sweep(
         inside = {industry.good for industry in component}
         for industry in component:
             output = economy.index[industry.good]
-            for good, buyers in _uses(economy, industry):
+            for good, use in _uses(economy, industry):
                 if good not in inside:
-                    gradient[economy.index[good]] += gradient[output] * slopes[buyers].sum()
+                    slope = slopes[..., use].sum(axis=-1)
+                    gradient[..., economy.index[good]] += gradient[..., output] * slope
     return gradient
 
 
-def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, np.ndarray]]:
+def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
     """Each input of the industry: the good, and its buyers (one a firm)."""
-    return zip(industry.technology.inputs, economy.buyers.of_industry[industry.good], strict=True)
+    return zip(industry.technology.inputs, economy.buyers.uses[industry.good], strict=True)
 
 
 def _solve_loop(
@@ -148,12 +178,16 @@ def _solve_loop(
     """Within a loop, gradient = (what comes from outside) + slopesᵀ gradient: solve for it."""
     place = {industry.good: k for k, industry in enumerate(component)}
     rows = [economy.index[good] for good in place]
-    inner = np.zeros((len(component), len(component)))
+    inner = np.zeros((*gradient.shape[:-1], len(component), len(component)))
     for industry in component:
-        for good, buyers in _uses(economy, industry):
+        for good, use in _uses(economy, industry):
             if good in place:
-                inner[place[good], place[industry.good]] += slopes[buyers].sum()
+                inner[..., place[good], place[industry.good]] += slopes[..., use].sum(axis=-1)
+    system, outside = np.eye(len(component)) - inner, gradient[..., rows]
     try:
-        gradient[rows] = np.linalg.solve(np.eye(len(component)) - inner, gradient[rows])
-    except np.linalg.LinAlgError:
-        gradient[rows] = np.nan
+        gradient[..., rows] = np.linalg.solve(system, outside[..., None])[..., 0]
+    except np.linalg.LinAlgError:  # one of several runs has no solution: the others keep theirs
+        for run in np.ndindex(gradient.shape[:-1]):
+            regular = np.linalg.matrix_rank(system[run]) == len(component)
+            solved = np.linalg.solve(system[run], outside[run]) if regular else np.nan
+            gradient[(*run, rows)] = solved

@@ -6,25 +6,27 @@ handed (see ``agents.py``), and nothing here may import the gradient or the anal
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from market_abm.participants import Demand, Supply
 from market_abm.technology import Technology
 
 
 def production(
-    technology: Technology, inputs: Any, weight: Any, productivity: Any
-) -> tuple[Any, Any]:
+    technology: Technology, inputs: Iterable[Any], weight: Any, productivity: Any
+) -> tuple[Any, list[Any]]:
     """What a replica of the line makes of ``inputs``, and its marginal products.
 
     Output is f_i(x) = z w f(x / w), in units of the good, and ∂f_i/∂x = z f'(x / w). ``inputs`` has
-    shape (inputs, ...), ``weight`` w and ``productivity`` z shape (...); the output has shape
-    (...), the marginal products (inputs, ...). Replicas with z = 1 that hold each input by their
-    weights together make exactly f.
+    one entry an input, each of shape (...) as ``weight`` w and ``productivity`` z; the output has
+    that shape too, and so has each marginal product. Replicas with z = 1 that hold each input by
+    their weights together make exactly f.
     """
-    output, products = technology.production(inputs / weight)
-    return productivity * weight * output, productivity * products
+    output, products = technology.production([x / weight for x in inputs])
+    return productivity * weight * output, [productivity * product for product in products]
 
 
 def marginal_revenue_products(sale_price: Any, products: Any) -> Any:
@@ -43,3 +45,47 @@ def revised_bid(bid: Any, value: Any, bid_rate: Any) -> Any:
     b + α (value - b), written so that α = 1 gives the value itself, to the last digit.
     """
     return (1.0 - bid_rate) * bid + bid_rate * value
+
+
+def marginal_cost(terms: Supply, quantity: Any) -> Any:
+    """MC(q) = r0 (q/q0)^(1/η), money per unit, continued through 0 as an odd function.
+
+    Of a fixed endowment (η = 0) it is r0 at q0; any other quantity cannot be had.
+    """
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / np.asarray(terms.elasticity, float)
+    ratio = np.asarray(quantity / terms.quantity)
+    return (terms.price * np.sign(ratio) * np.abs(ratio) ** inverse)[()]
+
+
+def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
+    """What a supplier offers next (units), after it sold ``offer`` at ``price`` a unit.
+
+    ``curve``: ln q ← (1 - ρ) ln q + ρ ln(q0 (p/r0)^η), with nothing offered on the curve at prices
+    of the wrong sign: ρ = 1 is Ezekiel's cobweb, ρ < 1 Nerlove's partial adjustment. ``gradient``:
+    q ← q + β (p - MC(q)). A fixed endowment stays what it is.
+    """
+    if terms.kind == "gradient":
+        revised = offer + terms.rate * (price - marginal_cost(terms, offer))
+    else:
+        relative_price = np.maximum(price / terms.price, 0.0)
+        kept = (offer / terms.quantity) ** (1.0 - terms.adjustment)
+        moved = relative_price ** (terms.elasticity * terms.adjustment)
+        revised = terms.quantity * kept * moved
+    return np.where(np.equal(terms.elasticity, 0.0), offer, revised)[()]
+
+
+def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
+    """What a consumer pays for each of ``quantity`` units, money per unit.
+
+    ``reference`` is its c0, units. See :class:`market_abm.participants.Demand` for the forms.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        isoelastic = (quantity / reference) ** (-1.0 / elasticity)
+        linear = 1.0 - (quantity - reference) / (elasticity * np.abs(reference))
+        if terms.form is None:
+            factor = np.where(np.greater(reference, 0.0), isoelastic, linear)
+        else:
+            factor = linear if terms.form == "linear" else isoelastic
+        return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]

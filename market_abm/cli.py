@@ -246,6 +246,7 @@ def _print_result(result: Result) -> None:
     message = result.ending.detail
     click.echo(message[0].upper() + message[1:] + ".")
     click.echo(_path_sentence(result))
+    click.echo(_equilibrium_sentence(result))
 
 
 def _path_sentence(result: Result) -> str:
@@ -262,6 +263,22 @@ def _path_sentence(result: Result) -> str:
         parts.append(f"welfare rose in {summary['uphill_share']:.0%} of the steps that moved it")
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _equilibrium_sentence(result: Result) -> str:
+    distance = result.distance()
+    if distance is None:
+        return "The best allocation was not computed: too much is free."
+    best = distance["best_welfare"]
+    if not distance["solved"]:
+        return "SciPy did not find the best allocation of this program."
+    if result.status == "diverged":
+        return f"Welfare at the best allocation, found without a market: {best:.6g}."
+    return (
+        f"The best allocation, found without a market: prices differ by {distance['prices']:.1e}, "
+        f"quantities by {distance['quantities']:.1e} (relative); "
+        f"welfare {result.path.welfare[-1]:.6g} of {best:.6g}."
+    )
 
 
 def _names(folder: Any) -> list[str]:

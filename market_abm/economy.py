@@ -1,101 +1,36 @@
 """Goods, industries, suppliers and consumers: the validated, immutable production network.
 
 Vocabulary: an *industry* makes one *good* with one *technology* and consists of *firms*, replicas
-of the line. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*. A *use* is a
-place where a line reads a good. A *buyer* is one input of one firm. The buyers who split a quantity
-between them are a *pool*: all buyers of a rival good form one pool; of a copy good, each use is a
-pool of its own, and each pool gets all of the good.
+of the line. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from market_abm.buyers import Buyers
 from market_abm.errors import EconomyError, nearest
-from market_abm.settings import Settings, check_choice, integer, number, numbers
+from market_abm.participants import Demand, Population, Supply
+from market_abm.settings import check_choice
 from market_abm.technology import Technology
 
 REUSE = ("rival", "copy")
 """How a good serves several users: split among them, or all of it to each."""
 
 
-@dataclass(frozen=True)
-class Supply(Settings):
-    """A supplier's endowment: ``quantity`` units of the raw good offered each step."""
-
-    quantity: float = number()
-
-
-@dataclass(frozen=True)
-class Demand(Settings):
-    """A perfectly elastic consumer, who pays ``price`` for each unit however many there are."""
-
-    price: float = number(1.0)
-
-
-@dataclass(frozen=True)
-class Population(Settings):
-    """The firms of one industry.
-
-    ``firms`` is how many there are. Their ``weights`` w (shares of the industry, summing to 1) are
-    equal unless listed, or spread lognormally with log standard deviation ``weight_spread``. Their
-    productivities z are ``productivity`` (one number, or one a firm), spread lognormally by
-    ``productivity_spread`` with the weighted mean kept, so that at the start the firms together
-    make ``productivity`` times the line. ``bid_noise`` is the log standard deviation of the error
-    that a firm makes each time it values an input. ``start`` is the guess of the industry's output
-    before it has made any, used only inside a loop of the network.
-    """
-
-    firms: int = integer(1, low=1, high=10_000_000)
-    weights: tuple[float, ...] | None = numbers(None, above=0.0)
-    weight_spread: float = number(0.0, low=0.0, high=20.0)
-    productivity: float | tuple[float, ...] = numbers(1.0, above=0.0, scalar=True)
-    productivity_spread: float = number(0.0, low=0.0, high=20.0)
-    bid_noise: float = number(0.0, low=0.0, high=20.0)
-    start: float = number(1.0, above=0.0)
-
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (sum 1) and productivities, each of shape (firms,)."""
-        for key, given in (("weights", self.weights), ("productivity", self.productivity)):
-            if isinstance(given, tuple) and len(given) != self.firms:
-                raise EconomyError(
-                    f"{key} lists {len(given)} numbers for {self.firms} firms",
-                    remedy=f"give {self.firms} numbers, or set firms = {len(given)}",
-                    name=key,
-                )
-        if self.weights is None:
-            weights = np.ones(self.firms) / self.firms
-        else:
-            weights = np.array(self.weights)
-            if abs(weights.sum() - 1.0) > 1e-9:
-                raise EconomyError(
-                    f"weights sum to {weights.sum():.12g}",
-                    remedy="make them sum to 1",
-                    name="weights",
-                )
-        if self.weight_spread > 0:
-            weights = weights * np.exp(self.weight_spread * rng.standard_normal(self.firms))
-            weights /= weights.sum()
-        productivity = np.broadcast_to(np.asarray(self.productivity, float), self.firms).copy()
-        if self.productivity_spread > 0:
-            mean = weights @ productivity
-            productivity *= np.exp(self.productivity_spread * rng.standard_normal(self.firms))
-            productivity *= mean / (weights @ productivity)
-        return weights, productivity
-
-
 @dataclass(frozen=True, eq=False)
 class Industry:
     """One line of the program: what it makes, how, and its firms.
 
-    ``weights`` and ``productivity`` have shape (firms,); ``line`` is the line's number in the
-    program's text, where it has one.
+    ``weights`` and ``productivity`` have shape (firms,), or (runs, firms) in a stacked economy;
+    ``line`` is the line's number in the program's text, where it has one.
     """
 
     good: str
@@ -108,7 +43,7 @@ class Industry:
     @property
     def firms(self) -> int:
         """How many firms the industry holds."""
-        return len(self.weights)
+        return self.weights.shape[-1]
 
     def text(self, *, exact: bool = False) -> str:
         """The line itself, its numbers to twelve digits or, if ``exact``, to the last."""
@@ -196,12 +131,92 @@ class Economy:
             good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
             for good in [*raw, *made]
         }
-        return Economy(
+        economy = Economy(
             industries=tuple(populated),
             supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
             demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
             reuse=kinds,
             seed=seed,
+        )
+        for good, terms in economy.demand.items():
+            if math.isfinite(terms.elasticity) and terms.quantity is None and economy.has_loops:
+                raise EconomyError(
+                    f"demand.{good} has an elasticity but no reference quantity",
+                    remedy="in a program with a loop nothing is made before the start: "
+                    f"give demand.{good}.quantity",
+                    name=f"demand.{good}",
+                )
+        return economy
+
+    @staticmethod
+    def stacked(several: Sequence[Economy]) -> Economy:
+        """Economies of one structure side by side: each number gets a leading axis of runs.
+
+        Parameters, supply and demand have shape (runs, 1), weights and productivities
+        (runs, firms), or (1, firms) where all agree. Whatever computes with the numbers of an
+        economy computes with those of all at once.
+        """
+        first = several[0]
+        industries = []
+        for k, industry in enumerate(first.industries):
+            same = [each.industries[k] for each in several]
+            technology = industry.technology
+            parameters = {
+                key: np.array([i.technology.parameters[key] for i in same])[:, None]
+                for key in technology.parameters
+            }
+            industries.append(
+                dataclasses.replace(
+                    industry,
+                    technology=technology.with_parameters(parameters),
+                    population=Population.stacked(
+                        [
+                            dataclasses.replace(i.population, weights=None, productivity=1.0)
+                            for i in same
+                        ]
+                    ),
+                    weights=_side_by_side([i.weights for i in same]),
+                    productivity=_side_by_side([i.productivity for i in same]),
+                )
+            )
+        return Economy(
+            industries=tuple(industries),
+            supply={
+                good: Supply.stacked([each.supply[good] for each in several])
+                for good in first.supply
+            },
+            demand={
+                good: Demand.stacked([each.demand[good] for each in several])
+                for good in first.demand
+            },
+            reuse=first.reuse,
+            seed=first.seed,
+        )
+
+    def rows(self, rows: np.ndarray) -> Economy:
+        """Some of the runs of a stacked economy."""
+
+        def part(array: Any) -> Any:
+            return array[rows] if len(array) > 1 else array
+
+        industries = [
+            dataclasses.replace(
+                industry,
+                technology=industry.technology.with_parameters(
+                    {key: part(each) for key, each in industry.technology.parameters.items()}
+                ),
+                population=industry.population.rows(part),
+                weights=part(industry.weights),
+                productivity=part(industry.productivity),
+            )
+            for industry in self.industries
+        ]
+        return Economy(
+            industries=tuple(industries),
+            supply={good: terms.rows(part) for good, terms in self.supply.items()},
+            demand={good: terms.rows(part) for good, terms in self.demand.items()},
+            reuse=self.reuse,
+            seed=self.seed,
         )
 
     # --- goods ----------------------------------------------------------------------------------
@@ -213,21 +228,17 @@ class Economy:
         A group of one that does not read its own good is an ordinary line; any other group is a
         loop (a strongly connected component of the network), in the program's order.
         """
-        import networkx as nx
-
-        place = {industry.good: k for k, industry in enumerate(self.industries)}
-        network = nx.DiGraph()
-        network.add_nodes_from(range(len(self.industries)))
-        for k, industry in enumerate(self.industries):
-            network.add_edges_from((place[i], k) for i in industry.technology.inputs if i in place)
-        groups = nx.condensation(network)
-        members = nx.get_node_attributes(groups, "members")
-        order = nx.lexicographical_topological_sort(groups, key=lambda group: min(members[group]))
-        return tuple(tuple(self.industries[k] for k in sorted(members[group])) for group in order)
+        lines = tuple((i.good, i.technology.inputs) for i in self.industries)
+        return tuple(tuple(self.industries[k] for k in group) for group in _in_flow_order(lines))
 
     def is_loop(self, component: tuple[Industry, ...]) -> bool:
         """Whether the goods of a component need each other (or themselves)."""
         return len(component) > 1 or component[0].good in component[0].technology.inputs
+
+    @cached_property
+    def has_loops(self) -> bool:
+        """Whether any good is needed, by way of others, to make itself."""
+        return any(self.is_loop(component) for component in self.components)
 
     @cached_property
     def flow(self) -> tuple[Industry, ...]:
@@ -260,6 +271,11 @@ class Economy:
                     distance[good] = max(distance[good], depth + 1)
         return distance
 
+    def is_divided(self, good: str) -> bool:
+        """Whether a good is split among several uses, rather than all going to one or to each."""
+        uses = sum(industry.technology.inputs.count(good) for industry in self.industries)
+        return self.reuse[good] == "rival" and uses > 1
+
     @cached_property
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
@@ -272,72 +288,38 @@ class Economy:
         """Every input of every firm, grouped by the pool that it is served from."""
         return Buyers.of(self)
 
+    def buyer_name(self, buyer: int) -> str:
+        """Who a buyer is, for messages."""
+        for maker, good in self.buyers.makers:
+            if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
+                return f"a maker of {self.goods[maker]}"
+        raise IndexError(buyer)
 
-@dataclass(frozen=True, eq=False)
-class Buyers:
-    """The layout of all arrays over buyers, shape (buyers,), grouped by good, then by pool.
 
-    ``good`` is the place in ``Economy.goods`` of what each buys and ``maker`` that of what its
-    firm makes. Pool k holds the buyers ``starts[k]`` up to ``starts[k + 1]``; ``pool_good`` is its
-    good. ``of_industry[good]`` has shape (inputs, firms): which buyer is input i of firm m.
-    ``initial_shares``: uses of a rival good start equal, firms of one use by their weights.
-    """
+def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """(runs, firms), or (1, firms) if all runs agree; equal firms take the room of one."""
+    first = arrays[0]
+    alike = all(np.array_equal(first, each) for each in arrays[1:])
+    together = first[None, :] if alike else np.array(arrays)
+    if np.all(together == together[:, :1]):
+        return np.broadcast_to(together[:, :1].copy(), together.shape)
+    return together
 
-    good: np.ndarray
-    maker: np.ndarray
-    starts: np.ndarray
-    pool_good: np.ndarray
-    of_industry: Mapping[str, np.ndarray]
-    initial_shares: np.ndarray
 
-    @property
-    def size(self) -> int:
-        """How many buyers there are."""
-        return len(self.good)
+@lru_cache(maxsize=256)
+def _in_flow_order(lines: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[tuple[int, ...], ...]:
+    """Which lines (each its good and the goods that it reads) stand together, upstream first."""
+    import networkx as nx
 
-    @cached_property
-    def pool(self) -> np.ndarray:
-        """The pool of each buyer."""
-        sizes = np.diff(np.append(self.starts, self.size))
-        return np.repeat(np.arange(len(self.starts)), sizes)
-
-    def slice_of(self, good: int) -> slice:
-        """The buyers of one good, by its place in ``Economy.goods``."""
-        first, last = np.searchsorted(self.good, [good, good + 1])
-        return slice(int(first), int(last))
-
-    @staticmethod
-    def of(economy: Economy) -> Buyers:
-        """Lay out the buyers of ``economy``."""
-        uses: list[list[tuple[Industry, int]]] = [[] for _ in economy.goods]
-        for industry in economy.flow:
-            for slot, good in enumerate(industry.technology.inputs):
-                uses[economy.index[good]].append((industry, slot))
-        goods, makers, shares, starts, pool_good = [], [], [], [], []
-        of_industry = {
-            i.good: np.zeros((len(i.technology.inputs), i.firms), int) for i in economy.flow
-        }
-        position = 0
-        for k, good in enumerate(economy.goods):
-            rival = economy.reuse[good] == "rival"
-            for n, (industry, slot) in enumerate(uses[k]):
-                if n == 0 or not rival:
-                    starts.append(position)
-                    pool_good.append(k)
-                split = 1.0 / len(uses[k]) if rival else 1.0
-                shares.append(split * industry.weights)
-                goods.append(np.full(industry.firms, k))
-                makers.append(np.full(industry.firms, economy.index[industry.good]))
-                of_industry[industry.good][slot] = position + np.arange(industry.firms)
-                position += industry.firms
-        return Buyers(
-            good=np.concatenate(goods) if goods else np.zeros(0, int),
-            maker=np.concatenate(makers) if makers else np.zeros(0, int),
-            starts=np.array(starts, int),
-            pool_good=np.array(pool_good, int),
-            of_industry=of_industry,
-            initial_shares=np.concatenate(shares) if shares else np.zeros(0),
-        )
+    place = {good: k for k, (good, _) in enumerate(lines)}
+    network = nx.DiGraph()
+    network.add_nodes_from(range(len(lines)))
+    for k, (_, inputs) in enumerate(lines):
+        network.add_edges_from((place[good], k) for good in inputs if good in place)
+    groups = nx.condensation(network)
+    members = nx.get_node_attributes(groups, "members")
+    order = nx.lexicographical_topological_sort(groups, key=lambda group: min(members[group]))
+    return tuple(tuple(sorted(members[group])) for group in order)
 
 
 def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:

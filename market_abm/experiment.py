@@ -14,21 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from market_abm.economy import REUSE, Economy, Population
+from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
-from market_abm.model import MarketSettings
+from market_abm.participants import Population
 from market_abm.program import from_text
 from market_abm.settings import Settings, check_choice, check_number, choice, integer, number, words
+from market_abm.simulation import MOST_BOOKS
+from market_abm.state import MarketSettings
 
 if TYPE_CHECKING:
     from market_abm.agents import Firm
     from market_abm.result import Result
+    from market_abm.simulation import Market
 
 LARGEST_FILE = 10_000_000
 """Bytes beyond which an experiment file is refused unread."""
 
 MOST_AGENTS = 1_000_000
 """Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
+
+ENGINES = ("agents", "arrays")
 
 MOST_RECORDED = 16_000_000_000
 """Bytes that the record of one run may come to."""
@@ -38,15 +43,23 @@ MOST_RECORDED = 16_000_000_000
 class RunSettings(Settings):
     """How long to run, and when to stop.
 
-    ``engine`` is what moves the market (``agents``: one Mesa agent a firm), ``steps`` the most that
+    ``engine`` is what moves the market (``agents``: one Mesa agent a firm; ``arrays``: all firms
+    together, for large economies), ``steps`` the most that
     a run may take, ``tolerance`` the relative gradient error of every good that counts as settled,
     with quantities at rest; ``seed`` fixes every random number.
     """
 
-    engine: str = choice("agents", ("agents",))
+    engine: str = choice("agents", ENGINES)
     steps: int = integer(500, low=0, high=1_000_000_000)
     tolerance: float = number(1e-9, above=0.0, high=1.0)
     seed: int = integer(1, low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class RecordSettings(Settings):
+    """What of a run is kept: every ``every``-th step, and always the last."""
+
+    every: int = integer(1, low=1)
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,7 @@ class Experiment:
     economy: Economy
     market: MarketSettings
     run: RunSettings
+    record: RecordSettings = dataclasses.field(default_factory=RecordSettings)
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -106,18 +120,21 @@ class Experiment:
     def __post_init__(self) -> None:
         """Refuse what one machine cannot hold, before anything is run."""
         firms = sum(industry.firms for industry in self.economy.flow)
-        if firms > MOST_AGENTS:
+        if firms > MOST_AGENTS and self.run.engine == "agents":
             raise SettingError(
                 f"the economy has {firms:,} firms",
-                remedy=f'engine = "agents" holds at most {MOST_AGENTS:,}; lower industries.firms',
+                remedy=f'engine = "agents" holds at most {MOST_AGENTS:,}; use engine = "arrays"',
                 name="industries.firms",
             )
-        a_step = 8 * (4 * len(self.economy.goods) + 4 * self.economy.buyers.size)
-        if self.run.steps * a_step > MOST_RECORDED:
+        buyers = self.economy.buyers.size
+        a_step = 8 * (4 * len(self.economy.goods) + 3 * buyers * (buyers <= MOST_BOOKS))
+        steps = self.run.steps // self.record.every
+        if steps * a_step > MOST_RECORDED:
             raise SettingError(
-                f"{self.run.steps:,} steps of {a_step:,} bytes each would record up to "
-                f"{self.run.steps * a_step / 1e9:,.0f} GB",
-                remedy=f"lower run.steps to {MOST_RECORDED // a_step:,} or less",
+                f"{steps:,} steps of {a_step:,} bytes each would record up to "
+                f"{steps * a_step / 1e9:,.0f} GB",
+                remedy=f"lower run.steps to {MOST_RECORDED // a_step * self.record.every:,} "
+                f"or less, or set record.every to {-(-self.run.steps * a_step // MOST_RECORDED):,}",
                 name="run.steps",
             )
 
@@ -201,7 +218,6 @@ def run(
     """
     from market_abm.agents import Firm
     from market_abm.analysis.comparison import Witness
-    from market_abm.model import MarketModel
     from market_abm.result import Result
     from market_abm.simulation import simulate
 
@@ -225,17 +241,39 @@ def run(
         dotted |= {f"run.{k}": v for k, v in rest.items()}
         experiment = Experiment.load(what, {**dotted, **(set or {})})
 
-    economy = experiment.economy
-    witness = Witness(
-        economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
-    )
     try:
-        model = MarketModel(economy, experiment.market, seed=experiment.run.seed, firm=firm or Firm)
-        trajectory, ending = simulate(model, experiment.run.steps, witness, progress)
+        engine = _market(experiment, firm or Firm)
+        witness = Witness(
+            engine.economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
+        )
+        (outcome,) = simulate(
+            engine, experiment.run.steps, witness, progress, every=experiment.record.every
+        )
+        if outcome.error:
+            raise outcome.error
     except MarketError as error:
         raise (experiment.source.placed(error) if experiment.source else error) from None
-    comparison = witness.comparison(trajectory.steps)
-    return Result.of(experiment, trajectory, comparison, ending, firm or Firm)
+    return Result.of(experiment, outcome, firm or Firm)
+
+
+def _market(experiment: Experiment, firm: type[Firm]) -> Market:
+    """The market of an experiment, moved by the engine that it asks for."""
+    if experiment.run.engine == "arrays":
+        from market_abm.agents import Firm
+        from market_abm.arrays import ArrayMarket
+
+        if firm is not Firm:
+            raise SettingError(
+                f'{firm.__name__} cannot bid with engine = "arrays"',
+                remedy='a bidding rule of your own needs engine = "agents"',
+                name="run.engine",
+            )
+        return ArrayMarket([experiment.economy], [experiment.market], [experiment.run.seed])
+    from market_abm.model import MarketModel
+    from market_abm.simulation import Alone
+
+    seed = experiment.run.seed
+    return Alone(MarketModel(experiment.economy, experiment.market, seed=seed, firm=firm))
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -362,7 +400,7 @@ def _table(
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
 
 
-_TOP = ("question", "economy", "reuse", "supply", "demand", "industries", "market", "run")
+_TOP = ("question", "economy", "reuse", "supply", "demand", "industries", "market", "run", "record")
 
 
 def _experiment(tables: dict[str, Any], name: str) -> Experiment:
@@ -376,6 +414,7 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
     program = ProgramSettings.of(table["economy"], "economy")
     market = MarketSettings.of(table["market"], "market")
     run = RunSettings.of(table["run"], "run")
+    record = RecordSettings.of(table["record"], "record")
     for good, kind in table["reuse"].items():
         check_choice(kind, f"reuse.{good}", REUSE)
     common = {k: v for k, v in table["industries"].items() if not isinstance(v, Mapping)}
@@ -395,6 +434,7 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
         economy=economy,
         market=market,
         run=run,
+        record=record,
         name=name,
         question=question,
         configuration={
@@ -406,6 +446,7 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
             "industries": dataclasses.asdict(Population.of(common, "industries")) | single,
             "market": dataclasses.asdict(market),
             "run": dataclasses.asdict(run),
+            "record": dataclasses.asdict(record),
         },
     )
 

@@ -158,11 +158,11 @@ class _Explanation:
 
     def _part(self, industry: Industry, slot: int) -> float:
         """The share of the pool that goes to this use."""
-        return float(self.shares[self.economy.buyers.of_industry[industry.good][slot]].sum())
+        return float(self.shares[self.economy.buyers.uses[industry.good][slot]].sum())
 
     def _mean(self, values: np.ndarray, industry: Industry, slot: int) -> float:
         """The mean of ``values`` over the firms of one use, weighted by their shares."""
-        buyers = self.economy.buyers.of_industry[industry.good][slot]
+        buyers = self.economy.buyers.uses[industry.good][slot]
         weights = self.shares[buyers]
         return float(weights @ values[buyers] / weights.sum())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import mesa
 import numpy as np
@@ -13,41 +13,7 @@ from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError
 from market_abm.markets import MECHANISMS
 from market_abm.markets.market import FinalMarket, Market
-from market_abm.settings import Settings, choice, number
-
-ACTIVATIONS = ("simultaneous", "sequential", "random")
-
-
-@dataclass(frozen=True)
-class MarketSettings(Settings):
-    """How the market works.
-
-    ``mechanism`` is one of ``markets.MECHANISMS``; ``activation`` who acts when (docs/model.md, 2);
-    ``bid_rate`` α the fraction of the way that a bid moves to its value; ``share_rate`` κ how
-    strongly the shares of a good follow the bids for it (0: not at all).
-    """
-
-    mechanism: str = choice("unit-bid", MECHANISMS)
-    activation: str = choice("simultaneous", ACTIVATIONS)
-    bid_rate: float = number(1.0, above=0.0, high=1.0)
-    share_rate: float = number(0.5, low=0.0, high=100.0)
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What could be seen in the market at the end of one step.
-
-    ``quantities`` (units on sale) and ``prices`` (money per unit) have shape (goods,); ``inputs``
-    (units that went into the batch on sale), ``shares`` (by which they had been handed out) and
-    ``bids`` (money per unit) have shape (buyers,).
-    """
-
-    step: int
-    quantities: np.ndarray
-    prices: np.ndarray
-    inputs: np.ndarray
-    shares: np.ndarray
-    bids: np.ndarray
+from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 
 class MarketModel(mesa.Model):
@@ -103,13 +69,12 @@ class MarketModel(mesa.Model):
             with np.errstate(all="ignore"):
                 phases()
         except MarketError as error:
-            error.what = f"at step {self.clock}, {error.what}"
-            readers = [i.line for i in self.economy.flow if error.name in i.technology.inputs]
-            raise error.located(line=readers[0] if readers else None) from None
+            raise told_at(error, self.economy, self.clock) from None
 
     def _simultaneous(self) -> None:
         """Learn, produce, trade: all at once, on what was seen in the step before."""
         self.firms.do("learn")
+        self.suppliers.do("learn")
         self.firms.do("produce")
         self._put_on_sale()
         self._form_prices()
@@ -119,6 +84,7 @@ class MarketModel(mesa.Model):
 
     def _sequential(self) -> None:
         """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
+        self.suppliers.do("learn")
         self._flow_down()
         for industry in reversed(self.economy.flow):
             self.markets[industry.good].form_price()
@@ -131,6 +97,7 @@ class MarketModel(mesa.Model):
 
     def _random(self) -> None:
         """Firms in a fresh order, each taking delivery, producing, reading its price, learning."""
+        self.suppliers.do("learn")
         self._supply()
         firms = list(self.firms)
         for k in self._order.permutation(len(firms)):
@@ -192,19 +159,18 @@ class MarketModel(mesa.Model):
         if self._noisy:
             shocks = self._noise.standard_normal(self.economy.buyers.size)
             for good, members in self.members.items():
-                for firm, buyers in zip(
-                    members, self.economy.buyers.of_industry[good].T, strict=True
-                ):
-                    firm.shocks = shocks[buyers]
+                own = np.transpose([shocks[use] for use in self.economy.buyers.uses[good]])
+                for firm, each in zip(members, own, strict=True):
+                    firm.shocks = each
 
     def _observe(self) -> None:
         """Keep what can be seen now, before the shares that were in force are revised."""
         markets = self.markets.values()
         inputs = np.zeros(self.economy.buyers.size)
         for good, members in self.members.items():
-            inputs[self.economy.buyers.of_industry[good]] = np.transpose(
-                [firm.inputs for firm in members]
-            )
+            rows = np.transpose([firm.inputs for firm in members])
+            for use, row in zip(self.economy.buyers.uses[good], rows, strict=True):
+                inputs[use] = row
         self.state = State(
             step=self.clock,
             quantities=np.array([market.quantity for market in markets]),
@@ -215,26 +181,15 @@ class MarketModel(mesa.Model):
         )
 
     def _check_start(self) -> None:
-        for industry in self.economy.flow:
-            quantity = self.markets[industry.good].quantity
-            if not np.isfinite(quantity):
-                inputs = ", ".join(
-                    f"{good} = {self.markets[good].quantity:.6g}"
-                    for good in dict.fromkeys(industry.technology.inputs)
-                )
-                raise MarketError(
-                    f"'{industry.text()}' is {quantity}, with {inputs}",
-                    name=industry.good,
-                    line=industry.line,
-                    remedy="change the endowments or the line so that it can be computed",
-                )
+        trouble = start_trouble(self.economy, self.state)
+        if trouble:
+            raise trouble
 
     # --- set-up ---------------------------------------------------------------------------------
 
     def _open_markets(self) -> None:
         """One market a good, in the order of ``economy.goods``."""
         economy, buyers = self.economy, self.economy.buyers
-        names = np.array(economy.goods, object)
         self.consumers = Consumer.create_agents(
             self, len(economy.demand), list(economy.demand.values())
         )
@@ -247,16 +202,19 @@ class MarketModel(mesa.Model):
                 self.markets[good] = FinalMarket(good, sellers, consumer_of[good])
                 continue
             part = buyers.slice_of(k)
-            uses = sum(i.technology.inputs.count(good) for i in economy.flow)
+            pools = [pool.buyers for pool in buyers.pools if pool.good == k]
             self.markets[good] = MECHANISMS[self.settings.mechanism](
                 good,
                 sellers,
-                [f"a maker of {maker}" for maker in names[buyers.maker[part]]],
-                buyers.starts[buyers.pool_good == k] - part.start,
+                partial(self._who, part.start),
+                [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
                 buyers.initial_shares[part],
-                divided=economy.reuse[good] == "rival" and uses > 1,
+                divided=economy.is_divided(good),
                 share_rate=self.settings.share_rate,
             )
+
+    def _who(self, first: int, buyer: int) -> str:
+        return self.economy.buyer_name(first + buyer)
 
     def _found_agents(self, firm: type[Firm]) -> None:
         economy = self.economy
@@ -274,9 +232,12 @@ class MarketModel(mesa.Model):
     def _found_industry(self, industry: Industry, firm: type[Firm]) -> mesa.agent.AgentSet:
         buyers = self.economy.buyers
         stalls = [
-            (self.markets[good], row - buyers.slice_of(self.economy.index[good]).start)
-            for good, row in zip(
-                industry.technology.inputs, buyers.of_industry[industry.good], strict=True
+            (
+                self.markets[good],
+                np.arange(use.start, use.stop) - buyers.slice_of(self.economy.index[good]).start,
+            )
+            for good, use in zip(
+                industry.technology.inputs, buyers.uses[industry.good], strict=True
             )
         ]
         count = industry.firms

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.comparison import Comparison
+from market_abm.analysis.comparison import Comparison, relative_error
 from market_abm.analysis.path import Path as MarketPath
 from market_abm.errors import ResultsError
 from market_abm.experiment import Experiment
-from market_abm.simulation import Ending, Status, Trajectory
+from market_abm.simulation import Ending, Run, Status, Trajectory, out_of_steps
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from market_abm.agents import Firm
+    from market_abm.analysis.equilibrium import Equilibrium
 
 FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
 """What :meth:`Result.save` writes."""
@@ -44,16 +45,12 @@ class Result:
     firm: type[Firm]
 
     @staticmethod
-    def of(
-        experiment: Experiment,
-        trajectory: Trajectory,
-        comparison: Comparison,
-        ending: Ending | None,
-        firm: type[Firm],
-    ) -> Result:
-        """The result of a run; ``ending`` is None if it stopped because it had settled."""
-        told = _told(ending, experiment, trajectory, comparison)
-        return Result(experiment, trajectory, comparison, told, firm)
+    def of(experiment: Experiment, run: Run, firm: type[Firm]) -> Result:
+        """The result of a run that met no error."""
+        seen = {key: value for key, value in run.saw.items() if key != "settled"}
+        comparison = Comparison(**seen)
+        ending = _told(experiment, run, comparison)
+        return Result(experiment, run.trajectory, comparison, ending, firm)
 
     @property
     def status(self) -> str:
@@ -62,8 +59,13 @@ class Result:
 
     @property
     def steps(self) -> int:
-        """How many steps were recorded."""
+        """How many steps were made."""
         return self.trajectory.steps
+
+    @property
+    def times(self) -> np.ndarray:
+        """Which steps are recorded: the axis of all arrays of steps, shape (records,)."""
+        return self.trajectory.times
 
     @property
     def goods(self) -> tuple[str, ...]:
@@ -105,14 +107,41 @@ class Result:
             return None
         ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
-            return None if ratio is None else ratio * self.gradients
+            return None if ratio is None else ratio[self.times] * self.gradients
+
+    @cached_property
+    def equilibrium(self) -> Equilibrium | None:
+        """The best allocation, found by SciPy without a market; None if that is too large."""
+        from market_abm.analysis.equilibrium import equilibrium
+
+        return equilibrium(self.experiment.economy)
+
+    def distance(self) -> dict[str, Any] | None:
+        """How far the market ended from :attr:`equilibrium`, or None if there is none.
+
+        ``prices`` and ``quantities``: the largest relative difference of any good; ``welfare``: W
+        at the optimum less W at the end, money.
+        """
+        best = self.equilibrium
+        if best is None:
+            return None
+        with np.errstate(invalid="ignore"):  # it may have diverged
+            prices = relative_error(self.prices[-1], best.prices).max()
+            quantities = relative_error(self.quantities[-1], best.quantities).max()
+        return {
+            "solved": best.solved,
+            "prices": float(prices),
+            "quantities": float(quantities),
+            "welfare": best.welfare - float(self.path.welfare[-1]),
+            "best_welfare": best.welfare,
+        }
 
     # --- tables ---------------------------------------------------------------------------------
 
     @cached_property
     def first_steps(self) -> np.ndarray:
         """For each good, the first step from which its error stays within tolerance, or -1."""
-        return self.comparison.first_within(self.experiment.run.tolerance)
+        return self.comparison.first_within(self.experiment.run.tolerance, self.times)
 
     def table(self) -> pd.DataFrame:
         """One row a good, at the last step: quantity, price, gradient, error, first_step."""
@@ -136,7 +165,7 @@ class Result:
         count = len(self.prices)
         return pd.DataFrame(
             {
-                "step": np.repeat(np.arange(count), len(self.goods)),
+                "step": np.repeat(self.times, len(self.goods)),
                 "good": np.tile(np.array(self.goods, object), count),
                 "quantity": self.quantities.ravel(),
                 "price": self.prices.ravel(),
@@ -151,7 +180,7 @@ class Result:
 
         return pd.DataFrame(
             {
-                "step": np.arange(len(self.prices)),
+                "step": self.times,
                 "error": self.errors.max(axis=1),
                 "staleness": self.path.staleness,
                 "alignment": self.path.alignment,
@@ -178,11 +207,12 @@ class Result:
                 "goods": rows,
                 "error": self.errors[-1].max(),
                 "welfare": path.welfare[-1],
+                "equilibrium": self.distance(),
                 "staleness": path.overall_staleness,
                 "alignment": alignment.mean() if alignment.size else None,
                 "uphill_share": path.uphill_share,
                 "theory_error": None if predicted is None else self._theory_error(predicted),
-                "configuration": self.experiment.configuration,
+                "configuration": _with_infinities(self.experiment.configuration),
                 "firm": self.firm.__name__,
                 "versions": versions(),
             }
@@ -236,19 +266,21 @@ def _draw(figure: Figure, path: Path) -> None:
         figure.savefig(path)
 
 
-def _told(
-    ending: Ending | None, experiment: Experiment, trajectory: Trajectory, comparison: Comparison
-) -> Ending:
-    """The ending in full: with what the comparison with the gradient adds to it."""
-    goods, tolerance = experiment.economy.goods, experiment.run.tolerance
-    first = comparison.first_within(tolerance)
-    if ending is None:
-        last = goods[int(np.argmax(first))]
+def _told(experiment: Experiment, run: Run, comparison: Comparison) -> Ending:
+    """How the run ended, in full: with what the comparison with the gradient adds to it."""
+    economy, tolerance = experiment.economy, experiment.run.tolerance
+    trajectory = run.trajectory
+    first = comparison.first_within(tolerance, trajectory.times)
+    if run.ending is not None:
+        return run.ending
+    if run.saw["settled"][-1]:
+        last = economy.goods[int(np.argmax(first))]
         detail = (
             f"converged at step {trajectory.steps}: every price is within {tolerance:g} of its "
             f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
         )
         return Ending(Status.CONVERGED, trajectory.steps, last, detail)
+    ending = out_of_steps(economy, experiment.market.share_rate, trajectory)
     if ending.status is not Status.MAX_STEPS:
         return ending
     errors = comparison.errors[-1]
@@ -257,10 +289,10 @@ def _told(
         detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"
     else:
         detail = (
-            f"{ending.detail}: the price of {goods[worst]} is {errors[worst]:.3g} (relative) "
-            f"from its gradient"
+            f"{ending.detail}: the price of {economy.goods[worst]} is {errors[worst]:.3g} "
+            f"(relative) from its gradient"
         )
-    return Ending(ending.status, ending.step, goods[worst], detail)
+    return Ending(ending.status, ending.step, economy.goods[worst], detail)
 
 
 def versions() -> dict[str, str]:
@@ -272,6 +304,13 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _with_infinities(settings: Any) -> Any:
+    """Settings with infinity as the text that they may be read back from: JSON has no number."""
+    if isinstance(settings, Mapping):
+        return {key: _with_infinities(value) for key, value in settings.items()}
+    return "inf" if settings == math.inf else settings
 
 
 def _jsonable(value: Any) -> Any:

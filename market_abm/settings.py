@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from market_abm.errors import SettingError, nearest
 
 
@@ -33,6 +35,7 @@ class Settings:
             SettingError: a key is unknown, missing, of the wrong kind or out of range.
         """
         if isinstance(given, cls):
+            given.check(where)
             return given
         fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if not isinstance(given, Mapping):
@@ -52,7 +55,37 @@ class Settings:
                 raise SettingError(
                     f"'{where}.{key}' is missing", remedy=f"write {key} = ...", name=where
                 )
-        return cls(**values)
+        made = cls(**values)
+        made.check(where)
+        return made
+
+    def check(self, where: str) -> None:
+        """Refuse settings that contradict each other; ``where`` names the table, for messages."""
+
+    @classmethod
+    def stacked(cls, several: Sequence[Self]) -> Self:
+        """Settings of the same kind side by side: each number an array of shape (runs, 1).
+
+        What is no number must be the same in all. A number that is None in some is NaN there.
+        """
+        result = object.__new__(cls)
+        for item in dataclasses.fields(cls):  # type: ignore[arg-type]
+            values = [getattr(each, item.name) for each in several]
+            if any(isinstance(value, float) for value in values):
+                value = np.array([math.nan if v is None else v for v in values])[:, None]
+            else:
+                (value,) = set(values)
+            object.__setattr__(result, item.name, value)
+        return result
+
+    def rows(self, part: Callable[[Any], Any]) -> Self:
+        """Stacked settings with ``part`` of each array."""
+        result = object.__new__(type(self))
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            kept = part(value) if isinstance(value, np.ndarray) else value
+            object.__setattr__(result, item.name, kept)
+        return result
 
 
 Check = Callable[[Any, str], Any]
@@ -85,16 +118,20 @@ def check_number(
     low: float = -math.inf,
     above: float = -math.inf,
     high: float = math.inf,
+    infinite: bool = False,
 ) -> float:
-    """``value`` as a finite float within its range, or a SettingError."""
-    wanted = _range_text("a finite number", low, above, high)
+    """``value`` as a float within its range, or a SettingError; ``infinite`` allows inf."""
+    wanted = _range_text("a number" if infinite else "a finite number", low, above, high)
+    if infinite and value == "inf":  # as JSON has to write it
+        return math.inf
     if isinstance(value, bool):
         raise _wrong(value, where, wanted)
     try:
         result = float(value) if not isinstance(value, str) else math.nan
     except (TypeError, ValueError, OverflowError):
         raise _wrong(value, where, wanted) from None
-    if not math.isfinite(result) or result < low or result <= above or result > high:
+    real = math.isfinite(result) or (infinite and result == math.inf)
+    if not real or result < low or result <= above or result > high:
         raise _wrong(value, where, wanted)
     return result
 
@@ -105,9 +142,19 @@ def number(
     low: float = -math.inf,
     above: float = -math.inf,
     high: float = math.inf,
+    infinite: bool = False,
 ) -> Any:
-    """A field that holds a finite number, ``low <= x <= high`` and ``x > above``."""
-    return _field(default, lambda v, w: check_number(v, w, low=low, above=above, high=high))
+    """A field that holds a finite number, ``low <= x <= high`` and ``x > above``.
+
+    ``infinite`` allows infinity as well, and a default of None leaving it out.
+    """
+
+    def check(value: Any, where: str) -> float | None:
+        if value is None and default is None:
+            return None
+        return check_number(value, where, low=low, above=above, high=high, infinite=infinite)
+
+    return _field(default, check)
 
 
 def numbers(
@@ -160,8 +207,8 @@ def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:
 
 
 def choice(default: Any, options: Iterable[str]) -> Any:
-    """A field that holds one of ``options``."""
-    return _field(default, lambda v, w: check_choice(v, w, options))
+    """A field that holds one of ``options``, or None if that is the default."""
+    return _field(default, lambda v, w: v if v is default is None else check_choice(v, w, options))
 
 
 def words(default: Any = dataclasses.MISSING) -> Any:

@@ -1,18 +1,30 @@
-"""The only loop: run a model step by step, record what is seen, and say how it ended."""
+"""The only loop: run markets step by step, record what is seen, and say how each run ended."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from market_abm.model import MarketModel, State
+from market_abm.economy import Economy
+from market_abm.errors import MarketError
+from market_abm.state import State
+
+if TYPE_CHECKING:
+    from market_abm.model import MarketModel
 
 LARGEST = 1e100
 """A price or quantity beyond this, in either direction, counts as diverged."""
+
+BOOKS = ("inputs", "shares", "bids")
+"""What ``State`` holds of each buyer."""
+
+MOST_BOOKS = 10_000
+"""Buyers up to whom the books of each are recorded at every step; of more, at the last only."""
 
 
 class Status(enum.Enum):
@@ -41,10 +53,11 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """What was seen at each step from 0 on: the arrays of ``State`` with a leading axis of steps.
+    """What was seen at each recorded step of a run: the arrays of ``State`` with an axis of steps.
 
-    ``quantities`` and ``prices`` have shape (steps + 1, goods); ``inputs``, ``shares`` and ``bids``
-    (steps + 1, buyers).
+    ``quantities`` and ``prices`` have shape (records, goods); ``inputs``, ``shares`` and ``bids``
+    (records, buyers), or (1, buyers), only the last, where there are too many buyers to keep.
+    ``times``, shape (records,), says which steps these are: all from 0 on, unless thinned.
     """
 
     quantities: np.ndarray
@@ -52,18 +65,16 @@ class Trajectory:
     inputs: np.ndarray
     shares: np.ndarray
     bids: np.ndarray
+    times: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
-    @staticmethod
-    def of(states: list[State]) -> Trajectory:
-        """The states, stacked."""
-        return Trajectory(
-            **{f.name: np.array([getattr(s, f.name) for s in states]) for f in fields(Trajectory)}
-        )
+    def __post_init__(self) -> None:
+        if len(self.times) == 0:
+            object.__setattr__(self, "times", np.arange(len(self.prices)))
 
     @cached_property
     def steps(self) -> int:
         """The last step recorded."""
-        return len(self.prices) - 1
+        return int(self.times[-1])
 
 
 @dataclass(frozen=True)
@@ -76,84 +87,241 @@ class Ending:
     detail: str
 
 
-def simulate(
-    model: MarketModel,
-    steps: int,
-    settled: Callable[[State], bool],
-    progress: Callable[[int], None] | None = None,
-) -> tuple[Trajectory, Ending | None]:
-    """Run ``model`` for at most ``steps`` steps, until ``settled(state)`` or until it diverges.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of a market: its path, what the watcher ``saw`` of it, and how it ended.
 
-    ``progress(step)`` is called after every step. Ctrl-C ends the run and keeps what was recorded.
-    The ending is None if the run stopped because it was settled: what that means is the caller's
-    to say.
-
-    Raises:
-        RivalGoodError: a good that several users split ran out, or has no positive price.
+    ``saw`` has an axis of records, like the arrays of ``trajectory``. ``ending`` is None if the run
+    stopped because it was settled (what that means is the watcher's to say) or if a user's mistake,
+    ``error``, showed on the way.
     """
-    states: list[State] = [model.state]
-    ending: Ending | None = None
-    done = settled(model.state)
+
+    trajectory: Trajectory
+    saw: Mapping[str, np.ndarray]
+    ending: Ending | None
+    error: MarketError | None
+
+
+class Market(Protocol):
+    """Something that moves one or more runs of a market: arrays have a leading axis of runs.
+
+    ``failed`` says which runs, by row, cannot go on, and why. :meth:`keep` drops all other rows.
+    """
+
+    @property
+    def economy(self) -> Economy:
+        """The economy, stacked if there are several runs."""
+
+    @property
+    def state(self) -> State:
+        """What can be seen now."""
+
+    @property
+    def failed(self) -> Mapping[int, MarketError]:
+        """Rows that cannot go on."""
+
+    def step(self) -> None:
+        """Move all runs one step on."""
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+
+
+class Watcher(Protocol):
+    """Whoever looks on: says whether each run is ``settled``, and anything else by name."""
+
+    def __call__(self, state: State) -> dict[str, np.ndarray]:
+        """What is seen in ``state``; arrays of shape (runs, ...)."""
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+
+
+class Alone:
+    """A Mesa model as a market of one run."""
+
+    def __init__(self, model: MarketModel) -> None:
+        self.model, self.economy = model, model.economy
+        self.failed: dict[int, MarketError] = {}
+
+    @property
+    def state(self) -> State:
+        """The model's state, with an axis of one run."""
+        state = self.model.state
+        arrays = {f.name: getattr(state, f.name)[None] for f in fields(State) if f.name != "step"}
+        return State(step=state.step, **arrays)
+
+    def step(self) -> None:
+        """Move the model, and keep what it complains of."""
+        try:
+            self.model.step()
+        except MarketError as error:
+            self.failed[0] = error
+
+    def keep(self, rows: np.ndarray) -> None:
+        """There is but one."""
+
+
+def simulate(
+    market: Market,
+    steps: int | np.ndarray,
+    watch: Watcher,
+    progress: Callable[[int], None] | None = None,
+    *,
+    every: int = 1,
+) -> list[Run]:
+    """Run each of the market's runs for at most ``steps`` steps, until settled, diverged or failed.
+
+    ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded.
+    ``progress(step)`` is called after every step. Ctrl-C ends all runs and keeps what was recorded.
+    """
+    state = market.state
+    runs = len(state.prices)
+    last_allowed = np.broadcast_to(steps, (runs,))
+    numbers = np.arange(runs)  # which run each row is
+    record = _Record(runs, every, books=market.economy.buyers.size <= MOST_BOOKS)
+    endings: dict[int, Ending] = {}
+    errors = {int(numbers[row]): error for row, error in market.failed.items()}
+    saw = watch(state)
+    record.add(state, saw, numbers)
+    going = ~(saw["settled"] | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
+    record.close(numbers[~going], state.step)
     try:
-        while not done and model.clock < steps:
-            model.step()
-            ending = _divergence(model)
-            if ending:
-                break
-            done = settled(model.state)  # before it is recorded: Ctrl-C may come between the two
-            states.append(model.state)
+        while going.any():
+            if 2 * np.count_nonzero(going) <= len(going):  # carry on without those that are done
+                market.keep(going)
+                watch.keep(going)
+                numbers, going = numbers[going], going[going]
+            before = state.step
+            market.step()
+            state = market.state
+            saw = watch(state)
+            for row in set(market.failed) & set(np.flatnonzero(going).tolist()):
+                errors[int(numbers[row])] = market.failed[row]
+                going[row] = False
+                record.close(numbers[[row]], before)
+            for row in np.flatnonzero(going & _beyond(state)).tolist():
+                endings[int(numbers[row])] = _divergence(market.economy, state, row)
+                going[row] = False
+                record.close(numbers[[row]], before)
+            record.add(state, saw, numbers)
+            done = going & (saw["settled"] | (last_allowed[numbers] <= state.step))
+            record.close(numbers[done], state.step)
+            going &= ~done
             if progress:
-                progress(model.clock)
+                progress(state.step)
     except KeyboardInterrupt:
-        ending = Ending(
-            Status.INTERRUPTED, len(states) - 1, None, f"interrupted after step {len(states) - 1}"
-        )
-    trajectory = Trajectory.of(states)
-    if not done and ending is None:
-        ending = _unsettled(model, trajectory)
-    return trajectory, ending
+        for stopped in numbers[going].tolist():
+            step = record.close_early(stopped)
+            endings[stopped] = Ending(
+                Status.INTERRUPTED, step, None, f"interrupted after step {step}"
+            )
+    return [Run(*record.of(run), endings.get(run), errors.get(run)) for run in range(runs)]
 
 
-def _divergence(model: MarketModel) -> Ending | None:
-    state, goods = model.state, model.economy.goods
-    for what, values in (("quantity", state.quantities), ("price", state.prices)):
+class _Record:
+    """What has been seen, step by step, of each run up to its last step."""
+
+    def __init__(self, runs: int, every: int, *, books: bool) -> None:
+        self.every = every
+        self.books = books
+        self.kept: list[tuple[int, np.ndarray, dict[str, np.ndarray]]] = []
+        self.tails: dict[int, tuple[int, dict[str, np.ndarray]]] = {}
+        self._now: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
+        self._before: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
+        self._stacks: dict[int, dict[str, np.ndarray]] = {}
+
+    def add(self, state: State, saw: dict[str, np.ndarray], numbers: np.ndarray) -> None:
+        """Take in what the rows, which are these runs, look like now."""
+        entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"} | saw
+        self._before, self._now = self._now, (state.step, numbers, entry)
+        if state.step % self.every == 0:
+            kept = entry if self.books else {k: v for k, v in entry.items() if k not in BOOKS}
+            self.kept.append((state.step, numbers, kept))
+
+    def close(self, runs: np.ndarray, step: int) -> None:
+        """These runs ended at ``step``, which is that seen last or the one before."""
+        for run in runs.tolist():
+            for seen in (self._now, self._before):
+                if seen is not None and seen[0] == step:
+                    row = int(np.flatnonzero(seen[1] == run)[0])
+                    self.tails[run] = step, {k: v[row] for k, v in seen[2].items()}
+
+    def close_early(self, run: int) -> int:
+        """The run was stopped: it ends at the step seen last."""
+        assert self._now is not None
+        self.close(np.array([run]), self._now[0])
+        return self._now[0]
+
+    def of(self, run: int) -> tuple[Trajectory, dict[str, np.ndarray]]:
+        """The path of one run, and what was seen of it."""
+        last, tail = self.tails[run]
+        rows = [
+            (step, entry, int(np.searchsorted(numbers, run)))
+            for step, numbers, entry in self.kept
+            if step < last
+        ]
+        arrays = {
+            name: np.array([entry[name][row] for _, entry, row in rows if name in entry] + [value])
+            for name, value in tail.items()
+        }
+        times = np.array([step for step, *_ in rows] + [last])
+        path = {f.name: arrays.pop(f.name) for f in fields(State) if f.name != "step"}
+        return Trajectory(**path, times=times), arrays
+
+
+def _beyond(state: State) -> np.ndarray:
+    """Which runs have a quantity or price that is no number, or too large; shape (runs,)."""
+    beyond = [~(np.abs(each) < LARGEST) for each in (state.quantities, state.prices)]
+    return np.any(beyond[0] | beyond[1], axis=-1)
+
+
+def _divergence(economy: Economy, state: State, row: int) -> Ending:
+    for what, values in (("quantity", state.quantities[row]), ("price", state.prices[row])):
         for k in np.flatnonzero(~(np.abs(values) < LARGEST)):
             return Ending(
                 Status.DIVERGED,
                 state.step,
-                goods[k],
-                f"diverged at step {state.step}: the {what} of {goods[k]} is {values[k]:.6g}",
+                economy.goods[k],
+                f"diverged at step {state.step}: the {what} of {economy.goods[k]} is "
+                f"{values[k]:.6g}",
             )
-    return None
+    raise ValueError("this run has not diverged")
 
 
-def _unsettled(model: MarketModel, trajectory: Trajectory) -> Ending:
-    """Out of steps: does it swing without dying down, or is it only not there yet?"""
-    goods, step = model.economy.goods, trajectory.steps
-    buyers = model.economy.buyers
-    who = [
-        f"share of {goods[j]} for a maker of {goods[k]}"
-        for j, k in zip(buyers.good, buyers.maker, strict=True)
+def out_of_steps(economy: Economy, share_rate: float, trajectory: Trajectory) -> Ending:
+    """The ending of a run that did not settle: does it swing for ever, or only need more time?"""
+    goods, step = economy.goods, trajectory.steps
+    buyers = economy.buyers
+    paths: list[tuple[np.ndarray, Callable[[int], str], Callable[[int], int]]] = [
+        (trajectory.prices, lambda k: f"price of {goods[k]}", int),
+        (trajectory.quantities, lambda k: f"quantity of {goods[k]}", int),
     ]
-    paths: list[tuple[np.ndarray, list[str], Sequence[int]]] = [
-        (trajectory.prices, [f"price of {good}" for good in goods], range(len(goods))),
-        (trajectory.quantities, [f"quantity of {good}" for good in goods], range(len(goods))),
-        (trajectory.shares, who, buyers.good.tolist()),
-    ]
+    if len(trajectory.shares) == len(trajectory.prices):
+        paths.append(
+            (
+                trajectory.shares,
+                lambda k: f"share of {goods[buyers.good[k]]} for {economy.buyer_name(k)}",
+                lambda k: int(buyers.good[k]),
+            )
+        )
     swings = [
-        (size, names[k], place[k], low, high, period)
-        for path, names, place in paths
+        (size, name(k), good(k), low, high, period)
+        for path, name, good in paths
         for size, k, low, high, period in _swings(path)
     ]
-    noisy = any(industry.population.bid_noise > 0 for industry in model.economy.flow)
+    noisy = any(np.any(i.population.bid_noise) for i in economy.flow)
     if swings and not noisy:
         _, what, k, low, high, period = max(swings)
+        spacing = step / max(1, len(trajectory.times) - 1)
         detail = (
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
-            f"about every {period:.3g} steps"
+            f"about every {period * spacing:.3g} steps"
         )
-        if model.settings.share_rate > 0 and buyers.size > len(buyers.starts):
+        if share_rate > 0 and buyers.contested:
             detail += "; lower market.share_rate"
+        elif any(terms.elasticity > 0 for terms in economy.supply.values()):
+            detail += "; lower the supplier's adjustment"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 
@@ -161,18 +329,21 @@ def _unsettled(model: MarketModel, trajectory: Trajectory) -> Ending:
 def _swings(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
     """(relative size, column, low, high, period) of each column that swings and does not die down.
 
-    Looks at the last half of the path (at most 400 steps): a swing turns round at least four times,
-    is larger than 1e-6 of the value, and is in its second half at least 0.9 of its first half.
+    Looks at the last half of the path (at most 400 records): a swing turns round at least four
+    times, is larger than 1e-6 of the value, and is in its second half at least 0.9 of its first
+    half.
     """
     window = path[-min(len(path) // 2, 400) :]
     if len(window) < 8:
         return
     early, late = np.array_split(window, 2)
-    for k in range(path.shape[1]):
-        column = window[:, k]
-        low, high = column.min(), column.max()
-        size = np.ptp(late[:, k]) / max(abs(low), abs(high), np.finfo(float).tiny)
-        changes = np.diff(column)
-        turns = np.count_nonzero(changes[1:] * changes[:-1] < 0)
-        if size > 1e-6 and np.ptp(late[:, k]) >= 0.9 * np.ptp(early[:, k]) and turns >= 4:
-            yield float(size), k, float(low), float(high), 2.0 * len(column) / turns
+    low, high = window.min(axis=0), window.max(axis=0)
+    sizes = np.ptp(late, axis=0) / np.maximum(
+        np.maximum(np.abs(low), np.abs(high)), np.finfo(float).tiny
+    )
+    changes = np.diff(window, axis=0)
+    turns = np.count_nonzero(changes[1:] * changes[:-1] < 0, axis=0)
+    lasting = np.ptp(late, axis=0) >= 0.9 * np.ptp(early, axis=0)
+    for k in np.flatnonzero((sizes > 1e-6) & lasting & (turns >= 4)):
+        period = 2.0 * len(window) / turns[k]
+        yield float(sizes[k]), int(k), float(low[k]), float(high[k]), float(period)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from market_abm import expression as ex
 
@@ -29,17 +28,21 @@ class Technology:
     def _tape(self) -> ex.Tape:
         return ex.Tape(self.formula, tuple(range(len(self.inputs))))
 
-    def _values(self, inputs: Any) -> list[ex.Value]:
-        return self._tape.values({**self.parameters, **dict(enumerate(inputs))})
+    def production(self, inputs: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """The output and the marginal products ∂output/∂input, one for each of ``inputs``.
 
-    def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
-        """The output, shape (...), and the marginal products ∂output/∂input, (inputs, ...)."""
-        values = self._values(inputs)
-        shape = np.shape(inputs)
-        products = np.zeros(shape)
-        for k, derivative in self._tape.derivatives(values).items():
-            products[k] = derivative
-        return values[-1] + np.zeros(shape[1:]), products
+        Each input is a number or an array; output and products have their common shape, or are
+        single numbers where they do not depend on them.
+        """
+        values = self._tape.values({**self.parameters, **dict(enumerate(inputs))})
+        products = self._tape.derivatives(values)
+        return values[-1], [products[k] for k in range(len(inputs))]
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
+        """The same line with other values of its parameters (numbers or arrays)."""
+        other = dataclasses.replace(self, parameters=parameters)
+        other.__dict__["_tape"] = self._tape
+        return other
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
 """The measures: errors, convergence, staleness, alignment, and the predicted path."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from market_abm import Firm, MarketModel, MarketSettings, from_text, run
 from market_abm.analysis.comparison import Comparison, Witness, relative_error
-from market_abm.analysis.path import Path
+from market_abm.analysis.path import Compass, Path
 from market_abm.analysis.prediction import climbing
-from market_abm.simulation import Status, Trajectory
+from market_abm.backprop import marginal_products
+from market_abm.simulation import BOOKS, Status, Trajectory
+from market_abm.state import State
 
 SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
 
@@ -22,7 +22,7 @@ def test_relative_error():
 
 def test_first_within_means_from_then_on():
     errors = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], float)
-    found = Comparison(errors, errors, errors).first_within(0.5)
+    found = Comparison(errors, errors, errors[0], errors[0]).first_within(0.5, np.arange(5))
     assert found.tolist() == [3, -1, 1]
 
 
@@ -47,10 +47,10 @@ def test_the_witness_needs_rest_as_well_as_exact_prices():
     economy = from_text("a = x + 0.5*a\nb = a", {"x": 1}, reuse="copy")
     model = MarketModel(economy, MarketSettings(activation="sequential"))
     witness = Witness(economy, 1e-9)
-    settled = [witness(model.state)]
+    settled = [witness(model.state)["settled"]]
     for _ in range(60):
         model.step()
-        settled.append(witness(model.state))
+        settled.append(witness(model.state)["settled"])
     assert not any(settled[:25])
     assert settled[-1]
     assert model.state.quantities[-1] == pytest.approx(2.0, rel=1e-9)
@@ -60,7 +60,8 @@ def path_of(prices, gradients, economy=None):
     economy = economy or from_text("y = x", {"x": 1})
     zeros = np.zeros((len(prices), economy.buyers.size))
     trajectory = Trajectory(np.ones_like(prices), prices, zeros, zeros + 1, zeros)
-    comparison = Comparison(gradients, relative_error(prices, gradients), zeros)
+    errors = relative_error(prices, gradients)
+    comparison = Comparison(gradients, errors, np.ones(len(prices)), np.ones(len(prices)))
     return Path(economy, trajectory, comparison)
 
 
@@ -99,7 +100,7 @@ def test_a_price_n_stages_up_is_n_steps_old(depth):
 def test_fresh_small_steps_are_aligned_with_the_gradient():
     """One step of exponentiated gradient with fresh prices: cosine 1, up to second order in κ."""
     result = run(from_text(SPLIT, {"x": 2}), activation="sequential", share_rate=1e-3, steps=50)
-    alignment = result.path.alignment[1:-1]
+    alignment = result.path.alignment[2:]
     assert alignment == pytest.approx(np.ones(len(alignment)), abs=1e-5)
     assert result.path.uphill_share == 1.0
 
@@ -114,17 +115,22 @@ def test_alignment_with_three_buyers_is_a_real_angle():
     uphill, move = uphill - s @ uphill, move - s @ move
     cosine = (s @ (uphill * move)) / np.sqrt((s @ uphill**2) * (s @ move**2))
     assert 0.9 < cosine < 1
-    assert result.path.alignment[1] == pytest.approx(cosine, rel=1e-10)
+    assert result.path.alignment[2] == pytest.approx(cosine, rel=1e-10)
 
 
 def test_moves_against_the_gradient_have_cosine_minus_one():
     """Shares that run the other way: the same path, walked backward."""
     result = run(from_text(SPLIT, {"x": 2}), activation="sequential", share_rate=0.1, steps=12)
-    trajectory, comparison = result.trajectory, result.comparison
-    backward = dataclasses.replace(trajectory, shares=trajectory.shares[::-1])
-    values = comparison.values[::-1]
-    path = Path(result.experiment.economy, backward, dataclasses.replace(comparison, values=values))
-    assert np.nanmax(path.alignment) == pytest.approx(-1.0, abs=1e-9)
+    economy, path = result.experiment.economy, result.trajectory
+    compass = Compass(economy)
+    cosines = []
+    for t in range(12, 1, -1):
+        arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BOOKS)}
+        state = State(step=12 - t, **arrays)
+        products = marginal_products(economy, state.inputs)
+        cosines.append(compass(state, result.gradients[t], products))
+    assert np.isnan(cosines[0])  # no move has led there
+    assert np.max(cosines[1:]) == pytest.approx(-1.0, abs=1e-9)
 
 
 def test_no_free_variables_no_alignment():

@@ -19,7 +19,8 @@ def output(t, inputs):
 
 
 def marginal_products(t, inputs):
-    return t.production(np.asarray(inputs, float))[1]
+    products = t.production(np.asarray(inputs, float))[1]
+    return np.array([np.broadcast_to(p, np.shape(inputs)[1:]) for p in products])
 
 
 # The same functions in autograd's NumPy, written by hand: an independent derivative.

@@ -6,7 +6,7 @@ import pytest
 
 from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
 from market_abm.agents import Consumer, Supplier
-from market_abm.markets.unit_bid import pool_prices, revised_shares
+from market_abm.markets.unit_bid import pool_price, revised_shares
 
 CHAIN = "a = x**0.5\nb = 1 - 1/(a+1)\nc = ln(b)"
 SPLIT = "left = 2*sqrt(x)\nright = ln(1+x)\ny = ces(left, right, elasticity=0.7)"
@@ -76,49 +76,53 @@ def test_learning_values_the_batch_just_sold():
 
 
 def test_shares_follow_bids_by_exponentiated_gradient():
-    shares, bids = np.array([0.2, 0.3, 0.5, 1.0]), np.array([1.0, 2.0, 4.0, 7.0])
-    starts, pool = np.array([0, 3]), np.array([0, 0, 0, 1])
-    assert pool_prices(shares, bids, starts) == pytest.approx([2.8, 7.0], rel=1e-15)
-    quantity = np.array([1.0, 1.0])
-    rest = {"starts": starts, "pool": pool, "bidding": bids > 0}
-    after = revised_shares(shares, bids, quantity, **rest, share_rate=0.5)
-    grown = np.array([0.2, 0.3, 0.5]) * np.sqrt(np.array([1, 2, 4]) / 2.8)
-    assert after == pytest.approx([*(grown / grown.sum()), 1.0], rel=1e-15)
+    shares, bids = np.array([0.2, 0.3, 0.5]), np.array([1.0, 2.0, 4.0])
+    assert pool_price(shares, bids) == pytest.approx([2.8], rel=1e-15)
+    after = revised_shares(shares, bids, 1.0, bidding=True, share_rate=0.5)
+    grown = shares * np.sqrt(bids / 2.8)
+    assert after == pytest.approx(grown / grown.sum(), rel=1e-15)
 
 
 def test_a_leading_axis_of_runs_gives_the_same():
     """The rules serve one market and many: each run of a stack is what it is alone."""
     rng = np.random.default_rng(0)
-    starts, pool = np.array([0, 3]), np.array([0, 0, 0, 1, 1])
     shares, bids = rng.random((4, 5)), rng.random((4, 5))
     rates = np.array([[0.1], [0.5], [1.0], [0.0]])
-    ones = np.ones((4, 2))
-    bidding = rng.random((4, 5)) < 0.8
-    rest = {"starts": starts, "pool": pool}
-    together = revised_shares(shares, bids, ones, **rest, bidding=bidding, share_rate=rates)
-    for k in range(4):
-        alone = revised_shares(
-            shares[k], bids[k], ones[k], **rest, bidding=bidding[k], share_rate=rates[k]
-        )
-        assert together[k] == pytest.approx(alone, rel=1e-15)
+    ones = np.ones((4, 1))
+    for bidding in (rng.random((4, 5)) < 0.8, np.ones((4, 5), bool)):
+        together = revised_shares(shares, bids, ones, bidding=bidding, share_rate=rates)
+        for k in range(4):
+            alone = revised_shares(
+                shares[k], bids[k], ones[k], bidding=bidding[k], share_rate=rates[k]
+            )
+            assert together[k] == pytest.approx(alone, rel=1e-15)
+
+
+def test_where_all_bid_alike_the_short_way_is_the_long_way():
+    """One run whose bids differ in sign sends the others through all the masks."""
+    rng = np.random.default_rng(1)
+    shares, bids = rng.random((3, 4)), rng.random((3, 4))
+    odd = np.vstack([bids, -bids[:1] * [1, -1, 1, -1]])
+    short = revised_shares(shares, bids, 1.0, bidding=True, share_rate=0.7)
+    long = revised_shares(np.vstack([shares, shares[:1]]), odd, 1.0, bidding=True, share_rate=0.7)
+    assert long[:3] == pytest.approx(short, rel=1e-15)
+    assert long[3].tolist() == shares[0].tolist()
 
 
 def test_who_has_not_bid_yet_keeps_its_share():
     shares, bids = np.array([0.2, 0.3, 0.5]), np.array([0.0, 1.0, 2.0])
-    rest = {"starts": np.array([0]), "pool": np.array([0, 0, 0]), "share_rate": 1.0}
-    one, bidding = np.array([1.0]), np.array([False, True, True])
-    after = revised_shares(shares, bids, one, **rest, bidding=bidding)
+    bidding = np.array([False, True, True])
+    after = revised_shares(shares, bids, 1.0, share_rate=1.0, bidding=bidding)
     assert after == pytest.approx([0.2, 0.8 * 3 / 13, 0.8 * 10 / 13], rel=1e-15)
-    heard = revised_shares(shares, bids, one, **rest, bidding=~np.zeros(3, bool))
+    heard = revised_shares(shares, bids, 1.0, share_rate=1.0, bidding=~np.zeros(3, bool))
     assert heard == pytest.approx([0, 3 / 13, 10 / 13], rel=1e-15)  # now 0 is what it bids
-    silent = revised_shares(shares, 0 * bids, one, **rest, bidding=np.zeros(3, bool))
+    silent = revised_shares(shares, 0 * bids, 1.0, share_rate=1.0, bidding=np.zeros(3, bool))
     assert silent.tolist() == shares.tolist()
 
 
 def test_firms_that_bid_with_different_signs_keep_their_shares():
     shares, bids = np.array([0.2, 0.8]), np.array([-0.6, 0.4])
-    rest = {"starts": np.array([0]), "pool": np.array([0, 0]), "share_rate": 0.5}
-    after = revised_shares(shares, bids, np.array([1.0]), **rest, bidding=np.array([True, True]))
+    after = revised_shares(shares, bids, 1.0, share_rate=0.5, bidding=np.array([True, True]))
     assert after.tolist() == shares.tolist()
 
 

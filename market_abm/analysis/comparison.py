@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market_abm import backprop
+from market_abm import backprop, behaviour
+from market_abm.analysis.path import Compass
+from market_abm.analysis.welfare import surplus
 from market_abm.economy import Economy
-from market_abm.model import State
+from market_abm.state import State
 
 
 def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -19,75 +21,131 @@ def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The exact gradient at every step of a run, and how far the prices were from it.
+    """The exact gradient at every recorded step of a run, and how far the prices were from it.
 
-    ``gradients`` and ``errors`` have shape (steps + 1, goods): the gradient at the batches on sale
-    at that step, and :func:`relative_error` of the prices. ``values``, shape (steps + 1,
-    buyers), is what one more unit would be worth to each buyer, by the exact gradient.
+    ``gradients`` and ``errors`` have shape (records, goods): the gradient at the batches on sale
+    at that step, and :func:`relative_error` of the prices. ``welfare`` and ``alignment``, shape
+    (records,), are W and the cosine of ``path.Compass`` for the move that led to that step.
     """
 
     gradients: np.ndarray
     errors: np.ndarray
-    values: np.ndarray
+    welfare: np.ndarray
+    alignment: np.ndarray
 
-    def first_within(self, tolerance: float) -> np.ndarray:
-        """For each good, the first step from which its error stays within tolerance, else -1."""
+    def first_within(self, tolerance: float, times: np.ndarray) -> np.ndarray:
+        """For each good, the first of ``times`` from which its error stays within, else -1."""
         within = self.errors <= tolerance
         settled = np.logical_and.accumulate(within[::-1], axis=0)[::-1]
-        return np.where(settled[-1], np.argmax(settled, axis=0), -1)
+        return np.where(settled[-1], times[np.argmax(settled, axis=0)], -1)
 
 
 class Witness:
-    """Watches a run from outside: works out the gradient at each step, and whether it has settled.
+    """Watches runs from outside: works out the gradient at each step, and who has settled.
 
     Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
     quantities are at rest, that is (a) none has changed since the step before by more than
-    ``tolerance`` (relative to the largest that it has been), and (b) where shares can move, nobody
+    ``tolerance`` (relative to the largest that it has been), (b) where shares can move, nobody
     has a reason to move them: no buyer bids more than its pool's price, and none that holds a share
-    bids less (by ``tolerance``, relative; less, weighted by the share). These are the first-order
-    conditions of the best split. Without (b) a market that moves its shares slowly enough, or has
-    just thrown all of a good at one user, would pass for one at rest.
+    bids less (by ``tolerance``, relative; less, weighted by the share), and (c) no supplier has a
+    reason to offer more or less: price is marginal cost. These are the first-order conditions of
+    the best allocation. Without (b) and (c) a market that moves slowly enough, or has just thrown
+    all of a good at one user, would pass for one at rest.
+
+    States have a leading axis of runs; ``economy`` may be stacked, ``tolerance`` and
+    ``shares_move`` are one for all runs or have shape (runs,).
     """
 
-    def __init__(self, economy: Economy, tolerance: float, *, shares_move: bool = True) -> None:
+    def __init__(
+        self,
+        economy: Economy,
+        tolerance: float | np.ndarray,
+        *,
+        shares_move: bool | np.ndarray = True,
+    ) -> None:
         self.economy = economy
         self.tolerance = tolerance
         self.shares_move = shares_move
         self._before: State | None = None
-        self._largest = np.zeros(len(economy.goods))
-        self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._largest: np.ndarray | float = 0.0
+        self._reference: np.ndarray | None = None
+        self._compass = Compass(economy)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+        self.economy = self.economy.rows(rows)
+        self._compass.keep(self.economy, rows)
+        for name in ("tolerance", "shares_move", "_largest", "_reference"):
+            value = getattr(self, name)
+            if np.ndim(value):
+                setattr(self, name, value[rows])
+        if self._before is not None:
+            self._before = self._before.rows(rows)
 
     @np.errstate(all="ignore")
-    def __call__(self, state: State) -> bool:
-        """Take in one more state, and say whether the run has settled."""
+    def __call__(self, state: State) -> dict[str, np.ndarray]:
+        """Take in one more state: gradients, errors, welfare, alignment, and who has settled."""
         economy = self.economy
+        if self._reference is None:
+            self._reference = _references(economy, state)
         products = backprop.marginal_products(economy, state.inputs)
         gradient = backprop.reverse_sweep(
-            economy, products, state.shares, state.prices[economy.final]
+            economy, products, state.shares, state.prices[..., economy.final]
         )
         error = relative_error(state.prices, gradient)
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
-        self._seen.append((gradient, error, gradient[economy.buyers.maker] * products))
-        settled = bool(np.all(error <= self.tolerance)) and self._at_rest(state)
+        right = np.all(error <= np.expand_dims(self.tolerance, -1), axis=-1)
+        settled = right & self._at_rest(state) if right.any() else right
         self._before = state
-        return settled
+        return {
+            "settled": settled,
+            "gradients": gradient,
+            "errors": error,
+            "welfare": surplus(economy, self._reference, state.quantities),
+            "alignment": self._compass(state, gradient, products),
+        }
 
-    def _at_rest(self, state: State) -> bool:
+    def _at_rest(self, state: State) -> np.ndarray:
         if self._before is None:
-            return False
+            return np.zeros(state.prices.shape[:-1], bool)
         change = np.abs(state.quantities - self._before.quantities)
-        if np.any(change > self.tolerance * self._largest):
-            return False
-        return not self.shares_move or bool(np.all(self._disagreement(state) <= self.tolerance))
+        tolerance = np.expand_dims(self.tolerance, -1)
+        still = np.all(change <= tolerance * self._largest, axis=-1)
+        content = np.all(self._disagreement(state) <= tolerance, axis=-1)
+        idle = np.all(self._idleness(state) <= tolerance, axis=-1)
+        return still & idle & (content | ~np.asarray(self.shares_move, bool))
 
     def _disagreement(self, state: State) -> np.ndarray:
-        """By how much each buyer's bid breaks the first-order conditions; shape (buyers,)."""
+        """By how much each buyer's bid breaks the first-order conditions; shape (..., buyers)."""
         buyers = self.economy.buyers
-        price = np.add.reduceat(state.shares * state.bids, buyers.starts)[buyers.pool]
-        excess = (state.bids - price) * np.sign(state.quantities[buyers.good])
+        price = np.add.reduceat(state.shares * state.bids, buyers.starts, axis=-1)
+        price = price[..., buyers.pool]
+        excess = (state.bids - price) * np.sign(state.quantities[..., buyers.good])
         excess = excess / np.where(price == 0.0, 1.0, np.abs(price))
         return np.maximum(excess, -state.shares * excess)
 
-    def comparison(self, steps: int) -> Comparison:
-        """What was seen up to and including step ``steps``."""
-        return Comparison(*map(np.array, zip(*self._seen[: steps + 1], strict=True)))
+    def _idleness(self, state: State) -> np.ndarray:
+        """By how much each raw good's price differs from marginal cost, (..., raw goods).
+
+        Relative, and less where supply hardly responds: times η if that is below 1.
+        """
+        gaps = []
+        for k, terms in enumerate(self.economy.supply.values()):
+            quantity, price = state.quantities[..., [k]], state.prices[..., [k]]
+            cost = behaviour.marginal_cost(terms, quantity)
+            scale = np.maximum(np.abs(price), np.abs(cost))
+            gap = np.abs(price - cost) / np.where(scale > 0.0, scale, 1.0)
+            shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
+            gap = np.where(shut | np.equal(terms.elasticity, 0.0), 0.0, gap)
+            gaps.append(gap * np.minimum(terms.elasticity, 1.0))
+        return np.concatenate(gaps, axis=-1)
+
+
+def _references(economy: Economy, start: State) -> np.ndarray:
+    """The consumers' reference quantities, (..., final goods): given, or those of the start."""
+    reference = start.quantities[..., economy.final].copy()
+    for k, terms in enumerate(economy.demand.values()):
+        if terms.quantity is not None:
+            given = np.ravel(terms.quantity)
+            reference[..., k] = np.where(np.isnan(given), reference[..., k], given)
+    return reference

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market_abm.analysis.comparison import Comparison
-from market_abm.economy import Buyers, Economy
+from market_abm import behaviour
+from market_abm.buyers import Buyers
+from market_abm.economy import Economy
 from market_abm.simulation import Trajectory
+from market_abm.state import State
+
+if TYPE_CHECKING:
+    from market_abm.analysis.comparison import Comparison
 
 LONGEST_LAG = 64
 
@@ -82,39 +88,15 @@ class Path:
             return float("nan")
         return float(np.argmin(self._distances[0][:, self._moving].sum(axis=1)))
 
-    @cached_property
-    @np.errstate(all="ignore")
+    @property
     def alignment(self) -> np.ndarray:
-        """Cosine between the move of the shares made in each step and the gradient of welfare.
+        """Cosine between the move that led to each step and the gradient of W before it."""
+        return self.comparison.alignment
 
-        Both in the coordinates of the mirror map (docs/model.md, 5): a share s moves by Δ ln s; the
-        gradient of W by ln s, in the metric of the money that flows through each pool, is the
-        buyer's exact value over the pool's. The cosine of a step of exponentiated gradient with
-        fresh prices tends to 1 near rest; where all pools have two buyers it is a mere sign.
-        """
-        buyers, shares = self.economy.buyers, self.trajectory.shares
-        count, pools = len(shares), len(buyers.starts)
-        result = np.full(count, np.nan)
-        if pools == buyers.size:
-            return result
-        values, quantities = self.comparison.values, self.trajectory.quantities
-        for t in range(count - 1):
-            s = shares[t]
-            money = values[t] * quantities[t][buyers.good]
-            pool_money = np.abs(np.add.reduceat(s * money, buyers.starts))[buyers.pool]
-            uphill = _centred(np.where(pool_money > 0, money / pool_money, 0.0), s, buyers)
-            move = _centred(np.where(s > 0, np.log(shares[t + 1] / s), 0.0), s, buyers)
-            weight = s * pool_money
-            sizes = [np.sqrt((weight * each**2).sum()) for each in (uphill, move)]
-            if min(sizes) > 1e-12 * np.sqrt(weight.sum()):  # else it is all rounding
-                result[t] = (weight * uphill * move).sum() / (sizes[0] * sizes[1])
-        return result
-
-    @cached_property
+    @property
     def welfare(self) -> np.ndarray:
-        """Total surplus W at each step: the value of what consumers got."""
-        final = self.economy.final
-        return (self.trajectory.prices * self.trajectory.quantities)[:, final].sum(axis=1)
+        """Total surplus W at each step."""
+        return self.comparison.welfare
 
     @cached_property
     def uphill_share(self) -> float:
@@ -124,6 +106,72 @@ class Path:
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
 
+class Compass:
+    """Follows the free variables of runs: does each move go where the gradient of W points?
+
+    Free are the shares of contested pools and the quantities of suppliers who respond. Their
+    coordinates are those of the mirror map (docs/model.md, 5): a share s moves by Δ ln s, a
+    quantity q by Δq/|q|. The gradient of W, in the metric of the money that flows there, is the
+    buyer's exact value over its pool's, and the supplier's margin (g - MC)/|g|. The cosine of a
+    step of exponentiated gradient with fresh prices tends to 1 near rest; where only one variable
+    is free it is a mere sign. NaN where nothing moves, or nothing can.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        self.economy = economy
+        responding = any(np.any(terms.elasticity) for terms in economy.supply.values())
+        self._free = responding or bool(economy.buyers.contested)
+        self._before: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def keep(self, economy: Economy, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+        self.economy = economy
+        if self._before is not None:
+            shares, raw, uphill, weight = self._before
+            self._before = shares[rows], raw[rows], uphill[rows], weight[rows]
+
+    def __call__(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """The cosine for the move that led to ``state``, shape (...); and remember ``state``."""
+        cosine = np.full(state.prices.shape[:-1], np.nan)
+        if not self._free:
+            return cosine
+        raw = state.quantities[..., : len(self.economy.supply)]
+        if self._before is not None:
+            shares, quantities, uphill, weight = self._before
+            buyers = self.economy.buyers
+            by_share = np.where(shares > 0, np.log(state.shares / shares), 0.0)
+            by_quantity = (raw - quantities) / np.where(quantities == 0, 1.0, np.abs(quantities))
+            move = np.concatenate([_centred(by_share, shares, buyers), by_quantity], axis=-1)
+            product = (weight * uphill * move).sum(axis=-1)
+            sizes = [np.sqrt((weight * each**2).sum(axis=-1)) for each in (uphill, move)]
+            rounding = 1e-12 * np.sqrt(weight.sum(axis=-1))
+            moved = np.minimum(*sizes) > rounding
+            cosine = np.where(moved, product / np.where(moved, sizes[0] * sizes[1], 1.0), np.nan)
+        self._before = (state.shares, raw, *self._direction(state, gradient, products))
+        return cosine
+
+    def _direction(
+        self, state: State, gradient: np.ndarray, products: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of W by all coordinates, and their weights; (..., buyers + raw goods)."""
+        buyers, supply = self.economy.buyers, self.economy.supply
+        shares = state.shares
+        worth = gradient[..., buyers.maker] * products * state.quantities[..., buyers.good]
+        pool = np.add.reduceat(shares * worth, buyers.starts, axis=-1)[..., buyers.pool]
+        money = np.abs(pool)
+        by_share = np.where(money > 0, worth / np.where(money > 0, money, 1.0), 0.0)
+        margins, stakes = [], []
+        for k, terms in enumerate(supply.values()):
+            quantity, value = state.quantities[..., [k]], gradient[..., [k]]
+            cost = behaviour.marginal_cost(terms, quantity)
+            responds = np.greater(terms.elasticity, 0.0)
+            size = np.where(value == 0.0, 1.0, np.abs(value))
+            margins.append(np.where(responds, (value - cost) / size, 0.0))
+            stakes.append(np.where(responds, np.abs(quantity * value), 0.0))
+        uphill = np.concatenate([_centred(by_share, shares, buyers), *margins], axis=-1)
+        return uphill, np.concatenate([shares * money, *stakes], axis=-1)
+
+
 def _centred(vector: np.ndarray, shares: np.ndarray, buyers: Buyers) -> np.ndarray:
     """``vector`` less its share-weighted mean in each pool: shares always sum to one."""
-    return vector - np.add.reduceat(shares * vector, buyers.starts)[buyers.pool]
+    return vector - np.add.reduceat(shares * vector, buyers.starts, axis=-1)[..., buyers.pool]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import betainc
 
 from market_abm.economy import Economy
-from market_abm.model import MarketSettings
+from market_abm.state import MarketSettings
 
 
 def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray | None:

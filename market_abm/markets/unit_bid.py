@@ -7,6 +7,7 @@ pool's price if it is rival, what all users pay together if it is copied.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,52 +16,75 @@ from market_abm.errors import RivalGoodError
 from market_abm.markets.market import Market
 
 
-def pool_prices(shares: np.ndarray, bids: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """π = Σ s b of each pool, money per unit.
-
-    ``shares`` and ``bids`` have shape (..., buyers), pool k begins at ``starts[k]``; the result has
-    shape (..., pools).
-    """
-    return np.add.reduceat(shares * bids, starts, axis=-1)
+def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
+    """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1)."""
+    return np.sum(shares * bids, axis=-1, keepdims=True)
 
 
 def revised_shares(
-    shares: np.ndarray,
-    bids: np.ndarray,
-    quantity: Any,
-    *,
-    bidding: np.ndarray,
-    starts: np.ndarray,
-    pool: np.ndarray,
-    share_rate: Any,
+    shares: np.ndarray, bids: np.ndarray, quantity: Any, *, bidding: Any, share_rate: Any
 ) -> np.ndarray:
     """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ; shape (..., buyers).
 
-    ``bidding`` says which buyers have made a bid: one that has heard no price for its own good yet
-    keeps its share, and the others divide theirs anew among themselves. Where the pool's money
-    π · ``quantity`` is negative (a nuisance, or a quantity below zero) more of it is worth less,
-    and the exponent turns round. Where π is 0, or bids differ in sign, ratios of bids say nothing,
-    and shares stay. ``quantity`` has shape (..., pools) or is one for all; ``pool``, each buyer's
-    pool, and ``starts`` have no leading axes; ``share_rate`` κ ≥ 0 is a number or (..., 1).
+    These are the buyers of one pool. ``bidding`` (..., buyers), or True for all, says which have
+    made a bid: one that has heard no price for its own good yet keeps its share, and the others
+    divide theirs anew among themselves. Where the pool's money π · ``quantity`` is negative (a
+    nuisance, or a quantity below zero) more of it is worth less, and the exponent turns round.
+    Where π is 0, or bids differ in sign, ratios of bids say nothing, and shares stay. ``quantity``
+    has shape (..., 1) or is one for all; ``share_rate`` κ ≥ 0 is a number or (..., 1).
     """
-    active = np.where(bidding, shares, 0.0)
-    price = np.add.reduceat(active * bids, starts, axis=-1)
-    ratio = bids / np.where(price == 0.0, 1.0, price)[..., pool]
-    exponent = (share_rate * np.sign(price * quantity))[..., pool]
-    unequal = (ratio < 0.0) | ((ratio == 0.0) & (exponent < 0.0))
-    mixed = np.logical_or.reduceat(bidding & unequal, starts, axis=-1)
-    moving = bidding & ((price != 0.0) & ~mixed)[..., pool]
-    grown = np.where(moving, active * np.where(moving, ratio, 1.0) ** exponent, 0.0)
-    total = np.add.reduceat(grown, starts, axis=-1)
-    held = np.add.reduceat(active, starts, axis=-1)
-    scale = held / np.where(total == 0.0, 1.0, total)
-    return np.where(moving, grown * scale[..., pool], shares)
+    active = shares if bidding is True else np.where(bidding, shares, 0.0)
+    price = pool_price(active, bids)
+    money = price * quantity
+    if np.all(money > 0.0) and np.min(bids) >= 0.0:
+        moving: Any = bidding  # nothing is unusual: the masks below would all say so
+        grown = active * (bids / price) ** share_rate
+    else:
+        ratio = bids / np.where(price == 0.0, 1.0, price)
+        exponent = share_rate * np.sign(money)
+        unequal = (ratio < 0.0) | ((ratio == 0.0) & (exponent < 0.0))
+        mixed = np.any(bidding & unequal, axis=-1, keepdims=True)
+        moving = bidding & (price != 0.0) & ~mixed
+        grown = np.where(moving, active * np.where(moving, ratio, 1.0) ** exponent, 0.0)
+    total = np.sum(grown, axis=-1, keepdims=True)
+    scale = np.sum(active, axis=-1, keepdims=True) / np.where(total == 0.0, 1.0, total)
+    moved = grown * scale
+    return moved if moving is True else np.where(moving, moved, shares)
+
+
+def indivisible(
+    quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
+) -> np.ndarray:
+    """Whether a good cannot be split among several uses: for want of units, or of positive bids.
+
+    ``bids`` has shape (..., buyers), the rest and the result (...); ``before`` is the last price.
+    """
+    lowest = np.min(bids, axis=-1)
+    unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
+    return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
+
+
+def cannot_split(good: str, quantity: Any, bids: np.ndarray, who: Any) -> RivalGoodError:
+    """Why :func:`indivisible` is so: an error for the user; ``who(buyer)`` names a buyer."""
+    lowest = int(np.argmin(bids))
+    if quantity <= 0.0:
+        why = f"there are {quantity:.6g} units of it on sale"
+    elif bids[lowest] < 0.0:
+        why = f"{who(lowest)} bids {bids[lowest]:.6g}"
+    else:
+        why = "nobody bids anything for it"
+    return RivalGoodError(
+        f"the rival good '{good}' cannot be split among its users: {why}",
+        name=good,
+        remedy=f'let every user have all of it, with reuse.{good} = "copy" '
+        "(or, if prices had begun to swing, lower market.share_rate)",
+    )
 
 
 class UnitBidMarket(Market):
     """The market of one good, with its posted bids, and the pools that it is handed out to.
 
-    ``buyers`` says, for messages, who each buyer is; ``starts`` where each pool begins among them;
+    ``who(buyer)`` says, for messages, who a buyer is; ``pools`` are slices of the buyers;
     ``divided`` whether a pool serves several uses (a rival good with more than one user), which
     takes a positive quantity and positive bids.
     """
@@ -69,55 +93,39 @@ class UnitBidMarket(Market):
         self,
         good: str,
         sellers: int,
-        buyers: list[str],
-        starts: np.ndarray,
+        who: Callable[[int], str],
+        pools: Sequence[slice],
         initial_shares: np.ndarray,
         *,
         divided: bool,
         share_rate: float,
     ) -> None:
-        super().__init__(good, sellers, len(buyers))
-        self.buyers = buyers
-        self.starts = starts
-        self.pool = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(buyers))))
+        super().__init__(good, sellers, len(initial_shares))
+        self.who = who
+        self.pools = pools
         self.divided = divided
         self.share_rate = share_rate
         self.shares = initial_shares.copy()
 
-    def collect(self) -> None:
-        """Put on sale what is offered; of a divided good there must be some."""
-        super().collect()
-        if self.divided and self.quantity <= 0.0:
-            raise self._indivisible(f"there are {self.quantity:.6g} units of it on sale")
-
     def form_price(self) -> None:
-        """The sum of the pools' prices; a divided good must be bid for."""
-        price = pool_prices(self.shares, self.bids, self.starts).sum()
-        if self.divided:
-            lowest = int(np.argmin(self.bids))
-            if self.bids[lowest] < 0.0:
-                raise self._indivisible(f"{self.buyers[lowest]} bids {self.bids[lowest]:.6g}")
-            if price == 0.0 and (self.price > 0.0 or self.bidding.all()):
-                raise self._indivisible("nobody bids anything for it")
+        """The sum of the pools' prices; a divided good must be there, and be bid for."""
+        pools = [pool_price(self.shares[pool], self.bids[pool])[0] for pool in self.pools]
+        price = sum(pools, np.float64(0.0))
+        if self.divided and indivisible(
+            self.quantity, self.bids, price, before=self.price, all_bid=bool(self.bidding.all())
+        ):
+            raise cannot_split(self.good, self.quantity, self.bids, self.who)
         self.price = price
         self.priced = bool(self.bidding.any())
 
     def reallocate(self) -> None:
-        """One step of exponentiated gradient."""
-        self.shares = revised_shares(
-            self.shares,
-            self.bids,
-            self.quantity,
-            bidding=self.bidding,
-            starts=self.starts,
-            pool=self.pool,
-            share_rate=self.share_rate,
-        )
-
-    def _indivisible(self, why: str) -> RivalGoodError:
-        return RivalGoodError(
-            f"the rival good '{self.good}' cannot be split among its users: {why}",
-            name=self.good,
-            remedy=f'let every user have all of it, with reuse.{self.good} = "copy" '
-            "(or, if prices had begun to swing, lower market.share_rate)",
-        )
+        """One step of exponentiated gradient in each pool with somebody to share with."""
+        for pool in self.pools:
+            if pool.stop - pool.start > 1:
+                self.shares[pool] = revised_shares(
+                    self.shares[pool],
+                    self.bids[pool],
+                    self.quantity,
+                    bidding=True if self.bidding[pool].all() else self.bidding[pool],
+                    share_rate=self.share_rate,
+                )

@@ -149,7 +149,7 @@ def _arrow(axes: Axes, route: list[Point], scale: float) -> None:
 def _label(
     axes: Axes, result: Result, industry: Industry, slot: int, spot: Point, scale: float
 ) -> None:
-    buyers = result.experiment.economy.buyers.of_industry[industry.good][slot]
+    buyers = result.experiment.economy.buyers.uses[industry.good][slot]
     trajectory = result.trajectory
     shares = trajectory.shares[-1][buyers]
     bid = shares @ trajectory.bids[-1][buyers] / (shares.sum() or 1.0)

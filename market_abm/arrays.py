@@ -1,0 +1,318 @@
+"""The market on whole arrays: thousands of runs side by side, or one of millions of firms.
+
+The same phases as ``model.py``, by the same rules (``behaviour.py``, ``markets/unit_bid.py``), with
+a leading axis of runs. ``tests/test_twins.py`` holds the two together, step by step, to 1e-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from market_abm import behaviour
+from market_abm.economy import Economy, Industry
+from market_abm.errors import MarketError, SettingError
+from market_abm.markets.unit_bid import cannot_split, indivisible, pool_price, revised_shares
+from market_abm.state import MarketSettings, State, start_trouble, told_at
+
+BLOCK = 16_384
+"""Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
+
+ACTIVATIONS = ("simultaneous", "sequential")
+
+
+class ArrayMarket:
+    """Runs of a market, one a row, all of one structure but each with its own numbers.
+
+    ``economies``, ``settings`` and ``seeds`` have one entry a run. Arrays have shape (runs, goods)
+    or (runs, buyers), and the longer axis is contiguous. ``failed`` says which rows cannot go on,
+    and why; their numbers mean nothing from then on.
+
+    Between two steps the shares are still those by which goods were handed out last: they are
+    revised when the next step begins.
+
+    Raises:
+        SettingError: the activation is one that needs one agent after the other.
+    """
+
+    def __init__(
+        self,
+        economies: Sequence[Economy],
+        settings: Sequence[MarketSettings],
+        seeds: Sequence[int],
+    ) -> None:
+        self.economy = Economy.stacked(economies)
+        self.settings = MarketSettings.stacked(settings)
+        if self.settings.activation not in ACTIVATIONS:
+            raise SettingError(
+                f"market.activation is '{self.settings.activation}' with engine = \"arrays\"",
+                remedy='firms who act one by one need engine = "agents"',
+                name="market.activation",
+            )
+        self.clock = 0
+        self.failed: dict[int, MarketError] = {}
+        self._noisy = any(np.any(i.population.bid_noise > 0) for i in self.economy.flow)
+        self._noise = [
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
+        ]
+        self._lay_out(len(economies))
+        with np.errstate(all="ignore"):
+            self._start()
+        self._check_start(economies)
+
+    def _lay_out(self, runs: int) -> None:
+        economy, buyers = self.economy, self.economy.buyers
+        longest = max((p.buyers.stop - p.buyers.start for p in buyers.pools), default=1)
+        order: Literal["C", "F"] = "F" if runs > longest else "C"
+
+        def empty(columns: int) -> np.ndarray:
+            return np.zeros((runs, columns), order=order)
+
+        self.shares, self.bids, self.products = (empty(buyers.size) for _ in range(3))
+        self.shares[:] = buyers.initial_shares
+        self.quantities, self.prices = (empty(len(economy.goods)) for _ in range(2))
+        self.offers = empty(len(economy.supply))
+        for k, supply in enumerate(economy.supply.values()):
+            self.offers[:, [k]] = supply.quantity
+        self.reference = np.full((runs, len(economy.demand)), np.nan)
+        self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
+        self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
+        self._delivered: dict[str, list[np.ndarray]] = {}
+        self._shocks = np.zeros((runs, 0))
+
+    @property
+    def state(self) -> State:
+        """What could be seen at the end of the last step."""
+        inputs = np.empty_like(self.shares)
+        for good, delivered in self._delivered.items():
+            for use, quantity in zip(self.economy.buyers.uses[good], delivered, strict=True):
+                np.multiply(self.shares[:, use], quantity, out=inputs[:, use])
+        return State(
+            step=self.clock,
+            quantities=self.quantities.copy(order="K"),
+            prices=self.prices.copy(order="K"),
+            inputs=inputs,
+            shares=self.shares.copy(order="K"),
+            bids=self.bids.copy(order="K"),
+        )
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
+        self.economy = self.economy.rows(rows)
+        self.settings = self.settings.rows(lambda array: array[rows])
+        self.failed = {}
+        self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
+        for name in ("shares", "bids", "products", "quantities", "prices", "offers", "reference"):
+            array = getattr(self, name)
+            setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
+        self._delivered = {
+            good: [quantity[rows] for quantity in delivered]
+            for good, delivered in self._delivered.items()
+        }
+
+    # --- a step ---------------------------------------------------------------------------------
+
+    @np.errstate(all="ignore")
+    def step(self) -> None:
+        """One step of every run."""
+        self.clock += 1
+        self._reallocate()
+        if self._noisy:
+            self._shocks = np.array(
+                [each.standard_normal(self.shares.shape[1]) for each in self._noise]
+            )
+        if self.settings.activation == "simultaneous":
+            self._simultaneous()
+        else:
+            self._sequential()
+
+    def _simultaneous(self) -> None:
+        """Learn, produce, trade: all at once, on what was seen in the step before."""
+        self._revise_offers()
+        quantities = np.empty_like(self.quantities)
+        quantities[:, : self.offers.shape[1]] = self.offers
+        for industry in self.economy.flow:
+            made = self._work(industry, learn=True)
+            quantities[:, self.economy.index[industry.good]] = made
+        self.quantities = quantities
+        for good in self.economy.goods:
+            self._form_price(good)
+
+    def _sequential(self) -> None:
+        """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
+        self._revise_offers()
+        self._flow_down()
+        for industry in reversed(self.economy.flow):
+            self._form_price(industry.good)
+            for places in self._blocks(industry):
+                self._learn(industry, places)
+            self._bid(industry)
+        for good in self.economy.goods:
+            self._form_price(good)
+
+    # --- phases ---------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Step 0: quantities from one forward pass, then one trade at bids of zero."""
+        for component in self.economy.components:
+            if self.economy.is_loop(component):
+                for industry in component:
+                    guess = industry.population.start * industry.weights
+                    self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
+        self._flow_down()
+        for good in self.economy.goods:
+            self._form_price(good)
+
+    def _flow_down(self) -> None:
+        """One forward pass: industry by industry in flow order, produce and sell."""
+        self.quantities[:, : self.offers.shape[1]] = self.offers
+        for industry in self.economy.flow:
+            self.quantities[:, self.economy.index[industry.good]] = self._work(industry)
+
+    def _work(self, industry: Industry, *, learn: bool = False) -> np.ndarray:
+        """All that the firms of an industry do with what was handed out; their output, (runs,)."""
+        index = self.economy.index
+        delivered = [self.quantities[:, [index[good]]] for good in industry.technology.inputs]
+        self._delivered[industry.good] = delivered
+        total = np.zeros(len(self.shares))
+        for places in self._blocks(industry):
+            if learn:
+                self._learn(industry, places)
+            total += self._produce(industry, places, delivered)
+        if learn:
+            self._bid(industry)
+        return total
+
+    def _blocks(self, industry: Industry) -> Iterator[slice]:
+        """The firms of an industry, as many at a time as stay in cache."""
+        size = max(1, BLOCK // len(self.shares))
+        for first in range(0, industry.firms, size):
+            yield slice(first, min(first + size, industry.firms))
+
+    def _uses(self, industry: Industry, places: slice) -> list[slice]:
+        """Where the buyers of these firms stand, for each input."""
+        uses = self.economy.buyers.uses[industry.good]
+        return [slice(use.start + places.start, use.start + places.stop) for use in uses]
+
+    def _learn(self, industry: Industry, places: slice) -> None:
+        """Firms value each input of the batch just sold, and revise their bids."""
+        good = self.economy.index[industry.good]
+        if not self._priced[good]:
+            return
+        price = self.prices[:, [good]]
+        for use in self._uses(industry, places):
+            value = behaviour.marginal_revenue_products(price, self.products[:, use])
+            if self._noisy:
+                noise = industry.population.bid_noise
+                value = behaviour.misjudged(value, noise, self._shocks[:, use])
+            self.bids[:, use] = behaviour.revised_bid(
+                self.bids[:, use], value, self.settings.bid_rate
+            )
+
+    def _bid(self, industry: Industry) -> None:
+        """Note that the firms have made bids, if their good has had a price."""
+        if self._priced[self.economy.index[industry.good]]:
+            self._bidding.add(industry.good)
+
+    def _produce(
+        self, industry: Industry, places: slice, delivered: list[np.ndarray]
+    ) -> np.ndarray:
+        """Firms turn their purchases into their good; what they make together, shape (runs,)."""
+        uses = self._uses(industry, places)
+        output, products = behaviour.production(
+            industry.technology,
+            [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)],
+            industry.weights[:, places],
+            industry.productivity[:, places],
+        )
+        for use, product in zip(uses, products, strict=True):
+            self.products[:, use] = product
+        return np.broadcast_to(output, (len(self.shares), places.stop - places.start)).sum(axis=-1)
+
+    def _revise_offers(self) -> None:
+        for k, terms in enumerate(self.economy.supply.values()):
+            if self._priced[k]:
+                self.offers[:, [k]] = behaviour.revised_offer(
+                    terms, self.offers[:, [k]], self.prices[:, [k]]
+                )
+
+    def _form_price(self, good: str) -> None:
+        """One market forms its price, from what is bid and offered now."""
+        economy, k = self.economy, self.economy.index[good]
+        if good in economy.demand:
+            n = list(economy.demand).index(good)
+            amount, reference = self.quantities[:, [k]], self.reference[:, [n]]
+            if self.clock == 0:
+                given = economy.demand[good].quantity
+                given = np.nan if given is None else given
+                reference = np.where(np.isnan(given), amount, given)
+                self.reference[:, [n]] = reference
+            price = behaviour.demand_price(economy.demand[good], reference, amount)
+            self.prices[:, [k]] = price
+            self._priced[k] = True
+            return
+        pools = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
+        total = np.zeros((len(self.shares), 1))
+        for pool in pools:
+            total += pool_price(self.shares[:, pool], self.bids[:, pool])
+        heard = [self._has_bid(pool) for pool in pools]
+        if economy.is_divided(good):
+            everybody = all(np.all(each) for each in heard)
+            self._check_division(good, total[:, 0], pools[0], everybody)
+        self.prices[:, [k]] = total
+        self._priced[k] = any(np.any(each) for each in heard)
+
+    def _check_division(self, good: str, price: np.ndarray, pool: slice, everybody: bool) -> None:
+        k = self.economy.index[good]
+        quantity, bids = self.quantities[:, k], self.bids[:, pool]
+        before = self.prices[:, k]
+        trouble = indivisible(quantity, bids, price, before=before, all_bid=everybody)
+        for row in np.flatnonzero(trouble).tolist():
+            if row not in self.failed:
+                error = cannot_split(
+                    good,
+                    quantity[row],
+                    bids[row],
+                    lambda buyer: self.economy.buyer_name(pool.start + buyer),
+                )
+                self.failed[row] = told_at(error, self.economy, self.clock)
+
+    def _has_bid(self, pool: slice) -> np.ndarray | bool:
+        """Which buyers of a pool have made a bid; simply True if all have."""
+        uses = [
+            (use, good in self._bidding)
+            for _, good in self.economy.buyers.makers
+            for use in self.economy.buyers.uses[good]
+            if pool.start <= use.start < pool.stop
+        ]
+        if all(heard for _, heard in uses):
+            return True
+        result = np.zeros(pool.stop - pool.start, bool)
+        for use, heard in uses:
+            result[use.start - pool.start : use.stop - pool.start] = heard
+        return result
+
+    def _reallocate(self) -> None:
+        """Shares follow the bids, in each pool with somebody to share with."""
+        for pool in self.economy.buyers.contested:
+            bidding = self._has_bid(pool.buyers)
+            if np.any(bidding):
+                self.shares[:, pool.buyers] = revised_shares(
+                    self.shares[:, pool.buyers],
+                    self.bids[:, pool.buyers],
+                    self.quantities[:, [pool.good]],
+                    bidding=bidding,
+                    share_rate=self.settings.share_rate,
+                )
+
+    def _check_start(self, economies: Sequence[Economy]) -> None:
+        """Note which runs cannot begin."""
+        state = self.state
+        final = state.prices[:, self.economy.final]
+        finite = np.all(np.isfinite(state.quantities), -1) & np.all(np.isfinite(final), -1)
+        for row in np.flatnonzero(~finite).tolist():
+            trouble = start_trouble(economies[row], state.rows(row))
+            if trouble and row not in self.failed:
+                self.failed[row] = told_at(trouble, self.economy, 0)

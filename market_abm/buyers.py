@@ -1,0 +1,123 @@
+"""Who buys what from which pool: the layout of all arrays over buyers.
+
+A *use* is a place where a line reads a good. A *buyer* is one input of one firm. The buyers who
+split a quantity between them are a *pool*: all buyers of a rival good form one pool; of a copy
+good, each use is a pool of its own, and each pool gets all of the good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from market_abm.economy import Economy, Industry
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The buyers (a slice of all) who split a quantity of a good (its place in ``goods``)."""
+
+    good: int
+    buyers: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Buyers:
+    """The layout of all arrays over buyers, shape (..., buyers), grouped by good, then by pool.
+
+    ``uses`` says for each industry, by its good, where the buyers of each of its inputs stand, one
+    a firm; ``initial_shares``: uses of a rival good start equal, firms of one use by their weights;
+    ``makers``: each industry's place in ``goods``, and its good.
+    """
+
+    size: int
+    uses: Mapping[str, tuple[slice, ...]]
+    pools: tuple[Pool, ...]
+    initial_shares: np.ndarray
+    makers: tuple[tuple[int, str], ...]
+
+    @cached_property
+    def of_industry(self) -> dict[str, np.ndarray]:
+        """Which buyer is input i of firm m of an industry: shape (inputs, firms)."""
+        return {
+            good: np.array([np.arange(use.start, use.stop) for use in uses], int)
+            for good, uses in self.uses.items()
+        }
+
+    @cached_property
+    def good(self) -> np.ndarray:
+        """The place in ``Economy.goods`` of what each buyer buys."""
+        return _spread([(pool.good, pool.buyers) for pool in self.pools], self.size)
+
+    @cached_property
+    def maker(self) -> np.ndarray:
+        """The place in ``Economy.goods`` of what each buyer's firm makes."""
+        return _spread(
+            [(maker, use) for maker, good in self.makers for use in self.uses[good]], self.size
+        )
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first buyer of each pool."""
+        return np.array([pool.buyers.start for pool in self.pools], int)
+
+    @cached_property
+    def pool(self) -> np.ndarray:
+        """The pool of each buyer."""
+        return _spread([(k, pool.buyers) for k, pool in enumerate(self.pools)], self.size)
+
+    @cached_property
+    def contested(self) -> tuple[Pool, ...]:
+        """The pools in which there is somebody to share with."""
+        return tuple(p for p in self.pools if p.buyers.stop - p.buyers.start > 1)
+
+    def slice_of(self, good: int) -> slice:
+        """The buyers of one good, by its place in ``Economy.goods``."""
+        own = [pool.buyers for pool in self.pools if pool.good == good]
+        return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
+
+    @staticmethod
+    def of(economy: Economy) -> Buyers:
+        """Lay out the buyers of ``economy``."""
+        readers: list[list[tuple[Industry, int]]] = [[] for _ in economy.goods]
+        for industry in economy.flow:
+            for slot, good in enumerate(industry.technology.inputs):
+                readers[economy.index[good]].append((industry, slot))
+        uses: dict[str, list[slice]] = {
+            i.good: [slice(0, 0)] * len(i.technology.inputs) for i in economy.flow
+        }
+        pools, shares, position = [], [], 0
+        for k, good in enumerate(economy.goods):
+            rival, first = economy.reuse[good] == "rival", position
+            for n, (industry, slot) in enumerate(readers[k]):
+                use = slice(position, position + industry.firms)
+                uses[industry.good][slot] = use
+                shares.append((1.0 / len(readers[k]) if rival else 1.0) * industry.weights)
+                position = use.stop
+                if not rival or n == len(readers[k]) - 1:
+                    pools.append(Pool(k, slice(first, position)))
+                    first = position
+        lead = np.broadcast_shapes(*[part.shape[:-1] for part in shares])
+        shares.append(np.zeros(0))  # so that there is something to put together
+        return Buyers(
+            size=position,
+            uses={good: tuple(slots) for good, slots in uses.items()},
+            pools=tuple(pools),
+            initial_shares=np.concatenate(
+                [np.broadcast_to(part, (*lead, part.shape[-1])) for part in shares], axis=-1
+            ),
+            makers=tuple((economy.index[i.good], i.good) for i in economy.flow),
+        )
+
+
+def _spread(parts: Iterable[tuple[int, slice]], size: int) -> np.ndarray:
+    """An array of shape (size,) with each number at the places of its slice."""
+    result = np.zeros(size, int)
+    for value, places in parts:
+        result[places] = value
+    return result
