@@ -1,12 +1,14 @@
-"""Run every experiment in this folder, and write ``results/README.md``, a table of the outcomes.
+"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
 """
 
+import shutil
 from pathlib import Path
 
 from market_abm import Experiment, run
 from market_abm.result import Result
+from market_abm.sweep import Sweep, run_sweep
 
 HEADER = """# Results
 
@@ -21,6 +23,14 @@ versions), `trajectory.csv` (a row a step and good), `measures.csv` (a row a ste
 """
 
 
+SWEEPS = """
+Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `sweep.png`:
+
+| sweep | question | runs | outcome |
+| --- | --- | --- | --- |
+"""
+
+
 def row(result: Result) -> str:
     """One line of the table."""
     name = result.experiment.name
@@ -31,15 +41,36 @@ def row(result: Result) -> str:
     )
 
 
+def swept(experiment: Experiment) -> str:
+    """Sweep an experiment, keep its table and figure, and describe it in one line."""
+    given = dict(experiment.sweep)
+    folder = Path("results") / experiment.name
+    shutil.rmtree(folder, ignore_errors=True)
+    table = run_sweep(Sweep.of(experiment, given.pop("axes"), **given), folder)
+    for by_product in ("parts", "table.parquet"):
+        path = folder / by_product
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    counts = table["status"].value_counts()
+    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    name = experiment.name
+    return f"| [{name}]({name}/sweep.png) | {experiment.question} | {len(table)} | {told} |"
+
+
 def main() -> None:
     """Run them all."""
-    rows = []
+    rows, sweeps = [], []
     for path in sorted(Path(__file__).parent.glob("*.toml")):
-        result = run(Experiment.load(path))
+        experiment = Experiment.load(path)
+        if experiment.sweep:
+            sweeps.append(swept(experiment))
+            print(sweeps[-1])
+            continue
+        result = run(experiment)
         result.save(Path("results") / path.stem)
         rows.append(row(result))
         print(rows[-1])
-    Path("results/README.md").write_text(HEADER + "\n".join(rows) + "\n", encoding="utf-8")
+    text = HEADER + "\n".join(rows) + "\n" + SWEEPS + "\n".join(sweeps) + "\n"
+    Path("results/README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +15,6 @@ from market_abm import __version__
 from market_abm.errors import MarketError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from market_abm.experiment import Experiment
     from market_abm.result import Result
 
@@ -67,8 +67,6 @@ def run(
 
     Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    from pathlib import Path
-
     chosen = _load(experiment, assignments, seed=seed, steps=steps)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
@@ -82,6 +80,64 @@ def run(
         _print_result(result)
         click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
     sys.exit(result.ending.status.exit_code)
+
+
+@main.command()
+@EXPERIMENT
+@click.argument("axes", nargs=-1, metavar="[KEY=VALUES]...")
+@SET
+@click.option("--seeds", help="Run every point with each of these seeds: 0..4, or 1,7,9.")
+@click.option("--design", help="grid, list, lhs or sobol.  [default: grid]")
+@click.option("--points", type=int, help="Points of an lhs or sobol design.  [default: 64]")
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.")
+@click.option("--resume", is_flag=True, help="Do what is missing of an interrupted sweep.")
+@click.option(
+    "--out", metavar="DIR", help="Write the results here.  [default: results/<name>-sweep]"
+)
+def sweep(
+    experiment: str,
+    axes: tuple[str, ...],
+    assignments: tuple[str, ...],
+    seeds: str | None,
+    design: str | None,
+    points: int | None,
+    jobs: int | None,
+    scheduler: str | None,
+    resume: bool,
+    out: str | None,
+) -> None:
+    """Run a market at many points, in parallel, into one table and one figure.
+
+    VALUES are a range, low:high:log:count or low:high:count; or a list, a,b,c. Without any, the
+    file's [sweep] table says what to do. For example:
+
+    market-abm sweep essay-chain demand.tupperware.elasticity=0.1:10:log:41
+    """
+    from market_abm.executors import executor
+    from market_abm.experiment import where_text
+    from market_abm.sweep import Sweep, run_sweep
+
+    chosen = _load(experiment, assignments)
+    given = dict(chosen.sweep)
+    told = {"seeds": seeds, "design": design, "points": points}
+    given.update({key: value for key, value in told.items() if value is not None})
+    own = given.pop("axes", {})
+    planned = Sweep.of(chosen, dict(_axis(axis) for axis in axes) or own, **given)
+    folder = Path(out or f"results/{chosen.name}-sweep")
+    size, batches = planned.design.size, planned.batches
+    click.echo(f"{chosen.name}: {size:,} runs in {batches:,} batches of {planned.batch_size:,}")
+    try:
+        with executor(jobs, scheduler, batches) as (pool, workers), _bar(size) as progress:
+            table = run_sweep(
+                planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
+            )
+    except KeyboardInterrupt:
+        click.echo("Interrupted: what was finished is kept; go on with --resume.", err=True)
+        sys.exit(130)
+    for status, count in table["status"].value_counts().items():
+        click.echo(f"  {status!s:<12} {count:,}")
+    click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
 
 
 @main.command()
@@ -167,6 +223,34 @@ def _load(
     if steps is not None:
         settings["run.steps"] = steps
     return Experiment.load(experiment, settings)
+
+
+def _axis(text: str) -> tuple[str, str]:
+    """A swept key and its values, as text."""
+    from market_abm.errors import SettingError
+
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip() or not values.strip():
+        raise SettingError(
+            f"cannot read the axis '{text}'",
+            remedy="write key=low:high:log:count or key=a,b,c, such as market.share_rate=0.1,0.2",
+        )
+    return key.strip(), values
+
+
+@contextmanager
+def _bar(size: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar with the time left, if there is somebody to watch it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("runs", total=size)
+        yield lambda done, _: bar.update(task, completed=done)
 
 
 def _check_folder(folder: Path) -> None:
@@ -282,4 +366,4 @@ def _equilibrium_sentence(result: Result) -> str:
 
 
 def _names(folder: Any) -> list[str]:
-    return [path.name for path in folder.iterdir()]
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]

@@ -105,7 +105,8 @@ class Experiment:
 
     Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
     ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
-    ``source`` is the text that it was read from.
+    ``sweep`` says at which points ``market-abm sweep`` runs it, unless told otherwise; ``source``
+    is the text that it was read from.
     """
 
     economy: Economy
@@ -115,6 +116,7 @@ class Experiment:
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sweep: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source: Source | None = None
 
     def __post_init__(self) -> None:
@@ -400,7 +402,18 @@ def _table(
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
 
 
-_TOP = ("question", "economy", "reuse", "supply", "demand", "industries", "market", "run", "record")
+_TOP = (
+    "question",
+    "economy",
+    "reuse",
+    "supply",
+    "demand",
+    "industries",
+    "market",
+    "run",
+    "record",
+    "sweep",
+)
 
 
 def _experiment(tables: dict[str, Any], name: str) -> Experiment:
@@ -435,6 +448,7 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
         market=market,
         run=run,
         record=record,
+        sweep=table["sweep"],
         name=name,
         question=question,
         configuration={

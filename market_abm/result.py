@@ -253,13 +253,13 @@ class Result:
                 ),
                 "trajectory.csv": lambda p: self.frame().to_csv(p, index=False),
                 "measures.csv": lambda p: self.measures().to_csv(p, index=False),
-                "convergence.png": lambda p: _draw(self.convergence_figure(), p),
-                "network.png": lambda p: _draw(self.network_figure(), p),
+                "convergence.png": lambda p: draw(self.convergence_figure(), p),
+                "network.png": lambda p: draw(self.network_figure(), p),
             },
         )
 
 
-def _draw(figure: Figure, path: Path) -> None:
+def draw(figure: Figure, path: Path) -> None:
     """Write a picture; letters that the font lacks are drawn as boxes, and no more said."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)

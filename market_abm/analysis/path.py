@@ -105,6 +105,27 @@ class Path:
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
+    @cached_property
+    @np.errstate(all="ignore")
+    def rate(self) -> float:
+        """The factor by which the moves of prices, quantities and shares shrink or grow in a step.
+
+        Fitted (least squares on logarithms) to the second half of the steps on which anything
+        moved by more than rounding; NaN if these are fewer than eight. 1 is a swing for ever.
+        """
+        trajectory = self.trajectory
+        seen = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        paths = np.concatenate([each for each in seen if len(each) == len(seen[0])], axis=1)
+        scale = np.abs(paths).max(axis=0)
+        moves = np.abs(np.diff(paths, axis=0)) / np.where(scale > 0.0, scale, 1.0)
+        size = np.sqrt((moves**2).sum(axis=1))
+        moving = np.flatnonzero(size > 1e-12)
+        if len(moving) < 8:
+            return float("nan")
+        late = moving[len(moving) // 2 :]
+        slope = np.polyfit(trajectory.times[late], np.log(size[late]), 1)[0]
+        return float(np.exp(slope))
+
 
 class Compass:
     """Follows the free variables of runs: does each move go where the gradient of W points?

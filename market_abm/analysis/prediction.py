@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import betainc
 
-from market_abm.economy import Economy
+from market_abm.economy import Economy, Industry
 from market_abm.state import MarketSettings
 
 
@@ -30,3 +32,85 @@ def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray
     t = np.arange(steps + 1)[:, None]
     within = betainc(np.maximum(n, 1), np.maximum(t - n + 1, 1), market.bid_rate)
     return np.where(n == 0, 1.0, np.where(t < n, 0.0, within))
+
+
+def rate(economy: Economy, market: MarketSettings) -> float | None:
+    """The factor by which a small disturbance should shrink (or grow) in a step; or None.
+
+    Where one number x moves by its own past, x(t+1) = a x(t) - b x(t - τ), the rate is the largest
+    root, in size, of λ^(τ+1) = a λ^τ - b: stable if it is below 1. So it is (docs/model.md, 4)
+    for a cobweb (a chain of identities between one supplier on its curve and one isoelastic
+    consumer: a = 1 - ρ, b = ρη/ε) and for a split (one good that goes two ways of d identities
+    into a CES line: a = 1, b = κ/σ, near rest).
+    """
+    if market.mechanism != "unit-bid" or market.bid_rate != 1.0 or market.activation == "random":
+        return None
+    found = _cobweb(economy) or _split(economy, market.share_rate)
+    if found is None:
+        return None
+    keep, response, stages = found
+    delay = stages if market.activation == "simultaneous" else 0
+    polynomial = np.zeros(delay + 2)
+    polynomial[0] = 1.0
+    polynomial[1] -= keep
+    polynomial[-1] += response
+    return float(np.abs(np.roots(polynomial)).max())
+
+
+def _is_identity(industry: Industry) -> bool:
+    formula = industry.technology.formula
+    alone = industry.firms == 1 and float(industry.productivity[0]) == 1.0
+    return formula.operation == "name" and alone and industry.population.bid_noise == 0
+
+
+def _cobweb(economy: Economy) -> tuple[float, float, int] | None:
+    """(1 - ρ, ρη/ε, delay) of a chain of identities, or None."""
+    single = len(economy.supply) == len(economy.demand) == 1
+    chain = len(economy.buyers.pools) == economy.buyers.size and not economy.has_loops
+    if not single or not chain or not all(_is_identity(i) for i in economy.flow):
+        return None
+    (supply,), (demand,) = economy.supply.values(), economy.demand.values()
+    plain = supply.kind == "curve" and demand.form in (None, "isoelastic")
+    if not plain or supply.elasticity == 0.0:
+        return None
+    adjustment = supply.adjustment
+    response = adjustment * supply.elasticity / demand.elasticity
+    return 1.0 - adjustment, response, 2 * len(economy.flow)
+
+
+def _split(economy: Economy, share_rate: float) -> tuple[float, float, int] | None:
+    """(1, κ/σ, 2d + 1) of a split into two ways of d identities that meet in a CES line."""
+    fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
+    elastic = all(math.isinf(terms.elasticity) for terms in economy.demand.values())
+    if len(economy.supply) != 1 or len(economy.demand) != 1 or not fixed or not elastic:
+        return None
+    *branches, last = economy.flow
+    formula = last.technology.formula
+    if formula.operation != "ces" or len(last.technology.inputs) != 2 or economy.has_loops:
+        return None
+    if last.firms > 1 or not all(_is_identity(industry) for industry in branches):
+        return None
+    ways = [_way_up(economy, good) for good in last.technology.inputs]
+    raw = next(iter(economy.supply))
+    whole = ways[0][-1] == ways[1][-1] == raw and len(ways[0]) == len(ways[1])
+    apart = len({*ways[0][:-1], *ways[1][:-1]}) == len(branches) == 2 * (len(ways[0]) - 1)
+    if not whole or not apart or economy.reuse[raw] != "rival":
+        return None
+    elasticity = formula.arguments[0]
+    if elasticity.operation not in ("number", "name"):
+        return None
+    sigma = (
+        float(elasticity.payload)
+        if elasticity.operation == "number"
+        else float(last.technology.parameters[elasticity.payload])
+    )
+    return 1.0, share_rate / sigma, 2 * (len(ways[0]) - 1) + 1
+
+
+def _way_up(economy: Economy, good: str) -> list[str]:
+    """A good and those that it is made of, one after another, up to a raw one."""
+    reads = {industry.good: industry.technology.inputs for industry in economy.flow}
+    way = [good]
+    while way[-1] in reads and len(way) <= len(reads):
+        way.append(reads[way[-1]][0])
+    return way

@@ -1,0 +1,63 @@
+"""Where the batches of a sweep are worked: here, in local processes, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+from market_abm.errors import SettingError
+
+
+@contextmanager
+def executor(
+    jobs: int | None, scheduler: str | None, batches: int
+) -> Iterator[tuple[Executor | None, int]]:
+    """An executor and how many workers it has; None and 1 if the work is best done right here.
+
+    ``jobs`` local processes (by default one a core, never more than ``batches``), or the Dask
+    cluster whose ``scheduler`` has this address.
+
+    Raises:
+        SettingError: Dask is not installed, or nothing answers at that address.
+    """
+    if scheduler is not None:
+        with _dask(scheduler) as (pool, workers):
+            yield pool, workers
+        return
+    wanted = min(jobs or os.cpu_count() or 1, batches)
+    if wanted <= 1:
+        yield None, 1
+        return
+    pool = ProcessPoolExecutor(wanted, mp_context=get_context("spawn"))
+    try:
+        yield pool, wanted
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise SettingError(
+            "--scheduler needs Dask, which is not installed",
+            remedy="pip install 'market-abm[dask]'",
+            name="scheduler",
+        ) from None
+    try:
+        client = Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SettingError(
+            f"no Dask scheduler answers at {scheduler} ({type(error).__name__})",
+            remedy="start one with 'dask scheduler', and workers with 'dask worker'",
+            name="scheduler",
+        ) from None
+    try:
+        # a worker that dies takes nothing with it: its batches are given to another
+        yield client.get_executor(pure=False, retries=5), max(1, len(client.ncores()))
+    finally:
+        client.close()

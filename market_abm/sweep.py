@@ -1,0 +1,431 @@
+"""Many runs: the points of a design in batches, through an executor, into one tidy table.
+
+A batch is a range of neighbouring points. It goes through the array engine as one (or as one for
+each structure among its economies), and is written to a file of its own, whole or not at all. What
+is in a batch depends on the sweep alone, so that neither the number of workers nor an interruption
+changes a bit of the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.design import SEED, Axis, Design, DesignSettings
+from market_abm.errors import MarketError, ResultsError, SettingError
+from market_abm.experiment import Experiment
+from market_abm.result import draw
+from market_abm.simulation import MOST_BOOKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from market_abm.result import Result
+
+MOST_RUNS = 1024
+"""Runs in a batch, at the most."""
+
+BATCH_MEMORY = 400_000_000
+"""Bytes that the record of a batch may come to, if all its runs take all their steps."""
+
+SPECIFICATION = "sweep.json"
+PARTS = "parts"
+TABLE = "table.csv"
+PARQUET = "table.parquet"
+FIGURE = "sweep.png"
+MEASURES = (
+    "status",
+    "steps",
+    "error",
+    "welfare",
+    "best_welfare",
+    "staleness",
+    "alignment",
+    "uphill_share",
+    "rate",
+    "predicted_rate",
+    "message",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """An experiment, and the points at which to run it."""
+
+    base: Experiment
+    design: Design
+
+    @staticmethod
+    def of(base: Experiment, axes: Mapping[str, Any], **settings: Any) -> Sweep:
+        """A sweep over ``axes`` (see :meth:`market_abm.design.Axis.of`), each value checked.
+
+        ``settings`` are ``design``, ``points`` and ``seed`` of the design, and ``seeds``: the seeds
+        to run every point with.
+
+        Raises:
+            MarketError: an axis is unknown or cannot be read, or one of its values is not allowed.
+        """
+        given = dict(settings)
+        seeds = Axis.of(SEED, given.pop("seeds")).values if given.get("seeds") else ()
+        design = Design(
+            tuple(Axis.of(name, values) for name, values in axes.items()),
+            DesignSettings.of(given, "sweep"),
+            tuple(seeds),
+        )
+        sweep = Sweep(base, design)
+        for settings_of_point in design.corners():
+            sweep.experiment(settings_of_point)
+        return sweep
+
+    def experiment(self, settings: Mapping[str, Any]) -> Experiment:
+        """The base experiment with other settings."""
+        source = self.base.source
+        if source is None:
+            raise SettingError(
+                "only an experiment that was read from a text can be swept",
+                remedy="use Experiment.load or Experiment.parse",
+            )
+        overrides = {**source.overrides, **settings}
+        return Experiment.parse(source.text, self.base.name, overrides, file=source.file)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Runs in a batch: as many as the memory for their record allows."""
+        economy, run = self.base.economy, self.base.run
+        buyers = economy.buyers.size
+        numbers = 4 * len(economy.goods) + 3 * buyers * (buyers <= MOST_BOOKS) + 4
+        size = 8 * numbers * (1 + run.steps // self.base.record.every)
+        return max(1, min(MOST_RUNS, BATCH_MEMORY // size))
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are."""
+        return -(-self.design.size // self.batch_size)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table: swept parameters, measures, and where the goods ended."""
+        ends = [*self.base.economy.supply, *self.base.economy.demand]
+        goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price")]
+        return (*self.design.names, *MEASURES, *goods)
+
+    def rows(self, batch: int) -> list[dict[str, Any]]:
+        """Run one batch: a row a run."""
+        first = batch * self.batch_size
+        numbers = range(first, min(first + self.batch_size, self.design.size))
+        rows: list[dict[str, Any]] = []
+        groups: dict[Any, list[tuple[int, Experiment]]] = {}
+        for place, number in enumerate(numbers):
+            values, settings = self.design.point(number)
+            rows.append(dict(zip(self.design.names, values, strict=True)))
+            try:
+                experiment = self.experiment(settings)
+                groups.setdefault(_structure(experiment), []).append((place, experiment))
+            except MarketError as error:
+                rows[place].update(status="failed", message=str(error))
+        best: dict[str, float] = {}
+        for members in groups.values():
+            experiments = [experiment for _, experiment in members]
+            for (place, experiment), told in zip(members, _run(experiments), strict=True):
+                if isinstance(told, MarketError):
+                    rows[place].update(status="failed", message=str(told))
+                else:
+                    rows[place].update(_measured(experiment, told, best))
+        return rows
+
+    def text(self, batch: int) -> str:
+        """The rows of one batch as CSV, without a header; numbers to the last digit."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, self.columns, restval="", extrasaction="ignore")
+        for row in self.rows(batch):
+            writer.writerow({key: _cell(value) for key, value in row.items()})
+        return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A number as its shortest text that reads back as itself; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else repr(float(value))
+    return value
+
+
+def _structure(experiment: Experiment) -> Any:
+    """What runs must have in common to go through the array engine together."""
+    economy = experiment.economy
+    return (
+        tuple((i.good, i.text(exact=True), i.firms) for i in economy.industries),
+        tuple(sorted(economy.reuse.items())),
+        tuple((good, terms.kind) for good, terms in economy.supply.items()),
+        tuple((g, terms.form, terms.quantity is None) for g, terms in economy.demand.items()),
+        experiment.market.mechanism,
+        experiment.market.activation,
+        experiment.record.every,
+    )
+
+
+def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
+    """The outcomes of experiments of one structure: side by side, if the array engine can."""
+    from market_abm.agents import Firm
+    from market_abm.analysis.comparison import Witness
+    from market_abm.arrays import ACTIVATIONS, ArrayMarket
+    from market_abm.experiment import run
+    from market_abm.result import Result
+    from market_abm.simulation import simulate
+
+    told: list[Result | MarketError] = []
+    if experiments[0].market.activation not in ACTIVATIONS:
+        for experiment in experiments:
+            try:
+                told.append(run(experiment))
+            except MarketError as error:
+                told.append(error)
+        return told
+    market = ArrayMarket(
+        [each.economy for each in experiments],
+        [each.market for each in experiments],
+        [each.run.seed for each in experiments],
+    )
+    witness = Witness(
+        market.economy,
+        np.array([each.run.tolerance for each in experiments]),
+        shares_move=np.array([each.market.share_rate > 0 for each in experiments]),
+    )
+    steps = np.array([each.run.steps for each in experiments])
+    outcomes = simulate(market, steps, witness, every=experiments[0].record.every)
+    for experiment, outcome in zip(experiments, outcomes, strict=True):
+        told.append(outcome.error or Result.of(experiment, outcome, Firm))
+    return told
+
+
+@np.errstate(all="ignore")
+def _measured(experiment: Experiment, result: Result, best: dict[str, float]) -> dict[str, Any]:
+    """The row of a run; ``best`` remembers the optimum of each economy."""
+    from market_abm.analysis.prediction import rate
+
+    path = result.path
+    moved = path.alignment[np.isfinite(path.alignment)]
+    settings = experiment.configuration
+    economy = {key: settings[key] for key in settings if key not in ("market", "run", "record")}
+    key = json.dumps([economy, experiment.economy.seed], default=str)
+    if key not in best:
+        found = result.equilibrium
+        best[key] = found.welfare if found is not None and found.solved else float("nan")
+    row: dict[str, Any] = {
+        "status": result.status,
+        "steps": result.steps,
+        "error": float(result.errors[-1].max()),
+        "welfare": float(path.welfare[-1]),
+        "best_welfare": best[key],
+        "staleness": path.overall_staleness,
+        "alignment": float(moved.mean()) if moved.size else None,
+        "uphill_share": path.uphill_share,
+        "rate": path.rate,
+        "predicted_rate": rate(experiment.economy, experiment.market),
+        "message": result.ending.detail,
+    }
+    for good in (*experiment.economy.supply, *experiment.economy.demand):
+        k = experiment.economy.index[good]
+        row[f"quantity.{good}"] = float(result.quantities[-1, k])
+        row[f"price.{good}"] = float(result.prices[-1, k])
+    return row
+
+
+# --- running it -----------------------------------------------------------------------------------
+
+
+def run_sweep(
+    sweep: Sweep,
+    folder: str | Path,
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Run what is missing of ``sweep``, keep it in ``folder``, and return the whole table.
+
+    Without ``executor`` the batches run here, one after another; with it, ``workers`` + 1 at a time
+    are in flight. ``progress(done, size)`` counts runs. Whatever ends it early loses the batches in
+    flight only: ``resume`` does the rest, and the table is the same.
+
+    Raises:
+        ResultsError: the folder holds something else, or another sweep, or cannot be written.
+    """
+    store = Store(Path(folder), sweep, resume=resume)
+    missing = iter([batch for batch in range(sweep.batches) if not store.has(batch)])
+    done = sum(store.runs(batch) for batch in range(sweep.batches) if store.has(batch))
+    if progress:
+        progress(done, sweep.design.size)
+    for batch, text in _worked(sweep, missing, executor, workers):
+        store.keep(batch, text)
+        done += store.runs(batch)
+        if progress:
+            progress(done, sweep.design.size)
+    return store.finish()
+
+
+def _worked(
+    sweep: Sweep, missing: Iterator[int], executor: Executor | None, workers: int
+) -> Iterator[tuple[int, str]]:
+    """Each batch with its rows, as they come in; never more in flight than there is work for."""
+    if executor is None:
+        for batch in missing:
+            yield batch, sweep.text(batch)
+        return
+    flying: dict[Future[str], int] = {}
+    try:
+        while True:
+            for batch in itertools.islice(missing, workers + 1 - len(flying)):
+                flying[executor.submit(sweep.text, batch)] = batch
+            if not flying:
+                return
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                yield flying.pop(future), future.result()
+    except BrokenProcessPool:
+        raise ResultsError(
+            "a worker process died (was it killed, or out of memory?)",
+            remedy="what was finished is kept: go on with --resume, perhaps with fewer --jobs",
+        ) from None
+    finally:
+        for future in flying:
+            future.cancel()
+
+
+class Store:
+    """A folder that holds a sweep: what it is, its finished batches, and in the end its table."""
+
+    def __init__(self, folder: Path, sweep: Sweep, *, resume: bool) -> None:
+        self.folder, self.sweep = folder, sweep
+        specification = self._specification()
+        try:
+            found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            if SPECIFICATION in found:
+                same = (folder / SPECIFICATION).read_text("utf-8") == specification
+                if resume and not same:
+                    raise ResultsError(
+                        f"'{folder.name}' holds another sweep",
+                        remedy="resume with the same file, axes and settings, or choose another "
+                        "folder with --out",
+                    )
+                if not resume and not (same and TABLE in found) and (folder / PARTS).exists():
+                    raise ResultsError(
+                        f"'{folder.name}' holds a sweep that was not finished",
+                        remedy="go on with --resume, or choose another folder with --out",
+                    )
+                if not resume:
+                    shutil.rmtree(folder / PARTS, ignore_errors=True)
+            elif found:
+                raise ResultsError(
+                    f"'{folder.name}' holds '{min(found)}', and is no sweep",
+                    remedy="choose a new folder with --out",
+                )
+            elif resume:
+                raise ResultsError(
+                    f"there is no sweep in '{folder.name}' to go on with",
+                    remedy="leave out --resume, or name its folder with --out",
+                )
+            (folder / PARTS).mkdir(parents=True, exist_ok=True)
+            write_whole(folder / SPECIFICATION, specification)
+        except OSError as error:
+            raise self._trouble(error) from None
+
+    def _specification(self) -> str:
+        design = self.sweep.design
+        source = self.sweep.base.source
+        assert source is not None
+        content = {
+            "experiment": self.sweep.base.name,
+            "text": source.text,
+            "overrides": source.overrides,
+            "design": vars(design.settings),
+            "axes": {axis.name: list(axis.values) for axis in design.axes},
+            "settings": [[dict(each) for each in axis.overrides] for axis in design.axes],
+            "ranges": [[axis.low, axis.high, axis.log] for axis in design.axes],
+            "seeds": list(design.seeds),
+            "runs_in_a_batch": self.sweep.batch_size,
+        }
+        return json.dumps(content, indent=1, default=str) + "\n"
+
+    def _part(self, batch: int) -> Path:
+        return self.folder / PARTS / f"{batch:07d}.csv"
+
+    def has(self, batch: int) -> bool:
+        """Whether a batch is finished."""
+        return self._part(batch).exists()
+
+    def runs(self, batch: int) -> int:
+        """How many runs a batch has."""
+        size = self.sweep.batch_size
+        return min(size, self.sweep.design.size - batch * size)
+
+    def keep(self, batch: int, text: str) -> None:
+        """Write the rows of a batch, whole or not at all."""
+        try:
+            write_whole(self._part(batch), text)
+        except OSError as error:
+            raise self._trouble(error) from None
+
+    def finish(self) -> pd.DataFrame:
+        """Put the batches together in their order, write the table, and return it."""
+        import pandas as pd
+
+        header = io.StringIO()
+        csv.writer(header).writerow(self.sweep.columns)
+        aside = self.folder / f".{TABLE}"
+        try:
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                file.write(header.getvalue())
+                for batch in range(self.sweep.batches):
+                    file.write(self._part(batch).read_text("utf-8"))
+            aside.replace(self.folder / TABLE)
+        except OSError as error:
+            raise self._trouble(error) from None
+        table = pd.read_csv(self.folder / TABLE, float_precision="round_trip")
+        if find_spec("pyarrow"):
+            table.to_parquet(self.folder / PARQUET, index=False)
+        self._draw(table)
+        return table
+
+    def _draw(self, table: pd.DataFrame) -> None:
+        from market_abm.plots.sweep import sweep_figure
+
+        names = [axis.name for axis in self.sweep.design.axes]
+        figure = sweep_figure(table, names, self.sweep.base.name)
+        if figure is not None:
+            draw(figure, self.folder / FIGURE)
+
+    def _trouble(self, error: OSError) -> ResultsError:
+        return ResultsError(
+            f"cannot write results to '{self.folder.name}' ({error.strerror})",
+            remedy="what was finished is kept: make room and go on with --resume, or choose "
+            "another folder with --out",
+        )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` so that nobody ever sees a part of it, not even after a crash."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
