@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-all lint experiments clean
+.PHONY: run test test-all lint experiments bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/market-abm run essay-chain
@@ -26,6 +26,9 @@ lint: $(VENV)/.dev
 
 experiments: $(VENV)/.run
 	$(BIN)/python experiments/run_all.py
+
+bench: $(VENV)/.run
+	$(BIN)/python benchmarks/bench.py
 
 clean:
 	rm -rf $(VENV)* .pytest_cache .hypothesis .mypy_cache .ruff_cache

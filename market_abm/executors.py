@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from market_abm.errors import SettingError
 
@@ -31,11 +32,25 @@ def executor(
     if wanted <= 1:
         yield None, 1
         return
-    pool = ProcessPoolExecutor(wanted, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        wanted, mp_context=get_context("spawn"), initializer=_end_with_parent
+    )
     try:
         yield pool, wanted
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave when the process that began the sweep is gone, however it went."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -143,10 +144,15 @@ def _ces(elasticity: Value, *weights_and_inputs: Value) -> Value:
     r = (elasticity - 1.0) / elasticity
     at_one = r == 0.0
     logs = [np.log(x) for x in inputs]
-    mean = sum(w * log for w, log in zip(weights, logs, strict=True))
-    gain = sum(w * np.expm1(r * (log - mean)) for w, log in zip(weights, logs, strict=True))
-    y = np.exp(mean + np.where(at_one, 0.0, np.log1p(gain) / np.where(at_one, 1.0, r)))[()]
-    if np.all(np.isfinite(mean)):
+    mean = reduce(operator.add, map(operator.mul, weights, logs))
+    gains = (w * np.expm1(r * (log - mean)) for w, log in zip(weights, logs, strict=True))
+    above_mean = np.log1p(reduce(operator.add, gains))
+    if np.any(at_one):
+        above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
+    else:
+        above_mean = above_mean / r
+    y = np.exp(mean + above_mean)[()]
+    if np.isfinite(np.sum(mean)):
         return y
     plain = sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** (1.0 / r)
     return np.where(np.isfinite(mean) | at_one, y, plain)[()]  # an input is 0

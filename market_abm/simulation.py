@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import enum
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -229,14 +231,13 @@ class _Record:
         self.tails: dict[int, tuple[int, dict[str, np.ndarray]]] = {}
         self._now: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
         self._before: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
-        self._stacks: dict[int, dict[str, np.ndarray]] = {}
 
     def add(self, state: State, saw: dict[str, np.ndarray], numbers: np.ndarray) -> None:
         """Take in what the rows, which are these runs, look like now."""
         entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"} | saw
         self._before, self._now = self._now, (state.step, numbers, entry)
         if state.step % self.every == 0:
-            kept = entry if self.books else {k: v for k, v in entry.items() if k not in BOOKS}
+            kept = {k: v for k, v in entry.items() if self.books or k not in BOOKS}
             self.kept.append((state.step, numbers, kept))
 
     def close(self, runs: np.ndarray, step: int) -> None:
@@ -253,21 +254,32 @@ class _Record:
         self.close(np.array([run]), self._now[0])
         return self._now[0]
 
+    @cached_property
+    def _chapters(self) -> list[tuple[list[int], np.ndarray, dict[str, np.ndarray]]]:
+        """What was kept, stacked, (steps, runs, ...), as long as the same runs went on together."""
+        chapters = []
+        for _, group in itertools.groupby(self.kept, key=lambda seen: id(seen[1])):
+            seen = list(group)
+            steps, numbers, entries = [s[0] for s in seen], seen[0][1], [s[2] for s in seen]
+            arrays = {name: np.array([e.pop(name) for e in entries]) for name in list(entries[0])}
+            chapters.append((steps, numbers, arrays))
+        return chapters
+
     def of(self, run: int) -> tuple[Trajectory, dict[str, np.ndarray]]:
         """The path of one run, and what was seen of it."""
         last, tail = self.tails[run]
-        rows = [
-            (step, entry, int(np.searchsorted(numbers, run)))
-            for step, numbers, entry in self.kept
-            if step < last
-        ]
-        arrays = {
-            name: np.array([entry[name][row] for _, entry, row in rows if name in entry] + [value])
-            for name, value in tail.items()
-        }
-        times = np.array([step for step, *_ in rows] + [last])
+        times: list[int] = []
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in tail}
+        for steps, numbers, arrays in self._chapters:
+            row = int(np.searchsorted(numbers, run))
+            if row < len(numbers) and numbers[row] == run:
+                count = bisect.bisect_left(steps, last)
+                times += steps[:count]
+                for name, array in arrays.items():
+                    parts[name].append(array[:count, row])
+        arrays = {name: np.concatenate([*parts[name], value[None]]) for name, value in tail.items()}
         path = {f.name: arrays.pop(f.name) for f in fields(State) if f.name != "step"}
-        return Trajectory(**path, times=times), arrays
+        return Trajectory(**path, times=np.array([*times, last])), arrays
 
 
 def _beyond(state: State) -> np.ndarray:

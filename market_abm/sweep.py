@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.prediction import rate
 from market_abm.design import SEED, Axis, Design, DesignSettings
 from market_abm.errors import MarketError, ResultsError, SettingError
 from market_abm.experiment import Experiment
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 MOST_RUNS = 1024
 """Runs in a batch, at the most."""
 
-BATCH_MEMORY = 400_000_000
+BATCH_MEMORY = 500_000_000
 """Bytes that the record of a batch may come to, if all its runs take all their steps."""
 
 SPECIFICATION = "sweep.json"
@@ -141,6 +142,8 @@ class Sweep:
         for members in groups.values():
             experiments = [experiment for _, experiment in members]
             for (place, experiment), told in zip(members, _run(experiments), strict=True):
+                predicted = rate(experiment.economy, experiment.market)
+                rows[place]["predicted_rate"] = predicted
                 if isinstance(told, MarketError):
                     rows[place].update(status="failed", message=str(told))
                 else:
@@ -216,8 +219,6 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
 @np.errstate(all="ignore")
 def _measured(experiment: Experiment, result: Result, best: dict[str, float]) -> dict[str, Any]:
     """The row of a run; ``best`` remembers the optimum of each economy."""
-    from market_abm.analysis.prediction import rate
-
     path = result.path
     moved = path.alignment[np.isfinite(path.alignment)]
     settings = experiment.configuration
@@ -236,7 +237,6 @@ def _measured(experiment: Experiment, result: Result, best: dict[str, float]) ->
         "alignment": float(moved.mean()) if moved.size else None,
         "uphill_share": path.uphill_share,
         "rate": path.rate,
-        "predicted_rate": rate(experiment.economy, experiment.market),
         "message": result.ending.detail,
     }
     for good in (*experiment.economy.supply, *experiment.economy.demand):
@@ -396,7 +396,7 @@ class Store:
             aside.replace(self.folder / TABLE)
         except OSError as error:
             raise self._trouble(error) from None
-        table = pd.read_csv(self.folder / TABLE, float_precision="round_trip")
+        table = pd.read_csv(self.folder / TABLE)
         if find_spec("pyarrow"):
             table.to_parquet(self.folder / PARQUET, index=False)
         self._draw(table)

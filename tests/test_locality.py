@@ -13,7 +13,19 @@ import pytest
 import market_abm
 
 PACKAGE = Path(market_abm.__file__).parent
-TRADERS = ("agents", "behaviour", "markets", "model", "simulation", "technology", "economy")
+TRADERS = (
+    "agents",
+    "arrays",
+    "behaviour",
+    "buyers",
+    "economy",
+    "markets",
+    "model",
+    "participants",
+    "simulation",
+    "state",
+    "technology",
+)
 FORBIDDEN = ("backprop", "analysis", "explain", "result", "experiment")
 
 

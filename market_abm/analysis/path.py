@@ -46,6 +46,13 @@ class Path:
 
     @cached_property
     @np.errstate(all="ignore")
+    def _changed(self) -> np.ndarray:
+        """At which steps any gradient moved by more than rounding, shape (records,)."""
+        changes = np.abs(np.diff(self.comparison.gradients, axis=0)) > 1e-12 * self._scale
+        return np.concatenate([[False], changes.any(axis=1)])
+
+    @cached_property
+    @np.errstate(all="ignore")
     def _distances(self) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances between p(t) and g(t - lag), in units of each good's scale.
 
@@ -53,13 +60,16 @@ class Path:
         gradients move, shape (lags, steps + 1), infinite before step ``lag``.
         """
         prices, gradients = self.trajectory.prices, self.comparison.gradients
-        count, goods = prices.shape
-        lags = max(1, min(LONGEST_LAG + 1, count // 2))
-        of_good, at_step = np.zeros((lags, goods)), np.full((lags, count), np.inf)
+        steps, goods = prices.shape
+        lags = max(1, min(LONGEST_LAG + 1, steps // 2))
+        of_good, at_step = np.zeros((lags, goods)), np.full((lags, steps), np.inf)
+        # once no gradient has moved for as long as the lags reach back, all lags are alike
+        count = min(steps, int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1)
+        prices, gradients = prices[:count], gradients[:count]
         for lag in range(lags):
             distance = ((prices[lag:] - gradients[: count - lag]) / self._scale) ** 2
             of_good[lag] = distance[lags - 1 - lag :].sum(axis=0)
-            at_step[lag, lag:] = distance[:, self._moving].sum(axis=1)
+            at_step[lag, lag:count] = distance[:, self._moving].sum(axis=1)
         return of_good, at_step
 
     @cached_property
@@ -75,8 +85,7 @@ class Path:
         NaN at steps at which the gradient has stood still for as long as the lags reach back.
         """
         nearest = np.argmin(self._distances[1], axis=0).astype(float)
-        changes = np.abs(np.diff(self.comparison.gradients, axis=0)) > 1e-12 * self._scale
-        moves = np.concatenate([[0], np.cumsum(changes.any(axis=1))])
+        moves = np.cumsum(self._changed)
         lags = len(self._distances[0])
         earlier = np.concatenate([np.zeros(lags - 1), moves])[: len(moves)]
         return np.where(moves > earlier, nearest, np.nan)

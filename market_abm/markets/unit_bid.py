@@ -18,7 +18,7 @@ from market_abm.markets.market import Market
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
     """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1)."""
-    return np.sum(shares * bids, axis=-1, keepdims=True)
+    return np.einsum("...i,...i->...", shares, bids)[..., None]
 
 
 def revised_shares(

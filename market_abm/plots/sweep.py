@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from market_abm.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
 
@@ -54,7 +56,7 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     panels = figure.subplots(4, 1, sharex=True)
     figure.subplots_adjust(left=0.13, right=0.97, top=0.87, bottom=0.075, hspace=0.16)
     if _is_logarithmic(x):
-        panels[0].set_xscale("log")
+        _set_logarithmic(panels[0].xaxis, panels[0].set_xscale, x)
     _by_regime(panels[0], table, x, table["steps"].to_numpy(float))
     panels[0].set_ylabel("steps", fontsize=9)
     _by_regime(panels[1], table, x, table["rate"].to_numpy(float))
@@ -137,9 +139,12 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
             axes.contour(x, y, levels, [0.0], colors="white", linewidths=3.4)
             axes.contour(x, y, levels, [0.0], colors=INK, linewidths=1.6)
             extra = [Line2D([], [], color=INK, lw=1.6, label="predicted boundary")]
-    for values, scale in ((x, axes.set_xscale), (y, axes.set_yscale)):
+    for values, each, scale in (
+        (x, axes.xaxis, axes.set_xscale),
+        (y, axes.yaxis, axes.set_yscale),
+    ):
         if _is_logarithmic(values):
-            scale("log")
+            _set_logarithmic(each, scale, values)
     axes.set_xlabel(across, fontsize=9)
     axes.set_ylabel(upward, fontsize=9)
     tidy(axes)
@@ -169,6 +174,15 @@ def _is_logarithmic(values: np.ndarray) -> bool:
         return False
     gaps, ratios = np.diff(values), np.diff(np.log(values))
     return bool(np.ptp(ratios) / ratios.mean() < np.ptp(gaps) / gaps.mean())
+
+
+def _set_logarithmic(axis: Axis, scale: Callable[[str], None], values: np.ndarray) -> None:
+    """A log axis with plain numbers, 1, 2 and 5 in each decade, or only 1 over many."""
+    scale("log")
+    digits = (1.0, 2.0, 5.0) if values.max() < 500 * values.min() else (1.0,)
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:

@@ -1,0 +1,407 @@
+"""Sweeps: designs, the table, what an interruption leaves behind, and the theory's boundaries."""
+
+import csv
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from market_abm import Experiment, MarketError, run
+from market_abm import sweep as sweep_module
+from market_abm.design import Axis, Design, DesignSettings
+from market_abm.sweep import Sweep, run_sweep
+
+COBWEB = """
+[economy]
+program = '''
+{lines}
+'''
+[supply.x]
+quantity = 1.1
+elasticity = 0.5
+[demand.y]
+quantity = 1.0
+elasticity = 1.0
+[market]
+activation = "{activation}"
+[run]
+steps = {steps}
+"""
+
+
+def cobweb(depth=1, activation="sequential", steps=300, **settings):
+    goods = ["x", *(f"g{k}" for k in range(1, depth)), "y"]
+    lines = "\n".join(f"{b} = {a}" for a, b in itertools.pairwise(goods))
+    text = COBWEB.format(lines=lines, activation=activation, steps=steps)
+    return Experiment.parse(text, "cobweb", settings)
+
+
+def split(depth, activation, steps=400):
+    ways = "\n".join(
+        f"{side}{k} = {side + str(k - 1) if k else 'x'}" for k in range(depth) for side in "ab"
+    )
+    last = (f"a{depth - 1}", f"b{depth - 1}") if depth else ("x", "x")
+    text = f"""
+[economy]
+program = '''
+{ways}
+y = ces({last[0]}, {last[1]}, elasticity=sigma, weights=(0.45, 0.55))
+'''
+parameters = {{ sigma = 1.0 }}
+[supply.x]
+quantity = 4.0
+[market]
+activation = "{activation}"
+[run]
+steps = {steps}
+"""
+    return Experiment.parse(text, "split")
+
+
+# --- designs ---------------------------------------------------------------------------------
+
+
+def test_axes_are_read_as_they_are_written():
+    assert Axis.of("a", "0:1:5").values == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert Axis.of("a", "0.1:10:log:3").values == pytest.approx((0.1, 1.0, 10.0), rel=1e-15)
+    assert Axis.of("a", "0.1:10:log:3").values[-1] == 10.0
+    assert Axis.of("a", "3..6").values == (3, 4, 5, 6)
+    assert Axis.of("a", "0.5,2,inf").values == (0.5, 2, np.inf)
+    assert Axis.of("a", "simultaneous,sequential").values == ("simultaneous", "sequential")
+    named = Axis.of("depth", {"1": {"economy.program": "y = x"}})
+    assert (named.values, named.overrides) == ((1,), ({"economy.program": "y = x"},))
+
+
+def test_a_grid_is_every_combination_once():
+    axes = (Axis.of("a", "1,2,3"), Axis.of("b", "7,8"))
+    design = Design(axes, DesignSettings(), (0, 1))
+    points = [design.point(k)[0] for k in range(design.size)]
+    assert points == list(itertools.product((1, 2, 3), (7, 8), (0, 1)))
+    listed = Design((Axis.of("a", "1,2"), Axis.of("b", "7,8")), DesignSettings(design="list"))
+    assert [listed.point(k)[0] for k in range(listed.size)] == [(1, 7), (2, 8)]
+
+
+@pytest.mark.parametrize("kind", ["lhs", "sobol"])
+def test_samples_fill_every_stratum(kind):
+    """Of 64 points one falls into each 64th of every axis: the property of both designs."""
+    axes = (Axis.of("a", "1:2"), Axis.of("b", "0.1:10:log"))
+    design = Design(axes, DesignSettings(design=kind, points=64))
+    points = np.array([design.point(k)[0] for k in range(64)])
+    fractions = np.column_stack([points[:, 0] - 1, np.log10(points[:, 1] * 10) / 2])
+    for column in fractions.T:
+        assert sorted(np.floor(column * 64).astype(int)) == list(range(64))
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "message"),
+    [
+        ({"market.share_rat": "0:1:3"}, {}, "unknown key 'market.share_rat'"),
+        ({"supply.y.elasticity": "0:1:3"}, {}, r"supply\.y"),
+        ({"demand.y.elasticity": "-1:1:3"}, {}, "demand.y.elasticity is -1.0.*above 0"),
+        ({"market.share_rate": "-1:1:log:3"}, {}, "both ends must be finite"),
+        ({"market.share_rate": "1:x"}, {}, "cannot read the axis market.share_rate"),
+        ({}, {}, "nothing to sweep over"),
+        ({"market.share_rate": "1,2"}, {"design": "lhs"}, "no range to draw from"),
+        ({"market.share_rate": "1,2", "run.steps": "1,2,3"}, {"design": "list"}, "one length"),
+        ({"market.share_rate": "1,2"}, {"design": "gird"}, "did you mean 'grid'"),
+    ],
+)
+def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, message):
+    with pytest.raises(MarketError, match=message):
+        Sweep.of(cobweb(), axes, **settings)
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+def test_rows_are_what_single_runs_say(tmp_path):
+    """Side by side or alone through the agents: the same outcome (1e-9: they stop at 1e-9)."""
+    base = cobweb(2, "simultaneous", steps=400)
+    axes = {"supply.x.elasticity": "0.2,0.7,1.4", "supply.x.adjustment": "0.3,1"}
+    table = run_sweep(Sweep.of(base, axes), tmp_path / "s")
+    assert len(table) == 6
+    for _, row in table.iterrows():
+        settings = {axis: row[axis] for axis in axes}
+        result = run(Experiment.parse(base.source.text, "one", settings))
+        summary = result.summary()
+        assert row["status"] == result.status
+        assert row["steps"] == result.steps
+        if result.status == "converged":
+            assert row["price.x"] == pytest.approx(result.prices[-1, 0], rel=1e-11)
+            assert row["welfare"] == pytest.approx(summary["welfare"], rel=1e-12)
+            assert row["welfare"] == pytest.approx(row["best_welfare"], rel=1e-9)
+            assert row["uphill_share"] == pytest.approx(summary["uphill_share"], abs=1e-12)
+            assert row["rate"] == pytest.approx(row["predicted_rate"], rel=0.01)
+
+
+def test_a_run_that_fails_is_a_row_with_its_reason(tmp_path):
+    text = (
+        "[economy]\nprogram = '''\na = ln(x)\nb = sqrt(x)\ny = a + b\n'''\n[supply.x]\nquantity=4\n"
+    )
+    base = Experiment.parse(text, "bad")
+    sweep = Sweep.of(base, {"supply.x.quantity": "3,-1,4", "run.steps": "5"})
+    table = run_sweep(sweep, tmp_path / "s")
+    assert table["status"].tolist()[1] == "failed"
+    assert "failed" not in table["status"].tolist()[::2]
+    assert "at step 0" in table["message"][1]
+
+
+def test_axes_of_structure_and_seeds(tmp_path):
+    base = cobweb(**{"industries.firms": 3, "industries.bid_noise": 0.1, "run.steps": 20})
+    axes = {
+        "depth": {
+            str(d): {"economy.program": cobweb(d).source.text.split("'''")[1]} for d in (1, 2)
+        },
+        "market.activation": "simultaneous,sequential,random",
+    }
+    table = run_sweep(Sweep.of(base, axes, seeds="0..2"), tmp_path / "s")
+    assert len(table) == 18
+    assert set(table["status"]) == {"max_steps"}
+    assert table["price.x"].nunique() == 18  # another seed, another noise
+    assert pd.read_parquet(tmp_path / "s" / "table.parquet").equals(table)
+
+
+# --- interruptions ---------------------------------------------------------------------------
+
+AXES = {"supply.x.elasticity": "0.1:1.5:12", "supply.x.adjustment": "0.2:1:5"}
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(sweep_module, "MOST_RUNS", 7)
+
+
+def test_resume_gives_the_same_bits(tmp_path, small_batches):
+    sweep = Sweep.of(cobweb(), AXES)
+    assert sweep.batches == 9
+    run_sweep(sweep, tmp_path / "whole")
+    done = []
+
+    def stop(count, size):
+        done.append(count)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(sweep, tmp_path / "part", progress=stop)
+    assert not (tmp_path / "part" / "table.csv").exists()
+    with pytest.raises(MarketError, match="not finished; go on with --resume"):
+        run_sweep(sweep, tmp_path / "part")
+    with ThreadPoolExecutor(3) as pool:
+        seen = []
+        run_sweep(
+            sweep,
+            tmp_path / "part",
+            executor=pool,
+            workers=3,
+            resume=True,
+            progress=lambda count, size: seen.append(count),
+        )
+    assert seen[0] == 21  # three batches of seven had been kept
+    same = [(tmp_path / name / "table.csv").read_bytes() for name in ("whole", "part")]
+    assert same[0] == same[1]
+    other = Sweep.of(cobweb(), {**AXES, "supply.x.adjustment": "0.2:1:6"})
+    with pytest.raises(MarketError, match="holds another sweep"):
+        run_sweep(other, tmp_path / "part", resume=True)
+
+
+def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, monkeypatch):
+    sweep = Sweep.of(cobweb(), AXES)
+    written = sweep_module.write_whole
+
+    def full(path, text):
+        if path.name == "0000003.csv":
+            raise OSError(28, "No space left on device")
+        written(path, text)
+
+    monkeypatch.setattr(sweep_module, "write_whole", full)
+    with pytest.raises(MarketError, match=r"No space left on device.*--resume"):
+        run_sweep(sweep, tmp_path / "s")
+    assert len(list((tmp_path / "s" / "parts").iterdir())) == 3
+    monkeypatch.setattr(sweep_module, "write_whole", written)
+    assert len(run_sweep(sweep, tmp_path / "s", resume=True)) == 60
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(MarketError, match=r"holds 'thesis\.tex', and is no sweep"):
+        run_sweep(Sweep.of(cobweb(), AXES), tmp_path)
+    with pytest.raises(MarketError, match="there is no sweep"):
+        run_sweep(Sweep.of(cobweb(), AXES), tmp_path / "new", resume=True)
+
+
+def command(*arguments, cwd):
+    line = [sys.executable, "-c", "from market_abm.cli import main; main()", *arguments]
+    return subprocess.Popen(
+        line, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_killed_and_resumed_whatever_the_jobs(tmp_path):
+    """kill -9 in the middle of a sweep of several batches, in two processes."""
+    (tmp_path / "c.toml").write_text(cobweb(steps=20_000).source.text)
+    many = ["supply.x.elasticity=0.1:0.8:30", "supply.x.adjustment=0.2:1:30"]
+    sweep = ["sweep", "c.toml", *many]
+    whole = command(*sweep, "--jobs", "1", "--out", "whole", cwd=tmp_path)
+    assert whole.communicate(timeout=120)[1] == ""
+    parts = tmp_path / "cut" / "parts"
+    process = command(*sweep, "--jobs", "2", "--out", "cut", cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (parts.exists() and any(parts.glob("0*.csv"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert not (tmp_path / "cut" / "table.csv").exists()
+    again = command(*sweep, "--jobs", "2", "--resume", "--out", "cut", cwd=tmp_path)
+    out, error = again.communicate(timeout=120)
+    assert (again.returncode, error) == (0, "")
+    assert "900" in out
+    same = [(tmp_path / name / "table.csv").read_bytes() for name in ("whole", "cut")]
+    assert same[0] == same[1]
+
+
+def test_a_dead_worker_process_is_told_plainly(tmp_path, small_batches):
+    from concurrent.futures.process import BrokenProcessPool
+
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_):
+            future = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
+    with pytest.raises(MarketError, match=r"a worker process died.*--resume"):
+        run_sweep(Sweep.of(cobweb(), AXES), tmp_path / "s", executor=Broken(1))
+
+
+def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
+    distributed = pytest.importorskip("distributed")
+    sweep = Sweep.of(cobweb(steps=2000), AXES)
+    run_sweep(sweep, tmp_path / "here")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(lambda: setattr(__import__("market_abm.sweep").sweep, "MOST_RUNS", 7))
+        pids = list(client.run(os.getpid).values())
+        killed = []
+
+        def kill(count, size):
+            if count >= 14 and not killed:
+                killed.append(pids[0])
+                os.kill(pids[0], signal.SIGKILL)
+
+        pool = client.get_executor(pure=False, retries=5)
+        table = run_sweep(sweep, tmp_path / "dask", executor=pool, workers=2, progress=kill)
+    assert killed
+    assert len(table) == 60
+    same = [(tmp_path / name / "table.csv").read_bytes() for name in ("here", "dask")]
+    assert same[0] == same[1]
+
+
+def test_no_cluster_is_told_plainly(tmp_path):
+    pytest.importorskip("distributed")
+    (tmp_path / "c.toml").write_text(cobweb().source.text)
+    line = ["sweep", "c.toml", "supply.x.elasticity=0.1,0.2", "--scheduler", "nonsense://x"]
+    process = command(*line, cwd=tmp_path)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error.startswith("Error: no Dask scheduler answers at nonsense://x")
+
+
+# --- DESIGN 5: what theory says, measured by sweep -------------------------------------------
+
+
+def boundary(table, axis):
+    """Where the measured rate goes through 1, by linear interpolation of its logarithm."""
+    x, log_rate = table[axis].to_numpy(), np.log(table["rate"].to_numpy())
+    k = int(np.flatnonzero((log_rate[:-1] < 0) & (log_rate[1:] >= 0))[0])
+    return x[k] - log_rate[k] * (x[k + 1] - x[k]) / (log_rate[k + 1] - log_rate[k])
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("depth", [0, 1, 2, 4])
+def test_fact_3_the_split_is_stable_up_to_the_bound_of_a_stale_gradient(
+    tmp_path, depth, activation
+):
+    """The boundary of the measured rate within 1 %. The rate is fitted to 200 steps or more of a
+    move that shrinks or grows by less than 4 % a step, and near rest: the error is second order.
+    """
+    delay = 2 * depth + 1 if activation == "simultaneous" else 0
+    bound = 2 * np.sin(np.pi / (2 * (2 * delay + 1)))
+    sweep = Sweep.of(
+        split(depth, activation), {"market.share_rate": f"{0.96 * bound}:{1.04 * bound}:9"}
+    )
+    table = run_sweep(sweep, tmp_path / "s")
+    assert boundary(table, "market.share_rate") == pytest.approx(bound, rel=0.01)
+    predicted = table.assign(rate=table["predicted_rate"])
+    assert boundary(predicted, "market.share_rate") == pytest.approx(bound, rel=1e-4)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("demand_elasticity", [0.5, 2.0])
+def test_fact_5_the_cobweb_is_stable_below_the_demand_elasticity(
+    tmp_path, depth, demand_elasticity
+):
+    base = cobweb(depth, "simultaneous", 400, **{"demand.y.elasticity": demand_elasticity})
+    low, high = 0.96 * demand_elasticity, 1.04 * demand_elasticity
+    table = run_sweep(Sweep.of(base, {"supply.x.elasticity": f"{low}:{high}:9"}), tmp_path / "s")
+    assert boundary(table, "supply.x.elasticity") == pytest.approx(demand_elasticity, rel=0.01)
+
+
+@pytest.mark.parametrize("adjustment", [0.2, 0.5, 0.8])
+def test_fact_5_partial_adjustment_widens_the_cobweb(tmp_path, adjustment):
+    bound = 2 / adjustment - 1
+    base = cobweb(2, "sequential", 200, **{"supply.x.adjustment": adjustment})
+    axis = {"supply.x.elasticity": f"{0.96 * bound}:{1.04 * bound}:9"}
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    assert boundary(table, "supply.x.elasticity") == pytest.approx(bound, rel=0.01)
+
+
+def test_fact_7_the_isoelastic_industry_by_sweep(tmp_path):
+    """x* = (a p0/r0)^(1/(1/η + 1 - a + a/ε)); 1e-8: runs stop at a tolerance of 1e-9."""
+    text = """
+[economy]
+program = "c = x ** a"
+parameters = { a = 0.5 }
+[supply.x]
+quantity = 1.0
+price = 0.8
+elasticity = 0.5
+adjustment = 0.3
+[demand.c]
+price = 1.5
+quantity = 1.0
+elasticity = 1.0
+[market]
+activation = "sequential"
+[run]
+steps = 3000
+"""
+    axes = {
+        "economy.parameters.a": "0.3,0.5,0.9",
+        "supply.x.elasticity": "0.1:4:log:6",
+        "demand.c.elasticity": [0.7, 2.0, 8.0, "inf"],
+    }
+    table = run_sweep(Sweep.of(Experiment.parse(text, "fact7"), axes), tmp_path / "s")
+    assert set(table["status"]) == {"converged"}
+    a, eta, eps = (table[name].astype(float) for name in axes)
+    expected = (a * 1.5 / 0.8) ** (1 / (1 / eta + 1 - a + a / eps))
+    np.testing.assert_allclose(table["quantity.x"], expected, rtol=1e-8)
+    np.testing.assert_allclose(table["welfare"], table["best_welfare"], rtol=1e-12)
+
+
+def test_the_table_reads_back_to_the_last_digit(tmp_path):
+    sweep = Sweep.of(cobweb(), {"supply.x.elasticity": "0.1:0.9:5"})
+    rows = list(csv.DictReader(sweep.text(0).splitlines(), sweep.columns))
+    table = run_sweep(sweep, tmp_path / "s")
+    assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
