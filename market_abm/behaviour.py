@@ -63,9 +63,10 @@ def marginal_cost(terms: Supply, quantity: Any) -> Any:
 def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     """What a supplier offers next (units), after it sold ``offer`` at ``price`` a unit.
 
-    ``curve``: ln q ← (1 - ρ) ln q + ρ ln(q0 (p/r0)^η), with nothing offered on the curve at prices
-    of the wrong sign: ρ = 1 is Ezekiel's cobweb, ρ < 1 Nerlove's partial adjustment. ``gradient``:
-    q ← q + β (p - MC(q)). A fixed endowment stays what it is.
+    ``curve``: ln q ← (1 - ρ) ln q + ρ ln(q0 (p/r0)^η): ρ = 1 is Ezekiel's cobweb, ρ < 1 Nerlove's
+    partial adjustment; at a price of the wrong sign, at which nothing would be offered, the
+    fraction ρ of the way to nothing, q ← (1 - ρ) q. ``gradient``: q ← q + β (p - MC(q)). A fixed
+    endowment stays what it is.
     """
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))
@@ -73,7 +74,9 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
         relative_price = np.maximum(price / terms.price, 0.0)
         kept = (offer / terms.quantity) ** (1.0 - terms.adjustment)
         moved = relative_price ** (terms.elasticity * terms.adjustment)
-        revised = terms.quantity * kept * moved
+        toward_nothing = (1.0 - terms.adjustment) * offer
+        on_curve = terms.quantity * kept * moved
+        revised = np.where(relative_price > 0.0, on_curve, toward_nothing)
     return np.where(np.equal(terms.elasticity, 0.0), offer, revised)[()]
 
 

@@ -66,10 +66,12 @@ def start_trouble(economy: Economy, state: State) -> MarketError | None:
                 remedy="change the endowments or the line so that it can be computed",
             )
     for good, price in zip(economy.demand, state.prices[economy.final], strict=True):
-        if not np.isfinite(price):
+        terms = economy.demand[good]
+        curved = terms.form == "isoelastic" and np.isfinite(terms.elasticity)
+        if not np.isfinite(price) or (curved and amounts[good] <= 0.0):
             return MarketError(
                 f"the consumer of {good} has no price for {amounts[good]:.6g} units of it",
-                name=f"demand.{good}",
+                name=f"demand.{good}.form",
                 remedy=f'use form = "linear", or another demand.{good}.quantity',
             )
     return None

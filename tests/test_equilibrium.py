@@ -1,0 +1,635 @@
+"""The allocation that maximises welfare, and the market's rest point, which is to be the same.
+
+Three independent sources: closed forms by hand; a planner written here, with HIPS autograd for the
+program's trees and SciPy for the search, that never touches ``market_abm``; and the market itself,
+on a few hundred random economies whose supply and demand respond.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd import grad, hessian
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq, minimize
+from strategies import RandomProgram, goods_read, in_order, rival_dags
+
+import market_abm
+from market_abm.analysis.equilibrium import equilibrium
+from market_abm.arrays import ArrayMarket
+
+INF = math.inf
+
+# --- welfare, by hand --------------------------------------------------------------------------
+
+
+def worth(c: Any, terms: dict, made_first: float) -> Any:
+    """p0 c0 + the integral of P from c0 to c."""
+    p0, eps = terms.get("price", 1.0), terms.get("elasticity", INF)
+    c0 = terms.get("quantity", made_first)
+    form = terms.get("form", "elastic" if eps == INF else "isoelastic" if c0 > 0 else "linear")
+    if eps == INF:
+        return p0 * c
+    if form == "linear":
+        return p0 * c - p0 * (c - c0) ** 2 / (2 * eps * abs(c0))
+    if eps == 1:
+        return p0 * c0 * (1 + anp.log(c / c0))
+    power = 1 - 1 / eps
+    return p0 * c0 * (1 + ((c / c0) ** power - 1) / power)
+
+
+def cost(q: Any, terms: dict) -> Any:
+    """The integral of MC from 0 to q, for q > 0; nothing for a fixed endowment."""
+    eta = terms.get("elasticity", 0.0)
+    if eta == 0:
+        return 0.0
+    q0, r0 = terms["quantity"], terms.get("price", 1.0)
+    return r0 * q0 * (q / q0) ** (1 + 1 / eta) / (1 + 1 / eta)
+
+
+# --- random open economies ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Open:
+    """A random program, and the terms of its suppliers and consumers."""
+
+    program: RandomProgram
+    supply: dict[str, dict]
+    demand: dict[str, dict]
+
+    def economy(self) -> market_abm.Economy:
+        """With every number of the program as a parameter: structure and numbers apart."""
+        parameters: dict[str, float] = {}
+        lines = [f"{name} = {as_parametric(line, parameters)}" for name, line in self.program.lines]
+        arguments = self.program.arguments | {
+            "program": "\n".join(lines[k] for k in self.program.order),
+            "supply": self.supply,
+            "demand": self.demand,
+            "parameters": parameters,
+        }
+        return market_abm.from_text(**arguments)
+
+    # The planner's problem: ``free`` is the logarithm of each responding supplier's quantity, then
+    # one number for each buyer of a divided good; a softmax makes them shares.
+
+    def responding(self) -> list[str]:
+        return [good for good, terms in self.supply.items() if terms.get("elasticity", 0) > 0]
+
+    def pools(self) -> list[list[tuple[str, int, int]]]:
+        """Who shares with whom: lists of (line, place, firms)."""
+        by_good: dict[str, list] = {}
+        for name, line in self.program.lines:
+            weights, _ = self.program.firms.get(name, ((1.0,), (1.0,)))
+            for k, good in enumerate(goods_read(line)):
+                by_good.setdefault(good, []).append((name, k, len(weights)))
+        if self.program.reuse == "rival":
+            return list(by_good.values())
+        return [[user] for users in by_good.values() for user in users]
+
+    def equal_shares(self) -> dict:
+        """What step 0 starts with: the same to each use, within a use by weight."""
+        shares: dict = {}
+        for pool in self.pools():
+            for name, k, _ in pool:
+                weights = np.array(self.program.firms.get(name, ((1.0,), ()))[0])
+                shares.setdefault(name, {})[k] = weights / len(pool)
+        return shares
+
+    def made_first(self) -> dict[str, float]:
+        start = self.program.forward(np.zeros(len(self.program.goods)), self.equal_shares())
+        return {good: float(start[good]) for good in self.demand}
+
+    def allocation(self, free: Any) -> tuple[dict, dict]:
+        raw = {good: terms["quantity"] for good, terms in self.supply.items()}
+        at = 0
+        for good in self.responding():
+            raw[good] = raw[good] * anp.exp(free[at])
+            at += 1
+        shares: dict = {}
+        for pool in self.pools():
+            size = sum(firms for *_, firms in pool)
+            powers = anp.exp(free[at : at + size])
+            split, start = powers / anp.sum(powers), 0
+            for name, k, firms in pool:
+                shares.setdefault(name, {})[k] = split[start : start + firms]
+                start += firms
+            at += size
+        return raw, shares
+
+    def welfare(self, raw: dict, shares: dict, injected: Any) -> Any:
+        quantity = replace(self.program, supply=raw).forward(injected, shares)
+        first = self.made_first()
+        gain = sum(worth(quantity[good], self.demand[good], first[good]) for good in self.demand)
+        return gain - sum(cost(raw[good], self.supply[good]) for good in self.supply)
+
+    def best(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Quantities and prices in the order of ``program.goods``, and welfare, at the optimum."""
+        none = np.zeros(len(self.program.goods))
+
+        def loss(free: Any) -> Any:
+            return -self.welfare(*self.allocation(free), none)
+
+        size = len(self.responding()) + sum(n for pool in self.pools() for *_, n in pool)
+        slope = grad(loss)
+        free = minimize(loss, np.zeros(size), jac=slope, method="BFGS", options={"gtol": 1e-7}).x
+        for _ in range(4):
+            # Adding a constant to all of one pool's numbers changes nothing: skipped.
+            free = free - np.linalg.lstsq(hessian(loss)(free), slope(free), rcond=1e-9)[0]
+        # At rest, or this is no reference: the slope of a value of order 1 to 10, to rounding.
+        assert np.max(np.abs(slope(free))) < 1e-11
+        raw, shares = self.allocation(free)
+        # The price of a good: what one more unit of it, from nowhere, adds to the best (envelope).
+        prices = grad(lambda injected: self.welfare(raw, shares, injected))(none)
+        quantity = replace(self.program, supply=raw).forward(none, shares)
+        quantities = np.array([quantity[good] for good in self.program.goods], dtype=float)
+        return quantities, prices, -float(loss(free))
+
+
+def as_parametric(node: tuple, parameters: dict[str, float]) -> str:
+    """The expression in the market's language, each number a parameter of its own."""
+
+    def named(value: float) -> str:
+        name = f"p{len(parameters)}"
+        parameters[name] = value
+        return name
+
+    kind = node[0]
+    if kind == "read":
+        return node[1]
+    if kind == "num":
+        return named(node[1])
+    if kind == "ces":
+        sigma, weights = named(node[1]), ", ".join(named(w) for w in node[2])
+        inputs = ", ".join(as_parametric(part, parameters) for part in node[3])
+        return f"ces({inputs}, elasticity={sigma}, weights=({weights}))"
+    if kind == "cobb_douglas":
+        exponents = ", ".join(named(a) for a in node[1])
+        inputs = ", ".join(as_parametric(part, parameters) for part in node[2])
+        return f"cobb_douglas({inputs}, exponents=({exponents}))"
+    parts = [as_parametric(part, parameters) for part in node[1:]]
+    return f"({parts[0]} {kind} {parts[1]})" if len(parts) == 2 else f"{kind}({parts[0]})"
+
+
+def renumbered(node: tuple, rng: np.random.Generator) -> tuple:
+    """The same tree with numbers 15 % up or down, and as concave as it was."""
+
+    def near(value: float) -> float:
+        return value * math.exp(rng.uniform(-0.15, 0.15))
+
+    kind = node[0]
+    if kind == "read":
+        return node
+    if kind == "num":
+        return ("num", near(node[1]))
+    if kind == "ces":
+        weights = [near(w) for w in node[2]]
+        normal = tuple(w / sum(weights) for w in weights)
+        return ("ces", near(node[1]), normal, tuple(renumbered(a, rng) for a in node[3]))
+    if kind == "cobb_douglas":
+        down = tuple(a * rng.uniform(0.8, 1.0) for a in node[1])
+        return ("cobb_douglas", down, tuple(renumbered(a, rng) for a in node[2]))
+    return (kind, *(renumbered(part, rng) for part in node[1:]))
+
+
+def opened(program: RandomProgram, kinds: dict, forms: dict, rng: np.random.Generator) -> Open:
+    """Numbers for the terms: suppliers' costs within a factor of two of what their goods earn."""
+    lines = tuple((name, renumbered(line, rng)) for name, line in program.lines)
+    supply = {good: q * math.exp(rng.uniform(-0.3, 0.3)) for good, q in program.supply.items()}
+    program = replace(program, lines=lines, supply=supply)
+    start = Open(
+        program,
+        {good: {"quantity": q} for good, q in supply.items()},
+        dict.fromkeys(program.demand),
+    )
+    shares = start.equal_shares()
+    earns = dict(zip(program.goods, program.gradient(shares), strict=True))
+    made = start.made_first()
+    sellers = {}
+    for good, q in supply.items():
+        eta = rng.uniform(0.2, 2.0)
+        r0 = earns[good] * math.exp(rng.uniform(-0.7, 0.7))
+        sellers[good] = {"quantity": q, "price": r0, "elasticity": eta}
+        if kinds[good] == "fixed" or (kinds[good] == "curve" and rng.random() < 0.2):
+            sellers[good]["elasticity"] = 0.0
+        elif kinds[good] == "gradient":
+            # A step of 0.1 in units of MC's own slope at the reference.
+            sellers[good] |= {"kind": "gradient", "rate": 0.1 * eta * q / r0}
+        else:
+            sellers[good]["adjustment"] = 0.1
+    buyers = {}
+    for good, price in program.demand.items():
+        buyers[good] = {"price": price * math.exp(rng.uniform(-0.3, 0.3))}
+        if forms[good] == "elastic":
+            continue
+        buyers[good]["elasticity"] = rng.uniform(0.7, 4)
+        if forms[good] == "linear":
+            buyers[good]["form"] = "linear"
+        if rng.random() < 0.5:
+            buyers[good]["quantity"] = made[good] * rng.uniform(0.8, 1.3)
+    return Open(program, sellers, buyers)
+
+
+@st.composite
+def open_economies(draw: Any, runs: int) -> list[Open]:
+    """Several of one structure: rival goods (mostly) or copies, firms, suppliers, consumers."""
+    program = draw(rival_dags(most_lines=3))
+    if draw(st.integers(0, 3)) == 0:
+        program = replace(program, reuse="copy")
+    kinds = {
+        g: draw(st.sampled_from(["curve", "curve", "gradient", "fixed"])) for g in program.supply
+    }
+    forms = {
+        g: draw(st.sampled_from(["isoelastic", "isoelastic", "linear", "elastic"]))
+        for g in program.demand
+    }
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return [opened(program, kinds, forms, rng) for _ in range(runs)]
+
+
+def rest(
+    economies: list[market_abm.Economy], settings_: market_abm.MarketSettings, steps: int
+) -> ArrayMarket:
+    """All of them at rest: no price or quantity has moved by 1e-11 in twenty steps."""
+    market = ArrayMarket(economies, [settings_] * len(economies), [1] * len(economies))
+    before = market.state
+    for step in range(1, steps + 1):
+        market.step()
+        if step % 20 == 0:
+            now = market.state
+            moved = [
+                np.max(np.abs(after - then) / np.abs(after))
+                for after, then in (
+                    (now.prices, before.prices),
+                    (now.quantities, before.quantities),
+                )
+            ]
+            if max(moved) < 1e-11:
+                return market
+            before = now
+    raise AssertionError(f"still moving by {moved} in twenty steps after {steps}")
+
+
+RUNS, STRUCTURES = 10, 24
+
+
+@given(several=open_economies(runs=RUNS))
+@settings(max_examples=STRUCTURES)
+def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
+    """240 economies in sequential markets that are slow enough for all to converge.
+
+    At rest to 1e-11 in twenty steps; the slowest modes shrink by 0.01 a step or more, so 1e-10 is
+    left: 1e-6, which is asked for, has room. The best is unique, for all technologies are strictly
+    concave, so it is found or it is not.
+    """
+    economies = [each.economy() for each in several]
+    market = rest(
+        economies,
+        market_abm.MarketSettings(activation="sequential", share_rate=0.2, bid_rate=1.0),
+        6000,
+    )
+    event(several[0].program.reuse)
+    for row, (each, economy) in enumerate(zip(several, economies, strict=True)):
+        best = equilibrium(economy)
+        told = f"{each}"
+        assert best is not None and best.solved, told
+        np.testing.assert_allclose(
+            market.state.quantities[row], best.quantities, 1e-6, err_msg=told
+        )
+        np.testing.assert_allclose(market.state.prices[row], best.prices, 1e-6, err_msg=told)
+
+
+@given(several=open_economies(runs=1))
+@settings(max_examples=30)
+def test_the_equilibrium_is_the_planners(several: list[Open]) -> None:
+    """Both maximise a smooth, strictly concave function of order 1, and both to rounding.
+
+    1e-8 for quantities and prices: gradients of 1e-11 over the least curvature drawn, some 1e-3;
+    welfare is flat at its best: only its own rounding, 1e-12.
+    """
+    (each,) = several
+    economy = each.economy()
+    found = equilibrium(economy)
+    assert found is not None and found.solved
+    quantities, prices, welfare = each.best()
+    order = in_order(each.program, economy.goods)
+    np.testing.assert_allclose(found.quantities, quantities[order], rtol=1e-8)
+    np.testing.assert_allclose(found.prices, prices[order], rtol=1e-8)
+    assert found.welfare == pytest.approx(welfare, rel=1e-12)
+    # Not a trivial reference: where supply responds, it has moved.
+    for good in each.responding():
+        assert (
+            abs(quantities[each.program.goods.index(good)] / each.supply[good]["quantity"] - 1)
+            > 1e-6
+        )
+
+
+@given(several=open_economies(runs=1), activation=st.sampled_from(["simultaneous", "random"]))
+@settings(max_examples=6)
+def test_agents_rest_there_too(several: list[Open], activation: str) -> None:
+    """Whoever acts when, the rest is the same, if all go slowly (the longest chain has 4 lines).
+
+    ``random`` reallocates while goods are under way, so the stop is at 1e-9 and the rest to 1e-6.
+    """
+    (each,) = several
+    economy = each.economy()
+    result = market_abm.run(
+        economy,
+        activation=activation,
+        share_rate=0.04,
+        bid_rate=1.0,
+        steps=6000,
+        tolerance=1e-9,
+    )
+    best = result.equilibrium
+    assert best is not None and best.solved
+    assert result.status == "converged", f"{each}\n{result.summary()['message']}"
+    np.testing.assert_allclose(result.quantities[-1], best.quantities, rtol=1e-6)
+    np.testing.assert_allclose(result.prices[-1], best.prices, rtol=1e-6)
+    alone = equilibrium(economy)
+    np.testing.assert_array_equal(best.quantities, alone.quantities)
+    np.testing.assert_array_equal(best.prices, alone.prices)
+
+
+# --- closed forms ------------------------------------------------------------------------------
+# The solver works to rounding, and each form below is well conditioned: 1e-9 of relative error.
+
+
+@pytest.mark.parametrize("eps", [0.5, 1.0, 2.0, INF])
+@pytest.mark.parametrize("a", [0.3, 0.7, 1.0])
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 3.0])
+def test_fact_7(eta: float, a: float, eps: float) -> None:
+    """c = x^a: x* = (a p0/r0)^(1 / (1/eta + 1 - a + a/eps)); welfare by hand as well."""
+    p0, r0 = 1.7, 0.6
+    supply = {"quantity": 1, "price": r0, "elasticity": eta}
+    demand = {"price": p0, "elasticity": eps, "quantity": 1}
+    economy = market_abm.from_text("c = x ** a", {"x": supply}, {"c": demand}, parameters={"a": a})
+    found = equilibrium(economy)
+    x = 1.0 if eta == 0 else (a * p0 / r0) ** (1 / (1 / eta + 1 - a + a / eps))
+    price = p0 * x ** (-a / eps)
+    assert found.solved
+    np.testing.assert_allclose(found.quantities, [x, x**a], rtol=1e-9)
+    np.testing.assert_allclose(found.prices, [price * a * x ** (a - 1), price], rtol=1e-9)
+    gain = (
+        p0 * (1 + math.log(x**a))
+        if eps == 1
+        else p0 * (1 + (x ** (a * (1 - 1 / eps)) - 1) / (1 - 1 / eps))
+    )
+    spent = 0.0 if eta == 0 else r0 * x ** (1 + 1 / eta) / (1 + 1 / eta)
+    assert found.welfare == pytest.approx(gain - spent, rel=1e-12)
+
+
+def test_linear_demand_by_hand() -> None:
+    """P = 6 (1 - (c - 2)/4) = 9 - 3c/2 meets MC = 3 (q/4)^1 on c = 2q: 18 - 6q = 3q/4.
+
+    With y = 2x the price of x is 2P, so 2 (9 - 3q) = 3q/4: q = 8/3, c = 16/3, P = 1, p_x = 2.
+    W = 12 + [9c - 3c^2/4] from 2 to 16/3, less (3/8) q^2 = 12 + 80/3 - 15 - 8/3 = 21.
+    """
+    economy = market_abm.from_text(
+        "y = 2 * x",
+        supply={"x": {"quantity": 4, "price": 3, "elasticity": 1}},
+        demand={"y": {"price": 6, "quantity": 2, "elasticity": 2, "form": "linear"}},
+    )
+    found = equilibrium(economy)
+    assert found.solved
+    np.testing.assert_allclose(found.quantities, [8 / 3, 16 / 3], rtol=1e-9)
+    np.testing.assert_allclose(found.prices, [2, 1], rtol=1e-9)
+    assert found.welfare == pytest.approx(21, rel=1e-12)
+    for activation in ("simultaneous", "sequential"):
+        for kind in ("curve", "gradient"):
+            economy = market_abm.from_text(
+                "y = 2 * x",
+                supply={
+                    "x": {
+                        "quantity": 4,
+                        "price": 3,
+                        "elasticity": 1,
+                        "kind": kind,
+                        "adjustment": 0.05,
+                        "rate": 0.03,
+                    }
+                },
+                demand={"y": {"price": 6, "quantity": 2, "elasticity": 2, "form": "linear"}},
+            )
+            result = market_abm.run(economy, activation=activation, tolerance=1e-10, steps=3000)
+            assert result.status == "converged"
+            # Rates of a few per cent a step, stopped at 1e-10: 1e-8.
+            np.testing.assert_allclose(result.prices[-1], [2, 1], rtol=1e-8)
+            np.testing.assert_allclose(result.equilibrium.quantities, [8 / 3, 16 / 3], rtol=1e-9)
+
+
+def test_cobb_douglas_with_two_suppliers_by_hand() -> None:
+    """Everything is linear in logarithms: two equations in ln x and ln z, solved here."""
+    a, b, eps, p0 = 0.3, 0.5, 0.8, 2.0
+    etas, costs, firsts = (0.7, 2.0), (0.6, 1.4), (1.5, 0.8)
+    c0 = 1.1
+    # p0 (c/c0)^(-1/eps) a c / x = r0 (x/q0)^(1/eta), c = x^a z^b
+    k = 1 - 1 / eps
+    left = [[k * a - 1 - 1 / etas[0], k * b], [k * a, k * b - 1 - 1 / etas[1]]]
+    right = [
+        math.log(r) - math.log(q) / eta - math.log(p0 * share) - math.log(c0) / eps
+        for r, q, eta, share in zip(costs, firsts, etas, (a, b), strict=True)
+    ]
+    x, z = np.exp(np.linalg.solve(left, right))
+    c = x**a * z**b
+    economy = market_abm.from_text(
+        "c = cobb_douglas(x, z, exponents=(0.3, 0.5))",
+        supply={
+            "x": {"quantity": firsts[0], "price": costs[0], "elasticity": etas[0]},
+            "z": {"quantity": firsts[1], "price": costs[1], "elasticity": etas[1]},
+        },
+        demand={"c": {"price": p0, "elasticity": eps, "quantity": c0}},
+    )
+    found = equilibrium(economy)
+    at = [economy.index[good] for good in "xzc"]
+    final = p0 * (c / c0) ** (-1 / eps)
+    np.testing.assert_allclose(found.quantities[at], [x, z, c], rtol=1e-9)
+    np.testing.assert_allclose(
+        found.prices[at], [final * a * c / x, final * b * c / z, final], rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("eps", [INF, 1.5])
+def test_the_essays_chain_with_negative_tupperware(eps: float) -> None:
+    """d ln(s/(s+1))/dx = 1/(2x(s + 1)), s = sqrt(x): one equation in x, by brentq to 1e-15."""
+    c0 = math.log(2 / 3)  # what is made at step 0 of natgas 4
+
+    def price(x: float) -> float:
+        c = math.log(math.sqrt(x) / (math.sqrt(x) + 1))
+        return 1 - (c - c0) / (eps * abs(c0))
+
+    def excess(x: float) -> float:
+        return price(x) / (2 * x * (math.sqrt(x) + 1)) - 0.02 * (x / 4) ** (1 / 0.6)
+
+    x = brentq(excess, 0.1, 100, xtol=1e-15, rtol=1e-15)
+    assert abs(x - 4) > 0.1
+    economy = market_abm.from_text(
+        "ethylene = natgas ** 0.5\n"
+        "polyethylene = 1 - 1/(ethylene + 1)\ntupperware = ln(polyethylene)",
+        supply={"natgas": {"quantity": 4, "price": 0.02, "elasticity": 0.6, "adjustment": 0.3}},
+        demand={"tupperware": {"elasticity": eps}},
+    )
+    found = equilibrium(economy)
+    s = math.sqrt(x)
+    assert found.solved
+    np.testing.assert_allclose(
+        found.quantities, [x, s, s / (s + 1), math.log(s / (s + 1))], rtol=1e-9
+    )
+    ladder = np.array([1 / (2 * x * (s + 1)), 1 / (s * (s + 1)), 1 + 1 / s, 1])
+    np.testing.assert_allclose(found.prices, price(x) * ladder, rtol=1e-9)
+    c = math.log(s / (s + 1))
+    gain = c - (0 if eps == INF else (c - c0) ** 2 / (2 * eps * abs(c0)))
+    spent = 0.02 * 4 * (x / 4) ** (1 + 1 / 0.6) / (1 + 1 / 0.6)
+    assert found.welfare == pytest.approx(gain - spent, rel=1e-12)
+    result = market_abm.run(economy, activation="sequential", tolerance=1e-10)
+    # A rate of 0.2 a step or more, stopped at 1e-10: 1e-8.
+    np.testing.assert_allclose(result.quantities[-1], found.quantities, rtol=1e-8)
+    np.testing.assert_allclose(result.prices[-1], found.prices, rtol=1e-8)
+
+
+def test_a_nuisance_by_hand() -> None:
+    """y = x1 - x2 at price 3: x2 is worth -3, and its gradient supplier takes it back.
+
+    MC(q2) = 2 (q2/1)^(1/0.5) odd: -2 q^2 = -3, q2 = -sqrt(3/2); MC(q1) = q1/2 = 3, q1 = 6.
+    """
+    economy = market_abm.from_text(
+        "y = x1 - x2",
+        supply={
+            "x1": {"quantity": 2, "elasticity": 1, "kind": "gradient", "rate": 0.2},
+            "x2": {"quantity": 1, "price": 2, "elasticity": 0.5, "kind": "gradient", "rate": 0.05},
+        },
+        demand={"y": 3},
+    )
+    q2 = -math.sqrt(1.5)
+    found = equilibrium(economy)
+    assert found.solved
+    np.testing.assert_allclose(found.quantities, [6, q2, 6 - q2], rtol=1e-9)
+    np.testing.assert_allclose(found.prices, [3, -3, 3], rtol=1e-12)
+    welfare = 3 * (6 - q2) - 36 / 4 - 2 * abs(q2) ** 3 / 3
+    assert found.welfare == pytest.approx(welfare, rel=1e-12)
+    result = market_abm.run(economy, activation="sequential", tolerance=1e-11, steps=2000)
+    # Slopes 1/2 and 4.9 times the rates: 0.1 and 0.24 a step; stopped at 1e-11: 1e-9.
+    np.testing.assert_allclose(result.quantities[-1], found.quantities, rtol=1e-9)
+
+
+def test_fixed_endowments_and_elastic_demand_make_welfare_the_value_of_output() -> None:
+    """x split between k sqrt(x): shares as the squares of k times price. By hand: 16 to 9.
+
+    p_y 2 sqrt(x1) and p_z 1 sqrt(x2): marginal products 2*2/(2 sqrt x1) = 3/(2 sqrt x2).
+    """
+    economy = market_abm.from_text("y = 2*sqrt(x)\nz = sqrt(x)", {"x": 5}, {"y": 2, "z": 3})
+    found = equilibrium(economy)
+    x1, x2 = 5 * 16 / 25, 5 * 9 / 25
+    y, z = 2 * math.sqrt(x1), math.sqrt(x2)
+    np.testing.assert_allclose(found.quantities, [5, y, z], rtol=1e-9)
+    np.testing.assert_allclose(found.prices, [2 / math.sqrt(x1), 2, 3], rtol=1e-9)
+    assert found.welfare == pytest.approx(2 * y + 3 * z, rel=1e-12)
+    result = market_abm.run(economy, activation="sequential", share_rate=0.5, tolerance=1e-11)
+    assert result.summary()["welfare"] == pytest.approx(found.welfare, rel=1e-12)
+    assert result.summary()["equilibrium"]["solved"] is True
+
+
+def test_a_use_that_is_not_worth_it_gets_nothing() -> None:
+    """ln(1 + x) still earns 1/3 at x = 2, where the other use would earn 0.1: a corner.
+
+    The solver may stop just inside of it: 1e-7 of a unit, whatever it is for the rest.
+    """
+    economy = market_abm.from_text("y = ln(1 + x)\nz = 0.1*x", {"x": 2})
+    found = equilibrium(economy)
+    assert found.solved
+    np.testing.assert_allclose(found.quantities, [2, math.log(3), 0], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(found.prices, [1 / 3, 1, 1], rtol=1e-7)
+
+
+def test_how_a_supplier_gets_there_changes_nothing_where_it_ends() -> None:
+    """Bit for bit the same equilibrium: it knows costs, not habits."""
+    found = []
+    for habit in ({}, {"adjustment": 0.1}, {"kind": "gradient"}, {"kind": "gradient", "rate": 3.0}):
+        economy = market_abm.from_text(
+            "y = sqrt(x) + ln(1 + x)",
+            supply={"x": {"quantity": 2, "price": 0.4, "elasticity": 0.7} | habit},
+            demand={"y": {"elasticity": 1.5}},
+        )
+        best = equilibrium(economy)
+        found.append((best.quantities, best.prices))
+    assert abs(found[0][0][0] - 2) > 0.1
+    for other in found[1:]:
+        # The search may take another way (a supply of any sign): to the solver's 1e-9.
+        np.testing.assert_allclose(other, found[0], rtol=1e-9)
+
+
+def test_a_loop_with_a_split_inside() -> None:
+    """Steel needs coal needs steel; how much steel goes to cars is one number, found by brentq.
+
+    200 rounds written as plain Python (0.3 * 0.4 a round: nothing is left), autograd for the slope
+    of W in the split and in ore. Solved here to 1e-14, the rest is the solver's: 1e-8.
+    """
+    r0, eta, eps = 0.5, 0.8, 1.7
+    program = "steel = 2 * coal**0.4 * ore**0.3\ncoal = 0.8 * steel**0.3\ncar = ln(1 + steel)"
+    c0 = 0.9
+
+    def settled(share: Any, ore: Any) -> tuple:
+        steel, coal = 1.0, 1.0
+        for _ in range(200):
+            steel, coal = 2 * coal**0.4 * ore**0.3, 0.8 * ((1 - share) * steel) ** 0.3
+        return steel, coal, anp.log(1 + share * steel)
+
+    def surplus(at: Any) -> Any:
+        car = settled(at[0], at[1])[2]
+        demand = {"price": 1.5, "elasticity": eps, "quantity": c0}
+        supply = {"quantity": 2.0, "price": r0, "elasticity": eta}
+        return worth(car, demand, c0) - cost(at[1], supply)
+
+    at = np.array([0.5, 2.0])
+    for _ in range(30):
+        at = at - np.linalg.solve(hessian(surplus)(at), grad(surplus)(at))
+    assert np.max(np.abs(grad(surplus)(at))) < 1e-14
+    steel, coal, car = settled(*at)
+    economy = market_abm.from_text(
+        program,
+        supply={"ore": {"quantity": 2.0, "price": r0, "elasticity": eta, "adjustment": 0.3}},
+        demand={"car": {"price": 1.5, "elasticity": eps, "quantity": c0}},
+    )
+    found = equilibrium(economy)
+    assert found is not None and found.solved
+    order = [economy.index[good] for good in ("ore", "steel", "coal", "car")]
+    np.testing.assert_allclose(found.quantities[order], [at[1], steel, coal, car], rtol=1e-8)
+    price = 1.5 * (car / c0) ** (-1 / eps)
+    steel_price = price / (1 + at[0] * steel)
+    coal_price = steel_price * 0.4 * steel / coal
+    ore_price = steel_price * 0.3 * steel / at[1]
+    expected = [ore_price, steel_price, coal_price, price]
+    np.testing.assert_allclose(found.prices[order], expected, rtol=1e-8)
+    # Supply is on its curve, and steel earns in coal what it earns in cars: the hand's own check.
+    assert ore_price == pytest.approx(r0 * (at[1] / 2) ** (1 / eta), rel=1e-12)
+    assert coal_price * 0.3 * coal / ((1 - at[0]) * steel) == pytest.approx(steel_price, rel=1e-12)
+    result = market_abm.run(
+        economy, activation="sequential", share_rate=0.2, tolerance=1e-10, steps=3000
+    )
+    assert result.status == "converged"
+    np.testing.assert_allclose(result.prices[-1][order], expected, rtol=1e-7)
+
+
+def test_the_equilibrium_of_an_array_run_is_that_of_the_agents() -> None:
+    economy = market_abm.from_text(
+        "y = 2*sqrt(x)\nz = ln(1 + x)",
+        supply={"x": {"quantity": 3, "price": 0.4, "elasticity": 0.5, "adjustment": 0.5}},
+        demand={"y": {"elasticity": 2.0}, "z": {"elasticity": 1.2}},
+    )
+    runs = [
+        market_abm.run(
+            economy, activation="sequential", share_rate=0.2, engine=engine, tolerance=1e-10
+        )
+        for engine in ("agents", "arrays")
+    ]
+    assert [run.status for run in runs] == ["converged"] * 2
+    for run in runs:
+        np.testing.assert_array_equal(run.equilibrium.quantities, equilibrium(economy).quantities)
+        # Rates of a tenth a step and more, stopped at 1e-10: 1e-8.
+        np.testing.assert_allclose(run.quantities[-1], run.equilibrium.quantities, rtol=1e-8)
