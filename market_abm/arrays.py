@@ -17,7 +17,7 @@ from market_abm.errors import MarketError, SettingError
 from market_abm.markets.unit_bid import cannot_split, indivisible, pool_price, revised_shares
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
-BLOCK = 16_384
+BLOCK = 32_768
 """Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
 
 ACTIVATIONS = ("simultaneous", "sequential")

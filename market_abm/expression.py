@@ -298,7 +298,8 @@ class Tape:
             argument_values = [values[a] for a in arguments]
             for k, a in enumerate(arguments):
                 if self.moving[a]:
-                    term = adjoint[i] * derivative(k, values[i], *argument_values)
+                    local = derivative(k, values[i], *argument_values)
+                    term = local if i == len(self.nodes) - 1 else adjoint[i] * local
                     adjoint[a] = term if adjoint[a] is None else adjoint[a] + term
         return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
 

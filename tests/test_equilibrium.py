@@ -15,7 +15,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import grad, hessian
-from hypothesis import event, given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize
 from strategies import RandomProgram, goods_read, in_order, rival_dags
@@ -276,13 +276,10 @@ def rest(
     raise AssertionError(f"still moving by {moved} in twenty steps after {steps}")
 
 
-RUNS, STRUCTURES = 10, 24
-
-
-@given(several=open_economies(runs=RUNS))
-@settings(max_examples=STRUCTURES)
+@given(several=open_economies(runs=8))
+@settings(max_examples=40, phases=[Phase.generate])  # to shrink eight markets takes minutes
 def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
-    """240 economies in sequential markets that are slow enough for all to converge.
+    """320 economies in sequential markets that are slow enough for all to converge.
 
     At rest to 1e-11 in twenty steps; the slowest modes shrink by 0.01 a step or more, so 1e-10 is
     left: 1e-6, which is asked for, has room. The best is unique, for all technologies are strictly
@@ -386,14 +383,14 @@ def test_fact_7(eta: float, a: float, eps: float) -> None:
 
 
 def test_linear_demand_by_hand() -> None:
-    """P = 6 (1 - (c - 2)/4) = 9 - 3c/2 meets MC = 3 (q/4)^1 on c = 2q: 18 - 6q = 3q/4.
+    """P = 6 (1 - (c - 2)/4) = 9 - 3c/2 meets MC = 1.5 (q/2) on c = 2q: 18 - 6q = 3q/4.
 
     With y = 2x the price of x is 2P, so 2 (9 - 3q) = 3q/4: q = 8/3, c = 16/3, P = 1, p_x = 2.
     W = 12 + [9c - 3c^2/4] from 2 to 16/3, less (3/8) q^2 = 12 + 80/3 - 15 - 8/3 = 21.
     """
     economy = market_abm.from_text(
         "y = 2 * x",
-        supply={"x": {"quantity": 4, "price": 3, "elasticity": 1}},
+        supply={"x": {"quantity": 2, "price": 1.5, "elasticity": 1}},
         demand={"y": {"price": 6, "quantity": 2, "elasticity": 2, "form": "linear"}},
     )
     found = equilibrium(economy)

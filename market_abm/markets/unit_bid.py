@@ -38,7 +38,9 @@ def revised_shares(
     money = price * quantity
     if np.all(money > 0.0) and np.min(bids) >= 0.0:
         moving: Any = bidding  # nothing is unusual: the masks below would all say so
-        grown = active * (bids / price) ** share_rate
+        grown = bids / price
+        grown **= share_rate  # in place: for millions of buyers memory is what costs
+        grown *= active
     else:
         ratio = bids / np.where(price == 0.0, 1.0, price)
         exponent = share_rate * np.sign(money)
@@ -47,9 +49,8 @@ def revised_shares(
         moving = bidding & (price != 0.0) & ~mixed
         grown = np.where(moving, active * np.where(moving, ratio, 1.0) ** exponent, 0.0)
     total = np.sum(grown, axis=-1, keepdims=True)
-    scale = np.sum(active, axis=-1, keepdims=True) / np.where(total == 0.0, 1.0, total)
-    moved = grown * scale
-    return moved if moving is True else np.where(moving, moved, shares)
+    grown *= np.sum(active, axis=-1, keepdims=True) / np.where(total == 0.0, 1.0, total)
+    return grown if moving is True else np.where(moving, grown, shares)
 
 
 def indivisible(
