@@ -89,7 +89,11 @@ class Sweep:
         )
         sweep = Sweep(base, design)
         for settings_of_point in design.corners():
-            sweep.experiment(settings_of_point)
+            try:
+                sweep.experiment(settings_of_point)
+            except MarketError as error:  # an axis is no --set, and is not told as one
+                error.file = (error.file or "").removeprefix("--set ")
+                raise
         return sweep
 
     def experiment(self, settings: Mapping[str, Any]) -> Experiment:

@@ -118,6 +118,12 @@ def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, messa
         Sweep.of(cobweb(), axes, **settings)
 
 
+def test_a_swept_value_is_told_as_it_was_typed():
+    with pytest.raises(MarketError) as told:
+        Sweep.of(cobweb(), {"run.steps": "10,1.5"})
+    assert str(told.value).startswith("run.steps=1.5: run.steps is 1.5; it must be a whole number")
+
+
 # --- the table -------------------------------------------------------------------------------
 
 

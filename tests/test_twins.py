@@ -5,13 +5,17 @@ vectorised exponentials differ from scalar ones in the last digit; a swing or a 
 differences back for forty steps.
 """
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
-from strategies import chains, copy_dags, loops, rival_dags
+from strategies import chains, copy_dags, loops, rival_dags, trees
+from test_equilibrium import as_parametric, renumbered
 
-from market_abm import MarketModel, MarketSettings, from_text
+from market_abm import MarketModel, MarketSettings, from_text, run
 from market_abm.arrays import ArrayMarket
 from market_abm.errors import MarketError, RivalGoodError
 
@@ -156,3 +160,300 @@ def test_firms_one_by_one_need_agents():
     economy = from_text("y = sqrt(x)", supply={"x": 4})
     with pytest.raises(MarketError, match=r"market\.activation.*needs? engine = \"agents\""):
         ArrayMarket([economy], [MarketSettings(activation="random")], [1])
+
+
+# --- the same, by somebody who had not seen either engine ----------------------------------------
+# Only docs/model.md: each run of an ArrayMarket is the MarketModel of its own economy, settings and
+# seed, whatever stands beside it.
+
+STEPS = 20
+
+
+def walk(economy, market, seed, steps=STEPS):
+    """The states of the agents' market, up to the step at which it cannot go on."""
+    states = []
+    try:
+        model = MarketModel(economy, market, seed=seed)
+        states.append(model.state)
+        for _ in range(steps):
+            model.step()
+            states.append(model.state)
+    except MarketError:
+        pass
+    return states
+
+
+def assert_each_its_own(economies, markets, seeds, steps=STEPS):
+    """1e-12 of each number, plus 1e-13 of the largest beside it for what is left of cancellation.
+
+    A path is compared until it leaves the range in which that makes sense: once swings are a
+    million times what they started from, so are the roundings.
+    """
+    alone = [walk(*each, steps) for each in zip(economies, markets, seeds, strict=True)]
+    together = ArrayMarket(economies, markets, seeds)
+    compared = 0
+    wild = set()
+    for step in range(steps + 1):
+        for row, states in enumerate(alone):
+            if row in wild or step >= len(states):
+                continue
+            for name in FIELDS:
+                slow, fast = getattr(states[step], name), getattr(together.state, name)[row]
+                assert fast.shape == slow.shape
+                size = np.max(np.abs(slow), initial=1.0)
+                if not size < 1e6:
+                    wild.add(row)
+                    break
+                np.testing.assert_allclose(
+                    fast,
+                    slow,
+                    rtol=1e-12,
+                    atol=1e-13 * size,
+                    err_msg=f"{name} of run {row} at step {step}",
+                )
+                compared += 1
+        if step < steps:
+            together.step()
+    for row, states in enumerate(alone):
+        assert (row in together.failed) is (len(states) <= steps), f"run {row}"
+    return compared / ((steps + 1) * len(alone) * len(FIELDS))
+
+
+def numbers_for(program, rng, *, firms, noise, positive):
+    """The program with other numbers, and terms of supply and demand that are only numbers.
+
+    Slow enough that most paths settle: roundings are not blown up on the way. Any responding
+    supplier may have elasticity 0 and any consumer an infinite one, for these are numbers too.
+    """
+    parameters: dict[str, float] = {}
+    lines = [
+        f"{name} = {as_parametric(renumbered(line, rng), parameters)}"
+        for name, line in program.lines
+    ]
+    supply = {}
+    for k, (good, quantity) in enumerate(program.supply.items()):
+        supply[good] = {
+            "quantity": quantity * rng.uniform(0.9, 1.1),
+            "price": rng.uniform(0.1, 1.0),
+            "elasticity": rng.choice([0.0, rng.uniform(0.1, 0.8)]),
+            "adjustment": rng.uniform(0.05, 0.5),
+            "rate": rng.uniform(0.005, 0.03),
+            "kind": "gradient" if k % 2 or not positive else "curve",
+        }
+    demand = {}
+    for k, (good, price) in enumerate(program.demand.items()):
+        demand[good] = {"price": price, "elasticity": rng.choice([math.inf, rng.uniform(1.5, 4)])}
+        if program.loop:  # nothing is made before the start
+            demand[good]["quantity"] = rng.uniform(0.8, 1.5)
+        if demand[good]["elasticity"] < math.inf and (k % 2 or not positive):
+            demand[good]["form"] = "linear"
+    population = {}
+    if firms > 1:
+        population = {"firms": firms, "weight_spread": 0.3, "productivity_spread": 0.2}
+    return from_text(
+        "\n".join(lines[k] for k in program.order),
+        supply=supply,
+        demand=demand,
+        parameters=parameters,
+        reuse=program.reuse,
+        population=population | {"bid_noise": noise},
+        population_of={} if firms > 1 else program.arguments["population_of"],
+        seed=int(rng.integers(1, 100)),
+    )
+
+
+DRAWN = {
+    "chains, of any sign": (chains(), False),
+    "trees, of any sign": (trees(), False),
+    "copies, of any sign": (copy_dags(), False),
+    "rival goods": (rival_dags(), True),
+    "concave copies": (rival_dags().map(lambda p: replace(p, reuse="copy")), True),
+    "loops with copies": (loops("copy"), True),
+    "loops with rival goods": (loops("rival"), True),
+}
+
+
+@pytest.mark.parametrize("drawn", DRAWN)
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@given(data=st.data())
+@settings(max_examples=10, phases=[Phase.generate])
+def test_economies_that_respond_side_by_side(drawn, activation, data):
+    """Three markets of one structure with nothing else in common."""
+    strategy, positive = DRAWN[drawn]
+    program = data.draw(strategy)
+    firms = data.draw(st.sampled_from([1, 1, 2, 3]))
+    noise = data.draw(st.sampled_from([0.0, 0.0, 0.15]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    economies = [
+        numbers_for(program, rng, firms=firms, noise=noise * (k > 0), positive=positive)
+        for k in range(3)
+    ]
+    markets = [
+        MarketSettings(
+            activation=activation,
+            bid_rate=float(rng.choice([1.0, rng.uniform(0.2, 1)])),
+            share_rate=float(rng.choice([0.0, rng.uniform(0.02, 0.15)])),
+        )
+        for _ in range(3)
+    ]
+    # Two of the three have the same seed: noise is a run's own all the same.
+    share = assert_each_its_own(economies, markets, [5, 5, int(rng.integers(0, 2**32))])
+    event(f"compared {share:.0%}")
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_what_was_drawn_above_is_not_mostly_skipped(activation):
+    """The skips of ``assert_each_its_own`` are for the odd path: on a tame one it compares all."""
+    program = "a = p*x**0.5\nb = 1 - 1/(a + 1)\nc = ln(b)"
+    economies = [
+        from_text(
+            program,
+            {"x": {"quantity": 4, "price": 0.02, "elasticity": eta, "adjustment": 0.4}},
+            {"c": {"elasticity": eps}},
+            parameters={"p": p},
+        )
+        for eta, eps, p in [(0.0, 2.0, 1.0), (0.6, math.inf, 1.5), (0.6, 0.9, 0.4)]
+    ]
+    markets = [MarketSettings(activation=activation)] * 3
+    assert assert_each_its_own(economies, markets, [1, 2, 3]) == 1.0
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_numbers_that_decide_the_form_of_demand(activation):
+    """Made 0.69 or -0.69 of it at step 0: isoelastic or linear, and elastic in a third run."""
+    economies = [
+        from_text(
+            "y = ln(x)",
+            {"x": {"quantity": q, "price": 0.4, "elasticity": 0.5, "adjustment": 0.2}},
+            {"y": {"price": 1.2, "elasticity": eps}},
+        )
+        for q, eps in [(2.0, 1.5), (0.5, 1.5), (0.5, math.inf), (2.0, 4.0)]
+    ]
+    assert assert_each_its_own(economies, [MarketSettings(activation=activation)] * 4, [1] * 4) == 1
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_kinds_of_supplier_and_forms_of_demand_side_by_side(activation):
+    supplies = [
+        {"quantity": 1.5},
+        {"quantity": 1.5, "price": 0.3, "elasticity": 0.5, "adjustment": 0.3},
+        {"quantity": 1.5, "price": 0.3, "elasticity": 0.5, "kind": "gradient", "rate": 0.2},
+        {"quantity": 1.2, "price": 0.3, "elasticity": 0.5, "kind": "gradient"},
+    ]
+    demands = [
+        {"elasticity": 2.0, "form": "linear"},
+        {"elasticity": 2.0},
+        {"price": 1.4},
+        {"elasticity": 2.0, "quantity": 0.7, "form": "isoelastic"},
+    ]
+    economies = [
+        from_text("y = 2*sqrt(x)\nz = 0.5*y", {"x": supply}, {"z": demand})
+        for supply, demand in zip(supplies, demands, strict=True)
+    ]
+    assert assert_each_its_own(economies, [MarketSettings(activation=activation)] * 4, [1] * 4) == 1
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_negative_prices_and_quantities_side_by_side(activation):
+    """Suppliers of a nuisance that go through zero, each at its own pace."""
+    economies = [
+        from_text(
+            "a = 0.5 - s*x\nb = a + 0.3*tanh(a)\nc = 2 * b",
+            {"x": {"quantity": q, "price": 1.5, "elasticity": 0.8, "kind": "gradient", "rate": rate}},
+            {"c": {"price": 0.7, "elasticity": eps, "quantity": -0.5}},
+            reuse="copy",
+            parameters={"s": s},
+        )
+        for q, rate, eps, s in [(0.6, 0.1, math.inf, 0.8), (0.5, 0.15, 6.0, 0.7), (0.7, 0.05, 9.0, 1)]
+    ]
+    markets = [MarketSettings(activation=activation, bid_rate=rate) for rate in (1.0, 0.5, 0.9)]
+    assert assert_each_its_own(economies, markets, [1] * 3, steps=40) == 1
+    market = ArrayMarket(economies, markets, [1] * 3)
+    for _ in range(40):
+        market.step()
+    assert np.all(market.state.quantities[:, 0] < 0)
+    assert np.all(market.state.prices[:, 0] < 0)
+
+
+def test_noise_is_the_runs_own():
+    """Same economy and seed, same noise; another seed, other noise; wherever the run stands."""
+    economy = from_text(
+        "a = sqrt(x)\nb = x**0.3\nc = ces(a, b, elasticity=0.8)",
+        {"x": {"quantity": 2, "price": 0.3, "elasticity": 0.4, "adjustment": 0.5}},
+        population={"firms": 3, "weight_spread": 0.4, "bid_noise": 0.1},
+    )
+    markets = [MarketSettings(share_rate=0.1)] * 4
+    market = ArrayMarket([economy] * 4, markets, [3, 8, 3, 1])
+    for _ in range(10):
+        market.step()
+    np.testing.assert_array_equal(market.state.bids[0], market.state.bids[2])
+    for other in (1, 3):
+        assert np.max(np.abs(market.state.bids[0] / market.state.bids[other] - 1)) > 0.01
+    assert assert_each_its_own([economy] * 4, markets, [3, 8, 3, 1]) == 1
+
+
+def test_literal_numbers_are_each_runs_own_or_refused():
+    """Never, silently, those of another run."""
+    economies = [from_text(f"y = {c} * x**{a}", {"x": 2.0}) for c, a in [(2, 0.5), (3, 0.7)]]
+    markets = [MarketSettings()] * 2
+    try:
+        ArrayMarket(economies, markets, [1, 1])
+    except MarketError:
+        return
+    assert assert_each_its_own(economies, markets, [1, 1]) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        from_text("y = sqrt(x)\nz = 2*y", {"x": 1.0}),
+        from_text("y = ln(1 + x)", {"x": 1.0}),
+        from_text("y = sqrt(w)", {"w": 1.0}),
+        from_text("y = sqrt(x)", {"x": 1.0}, population={"firms": 2}),
+    ],
+    ids=["lines", "technology", "names", "firms"],
+)
+def test_other_structures_are_each_their_own_or_refused(other):
+    first = from_text("y = sqrt(x)", {"x": 1.0})
+    for pair in ([first, other], [other, first]):
+        try:
+            ArrayMarket(pair, [MarketSettings()] * 2, [1, 1])
+        except MarketError:
+            continue
+        assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1
+
+
+def test_other_reuse_is_its_own_or_refused():
+    pair = [from_text("y = sqrt(x) + ln(1 + x)", {"x": 2.0}, reuse=r) for r in ("rival", "copy")]
+    try:
+        ArrayMarket(pair, [MarketSettings()] * 2, [1, 1])
+    except MarketError:
+        return
+    assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_run_is_the_same_run_with_either_engine(activation, noise):
+    """Everything that a result says; 60 steps of a stable market, so 1e-12 (1e-9 for errors).
+
+    Errors are differences of prices and gradients, of which 1e-12 is left: compared to 1e-11 of 1.
+    """
+    economy = from_text(
+        "a = 2*sqrt(x)\nb = ln(1 + x)\ny = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))",
+        {"x": {"quantity": 3, "price": 0.3, "elasticity": 0.6, "adjustment": 0.3}},
+        {"y": {"elasticity": 1.8}},
+        population={"firms": 2, "weight_spread": 0.3, "bid_noise": noise},
+    )
+    slow, fast = (
+        run(economy, activation=activation, share_rate=0.05, steps=60, seed=4, engine=engine)
+        for engine in ("agents", "arrays")
+    )
+    assert (fast.status, fast.steps) == (slow.status, slow.steps)
+    for name in ("prices", "quantities", "gradients"):
+        np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=1e-12)
+    np.testing.assert_allclose(fast.errors, slow.errors, rtol=0, atol=1e-11)
+    assert list(fast.table().index) == list(slow.table().index)
+    for key in ("status", "steps", "message"):
+        assert fast.summary()[key] == slow.summary()[key]
+    assert fast.summary()["welfare"] == pytest.approx(slow.summary()["welfare"], rel=1e-12)
