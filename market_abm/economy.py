@@ -148,6 +148,16 @@ class Economy:
                 )
         return economy
 
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """All but the numbers: what economies must have in common to be stacked."""
+        return (
+            tuple((i.good, i.text(exact=True), i.firms) for i in self.industries),
+            tuple(sorted(self.reuse.items())),
+            tuple((good, terms.kind) for good, terms in self.supply.items()),
+            tuple((good, terms.form) for good, terms in self.demand.items()),
+        )
+
     @staticmethod
     def stacked(several: Sequence[Economy]) -> Economy:
         """Economies of one structure side by side: each number gets a leading axis of runs.
@@ -157,6 +167,11 @@ class Economy:
         economy computes with those of all at once.
         """
         first = several[0]
+        if any(each.structure != first.structure for each in several[1:]):
+            raise EconomyError(
+                "economies side by side must differ in numbers only",
+                remedy="name the numbers of their lines as parameters, or run them apart",
+            )
         industries = []
         for k, industry in enumerate(first.industries):
             same = [each.industries[k] for each in several]

@@ -174,12 +174,8 @@ def _cell(value: Any) -> Any:
 
 def _structure(experiment: Experiment) -> Any:
     """What runs must have in common to go through the array engine together."""
-    economy = experiment.economy
     return (
-        tuple((i.good, i.text(exact=True), i.firms) for i in economy.industries),
-        tuple(sorted(economy.reuse.items())),
-        tuple((good, terms.kind) for good, terms in economy.supply.items()),
-        tuple((g, terms.form, terms.quantity is None) for g, terms in economy.demand.items()),
+        experiment.economy.structure,
         experiment.market.mechanism,
         experiment.market.activation,
         experiment.record.every,

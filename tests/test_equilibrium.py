@@ -21,7 +21,7 @@ from scipy.optimize import brentq, minimize
 from strategies import RandomProgram, goods_read, in_order, rival_dags
 
 import market_abm
-from market_abm.analysis.equilibrium import equilibrium
+from market_abm.analysis.equilibrium import _Problem, equilibrium
 from market_abm.arrays import ArrayMarket
 
 INF = math.inf
@@ -137,11 +137,15 @@ class Open:
             return -self.welfare(*self.allocation(free), none)
 
         size = len(self.responding()) + sum(n for pool in self.pools() for *_, n in pool)
-        slope = grad(loss)
-        free = minimize(loss, np.zeros(size), jac=slope, method="BFGS", options={"gtol": 1e-7}).x
+        slope, curvature = grad(loss), hessian(loss)
+        # Each step within a region where it is trusted: Newton's alone may leave for infinity.
+        near = {"initial_trust_radius": 0.2, "max_trust_radius": 0.5, "gtol": 1e-7}
+        free = minimize(
+            loss, np.zeros(size), jac=slope, hess=curvature, method="trust-exact", options=near
+        ).x
         for _ in range(4):
             # Adding a constant to all of one pool's numbers changes nothing: skipped.
-            free = free - np.linalg.lstsq(hessian(loss)(free), slope(free), rcond=1e-9)[0]
+            free = free - np.linalg.lstsq(curvature(free), slope(free), rcond=1e-9)[0]
         # At rest, or this is no reference: the slope of a value of order 1 to 10, to rounding.
         assert np.max(np.abs(slope(free))) < 1e-11
         raw, shares = self.allocation(free)
@@ -578,6 +582,38 @@ def test_firms_of_nearly_equal_skill(exponents: tuple, skill: float) -> None:
     order = [economy.index[good] for good in "xwaby"]
     np.testing.assert_allclose(found.quantities[order], [0.4, 0.57, a, b, b**0.34], rtol=1e-9)
     assert found.solved, f"residual {found.residual}"
+
+
+def test_a_firm_of_little_skill_gets_little_but_not_nothing() -> None:
+    """By hand as above: shares in proportion to w z^(1/(1 - A)), so 0.35 % for the second firm.
+
+    A search that lets it have nothing stops there, for the logarithm of nothing has no slope.
+    """
+    economy = market_abm.from_text(
+        "a = ces(x, x, elasticity=0.746, weights=(0.365, 0.635)) ** 0.8968\n"
+        "y = tanh(0.344 * a**0.534) + ln(0.95 + x**0.469)",
+        supply={"x": 2.388},
+        demand={"y": {"price": 0.477, "elasticity": 0.734}},
+        reuse="copy",
+        population_of={"a": {"firms": 2, "weights": [0.75, 0.25], "productivity": [1.17, 0.73]}},
+    )
+    skill = np.array([0.75, 0.25]) * np.array([1.17, 0.73]) ** (1 / (1 - 0.8968))
+    share = skill / skill.sum()
+    found = equilibrium(economy)
+    assert found is not None and found.solved
+    assert 0.003 < share[1] < 0.004
+    for use in economy.buyers.uses["a"]:
+        np.testing.assert_allclose(found.shares[use], share, rtol=1e-9)
+
+
+def test_a_share_of_nothing_that_should_be_more_is_not_solved() -> None:
+    """W has no slope by the logarithm of a share of e^-60; the first-order conditions do."""
+    economy = market_abm.from_text("y = 2*sqrt(x)\nz = sqrt(x)", {"x": 5}, {"y": 2, "z": 3})
+    problem = _Problem(economy)
+    corner = problem.at(np.array([-60.0]))
+    assert abs(corner.slope[0]) < 1e-11
+    assert problem.residual(corner) > 1.0
+    assert problem.residual(problem.at(problem.solve())) < 1e-12
 
 
 def test_how_a_supplier_gets_there_changes_nothing_where_it_ends() -> None:

@@ -41,8 +41,12 @@ def offered(q: float, p: float, given: dict) -> float:
         return terms["quantity"]
     if terms["kind"] == "gradient":
         return q + terms["rate"] * (p - marginal_cost(q, terms))
-    target = terms["quantity"] * (p / terms["price"]) ** terms["elasticity"]
     rho = terms["adjustment"]
+    if p / terms["price"] <= 0:  # of the wrong sign: rho of the way to nothing
+        return (1 - rho) * q
+    target = terms["quantity"] * (p / terms["price"]) ** terms["elasticity"]
+    if rho == 1:
+        return target
     return math.exp((1 - rho) * math.log(q) + rho * math.log(target))
 
 
@@ -206,6 +210,24 @@ def test_gradient_suppliers_go_through_zero_where_prices_are_negative(activation
         assert expected[1][-1, 0] < 0
         for got, hand in zip(walk(economy, activation, 60), expected, strict=True):
             np.testing.assert_allclose(got, hand, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("adjustment", [0.2, 1.0])
+def test_a_curve_survives_a_price_of_the_wrong_sign(activation: str, adjustment: float) -> None:
+    """Glut at the start: c = 8 where linear demand ends at 6, so prices are negative at first.
+
+    Swings that neither grow nor go far: 40 steps of roundings, 1e-12.
+    """
+    chain: list[Line] = [(lambda x: 2 * x, lambda x: 2.0)]
+    terms = {"quantity": 4.0, "price": 3.0, "elasticity": 0.1, "adjustment": adjustment}
+    consumer = {"price": 6.0, "quantity": 4.0, "elasticity": 0.5, "form": "linear"}
+    economy = market_abm.from_text("y = 2 * x", {"x": terms}, {"y": consumer})
+    expected = by_hand(chain, terms, consumer, activation, 40)
+    assert np.any(expected[1][:, 0] < 0) and np.any(expected[1][:, 0] > 0)
+    assert np.any(np.diff(expected[0][:, 0]) > 0)  # it falls, and comes back
+    for got, hand in zip(walk(economy, activation, 40), expected, strict=True):
+        np.testing.assert_allclose(got, hand, rtol=1e-12, atol=1e-12)
 
 
 def test_the_rest_of_a_gradient_supplier_of_a_nuisance() -> None:

@@ -195,6 +195,7 @@ def assert_each_its_own(economies, markets, seeds, steps=STEPS):
     wild = set()
     for step in range(steps + 1):
         for row, states in enumerate(alone):
+            assert (row in together.failed) is (step >= len(states)), f"run {row} at step {step}"
             if row in wild or step >= len(states):
                 continue
             for name in FIELDS:
@@ -214,8 +215,6 @@ def assert_each_its_own(economies, markets, seeds, steps=STEPS):
                 compared += 1
         if step < steps:
             together.step()
-    for row, states in enumerate(alone):
-        assert (row in together.failed) is (len(states) <= steps), f"run {row}"
     return compared / ((steps + 1) * len(alone) * len(FIELDS))
 
 
@@ -245,7 +244,7 @@ def numbers_for(program, rng, *, firms, noise, positive):
         demand[good] = {"price": price, "elasticity": rng.choice([math.inf, rng.uniform(1.5, 4)])}
         if program.loop:  # nothing is made before the start
             demand[good]["quantity"] = rng.uniform(0.8, 1.5)
-        if demand[good]["elasticity"] < math.inf and (k % 2 or not positive):
+        if k % 2 or not positive:
             demand[good]["form"] = "linear"
     population = {}
     if firms > 1:
@@ -267,6 +266,8 @@ DRAWN = {
     "trees, of any sign": (trees(), False),
     "copies, of any sign": (copy_dags(), False),
     "rival goods": (rival_dags(), True),
+    # Most of these cannot go on, at step 0 or later: so each of its own, at the same step.
+    "rival goods, of any sign": (copy_dags().map(lambda p: replace(p, reuse="rival")), False),
     "concave copies": (rival_dags().map(lambda p: replace(p, reuse="copy")), True),
     "loops with copies": (loops("copy"), True),
     "loops with rival goods": (loops("rival"), True),
@@ -333,7 +334,7 @@ def test_numbers_that_decide_the_form_of_demand(activation):
 
 
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-def test_kinds_of_supplier_and_forms_of_demand_side_by_side(activation):
+def test_kinds_and_forms_are_each_runs_own_or_refused(activation):
     supplies = [
         {"quantity": 1.5},
         {"quantity": 1.5, "price": 0.3, "elasticity": 0.5, "adjustment": 0.3},
@@ -350,7 +351,14 @@ def test_kinds_of_supplier_and_forms_of_demand_side_by_side(activation):
         from_text("y = 2*sqrt(x)\nz = 0.5*y", {"x": supply}, {"z": demand})
         for supply, demand in zip(supplies, demands, strict=True)
     ]
-    assert assert_each_its_own(economies, [MarketSettings(activation=activation)] * 4, [1] * 4) == 1
+    markets = [MarketSettings(activation=activation)] * 4
+    for economy in economies:
+        assert assert_each_its_own([economy] * 4, markets, [1] * 4) == 1
+    try:
+        ArrayMarket(economies, markets, [1] * 4)
+    except MarketError:
+        return
+    assert assert_each_its_own(economies, markets, [1] * 4) == 1
 
 
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
@@ -359,12 +367,24 @@ def test_negative_prices_and_quantities_side_by_side(activation):
     economies = [
         from_text(
             "a = 0.5 - s*x\nb = a + 0.3*tanh(a)\nc = 2 * b",
-            {"x": {"quantity": q, "price": 1.5, "elasticity": 0.8, "kind": "gradient", "rate": rate}},
+            {
+                "x": {
+                    "quantity": q,
+                    "price": 1.5,
+                    "elasticity": 0.8,
+                    "kind": "gradient",
+                    "rate": rate,
+                }
+            },
             {"c": {"price": 0.7, "elasticity": eps, "quantity": -0.5}},
             reuse="copy",
             parameters={"s": s},
         )
-        for q, rate, eps, s in [(0.6, 0.1, math.inf, 0.8), (0.5, 0.15, 6.0, 0.7), (0.7, 0.05, 9.0, 1)]
+        for q, rate, eps, s in [
+            (0.6, 0.1, math.inf, 0.8),
+            (0.5, 0.15, 6.0, 0.7),
+            (0.7, 0.05, 9.0, 1),
+        ]
     ]
     markets = [MarketSettings(activation=activation, bid_rate=rate) for rate in (1.0, 0.5, 0.9)]
     assert assert_each_its_own(economies, markets, [1] * 3, steps=40) == 1

@@ -8,6 +8,7 @@ who respond. Nothing that trades is run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,9 @@ MOST_VARIABLES = 400
 
 ACCURACY = 1e-9
 """First-order conditions, relative to the money at stake, that count as solved."""
+
+LEAST = 1e-4
+"""A share below this weighs as much in the first-order conditions, if its holder wants more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,21 +52,38 @@ class Equilibrium:
 def equilibrium(economy: Economy) -> Equilibrium | None:
     """Maximise W over everything that is free; None if that is too much, or W is not finite.
 
-    Quasi-Newton steps (BFGS) on the logarithms of shares and quantities, with the exact gradient of
-    W, and then Newton's method on the first-order conditions themselves, for the last digits.
+    Newton's steps within a trust region (by conjugate gradients, from the exact gradient of W) on
+    the logarithms of shares and quantities, and then Levenberg-Marquardt on the first-order
+    conditions themselves, for the last digits.
     """
     try:
         problem = _Problem(economy)
         if problem.size > MOST_VARIABLES:
             return None
         point = problem.solve()
-        value, slope, quantities, prices, shares = problem.at(point)
+        best = problem.at(point)
     except MarketError:  # a loop that does not settle
         return None
-    if not np.isfinite(value):
+    if not np.isfinite(best.value):
         return None
-    residual = float(np.abs(slope / problem.stakes(quantities, prices)).max(initial=0.0))
-    return Equilibrium(quantities, prices, shares, float(value), residual)
+    return Equilibrium(
+        best.quantities, best.prices, best.shares, best.value, problem.residual(best)
+    )
+
+
+class _Allocation(NamedTuple):
+    """What is so at a point: W, its gradient by the free variables, and the economy there.
+
+    ``worth``, shape (buyers,), is what all of its good would earn at what each buyer makes of one
+    more unit, in money.
+    """
+
+    value: float
+    slope: np.ndarray
+    quantities: np.ndarray
+    prices: np.ndarray
+    shares: np.ndarray
+    worth: np.ndarray
 
 
 class _Problem:
@@ -103,37 +124,52 @@ class _Problem:
         return raw, shares
 
     @np.errstate(all="ignore")
-    def at(self, point: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """W, its gradient by ``point``, and quantities, prices and shares there."""
-        economy = self.economy
+    def at(self, point: np.ndarray) -> _Allocation:
+        """W and all that goes with it at ``point``."""
+        economy, buyers = self.economy, self.economy.buyers
         raw, shares = self.allocation(point)
         quantities, inputs = backprop.forward_pass(economy, shares, raw)
         products = backprop.marginal_products(economy, inputs)
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
+        worth = prices[buyers.maker] * products * quantities[buyers.good]
+        margins = prices[self.raw] - self._marginal_costs(raw)
+        slopes = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
+        for pool in self.pools:
+            gain = shares[pool] * (worth[pool] - shares[pool] @ worth[pool])
+            slopes.append(gain[1:])
         value = float(surplus(economy, self.reference, quantities))
-        slope = np.zeros(self.size)
-        for n, k in enumerate(self.raw):
-            terms = list(economy.supply.values())[k]
-            margin = prices[k] - behaviour.marginal_cost(terms, raw[k])
-            slope[n] = margin * (raw[k] if self.logs[n] else self.endowment[k])
-        first = len(self.raw)
-        for pool in self.pools:
-            last = first + pool.stop - pool.start - 1
-            good = economy.buyers.good[pool.start]
-            worth = prices[economy.buyers.maker[pool]] * products[pool] * quantities[good]
-            gain = shares[pool] * (worth - shares[pool] @ worth)
-            slope[first:last] = gain[1:]
-            first = last
-        return value, slope, quantities, prices, shares
+        return _Allocation(value, np.concatenate(slopes), quantities, prices, shares, worth)
 
-    def stakes(self, quantities: np.ndarray, prices: np.ndarray) -> np.ndarray:
-        """The money that flows through the good of each variable, shape (variables,)."""
-        goods = list(self.raw)
-        for pool in self.pools:
-            goods += [self.economy.buyers.good[pool.start]] * (pool.stop - pool.start - 1)
-        money = np.abs(quantities * prices)[np.array(goods, int)]
+    def _marginal_costs(self, raw: np.ndarray) -> np.ndarray:
+        terms = list(self.economy.supply.values())
+        return np.array([behaviour.marginal_cost(terms[k], raw[k]) for k in self.raw])
+
+    def stakes(self, at: _Allocation) -> np.ndarray:
+        """The money that flows through each good, shape (goods,); 1 where that is 0."""
+        money = np.abs(at.quantities * at.prices)
         return np.where(money > 0.0, money, 1.0)
+
+    def residual(self, at: _Allocation) -> float:
+        """The largest first-order condition left, relative to the money at stake.
+
+        Of a supplier, price less marginal cost, and of a buyer, what more of the good would gain,
+        times its share. The logarithm of what is next to nothing has no slope, whether there should
+        be more of it or not: so a share counts for at least 1e-4 if more of it would gain, and a
+        supplier for all of its quantity.
+        """
+        stakes = self.stakes(at)
+        offered = at.quantities[self.raw]
+        relative = offered / self.endowment[self.raw]
+        gain = (at.prices[self.raw] - self._marginal_costs(at.quantities)) * np.sign(offered)
+        per_unit = stakes[self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
+        shut = self.logs & (gain < 0.0)
+        left = [np.abs(gain) / per_unit * np.where(shut, np.minimum(relative, 1.0), 1.0)]
+        for pool in self.pools:
+            shares, worth = at.shares[pool], at.worth[pool]
+            gain = (worth - shares @ worth) / stakes[self.economy.buyers.good[pool.start]]
+            left.append(np.where(gain > 0.0, np.maximum(shares, LEAST), shares) * np.abs(gain))
+        return float(np.concatenate(left).max(initial=0.0))
 
     def solve(self) -> np.ndarray:
         """The best point."""
@@ -142,18 +178,35 @@ class _Problem:
         point = self.start()
         if self.size == 0:
             return point
-        value, _, quantities, prices, _ = self.at(point)
-        scale = max(abs(value), float(self.stakes(quantities, prices).max()), 1e-300)
+        first = self.at(point)
+        scale = max(abs(first.value), float(self.stakes(first).max()), 1e-300)
 
         def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope, *_ = self.at(x)
-            if not np.isfinite(value) or not np.all(np.isfinite(slope)):
+            at = self.at(x)
+            if not np.isfinite(at.value) or not np.all(np.isfinite(at.slope)):
                 return 1e300, np.zeros_like(x)
-            return -value / scale, -slope / scale
+            return -at.value / scale, -at.slope / scale
 
-        found = minimize(loss, point, jac=True, method="BFGS", options={"gtol": 1e-11})
-        polished = root(lambda x: loss(x)[1], found.x, tol=1e-15)
-        before, after = (np.abs(loss(x)[1]).max() for x in (found.x, polished.x))
+        def slope(x: np.ndarray) -> np.ndarray:
+            return loss(x)[1]
+
+        def curved(x: np.ndarray, way: np.ndarray) -> np.ndarray:
+            """How the slope changes that ``way``: central differences, good to some 1e-10."""
+            far = np.cbrt(np.finfo(float).eps) / max(float(np.abs(way).max()), 1e-300)
+            return (slope(x + far * way) - slope(x - far * way)) / (2.0 * far)
+
+        def curvature(x: np.ndarray) -> np.ndarray:
+            return np.array([curved(x, way) for way in np.eye(self.size)]).T
+
+        # No step of a logarithm is far beyond 1: a share that is once nothing never comes back.
+        reach = float(np.sqrt(self.size))
+        near = {"initial_trust_radius": 0.2 * reach, "max_trust_radius": reach, "gtol": 1e-8}
+        found = minimize(loss, point, jac=True, hessp=curved, method="trust-ncg", options=near)
+        polished = found
+        for _ in range(3):  # it stops when it cannot tell steps apart: afresh it often can
+            if np.abs(slope(polished.x)).max() > 1e-14:
+                polished = root(slope, polished.x, jac=curvature, method="lm", tol=1e-15)
+        before, after = (np.abs(slope(x)).max() for x in (found.x, polished.x))
         return (
             polished.x if after < before and loss(polished.x)[0] <= found.fun + 1e-12 else found.x
         )
