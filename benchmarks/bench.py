@@ -22,6 +22,7 @@ from market_abm.arrays import ArrayMarket
 from market_abm.experiment import run
 from market_abm.plots.style import INK, OKABE_ITO, new_figure, tidy
 from market_abm.simulation import Alone, Run, simulate
+from market_abm.sweep import BOOKS_OF_A_SWEEP
 
 FOLDER = Path("results/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -74,10 +75,9 @@ def elasticities(count: int) -> list[Economy]:
     ]
 
 
-def measured(economy: Economy, outcome: Run) -> tuple[float, float]:
+def measured(outcome: Run) -> tuple[float, float]:
     """What a sweep says of the path of a run."""
-    seen = {key: value for key, value in outcome.saw.items() if key != "settled"}
-    path = MarketPath(economy, outcome.trajectory, Comparison(**seen))
+    path = MarketPath(outcome.trajectory, Comparison(**outcome.saw))
     return path.overall_staleness, path.rate
 
 
@@ -85,17 +85,16 @@ def swept(economies: list[Economy], steps: int) -> None:
     """All of them side by side, watched and measured, never stopped early."""
     count = len(economies)
     market = ArrayMarket(economies, [MARKET] * count, [1] * count)
-    for economy, outcome in zip(
-        economies, simulate(market, steps, Witness(market.economy, -1.0)), strict=True
-    ):
-        measured(economy, outcome)
+    witness = Witness(market.economy, -1.0)
+    for outcome in simulate(market, steps, witness, books=BOOKS_OF_A_SWEEP):
+        measured(outcome)
 
 
 def one_by_one(economies: list[Economy], steps: int) -> None:
     """The same through the agents."""
     for economy in economies:
         (outcome,) = simulate(Alone(MarketModel(economy, MARKET)), steps, Witness(economy, -1.0))
-        measured(economy, outcome)
+        measured(outcome)
 
 
 def steps_to_converge(depth: int) -> int:

@@ -34,7 +34,7 @@ Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `
 def row(result: Result) -> str:
     """One line of the table."""
     name = result.experiment.name
-    error = result.errors[-1].max()
+    error = result.last_errors.max()
     return (
         f"| [{name}]({name}/convergence.png) | {result.experiment.question} "
         f"| {result.status} | {result.steps} | {error:.1e} |"

@@ -18,8 +18,17 @@ from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
 from market_abm.participants import Population
 from market_abm.program import from_text
-from market_abm.settings import Settings, check_choice, check_number, choice, integer, number, words
-from market_abm.simulation import MOST_BOOKS
+from market_abm.settings import (
+    Settings,
+    check_choice,
+    check_number,
+    choice,
+    integer,
+    names,
+    number,
+    words,
+)
+from market_abm.simulation import BOOKS, recorded_places
 from market_abm.state import MarketSettings
 
 if TYPE_CHECKING:
@@ -57,9 +66,13 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class RecordSettings(Settings):
-    """What of a run is kept: every ``every``-th step, and always the last."""
+    """What of a run is kept: every ``every``-th step, of these ``goods`` (by default all).
+
+    Always kept is the last step, with all goods.
+    """
 
     every: int = integer(1, low=1)
+    goods: tuple[str, ...] | None = names(None)
 
 
 @dataclass(frozen=True)
@@ -128,17 +141,33 @@ class Experiment:
                 remedy=f'engine = "agents" holds at most {MOST_AGENTS:,}; use engine = "arrays"',
                 name="industries.firms",
             )
-        buyers = self.economy.buyers.size
-        a_step = 8 * (4 * len(self.economy.goods) + 3 * buyers * (buyers <= MOST_BOOKS))
+        for good in self.record.goods or ():
+            if good not in self.economy.index:
+                raise SettingError(
+                    f"record.goods: there is no good '{good}'",
+                    remedy=nearest(good, self.economy.goods),
+                    name="record.goods",
+                )
+        a_step = self.record_size(len(BOOKS), steps=0)
         steps = self.run.steps // self.record.every
         if steps * a_step > MOST_RECORDED:
             raise SettingError(
                 f"{steps:,} steps of {a_step:,} bytes each would record up to "
                 f"{steps * a_step / 1e9:,.0f} GB",
                 remedy=f"lower run.steps to {MOST_RECORDED // a_step * self.record.every:,} "
-                f"or less, or set record.every to {-(-self.run.steps * a_step // MOST_RECORDED):,}",
+                f"or less, name fewer record.goods, or set record.every to "
+                f"{-(-self.run.steps * a_step // MOST_RECORDED):,}",
                 name="run.steps",
             )
+
+    def record_size(self, books: int, steps: int | None = None) -> int:
+        """Bytes that the record of a run of ``steps`` (by default all) steps may come to.
+
+        ``books`` is how many numbers of each buyer are kept, while buyers are few.
+        """
+        goods, buyers = recorded_places(self.economy, self.record.goods)
+        seen = 3 * len(goods) + books * len(buyers) + 2
+        return 8 * seen * (1 + (self.run.steps if steps is None else steps) // self.record.every)
 
     @staticmethod
     def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:
@@ -248,8 +277,14 @@ def run(
         witness = Witness(
             engine.economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
         )
+        record = experiment.record
         (outcome,) = simulate(
-            engine, experiment.run.steps, witness, progress, every=experiment.record.every
+            engine,
+            experiment.run.steps,
+            witness,
+            progress,
+            every=record.every,
+            goods=record.goods,
         )
         if outcome.error:
             raise outcome.error

@@ -46,11 +46,11 @@ def explain(result: Result) -> list[Section]:
 class _Explanation:
     def __init__(self, result: Result) -> None:
         self.economy = result.experiment.economy
-        self.prices = dict(zip(result.goods, result.prices[-1], strict=True))
-        self.gradients = dict(zip(result.goods, result.gradients[-1], strict=True))
-        self.shares = result.trajectory.shares[-1]
-        self.bids = result.trajectory.bids[-1]
-        self.products = backprop.marginal_products(self.economy, result.trajectory.inputs[-1])
+        self.prices = dict(zip(result.goods, result.last.prices, strict=True))
+        self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
+        self.shares = result.last.shares
+        self.bids = result.last.bids
+        self.products = backprop.marginal_products(self.economy, result.last.inputs)
         self.readers: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.flow:
             for slot, good in enumerate(industry.technology.inputs):

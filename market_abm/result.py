@@ -22,6 +22,7 @@ from market_abm.analysis.path import Path as MarketPath
 from market_abm.errors import ResultsError
 from market_abm.experiment import Experiment
 from market_abm.simulation import Ending, Run, Status, Trajectory, out_of_steps
+from market_abm.state import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,21 +37,22 @@ FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "n
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished run. Arrays have shape (steps + 1, goods), goods in the order of ``goods``."""
+    """A finished run.
+
+    Arrays of its path have shape (records, recorded goods), in the order of ``recorded``: those of
+    all steps and goods, unless ``[record]`` says otherwise. What is of the last step is of all
+    ``goods``.
+    """
 
     experiment: Experiment
-    trajectory: Trajectory
-    comparison: Comparison
+    outcome: Run
     ending: Ending
     firm: type[Firm]
 
     @staticmethod
-    def of(experiment: Experiment, run: Run, firm: type[Firm]) -> Result:
+    def of(experiment: Experiment, outcome: Run, firm: type[Firm]) -> Result:
         """The result of a run that met no error."""
-        seen = {key: value for key, value in run.saw.items() if key != "settled"}
-        comparison = Comparison(**seen)
-        ending = _told(experiment, run, comparison)
-        return Result(experiment, run.trajectory, comparison, ending, firm)
+        return Result(experiment, outcome, _told(experiment, outcome), firm)
 
     @property
     def status(self) -> str:
@@ -63,6 +65,16 @@ class Result:
         return self.trajectory.steps
 
     @property
+    def trajectory(self) -> Trajectory:
+        """Prices, quantities and books along the path."""
+        return self.outcome.trajectory
+
+    @property
+    def last(self) -> State:
+        """What could be seen at the last step, of all goods and buyers."""
+        return self.outcome.last
+
+    @property
     def times(self) -> np.ndarray:
         """Which steps are recorded: the axis of all arrays of steps, shape (records,)."""
         return self.trajectory.times
@@ -71,6 +83,11 @@ class Result:
     def goods(self) -> tuple[str, ...]:
         """The names of the goods: raw ones first, then in flow order."""
         return self.experiment.economy.goods
+
+    @cached_property
+    def recorded(self) -> tuple[str, ...]:
+        """The goods whose path was recorded, in the order of ``goods``."""
+        return tuple(self.goods[k] for k in self.trajectory.goods)
 
     @property
     def prices(self) -> np.ndarray:
@@ -85,17 +102,29 @@ class Result:
     @property
     def gradients(self) -> np.ndarray:
         """The exact gradient at each step's quantities, money per unit."""
-        return self.comparison.gradients
+        return self.outcome.saw["gradients"]
 
-    @property
+    @cached_property
+    @np.errstate(all="ignore")  # it may have diverged
     def errors(self) -> np.ndarray:
         """|price - gradient| / |gradient|."""
-        return self.comparison.errors
+        return relative_error(self.prices, self.gradients)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def last_errors(self) -> np.ndarray:
+        """|price - gradient| / |gradient| of all goods at the last step, shape (goods,)."""
+        return relative_error(self.last.prices, self.last_gradients)
+
+    @property
+    def last_gradients(self) -> np.ndarray:
+        """The exact gradient at the last step, of all goods, shape (goods,)."""
+        return self.outcome.last_saw["gradients"]
 
     @cached_property
     def path(self) -> MarketPath:
         """How gradient-descent-like the path was."""
-        return MarketPath(self.experiment.economy, self.trajectory, self.comparison)
+        return MarketPath(self.trajectory, Comparison(**self.outcome.saw))
 
     @cached_property
     def prediction(self) -> np.ndarray | None:
@@ -107,7 +136,9 @@ class Result:
             return None
         ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
-            return None if ratio is None else ratio[self.times] * self.gradients
+            if ratio is None:
+                return None
+            return ratio[np.ix_(self.times, self.trajectory.goods)] * self.gradients
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
@@ -126,8 +157,8 @@ class Result:
         if best is None:
             return None
         with np.errstate(invalid="ignore"):  # it may have diverged
-            prices = relative_error(self.prices[-1], best.prices).max()
-            quantities = relative_error(self.quantities[-1], best.quantities).max()
+            prices = relative_error(self.last.prices, best.prices).max()
+            quantities = relative_error(self.last.quantities, best.quantities).max()
         return {
             "solved": best.solved,
             "prices": float(prices),
@@ -138,10 +169,10 @@ class Result:
 
     # --- tables ---------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def first_steps(self) -> np.ndarray:
         """For each good, the first step from which its error stays within tolerance, or -1."""
-        return self.comparison.first_within(self.experiment.run.tolerance, self.times)
+        return self.outcome.last_saw["since"]
 
     def table(self) -> pd.DataFrame:
         """One row a good, at the last step: quantity, price, gradient, error, first_step."""
@@ -149,24 +180,24 @@ class Result:
 
         return pd.DataFrame(
             {
-                "quantity": self.quantities[-1],
-                "price": self.prices[-1],
-                "gradient": self.gradients[-1],
-                "error": self.errors[-1],
+                "quantity": self.last.quantities,
+                "price": self.last.prices,
+                "gradient": self.last_gradients,
+                "error": self.last_errors,
                 "first_step": self.first_steps,
             },
             index=pd.Index(self.goods, name="good"),
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row a step and good: step, good, quantity, price, gradient, error."""
+        """One row a recorded step and good: step, good, quantity, price, gradient, error."""
         import pandas as pd
 
         count = len(self.prices)
         return pd.DataFrame(
             {
-                "step": np.repeat(self.times, len(self.goods)),
-                "good": np.tile(np.array(self.goods, object), count),
+                "step": np.repeat(self.times, len(self.recorded)),
+                "good": np.tile(np.array(self.recorded, object), count),
                 "quantity": self.quantities.ravel(),
                 "price": self.prices.ravel(),
                 "gradient": self.gradients.ravel(),
@@ -194,9 +225,10 @@ class Result:
         alignment = path.alignment[np.isfinite(path.alignment)]
         rows = self.table().to_dict("index")
         predicted = self.prediction
-        for k, row in enumerate(rows.values()):
+        lags = dict(zip(self.recorded, path.staleness_of_good, strict=True))
+        for good, row in rows.items():
             row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
-            row["staleness"] = path.staleness_of_good[k]
+            row["staleness"] = lags.get(good)
         return _jsonable(
             {
                 "name": self.experiment.name,
@@ -205,7 +237,7 @@ class Result:
                 "message": self.ending.detail,
                 "steps": self.steps,
                 "goods": rows,
-                "error": self.errors[-1].max(),
+                "error": self.last_errors.max(),
                 "welfare": path.welfare[-1],
                 "equilibrium": self.distance(),
                 "staleness": path.overall_staleness,
@@ -266,24 +298,24 @@ def draw(figure: Figure, path: Path) -> None:
         figure.savefig(path)
 
 
-def _told(experiment: Experiment, run: Run, comparison: Comparison) -> Ending:
+def _told(experiment: Experiment, run: Run) -> Ending:
     """How the run ended, in full: with what the comparison with the gradient adds to it."""
     economy, tolerance = experiment.economy, experiment.run.tolerance
-    trajectory = run.trajectory
-    first = comparison.first_within(tolerance, trajectory.times)
     if run.ending is not None:
         return run.ending
-    if run.saw["settled"][-1]:
+    if run.last_saw["settled"]:
+        first = run.last_saw["since"]
         last = economy.goods[int(np.argmax(first))]
         detail = (
-            f"converged at step {trajectory.steps}: every price is within {tolerance:g} of its "
+            f"converged at step {run.last.step}: every price is within {tolerance:g} of its "
             f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
         )
-        return Ending(Status.CONVERGED, trajectory.steps, last, detail)
-    ending = out_of_steps(economy, experiment.market.share_rate, trajectory)
+        return Ending(Status.CONVERGED, run.last.step, last, detail)
+    ending = out_of_steps(economy, experiment.market.share_rate, run.trajectory)
     if ending.status is not Status.MAX_STEPS:
         return ending
-    errors = comparison.errors[-1]
+    with np.errstate(all="ignore"):
+        errors = relative_error(run.last.prices, run.last_saw["gradients"])
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if errors[worst] <= tolerance:
         detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"

@@ -211,6 +211,22 @@ def choice(default: Any, options: Iterable[str]) -> Any:
     return _field(default, lambda v, w: v if v is default is None else check_choice(v, w, options))
 
 
+def names(default: Any = dataclasses.MISSING) -> Any:
+    """A field that holds a list of names, at least one."""
+
+    def check(value: Any, where: str) -> Any:
+        if value is None and default is None:
+            return None
+        listed = [value] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
+            raise _wrong(value, where, "a list of names")
+        if not listed:
+            raise _wrong(value, where, "at least one name")
+        return tuple(dict.fromkeys(listed))
+
+    return _field(default, check)
+
+
 def words(default: Any = dataclasses.MISSING) -> Any:
     """A field that holds text."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import bisect
 import enum
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +26,9 @@ BOOKS = ("inputs", "shares", "bids")
 
 MOST_BOOKS = 10_000
 """Buyers up to whom the books of each are recorded at every step; of more, at the last only."""
+
+CHAPTER = 64
+"""Records that room is made for at a time."""
 
 
 class Status(enum.Enum):
@@ -57,9 +59,10 @@ _EXIT_CODES = {
 class Trajectory:
     """What was seen at each recorded step of a run: the arrays of ``State`` with an axis of steps.
 
-    ``quantities`` and ``prices`` have shape (records, goods); ``inputs``, ``shares`` and ``bids``
-    (records, buyers), or (1, buyers), only the last, where there are too many buyers to keep.
-    ``times``, shape (records,), says which steps these are: all from 0 on, unless thinned.
+    ``quantities`` and ``prices`` have shape (records, recorded goods); ``inputs``, ``shares`` and
+    ``bids`` (records, their buyers), or (0, their buyers) where such books were not kept.
+    ``times``, shape (records,), says which steps these are: all from 0 on, unless thinned;
+    ``goods`` and ``buyers`` which goods and buyers: all, unless chosen.
     """
 
     quantities: np.ndarray
@@ -68,10 +71,15 @@ class Trajectory:
     shares: np.ndarray
     bids: np.ndarray
     times: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    goods: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    buyers: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
     def __post_init__(self) -> None:
         if len(self.times) == 0:
             object.__setattr__(self, "times", np.arange(len(self.prices)))
+        if len(self.goods) == 0:
+            object.__setattr__(self, "goods", np.arange(self.prices.shape[1]))
+            object.__setattr__(self, "buyers", np.arange(self.shares.shape[1]))
 
     @cached_property
     def steps(self) -> int:
@@ -93,13 +101,16 @@ class Ending:
 class Run:
     """One run of a market: its path, what the watcher ``saw`` of it, and how it ended.
 
-    ``saw`` has an axis of records, like the arrays of ``trajectory``. ``ending`` is None if the run
-    stopped because it was settled (what that means is the watcher's to say) or if a user's mistake,
-    ``error``, showed on the way.
+    ``saw`` has an axis of records, like the arrays of ``trajectory``. ``last`` and ``last_saw`` are
+    the state at the last step and all that was seen of it, of every good. ``ending`` is None if
+    the run stopped because it was settled (what that means is the watcher's to say) or if a user's
+    mistake, ``error``, showed on the way.
     """
 
     trajectory: Trajectory
     saw: Mapping[str, np.ndarray]
+    last: State
+    last_saw: Mapping[str, np.ndarray]
     ending: Ending | None
     error: MarketError | None
 
@@ -132,8 +143,12 @@ class Market(Protocol):
 class Watcher(Protocol):
     """Whoever looks on: says whether each run is ``settled``, and anything else by name."""
 
+    @property
+    def path(self) -> Sequence[str]:
+        """What is to be recorded at each step; of the rest, the last is kept."""
+
     def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """What is seen in ``state``; arrays of shape (runs, ...)."""
+        """What is seen in ``state``; arrays of shape (runs,) or (runs, goods)."""
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only."""
@@ -171,17 +186,20 @@ def simulate(
     progress: Callable[[int], None] | None = None,
     *,
     every: int = 1,
+    goods: Sequence[str] | None = None,
+    books: Sequence[str] = BOOKS,
 ) -> list[Run]:
     """Run each of the market's runs for at most ``steps`` steps, until settled, diverged or failed.
 
-    ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded.
+    ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded:
+    of these ``goods`` (by default all), and of their buyers, while they are few, these ``books``.
     ``progress(step)`` is called after every step. Ctrl-C ends all runs and keeps what was recorded.
     """
     state = market.state
     runs = len(state.prices)
     last_allowed = np.broadcast_to(steps, (runs,))
     numbers = np.arange(runs)  # which run each row is
-    record = _Record(runs, every, books=market.economy.buyers.size <= MOST_BOOKS)
+    record = _Record(market.economy, every, goods, (*books, *watch.path))
     endings: dict[int, Ending] = {}
     errors = {int(numbers[row]): error for row, error in market.failed.items()}
     saw = watch(state)
@@ -218,27 +236,79 @@ def simulate(
             endings[stopped] = Ending(
                 Status.INTERRUPTED, step, None, f"interrupted after step {step}"
             )
-    return [Run(*record.of(run), endings.get(run), errors.get(run)) for run in range(runs)]
+    return [record.of(run, endings.get(run), errors.get(run)) for run in range(runs)]
+
+
+def recorded_places(
+    economy: Economy, goods: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the goods that are recorded stand, and those of their buyers whose books are kept."""
+    places = np.sort([economy.index[good] for good in (goods or economy.goods)])
+    buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
+    return places, buyers if len(buyers) <= MOST_BOOKS else buyers[:0]
+
+
+Seen = dict[str, np.ndarray]
+
+
+class _Chapter:
+    """What was seen of the same runs, step by step: arrays of shape (runs, steps, ...)."""
+
+    def __init__(self, numbers: np.ndarray, seen: Seen) -> None:
+        self.numbers = numbers
+        self.times: list[int] = []
+        self.arrays = {
+            name: np.empty((len(numbers), CHAPTER, *value.shape[1:]))
+            for name, value in seen.items()
+        }
+
+    def add(self, step: int, seen: Seen) -> None:
+        """One more step."""
+        for name, value in seen.items():
+            self.arrays[name][:, len(self.times)] = value
+        self.times.append(step)
 
 
 class _Record:
     """What has been seen, step by step, of each run up to its last step."""
 
-    def __init__(self, runs: int, every: int, *, books: bool) -> None:
+    def __init__(
+        self, economy: Economy, every: int, goods: Sequence[str] | None, path: Sequence[str]
+    ) -> None:
         self.every = every
-        self.books = books
-        self.kept: list[tuple[int, np.ndarray, dict[str, np.ndarray]]] = []
-        self.tails: dict[int, tuple[int, dict[str, np.ndarray]]] = {}
-        self._now: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
-        self._before: tuple[int, np.ndarray, dict[str, np.ndarray]] | None = None
+        self.path = ("quantities", "prices", *path)
+        self.goods, self.buyers = recorded_places(economy, goods)
+        self._some = goods is not None
+        self._chapters: list[_Chapter] = []
+        self._tails: dict[int, tuple[int, Seen]] = {}
+        self._now: tuple[int, np.ndarray, Seen] | None = None
+        self._before: tuple[int, np.ndarray, Seen] | None = None
 
-    def add(self, state: State, saw: dict[str, np.ndarray], numbers: np.ndarray) -> None:
+    def add(self, state: State, saw: Seen, numbers: np.ndarray) -> None:
         """Take in what the rows, which are these runs, look like now."""
         entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"} | saw
         self._before, self._now = self._now, (state.step, numbers, entry)
         if state.step % self.every == 0:
-            kept = {k: v for k, v in entry.items() if self.books or k not in BOOKS}
-            self.kept.append((state.step, numbers, kept))
+            seen = self._chosen(entry)
+            last = self._chapters[-1] if self._chapters else None
+            if last is None or last.numbers is not numbers or len(last.times) == CHAPTER:
+                last = _Chapter(numbers, seen)
+                self._chapters.append(last)
+            last.add(state.step, seen)
+
+    def _chosen(self, entry: Seen) -> Seen:
+        """What of an entry belongs to the path: of the recorded goods, of their buyers."""
+        chosen = {}
+        for name in self.path:
+            value = entry[name]
+            if name in BOOKS and len(self.buyers) < value.shape[-1]:
+                if len(self.buyers) == 0:
+                    continue
+                value = value[..., self.buyers]
+            elif self._some and name not in BOOKS and value.ndim > 1:
+                value = value[..., self.goods]
+            chosen[name] = value
+        return chosen
 
     def close(self, runs: np.ndarray, step: int) -> None:
         """These runs ended at ``step``, which is that seen last or the one before."""
@@ -246,7 +316,7 @@ class _Record:
             for seen in (self._now, self._before):
                 if seen is not None and seen[0] == step:
                     row = int(np.flatnonzero(seen[1] == run)[0])
-                    self.tails[run] = step, {k: v[row] for k, v in seen[2].items()}
+                    self._tails[run] = step, {k: np.array(v[row]) for k, v in seen[2].items()}
 
     def close_early(self, run: int) -> int:
         """The run was stopped: it ends at the step seen last."""
@@ -254,32 +324,31 @@ class _Record:
         self.close(np.array([run]), self._now[0])
         return self._now[0]
 
-    @cached_property
-    def _chapters(self) -> list[tuple[list[int], np.ndarray, dict[str, np.ndarray]]]:
-        """What was kept, stacked, (steps, runs, ...), as long as the same runs went on together."""
-        chapters = []
-        for _, group in itertools.groupby(self.kept, key=lambda seen: id(seen[1])):
-            seen = list(group)
-            steps, numbers, entries = [s[0] for s in seen], seen[0][1], [s[2] for s in seen]
-            arrays = {name: np.array([e.pop(name) for e in entries]) for name in list(entries[0])}
-            chapters.append((steps, numbers, arrays))
-        return chapters
-
-    def of(self, run: int) -> tuple[Trajectory, dict[str, np.ndarray]]:
-        """The path of one run, and what was seen of it."""
-        last, tail = self.tails[run]
+    def of(self, run: int, ending: Ending | None, error: MarketError | None) -> Run:
+        """All that is known of one run."""
+        last, tail = self._tails[run]
+        end = {name: value[None] for name, value in tail.items()}
         times: list[int] = []
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in tail}
-        for steps, numbers, arrays in self._chapters:
-            row = int(np.searchsorted(numbers, run))
-            if row < len(numbers) and numbers[row] == run:
-                count = bisect.bisect_left(steps, last)
-                times += steps[:count]
-                for name, array in arrays.items():
-                    parts[name].append(array[:count, row])
-        arrays = {name: np.concatenate([*parts[name], value[None]]) for name, value in tail.items()}
-        path = {f.name: arrays.pop(f.name) for f in fields(State) if f.name != "step"}
-        return Trajectory(**path, times=np.array([*times, last])), arrays
+        parts: list[Seen] = []
+        for chapter in self._chapters:
+            row = int(np.searchsorted(chapter.numbers, run))
+            if row < len(chapter.numbers) and chapter.numbers[row] == run:
+                count = bisect.bisect_left(chapter.times, last)
+                times += chapter.times[:count]
+                parts.append({name: array[row, :count] for name, array in chapter.arrays.items()})
+        parts.append(self._chosen(end))
+        path = {name: np.concatenate([part[name] for part in parts]) for name in parts[-1]}
+        nothing = np.zeros((0, len(self.buyers)))
+        trajectory = Trajectory(
+            **{f.name: path.pop(f.name, nothing) for f in fields(State) if f.name != "step"},
+            times=np.array([*times, last]),
+            goods=self.goods,
+            buyers=self.buyers,
+        )
+        state = State(
+            step=last, **{f.name: tail.pop(f.name) for f in fields(State) if f.name != "step"}
+        )
+        return Run(trajectory, path, state, tail, ending, error)
 
 
 def _beyond(state: State) -> np.ndarray:
@@ -304,22 +373,20 @@ def _divergence(economy: Economy, state: State, row: int) -> Ending:
 def out_of_steps(economy: Economy, share_rate: float, trajectory: Trajectory) -> Ending:
     """The ending of a run that did not settle: does it swing for ever, or only need more time?"""
     goods, step = economy.goods, trajectory.steps
-    buyers = economy.buyers
-    paths: list[tuple[np.ndarray, Callable[[int], str], Callable[[int], int]]] = [
-        (trajectory.prices, lambda k: f"price of {goods[k]}", int),
-        (trajectory.quantities, lambda k: f"quantity of {goods[k]}", int),
+    bought = economy.buyers.good
+    paths: list[tuple[np.ndarray, np.ndarray, Callable[[int], str], Callable[[int], int]]] = [
+        (trajectory.prices, trajectory.goods, lambda k: f"price of {goods[k]}", int),
+        (trajectory.quantities, trajectory.goods, lambda k: f"quantity of {goods[k]}", int),
+        (
+            trajectory.shares,
+            trajectory.buyers,
+            lambda k: f"share of {goods[bought[k]]} for {economy.buyer_name(k)}",
+            lambda k: int(bought[k]),
+        ),
     ]
-    if len(trajectory.shares) == len(trajectory.prices):
-        paths.append(
-            (
-                trajectory.shares,
-                lambda k: f"share of {goods[buyers.good[k]]} for {economy.buyer_name(k)}",
-                lambda k: int(buyers.good[k]),
-            )
-        )
     swings = [
-        (size, name(k), good(k), low, high, period)
-        for path, name, good in paths
+        (size, name(places[k]), good(places[k]), low, high, period)
+        for path, places, name, good in paths
         for size, k, low, high, period in _swings(path)
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.flow)
@@ -330,7 +397,7 @@ def out_of_steps(economy: Economy, share_rate: float, trajectory: Trajectory) ->
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
             f"about every {period * spacing:.3g} steps"
         )
-        if share_rate > 0 and buyers.contested:
+        if share_rate > 0 and economy.buyers.contested:
             detail += "; lower market.share_rate"
         elif any(terms.elasticity > 0 for terms in economy.supply.values()):
             detail += "; lower the supplier's adjustment"

@@ -30,7 +30,6 @@ from market_abm.design import SEED, Axis, Design, DesignSettings
 from market_abm.errors import MarketError, ResultsError, SettingError
 from market_abm.experiment import Experiment
 from market_abm.result import draw
-from market_abm.simulation import MOST_BOOKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +41,9 @@ MOST_RUNS = 1024
 
 BATCH_MEMORY = 500_000_000
 """Bytes that the record of a batch may come to, if all its runs take all their steps."""
+
+BOOKS_OF_A_SWEEP = ("shares",)
+"""What of the buyers is recorded of each run, for its rate and whether it swings."""
 
 SPECIFICATION = "sweep.json"
 PARTS = "parts"
@@ -110,10 +112,7 @@ class Sweep:
     @cached_property
     def batch_size(self) -> int:
         """Runs in a batch: as many as the memory for their record allows."""
-        economy, run = self.base.economy, self.base.run
-        buyers = economy.buyers.size
-        numbers = 4 * len(economy.goods) + 3 * buyers * (buyers <= MOST_BOOKS) + 4
-        size = 8 * numbers * (1 + run.steps // self.base.record.every)
+        size = self.base.record_size(len(BOOKS_OF_A_SWEEP))
         return max(1, min(MOST_RUNS, BATCH_MEMORY // size))
 
     @property
@@ -178,7 +177,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.economy.structure,
         experiment.market.mechanism,
         experiment.market.activation,
-        experiment.record.every,
+        experiment.record,
     )
 
 
@@ -210,7 +209,10 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
         shares_move=np.array([each.market.share_rate > 0 for each in experiments]),
     )
     steps = np.array([each.run.steps for each in experiments])
-    outcomes = simulate(market, steps, witness, every=experiments[0].record.every)
+    record = experiments[0].record
+    outcomes = simulate(
+        market, steps, witness, every=record.every, goods=record.goods, books=BOOKS_OF_A_SWEEP
+    )
     for experiment, outcome in zip(experiments, outcomes, strict=True):
         told.append(outcome.error or Result.of(experiment, outcome, Firm))
     return told
@@ -230,7 +232,7 @@ def _measured(experiment: Experiment, result: Result, best: dict[str, float]) ->
     row: dict[str, Any] = {
         "status": result.status,
         "steps": result.steps,
-        "error": float(result.errors[-1].max()),
+        "error": float(result.last_errors.max()),
         "welfare": float(path.welfare[-1]),
         "best_welfare": best[key],
         "staleness": path.overall_staleness,
@@ -241,8 +243,8 @@ def _measured(experiment: Experiment, result: Result, best: dict[str, float]) ->
     }
     for good in (*experiment.economy.supply, *experiment.economy.demand):
         k = experiment.economy.index[good]
-        row[f"quantity.{good}"] = float(result.quantities[-1, k])
-        row[f"price.{good}"] = float(result.prices[-1, k])
+        row[f"quantity.{good}"] = float(result.last.quantities[k])
+        row[f"price.{good}"] = float(result.last.prices[k])
     return row
 
 

@@ -20,10 +20,17 @@ def test_relative_error():
     assert errors == pytest.approx([0.1, 1.0, 0.5, 0.0])
 
 
-def test_first_within_means_from_then_on():
-    errors = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], float)
-    found = Comparison(errors, errors, errors[0], errors[0]).first_within(0.5, np.arange(5))
-    assert found.tolist() == [3, -1, 1]
+def test_since_means_from_then_on():
+    """By hand: the tolerance is 0.5, and gradients are p_c = 1 times 1, 2 and 4."""
+    economy = from_text("b = 2*a\nc = 2*b", {"a": 1.0})
+    errors = [[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    witness = Witness(economy, 0.5)
+    for step, (a, b, c) in enumerate(errors):
+        prices = np.array([4 + 4 * a, 2 + 2 * b, 1 + c], float)
+        ones = np.ones(2)
+        state = State(step, np.array([1.0, 2.0, 4.0]), prices, np.array([1.0, 2.0]), ones, ones)
+        since = witness(state)["since"]
+    assert since.tolist() == [3, -1, 0]
 
 
 def test_a_market_that_hardly_moves_has_not_converged():
@@ -56,13 +63,11 @@ def test_the_witness_needs_rest_as_well_as_exact_prices():
     assert model.state.quantities[-1] == pytest.approx(2.0, rel=1e-9)
 
 
-def path_of(prices, gradients, economy=None):
-    economy = economy or from_text("y = x", {"x": 1})
-    zeros = np.zeros((len(prices), economy.buyers.size))
+def path_of(prices, gradients):
+    zeros = np.zeros((len(prices), 1))
     trajectory = Trajectory(np.ones_like(prices), prices, zeros, zeros + 1, zeros)
-    errors = relative_error(prices, gradients)
-    comparison = Comparison(gradients, errors, np.ones(len(prices)), np.ones(len(prices)))
-    return Path(economy, trajectory, comparison)
+    comparison = Comparison(gradients, np.ones(len(prices)), np.ones(len(prices)))
+    return Path(trajectory, comparison)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 4, 9])

@@ -71,7 +71,7 @@ def test_markets_rest_where_surplus_is_greatest(structure):
         outcomes = simulate(together, 20_000, Witness(together.economy, 1e-10), every=1000)
         for economy, outcome in zip(economies, outcomes, strict=True):
             assert outcome.error is None
-            assert outcome.saw["settled"][-1]
+            assert outcome.last_saw["settled"]
             best = equilibrium(economy)
             assert best.solved
             end = outcome.trajectory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,23 +21,16 @@ def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The exact gradient at every recorded step of a run, and how far the prices were from it.
+    """What was seen from outside at every recorded step of a run.
 
-    ``gradients`` and ``errors`` have shape (records, goods): the gradient at the batches on sale
-    at that step, and :func:`relative_error` of the prices. ``welfare`` and ``alignment``, shape
-    (records,), are W and the cosine of ``path.Compass`` for the move that led to that step.
+    ``gradients``, shape (records, goods), is the exact gradient at the batches on sale at that
+    step; ``welfare`` and ``alignment``, shape (records,), are W and the cosine of ``path.Compass``
+    for the move that led to that step.
     """
 
     gradients: np.ndarray
-    errors: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
-
-    def first_within(self, tolerance: float, times: np.ndarray) -> np.ndarray:
-        """For each good, the first of ``times`` from which its error stays within, else -1."""
-        within = self.errors <= tolerance
-        settled = np.logical_and.accumulate(within[::-1], axis=0)[::-1]
-        return np.where(settled[-1], times[np.argmax(settled, axis=0)], -1)
 
 
 class Witness:
@@ -56,6 +49,8 @@ class Witness:
     ``shares_move`` are one for all runs or have shape (runs,).
     """
 
+    path = tuple(each.name for each in fields(Comparison))
+
     def __init__(
         self,
         economy: Economy,
@@ -68,6 +63,7 @@ class Witness:
         self.shares_move = shares_move
         self._before: State | None = None
         self._largest: np.ndarray | float = 0.0
+        self._since: np.ndarray | int = -1
         self._reference: np.ndarray | None = None
         self._compass = Compass(economy)
 
@@ -75,7 +71,7 @@ class Witness:
         """Go on with these runs only."""
         self.economy = self.economy.rows(rows)
         self._compass.keep(self.economy, rows)
-        for name in ("tolerance", "shares_move", "_largest", "_reference"):
+        for name in ("tolerance", "shares_move", "_largest", "_since", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
@@ -84,7 +80,11 @@ class Witness:
 
     @np.errstate(all="ignore")
     def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """Take in one more state: gradients, errors, welfare, alignment, and who has settled."""
+        """Take in one more state: gradients, welfare, alignment, who has settled, since when.
+
+        ``since``, shape (..., goods), is the step from which each price has stayed within tolerance
+        of its gradient; -1 if it is not.
+        """
         economy = self.economy
         if self._reference is None:
             self._reference = _references(economy, state)
@@ -94,13 +94,15 @@ class Witness:
         )
         error = relative_error(state.prices, gradient)
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
-        right = np.all(error <= np.expand_dims(self.tolerance, -1), axis=-1)
+        within = error <= np.expand_dims(self.tolerance, -1)
+        self._since = np.where(within, np.where(self._since < 0, state.step, self._since), -1)
+        right = np.all(within, axis=-1)
         settled = right & self._at_rest(state) if right.any() else right
         self._before = state
         return {
             "settled": settled,
+            "since": self._since,
             "gradients": gradient,
-            "errors": error,
             "welfare": surplus(economy, self._reference, state.quantities),
             "alignment": self._compass(state, gradient, products),
         }

@@ -22,13 +22,12 @@ LONGEST_LAG = 64
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The measures of one run; arrays over time have shape (steps + 1,).
+    """The measures of one run, from the goods recorded; arrays over time have shape (records,).
 
     NaN means that there is nothing to measure: a gradient that does not move has no staleness, and
     where no good is divided between buyers there are no free variables to move.
     """
 
-    economy: Economy
     trajectory: Trajectory
     comparison: Comparison
 

@@ -46,11 +46,12 @@ LEGEND: dict[str, Any] = {
 def convergence(result: Result) -> Figure:
     """Prices against their gradients (dashed), and below them the relative error on a log axis.
 
-    Up to six goods get a panel each; more are drawn in one, as price over gradient.
+    Of the goods that were recorded, up to six get a panel each; more are drawn in one, as price
+    over gradient.
     """
     final = result.experiment.economy.demand
-    goods = [good for good in result.goods if good not in final] or list(final)
-    places = [result.goods.index(good) for good in goods]
+    goods = [good for good in result.recorded if good not in final] or list(result.recorded)
+    places = [result.recorded.index(good) for good in goods]
     if len(goods) <= MOST_PANELS:
         return _few_goods(result, goods, places)
     return _many_goods(result, goods, places)
@@ -86,7 +87,7 @@ def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> F
 
 
 def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> None:
-    steps = np.arange(len(result.prices))
+    steps = result.times
     prices, gradients = result.prices[:, k], result.gradients[:, k]
     marker = "o" if len(steps) <= 40 else ""
     axes.plot(steps, prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price")
@@ -129,9 +130,11 @@ def _step_axis(axes: Axes, steps: np.ndarray) -> None:
 
 def _theory(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
     """Mark what theory predicts, at no more than sixteen steps."""
-    some = steps[:: max(1, len(steps) // 16)]
+    some = slice(None, None, max(1, len(steps) // 16))
     shown = np.clip(values[some], FLOOR, None) if axes.get_yscale() == "log" else values[some]
-    axes.plot(some, shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=8, clip_on=False)
+    axes.plot(
+        steps[some], shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=8, clip_on=False
+    )
 
 
 def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
@@ -142,7 +145,7 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
     distance = result.experiment.economy.stages
     depths = np.array([distance[good] for good in goods])
     shade = colormaps["viridis"](0.92 * (depths - depths.min()) / max(1, np.ptp(depths)))
-    steps = np.arange(len(result.prices))
+    steps = result.times
     above.axhline(1.0, color="white", lw=2.6, zorder=6)
     above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
     _step_axis(above, steps)
@@ -193,7 +196,7 @@ def _error_panel(
     axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
 ) -> None:
     axes.set_yscale("log")
-    steps = np.arange(len(result.errors))
+    steps = result.times
     errors = np.clip(result.errors, FLOOR, None)
     tolerance = result.experiment.run.tolerance
     finite = errors[:, places][np.isfinite(errors[:, places])]

@@ -119,14 +119,14 @@ def _box(
         return
     k = result.goods.index(good)
     rows = (
-        ("quantity", result.quantities, FLOW),
-        ("price", result.prices, BID),
-        ("gradient", result.gradients, INK),
+        ("quantity", result.last.quantities, FLOW),
+        ("price", result.last.prices, BID),
+        ("gradient", result.last_gradients, INK),
     )
     for n, (what, values, color) in enumerate(rows):
         line = y + 0.06 - 0.175 * n
         axes.text(x - 0.06, line, what, ha="right", color=GREY, fontsize=8 * scale, **options)
-        shown = number_text(values[-1, k])
+        shown = number_text(values[k])
         axes.text(x + 0.02, line, shown, ha="left", color=color, fontsize=8 * scale, **options)
 
 
@@ -150,10 +150,9 @@ def _label(
     axes: Axes, result: Result, industry: Industry, slot: int, spot: Point, scale: float
 ) -> None:
     buyers = result.experiment.economy.buyers.uses[industry.good][slot]
-    trajectory = result.trajectory
-    shares = trajectory.shares[-1][buyers]
-    bid = shares @ trajectory.bids[-1][buyers] / (shares.sum() or 1.0)
-    units = trajectory.inputs[-1][buyers].sum()
+    shares = result.last.shares[buyers]
+    bid = shares @ result.last.bids[buyers] / (shares.sum() or 1.0)
+    units = result.last.inputs[buyers].sum()
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for text, color, offset, va in (
         (number_text(units), FLOW, 2.0, "bottom"),
