@@ -22,7 +22,7 @@ from market_abm.arrays import ArrayMarket
 from market_abm.experiment import run
 from market_abm.plots.style import INK, OKABE_ITO, new_figure, tidy
 from market_abm.simulation import Alone, Run, simulate
-from market_abm.sweep import BOOKS_OF_A_SWEEP
+from market_abm.sweep import books_of_a_sweep
 
 FOLDER = Path("results/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -86,7 +86,7 @@ def swept(economies: list[Economy], steps: int) -> None:
     count = len(economies)
     market = ArrayMarket(economies, [MARKET] * count, [1] * count)
     witness = Witness(market.economy, -1.0)
-    for outcome in simulate(market, steps, witness, books=BOOKS_OF_A_SWEEP):
+    for outcome in simulate(market, steps, witness, books=books_of_a_sweep(market.economy)):
         measured(outcome)
 
 

@@ -75,7 +75,7 @@ class ArrayMarket:
         self.quantities, self.prices = (empty(len(economy.goods)) for _ in range(2))
         self.offers = empty(len(economy.supply))
         for k, supply in enumerate(economy.supply.values()):
-            self.offers[:, [k]] = supply.quantity
+            self.offers[:, k : k + 1] = supply.quantity
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
         self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
@@ -174,7 +174,8 @@ class ArrayMarket:
     def _work(self, industry: Industry, *, learn: bool = False) -> np.ndarray:
         """All that the firms of an industry do with what was handed out; their output, (runs,)."""
         index = self.economy.index
-        delivered = [self.quantities[:, [index[good]]] for good in industry.technology.inputs]
+        bought = [index[good] for good in industry.technology.inputs]
+        delivered = [self.quantities[:, k : k + 1].copy() for k in bought]
         self._delivered[industry.good] = delivered
         total = np.zeros(len(self.shares))
         for places in self._blocks(industry):
@@ -201,7 +202,7 @@ class ArrayMarket:
         good = self.economy.index[industry.good]
         if not self._priced[good]:
             return
-        price = self.prices[:, [good]]
+        price = self.prices[:, good : good + 1]
         for use in self._uses(industry, places):
             value = behaviour.marginal_revenue_products(price, self.products[:, use])
             if self._noisy:
@@ -234,8 +235,8 @@ class ArrayMarket:
     def _revise_offers(self) -> None:
         for k, terms in enumerate(self.economy.supply.values()):
             if self._priced[k]:
-                self.offers[:, [k]] = behaviour.revised_offer(
-                    terms, self.offers[:, [k]], self.prices[:, [k]]
+                self.offers[:, k : k + 1] = behaviour.revised_offer(
+                    terms, self.offers[:, k : k + 1], self.prices[:, k : k + 1]
                 )
 
     def _form_price(self, good: str) -> None:
@@ -243,14 +244,14 @@ class ArrayMarket:
         economy, k = self.economy, self.economy.index[good]
         if good in economy.demand:
             n = list(economy.demand).index(good)
-            amount, reference = self.quantities[:, [k]], self.reference[:, [n]]
+            amount, reference = self.quantities[:, k : k + 1], self.reference[:, n : n + 1]
             if self.clock == 0:
                 given = economy.demand[good].quantity
                 given = np.nan if given is None else given
                 reference = np.where(np.isnan(given), amount, given)
-                self.reference[:, [n]] = reference
+                self.reference[:, n : n + 1] = reference
             price = behaviour.demand_price(economy.demand[good], reference, amount)
-            self.prices[:, [k]] = price
+            self.prices[:, k : k + 1] = price
             self._priced[k] = True
             return
         pools = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
@@ -259,10 +260,10 @@ class ArrayMarket:
             total += pool_price(self.shares[:, pool], self.bids[:, pool])
         heard = [self._has_bid(pool) for pool in pools]
         if economy.is_divided(good):
-            everybody = all(np.all(each) for each in heard)
+            everybody = all(each is True or each.all() for each in heard)
             self._check_division(good, total[:, 0], pools[0], everybody)
-        self.prices[:, [k]] = total
-        self._priced[k] = any(np.any(each) for each in heard)
+        self.prices[:, k : k + 1] = total
+        self._priced[k] = any(each is True or each.any() for each in heard)
 
     def _check_division(self, good: str, price: np.ndarray, pool: slice, everybody: bool) -> None:
         k = self.economy.index[good]
@@ -279,7 +280,7 @@ class ArrayMarket:
                 )
                 self.failed[row] = told_at(error, self.economy, self.clock)
 
-    def _has_bid(self, pool: slice) -> np.ndarray | bool:
+    def _has_bid(self, pool: slice) -> np.ndarray | Literal[True]:
         """Which buyers of a pool have made a bid; simply True if all have."""
         uses = [
             (use, good in self._bidding)
@@ -298,11 +299,11 @@ class ArrayMarket:
         """Shares follow the bids, in each pool with somebody to share with."""
         for pool in self.economy.buyers.contested:
             bidding = self._has_bid(pool.buyers)
-            if np.any(bidding):
+            if bidding is True or bidding.any():
                 self.shares[:, pool.buyers] = revised_shares(
                     self.shares[:, pool.buyers],
                     self.bids[:, pool.buyers],
-                    self.quantities[:, [pool.good]],
+                    self.quantities[:, pool.good : pool.good + 1],
                     bidding=bidding,
                     share_rate=self.settings.share_rate,
                 )

@@ -115,7 +115,7 @@ def references(economy: Economy) -> np.ndarray:
 def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
     """What consumers pay for a unit, (..., final goods), at ``quantities`` (..., goods)."""
     prices = [
-        behaviour.demand_price(terms, reference[..., [k]], quantities[..., [good]])
+        behaviour.demand_price(terms, reference[..., k : k + 1], quantities[..., good : good + 1])
         for k, (good, terms) in enumerate(zip(economy.final, economy.demand.values(), strict=True))
     ]
     return np.concatenate(prices, axis=-1)

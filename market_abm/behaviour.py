@@ -44,7 +44,7 @@ def revised_bid(bid: Any, value: Any, bid_rate: Any) -> Any:
 
     b + α (value - b), written so that α = 1 gives the value itself, to the last digit.
     """
-    if np.all(np.equal(bid_rate, 1.0)):
+    if np.equal(bid_rate, 1.0).all():
         return value
     return (1.0 - bid_rate) * bid + bid_rate * value
 

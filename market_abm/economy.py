@@ -148,7 +148,7 @@ class Economy:
                 )
         return economy
 
-    @property
+    @cached_property
     def structure(self) -> tuple[Any, ...]:
         """All but the numbers: what economies must have in common to be stacked."""
         return (

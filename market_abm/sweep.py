@@ -34,6 +34,7 @@ from market_abm.result import draw
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market_abm.economy import Economy
     from market_abm.result import Result
 
 MOST_RUNS = 1024
@@ -41,9 +42,6 @@ MOST_RUNS = 1024
 
 BATCH_MEMORY = 500_000_000
 """Bytes that the record of a batch may come to, if all its runs take all their steps."""
-
-BOOKS_OF_A_SWEEP = ("shares",)
-"""What of the buyers is recorded of each run, for its rate and whether it swings."""
 
 SPECIFICATION = "sweep.json"
 PARTS = "parts"
@@ -112,7 +110,7 @@ class Sweep:
     @cached_property
     def batch_size(self) -> int:
         """Runs in a batch: as many as the memory for their record allows."""
-        size = self.base.record_size(len(BOOKS_OF_A_SWEEP))
+        size = self.base.record_size(len(books_of_a_sweep(self.base.economy)))
         return max(1, min(MOST_RUNS, BATCH_MEMORY // size))
 
     @property
@@ -181,6 +179,11 @@ def _structure(experiment: Experiment) -> Any:
     )
 
 
+def books_of_a_sweep(economy: Economy) -> tuple[str, ...]:
+    """What of the buyers is recorded of each run, for its rate and swings: shares, if they move."""
+    return ("shares",) if economy.buyers.contested else ()
+
+
 def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     """The outcomes of experiments of one structure: side by side, if the array engine can."""
     from market_abm.agents import Firm
@@ -210,9 +213,8 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     )
     steps = np.array([each.run.steps for each in experiments])
     record = experiments[0].record
-    outcomes = simulate(
-        market, steps, witness, every=record.every, goods=record.goods, books=BOOKS_OF_A_SWEEP
-    )
+    books = books_of_a_sweep(market.economy)
+    outcomes = simulate(market, steps, witness, every=record.every, goods=record.goods, books=books)
     for experiment, outcome in zip(experiments, outcomes, strict=True):
         told.append(outcome.error or Result.of(experiment, outcome, Firm))
     return told

@@ -133,7 +133,7 @@ class Witness:
         """
         gaps = []
         for k, terms in enumerate(self.economy.supply.values()):
-            quantity, price = state.quantities[..., [k]], state.prices[..., [k]]
+            quantity, price = state.quantities[..., k : k + 1], state.prices[..., k : k + 1]
             cost = behaviour.marginal_cost(terms, quantity)
             scale = np.maximum(np.abs(price), np.abs(cost))
             gap = np.abs(price - cost) / np.where(scale > 0.0, scale, 1.0)

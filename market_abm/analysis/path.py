@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm import behaviour
-from market_abm.buyers import Buyers
 from market_abm.economy import Economy
 from market_abm.simulation import Trajectory
 from market_abm.state import State
@@ -32,49 +32,61 @@ class Path:
     comparison: Comparison
 
     @cached_property
+    def _gradients(self) -> np.ndarray:
+        """Those of one good beside each other, shape (goods, records)."""
+        return np.ascontiguousarray(self.comparison.gradients.T)
+
+    @cached_property
     def _scale(self) -> np.ndarray:
         """The largest gradient of each good, shape (goods,); 1 where that is 0."""
-        scale = np.abs(self.comparison.gradients).max(axis=0)
+        scale = np.abs(self._gradients).max(axis=1)
         return np.where(scale > 0.0, scale, 1.0)
 
     @cached_property
     @np.errstate(all="ignore")
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
-        return np.ptp(self.comparison.gradients, axis=0) > 1e-9 * self._scale
+        return np.ptp(self._gradients, axis=1) > 1e-9 * self._scale
 
     @cached_property
     @np.errstate(all="ignore")
     def _changed(self) -> np.ndarray:
         """At which steps any gradient moved by more than rounding, shape (records,)."""
-        changes = np.abs(np.diff(self.comparison.gradients, axis=0)) > 1e-12 * self._scale
-        return np.concatenate([[False], changes.any(axis=1)])
+        changes = np.abs(np.diff(self._gradients, axis=1)) > 1e-12 * self._scale[:, None]
+        return np.concatenate([[False], changes.any(axis=0)])
 
     @cached_property
-    @np.errstate(all="ignore")
-    def _distances(self) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances between p(t) and g(t - lag), in units of each good's scale.
+    def _lags(self) -> int:
+        """How many lags are tried: 0, 1, ..."""
+        return max(1, min(LONGEST_LAG + 1, len(self.trajectory.prices) // 2))
 
-        Summed over the steps that all lags reach, shape (lags, goods); and over the goods whose
-        gradients move, shape (lags, steps + 1), infinite before step ``lag``.
+    @np.errstate(all="ignore")
+    def _distance(self, k: int) -> np.ndarray:
+        """Squared distances of good k's p(t) and g(t - lag), in units of its scale: (steps, lags).
+
+        Infinite before step ``lag``; once no gradient has moved for as long as the lags reach back,
+        all lags are alike, and no more steps are told.
         """
-        prices, gradients = self.trajectory.prices, self.comparison.gradients
-        steps, goods = prices.shape
-        lags = max(1, min(LONGEST_LAG + 1, steps // 2))
-        of_good, at_step = np.zeros((lags, goods)), np.full((lags, steps), np.inf)
-        # once no gradient has moved for as long as the lags reach back, all lags are alike
-        count = min(steps, int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1)
-        prices, gradients = prices[:count], gradients[:count]
-        for lag in range(lags):
-            distance = ((prices[lag:] - gradients[: count - lag]) / self._scale) ** 2
-            of_good[lag] = distance[lags - 1 - lag :].sum(axis=0)
-            at_step[lag, lag:count] = distance[:, self._moving].sum(axis=1)
-        return of_good, at_step
+        lags = self._lags
+        count = int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1
+        gradients = np.concatenate(
+            [np.full(lags - 1, np.inf), self.comparison.gradients[:count, k]]
+        )
+        earlier = sliding_window_view(gradients, lags)[:, ::-1]
+        return ((self.trajectory.prices[:count, k, None] - earlier) / self._scale[k]) ** 2
+
+    @cached_property
+    def _distances(self) -> np.ndarray:
+        """Those of the goods whose gradients move, summed over time: shape (lags, goods)."""
+        result = np.zeros((self._lags, len(self._scale)))
+        for k in np.flatnonzero(self._moving).tolist():  # over the steps that all lags reach
+            result[:, k] = self._distance(k)[self._lags - 1 :].sum(axis=0)
+        return result
 
     @cached_property
     def staleness_of_good(self) -> np.ndarray:
         """The lag at which p(t) is nearest to g(t - lag) over the run, shape (goods,); or NaN."""
-        return np.where(self._moving, np.argmin(self._distances[0], axis=0), np.nan)
+        return np.where(self._moving, np.argmin(self._distances, axis=0), np.nan)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -83,10 +95,12 @@ class Path:
 
         NaN at steps at which the gradient has stood still for as long as the lags reach back.
         """
-        nearest = np.argmin(self._distances[1], axis=0).astype(float)
         moves = np.cumsum(self._changed)
-        lags = len(self._distances[0])
-        earlier = np.concatenate([np.zeros(lags - 1), moves])[: len(moves)]
+        nearest = np.full(len(moves), np.nan)
+        moving = np.flatnonzero(self._moving).tolist()
+        distance = sum((self._distance(k) for k in moving), np.zeros((1, 1)))
+        nearest[: len(distance)] = np.argmin(distance, axis=1)
+        earlier = np.concatenate([np.zeros(self._lags - 1), moves])[: len(moves)]
         return np.where(moves > earlier, nearest, np.nan)
 
     @cached_property
@@ -94,7 +108,7 @@ class Path:
         """The lag at which all prices are nearest to all gradients over the whole run, or NaN."""
         if not self._moving.any():
             return float("nan")
-        return float(np.argmin(self._distances[0][:, self._moving].sum(axis=1)))
+        return float(np.argmin(self._distances.sum(axis=1)))
 
     @property
     def alignment(self) -> np.ndarray:
@@ -123,10 +137,10 @@ class Path:
         """
         trajectory = self.trajectory
         seen = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = np.concatenate([each for each in seen if len(each) == len(seen[0])], axis=1)
-        scale = np.abs(paths).max(axis=0)
-        moves = np.abs(np.diff(paths, axis=0)) / np.where(scale > 0.0, scale, 1.0)
-        size = np.sqrt((moves**2).sum(axis=1))
+        paths = np.concatenate([each.T for each in seen if len(each) == len(seen[0])])
+        scale = np.abs(paths).max(axis=1, keepdims=True)
+        moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
+        size = np.sqrt((moves**2).sum(axis=0))
         moving = np.flatnonzero(size > 1e-12)
         if len(moving) < 8:
             return float("nan")
@@ -148,8 +162,16 @@ class Compass:
 
     def __init__(self, economy: Economy) -> None:
         self.economy = economy
-        responding = any(np.any(terms.elasticity) for terms in economy.supply.values())
-        self._free = responding or bool(economy.buyers.contested)
+        pools = economy.buyers.contested
+        sizes = [pool.buyers.stop - pool.buyers.start for pool in pools]
+        self._buyers = np.concatenate(
+            [np.arange(0), *(np.arange(p.buyers.start, p.buyers.stop) for p in pools)]
+        )
+        self._starts = np.cumsum([0, *sizes])[:-1]
+        self._pool = np.repeat(np.arange(len(pools)), sizes)
+        self._raw = np.array(
+            [k for k, terms in enumerate(economy.supply.values()) if np.any(terms.elasticity)], int
+        )
         self._before: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
@@ -162,45 +184,48 @@ class Compass:
     def __call__(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         """The cosine for the move that led to ``state``, shape (...); and remember ``state``."""
         cosine = np.full(state.prices.shape[:-1], np.nan)
-        if not self._free:
+        if len(self._buyers) + len(self._raw) == 0:
             return cosine
-        raw = state.quantities[..., : len(self.economy.supply)]
+        shares, raw = state.shares[..., self._buyers], state.quantities[..., self._raw]
         if self._before is not None:
-            shares, quantities, uphill, weight = self._before
-            buyers = self.economy.buyers
-            by_share = np.where(shares > 0, np.log(state.shares / shares), 0.0)
+            former, quantities, uphill, weight = self._before
+            by_share = np.where(former > 0, np.log(shares / former), 0.0)
             by_quantity = (raw - quantities) / np.where(quantities == 0, 1.0, np.abs(quantities))
-            move = np.concatenate([_centred(by_share, shares, buyers), by_quantity], axis=-1)
+            move = np.concatenate([self._centred(by_share, former), by_quantity], axis=-1)
             product = (weight * uphill * move).sum(axis=-1)
             sizes = [np.sqrt((weight * each**2).sum(axis=-1)) for each in (uphill, move)]
             rounding = 1e-12 * np.sqrt(weight.sum(axis=-1))
             moved = np.minimum(*sizes) > rounding
             cosine = np.where(moved, product / np.where(moved, sizes[0] * sizes[1], 1.0), np.nan)
-        self._before = (state.shares, raw, *self._direction(state, gradient, products))
+        self._before = (shares, raw, *self._direction(state, shares, gradient, products))
         return cosine
 
     def _direction(
-        self, state: State, gradient: np.ndarray, products: np.ndarray
+        self, state: State, shares: np.ndarray, gradient: np.ndarray, products: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient of W by all coordinates, and their weights; (..., buyers + raw goods)."""
-        buyers, supply = self.economy.buyers, self.economy.supply
-        shares = state.shares
-        worth = gradient[..., buyers.maker] * products * state.quantities[..., buyers.good]
-        pool = np.add.reduceat(shares * worth, buyers.starts, axis=-1)[..., buyers.pool]
-        money = np.abs(pool)
+        """The gradient of W by all coordinates, and their weights; (..., free variables)."""
+        buyers, supply = self.economy.buyers, list(self.economy.supply.values())
+        makers, goods = buyers.maker[self._buyers], buyers.good[self._buyers]
+        worth = gradient[..., makers] * products[..., self._buyers] * state.quantities[..., goods]
+        money = np.abs(self._mean(worth, shares))
         by_share = np.where(money > 0, worth / np.where(money > 0, money, 1.0), 0.0)
         margins, stakes = [], []
-        for k, terms in enumerate(supply.values()):
-            quantity, value = state.quantities[..., [k]], gradient[..., [k]]
-            cost = behaviour.marginal_cost(terms, quantity)
-            responds = np.greater(terms.elasticity, 0.0)
+        for k in self._raw:
+            quantity, value = state.quantities[..., k : k + 1], gradient[..., k : k + 1]
+            cost = behaviour.marginal_cost(supply[k], quantity)
+            responds = np.greater(supply[k].elasticity, 0.0)
             size = np.where(value == 0.0, 1.0, np.abs(value))
             margins.append(np.where(responds, (value - cost) / size, 0.0))
             stakes.append(np.where(responds, np.abs(quantity * value), 0.0))
-        uphill = np.concatenate([_centred(by_share, shares, buyers), *margins], axis=-1)
+        uphill = np.concatenate([self._centred(by_share, shares), *margins], axis=-1)
         return uphill, np.concatenate([shares * money, *stakes], axis=-1)
 
+    def _mean(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The share-weighted mean of ``vector`` in the pool of each buyer."""
+        if len(self._buyers) == 0:
+            return vector
+        return np.add.reduceat(shares * vector, self._starts, axis=-1)[..., self._pool]
 
-def _centred(vector: np.ndarray, shares: np.ndarray, buyers: Buyers) -> np.ndarray:
-    """``vector`` less its share-weighted mean in each pool: shares always sum to one."""
-    return vector - np.add.reduceat(shares * vector, buyers.starts, axis=-1)[..., buyers.pool]
+    def _centred(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """``vector`` less its mean in each pool: shares always sum to one."""
+        return vector - self._mean(vector, shares)

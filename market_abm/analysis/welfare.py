@@ -16,11 +16,12 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
     (..., final goods). With elastic demand and fixed endowments it is the value of final output.
     """
     total = np.zeros((*quantities.shape[:-1], 1))
-    for k, consumer in enumerate(economy.demand.values()):
-        amount = quantities[..., [economy.final[k]]]
-        total = total + consumer_value(consumer, reference[..., [k]], amount)
+    finals = zip(economy.final, economy.demand.values(), strict=True)
+    for k, (good, consumer) in enumerate(finals):
+        amount = quantities[..., good : good + 1]
+        total = total + consumer_value(consumer, reference[..., k : k + 1], amount)
     for k, supplier in enumerate(economy.supply.values()):
-        total = total - production_cost(supplier, quantities[..., [k]])
+        total = total - production_cost(supplier, quantities[..., k : k + 1])
     return total[..., 0]
 
 
