@@ -6,19 +6,17 @@ a leading axis of runs. ``tests/test_twins.py`` holds the two together, step by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from market_abm import behaviour
+from market_abm.buyers import cached_parts
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.markets.unit_bid import cannot_split, indivisible, pool_price, revised_shares
 from market_abm.state import MarketSettings, State, start_trouble, told_at
-
-BLOCK = 32_768
-"""Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
 
 ACTIVATIONS = ("simultaneous", "sequential")
 
@@ -146,7 +144,7 @@ class ArrayMarket:
         self._flow_down()
         for industry in reversed(self.economy.flow):
             self._form_price(industry.good)
-            for places in self._blocks(industry):
+            for places in cached_parts((len(self.shares), industry.firms)):
                 self._learn(industry, places)
             self._bid(industry)
         for good in self.economy.goods:
@@ -178,19 +176,13 @@ class ArrayMarket:
         delivered = [self.quantities[:, k : k + 1].copy() for k in bought]
         self._delivered[industry.good] = delivered
         total = np.zeros(len(self.shares))
-        for places in self._blocks(industry):
+        for places in cached_parts((len(self.shares), industry.firms)):
             if learn:
                 self._learn(industry, places)
             total += self._produce(industry, places, delivered)
         if learn:
             self._bid(industry)
         return total
-
-    def _blocks(self, industry: Industry) -> Iterator[slice]:
-        """The firms of an industry, as many at a time as stay in cache."""
-        size = max(1, BLOCK // len(self.shares))
-        for first in range(0, industry.firms, size):
-            yield slice(first, min(first + size, industry.firms))
 
     def _uses(self, industry: Industry, places: slice) -> list[slice]:
         """Where the buyers of these firms stand, for each input."""
@@ -300,12 +292,14 @@ class ArrayMarket:
         for pool in self.economy.buyers.contested:
             bidding = self._has_bid(pool.buyers)
             if bidding is True or bidding.any():
-                self.shares[:, pool.buyers] = revised_shares(
-                    self.shares[:, pool.buyers],
+                shares = self.shares[:, pool.buyers]
+                revised_shares(
+                    shares,
                     self.bids[:, pool.buyers],
                     self.quantities[:, pool.good : pool.good + 1],
                     bidding=bidding,
                     share_rate=self.settings.share_rate,
+                    out=shares,
                 )
 
     def _check_start(self, economies: Sequence[Economy]) -> None:

@@ -7,7 +7,8 @@ good, each use is a pool of its own, and each pool gets all of the good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,18 @@ import numpy as np
 
 if TYPE_CHECKING:
     from market_abm.economy import Economy, Industry
+
+
+PART = 32_768
+"""Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
+
+
+def cached_parts(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The last axis of an array, (..., n), in parts that stay in cache together."""
+    *rows, size = shape
+    step = max(1, PART // math.prod(rows))
+    for first in range(0, size, step):
+        yield slice(first, min(first + step, size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -94,12 +94,15 @@ class Operation:
 
     ``compute(*arguments)`` gives the value y; ``derivative(k, y, *arguments)`` gives dy/d(argument
     k). Both do plain arithmetic only, so that they serve numbers, arrays and formulas.
-    ``by_output`` says that the derivative is best written with the name of what is made.
+    ``by_output`` says that the derivative is best written with the name of what is made. Where
+    value and derivatives have work in common, ``jointly(*arguments)`` gives, for numbers and
+    arrays, the value and a function of k for the derivatives.
     """
 
     compute: Callable[..., Value]
     derivative: Callable[..., Value]
     by_output: bool = False
+    jointly: Callable[..., tuple[Value, Callable[[int], Value]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,29 +136,54 @@ def _power_derivative(k: int, y: Value, base: Value, exponent: Value) -> Value:
     return exponent * base ** (exponent - 1.0) if k == 0 else y * apply("ln", base)
 
 
-def _ces(elasticity: Value, *weights_and_inputs: Value) -> Value:
-    """(Σ w x^r)^(1/r), r = (σ - 1)/σ, exact to rounding at every scale and for every σ.
+def _ces(*arguments: Value) -> Value:
+    """(Σ w x^r)^(1/r), r = (σ - 1)/σ; ``arguments`` are σ, the weights and the inputs."""
+    return _ces_jointly(*arguments)[0]
+
+
+def _ces_jointly(
+    elasticity: Value, *weights_and_inputs: Value
+) -> tuple[Value, Callable[[int], Value]]:
+    """CES and its derivatives, exact to rounding at every scale and for every σ.
 
     With m the mean of ln x by the weights, which sum to 1, ln y = m + ln(1 + g) / r, where
     g = Σ w (e^(r (ln x - m)) - 1) is never negative: no digits cancel, and σ = 1 is the limit m.
+    ∂y/∂x = w (y/x)^(1/σ), from the same logarithms.
     """
     half = len(weights_and_inputs) // 2
     weights, inputs = weights_and_inputs[:half], weights_and_inputs[half:]
     r = (elasticity - 1.0) / elasticity
     at_one = r == 0.0
     logs = [np.log(x) for x in inputs]
-    mean = reduce(operator.add, map(operator.mul, weights, logs))
-    gains = (w * np.expm1(r * (log - mean)) for w, log in zip(weights, logs, strict=True))
-    above_mean = np.log1p(reduce(operator.add, gains))
+    mean = reduce(partial(_into, np.add), map(operator.mul, weights, logs))
+    centred = [_into(np.subtract, log, mean) for log in logs]
+    gains = [_into(np.expm1, r * log) for log in centred]
+    gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
+    above_mean = _into(np.log1p, gain)
     if np.any(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
-        above_mean = above_mean / r
-    y = np.exp(mean + above_mean)[()]
-    if np.isfinite(np.sum(mean)):
-        return y
+        above_mean = _into(np.divide, above_mean, r)
+    finite = np.isfinite(mean)
+    y = _into(np.exp, mean + above_mean)
+
+    def slope(k: int) -> Value:
+        growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
+        return _into(np.multiply, _into(np.exp, growth), weights[k - 1 - half])
+
+    if np.all(finite):
+        return y, slope
     plain = sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** (1.0 / r)
-    return np.where(np.isfinite(mean) | at_one, y, plain)[()]  # an input is 0
+    y = np.where(finite | at_one, y, plain)[()]  # an input is 0
+    return y, lambda k: _ces_derivative(k, y, elasticity, *weights_and_inputs)
+
+
+def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
+    """``ufunc(own, ...)``, in the memory of ``own``, which nobody else uses, if it is large."""
+    large = isinstance(own, np.ndarray) and own.size >= 4096
+    if large and np.broadcast(own, *others).shape == own.shape:
+        return ufunc(own, *others, out=own)
+    return ufunc(own, *others)
 
 
 def _ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Value) -> Value:
@@ -205,6 +233,7 @@ AGGREGATORS: dict[str, Aggregator] = {
         _ces,
         _ces_derivative,
         by_output=True,
+        jointly=_ces_jointly,
         alone=("elasticity",),
         each="weights",
         sums_to_one=True,
@@ -269,24 +298,32 @@ class Tape:
             if node.operation == "name" and moving[i]
         }
 
-    def values(self, lookup: Mapping[Any, Value]) -> list[Value]:
-        """The value of every entry, the last being the expression's own."""
+    def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
+        """The expression's value, and d(expression)/d(symbol) for each wanted symbol."""
         values: list[Value] = []
-        for node, arguments in zip(self.nodes, self.arguments, strict=True):
+        slopes: dict[int, Callable[[int], Value]] = {}
+        for i, (node, arguments) in enumerate(zip(self.nodes, self.arguments, strict=True)):
             if node.operation == "number":
                 values.append(node.payload)
             elif node.operation == "name":
                 values.append(lookup[node.payload])
             else:
-                compute = OPERATIONS[node.operation].compute
-                values.append(compute(*[values[a] for a in arguments]))
-        return values
+                operation = OPERATIONS[node.operation]
+                given = [values[a] for a in arguments]
+                if operation.jointly is None:
+                    values.append(operation.compute(*given))
+                else:
+                    value, slopes[i] = operation.jointly(*given)
+                    values.append(value)
+        return values[-1], self._reverse(values, slopes)
 
-    def derivatives(self, values: list[Value]) -> dict[Any, Value]:
+    def _reverse(
+        self, values: list[Value], slopes: Mapping[int, Callable[[int], Value]]
+    ) -> dict[Any, Value]:
         """d(expression)/d(symbol) for each wanted symbol, by one reverse sweep over ``values``.
 
         With numbers or arrays for values the derivatives are such; with the nodes themselves
-        for values (:meth:`formulas`) they are formulas.
+        for values (:meth:`formulas`) they are formulas. ``slopes`` are derivatives in hand.
         """
         adjoint: list[Value] = [None] * len(self.nodes)
         adjoint[-1] = np.float64(1.0)
@@ -298,7 +335,9 @@ class Tape:
             argument_values = [values[a] for a in arguments]
             for k, a in enumerate(arguments):
                 if self.moving[a]:
-                    local = derivative(k, values[i], *argument_values)
+                    local = (
+                        slopes[i](k) if i in slopes else derivative(k, values[i], *argument_values)
+                    )
                     term = local if i == len(self.nodes) - 1 else adjoint[i] * local
                     adjoint[a] = term if adjoint[a] is None else adjoint[a] + term
         return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
@@ -309,7 +348,7 @@ class Tape:
         whole = OPERATIONS.get(self.nodes[-1].operation)
         if output is not None and whole is not None and whole.by_output:
             values[-1] = output
-        return {symbol: lift(d) for symbol, d in self.derivatives(values).items()}
+        return {symbol: lift(d) for symbol, d in self._reverse(values, {}).items()}
 
 
 # --- formulas: simplify and print ---------------------------------------------------------------

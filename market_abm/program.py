@@ -378,7 +378,7 @@ class _Translator:
         import numpy as np
 
         with np.errstate(all="ignore"):
-            value = float(ex.Tape(constant, ()).values(self.parameters)[-1])
+            value = float(ex.Tape(constant, ()).evaluate(self.parameters)[0])
         return value if np.isfinite(value) else float("nan")
 
 

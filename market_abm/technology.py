@@ -34,9 +34,8 @@ class Technology:
         Each input is a number or an array; output and products have their common shape, or are
         single numbers where they do not depend on them.
         """
-        values = self._tape.values({**self.parameters, **dict(enumerate(inputs))})
-        products = self._tape.derivatives(values)
-        return values[-1], [products[k] for k in range(len(inputs))]
+        made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
+        return made, [products[k] for k in range(len(inputs))]
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
         """The same line with other values of its parameters (numbers or arrays)."""

@@ -69,11 +69,12 @@ class Path:
         """
         lags = self._lags
         count = int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1
-        gradients = np.concatenate(
-            [np.full(lags - 1, np.inf), self.comparison.gradients[:count, k]]
-        )
-        earlier = sliding_window_view(gradients, lags)[:, ::-1]
-        return ((self.trajectory.prices[:count, k, None] - earlier) / self._scale[k]) ** 2
+        prices = self.trajectory.prices[:count, k] / self._scale[k]
+        gradients = self._gradients[k, :count] / self._scale[k]
+        padded = np.concatenate([np.full(lags - 1, np.inf), gradients])
+        distance = prices[:, None] - sliding_window_view(padded, lags)[:, ::-1]
+        distance *= distance
+        return distance
 
     @cached_property
     def _distances(self) -> np.ndarray:
