@@ -18,6 +18,8 @@ other's goods (a loop) cannot be taken one after another: their gradients solve 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from market_abm import behaviour
@@ -124,7 +126,7 @@ def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndar
 @np.errstate(all="ignore")
 def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
-    products = np.zeros(inputs.shape)
+    products = np.zeros_like(inputs)
     for industry in economy.flow:
         uses = economy.buyers.uses[industry.good]
         _, of_inputs = behaviour.production(
@@ -148,7 +150,8 @@ def reverse_sweep(
     of shape (..., buyers); ``final_prices`` what consumers pay, shape (..., final goods). The
     result has shape (..., goods).
     """
-    gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)))
+    order: Literal["C", "F"] = "F" if products.flags.fnc else "C"  # laid out like what it is of
+    gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)), order=order)
     gradient[..., economy.final] = final_prices
     slopes = shares * products
     for component in reversed(economy.components):
