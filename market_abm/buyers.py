@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from market_abm.economy import Economy, Industry
 
 
-PART = 32_768
+PART = 16_384
 """Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
 
 

@@ -30,6 +30,9 @@ MOST_BOOKS = 10_000
 CHAPTER = 64
 """Records that room is made for at a time."""
 
+GROUP = 16
+"""Neighbouring runs whose records are taken apart together."""
+
 
 class Status(enum.Enum):
     """How a run ended; the value is the name used in files, ``exit_code`` the command's."""
@@ -252,21 +255,22 @@ Seen = dict[str, np.ndarray]
 
 
 class _Chapter:
-    """What was seen of the same runs, step by step: arrays of shape (runs, steps, ...)."""
+    """What was seen of the same runs, step by step: arrays of shape (steps, ..., runs)."""
 
-    def __init__(self, numbers: np.ndarray, seen: Seen) -> None:
+    def __init__(self, numbers: np.ndarray, first: int, seen: Seen) -> None:
         self.numbers = numbers
-        self.times: list[int] = []
+        self.first = first
+        self.size = 0
         self.arrays = {
-            name: np.empty((len(numbers), CHAPTER, *value.shape[1:]))
+            name: np.empty((CHAPTER, *value.shape[1:], len(numbers)))
             for name, value in seen.items()
         }
 
-    def add(self, step: int, seen: Seen) -> None:
+    def add(self, seen: Seen) -> None:
         """One more step."""
         for name, value in seen.items():
-            self.arrays[name][:, len(self.times)] = value
-        self.times.append(step)
+            self.arrays[name][self.size] = value.T
+        self.size += 1
 
 
 class _Record:
@@ -279,10 +283,12 @@ class _Record:
         self.path = ("quantities", "prices", *path)
         self.goods, self.buyers = recorded_places(economy, goods)
         self._some = goods is not None
+        self._times: list[int] = []
         self._chapters: list[_Chapter] = []
         self._tails: dict[int, tuple[int, Seen]] = {}
         self._now: tuple[int, np.ndarray, Seen] | None = None
         self._before: tuple[int, np.ndarray, Seen] | None = None
+        self._group: tuple[int, Seen] = -1, {}
 
     def add(self, state: State, saw: Seen, numbers: np.ndarray) -> None:
         """Take in what the rows, which are these runs, look like now."""
@@ -291,10 +297,11 @@ class _Record:
         if state.step % self.every == 0:
             seen = self._chosen(entry)
             last = self._chapters[-1] if self._chapters else None
-            if last is None or last.numbers is not numbers or len(last.times) == CHAPTER:
-                last = _Chapter(numbers, seen)
+            if last is None or last.numbers is not numbers or last.size == CHAPTER:
+                last = _Chapter(numbers, len(self._times), seen)
                 self._chapters.append(last)
-            last.add(state.step, seen)
+            last.add(seen)
+            self._times.append(state.step)
 
     def _chosen(self, entry: Seen) -> Seen:
         """What of an entry belongs to the path: of the recorded goods, of their buyers."""
@@ -327,28 +334,50 @@ class _Record:
     def of(self, run: int, ending: Ending | None, error: MarketError | None) -> Run:
         """All that is known of one run."""
         last, tail = self._tails[run]
-        end = {name: value[None] for name, value in tail.items()}
-        times: list[int] = []
-        parts: list[Seen] = []
-        for chapter in self._chapters:
-            row = int(np.searchsorted(chapter.numbers, run))
-            if row < len(chapter.numbers) and chapter.numbers[row] == run:
-                count = bisect.bisect_left(chapter.times, last)
-                times += chapter.times[:count]
-                parts.append({name: array[row, :count] for name, array in chapter.arrays.items()})
-        parts.append(self._chosen(end))
-        path = {name: np.concatenate([part[name] for part in parts]) for name in parts[-1]}
+        count = bisect.bisect_left(self._times, last)
+        group = run - run % GROUP
+        if self._group[0] != group:
+            self._group = group, self._together(group)
+        path: Seen = {}
+        for name, value in self._chosen({k: v[None] for k, v in tail.items()}).items():
+            array = self._group[1][name][run - group]
+            array[..., count] = value[0]
+            path[name] = array[..., : count + 1].T
         nothing = np.zeros((0, len(self.buyers)))
+        names = [f.name for f in fields(State) if f.name != "step"]
         trajectory = Trajectory(
-            **{f.name: path.pop(f.name, nothing) for f in fields(State) if f.name != "step"},
-            times=np.array([*times, last]),
+            **{name: path.pop(name, nothing) for name in names},
+            times=np.array([*self._times[:count], last]),
             goods=self.goods,
             buyers=self.buyers,
         )
-        state = State(
-            step=last, **{f.name: tail.pop(f.name) for f in fields(State) if f.name != "step"}
-        )
-        return Run(trajectory, path, state, tail, ending, error)
+        state = State(step=last, **{name: tail[name] for name in names})
+        saw = {name: value for name, value in tail.items() if name not in names}
+        return Run(trajectory, path, state, saw, ending, error)
+
+    def _together(self, group: int) -> Seen:
+        """The paths of neighbouring runs from ``group`` on: arrays of shape (runs, ..., steps).
+
+        Neighbours stand side by side in memory, and are best read together; each has room for its
+        last step.
+        """
+        numbers = [run for run in range(group, group + GROUP) if run in self._tails]
+        steps = 1 + bisect.bisect_left(self._times, max(self._tails[run][0] for run in numbers))
+        result: Seen = {}
+        tail = {name: value[None] for name, value in self._tails[group][1].items()}
+        for name, value in self._chosen(tail).items():
+            array = np.empty((len(numbers), *value.shape[1:], steps))
+            for chapter in self._chapters:
+                low, high = np.searchsorted(chapter.numbers, (group, group + GROUP))
+                size = min(chapter.size, steps - chapter.first)
+                if low < high and size > 0:
+                    rows = chapter.numbers[low:high] - group
+                    part = chapter.arrays[name][:size, ..., low:high]
+                    array[rows, ..., chapter.first : chapter.first + size] = part.T
+                if len(self._tails) <= GROUP:  # there are no others who will ask
+                    del chapter.arrays[name]
+            result[name] = array
+        return result
 
 
 def _beyond(state: State) -> np.ndarray:
