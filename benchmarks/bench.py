@@ -176,7 +176,7 @@ def main(largest: int) -> None:
         "at most 20",
     )
     economies, few = elasticities(1000), elasticities(4)
-    fast = median_time(lambda: swept(economies, 2000), 1)
+    fast = median_time(lambda: swept(economies, 2000), 3)
     slow = median_time(lambda: one_by_one(few, 2000), 1) / len(few) * len(economies)
     tell(
         "one by one through agents : swept, 1,000 elasticities of the essay's chain, 2,000 steps, "
