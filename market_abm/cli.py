@@ -126,7 +126,7 @@ def sweep(
     planned = Sweep.of(chosen, dict(_axis(axis) for axis in axes) or own, **given)
     folder = Path(out or f"results/{chosen.name}-sweep")
     size, batches = planned.design.size, planned.batches
-    click.echo(f"{chosen.name}: {size:,} runs in {batches:,} batches of {planned.batch_size:,}")
+    click.echo(f"{chosen.name}: {size:,} runs, up to {planned.batch_size:,} at a time")
     try:
         with executor(jobs, scheduler, batches) as (pool, workers), _bar(size) as progress:
             table = run_sweep(

@@ -34,6 +34,7 @@ from market_abm.result import draw
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market_abm.analysis.equilibrium import Equilibrium
     from market_abm.economy import Economy
     from market_abm.result import Result
 
@@ -61,6 +62,7 @@ MEASURES = (
     "predicted_rate",
     "message",
 )
+BEST = "best_quantity"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +122,12 @@ class Sweep:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the table: swept parameters, measures, and where the goods ended."""
+        """The columns of the table: swept parameters, measures, and where the goods ended.
+
+        Of each raw and final good, quantity and price, and the quantity of the best allocation.
+        """
         ends = [*self.base.economy.supply, *self.base.economy.demand]
-        goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price")]
+        goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price", BEST)]
         return (*self.design.names, *MEASURES, *goods)
 
     def rows(self, batch: int) -> list[dict[str, Any]]:
@@ -139,7 +144,7 @@ class Sweep:
                 groups.setdefault(_structure(experiment), []).append((place, experiment))
             except MarketError as error:
                 rows[place].update(status="failed", message=str(error))
-        best: dict[str, float] = {}
+        best: dict[str, Equilibrium | None] = {}
         for members in groups.values():
             experiments = [experiment for _, experiment in members]
             for (place, experiment), told in zip(members, _run(experiments), strict=True):
@@ -221,7 +226,9 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
 
 
 @np.errstate(all="ignore")
-def _measured(experiment: Experiment, result: Result, best: dict[str, float]) -> dict[str, Any]:
+def _measured(
+    experiment: Experiment, result: Result, best: dict[str, Equilibrium | None]
+) -> dict[str, Any]:
     """The row of a run; ``best`` remembers the optimum of each economy."""
     path = result.path
     moved = path.alignment[np.isfinite(path.alignment)]
@@ -230,13 +237,14 @@ def _measured(experiment: Experiment, result: Result, best: dict[str, float]) ->
     key = json.dumps([economy, experiment.economy.seed], default=str)
     if key not in best:
         found = result.equilibrium
-        best[key] = found.welfare if found is not None and found.solved else float("nan")
+        best[key] = found if found is not None and found.solved else None
+    optimum = best[key]
     row: dict[str, Any] = {
         "status": result.status,
         "steps": result.steps,
         "error": float(result.last_errors.max()),
         "welfare": float(path.welfare[-1]),
-        "best_welfare": best[key],
+        "best_welfare": None if optimum is None else optimum.welfare,
         "staleness": path.overall_staleness,
         "alignment": float(moved.mean()) if moved.size else None,
         "uphill_share": path.uphill_share,
@@ -247,6 +255,7 @@ def _measured(experiment: Experiment, result: Result, best: dict[str, float]) ->
         k = experiment.economy.index[good]
         row[f"quantity.{good}"] = float(result.last.quantities[k])
         row[f"price.{good}"] = float(result.last.prices[k])
+        row[f"{BEST}.{good}"] = None if optimum is None else float(optimum.quantities[k])
     return row
 
 

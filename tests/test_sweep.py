@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import market_abm
 from market_abm import Experiment, MarketError, run
 from market_abm import sweep as sweep_module
 from market_abm.design import Axis, Design, DesignSettings
+from market_abm.plots.sweep import sweep_figure
 from market_abm.sweep import Sweep, run_sweep
 
 COBWEB = """
@@ -403,7 +406,26 @@ steps = 3000
     a, eta, eps = (table[name].astype(float) for name in axes)
     expected = (a * 1.5 / 0.8) ** (1 / (1 / eta + 1 - a + a / eps))
     np.testing.assert_allclose(table["quantity.x"], expected, rtol=1e-8)
+    np.testing.assert_allclose(table["best_quantity.x"], expected, rtol=1e-9)
     np.testing.assert_allclose(table["welfare"], table["best_welfare"], rtol=1e-12)
+
+
+def test_the_published_figure_of_fact_7_is_the_closed_form():
+    """Dashed: what SciPy found; dots: where the market ended. Both x*, as in the test above."""
+    base = Experiment.load("one-industry")
+    table = pd.read_csv(Path(market_abm.__file__).parent.parent / "results/one-industry/table.csv")
+    eps = table["demand.c.elasticity"].to_numpy()
+    expected = (0.5 * 1.5 / 0.2) ** (1 / (1 / 0.5 + 1 - 0.5 + 0.5 / eps))
+    panel = sweep_figure(table, list(base.sweep["axes"]), base.name).axes[-1]
+    assert panel.get_ylabel() == "quantity of x"
+    (line,) = panel.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-9)
+    dots = np.vstack([each.get_offsets() for each in panel.collections])
+    converged = (table["status"] == "converged").to_numpy()
+    assert converged.sum() > 50
+    found = dict(dots.tolist())
+    for k in np.flatnonzero(converged):
+        assert found[eps[k]] == pytest.approx(expected[k], rel=1e-8)
 
 
 def test_the_table_reads_back_to_the_last_digit(tmp_path):

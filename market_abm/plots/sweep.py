@@ -52,9 +52,14 @@ def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure 
 def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     table = table.sort_values(axis, kind="stable")
     x = table[axis].to_numpy(float)
-    figure = new_figure(7.2, 7.4)
-    panels = figure.subplots(4, 1, sharex=True)
-    figure.subplots_adjust(left=0.13, right=0.97, top=0.87, bottom=0.075, hspace=0.16)
+    moving = _moving_good(table)
+    count = 4 + (moving is not None)
+    height = 1.55 * count + 1.2
+    figure = new_figure(7.2, height)
+    panels = figure.subplots(count, 1, sharex=True)
+    figure.subplots_adjust(
+        left=0.13, right=0.97, top=1 - 0.96 / height, bottom=0.55 / height, hspace=0.16
+    )
     if _is_logarithmic(x):
         _set_logarithmic(panels[0].xaxis, panels[0].set_xscale, x)
     _by_regime(panels[0], table, x, table["steps"].to_numpy(float))
@@ -68,13 +73,14 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     panels[2].axhline(0.0, color=FAINT, lw=0.8, zorder=1)
     panels[2].set_ylim(-1.08, 1.08)
     panels[2].set_ylabel("mean alignment", fontsize=9)
-    _by_regime(panels[3], table, x, table["welfare"].to_numpy(float))
-    best = table["best_welfare"].to_numpy(float)
-    panels[3].plot(x, best, "--", color=INK, lw=1.2, zorder=4)
-    _limits(panels[3], np.concatenate([best, table["welfare"][table["status"] == "converged"]]))
+    _against_best(panels[3], table, x, "welfare", "best_welfare")
     panels[3].set_ylabel("welfare", fontsize=9)
-    panels[3].ticklabel_format(axis="y", useOffset=False)
-    panels[3].set_xlabel(axis, fontsize=9)
+    if moving is not None:
+        _against_best(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
+        gap = " " if len(moving) <= 6 else "\n"
+        panels[4].set_ylabel(f"quantity of{gap}{shortened(moving, 20)}", fontsize=9)
+    panels[-1].set_xlabel(axis, fontsize=9)
+    figure.align_ylabels(panels)
     for boundary in _crossings(x, predicted):
         for panel in panels:
             panel.axvline(boundary, color=GREY, lw=1.0, ls=":", zorder=1)
@@ -85,6 +91,29 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     _legend(figure, table, [dashed, edge] if np.isfinite(predicted).any() else [dashed])
     _title(figure, table, name)
     return figure
+
+
+def _moving_good(table: pd.DataFrame) -> str | None:
+    """The good whose best quantity varies most, relatively; None if none does."""
+    spread = {}
+    for column in table.columns:
+        kind, dot, good = column.partition(".")
+        if kind == "best_quantity" and dot:
+            values = table[column].to_numpy(float)
+            finite = values[np.isfinite(values)]
+            size = np.abs(finite).max(initial=0.0)
+            spread[good] = np.ptp(finite) / size if size > 0.0 else 0.0
+    widest = max(spread, key=lambda good: spread[good], default=None)
+    return widest if widest is not None and spread[widest] > 1e-6 else None
+
+
+def _against_best(axes: Axes, table: pd.DataFrame, x: np.ndarray, what: str, ideal: str) -> None:
+    """Where the runs ended, and a dashed line: the best allocation, found without a market."""
+    _by_regime(axes, table, x, table[what].to_numpy(float))
+    best = table[ideal].to_numpy(float)
+    axes.plot(x, best, "--", color=INK, lw=1.2, zorder=4)
+    _limits(axes, np.concatenate([best, table[what][table["status"] == "converged"]]))
+    axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _by_regime(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
@@ -195,7 +224,7 @@ def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
     figure.legend(
         handles=[*patches, *more],
         loc="upper left",
-        bbox_to_anchor=(0.0, 0.945),
+        bbox_to_anchor=(0.0, 1 - 0.33 / figure.get_figheight()),
         ncols=4,
         fontsize=8,
         frameon=False,
@@ -211,7 +240,7 @@ def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
         f"{shortened(name, 50)}: {len(table):,} runs ({shares})",
         fontsize=9.5,
         x=0.01,
-        y=0.985,
+        y=1 - 0.09 / figure.get_figheight(),
         ha="left",
         color=INK,
     )
