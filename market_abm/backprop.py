@@ -38,29 +38,29 @@ def forward_pass(
 
     ``shares`` has shape (buyers,), by default the equal split of the start; ``raw`` is how much
     there is of the raw goods, by default what their suppliers start with. Returns the quantities,
-    shape (goods,), and the inputs, shape (buyers,). The lines of a loop are repeated until they
-    agree.
+    shape (goods,), and the marginal products ∂(firm's output)/∂(input), shape (buyers,). The lines
+    of a loop are repeated until they agree.
 
     Raises:
         EconomyError: a loop does not settle.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities = np.zeros(len(economy.goods))
-    inputs = np.zeros(economy.buyers.size)
+    products = np.zeros(economy.buyers.size)
     quantities[: len(economy.supply)] = (
         [supply.quantity for supply in economy.supply.values()] if raw is None else raw
     )
 
     def run(industry: Industry) -> None:
-        for good, use in _uses(economy, industry):
-            inputs[use] = shares[use] * quantities[economy.index[good]]
-        made, _ = behaviour.production(
+        made, of_inputs = behaviour.production(
             industry.technology,
-            [inputs[use] for _, use in _uses(economy, industry)],
+            [shares[use] * quantities[economy.index[g]] for g, use in _uses(economy, industry)],
             industry.weights,
             industry.productivity,
         )
-        quantities[economy.index[industry.good]] = made.sum()
+        quantities[economy.index[industry.good]] = np.sum(made)
+        for (_, use), product in zip(_uses(economy, industry), of_inputs, strict=True):
+            products[use] = product
 
     for component in economy.components:
         if not economy.is_loop(component):
@@ -81,7 +81,7 @@ def forward_pass(
                 f"the loop of {', '.join(i.good for i in component)} does not settle",
                 remedy="let it use less of its own goods",
             )
-    return quantities, inputs
+    return quantities, products
 
 
 def relative_change(after: np.ndarray, before: np.ndarray) -> float:
@@ -99,9 +99,9 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
         EconomyError: a loop does not settle.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
-    quantities, inputs = forward_pass(economy, shares)
+    quantities, products = forward_pass(economy, shares)
     prices = consumer_prices(economy, references(economy), quantities)
-    gradient = reverse_sweep(economy, marginal_products(economy, inputs), shares, prices)
+    gradient = reverse_sweep(economy, products, shares, prices)
     return dict(zip(economy.goods, gradient.tolist(), strict=True))
 
 

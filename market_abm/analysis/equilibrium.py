@@ -128,8 +128,7 @@ class _Problem:
         """W and all that goes with it at ``point``."""
         economy, buyers = self.economy, self.economy.buyers
         raw, shares = self.allocation(point)
-        quantities, inputs = backprop.forward_pass(economy, shares, raw)
-        products = backprop.marginal_products(economy, inputs)
+        quantities, products = backprop.forward_pass(economy, shares, raw)
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[buyers.maker] * products * quantities[buyers.good]
@@ -181,19 +180,28 @@ class _Problem:
         first = self.at(point)
         scale = max(abs(first.value), float(self.stakes(first).max()), 1e-300)
 
+        seen: dict[bytes, tuple[float, np.ndarray]] = {}
+
         def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-            at = self.at(x)
-            if not np.isfinite(at.value) or not np.all(np.isfinite(at.slope)):
-                return 1e300, np.zeros_like(x)
-            return -at.value / scale, -at.slope / scale
+            key = x.tobytes()
+            if key not in seen:
+                at = self.at(x)
+                seen.clear()
+                if np.isfinite(at.value) and np.all(np.isfinite(at.slope)):
+                    seen[key] = -at.value / scale, -at.slope / scale
+                else:
+                    seen[key] = 1e300, np.zeros_like(x)
+            value, downhill = seen[key]
+            return value, downhill.copy()
 
         def slope(x: np.ndarray) -> np.ndarray:
             return loss(x)[1]
 
         def curved(x: np.ndarray, way: np.ndarray) -> np.ndarray:
-            """How the slope changes that ``way``: central differences, good to some 1e-10."""
-            far = np.cbrt(np.finfo(float).eps) / max(float(np.abs(way).max()), 1e-300)
-            return (slope(x + far * way) - slope(x - far * way)) / (2.0 * far)
+            """How the slope changes that ``way``: a difference, good to eight digits."""
+            before = slope(x)
+            far = np.sqrt(np.finfo(float).eps) / max(float(np.abs(way).max()), 1e-300)
+            return (-self.at(x + far * way).slope / scale - before) / far
 
         def curvature(x: np.ndarray) -> np.ndarray:
             return np.array([curved(x, way) for way in np.eye(self.size)]).T

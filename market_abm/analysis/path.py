@@ -165,9 +165,13 @@ class Compass:
         self.economy = economy
         pools = economy.buyers.contested
         sizes = [pool.buyers.stop - pool.buyers.start for pool in pools]
-        self._buyers = np.concatenate(
+        free = np.concatenate(
             [np.arange(0), *(np.arange(p.buyers.start, p.buyers.stop) for p in pools)]
         )
+        together = len(free) > 0 and free[-1] - free[0] == len(free) - 1
+        # A slice where it will do: millions of shares are better looked at than copied.
+        self._buyers = slice(int(free[0]), int(free[-1]) + 1) if together else free
+        self._contested = len(free) > 0
         self._starts = np.cumsum([0, *sizes])[:-1]
         self._pool = np.repeat(np.arange(len(pools)), sizes)
         self._raw = np.array(
@@ -185,7 +189,7 @@ class Compass:
     def __call__(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         """The cosine for the move that led to ``state``, shape (...); and remember ``state``."""
         cosine = np.full(state.prices.shape[:-1], np.nan)
-        if len(self._buyers) + len(self._raw) == 0:
+        if not self._contested and len(self._raw) == 0:
             return cosine
         shares, raw = state.shares[..., self._buyers], state.quantities[..., self._raw]
         if self._before is not None:
@@ -223,7 +227,7 @@ class Compass:
 
     def _mean(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The share-weighted mean of ``vector`` in the pool of each buyer."""
-        if len(self._buyers) == 0:
+        if not self._contested:
             return vector
         return np.add.reduceat(shares * vector, self._starts, axis=-1)[..., self._pool]
 
