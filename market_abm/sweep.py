@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -281,6 +281,10 @@ def run_sweep(
         ResultsError: the folder holds something else, or another sweep, or cannot be written.
     """
     store = Store(Path(folder), sweep, resume=resume)
+    if store.finished:
+        if progress:
+            progress(sweep.design.size, sweep.design.size)
+        return store.table()
     missing = iter([batch for batch in range(sweep.batches) if not store.has(batch)])
     done = sum(store.runs(batch) for batch in range(sweep.batches) if store.has(batch))
     if progress:
@@ -336,13 +340,14 @@ class Store:
                         remedy="resume with the same file, axes and settings, or choose another "
                         "folder with --out",
                     )
-                if not resume and not (same and TABLE in found) and (folder / PARTS).exists():
+                if not resume and PARTS in found:
                     raise ResultsError(
                         f"'{folder.name}' holds a sweep that was not finished",
                         remedy="go on with --resume, or choose another folder with --out",
                     )
-                if not resume:
-                    shutil.rmtree(folder / PARTS, ignore_errors=True)
+                if not resume:  # a finished one is replaced, as the results of a run are
+                    for name in (TABLE, PARQUET, FIGURE):
+                        (folder / name).unlink(missing_ok=True)
             elif found:
                 raise ResultsError(
                     f"'{folder.name}' holds '{min(found)}', and is no sweep",
@@ -353,8 +358,10 @@ class Store:
                     f"there is no sweep in '{folder.name}' to go on with",
                     remedy="leave out --resume, or name its folder with --out",
                 )
-            (folder / PARTS).mkdir(parents=True, exist_ok=True)
-            write_whole(folder / SPECIFICATION, specification)
+            self.finished = resume and TABLE in found and PARTS not in found
+            if not self.finished:
+                (folder / PARTS).mkdir(parents=True, exist_ok=True)
+                write_whole(folder / SPECIFICATION, [specification])
         except OSError as error:
             raise self._trouble(error) from None
 
@@ -390,30 +397,34 @@ class Store:
     def keep(self, batch: int, text: str) -> None:
         """Write the rows of a batch, whole or not at all."""
         try:
-            write_whole(self._part(batch), text)
+            write_whole(self._part(batch), [text])
         except OSError as error:
             raise self._trouble(error) from None
 
     def finish(self) -> pd.DataFrame:
-        """Put the batches together in their order, write the table, and return it."""
-        import pandas as pd
+        """Put the batches together in their order, write the table, and return it.
 
+        The batches are removed once the table is safe: without them, a sweep is finished.
+        """
         header = io.StringIO()
         csv.writer(header).writerow(self.sweep.columns)
-        aside = self.folder / f".{TABLE}"
+        parts = (self._part(batch).read_text("utf-8") for batch in range(self.sweep.batches))
         try:
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                file.write(header.getvalue())
-                for batch in range(self.sweep.batches):
-                    file.write(self._part(batch).read_text("utf-8"))
-            aside.replace(self.folder / TABLE)
+            write_whole(self.folder / TABLE, itertools.chain([header.getvalue()], parts))
+            table = self.table()
+            if find_spec("pyarrow"):
+                table.to_parquet(self.folder / PARQUET, index=False)
+            self._draw(table)
+            shutil.rmtree(self.folder / PARTS)
         except OSError as error:
             raise self._trouble(error) from None
-        table = pd.read_csv(self.folder / TABLE)
-        if find_spec("pyarrow"):
-            table.to_parquet(self.folder / PARQUET, index=False)
-        self._draw(table)
         return table
+
+    def table(self) -> pd.DataFrame:
+        """The table of a finished sweep."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / TABLE)
 
     def _draw(self, table: pd.DataFrame) -> None:
         from market_abm.plots.sweep import sweep_figure
@@ -431,12 +442,12 @@ class Store:
         )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that nobody ever sees a part of it, not even after a crash."""
+def write_whole(path: Path, texts: Iterable[str]) -> None:
+    """Write ``texts`` to ``path`` so that nobody ever sees a part of it, not even after a crash."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with aside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+            file.writelines(texts)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -221,6 +221,28 @@ def test_resume_gives_the_same_bits(tmp_path, small_batches):
         run_sweep(other, tmp_path / "part", resume=True)
 
 
+def test_a_finished_sweep_is_read_or_replaced(tmp_path, small_batches):
+    """Nothing is run again by --resume; another sweep takes the place of a finished one."""
+    sweep, folder = Sweep.of(cobweb(), AXES), tmp_path / "s"
+    table = run_sweep(sweep, folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"sweep.json", "table.csv", "table.parquet", "sweep.png"}
+    written = (folder / "table.csv").stat().st_mtime_ns
+    counts = []
+    again = run_sweep(sweep, folder, resume=True, progress=lambda *each: counts.append(each))
+    assert again.equals(table) and counts == [(60, 60)]
+    assert (folder / "table.csv").stat().st_mtime_ns == written
+    other = Sweep.of(cobweb(), {"supply.x.adjustment": "0.2:1:9"})
+
+    def stop(count, size):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(other, folder, progress=stop)
+    assert not (folder / "table.csv").exists()  # it would be another sweep's
+    assert len(run_sweep(other, folder, resume=True)) == 9
+
+
 def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, monkeypatch):
     sweep = Sweep.of(cobweb(), AXES)
     written = sweep_module.write_whole
@@ -296,7 +318,7 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
     run_sweep(sweep, tmp_path / "here")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
