@@ -20,7 +20,7 @@ class Firm(mesa.Agent):
     Its books, all of them: what it is (``technology``, ``weight``, ``productivity``), what it sold
     last (``output`` units made from ``inputs``, with marginal ``products``, at ``sale_price`` a
     unit), what it has bought for its next batch (``purchases``), and what it bids for each input
-    (``bids``, money per unit). Arrays have shape (inputs,).
+    (``bids``, money per unit, or as the mechanism has it). Arrays have shape (inputs,).
 
     To try another bidding rule, subclass and override :meth:`revise_bids`, and pass the class to
     :class:`market_abm.model.MarketModel` or :func:`market_abm.run`.
@@ -91,12 +91,19 @@ class Firm(mesa.Agent):
         values = behaviour.marginal_revenue_products(self.sale_price, self.products)
         if self.bid_noise:
             values = behaviour.misjudged(values, self.bid_noise, self.shocks)
-        self.bids = self.revise_bids(values)
+        quoted = [
+            market.quoted(value, units)
+            for (market, _), value, units in zip(self._stalls, values, self.inputs, strict=True)
+        ]
+        self.bids = self.revise_bids(np.array(quoted))
         for (market, buyer), bid in zip(self._stalls, self.bids, strict=True):
             market.bid(buyer, bid)
 
     def revise_bids(self, values: np.ndarray) -> np.ndarray:
-        """The bidding rule: new bids, given what a unit of each input would have earned."""
+        """The bidding rule: new bids, given what each input has earned.
+
+        That is, what a unit of it would have; under ``trading-post``, all units together.
+        """
         return behaviour.revised_bid(self.bids, values, self.bid_rate)
 
 

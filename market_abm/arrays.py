@@ -1,7 +1,7 @@
 """The market on whole arrays: thousands of runs side by side, or one of millions of firms.
 
-The same phases as ``model.py``, by the same rules (``behaviour.py``, ``markets/unit_bid.py``), with
-a leading axis of runs. ``tests/test_twins.py`` holds the two together, step by step, to 1e-12.
+The same phases as ``model.py``, by the same rules (``behaviour.py``, ``markets/``), with a
+leading axis of runs. ``tests/test_twins.py`` holds the two together, step by step, to 1e-12.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from market_abm import behaviour
 from market_abm.buyers import cached_parts
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError, SettingError
-from market_abm.markets.unit_bid import cannot_split, indivisible, pool_price, revised_shares
+from market_abm.markets.market import indivisible
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 ACTIVATIONS = ("simultaneous", "sequential")
@@ -49,6 +49,7 @@ class ArrayMarket:
                 remedy='firms who act one by one need engine = "agents"',
                 name="market.activation",
             )
+        self.mechanism = self.settings.rules
         self.clock = 0
         self.failed: dict[int, MarketError] = {}
         self._noisy = any(np.any(i.population.bid_noise > 0) for i in self.economy.flow)
@@ -214,14 +215,15 @@ class ArrayMarket:
     ) -> np.ndarray:
         """Firms turn their purchases into their good; what they make together, shape (runs,)."""
         uses = self._uses(industry, places)
+        inputs = [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)]
         output, products = behaviour.production(
             industry.technology,
-            [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)],
+            inputs,
             industry.weights[:, places],
             industry.productivity[:, places],
         )
-        for use, product in zip(uses, products, strict=True):
-            self.products[:, use] = product
+        for use, product, units in zip(uses, products, inputs, strict=True):
+            self.products[:, use] = self.mechanism.quoted(product, units)
         return np.broadcast_to(output, (len(self.shares), places.stop - places.start)).sum(axis=-1)
 
     def _revise_offers(self) -> None:
@@ -249,11 +251,14 @@ class ArrayMarket:
         pools = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
         total = np.zeros((len(self.shares), 1))
         for pool in pools:
-            total += pool_price(self.shares[:, pool], self.bids[:, pool])
+            total += self.mechanism.pool_price(
+                self.shares[:, pool], self.bids[:, pool], self.quantities[:, k : k + 1]
+            )
         heard = [self._has_bid(pool) for pool in pools]
-        if economy.is_divided(good):
+        if economy.is_divided(good) or self.mechanism.wants_positive:
             everybody = all(each is True or each.all() for each in heard)
-            self._check_division(good, total[:, 0], pools[0], everybody)
+            buyers = slice(pools[0].start, pools[-1].stop)
+            self._check_division(good, total[:, 0], buyers, everybody)
         self.prices[:, k : k + 1] = total
         self._priced[k] = any(each is True or each.any() for each in heard)
 
@@ -264,7 +269,7 @@ class ArrayMarket:
         trouble = indivisible(quantity, bids, price, before=before, all_bid=everybody)
         for row in np.flatnonzero(trouble).tolist():
             if row not in self.failed:
-                error = cannot_split(
+                error = self.mechanism.refusal(
                     good,
                     quantity[row],
                     bids[row],
@@ -293,7 +298,7 @@ class ArrayMarket:
             bidding = self._has_bid(pool.buyers)
             if bidding is True or bidding.any():
                 shares = self.shares[:, pool.buyers]
-                revised_shares(
+                self.mechanism.revised_shares(
                     shares,
                     self.bids[:, pool.buyers],
                     self.quantities[:, pool.good : pool.good + 1],

@@ -275,7 +275,7 @@ def run(
     try:
         engine = _market(experiment, firm or Firm)
         witness = Witness(
-            engine.economy, experiment.run.tolerance, shares_move=experiment.market.share_rate > 0
+            engine.economy, experiment.run.tolerance, shares_move=experiment.market.shares_move
         )
         record = experiment.record
         (outcome,) = simulate(

@@ -49,7 +49,8 @@ class _Explanation:
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         self.shares = result.last.shares
-        self.bids = result.last.bids
+        rules = result.experiment.market.rules
+        self.bids = rules.per_unit(result.last.bids, result.last.inputs)
         self.products = backprop.marginal_products(self.economy, result.last.inputs)
         self.readers: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.flow:

@@ -11,7 +11,6 @@ import numpy as np
 from market_abm.agents import Consumer, Firm, Supplier
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError
-from market_abm.markets import MECHANISMS
 from market_abm.markets.market import FinalMarket, Market
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
@@ -203,7 +202,7 @@ class MarketModel(mesa.Model):
                 continue
             part = buyers.slice_of(k)
             pools = [pool.buyers for pool in buyers.pools if pool.good == k]
-            self.markets[good] = MECHANISMS[self.settings.mechanism](
+            self.markets[good] = self.settings.rules(
                 good,
                 sellers,
                 partial(self._who, part.start),

@@ -311,7 +311,7 @@ def _told(experiment: Experiment, run: Run) -> Ending:
             f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
         )
         return Ending(Status.CONVERGED, run.last.step, last, detail)
-    ending = out_of_steps(economy, experiment.market.share_rate, run.trajectory)
+    ending = out_of_steps(economy, experiment.market, run.trajectory)
     if ending.status is not Status.MAX_STEPS:
         return ending
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
-from market_abm.state import State
+from market_abm.state import MarketSettings, State
 
 if TYPE_CHECKING:
     from market_abm.model import MarketModel
@@ -399,7 +399,7 @@ def _divergence(economy: Economy, state: State, row: int) -> Ending:
     raise ValueError("this run has not diverged")
 
 
-def out_of_steps(economy: Economy, share_rate: float, trajectory: Trajectory) -> Ending:
+def out_of_steps(economy: Economy, settings: MarketSettings, trajectory: Trajectory) -> Ending:
     """The ending of a run that did not settle: does it swing for ever, or only need more time?"""
     goods, step = economy.goods, trajectory.steps
     bought = economy.buyers.good
@@ -426,8 +426,8 @@ def out_of_steps(economy: Economy, share_rate: float, trajectory: Trajectory) ->
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
             f"about every {period * spacing:.3g} steps"
         )
-        if share_rate > 0 and economy.buyers.contested:
-            detail += "; lower market.share_rate"
+        if settings.shares_move and economy.buyers.contested:
+            detail += f"; {settings.rules.calmer}"
         elif any(terms.elasticity > 0 for terms in economy.supply.values()):
             detail += "; lower the supplier's adjustment"
         return Ending(Status.OSCILLATING, step, goods[k], detail)

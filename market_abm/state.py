@@ -9,6 +9,7 @@ import numpy as np
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.markets import MECHANISMS
+from market_abm.markets.market import PooledMarket
 from market_abm.settings import Settings, choice, number
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
@@ -27,6 +28,16 @@ class MarketSettings(Settings):
     activation: str = choice("simultaneous", ACTIVATIONS)
     bid_rate: float = number(1.0, above=0.0, high=1.0)
     share_rate: float = number(0.5, low=0.0, high=100.0)
+
+    @property
+    def rules(self) -> type[PooledMarket]:
+        """The mechanism itself."""
+        return MECHANISMS[self.mechanism]
+
+    @property
+    def shares_move(self) -> bool:
+        """Whether shares follow bids at all."""
+        return self.rules.shares_move(self.share_rate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,7 +214,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     witness = Witness(
         market.economy,
         np.array([each.run.tolerance for each in experiments]),
-        shares_move=np.array([each.market.share_rate > 0 for each in experiments]),
+        shares_move=np.array([each.market.shares_move for each in experiments]),
     )
     steps = np.array([each.run.steps for each in experiments])
     record = experiments[0].record

@@ -39,11 +39,11 @@ class Witness:
     Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
     quantities are at rest, that is (a) none has changed since the step before by more than
     ``tolerance`` (relative to the largest that it has been), (b) where shares can move, nobody
-    has a reason to move them: no buyer bids more than its pool's price, and none that holds a share
-    bids less (by ``tolerance``, relative; less, weighted by the share), and (c) no supplier has a
-    reason to offer more or less: price is marginal cost. These are the first-order conditions of
-    the best allocation. Without (b) and (c) a market that moves slowly enough, or has just thrown
-    all of a good at one user, would pass for one at rest.
+    has a reason to move them: a unit is worth more to no buyer than to its pool on average, and
+    less to none that holds a share (by ``tolerance``, relative; less, weighted by the share), and
+    (c) no supplier has a reason to offer more or less: price is marginal cost. These are the
+    first-order conditions of the best allocation. Without (b) and (c) a market that moves slowly
+    enough, or has just thrown all of a good at one user, would pass for one at rest.
 
     States have a leading axis of runs; ``economy`` may be stacked, ``tolerance`` and
     ``shares_move`` are one for all runs or have shape (runs,).
@@ -97,7 +97,7 @@ class Witness:
         within = error <= np.expand_dims(self.tolerance, -1)
         self._since = np.where(within, np.where(self._since < 0, state.step, self._since), -1)
         right = np.all(within, axis=-1)
-        settled = right & self._at_rest(state) if right.any() else right
+        settled = right & self._at_rest(state, gradient, products) if right.any() else right
         self._before = state
         return {
             "settled": settled,
@@ -107,23 +107,28 @@ class Witness:
             "alignment": self._compass(state, gradient, products),
         }
 
-    def _at_rest(self, state: State) -> np.ndarray:
+    def _at_rest(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         if self._before is None:
             return np.zeros(state.prices.shape[:-1], bool)
         change = np.abs(state.quantities - self._before.quantities)
         tolerance = np.expand_dims(self.tolerance, -1)
         still = np.all(change <= tolerance * self._largest, axis=-1)
-        content = np.all(self._disagreement(state) <= tolerance, axis=-1)
+        content = np.all(self._disagreement(state, gradient, products) <= tolerance, axis=-1)
         idle = np.all(self._idleness(state) <= tolerance, axis=-1)
         return still & idle & (content | ~np.asarray(self.shares_move, bool))
 
-    def _disagreement(self, state: State) -> np.ndarray:
-        """By how much each buyer's bid breaks the first-order conditions; shape (..., buyers)."""
+    def _disagreement(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """By how much each buyer breaks the first-order conditions; shape (..., buyers).
+
+        What a unit is worth to it (its maker's gradient times its marginal product) over the mean
+        of its pool by shares; where it is worth less, times its share.
+        """
         buyers = self.economy.buyers
-        price = np.add.reduceat(state.shares * state.bids, buyers.starts, axis=-1)
-        price = price[..., buyers.pool]
-        excess = (state.bids - price) * np.sign(state.quantities[..., buyers.good])
-        excess = excess / np.where(price == 0.0, 1.0, np.abs(price))
+        worth = gradient[..., buyers.maker] * products
+        mean = np.add.reduceat(state.shares * worth, buyers.starts, axis=-1)
+        mean = mean[..., buyers.pool]
+        excess = (worth - mean) * np.sign(state.quantities[..., buyers.good])
+        excess = excess / np.where(mean == 0.0, 1.0, np.abs(mean))
         return np.maximum(excess, -state.shares * excess)
 
     def _idleness(self, state: State) -> np.ndarray:

@@ -24,8 +24,7 @@ def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.flow)
-    timing = (market.mechanism, market.activation) == ("unit-bid", "simultaneous")
-    if not alone or loops or noisy or not timing:
+    if not alone or loops or noisy or market.activation != "simultaneous":
         return None
     ways = economy.stages
     n = np.array([ways[good] for good in economy.goods])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+
+from market_abm.errors import RivalGoodError
 
 
 class Market:
     """The market of one good: what is on sale, at what price, for whom.
 
-    A mechanism is a subclass that says how bids become a price (:meth:`form_price`), and shares of
-    the good (:meth:`reallocate`). ``offers`` (units) has shape (sellers,), ``shares`` and ``bids``
-    (money per unit) have shape (buyers,). A price is 0 until somebody has bid: ``bidding`` says who
-    has, and ``priced`` whether anybody has.
+    ``offers`` (units) has shape (sellers,), ``shares`` and ``bids`` have shape (buyers,). A price
+    is 0 until somebody has bid: ``bidding`` says who has, and ``priced`` whether anybody has.
     """
 
     def __init__(self, good: str, sellers: int, buyers: int) -> None:
@@ -31,9 +32,14 @@ class Market:
         self.quantity = self.offers.sum()
 
     def bid(self, buyer: int, bid: Any) -> None:
-        """Post what ``buyer`` bids, money per unit."""
+        """Post what ``buyer`` bids."""
         self.bids[buyer] = bid
         self.bidding[buyer] = True
+
+    @staticmethod
+    def quoted(worth: Any, units: Any) -> Any:
+        """What to bid for an input of which ``units`` were used, each ``worth`` so much."""
+        return worth
 
     def form_price(self) -> None:
         """Set ``price``, money per unit, from what is bid and offered now."""
@@ -44,6 +50,138 @@ class Market:
     def delivery(self, buyer: int) -> Any:
         """The units that go to ``buyer`` out of what is on sale."""
         return self.shares[buyer] * self.quantity
+
+
+class PooledMarket(Market):
+    """A market whose buyers stand in pools, each of which divides the good by its bids.
+
+    A mechanism is a subclass with the rules of one pool: what is bid (:meth:`quoted`), how bids
+    become a price (:meth:`pool_price`) and shares (:meth:`revised_shares`). Rules take arrays of
+    shape (..., buyers) as well, for the array engine, and know nothing but one pool.
+
+    ``who(buyer)`` says, for messages, who a buyer is; ``pools`` are slices of the buyers;
+    ``divided`` whether a pool serves several uses (a rival good with more than one user), which
+    takes a positive quantity and positive bids.
+    """
+
+    wants_positive: ClassVar[bool] = False
+    """Whether any pool, and not only one that is divided, takes positive quantities and bids."""
+
+    remedy: ClassVar[str] = ""
+    """What to do about a good that cannot be split."""
+
+    calmer: ClassVar[str] = "lower market.bid_rate"
+    """What to do about shares that swing for ever."""
+
+    def __init__(
+        self,
+        good: str,
+        sellers: int,
+        who: Callable[[int], str],
+        pools: Sequence[slice],
+        initial_shares: np.ndarray,
+        *,
+        divided: bool,
+        share_rate: float,
+    ) -> None:
+        super().__init__(good, sellers, len(initial_shares))
+        self.who = who
+        self.pools = pools
+        self.checked = divided or self.wants_positive
+        self.share_rate = share_rate
+        self.shares = initial_shares.copy()
+
+    # --- the rules of a mechanism ---------------------------------------------------------------
+
+    @staticmethod
+    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
+        """What the pool pays for a unit, (..., 1), of ``quantity`` (..., 1) units."""
+        raise NotImplementedError
+
+    @staticmethod
+    def revised_shares(
+        shares: np.ndarray,
+        bids: np.ndarray,
+        quantity: Any,
+        *,
+        bidding: Any,
+        share_rate: Any,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The pool's next shares, (..., buyers), written to ``out`` (it may be ``shares``).
+
+        ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
+        for its own good yet keeps its share.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:
+        """What ``bids`` for ``units`` come to, money per unit; all of shape (..., buyers)."""
+        return bids
+
+    @staticmethod
+    def shares_move(share_rate: float) -> bool:
+        """Whether shares follow bids at all, at this ``share_rate``."""
+        return True
+
+    @classmethod
+    def refusal(
+        cls, good: str, quantity: Any, bids: np.ndarray, who: Callable[[int], str]
+    ) -> RivalGoodError:
+        """Why :func:`indivisible` is so: an error for the user."""
+        lowest = int(np.argmin(bids))
+        if quantity <= 0.0:
+            why = f"there are {quantity:.6g} units of it on sale"
+        elif bids[lowest] < 0.0:
+            why = f"{who(lowest)} bids {bids[lowest]:.6g}"
+        else:
+            why = "nobody bids anything for it"
+        return RivalGoodError(
+            f"the rival good '{good}' cannot be split among its users: {why}",
+            name=good,
+            remedy=cls.remedy.format(good=good),
+        )
+
+    # --- by these rules -------------------------------------------------------------------------
+
+    def form_price(self) -> None:
+        """The sum of the pools' prices; a divided good must be there, and be bid for."""
+        pools = [
+            self.pool_price(self.shares[pool], self.bids[pool], self.quantity)[0]
+            for pool in self.pools
+        ]
+        price = sum(pools, np.float64(0.0))
+        if self.checked and indivisible(
+            self.quantity, self.bids, price, before=self.price, all_bid=bool(self.bidding.all())
+        ):
+            raise self.refusal(self.good, self.quantity, self.bids, self.who)
+        self.price = price
+        self.priced = bool(self.bidding.any())
+
+    def reallocate(self) -> None:
+        """Revise the shares of each pool with somebody to share with."""
+        for pool in self.pools:
+            if pool.stop - pool.start > 1:
+                self.shares[pool] = self.revised_shares(
+                    self.shares[pool],
+                    self.bids[pool],
+                    self.quantity,
+                    bidding=True if self.bidding[pool].all() else self.bidding[pool],
+                    share_rate=self.share_rate,
+                )
+
+
+def indivisible(
+    quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
+) -> np.ndarray:
+    """Whether a good cannot be split: for want of units, or of positive bids.
+
+    ``bids`` has shape (..., buyers), the rest and the result (...); ``before`` is the last price.
+    """
+    lowest = np.min(bids, axis=-1)
+    unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
+    return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
 
 
 class Customer(Protocol):

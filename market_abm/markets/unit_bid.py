@@ -7,14 +7,12 @@ pool's price if it is rival, what all users pay together if it is copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from market_abm.buyers import cached_parts
-from market_abm.errors import RivalGoodError
-from market_abm.markets.market import Market
+from market_abm.markets.market import PooledMarket
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
@@ -72,80 +70,22 @@ def revised_shares(
     return out
 
 
-def indivisible(
-    quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
-) -> np.ndarray:
-    """Whether a good cannot be split among several uses: for want of units, or of positive bids.
+class UnitBid(PooledMarket):
+    """Firms post a price per unit, and shares follow bids by exponentiated gradient."""
 
-    ``bids`` has shape (..., buyers), the rest and the result (...); ``before`` is the last price.
-    """
-    lowest = np.min(bids, axis=-1)
-    unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
-    return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
-
-
-def cannot_split(good: str, quantity: Any, bids: np.ndarray, who: Any) -> RivalGoodError:
-    """Why :func:`indivisible` is so: an error for the user; ``who(buyer)`` names a buyer."""
-    lowest = int(np.argmin(bids))
-    if quantity <= 0.0:
-        why = f"there are {quantity:.6g} units of it on sale"
-    elif bids[lowest] < 0.0:
-        why = f"{who(lowest)} bids {bids[lowest]:.6g}"
-    else:
-        why = "nobody bids anything for it"
-    return RivalGoodError(
-        f"the rival good '{good}' cannot be split among its users: {why}",
-        name=good,
-        remedy=f'let every user have all of it, with reuse.{good} = "copy" '
-        "(or, if prices had begun to swing, lower market.share_rate)",
+    remedy = (
+        'let every user have all of it, with reuse.{good} = "copy" '
+        "(or, if prices had begun to swing, lower market.share_rate)"
     )
+    calmer = "lower market.share_rate"
+    revised_shares = staticmethod(revised_shares)
 
+    @staticmethod
+    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
+        """π = Σ s b, whatever the quantity."""
+        return pool_price(shares, bids)
 
-class UnitBidMarket(Market):
-    """The market of one good, with its posted bids, and the pools that it is handed out to.
-
-    ``who(buyer)`` says, for messages, who a buyer is; ``pools`` are slices of the buyers;
-    ``divided`` whether a pool serves several uses (a rival good with more than one user), which
-    takes a positive quantity and positive bids.
-    """
-
-    def __init__(
-        self,
-        good: str,
-        sellers: int,
-        who: Callable[[int], str],
-        pools: Sequence[slice],
-        initial_shares: np.ndarray,
-        *,
-        divided: bool,
-        share_rate: float,
-    ) -> None:
-        super().__init__(good, sellers, len(initial_shares))
-        self.who = who
-        self.pools = pools
-        self.divided = divided
-        self.share_rate = share_rate
-        self.shares = initial_shares.copy()
-
-    def form_price(self) -> None:
-        """The sum of the pools' prices; a divided good must be there, and be bid for."""
-        pools = [pool_price(self.shares[pool], self.bids[pool])[0] for pool in self.pools]
-        price = sum(pools, np.float64(0.0))
-        if self.divided and indivisible(
-            self.quantity, self.bids, price, before=self.price, all_bid=bool(self.bidding.all())
-        ):
-            raise cannot_split(self.good, self.quantity, self.bids, self.who)
-        self.price = price
-        self.priced = bool(self.bidding.any())
-
-    def reallocate(self) -> None:
-        """One step of exponentiated gradient in each pool with somebody to share with."""
-        for pool in self.pools:
-            if pool.stop - pool.start > 1:
-                self.shares[pool] = revised_shares(
-                    self.shares[pool],
-                    self.bids[pool],
-                    self.quantity,
-                    bidding=True if self.bidding[pool].all() else self.bidding[pool],
-                    share_rate=self.share_rate,
-                )
+    @staticmethod
+    def shares_move(share_rate: float) -> bool:
+        """Not if κ is 0."""
+        return share_rate > 0.0

@@ -151,8 +151,10 @@ def _label(
 ) -> None:
     buyers = result.experiment.economy.buyers.uses[industry.good][slot]
     shares = result.last.shares[buyers]
-    bid = shares @ result.last.bids[buyers] / (shares.sum() or 1.0)
-    units = result.last.inputs[buyers].sum()
+    inputs = result.last.inputs[buyers]
+    bids = result.experiment.market.rules.per_unit(result.last.bids[buyers], inputs)
+    bid = shares @ bids / (shares.sum() or 1.0)
+    units = inputs.sum()
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for text, color, offset, va in (
         (number_text(units), FLOW, 2.0, "bottom"),
