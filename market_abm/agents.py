@@ -37,14 +37,11 @@ class Firm(mesa.Agent):
     ) -> None:
         super().__init__(model)
         self.good = industry.good
-        self.technology = industry.technology
-        self.weight = industry.weights[member]
-        self.productivity = industry.productivity[member]
-        self.bid_noise = industry.population.bid_noise
+        self._place = member
+        self.adopt(industry)
         self.bid_rate = bid_rate
         self._stalls = [(market, int(buyers[member])) for market, buyers in input_markets]
         self._output_market = output_market
-        self._place = member
         count = len(input_markets)
         self.inputs = np.zeros(count)
         self.purchases = np.zeros(count)
@@ -54,6 +51,13 @@ class Firm(mesa.Agent):
         self.output = np.float64(industry.population.start * self.weight)
         self.sale_price = np.float64(0.0)
         self.has_price = False
+
+    def adopt(self, industry: Industry) -> None:
+        """Be a replica of this line from now on."""
+        self.technology = industry.technology
+        self.weight = industry.weights[self._place]
+        self.productivity = industry.productivity[self._place]
+        self.bid_noise = industry.population.bid_noise
 
     # --- goods, downstream ---
 
@@ -119,6 +123,11 @@ class Supplier(mesa.Agent):
         self.quantity = np.float64(terms.quantity)
         self._market = market
 
+    def adopt(self, terms: Supply) -> None:
+        """Sell on these terms from now on."""
+        self.terms = terms
+        self.quantity = behaviour.renewed_offer(terms, self.quantity)
+
     def learn(self) -> None:
         """Revise the offer, if the good has had a price."""
         if self._market.priced:
@@ -140,6 +149,12 @@ class Consumer(mesa.Agent):
         super().__init__(model)
         self.terms = terms
         self.reference = terms.quantity
+
+    def adopt(self, terms: Demand) -> None:
+        """Buy on these terms from now on."""
+        self.terms = terms
+        if terms.quantity is not None:
+            self.reference = terms.quantity
 
     def price_for(self, quantity: float) -> float:
         """What it pays for each of ``quantity`` units."""

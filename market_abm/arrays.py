@@ -52,7 +52,6 @@ class ArrayMarket:
         self.mechanism = self.settings.rules
         self.clock = 0
         self.failed: dict[int, MarketError] = {}
-        self._noisy = any(np.any(i.population.bid_noise > 0) for i in self.economy.flow)
         self._noise = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
         ]
@@ -111,6 +110,21 @@ class ArrayMarket:
             for good, delivered in self._delivered.items()
         }
 
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Go on with other numbers: economies of the same structure, one a run."""
+        self.economy = Economy.stacked(economies)
+        for k, supply in enumerate(self.economy.supply.values()):
+            offers = self.offers[:, k : k + 1]
+            offers[:] = behaviour.renewed_offer(supply, offers)
+        for k, demand in enumerate(self.economy.demand.values()):
+            if demand.quantity is not None:
+                reference = self.reference[:, k : k + 1]
+                reference[:] = np.where(np.isnan(demand.quantity), reference, demand.quantity)
+
+    @property
+    def _noisy(self) -> bool:
+        return any(np.any(i.population.bid_noise > 0) for i in self.economy.flow)
+
     # --- a step ---------------------------------------------------------------------------------
 
     @np.errstate(all="ignore")
@@ -118,6 +132,7 @@ class ArrayMarket:
         """One step of every run."""
         self.clock += 1
         self._reallocate()
+        self._shocks = np.zeros((len(self.shares), 0))
         if self._noisy:
             self._shocks = np.array(
                 [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -198,7 +213,7 @@ class ArrayMarket:
         price = self.prices[:, good : good + 1]
         for use in self._uses(industry, places):
             value = behaviour.marginal_revenue_products(price, self.products[:, use])
-            if self._noisy:
+            if self._shocks.size:
                 noise = industry.population.bid_noise
                 value = behaviour.misjudged(value, noise, self._shocks[:, use])
             self.bids[:, use] = behaviour.revised_bid(

@@ -80,6 +80,11 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     return np.where(np.equal(terms.elasticity, 0.0), offer, revised)[()]
 
 
+def renewed_offer(terms: Supply, offer: Any) -> Any:
+    """What a supplier offers when its ``terms`` have changed: a fixed endowment is what it is."""
+    return np.where(np.equal(terms.elasticity, 0.0), terms.quantity, offer)[()]
+
+
 def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     """What a consumer pays for each of ``quantity`` units, money per unit.
 

@@ -6,10 +6,11 @@ witness watch it from outside.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from market_abm.settings import (
     Settings,
     check_choice,
     check_number,
+    check_whole,
     choice,
     integer,
     names,
@@ -118,8 +120,9 @@ class Experiment:
 
     Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
     ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
-    ``sweep`` says at which points ``market-abm sweep`` runs it, unless told otherwise; ``source``
-    is the text that it was read from.
+    ``changes`` are the shocks: with which step the economy becomes which other, of the same
+    structure. ``sweep`` says at which points ``market-abm sweep`` runs it, unless told otherwise;
+    ``source`` is the text that it was read from.
     """
 
     economy: Economy
@@ -130,6 +133,7 @@ class Experiment:
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sweep: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    changes: tuple[tuple[int, Economy], ...] = ()
     source: Source | None = None
 
     def __post_init__(self) -> None:
@@ -148,6 +152,19 @@ class Experiment:
                     remedy=nearest(good, self.economy.goods),
                     name="record.goods",
                 )
+        for step, economy in self.changes:
+            if not 1 <= step <= self.run.steps:
+                raise SettingError(
+                    f"a shock comes at step {step}, and there are {self.run.steps} steps",
+                    remedy="let it come between 1 and run.steps",
+                    name="shocks",
+                )
+            if economy.structure != self.economy.structure:
+                raise SettingError(
+                    f"the shock at step {step} changes more than numbers",
+                    remedy="keep the lines, the firms, the kinds of supply and the forms of demand",
+                    name="shocks",
+                )
         a_step = self.record_size(len(BOOKS), steps=0)
         steps = self.run.steps // self.record.every
         if steps * a_step > MOST_RECORDED:
@@ -159,6 +176,11 @@ class Experiment:
                 f"{-(-self.run.steps * a_step // MOST_RECORDED):,}",
                 name="run.steps",
             )
+
+    @property
+    def last_economy(self) -> Economy:
+        """The economy as it is after the last shock."""
+        return self.changes[-1][1] if self.changes else self.economy
 
     def record_size(self, books: int, steps: int | None = None) -> int:
         """Bytes that the record of a run of ``steps`` (by default all) steps may come to.
@@ -285,6 +307,7 @@ def run(
             progress,
             every=record.every,
             goods=record.goods,
+            changes=[(step, [economy]) for step, economy in experiment.changes],
         )
         if outcome.error:
             raise outcome.error
@@ -448,7 +471,11 @@ _TOP = (
     "run",
     "record",
     "sweep",
+    "shocks",
 )
+
+SHOCKABLE = ("economy.parameters", "supply", "demand", "industries")
+"""The tables whose numbers a shock may change."""
 
 
 def _experiment(tables: dict[str, Any], name: str) -> Experiment:
@@ -458,32 +485,22 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
     question = tables.get("question", "")
     if not isinstance(question, str):
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
-    table = {key: _table(tables.get(key, {}), key) for key in _TOP[1:]}
+    table = {key: _table(tables.get(key, {}), key) for key in _TOP[1:-1]}
     program = ProgramSettings.of(table["economy"], "economy")
     market = MarketSettings.of(table["market"], "market")
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
-    for good, kind in table["reuse"].items():
-        check_choice(kind, f"reuse.{good}", REUSE)
+    economy = _economy(table, run.seed)
     common = {k: v for k, v in table["industries"].items() if not isinstance(v, Mapping)}
     single = {k: v for k, v in table["industries"].items() if isinstance(v, Mapping)}
-    economy = from_text(
-        program.program,
-        supply=table["supply"],
-        demand=table["demand"],
-        parameters=program.parameters,
-        reuse=program.reuse,
-        reuse_of=table["reuse"],
-        population=common,
-        population_of=single,
-        seed=run.seed,
-    )
+    changes, shocks = _changes(tables, economy, run.seed)
     return Experiment(
         economy=economy,
         market=market,
         run=run,
         record=record,
         sweep=table["sweep"],
+        changes=changes,
         name=name,
         question=question,
         configuration={
@@ -496,8 +513,95 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
             "market": dataclasses.asdict(market),
             "run": dataclasses.asdict(run),
             "record": dataclasses.asdict(record),
+            "shocks": shocks,
         },
     )
+
+
+def _economy(tables: Mapping[str, Any], seed: int) -> Economy:
+    """The economy that the tables of a file describe."""
+    program = ProgramSettings.of(tables["economy"], "economy")
+    industries = tables.get("industries", {})
+    for good, kind in tables.get("reuse", {}).items():
+        check_choice(kind, f"reuse.{good}", REUSE)
+    return from_text(
+        program.program,
+        supply=tables.get("supply", {}),
+        demand=tables.get("demand", {}),
+        parameters=program.parameters,
+        reuse=program.reuse,
+        reuse_of=tables.get("reuse", {}),
+        population={k: v for k, v in industries.items() if not isinstance(v, Mapping)},
+        population_of={k: v for k, v in industries.items() if isinstance(v, Mapping)},
+        seed=seed,
+    )
+
+
+def _changes(
+    tables: Mapping[str, Any], first: Economy, seed: int
+) -> tuple[tuple[tuple[int, Economy], ...], list[dict[str, Any]]]:
+    """The economies that shocks lead to, one after another, and the shocks in full."""
+    shocks = tables.get("shocks", [])
+    if not isinstance(shocks, list) or not all(isinstance(each, Mapping) for each in shocks):
+        raise SettingError("shocks is no list of tables", remedy="write [[shocks]]", name="shocks")
+    told = []
+    for shock in shocks:
+        if "step" not in shock:
+            raise SettingError("a shock has no step", remedy="write step = ...", name="shocks")
+        settings = dict(_flat({key: shock[key] for key in shock if key != "step"}))
+        for key in settings:
+            if not key.startswith(tuple(f"{table}." for table in SHOCKABLE)):
+                raise SettingError(
+                    f"a shock cannot change '{key}'",
+                    remedy=f"it can change numbers under {', '.join(SHOCKABLE)}",
+                    name="shocks",
+                )
+        told.append({"step": check_whole(shock["step"], "shocks.step", low=1), **settings})
+    told.sort(key=lambda shock: shock["step"])
+    now = copy.deepcopy({key: tables[key] for key in tables if key != "shocks"})
+    changes = []
+    for shock in told:
+        for key, value in shock.items():
+            if key != "step":
+                _override(now, key, value)
+        try:
+            economy = _economy(now, seed)
+        except MarketError as error:
+            error.what = f"the shock at step {shock['step']}: {error.what}"
+            error.name, error.line = "shocks", None
+            raise
+        changes.append((shock["step"], _with_references_of(first, economy)))
+    return tuple(changes), told
+
+
+def _with_references_of(first: Economy, economy: Economy) -> Economy:
+    """``economy`` with demand around what ``first`` makes at its start, where it names no other."""
+    from market_abm.backprop import references
+
+    if all(terms.quantity is not None for terms in economy.demand.values()):
+        return economy
+    try:
+        made = references(first)
+    except MarketError:  # a loop that does not settle: its demand has references of its own
+        return economy
+    return dataclasses.replace(
+        economy,
+        demand={
+            good: terms
+            if terms.quantity is not None
+            else dataclasses.replace(terms, quantity=float(quantity))
+            for (good, terms), quantity in zip(economy.demand.items(), made, strict=True)
+        },
+    )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of nested tables by their dotted names."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:

@@ -44,7 +44,6 @@ class MarketModel(mesa.Model):
         self.clock = 0
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
-        self._noisy = any(industry.population.bid_noise > 0 for industry in economy.flow)
         self._open_markets()
         self._found_agents(firm)
         self._step_phases = {
@@ -61,6 +60,19 @@ class MarketModel(mesa.Model):
         self.clock += 1
         self._draw_shocks()
         self._tell_step(self._step_phases)
+
+    def change(self, economy: Economy) -> None:
+        """Go on with other numbers, those of an economy of the same structure."""
+        self.economy = economy
+        for industry in economy.flow:
+            for firm in self.members[industry.good]:
+                firm.adopt(industry)
+        for agents, terms in (
+            (self.suppliers, economy.supply.values()),
+            (self.consumers, economy.demand.values()),
+        ):
+            for agent, own in zip(agents, terms, strict=True):
+                agent.adopt(own)
 
     def _tell_step(self, phases: Callable[[], None]) -> None:
         """Run ``phases``; a mistake that shows there is told with the step."""
@@ -155,7 +167,7 @@ class MarketModel(mesa.Model):
             market.reallocate()
 
     def _draw_shocks(self) -> None:
-        if self._noisy:
+        if any(industry.population.bid_noise > 0 for industry in self.economy.flow):
             shocks = self._noise.standard_normal(self.economy.buyers.size)
             for good, members in self.members.items():
                 own = np.transpose([shocks[use] for use in self.economy.buyers.uses[good]])

@@ -132,7 +132,7 @@ class Result:
         from market_abm.agents import Firm
         from market_abm.analysis.prediction import climbing
 
-        if self.firm is not Firm:
+        if self.firm is not Firm or self.experiment.changes:
             return None
         ratio = climbing(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
@@ -142,10 +142,13 @@ class Result:
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best allocation, found by SciPy without a market; None if that is too large."""
+        """The best allocation, found by SciPy without a market; None if that is too large.
+
+        Of the economy as it is at the end, after all shocks.
+        """
         from market_abm.analysis.equilibrium import equilibrium
 
-        return equilibrium(self.experiment.economy)
+        return equilibrium(self.experiment.last_economy)
 
     def distance(self) -> dict[str, Any] | None:
         """How far the market ended from :attr:`equilibrium`, or None if there is none.

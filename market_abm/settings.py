@@ -182,20 +182,21 @@ def integer(
     default: Any = dataclasses.MISSING, *, low: float = -math.inf, high: float = math.inf
 ) -> Any:
     """A field that holds a whole number, ``low <= n <= high``."""
+    return _field(default, lambda value, where: check_whole(value, where, low=low, high=high))
 
-    def check(value: Any, where: str) -> int:
-        wanted = _range_text("a whole number", low, -math.inf, high)
-        if isinstance(value, bool | str):
-            raise _wrong(value, where, wanted)
-        try:
-            whole = int(value)
-        except (TypeError, ValueError, OverflowError):
-            raise _wrong(value, where, wanted) from None
-        if whole != value or not low <= whole <= high:
-            raise _wrong(value, where, wanted)
-        return whole
 
-    return _field(default, check)
+def check_whole(value: Any, where: str, *, low: float = -math.inf, high: float = math.inf) -> int:
+    """``value`` as an int within its range, or a SettingError."""
+    wanted = _range_text("a whole number", low, -math.inf, high)
+    if isinstance(value, bool | str):
+        raise _wrong(value, where, wanted)
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(value, where, wanted) from None
+    if whole != value or not low <= whole <= high:
+        raise _wrong(value, where, wanted)
+    return whole
 
 
 def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:

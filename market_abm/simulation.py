@@ -142,6 +142,9 @@ class Market(Protocol):
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only."""
 
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Go on with other numbers: economies of the same structure, one a run."""
+
 
 class Watcher(Protocol):
     """Whoever looks on: says whether each run is ``settled``, and anything else by name."""
@@ -156,12 +159,15 @@ class Watcher(Protocol):
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only."""
 
+    def change(self, economy: Economy) -> None:
+        """The market goes on in this economy, stacked if there are several runs."""
+
 
 class Alone:
     """A Mesa model as a market of one run."""
 
     def __init__(self, model: MarketModel) -> None:
-        self.model, self.economy = model, model.economy
+        self.model = model
         self.failed: dict[int, MarketError] = {}
 
     @property
@@ -178,8 +184,17 @@ class Alone:
         except MarketError as error:
             self.failed[0] = error
 
+    @property
+    def economy(self) -> Economy:
+        """The model's economy."""
+        return self.model.economy
+
     def keep(self, rows: np.ndarray) -> None:
         """There is but one."""
+
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Change the model's economy."""
+        self.model.change(economies[0])
 
 
 def simulate(
@@ -191,12 +206,15 @@ def simulate(
     every: int = 1,
     goods: Sequence[str] | None = None,
     books: Sequence[str] = BOOKS,
+    changes: Sequence[tuple[int, Sequence[Economy]]] = (),
 ) -> list[Run]:
     """Run each of the market's runs for at most ``steps`` steps, until settled, diverged or failed.
 
     ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded:
     of these ``goods`` (by default all), and of their buyers, while they are few, these ``books``.
-    ``progress(step)`` is called after every step. Ctrl-C ends all runs and keeps what was recorded.
+    ``changes`` says with which steps the economies, one a run, become others; no run settles before
+    the last of them. ``progress(step)`` is called after every step. Ctrl-C ends all runs and keeps
+    what was recorded.
     """
     state = market.state
     runs = len(state.prices)
@@ -207,7 +225,9 @@ def simulate(
     errors = {int(numbers[row]): error for row, error in market.failed.items()}
     saw = watch(state)
     record.add(state, saw, numbers)
-    going = ~(saw["settled"] | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
+    last_change = max((step for step, _ in changes), default=0)
+    settled = saw["settled"] & (state.step >= last_change)
+    going = ~(settled | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
     record.close(numbers[~going], state.step)
     try:
         while going.any():
@@ -216,6 +236,10 @@ def simulate(
                 watch.keep(going)
                 numbers, going = numbers[going], going[going]
             before = state.step
+            for step, economies in changes:
+                if step == before + 1:
+                    market.change([economies[run] for run in numbers.tolist()])
+                    watch.change(market.economy)
             market.step()
             state = market.state
             saw = watch(state)
@@ -228,7 +252,8 @@ def simulate(
                 going[row] = False
                 record.close(numbers[[row]], before)
             record.add(state, saw, numbers)
-            done = going & (saw["settled"] | (last_allowed[numbers] <= state.step))
+            settled = saw["settled"] & (state.step >= last_change)
+            done = going & (settled | (last_allowed[numbers] <= state.step))
             record.close(numbers[done], state.step)
             going &= ~done
             if progress:

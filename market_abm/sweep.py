@@ -181,6 +181,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.market.mechanism,
         experiment.market.activation,
         experiment.record,
+        tuple(step for step, _ in experiment.changes),
     )
 
 
@@ -218,8 +219,18 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     )
     steps = np.array([each.run.steps for each in experiments])
     record = experiments[0].record
-    books = books_of_a_sweep(market.economy)
-    outcomes = simulate(market, steps, witness, every=record.every, goods=record.goods, books=books)
+    outcomes = simulate(
+        market,
+        steps,
+        witness,
+        every=record.every,
+        goods=record.goods,
+        books=books_of_a_sweep(market.economy),
+        changes=[
+            (step, [each.changes[k][1] for each in experiments])
+            for k, (step, _) in enumerate(experiments[0].changes)
+        ],
+    )
     for experiment, outcome in zip(experiments, outcomes, strict=True):
         told.append(outcome.error or Result.of(experiment, outcome, Firm))
     return told

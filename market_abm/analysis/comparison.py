@@ -78,6 +78,12 @@ class Witness:
         if self._before is not None:
             self._before = self._before.rows(rows)
 
+    def change(self, economy: Economy) -> None:
+        """The market goes on in this economy: gradients and welfare are its own from now on."""
+        self.economy = self._compass.economy = economy
+        if self._reference is not None:
+            self._reference = _given_references(economy, self._reference)
+
     @np.errstate(all="ignore")
     def __call__(self, state: State) -> dict[str, np.ndarray]:
         """Take in one more state: gradients, welfare, alignment, who has settled, since when.
@@ -150,9 +156,14 @@ class Witness:
 
 def _references(economy: Economy, start: State) -> np.ndarray:
     """The consumers' reference quantities, (..., final goods): given, or those of the start."""
-    reference = start.quantities[..., economy.final].copy()
+    return _given_references(economy, start.quantities[..., economy.final])
+
+
+def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
+    """``reference`` quantities, (..., final goods), or others where the terms of demand say so."""
+    result = reference.copy()
     for k, terms in enumerate(economy.demand.values()):
         if terms.quantity is not None:
             given = np.ravel(terms.quantity)
-            reference[..., k] = np.where(np.isnan(given), reference[..., k], given)
-    return reference
+            result[..., k] = np.where(np.isnan(given), reference[..., k], given)
+    return result

@@ -102,7 +102,7 @@ def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> N
         axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
     _wide_scale(axes, np.concatenate([prices, gradients]))
-    _step_axis(axes, steps)
+    _step_axis(axes, result)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     tidy(axes)
 
@@ -122,10 +122,13 @@ def _wide_scale(axes: Axes, values: np.ndarray) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
 
 
-def _step_axis(axes: Axes, steps: np.ndarray) -> None:
-    """Room for one step at least, where a run ended before it began."""
-    if len(steps) == 1:
+def _step_axis(axes: Axes, result: Result) -> None:
+    """Room for one step at least, where a run ended before it began; shocks are marked."""
+    if len(result.times) == 1:
         axes.set_xlim(-0.5, 1.5)
+    for step, _ in result.experiment.changes:
+        if step <= result.steps:
+            axes.axvline(step, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5)
 
 
 def _theory(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
@@ -148,7 +151,7 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
     steps = result.times
     above.axhline(1.0, color="white", lw=2.6, zorder=6)
     above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
-    _step_axis(above, steps)
+    _step_axis(above, result)
     with np.errstate(all="ignore"):
         ratio = result.prices / result.gradients
         expected = None if result.prediction is None else result.prediction / result.gradients
@@ -245,6 +248,7 @@ def _error_panel(
     axes.set_xlabel("step", fontsize=9)
     axes.set_ylabel("|price − gradient| ÷ |gradient|", fontsize=9)
     axes.margins(x=0.02)
+    _step_axis(axes, result)
     tidy(axes)
 
 
@@ -255,7 +259,8 @@ def _title(figure: Figure, result: Result) -> None:
         f"({market.mechanism}, {market.activation}, bid rate {market.bid_rate:g}, "
         f"share rate {market.share_rate:g})\n"
         "prices (coloured) and the exact gradients (dashed)"
-        + ("" if result.prediction is None else "; crosses: what theory predicts"),
+        + ("" if result.prediction is None else "; crosses: what theory predicts")
+        + ("; dotted lines: shocks" if result.experiment.changes else ""),
         fontsize=9.5,
         x=0.01,
         ha="left",

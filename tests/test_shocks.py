@@ -1,0 +1,177 @@
+"""Shocks: numbers of the economy that change while the market runs."""
+
+import numpy as np
+import pytest
+
+from market_abm import Experiment, MarketError, run
+from market_abm.analysis.equilibrium import equilibrium
+from market_abm.backprop import exact_gradient
+from market_abm.sweep import Sweep, run_sweep
+
+BAKERY = """
+[economy]
+program = '''
+flour = 3 * wheat ** 0.7
+bread = ces(flour, labour, elasticity=0.5, weights=(0.4, 0.6)) ** scale
+'''
+parameters = { scale = 0.8 }
+[supply.wheat]
+quantity = 5.0
+price = 0.3
+elasticity = 0.4
+adjustment = 0.3
+[supply.labour]
+quantity = 2.0
+[demand.bread]
+price = 2.0
+elasticity = 1.5
+[run]
+steps = 600
+"""
+
+SHOCKS = {
+    "supply.labour.quantity": 1.0,
+    "supply.wheat.price": 0.5,
+    "supply.wheat.elasticity": 0.0,
+    "demand.bread.price": 3.0,
+    "demand.bread.elasticity": 0.8,
+    "demand.bread.quantity": 1.0,
+    "industries.flour.productivity": 1.5,
+    "economy.parameters.scale": 0.6,
+}
+
+
+def shocked(step, key, value, **settings):
+    return Experiment.parse(BAKERY, settings={"shocks": [{"step": step, key: value}], **settings})
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("key", SHOCKS)
+def test_the_market_finds_the_new_gradient(key, activation, engine):
+    """After the shock it ends where the changed economy's best allocation is: runs stop at 1e-9.
+
+    Reference quantities of demand stay those of the first day, unless the shock names others.
+    """
+    settings = {"run.engine": engine, "market.activation": activation}
+    before = run(Experiment.parse(BAKERY, settings=settings))
+    result = run(shocked(60, key, SHOCKS[key], **settings))
+    assert result.status == "converged" and result.steps > 60
+    alike = min(60, len(before.prices))
+    assert np.array_equal(result.prices[:alike], before.prices[:alike])
+    c0 = float(before.quantities[0, -1])
+    text = BAKERY.replace("price = 2.0", f"price = 2.0\nquantity = {c0!r}")
+    overrides = {key: SHOCKS[key]}
+    best = equilibrium(Experiment.parse(text, settings=overrides).economy)
+    np.testing.assert_allclose(result.last.quantities, best.quantities, rtol=1e-7)
+    np.testing.assert_allclose(result.last.prices, best.prices, rtol=1e-7)
+    assert result.summary()["equilibrium"]["quantities"] < 1e-7
+    moved = np.abs(result.last.quantities / before.last.quantities - 1).max()
+    assert (
+        moved > 1e-3
+        or key == "demand.bread.quantity"
+        or not np.allclose(result.last.prices, before.last.prices, rtol=1e-3)
+    )
+
+
+def test_the_gradient_is_the_new_ones_from_the_shock_on():
+    """A chain at rest: at the shock's own step the gradient has moved, and no price yet has."""
+    text = """
+[economy]
+program = "a = 2*x"
+[economy.parameters]
+[supply.x]
+quantity = 3.0
+[run]
+steps = 30
+[[shocks]]
+step = 10
+industries.a.productivity = 5.0
+"""
+    result = run(Experiment.parse(text.replace("[economy.parameters]\n", "")))
+    x = result.goods.index("x")
+    assert result.gradients[9, x] == 2.0 and result.gradients[10, x] == 10.0
+    assert result.prices[10, x] == 2.0 and result.prices[11, x] == 10.0
+    assert result.quantities[10].tolist() == [3.0, 30.0]
+    assert (result.status, result.steps) == ("converged", 11)
+    assert result.first_steps.tolist() == [11, 0]
+    assert exact_gradient(result.experiment.last_economy)["x"] == 10.0
+    assert result.prediction is None
+
+
+@pytest.mark.parametrize("firms", [1, 3])
+def test_both_engines_take_shocks_alike(firms):
+    """1e-12 at every step, as in tests/test_twins.py; three shocks, two of them at once."""
+    shocks = [
+        {"step": 8, "supply.labour.quantity": 1.5, "industries.bread.productivity": 0.8},
+        {"step": 8, "demand.bread.elasticity": 2.5},
+        {"step": 15, "industries.bid_noise": 0.05},
+    ]
+    runs = [
+        run(
+            Experiment.parse(
+                BAKERY,
+                settings={
+                    "shocks": shocks,
+                    "run.engine": engine,
+                    "run.steps": 30,
+                    "industries.firms": firms,
+                    "market.share_rate": 0.05,
+                },
+            )
+        )
+        for engine in ("agents", "arrays")
+    ]
+    for name in ("prices", "quantities", "gradients"):
+        np.testing.assert_allclose(*(getattr(each, name) for each in runs), rtol=1e-12)
+    assert np.abs(np.diff(runs[0].prices[20:, 0])).min() > 0  # the noise has come
+
+
+def test_shocks_add_up_and_a_run_does_not_end_before_the_last():
+    settings = {
+        "shocks": [
+            {"step": 150, "supply.labour.quantity": 1.0},
+            {"step": 40, "economy.parameters.scale": 0.6},
+        ]
+    }
+    result = run(Experiment.parse(BAKERY, settings=settings))
+    assert result.steps > 150
+    last = result.experiment.last_economy
+    assert last.supply["labour"].quantity == 1.0
+    assert last.industries[1].technology.parameters["scale"] == 0.6
+    assert [shock["step"] for shock in result.summary()["configuration"]["shocks"]] == [40, 150]
+    figure = result.convergence_figure()
+    marked = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if line.get_lw() == 0.8]
+    assert marked == [40, 150]
+
+
+def test_shocks_can_be_swept(tmp_path):
+    """Each run of a sweep has its own shock; the rows are those of single runs."""
+    experiment = shocked(20, "supply.labour.quantity", 1.0)
+    axis = {"demand.bread.elasticity": [0.8, 1.5, 4.0]}
+    table = run_sweep(Sweep.of(experiment, axis), tmp_path / "s")
+    for row in table.to_dict("records"):
+        key = {"demand.bread.elasticity": row["demand.bread.elasticity"]}
+        alone = run(shocked(20, "supply.labour.quantity", 1.0, **key, **{"run.engine": "arrays"}))
+        assert row["status"] == alone.status == "converged"
+        assert row["steps"] == alone.steps
+        assert row["quantity.labour"] == 1.0
+        assert row["best_quantity.bread"] == pytest.approx(row["quantity.bread"], rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("shocks", "told"),
+    [
+        (3, r"shocks is no list of tables; write \[\[shocks\]\]"),
+        ([{"supply.labour.quantity": 1}], "a shock has no step"),
+        ([{"step": 0, "supply.labour.quantity": 1}], r"shocks.step is 0"),
+        ([{"step": 9999, "supply.labour.quantity": 1}], "step 9999, and there are 600 steps"),
+        ([{"step": 5, "market.share_rate": 1}], "a shock cannot change 'market.share_rate'"),
+        ([{"step": 5, "supply.labor.quantity": 1}], "the shock at step 5: .*'labor'"),
+        ([{"step": 5, "supply.labour.quantity": "x"}], "the shock at step 5: .*quantity is 'x'"),
+        ([{"step": 5, "industries.firms": 2}], "the shock at step 5 changes more than numbers"),
+    ],
+)
+def test_what_is_no_shock(shocks, told):
+    with pytest.raises(MarketError, match=told):
+        Experiment.parse(BAKERY, settings={"shocks": shocks})
