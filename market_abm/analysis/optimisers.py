@@ -237,12 +237,17 @@ class _Walk:
         self._split()
 
     def sequential(self) -> None:
-        """One step of a forward pass and a reverse sweep."""
+        """One step of a forward pass and a reverse sweep.
+
+        Before the sweep each good's gradient is that of the last signals at the new split and the
+        new quantities. It matters in loops only, to a line that learns before those it sells to.
+        """
         self.handed = self.shares
         self._supply()
         for industry in self.economy.flow:
             self._produce(industry, self.quantities)
         self._consume()
+        self._price(range(len(self.economy.goods)))
         for industry in reversed(self.economy.flow):
             self._learn(self.buyers.of_industry[industry.good].ravel())
             self._price(self.economy.index[good] for good in industry.technology.inputs)
@@ -276,8 +281,9 @@ class _Walk:
         """Signals go a fraction α of the way to what the last batch says, if anything."""
         hears = self.priced[self.buyers.maker[who]]
         value = self.prices[self.buyers.maker[who]] * self.products[who]
-        move = self.optimiser.target(value, self.inputs[who]) - self.signal[who]
-        self.signal[who] += np.where(hears, self.bid_rate * move, 0.0)
+        target, before = self.optimiser.target(value, self.inputs[who]), self.signal[who]
+        after = (1.0 - self.bid_rate) * before + self.bid_rate * target
+        self.signal[who] = np.where(hears, after, before)
         self.heard[who] |= hears
 
     def _price(self, goods: Iterable[int]) -> None:
