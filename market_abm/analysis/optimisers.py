@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from market_abm.economy import Economy, Industry
-from market_abm.errors import EconomyError, SettingError
+from market_abm.errors import SettingError
 from market_abm.participants import Demand, Supply
 from market_abm.settings import check_choice
 
@@ -156,20 +156,13 @@ class ExponentiatedGradient:
 class ProportionalResponse:
     """Money follows what it earned: x = m S / Σ m, then m ← v x (Wu and Zhang 2007).
 
-    The signal m is money, a step. With a bid rate below 1 it is damped. Of rival goods only, and
-    while all pledges for a good have one sign: where they differ there is no split, and the path is
-    no number from there on.
+    The signal m is money, a step. With a bid rate below 1 it is damped. Of goods that are there,
+    and while all pledges for a good have one sign: where they differ there is no split, and the
+    path is no number from there on.
     """
 
     def __init__(self, economy: Economy, settings: MarketSettings) -> None:
-        for good, reuse in economy.reuse.items():
-            uses = sum(i.technology.inputs.count(good) for i in economy.industries)
-            if reuse == "copy" and uses > 1:
-                raise EconomyError(
-                    f"'{good}' is copied to several uses, which cannot share a sum of money",
-                    remedy=f'make it rival: reuse.{good} = "rival"',
-                    name=f"reuse.{good}",
-                )
+        """There is nothing to tune."""
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """What the inputs earned, money."""
