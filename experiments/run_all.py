@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from market_abm import Experiment, run
+from market_abm.compare import Beside, Contest
 from market_abm.result import Result
 from market_abm.sweep import Sweep, run_sweep
 
@@ -29,6 +30,35 @@ Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `
 | sweep | question | runs | outcome |
 | --- | --- | --- | --- |
 """
+
+
+COMPARED = ("spiral", "rival-diamond")
+"""Experiments that are run beside their twins, and under every mechanism."""
+
+COMPARISONS = """
+Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.png`:
+
+| comparison | outcome |
+| --- | --- |
+"""
+
+
+def compared(name: str) -> list[str]:
+    """An experiment beside its twin and under every mechanism, in a line each."""
+    experiment = Experiment.load(name)
+    twin, contest = Beside.of(experiment), Contest.of(experiment)
+    twin.save(f"results/{name}-compare")
+    contest.save(f"results/{name}-mechanisms")
+    told = twin.summary()
+    worst = max(size for size, _ in twin.distances.values())
+    steps = contest.table()["steps"].dropna()
+    reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
+    return [
+        f"| [{name} beside its twin]({name}-compare/comparison.png) | {told['market']} and "
+        f"{told['optimiser']}: largest distance {worst:.1e} in {told['steps']} steps |",
+        f"| [{name} under every mechanism]({name}-mechanisms/comparison.png) | steps to 1e-6: "
+        f"{reached} |",
+    ]
 
 
 def row(result: Result) -> str:
@@ -67,7 +97,10 @@ def main() -> None:
         result.save(Path("results") / path.stem)
         rows.append(row(result))
         print(rows[-1])
-    text = HEADER + "\n".join(rows) + "\n" + SWEEPS + "\n".join(sweeps) + "\n"
+    comparisons = [line for name in COMPARED for line in compared(name)]
+    print(*comparisons, sep="\n")
+    tables = ((HEADER, rows), (SWEEPS, sweeps), (COMPARISONS, comparisons))
+    text = "".join(header + "\n".join(lines) + "\n" for header, lines in tables)
     Path("results/README.md").write_text(text, encoding="utf-8")
 
 

@@ -15,6 +15,7 @@ from market_abm import __version__
 from market_abm.errors import MarketError
 
 if TYPE_CHECKING:
+    from market_abm.compare import Beside, Contest
     from market_abm.experiment import Experiment
     from market_abm.result import Result
 
@@ -137,6 +138,44 @@ def sweep(
         sys.exit(130)
     for status, count in table["status"].value_counts().items():
         click.echo(f"  {status!s:<12} {count:,}")
+    click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
+
+
+@main.command()
+@EXPERIMENT
+@SET
+@click.option("--mechanisms", help="Instead, compare these with each other: all, or a,b.")
+@click.option("--steps", type=int, help="Stop after so many steps (run.steps).")
+@click.option(
+    "--out", metavar="DIR", help="Write the results here.  [default: results/<name>-compare]"
+)
+def compare(
+    experiment: str,
+    assignments: tuple[str, ...],
+    mechanisms: str | None,
+    steps: int | None,
+    out: str | None,
+) -> None:
+    """Run a market beside its twin: the optimiser that its mechanism is claimed to be.
+
+    The twin is written from formulas alone and starts where the market does; the largest distance
+    between their paths is told, and both are drawn.
+    """
+    from market_abm.compare import FILES, Beside, Contest
+    from market_abm.experiment import where_text
+    from market_abm.result import check_folder
+
+    chosen = _load(experiment, assignments, steps=steps)
+    folder = Path(out or f"results/{chosen.name}-compare")
+    check_folder(folder, FILES)
+    if mechanisms:
+        contest = Contest.of(chosen, [name.strip() for name in mechanisms.split(",")])
+        _print_contest(contest)
+        folder = contest.save(folder)
+    else:
+        comparison = Beside.of(chosen)
+        _print_beside(comparison)
+        folder = comparison.save(folder)
     click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
 
 
@@ -331,6 +370,36 @@ def _print_result(result: Result) -> None:
     click.echo(message[0].upper() + message[1:] + ".")
     click.echo(_path_sentence(result))
     click.echo(_equilibrium_sentence(result))
+
+
+def _print_beside(comparison: Beside) -> None:
+    told = comparison.summary()
+    table = _table(("", "left"), ("largest distance", "right"), ("at step", "right"))
+    for name, (size, step) in comparison.distances.items():
+        table.add_row(name, "0" if size == 0 else f"{size:.1e}", str(step))
+    _console().print(table)
+    click.echo(
+        f"{told['market']} beside {told['optimiser']}, its twin: {told['steps']} steps, "
+        f"{told['status']}. Distances are relative to the largest price, quantity or share."
+    )
+
+
+def _print_contest(contest: Contest) -> None:
+    columns = ("steps", "messages", "welfare", "wasted", "money_made")
+    headers = ("steps", "messages", "welfare", "goods wasted", "money made")
+    table = _table(("mechanism", "left"), ("status", "left"), *((h, "right") for h in headers))
+    frame = contest.table()
+    for name, row in frame.iterrows():
+        cells = ["-" if row.get(c) is None or row.get(c) != row.get(c) else row[c] for c in columns]
+        shown = [c if isinstance(c, str) else f"{c:.6g}" for c in cells]
+        table.add_row(str(name), str(row["status"]), *shown)
+    _console().print(table)
+    for name, row in frame.iterrows():
+        if row["status"] == "refused":
+            click.echo(f"{name}: {row['why']}")
+    click.echo(
+        "Steps and price messages until all prices and quantities stay within 1e-06 of best."
+    )
 
 
 def _path_sentence(result: Result) -> str:

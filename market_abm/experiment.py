@@ -177,6 +177,12 @@ class Experiment:
                 name="run.steps",
             )
 
+    def under(self, mechanism: str) -> Experiment:
+        """The same experiment under another mechanism."""
+        market = dataclasses.replace(self.market, mechanism=mechanism)
+        configuration = {**self.configuration, "market": dataclasses.asdict(market)}
+        return dataclasses.replace(self, market=market, configuration=configuration)
+
     @property
     def last_economy(self) -> Economy:
         """The economy as it is after the last shock."""
@@ -297,7 +303,10 @@ def run(
     try:
         engine = _market(experiment, firm or Firm)
         witness = Witness(
-            engine.economy, experiment.run.tolerance, shares_move=experiment.market.shares_move
+            engine.economy,
+            experiment.run.tolerance,
+            shares_move=experiment.market.shares_move,
+            rules=experiment.market.rules,
         )
         record = experiment.record
         (outcome,) = simulate(

@@ -8,7 +8,7 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -232,7 +232,7 @@ class Result:
         for good, row in rows.items():
             row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
             row["staleness"] = lags.get(good)
-        return _jsonable(
+        return jsonable(
             {
                 "name": self.experiment.name,
                 "question": self.experiment.question,
@@ -348,11 +348,12 @@ def _with_infinities(settings: Any) -> Any:
     return "inf" if settings == math.inf else settings
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """``value`` as JSON can hold it: None for what is no number."""
     if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
+        return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
+        return [jsonable(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -360,25 +361,27 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, known: Sequence[str] = FILES) -> None:
     """Make sure that results may be written to ``folder``, before there are any.
 
     Raises:
-        ResultsError: it is no folder, or holds anything but results of a run.
+        ResultsError: it is no folder, or holds anything but the ``known`` results.
     """
     try:
         found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     except OSError as error:
         raise _unwritable(folder, error) from None
     for name in found:
-        if name not in FILES and not name.startswith("."):
+        if name not in known and not name.startswith("."):
             raise ResultsError(
-                f"'{folder.name}' holds '{name}', which is no result of a run",
+                f"'{folder.name}' holds '{name}', which is no result of this command",
                 remedy="choose a new folder with --out",
             )
 
 
-def write_folder(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> Path:
+def write_folder(
+    folder: Path, writers: Mapping[str, Callable[[Path], Any]], known: Sequence[str] = FILES
+) -> Path:
     """Write each named file into ``folder``, whole or not at all: aside first, then by renaming.
 
     An existing folder is replaced only if it holds nothing but such files.
@@ -387,7 +390,7 @@ def write_folder(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> 
         ResultsError: it holds something else, or cannot be written; what was there is untouched.
     """
     folder = folder.resolve()
-    check_folder(folder)
+    check_folder(folder, known)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

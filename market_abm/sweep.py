@@ -216,6 +216,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
         market.economy,
         np.array([each.run.tolerance for each in experiments]),
         shares_move=np.array([each.market.shares_move for each in experiments]),
+        rules=experiments[0].market.rules,
     )
     steps = np.array([each.run.steps for each in experiments])
     record = experiments[0].record

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from market_abm import Firm, MarketModel, MarketSettings, from_text, run
+from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
 from market_abm.analysis.comparison import Comparison, Witness, relative_error
 from market_abm.analysis.path import Compass, Path
 from market_abm.analysis.prediction import climbing
@@ -206,3 +206,17 @@ def test_theory_is_about_the_standard_firm():
     result = run("essay-chain", firm=Slow, steps=9)
     assert result.prediction is None
     assert result.summary()["firm"] == "Slow"
+
+
+def test_a_collapsed_economy_is_not_at_rest():
+    """An input of 1e-100 units makes nothing that floats can tell, and all gradients are 0.
+
+    The firm left without it still bids as much as ever: it is the bids that say so.
+    """
+    settings = {"economy.parameters.sigma": 0.2, "market.share_rate": 0.316228}
+    result = None
+    try:
+        result = run("split-elasticity", set={**settings, "run.engine": "arrays"})
+    except MarketError as error:
+        assert "nobody bids anything" in str(error) or "units of it" in str(error)
+    assert result is None or result.status != "converged"

@@ -53,9 +53,12 @@ def test_the_readme_shows_what_the_command_prints(tmp_path):
 
 
 def test_the_readmes_own_program_runs():
-    (text,) = blocks("README.md", "toml")
+    text, shock = blocks("README.md", "toml")
     result = run(Experiment.parse(text))
     assert result.status == "converged"
+    shaken = run(Experiment.parse(text + shock))
+    assert shaken.status == "converged" and shaken.steps > 120
+    assert shaken.last.quantities[shaken.goods.index("labour")] == 1.0
 
 
 def test_the_readme_lists_every_key_with_its_default():

@@ -21,7 +21,7 @@ from scipy.optimize import brentq, minimize
 from strategies import RandomProgram, goods_read, in_order, rival_dags
 
 import market_abm
-from market_abm.analysis.equilibrium import _Problem, equilibrium
+from market_abm.analysis.equilibrium import Problem, equilibrium
 from market_abm.arrays import ArrayMarket
 
 INF = math.inf
@@ -609,7 +609,7 @@ def test_a_firm_of_little_skill_gets_little_but_not_nothing() -> None:
 def test_a_share_of_nothing_that_should_be_more_is_not_solved() -> None:
     """W has no slope by the logarithm of a share of e^-60; the first-order conditions do."""
     economy = market_abm.from_text("y = 2*sqrt(x)\nz = sqrt(x)", {"x": 5}, {"y": 2, "z": 3})
-    problem = _Problem(economy)
+    problem = Problem(economy)
     corner = problem.at(np.array([-60.0]))
     assert abs(corner.slope[0]) < 1e-11
     assert problem.residual(corner) > 1.0

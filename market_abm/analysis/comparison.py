@@ -10,6 +10,7 @@ from market_abm import backprop, behaviour
 from market_abm.analysis.path import Compass
 from market_abm.analysis.welfare import surplus
 from market_abm.economy import Economy
+from market_abm.markets import PooledMarket, UnitBid
 from market_abm.state import State
 
 
@@ -39,14 +40,15 @@ class Witness:
     Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
     quantities are at rest, that is (a) none has changed since the step before by more than
     ``tolerance`` (relative to the largest that it has been), (b) where shares can move, nobody
-    has a reason to move them: a unit is worth more to no buyer than to its pool on average, and
-    less to none that holds a share (by ``tolerance``, relative; less, weighted by the share), and
-    (c) no supplier has a reason to offer more or less: price is marginal cost. These are the
-    first-order conditions of the best allocation. Without (b) and (c) a market that moves slowly
-    enough, or has just thrown all of a good at one user, would pass for one at rest.
+    has a reason to move them: by exact values and by bids, a unit is worth more to no buyer than to
+    its pool on average, and less to none that holds a share (by ``tolerance``, relative; less,
+    weighted by the share), and (c) no supplier has a reason to offer more or less: price is
+    marginal cost. These are the first-order conditions of the best allocation. Without (b) and (c)
+    a market that moves slowly enough, or has just thrown all of a good at one user, would pass for
+    one at rest.
 
     States have a leading axis of runs; ``economy`` may be stacked, ``tolerance`` and
-    ``shares_move`` are one for all runs or have shape (runs,).
+    ``shares_move`` are one for all runs or have shape (runs,). ``rules`` are the mechanism's.
     """
 
     path = tuple(each.name for each in fields(Comparison))
@@ -57,7 +59,9 @@ class Witness:
         tolerance: float | np.ndarray,
         *,
         shares_move: bool | np.ndarray = True,
+        rules: type[PooledMarket] = UnitBid,
     ) -> None:
+        self.rules = rules
         self.economy = economy
         self.tolerance = tolerance
         self.shares_move = shares_move
@@ -126,14 +130,22 @@ class Witness:
     def _disagreement(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         """By how much each buyer breaks the first-order conditions; shape (..., buyers).
 
-        What a unit is worth to it (its maker's gradient times its marginal product) over the mean
-        of its pool by shares; where it is worth less, times its share.
+        By what a unit is worth to it (its maker's exact gradient times its marginal product), and
+        by what it bids for one: both must be those of its pool. Where an industry has collapsed,
+        nothing is worth anything by the gradient, and the bids alone tell that it is no rest.
         """
         buyers = self.economy.buyers
         worth = gradient[..., buyers.maker] * products
-        mean = np.add.reduceat(state.shares * worth, buyers.starts, axis=-1)
+        units = state.shares * state.quantities[..., buyers.good]
+        bids = self.rules.per_unit(state.bids, units)
+        return np.maximum(self._excess(state, worth), self._excess(state, bids))
+
+    def _excess(self, state: State, values: np.ndarray) -> np.ndarray:
+        """Values of a unit over their mean in the pool by shares, if less, times the share."""
+        buyers = self.economy.buyers
+        mean = np.add.reduceat(state.shares * values, buyers.starts, axis=-1)
         mean = mean[..., buyers.pool]
-        excess = (worth - mean) * np.sign(state.quantities[..., buyers.good])
+        excess = (values - mean) * np.sign(state.quantities[..., buyers.good])
         excess = excess / np.where(mean == 0.0, 1.0, np.abs(mean))
         return np.maximum(excess, -state.shares * excess)
 

@@ -57,7 +57,7 @@ def equilibrium(economy: Economy) -> Equilibrium | None:
     conditions themselves, for the last digits.
     """
     try:
-        problem = _Problem(economy)
+        problem = Problem(economy)
         if problem.size > MOST_VARIABLES:
             return None
         point = problem.solve()
@@ -86,8 +86,8 @@ class _Allocation(NamedTuple):
     worth: np.ndarray
 
 
-class _Problem:
-    """W as a function of a vector of free variables.
+class Problem:
+    """W as a function of a vector of free variables: that which a market leaves to bids.
 
     First the responding suppliers' quantities: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
     supplier; then for each contested pool ln(s/s0) of its buyers but the first, up to a constant.
@@ -122,6 +122,15 @@ class _Problem:
             shares[pool] = weights / weights.sum()
             first = last
         return raw, shares
+
+    def point(self, raw: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The point of an allocation: of raw quantities, (raw goods,), and shares, (buyers,)."""
+        relative = raw[self.raw] / self.endowment[self.raw]
+        parts = [np.where(self.logs, np.log(relative), relative)]
+        for pool in self.pools:
+            logs = np.log(shares[pool] / self.economy.buyers.initial_shares[pool])
+            parts.append(logs[1:] - logs[0])
+        return np.concatenate(parts)
 
     @np.errstate(all="ignore")
     def at(self, point: np.ndarray) -> _Allocation:

@@ -185,6 +185,9 @@ TWINS: dict[str, Callable[[Economy, MarketSettings], Optimiser]] = {
 }
 """The optimiser that each mechanism is."""
 
+NAMES = {"unit-bid": "exponentiated gradient", "trading-post": "proportional response"}
+"""What the optimisers are called."""
+
 
 # --- the program that they optimise -------------------------------------------------------------
 

@@ -1,0 +1,273 @@
+"""A market beside its twin, and mechanisms beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.analysis.comparison import relative_error
+from market_abm.analysis.landscape import Ascent, Landscape, gradient_ascent, landscape
+from market_abm.analysis.optimisers import NAMES, TwinPath, largest_distance, twin
+from market_abm.analysis.welfare import surplus
+from market_abm.backprop import references
+from market_abm.errors import MarketError, SettingError, nearest
+from market_abm.experiment import Experiment, run
+from market_abm.markets import MECHANISMS
+from market_abm.result import Result, draw, jsonable, write_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+REACHED = 1e-6
+"""Relative distance of all prices and quantities from the best that counts as there."""
+
+FILES = ("comparison.json", "comparison.csv", "comparison.png")
+
+
+# --- a market and its twin ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """A run of a market, and its twin from the same start for as many steps."""
+
+    result: Result
+    twin: TwinPath
+
+    @staticmethod
+    def of(experiment: Experiment, progress: Callable[[int], None] | None = None) -> Beside:
+        """Run both.
+
+        Raises:
+            SettingError: the run is thinned, or has shocks, which the twin does not feel.
+            MarketError: there is no twin of such a market, or the market cannot run.
+        """
+        if experiment.record.every != 1 or experiment.record.goods is not None:
+            raise SettingError(
+                "the record is thinned, and every step is to be compared",
+                remedy="leave out record.every and record.goods",
+                name="record",
+            )
+        if experiment.changes:
+            raise SettingError(
+                "a twin does not feel shocks", remedy="leave them out", name="shocks"
+            )
+        twin(experiment.economy, experiment.market, 0)
+        result = run(experiment, progress=progress)
+        return Beside(result, twin(experiment.economy, experiment.market, result.steps))
+
+    @cached_property
+    def distances(self) -> dict[str, tuple[float, int]]:
+        """The largest distance of prices, quantities and shares, and the step at which it was.
+
+        Relative to the largest size of each good or share on the way.
+        """
+        path = self.result.trajectory
+        pairs = {name: getattr(path, name) for name in ("prices", "quantities", "shares")}
+        return {
+            name: largest_distance(array, getattr(self.twin, name))
+            for name, array in pairs.items()
+            if len(array) == len(self.twin.prices) and array.size
+        }
+
+    @cached_property
+    def welfare(self) -> np.ndarray:
+        """W along the twin's path, money, shape (steps + 1,)."""
+        economy = self.result.experiment.economy
+        return surplus(economy, references(economy)[None, :], self.twin.quantities)
+
+    @cached_property
+    def landscape(self) -> Landscape | None:
+        """W around the path, if two variables are free."""
+        best, path = self.result.equilibrium, self.result.trajectory
+        if best is None or not best.solved or len(path.shares) != len(path.prices):
+            return None
+        if not np.all(np.isfinite(path.quantities)):
+            return None
+        return landscape(self.result.experiment.economy, path.quantities, path.shares, best)
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to say, ready for JSON."""
+        return jsonable(
+            {
+                "market": self.result.experiment.market.mechanism,
+                "optimiser": NAMES[self.result.experiment.market.mechanism],
+                "status": self.result.status,
+                "steps": self.result.steps,
+                "distance": {
+                    name: {"largest": size, "step": step}
+                    for name, (size, step) in self.distances.items()
+                },
+            }
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """One row a step and good: prices and quantities of market and twin."""
+        import pandas as pd
+
+        path, goods = self.result.trajectory, self.result.goods
+        return pd.DataFrame(
+            {
+                "step": np.repeat(self.result.times, len(goods)),
+                "good": np.tile(np.array(goods, object), len(path.prices)),
+                "price": path.prices.ravel(),
+                "twin_price": self.twin.prices.ravel(),
+                "quantity": path.quantities.ravel(),
+                "twin_quantity": self.twin.quantities.ravel(),
+            }
+        )
+
+    def figure(self) -> Figure:
+        """Both paths: prices, shares, welfare, and the distance between them."""
+        from market_abm.plots.compare import beside
+
+        return beside(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``FILES`` into ``folder``, all or none."""
+        return _save(folder, self.summary(), self.frame(), self.figure)
+
+
+# --- mechanisms against each other ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """The same economy under several mechanisms, and under plain gradient ascent."""
+
+    results: dict[str, Result | MarketError]
+    ascent: Ascent | None
+
+    @staticmethod
+    def of(experiment: Experiment, mechanisms: Sequence[str] = ("all",)) -> Contest:
+        """Run them all; a mechanism that cannot run this economy says why.
+
+        Raises:
+            SettingError: there is no such mechanism.
+        """
+        names = list(MECHANISMS) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
+        for name in names:
+            if name not in MECHANISMS:
+                raise SettingError(
+                    f"there is no mechanism '{name}'", remedy=nearest(name, MECHANISMS), name=name
+                )
+        results: dict[str, Result | MarketError] = {}
+        for name in names:
+            try:
+                results[name] = run(experiment.under(name))
+            except MarketError as error:
+                results[name] = error
+        best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+        ascent = None
+        if best is not None and best.solved and not experiment.changes:
+            ascent = gradient_ascent(experiment.economy, best, REACHED**2)
+        return Contest(results, ascent)
+
+    def table(self) -> pd.DataFrame:
+        """One row a mechanism, and one for gradient ascent.
+
+        ``steps``: the first from which all prices and quantities stay within 1e-6 of the best;
+        ``messages``: one for each buyer in each of these steps (gradient ascent: each derivative
+        that is passed back); ``welfare``: W at the end; ``wasted``: goods on sale that nobody was
+        handed, of all; ``money_made``: money paid that nobody got, or got that nobody paid, of all.
+        """
+        import pandas as pd
+
+        rows = {}
+        for name, result in self.results.items():
+            if isinstance(result, Result):
+                rows[name] = {"status": result.status, **_counted(result), **_conserved(result)}
+            else:
+                rows[name] = {"status": "refused", "why": str(result)}
+        done = next((r for r in self.results.values() if isinstance(r, Result)), None)
+        if self.ascent is not None and done is not None:
+            best, buyers = done.equilibrium, done.experiment.economy.buyers.size
+            assert best is not None
+            steps = _first_there(self.ascent.prices, self.ascent.quantities, best)
+            rows["gradient ascent"] = {
+                "status": "converged" if steps is not None else "max_steps",
+                "steps": steps,
+                "messages": None if steps is None else (steps + 1) * buyers,
+                "welfare": float(self.ascent.welfare[-1]),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
+
+    def figure(self) -> Figure:
+        """How far welfare is from the best, step by step."""
+        from market_abm.plots.compare import contest
+
+        return contest(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``FILES`` into ``folder``, all or none."""
+        table = self.table()
+        told = json.loads(table.reset_index().to_json(orient="records"))
+        return _save(folder, {"mechanisms": told}, table.reset_index(), self.figure)
+
+
+def _counted(result: Result) -> dict[str, Any]:
+    best = result.equilibrium
+    there = None
+    if best is not None and best.solved:
+        there = _first_there(result.prices, result.quantities, best)
+    steps = None if there is None else int(result.times[there])
+    return {
+        "steps": steps,
+        "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
+        "welfare": float(result.path.welfare[-1]),
+    }
+
+
+@np.errstate(all="ignore")
+def _first_there(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int | None:
+    """The first record from which all stay within ``REACHED`` of the best, or None."""
+    pairs = ((prices, best.prices), (quantities, best.quantities))
+    gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
+    far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))
+    first = int(far[-1]) + 1 if len(far) else 0
+    return first if first < len(prices) else None
+
+
+@np.errstate(all="ignore")
+def _conserved(result: Result) -> dict[str, float | None]:
+    """Goods that went to nobody and money that came from nobody, parts of all (None: not kept)."""
+    path, economy = result.trajectory, result.experiment.economy
+    if len(path.shares) != len(path.prices) or result.experiment.record.every != 1:
+        return {"wasted": None, "money_made": None}
+    buyers, rules = economy.buyers, result.experiment.market.rules
+    units = path.shares[1:] * path.quantities[:-1, buyers.good]  # what a step's trade handed out
+    handed = np.add.reduceat(units, buyers.starts, axis=1)
+    on_sale = path.quantities[:-1, buyers.good[buyers.starts]]
+    paid = rules.per_unit(path.bids[:-1], units) * units
+    goods = np.unique(buyers.good)
+    spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
+    earned = (path.prices * path.quantities)[:-1, goods]
+    return {
+        "wasted": float(np.abs(on_sale - handed).sum() / np.abs(on_sale).sum()),
+        "money_made": float(np.abs(spent - earned).sum() / np.abs(earned).sum()),
+    }
+
+
+def _save(
+    folder: str | Path, told: dict[str, Any], table: pd.DataFrame, figure: Callable[[], Figure]
+) -> Path:
+    return write_folder(
+        Path(folder),
+        {
+            "comparison.json": lambda p: p.write_text(
+                json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8"
+            ),
+            "comparison.csv": lambda p: table.to_csv(p, index=False),
+            "comparison.png": lambda p: draw(figure(), p),
+        },
+        known=FILES,
+    )

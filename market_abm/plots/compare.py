@@ -1,0 +1,208 @@
+"""A market beside its twin, and mechanisms beside each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from market_abm.analysis.optimisers import NAMES
+from market_abm.plots.style import (
+    FAINT,
+    GREY,
+    INK,
+    OKABE_ITO,
+    new_figure,
+    power_of_ten,
+    shortened,
+    tidy,
+)
+from market_abm.result import Result
+
+if TYPE_CHECKING:
+    from market_abm.compare import Beside, Contest
+
+FLOOR = 1e-17
+MOST_LINES = 6
+DASHES = (0, (3, 3))
+
+
+def beside(comparison: Beside) -> Figure:
+    """Prices, shares (or quantities) and welfare of both, and the distance between them.
+
+    For two free variables also the path of both over the contours of welfare.
+    """
+    result, twin = comparison.result, comparison.twin
+    land = comparison.landscape
+    figure = new_figure(8.2 if land is None else 11.6, 7.6)
+    grid = figure.add_gridspec(
+        4,
+        1 if land is None else 2,
+        left=0.11 if land is None else 0.075,
+        right=0.8 if land is None else 0.985,
+        top=0.885,
+        bottom=0.07,
+        hspace=0.28,
+        width_ratios=None if land is None else (1.0, 0.82),
+        wspace=0.42,
+    )
+    panels = [figure.add_subplot(grid[k, 0]) for k in range(4)]
+    buyers = result.experiment.economy.buyers
+    final = result.experiment.economy.demand
+    goods = [good for good in result.goods if good not in final] or list(result.goods)
+    places = [result.goods.index(good) for good in goods][:MOST_LINES]
+    with np.errstate(all="ignore"):
+        scale = np.abs(result.last_gradients)
+        scale = np.where(scale > 0.0, scale, 1.0)
+        _both(panels[0], result.prices / scale, twin.prices / scale, places, goods)
+    panels[0].set_ylabel("price ÷ last\ngradient", fontsize=8.5)
+    contested = [b for pool in buyers.contested for b in range(pool.buyers.start, pool.buyers.stop)]
+    path = result.trajectory
+    if contested and len(path.shares) == len(path.prices):
+        names = [
+            f"{result.goods[buyers.good[b]]} → {result.goods[buyers.maker[b]]}" for b in contested
+        ]
+        _both(panels[1], path.shares, twin.shares, contested[:MOST_LINES], names)
+        panels[1].set_ylabel("shares", fontsize=8.5)
+    else:
+        every = list(range(len(result.goods)))
+        _both(panels[1], path.quantities, twin.quantities, every[:MOST_LINES], result.goods)
+        panels[1].set_ylabel("quantities", fontsize=8.5)
+    panels[2].plot(result.times, result.path.welfare, color=GREY, lw=2.4)
+    panels[2].plot(result.times, comparison.welfare, color=INK, lw=1.0, ls=DASHES)
+    panels[2].set_ylabel("welfare", fontsize=8.5)
+    _distances(panels[3], comparison)
+    for panel in panels:
+        tidy(panel)
+        panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        panel.tick_params(labelbottom=panel is panels[3])
+    panels[3].set_xlabel("step", fontsize=9)
+    figure.align_ylabels(panels)
+    if land is not None:
+        _contours(figure.add_subplot(grid[:, 1]), comparison)
+    mechanism = result.experiment.market.mechanism
+    worst = max(size for size, _ in comparison.distances.values())
+    figure.suptitle(
+        f"{shortened(result.experiment.name, 40)}: {mechanism} (coloured) and its twin, "
+        f"{NAMES[mechanism]} (dashed)\nlargest distance {worst:.1e} in {result.steps} steps",
+        fontsize=9.5,
+        x=0.01,
+        ha="left",
+        color=INK,
+    )
+    return figure
+
+
+def _both(
+    axes: Axes, market: np.ndarray, twin: np.ndarray, places: list[int], names: object
+) -> None:
+    labels = list(names)  # type: ignore[call-overload]
+    for n, k in enumerate(places):
+        color = OKABE_ITO[n % len(OKABE_ITO)]
+        axes.plot(market[:, k], color=color, lw=2.4, label=shortened(labels[n], 18))
+        axes.plot(twin[:, k], color=INK, lw=1.0, ls=DASHES)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
+
+
+def _distances(axes: Axes, comparison: Beside) -> None:
+    path = comparison.result.trajectory
+    axes.set_yscale("log")
+    for n, name in enumerate(comparison.distances):
+        one, other = getattr(path, name), getattr(comparison.twin, name)
+        with np.errstate(all="ignore"):
+            largest = np.abs(one).max(axis=0)
+            gap = (np.abs(one - other) / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
+        color = OKABE_ITO[n]
+        axes.plot(np.clip(gap, FLOOR, None), color=color, lw=0, marker=".", ms=3.5, label=name)
+    axes.set_ylim(FLOOR, max(1e-14, 10 * axes.get_ylim()[1]))
+    ticks = [10.0**e for e in range(-16, 3, 2) if 10.0**e < axes.get_ylim()[1]]
+    axes.set_yticks([FLOOR, *ticks[:: max(1, len(ticks) // 4)]])
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: "0" if v <= FLOOR else power_of_ten(v))
+    )
+    axes.set_ylabel("distance", fontsize=8.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
+
+
+def _contours(axes: Axes, comparison: Beside) -> None:
+    land, result = comparison.landscape, comparison.result
+    assert land is not None
+    best = result.equilibrium
+    assert best is not None
+    finite = land.welfare[np.isfinite(land.welfare)]
+    gap = best.welfare - land.welfare
+    levels = best.welfare - np.geomspace(1.0, 1e-3, 13) * (best.welfare - finite.min())
+    filled = np.where(np.isfinite(gap), land.welfare, finite.min())
+    axes.contourf(land.x, land.y, filled, levels=[*levels, best.welfare + 1e-9], cmap="Greys_r")
+    axes.contour(land.x, land.y, filled, levels=levels, colors="white", linewidths=0.5)
+    path = result.trajectory
+    market = land.route(path.quantities, path.shares)
+    twin = land.route(comparison.twin.quantities, comparison.twin.shares)
+    axes.plot(*market.T, color=OKABE_ITO[0], lw=2.4, marker="o", ms=3, zorder=3)
+    axes.plot(*twin.T, color=INK, lw=1.0, ls=DASHES, zorder=4)
+    ((x, y),) = land.route(best.quantities[None], best.shares[None])
+    axes.plot(x, y, "*", color=OKABE_ITO[4], ms=13, mec="white", mew=0.8, zorder=5)
+    axes.set_xlim(land.x[0], land.x[-1])
+    axes.set_ylim(land.y[0], land.y[-1])
+    axes.set_xlabel(land.names[0], fontsize=9)
+    axes.set_ylabel(land.names[1], fontsize=9)
+    axes.set_title(
+        "welfare (light: high), the path, and the best (star)", fontsize=9, loc="left", color=INK
+    )
+    tidy(axes)
+
+
+def contest(comparison: Contest) -> Figure:
+    """How far welfare is from the best, step by step, on a log axis; one line a mechanism."""
+    figure = new_figure(8.2, 4.4)
+    axes = figure.add_axes((0.1, 0.12, 0.87, 0.68))
+    axes.set_yscale("log")
+    handles = []
+    lines = [
+        (name, result.times, result.path.welfare, result.equilibrium)
+        for name, result in comparison.results.items()
+        if isinstance(result, Result)
+    ]
+    best = next((found for *_, found in lines if found is not None), None)
+    if comparison.ascent is not None:
+        welfare = comparison.ascent.welfare
+        lines.append(("gradient ascent", np.arange(len(welfare)), welfare, best))
+    most = max((times[-1] for _, times, *_ in lines[:-1] or lines), default=1)
+    for n, (name, times, welfare, _) in enumerate(lines):
+        if best is None:
+            continue
+        with np.errstate(all="ignore"):
+            gap = np.clip(np.abs(best.welfare - welfare) / abs(best.welfare), FLOOR, None)
+        style = DASHES if name == "gradient ascent" else "-"
+        color = INK if name == "gradient ascent" else OKABE_ITO[n]
+        axes.plot(times, gap, color=color, lw=1.8, ls=style)
+        handles.append(Line2D([], [], color=color, lw=1.8, ls=style, label=name))
+    axes.set_xlim(0, most)
+    ticks = [10.0**e for e in range(-16, 3, 4)]
+    axes.set_yticks(ticks)
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
+    axes.axhline(1e-6, color=FAINT, lw=0.8, ls=":")
+    axes.set_ylabel("|best − welfare| ÷ |best|", fontsize=9)
+    axes.set_xlabel("step", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.0, 0.93),
+        ncols=5,
+        fontsize=8,
+        frameon=False,
+    )
+    done = next((r for r in comparison.results.values() if isinstance(r, Result)), None)
+    name = "" if done is None else shortened(done.experiment.name, 40)
+    figure.suptitle(
+        f"{name}: the same economy under several mechanisms", fontsize=9.5, x=0.01, ha="left"
+    )
+    tidy(axes)
+    return figure
