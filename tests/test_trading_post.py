@@ -13,6 +13,7 @@ from test_twins import assert_each_its_own, numbers_for
 from market_abm import MarketError, MarketSettings, from_text, run
 from market_abm.analysis.equilibrium import equilibrium
 from market_abm.arrays import ArrayMarket
+from market_abm.markets import MECHANISMS, PooledMarket
 
 POST = "trading-post"
 
@@ -212,3 +213,34 @@ def test_pledges_are_money_and_the_figures_show_money_per_unit():
     assert paid == pytest.approx([result.last.prices[0]] * 2, rel=1e-9)
     assert math.isclose(result.last.bids.sum(), 4.0 * result.last.prices[0], rel_tol=1e-12)
     assert result.network_figure() and result.convergence_figure()
+
+
+# --- a mechanism of one's own, as CONTRIBUTING.md says --------------------------------------------
+
+
+class Frozen(PooledMarket):
+    """A toy: the first day's shares are for ever. It is ``unit-bid`` with a share rate of 0."""
+
+    @staticmethod
+    def pool_price(shares, bids, quantity):
+        return np.sum(shares * bids, axis=-1, keepdims=True)
+
+    @staticmethod
+    def revised_shares(shares, bids, quantity, *, bidding, share_rate, out=None):
+        return shares
+
+    @staticmethod
+    def shares_move(share_rate):
+        return False
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_a_mechanism_is_one_class_and_one_line(engine, monkeypatch):
+    monkeypatch.setitem(MECHANISMS, "frozen", Frozen)
+    own = run(split(0.8, 1), mechanism="frozen", engine=engine, share_rate=0.3)
+    same = run(split(0.8, 1), engine=engine, share_rate=0)
+    assert own.status == same.status == "converged"
+    np.testing.assert_allclose(own.prices, same.prices, rtol=1e-15)
+    np.testing.assert_array_equal(own.trajectory.shares, same.trajectory.shares)
+    with pytest.raises(MarketError, match="did you mean .frozen"):
+        MarketSettings(mechanism="frozem")
