@@ -19,6 +19,7 @@ from market_abm.markets.market import indivisible
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 ACTIVATIONS = ("simultaneous", "sequential")
+MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 
 
 class ArrayMarket:
@@ -96,13 +97,31 @@ class ArrayMarket:
             bids=self.bids.copy(order="K"),
         )
 
+    @property
+    def memory(self) -> dict[str, np.ndarray]:
+        """All that the next step builds on, by name: copies of the arrays of ``MEMORY``.
+
+        ``shares``, ``bids`` and ``products`` (marginal products of the last batch) have shape
+        (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit) (runs, goods),
+        ``offers`` (units) (runs, suppliers). To set some or all of them is to put the market into
+        a state in which every good has had a price and every firm has bid.
+        """
+        return {name: getattr(self, name).copy(order="K") for name in MEMORY}
+
+    @memory.setter
+    def memory(self, memory: dict[str, np.ndarray]) -> None:
+        for name, array in memory.items():
+            getattr(self, name)[:] = array
+        self._priced[:] = True
+        self._bidding.update(industry.good for industry in self.economy.flow)
+
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
         self.economy = self.economy.rows(rows)
         self.settings = self.settings.rows(lambda array: array[rows])
         self.failed = {}
         self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
-        for name in ("shares", "bids", "products", "quantities", "prices", "offers", "reference"):
+        for name in (*MEMORY, "reference"):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
         self._delivered = {
