@@ -101,7 +101,7 @@ class ArrayMarket:
     def memory(self) -> dict[str, np.ndarray]:
         """All that the next step builds on, by name: copies of the arrays of ``MEMORY``.
 
-        ``shares``, ``bids`` and ``products`` (marginal products of the last batch) have shape
+        ``shares``, ``bids`` and ``products`` (of the last batch, as bids are quoted) have shape
         (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit) (runs, goods),
         ``offers`` (units) (runs, suppliers). To set some or all of them is to put the market into
         a state in which every good has had a price and every firm has bid.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -370,6 +371,9 @@ def _print_result(result: Result) -> None:
     click.echo(message[0].upper() + message[1:] + ".")
     click.echo(_path_sentence(result))
     click.echo(_equilibrium_sentence(result))
+    near = result.near_rest()
+    if near is not None and near["radius"] > 0:
+        click.echo(_stability_sentence(near))
 
 
 def _print_beside(comparison: Beside) -> None:
@@ -416,6 +420,17 @@ def _path_sentence(result: Result) -> str:
         parts.append(f"welfare rose in {summary['uphill_share']:.0%} of the steps that moved it")
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _stability_sentence(near: dict[str, Any]) -> str:
+    what = {"unstable": "grows", "oscillating": "swings and dies down", "monotone": "dies down"}
+    parts = [f"Near rest a disturbance {what[near['regime']]}"]
+    if math.isfinite(near["period"]):
+        parts.append(f"with a period of {near['period']:.3g} steps")
+    if math.isfinite(near["half_life"]):
+        parts.append(f"halved in {near['half_life']:.3g}")
+    measured = "" if math.isnan(near["rate"]) else f"; measured {near['rate']:.4f}"
+    return f"{', '.join(parts)}: predicted rate {near['radius']:.4f} a step{measured}."
 
 
 def _equilibrium_sentence(result: Result) -> str:

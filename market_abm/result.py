@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from market_abm.agents import Firm
     from market_abm.analysis.equilibrium import Equilibrium
+    from market_abm.analysis.stability import Stability
 
 FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
 """What :meth:`Result.save` writes."""
@@ -124,7 +125,9 @@ class Result:
     @cached_property
     def path(self) -> MarketPath:
         """How gradient-descent-like the path was."""
-        return MarketPath(self.trajectory, Comparison(**self.outcome.saw))
+        changes = self.experiment.changes
+        last_shock = changes[-1][0] if changes else 0
+        return MarketPath(self.trajectory, Comparison(**self.outcome.saw), last_shock)
 
     @cached_property
     def prediction(self) -> np.ndarray | None:
@@ -149,6 +152,37 @@ class Result:
         from market_abm.analysis.equilibrium import equilibrium
 
         return equilibrium(self.experiment.last_economy)
+
+    @cached_property
+    def stability(self) -> Stability | None:
+        """How the market should behave near rest, from the eigenvalues of its step there.
+
+        None if no rest is known, or what happens is random, or the firms have a rule of their own.
+        """
+        from market_abm.agents import Firm
+        from market_abm.analysis.stability import stability
+
+        if self.firm is not Firm or self.equilibrium is None:
+            return None
+        experiment = self.experiment
+        return stability(experiment.last_economy, experiment.market, self.equilibrium)
+
+    def near_rest(self) -> dict[str, Any] | None:
+        """:attr:`stability` as numbers, and the rate that the run showed; None without it.
+
+        ``radius`` is the factor by which a disturbance should shrink in a step, ``rate`` that by
+        which moves shrank (see ``analysis/path.py``); ``period`` and ``half_life`` in steps.
+        """
+        near = self.stability
+        if near is None:
+            return None
+        return {
+            "regime": near.regime,
+            "radius": near.radius,
+            "period": near.period,
+            "half_life": near.half_life,
+            "rate": self.path.rate,
+        }
 
     def distance(self) -> dict[str, Any] | None:
         """How far the market ended from :attr:`equilibrium`, or None if there is none.
@@ -243,6 +277,7 @@ class Result:
                 "error": self.last_errors.max(),
                 "welfare": path.welfare[-1],
                 "equilibrium": self.distance(),
+                "near_rest": self.near_rest(),
                 "staleness": path.overall_staleness,
                 "alignment": alignment.mean() if alignment.size else None,
                 "uphill_share": path.uphill_share,

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.equilibrium import Equilibrium, equilibrium
 from market_abm.analysis.prediction import rate
+from market_abm.analysis.stability import stability
 from market_abm.design import SEED, Axis, Design, DesignSettings
 from market_abm.errors import MarketError, ResultsError, SettingError
 from market_abm.experiment import Experiment
@@ -34,7 +36,6 @@ from market_abm.result import draw
 if TYPE_CHECKING:
     import pandas as pd
 
-    from market_abm.analysis.equilibrium import Equilibrium
     from market_abm.economy import Economy
     from market_abm.result import Result
 
@@ -148,12 +149,12 @@ class Sweep:
         for members in groups.values():
             experiments = [experiment for _, experiment in members]
             for (place, experiment), told in zip(members, _run(experiments), strict=True):
-                predicted = rate(experiment.economy, experiment.market)
-                rows[place]["predicted_rate"] = predicted
+                optimum = _optimum(experiment, best)
+                rows[place]["predicted_rate"] = _predicted(experiment, optimum)
                 if isinstance(told, MarketError):
                     rows[place].update(status="failed", message=str(told))
                 else:
-                    rows[place].update(_measured(experiment, told, best))
+                    rows[place].update(_measured(experiment, told, optimum))
         return rows
 
     def text(self, batch: int) -> str:
@@ -237,20 +238,33 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     return told
 
 
-@np.errstate(all="ignore")
-def _measured(
-    experiment: Experiment, result: Result, best: dict[str, Equilibrium | None]
-) -> dict[str, Any]:
-    """The row of a run; ``best`` remembers the optimum of each economy."""
-    path = result.path
-    moved = path.alignment[np.isfinite(path.alignment)]
+def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equilibrium | None:
+    """The best allocation, if it can be found; ``best`` remembers that of each economy."""
     settings = experiment.configuration
     economy = {key: settings[key] for key in settings if key not in ("market", "run", "record")}
     key = json.dumps([economy, experiment.economy.seed], default=str)
     if key not in best:
-        found = result.equilibrium
+        found = equilibrium(experiment.last_economy)
         best[key] = found if found is not None and found.solved else None
-    optimum = best[key]
+    return best[key]
+
+
+def _predicted(experiment: Experiment, optimum: Equilibrium | None) -> float | None:
+    """The factor by which moves should shrink: in closed form, or from the step's eigenvalues."""
+    known = rate(experiment.last_economy, experiment.market)
+    if known is not None or optimum is None:
+        return known
+    near = stability(experiment.last_economy, experiment.market, optimum)
+    return None if near is None else near.radius
+
+
+@np.errstate(all="ignore")
+def _measured(
+    experiment: Experiment, result: Result, optimum: Equilibrium | None
+) -> dict[str, Any]:
+    """The row of a run."""
+    path = result.path
+    moved = path.alignment[np.isfinite(path.alignment)]
     row: dict[str, Any] = {
         "status": result.status,
         "steps": result.steps,

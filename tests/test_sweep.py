@@ -17,6 +17,7 @@ import pytest
 import market_abm
 from market_abm import Experiment, MarketError, run
 from market_abm import sweep as sweep_module
+from market_abm.analysis.stability import stability
 from market_abm.design import Axis, Design, DesignSettings
 from market_abm.plots.sweep import sweep_figure
 from market_abm.sweep import Sweep, run_sweep
@@ -455,3 +456,23 @@ def test_the_table_reads_back_to_the_last_digit(tmp_path):
     rows = list(csv.DictReader(sweep.text(0).splitlines(), sweep.columns))
     table = run_sweep(sweep, tmp_path / "s")
     assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
+
+
+def test_the_boundary_is_predicted_for_any_economy(tmp_path):
+    """Fact 4 under the trading post, which has no closed form in the code: α = σ/(1 - σ), to 1e-4.
+
+    And where it is predicted, runs change from settling to not, within the grid's 2 %.
+    """
+    base = Experiment.load("trading-post", {"economy.parameters.sigma": 0.25, "run.steps": 4000})
+    axis = {"market.bid_rate": "0.32:0.35:16"}
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    predicted = table.assign(rate=table["predicted_rate"])
+    assert boundary(predicted, "market.bid_rate") == pytest.approx(1 / 3, rel=1e-4)
+    settled = table["market.bid_rate"][table["status"] == "converged"]
+    swinging = table["market.bid_rate"][table["status"] == "oscillating"]
+    assert settled.max() == pytest.approx(1 / 3, rel=0.02)
+    assert swinging.min() == pytest.approx(1 / 3, rel=0.02)
+    experiment = base.economy, base.market
+    near = stability(*experiment)
+    alone = run(base)
+    assert alone.near_rest()["radius"] == near.radius

@@ -30,6 +30,7 @@ class Path:
 
     trajectory: Trajectory
     comparison: Comparison
+    last_shock: int = 0
 
     @cached_property
     def _gradients(self) -> np.ndarray:
@@ -134,7 +135,8 @@ class Path:
         """The factor by which the moves of prices, quantities and shares shrink or grow in a step.
 
         Fitted (least squares on logarithms) to the second half of the steps on which anything
-        moved by more than rounding; NaN if these are fewer than eight. 1 is a swing for ever.
+        moved by more than rounding, after the last shock; NaN if these are fewer than eight. 1 is a
+        swing for ever.
         """
         trajectory = self.trajectory
         seen = [trajectory.prices, trajectory.quantities, trajectory.shares]
@@ -142,7 +144,7 @@ class Path:
         scale = np.abs(paths).max(axis=1, keepdims=True)
         moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
         size = np.sqrt((moves**2).sum(axis=0))
-        moving = np.flatnonzero(size > 1e-12)
+        moving = np.flatnonzero((size > 1e-12) & (trajectory.times[:-1] >= self.last_shock))
         if len(moving) < 8:
             return float("nan")
         late = moving[len(moving) // 2 :]

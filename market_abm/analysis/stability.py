@@ -124,8 +124,8 @@ class _Step:
         worth = rest.prices[buyers.maker] * products
         self.at = {
             "shares": rest.shares,
-            "bids": worth * inputs if settings.mechanism == "trading-post" else worth,
-            "products": products,
+            "bids": settings.rules.quoted(worth, inputs),
+            "products": settings.rules.quoted(products, inputs),
             "quantities": rest.quantities,
             "prices": rest.prices,
             "offers": rest.quantities[: len(economy.supply)],
