@@ -117,13 +117,26 @@ def test_at_the_bound_it_swings_for_ever(depth: int, sigma: float) -> None:
 def test_where_only_bids_move(depth: int, bid_rate: float, activation: str) -> None:
     """1 - α, of as many bids as there are stages: one Jordan block, in which 1e-10 would be 0.5.
 
-    Each bid depends on none above it, and so each has its own eigenvalue, to 1e-8 (J's 1e-10).
+    Each bid depends on none above it, and so J is triangular, and good to 1e-8 (its own 1e-10).
     """
     lines = [f"g{k + 1} = 2 - sqrt(1 + g{k}**2)/2" for k in range(depth)]
     economy = market_abm.from_text("\n".join(lines), {"g0": 2}, {f"g{depth}": 1.5})
     found = known(economy, market(activation, bid_rate=bid_rate))
     assert found.radius == pytest.approx(1.0 - bid_rate, abs=1e-8)
     assert found.regime == "monotone"
+
+
+def test_splits_that_are_far_apart() -> None:
+    """Two splits, thirty lines between them: by the envelope theorem neither hears of the other.
+
+    Each has κ/σ = 1/4 and τ = 1, so λ² = λ - 1/4, twice 1/2: a double root, good to the root of J's
+    1e-10, and 1e-4 is asked for. Taken in earnest, J's rounding would join them: 1e-3.
+    """
+    lines = ["g0 = ces(x, x, elasticity=1, weights=(0.3, 0.7))"]
+    lines += [f"g{k + 1} = g{k} ** 0.9 * 1.1" for k in range(30)]
+    lines += ["y = ces(g30, g30, elasticity=1, weights=(0.4, 0.6))"]
+    economy = market_abm.from_text("\n".join(lines), {"x": 2.0}, {"y": 1.0})
+    assert known(economy, market(share_rate=0.25)).radius == pytest.approx(0.5, abs=1e-4)
 
 
 # --- what the numbers mean ---------------------------------------------------------------------
