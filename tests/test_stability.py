@@ -117,13 +117,26 @@ def test_at_the_bound_it_swings_for_ever(depth: int, sigma: float) -> None:
 def test_where_only_bids_move(depth: int, bid_rate: float, activation: str) -> None:
     """1 - α, of as many bids as there are stages: one Jordan block, in which 1e-10 would be 0.5.
 
-    Each bid depends on none above it, and so each has its own eigenvalue, to 1e-8 (J's 1e-10).
+    Each bid depends on none above it, and so J is triangular, and good to 1e-8 (its own 1e-10).
     """
     lines = [f"g{k + 1} = 2 - sqrt(1 + g{k}**2)/2" for k in range(depth)]
     economy = market_abm.from_text("\n".join(lines), {"g0": 2}, {f"g{depth}": 1.5})
     found = known(economy, market(activation, bid_rate=bid_rate))
     assert found.radius == pytest.approx(1.0 - bid_rate, abs=1e-8)
     assert found.regime == "monotone"
+
+
+def test_splits_that_are_far_apart() -> None:
+    """Two splits, thirty lines between them: by the envelope theorem neither hears of the other.
+
+    Each has κ/σ = 1/4 and τ = 1, so λ² = λ - 1/4, twice 1/2: a double root, good to the root of J's
+    1e-10, and 1e-4 is asked for. Taken in earnest, J's rounding would join them: 1e-3.
+    """
+    lines = ["g0 = ces(x, x, elasticity=1, weights=(0.3, 0.7))"]
+    lines += [f"g{k + 1} = g{k} ** 0.9 * 1.1" for k in range(30)]
+    lines += ["y = ces(g30, g30, elasticity=1, weights=(0.4, 0.6))"]
+    economy = market_abm.from_text("\n".join(lines), {"x": 2.0}, {"y": 1.0})
+    assert known(economy, market(share_rate=0.25)).radius == pytest.approx(0.5, abs=1e-4)
 
 
 # --- what the numbers mean ---------------------------------------------------------------------
@@ -351,26 +364,30 @@ def measured(path: np.ndarray, window: int = 80) -> float:
     return float(np.abs(np.linalg.eigvals(fitted)).max())
 
 
-def check_rates(several: list[Case], seed: int) -> list[float]:
-    """Rates in runs are the radii, within 1 % of them; by how much each is off."""
+def check_rates(several: list[Case], seed: int) -> list[float | None]:
+    """Rates in runs are the radii, within 1 % of them; by how much each is off.
+
+    NaN where a rate is too fast to be measured, None where it is known without (only bids move).
+    """
     radii = np.array([case.found.radius for case in several])
     far = np.where(radii < 1.0, 1e-6, 1e4)
     off = np.where(radii < 1.0, 1e-6, 1e-9)  # small, but well above rounding for long enough
     steps = 20 + max(map(steps_to, far, several))
-    errors = []
+    errors: list[float | None] = []
     for case, path in zip(several, paths(several, steps, 8, off, seed), strict=True):
         fixed = all(terms.elasticity == 0.0 for terms in case.economy.supply.values())
         if fixed and not case.economy.buyers.contested and not case.economy.has_loops:
             # Only bids move (fact 2): t^n (1 - α)^t, n stages up, is no rate until t is large.
             assert case.found.radius == pytest.approx(1.0 - case.settings.bid_rate, abs=1e-8)
-            errors.append(math.nan)
+            errors.append(None)
         elif case.found.radius < 0.1:
             # Nothing is left after some ten steps, too few for a rate to one per cent.
             assert np.abs(np.diff(path[:, 20:], axis=1)).max() < 1e-13, f"{case}"
             errors.append(math.nan)
         else:
-            errors.append(measured(path) / case.found.radius - 1.0)
-            assert abs(errors[-1]) < 0.01, f"{case}"
+            error = measured(path) / case.found.radius - 1.0
+            assert abs(error) < 0.01, f"{case}"
+            errors.append(error)
     return errors
 
 
@@ -393,7 +410,8 @@ def rates_of(examples: int, fastest: float) -> tuple[np.ndarray, np.ndarray]:
     @settings(max_examples=examples, phases=[Phase.generate])
     def check(several: list[Case]) -> None:
         for case, error in zip(several, check_rates(several, seed=examples), strict=True):
-            seen[case.found.radius] = error
+            if error is not None:
+                seen[case.found.radius] = error
 
     check()
     return np.array(list(seen)), np.array(list(seen.values()))
@@ -409,7 +427,7 @@ def test_runs_come_to_rest_at_the_rate_that_is_told() -> None:
     counted = np.isfinite(errors)
     assert np.sum(counted & (radii < 1.0)) >= 200
     assert np.sum(counted & (radii > 1.0)) >= 5
-    # Those where only bids move, or that rest too soon for a rate to be measured, are few.
+    # Those that come to rest too soon for a rate to be measured are few.
     assert np.sum(~counted) <= 0.05 * len(radii)
     assert np.ptp(radii[counted]) > 0.7  # and rates are of all sizes
 
