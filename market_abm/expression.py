@@ -148,6 +148,7 @@ def _ces_jointly(
 
     With m the mean of ln x by the weights, which sum to 1, ln y = m + ln(1 + g) / r, where
     g = Σ w (e^(r (ln x - m)) - 1) is never negative: no digits cancel, and σ = 1 is the limit m.
+    Where g is too large for a number, one input is all that counts, and ln(1 + g) is taken over it.
     ∂y/∂x = w (y/x)^(1/σ), from the same logarithms.
     """
     half = len(weights_and_inputs) // 2
@@ -160,6 +161,8 @@ def _ces_jointly(
     gains = [_into(np.expm1, r * log) for log in centred]
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
+    if np.any(np.isinf(above_mean)):
+        above_mean = np.where(np.isinf(above_mean), _log_sum(weights, r, centred), above_mean)
     if np.any(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
@@ -176,6 +179,14 @@ def _ces_jointly(
     plain = sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** (1.0 / r)
     y = np.where(finite | at_one, y, plain)[()]  # an input is 0
     return y, lambda k: _ces_derivative(k, y, elasticity, *weights_and_inputs)
+
+
+def _log_sum(weights: Sequence[Value], r: Value, logs: Sequence[Value]) -> Value:
+    """The logarithm of Σ w e^(r ln x), by way of its largest term."""
+    powers = [r * log for log in logs]
+    largest = reduce(np.maximum, powers)
+    terms = [w * np.exp(each - largest) for w, each in zip(weights, powers, strict=True)]
+    return largest + np.log(reduce(operator.add, terms))
 
 
 def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:

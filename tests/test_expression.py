@@ -4,6 +4,9 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+import strategies  # noqa: F401  (loads the Hypothesis profile)
+from hypothesis import given
+from hypothesis import strategies as st
 
 from market_abm import expression as ex
 from market_abm.program import read_program
@@ -168,6 +171,39 @@ def test_ces_keeps_its_digits_at_every_scale(scale, ratio):
     assert output(squares, x) == pytest.approx(
         (0.3 * x[0] ** 0.5 + 0.7 * x[1] ** 0.5) ** 2, rel=2e-14
     )
+
+
+@pytest.mark.parametrize("sigma", [0.16, 0.5, 5.0])
+@pytest.mark.parametrize("scarce", [1e-30, 1e-100, 1e-235])
+def test_ces_with_next_to_nothing_of_one_input(sigma, scarce):
+    """Then one term is all: y = w^(1/r) x of the scarce (σ < 1) or of the other input (σ > 1).
+
+    The other term is x^r times less, r = (σ - 1)/σ: nothing, but for (1e-30)^0.8 and (1e-30)^1 of
+    it; logarithms of 500, whose rounding of 1e-13 the exponential turns into one of 1e-12.
+    """
+    t = technology("ces(a, b, elasticity=s, weights=(0.3, 0.7))", s=sigma)
+    r = (sigma - 1) / sigma
+    x = np.array([scarce, 4.0])
+    with np.errstate(all="ignore"):
+        y, slopes = t.production(list(x))
+    weight, k = (0.3, 0) if sigma < 1 else (0.7, 1)
+    expected = weight ** (1 / r)
+    assert y == pytest.approx(expected * x[k], rel=1e-12)
+    assert slopes[k] == pytest.approx(expected, rel=1e-12)
+    other = (0.7, 0.3)[k] * (y / x[1 - k]) ** (1 / sigma)
+    assert slopes[1 - k] == pytest.approx(other, rel=1e-11, abs=1e-300)
+
+
+@given(sigma=st.floats(0.1, 10), a=st.floats(0.01, 100), b=st.floats(0.01, 100))
+def test_ces_from_logarithms_is_the_formula(sigma, a, b):
+    """The derivative as the language writes it, w (y/x)^(1/σ), and as it is computed with y.
+
+    Roundings of a few units in the last place, to the power of 1/σ <= 10: 1e-13.
+    """
+    y, slope = ex.OPERATIONS["ces"].jointly(sigma, 0.3, 0.7, a, b)
+    for k in (3, 4):
+        formula = ex.OPERATIONS["ces"].derivative(k, y, sigma, 0.3, 0.7, a, b)
+        assert slope(k) == pytest.approx(formula, rel=1e-13)
 
 
 def test_ces_without_one_input():
