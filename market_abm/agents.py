@@ -49,7 +49,7 @@ class Firm(mesa.Agent):
         self.shocks = np.zeros(count)
         self.products = np.zeros(count)
         self.output = np.float64(industry.population.start * self.weight)
-        self.sale_price = np.float64(0.0)
+        self.sale_price = self.marginal_revenue = np.float64(0.0)
         self.has_price = False
 
     def adopt(self, industry: Industry) -> None:
@@ -58,6 +58,7 @@ class Firm(mesa.Agent):
         self.weight = industry.weights[self._place]
         self.productivity = industry.productivity[self._place]
         self.bid_noise = industry.population.bid_noise
+        self.cournot = industry.population.conduct == "cournot"
 
     # --- goods, downstream ---
 
@@ -81,9 +82,14 @@ class Firm(mesa.Agent):
     # --- prices, upstream ---
 
     def read_price(self) -> None:
-        """Note what its good sells for."""
-        self.sale_price = self._output_market.price
-        self.has_price = self._output_market.priced
+        """Note what its good sells for, and what one more unit would have brought."""
+        market = self._output_market
+        self.sale_price = self.marginal_revenue = market.price
+        self.has_price = market.priced
+        if self.cournot:
+            self.marginal_revenue = behaviour.marginal_revenue(
+                market.price, self.output / market.quantity, market.elasticity
+            )
 
     def learn(self) -> None:
         """Value each input of the batch just sold, and revise and post its bids.
@@ -92,7 +98,7 @@ class Firm(mesa.Agent):
         """
         if not self.has_price:
             return
-        values = behaviour.marginal_revenue_products(self.sale_price, self.products)
+        values = behaviour.marginal_revenue_products(self.marginal_revenue, self.products)
         if self.bid_noise:
             values = behaviour.misjudged(values, self.bid_noise, self.shocks)
         quoted = [
@@ -161,3 +167,7 @@ class Consumer(mesa.Agent):
         if self.reference is None:
             self.reference = quantity
         return behaviour.demand_price(self.terms, self.reference, quantity)
+
+    def elasticity_at(self, quantity: float) -> float:
+        """How much its demand answers the price there, relatively."""
+        return behaviour.demand_elasticity(self.terms, self.reference, quantity)

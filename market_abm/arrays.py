@@ -79,6 +79,11 @@ class ArrayMarket:
         self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
         self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
         self._delivered: dict[str, list[np.ndarray]] = {}
+        self._outputs = {  # of the firms that mind their own share
+            i.good: np.zeros((runs, i.firms))
+            for i in economy.flow
+            if i.population.conduct == "cournot"
+        }
         self._shocks = np.zeros((runs, 0))
 
     @property
@@ -124,6 +129,7 @@ class ArrayMarket:
         for name in (*MEMORY, "reference"):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
+        self._outputs = {good: made[rows] for good, made in self._outputs.items()}
         self._delivered = {
             good: [quantity[rows] for quantity in delivered]
             for good, delivered in self._delivered.items()
@@ -229,15 +235,28 @@ class ArrayMarket:
         good = self.economy.index[industry.good]
         if not self._priced[good]:
             return
-        price = self.prices[:, good : good + 1]
+        revenue = self._marginal_revenue(industry, places)
         for use in self._uses(industry, places):
-            value = behaviour.marginal_revenue_products(price, self.products[:, use])
+            value = behaviour.marginal_revenue_products(revenue, self.products[:, use])
             if self._shocks.size:
                 noise = industry.population.bid_noise
                 value = behaviour.misjudged(value, noise, self._shocks[:, use])
             self.bids[:, use] = behaviour.revised_bid(
                 self.bids[:, use], value, self.settings.bid_rate
             )
+
+    def _marginal_revenue(self, industry: Industry, places: slice) -> np.ndarray:
+        """What one more unit of their good would have brought these firms."""
+        k = self.economy.index[industry.good]
+        price = self.prices[:, k : k + 1]
+        if industry.good not in self._outputs:
+            return price
+        n = list(self.economy.demand).index(industry.good)
+        quantity, reference = self.quantities[:, k : k + 1], self.reference[:, n : n + 1]
+        demand = self.economy.demand[industry.good]
+        elasticity = behaviour.demand_elasticity(demand, reference, quantity)
+        share = self._outputs[industry.good][:, places] / quantity
+        return behaviour.marginal_revenue(price, share, elasticity)
 
     def _bid(self, industry: Industry) -> None:
         """Note that the firms have made bids, if their good has had a price."""
@@ -256,6 +275,8 @@ class ArrayMarket:
             industry.weights[:, places],
             industry.productivity[:, places],
         )
+        if industry.good in self._outputs:
+            self._outputs[industry.good][:, places] = output
         for use, product, units in zip(uses, products, inputs, strict=True):
             self.products[:, use] = self.mechanism.quoted(product, units)
         return np.broadcast_to(output, (len(self.shares), places.stop - places.start)).sum(axis=-1)

@@ -34,6 +34,15 @@ def marginal_revenue_products(sale_price: Any, products: Any) -> Any:
     return sale_price * products
 
 
+def marginal_revenue(price: Any, share: Any, elasticity: Any) -> Any:
+    """What one more unit of its good brings a firm that sells this ``share`` of it: money.
+
+    P (1 - s/ε), with ε the ``elasticity`` of demand there: its own unit lowers the price of all
+    that it sells. A small firm, or any where demand is elastic, gets the price.
+    """
+    return price * (1.0 - share / elasticity)
+
+
 def misjudged(value: Any, noise: Any, shock: Any) -> Any:
     """A value as a firm sees it that errs by a factor exp(noise · shock), shock ~ N(0, 1)."""
     return value * np.exp(noise * shock)
@@ -99,3 +108,16 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
         else:
             factor = linear if terms.form == "linear" else isoelastic
         return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]
+
+
+def demand_elasticity(terms: Demand, reference: Any, quantity: Any) -> Any:
+    """-(P/c)/(dP/dc), the elasticity of demand at ``quantity`` units, for :func:`demand_price`.
+
+    ε itself if ``isoelastic`` or ``elastic``; P ε |c0| / (p0 c) if ``linear``.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        price = demand_price(terms, reference, quantity)
+        linear = price * elasticity * np.abs(reference) / (terms.price * quantity)
+        straight = np.less_equal(reference, 0.0) if terms.form is None else terms.form == "linear"
+        return np.where(straight & np.isfinite(elasticity), linear, elasticity)[()]

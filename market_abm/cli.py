@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -371,6 +372,11 @@ def _print_result(result: Result) -> None:
     click.echo(message[0].upper() + message[1:] + ".")
     click.echo(_path_sentence(result))
     click.echo(_equilibrium_sentence(result))
+    accounts = result.accounts()
+    in_business = accounts["revenue"] > 1e-9 * accounts["revenue"].max()
+    losing = accounts[in_business & (accounts["margin"] < -1e-6)]["margin"].items()
+    for good, margin in itertools.islice(losing, 5):
+        click.echo(f"The makers of {good} lose money: {-margin:.3g} of every unit that they earn.")
     near = result.near_rest()
     if near is not None and near["radius"] > 0:
         click.echo(_stability_sentence(near))

@@ -138,6 +138,9 @@ class Economy:
             reuse=kinds,
             seed=seed,
         )
+        for industry in economy.industries:
+            if industry.population.conduct == "cournot":
+                _check_cournot(industry, economy.demand.get(industry.good))
         for good, terms in economy.demand.items():
             if math.isfinite(terms.elasticity) and terms.quantity is None and economy.has_loops:
                 raise EconomyError(
@@ -152,7 +155,9 @@ class Economy:
     def structure(self) -> tuple[Any, ...]:
         """All but the numbers: what economies must have in common to be stacked."""
         return (
-            tuple((i.good, i.text(exact=True), i.firms) for i in self.industries),
+            tuple(
+                (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
+            ),
             tuple(sorted(self.reuse.items())),
             tuple((good, terms.kind) for good, terms in self.supply.items()),
             tuple((good, terms.form) for good, terms in self.demand.items()),
@@ -352,6 +357,26 @@ def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:
             )
         made[industry.good] = industry
     return made
+
+
+def _check_cournot(industry: Industry, demand: Demand | None) -> None:
+    """Firms that mind their own share must face demand that they can know, and live with."""
+    where = f"industries.{industry.good}.conduct"
+    if demand is None:
+        raise EconomyError(
+            f"{where} is 'cournot', and other firms buy {industry.good}",
+            remedy="only the firms of a final good know the demand that they face; for one "
+            "industry alone, set it under [industries.GOOD]",
+            name=where,
+        )
+    share = float(industry.weights.max())
+    if demand.form != "linear" and demand.elasticity <= share:
+        raise EconomyError(
+            f"{where} is 'cournot' with a firm of {share:.3g} of the market and demand elasticity "
+            f"{demand.elasticity:g}: it would earn more by making less, down to nothing",
+            remedy=f"raise demand.{industry.good}.elasticity above {share:.3g}, or add firms",
+            name=where,
+        )
 
 
 def _check_names(

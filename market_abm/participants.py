@@ -12,6 +12,7 @@ from market_abm.settings import Settings, choice, integer, number, numbers
 
 SUPPLIERS = ("curve", "gradient")
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
+CONDUCTS = ("competitive", "cournot")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ class Population(Settings):
     ``productivity_spread`` with the weighted mean kept, so that at the start the firms together
     make ``productivity`` times the line. ``bid_noise`` is the log standard deviation of the error
     that a firm makes each time it values an input. ``start`` is the guess of the industry's output
-    before it has made any, used only inside a loop of the network.
+    before it has made any, used only inside a loop of the network. ``conduct``: ``competitive``
+    firms take prices as given; those of a final good may be ``cournot``, and know that more of it
+    lowers its price (A. Cournot, 1838).
     """
 
     firms: int = integer(1, low=1, high=10_000_000)
@@ -104,6 +107,7 @@ class Population(Settings):
     productivity_spread: float = number(0.0, low=0.0, high=20.0)
     bid_noise: float = number(0.0, low=0.0, high=20.0)
     start: float = number(1.0, above=0.0)
+    conduct: str = choice("competitive", CONDUCTS)
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Weights (sum 1) and productivities, each of shape (firms,)."""

@@ -204,6 +204,32 @@ class Result:
             "best_welfare": best.welfare,
         }
 
+    def accounts(self) -> pd.DataFrame:
+        """One row an industry, at the last step and its prices: revenue, cost, profit, margin.
+
+        All in money, a step; ``margin`` is profit over revenue (NaN where that is not above 0). A
+        line homogeneous of degree b keeps 1 - b of its revenue where prices are derivatives:
+        with constant returns nothing, and with increasing returns it loses money.
+        """
+        import pandas as pd
+
+        last, economy = self.last, self.experiment.last_economy
+        rows = {}
+        for industry in economy.flow:
+            k = economy.index[industry.good]
+            spent = [
+                last.prices[economy.index[good]] * last.inputs[use].sum()
+                for good, use in zip(
+                    industry.technology.inputs, economy.buyers.uses[industry.good], strict=True
+                )
+            ]
+            revenue, cost = float(last.prices[k] * last.quantities[k]), float(sum(spent))
+            profit = revenue - cost
+            margin = profit / revenue if revenue > 0.0 else math.nan
+            rows[industry.good] = (revenue, cost, profit, margin)
+        columns = ["revenue", "cost", "profit", "margin"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("industry")
+
     # --- tables ---------------------------------------------------------------------------------
 
     @property
@@ -274,6 +300,7 @@ class Result:
                 "message": self.ending.detail,
                 "steps": self.steps,
                 "goods": rows,
+                "industries": self.accounts().to_dict("index"),
                 "error": self.last_errors.max(),
                 "welfare": path.welfare[-1],
                 "equilibrium": self.distance(),

@@ -97,6 +97,12 @@ def _check_determined(economy: Economy, activation: str) -> None:
             name="market.activation",
         )
     for industry in economy.industries:
+        if industry.population.conduct != "competitive":
+            raise SettingError(
+                f"an optimiser has no twin of firms that mind their own share of {industry.good}",
+                remedy='set conduct = "competitive"',
+                name=f"industries.{industry.good}.conduct",
+            )
         if industry.population.bid_noise > 0:
             raise SettingError(
                 f"an optimiser has no twin of the noise in the bids for {industry.good}",

@@ -15,6 +15,7 @@ class Market:
 
     ``offers`` (units) has shape (sellers,), ``shares`` and ``bids`` have shape (buyers,). A price
     is 0 until somebody has bid: ``bidding`` says who has, and ``priced`` whether anybody has.
+    ``elasticity`` is that of demand, where sellers can know it.
     """
 
     def __init__(self, good: str, sellers: int, buyers: int) -> None:
@@ -23,6 +24,7 @@ class Market:
         self.quantity = np.float64(0.0)
         self.price = np.float64(0.0)
         self.priced = False
+        self.elasticity = np.float64(np.inf)
         self.shares = np.zeros(buyers)
         self.bids = np.zeros(buyers)
         self.bidding = np.zeros(buyers, bool)
@@ -190,6 +192,9 @@ class Customer(Protocol):
     def price_for(self, quantity: Any) -> Any:
         """Money per unit that would be paid for each of ``quantity`` units."""
 
+    def elasticity_at(self, quantity: Any) -> Any:
+        """The elasticity of that demand at ``quantity`` units."""
+
 
 class FinalMarket(Market):
     """The market of a final good: its consumer takes all there is, at the consumer's price."""
@@ -201,4 +206,5 @@ class FinalMarket(Market):
     def form_price(self) -> None:
         """Ask the consumer."""
         self.price = self.customer.price_for(self.quantity)
+        self.elasticity = self.customer.elasticity_at(self.quantity)
         self.priced = True
