@@ -15,7 +15,7 @@ from market_abm import behaviour
 from market_abm.buyers import cached_parts
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError, SettingError
-from market_abm.markets.market import indivisible
+from market_abm.markets.market import indivisible, paying
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 ACTIVATIONS = ("simultaneous", "sequential")
@@ -303,7 +303,8 @@ class ArrayMarket:
             self.prices[:, k : k + 1] = price
             self._priced[k] = True
             return
-        pools = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
+        every = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
+        pools = paying(every, external=economy.reuse[good] == "external")
         total = np.zeros((len(self.shares), 1))
         for pool in pools:
             total += self.mechanism.pool_price(
@@ -311,8 +312,8 @@ class ArrayMarket:
             )
         heard = [self._has_bid(pool) for pool in pools]
         if economy.is_divided(good) or self.mechanism.wants_positive:
-            everybody = all(each is True or each.all() for each in heard)
-            buyers = slice(pools[0].start, pools[-1].stop)
+            everybody = all(np.all(self._has_bid(pool)) for pool in every)
+            buyers = slice(every[0].start, every[-1].stop)
             self._check_division(good, total[:, 0], buyers, everybody)
         self.prices[:, k : k + 1] = total
         self._priced[k] = any(each is True or each.any() for each in heard)

@@ -21,8 +21,9 @@ from market_abm.participants import Demand, Population, Supply
 from market_abm.settings import check_choice
 from market_abm.technology import Technology
 
-REUSE = ("rival", "copy")
-"""How a good serves several users: split among them, or all of it to each."""
+REUSE = ("rival", "copy", "external")
+"""How a good serves several users: split among them; all of it to each, who all pay; or all of it
+to each, while only the first user (upstream first) pays: an externality."""
 
 
 @dataclass(frozen=True, eq=False)

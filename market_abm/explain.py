@@ -140,15 +140,18 @@ class _Explanation:
             return " + ".join(f"{symbol}[{label}]" for label in labels)
 
         def numbers(values: list[float], result: float) -> str:
-            products = zip(parts, values, strict=True)
+            products = zip(parts, values, strict=False)  # of an external good one user pays
             shown = [f"{_shown(p)}*{_shown(v)}" if rival else _shown(v) for p, v in products]
             return f"{' + '.join(shown)} = {_shown(result)}"
 
-        note = (
-            "rival: it is split among its users, who end up paying one price"
-            if rival
-            else "copy: every user gets all of it, and what they pay adds up (the sum rule)"
-        )
+        notes = {
+            "rival": "rival: it is split among its users, who end up paying one price",
+            "copy": "copy: every user gets all of it, and what they pay adds up (the sum rule)",
+            "external": "external: every user gets all of it, and only the first one pays",
+        }
+        note = notes[self.economy.reuse[good]]
+        if self.economy.reuse[good] == "external":
+            names, bids = names[:1], bids[:1]
         pair = Pair(
             f"p_{good} = {total('bid', names)}",
             numbers(bids, self.prices[good]),

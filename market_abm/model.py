@@ -222,6 +222,7 @@ class MarketModel(mesa.Model):
                 buyers.initial_shares[part],
                 divided=economy.is_divided(good),
                 share_rate=self.settings.share_rate,
+                external=economy.reuse[good] == "external",
             )
 
     def _who(self, first: int, buyer: int) -> str:

@@ -167,3 +167,44 @@ def test_a_market_stops_where_gradient_ascent_does():
     there = equilibrium(other.experiment.economy)
     assert there.welfare > 0.005 * 4**5
     assert other.path.welfare[-1] == pytest.approx(there.welfare, rel=1e-9)
+
+
+# --- an externality -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_a_good_that_one_pays_for_is_underpriced_and_underprovided(engine, activation):
+    """Bees b: honey 3 sqrt(b) at 2 pays 3/sqrt(b), apples 2 sqrt(b) at 3 would pay as much.
+
+    The supplier offers b = 4 p: with one payer 12/sqrt(b) = b, b = 12^(2/3); with both
+    b = 24^(2/3). W = 12 sqrt(b) + 3 - b^2/8 (trees: 3 * 1).
+    """
+    settings = {"run.engine": engine, "market.activation": activation}
+    result = run("externality", set=settings)
+    bees = result.goods.index("bees")
+    few, right = 12 ** (2 / 3), 24 ** (2 / 3)
+    assert result.last.quantities[bees] == pytest.approx(few, rel=1e-9)
+    assert result.last.prices[bees] == pytest.approx(few / 4, rel=1e-9)
+    assert result.last_gradients[bees] == pytest.approx(2 * few / 4, rel=1e-9)
+    assert result.status == "max_steps" and "bees" in result.ending.detail
+    best = result.equilibrium
+    assert best.quantities[bees] == pytest.approx(right, rel=1e-9)
+    welfare = [12 * b**0.5 + 3 - b**2 / 8 for b in (few, right)]
+    assert result.path.welfare[-1] == pytest.approx(welfare[0], rel=1e-9)
+    assert best.welfare == pytest.approx(welfare[1], rel=1e-9)
+    paid = run("externality", set={**settings, "reuse.bees": "copy"})
+    assert paid.status == "converged"
+    assert paid.last.quantities[bees] == pytest.approx(right, rel=1e-7)
+
+
+def test_the_derivation_shows_what_is_not_paid():
+    from market_abm.explain import explain
+
+    (section,) = [s for s in explain(run("externality")) if s.title == "bees"]
+    assert "only the first one pays" in section.note
+    (pair,) = section.pairs
+    assert pair.condition == "p_bees = bid[bees by honey]"
+    assert pair.backprop == "df_dbees = term[bees in honey] + term[bees in apples]"
+    with pytest.raises(MarketError, match="no twin of users who do not pay"):
+        twin(run("externality").experiment.economy, MarketSettings(), 1)

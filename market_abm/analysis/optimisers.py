@@ -96,6 +96,13 @@ def _check_determined(economy: Economy, activation: str) -> None:
             remedy='use "simultaneous" or "sequential"',
             name="market.activation",
         )
+    for good, kind in economy.reuse.items():
+        if kind == "external":
+            raise SettingError(
+                f"an optimiser has no twin of users who do not pay for {good}",
+                remedy='make it reuse = "copy"',
+                name=f"reuse.{good}",
+            )
     for industry in economy.industries:
         if industry.population.conduct != "competitive":
             raise SettingError(

@@ -63,7 +63,7 @@ class PooledMarket(Market):
 
     ``who(buyer)`` says, for messages, who a buyer is; ``pools`` are slices of the buyers;
     ``divided`` whether a pool serves several uses (a rival good with more than one user), which
-    takes a positive quantity and positive bids.
+    takes a positive quantity and positive bids; ``external`` whether the first pool alone pays.
     """
 
     wants_positive: ClassVar[bool] = False
@@ -85,10 +85,12 @@ class PooledMarket(Market):
         *,
         divided: bool,
         share_rate: float,
+        external: bool = False,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
         self.who = who
         self.pools = pools
+        self.paying = paying(pools, external=external)
         self.checked = divided or self.wants_positive
         self.share_rate = share_rate
         self.shares = initial_shares.copy()
@@ -148,10 +150,10 @@ class PooledMarket(Market):
     # --- by these rules -------------------------------------------------------------------------
 
     def form_price(self) -> None:
-        """The sum of the pools' prices; a divided good must be there, and be bid for."""
+        """The sum of what the pools pay; a divided good must be there, and be bid for."""
         pools = [
             self.pool_price(self.shares[pool], self.bids[pool], self.quantity)[0]
-            for pool in self.pools
+            for pool in self.paying
         ]
         price = sum(pools, np.float64(0.0))
         if self.checked and indivisible(
@@ -159,7 +161,7 @@ class PooledMarket(Market):
         ):
             raise self.refusal(self.good, self.quantity, self.bids, self.who)
         self.price = price
-        self.priced = bool(self.bidding.any())
+        self.priced = any(self.bidding[pool].any() for pool in self.paying)
 
     def reallocate(self) -> None:
         """Revise the shares of each pool with somebody to share with."""
@@ -172,6 +174,11 @@ class PooledMarket(Market):
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     share_rate=self.share_rate,
                 )
+
+
+def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
+    """The pools whose bids make the price: all, or of an external good the first."""
+    return pools[:1] if external else pools
 
 
 def indivisible(
