@@ -257,8 +257,8 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
         now = result.table().loc[good]
         assert now.price == pytest.approx(row["price"], rel=tolerance)
         assert now.quantity == pytest.approx(row["quantity"], rel=tolerance)
-    expected = "oscillating" if name == "rival-diamond-unstable" else "converged"
-    assert result.status == expected
+    failures = {"rival-diamond-unstable": "oscillating", "externality": "max_steps"}
+    assert result.status == failures.get(name, "converged")
 
 
 @pytest.mark.parametrize("name", SWEPT)
