@@ -34,6 +34,7 @@ class Firm(mesa.Agent):
         bid_rate: float,
         input_markets: list[tuple[Market, np.ndarray]],
         output_market: Market,
+        ago: int = 0,
     ) -> None:
         super().__init__(model)
         self.good = industry.good
@@ -42,6 +43,7 @@ class Firm(mesa.Agent):
         self.bid_rate = bid_rate
         self._stalls = [(market, int(buyers[member])) for market, buyers in input_markets]
         self._output_market = output_market
+        self._ago = ago
         count = len(input_markets)
         self.inputs = np.zeros(count)
         self.purchases = np.zeros(count)
@@ -84,11 +86,11 @@ class Firm(mesa.Agent):
     def read_price(self) -> None:
         """Note what its good sells for, and what one more unit would have brought."""
         market = self._output_market
-        self.sale_price = self.marginal_revenue = market.price
-        self.has_price = market.priced
+        self.sale_price, self.has_price = market.heard(self._ago)
+        self.marginal_revenue = self.sale_price
         if self.cournot:
             self.marginal_revenue = behaviour.marginal_revenue(
-                market.price, self.output / market.quantity, market.elasticity
+                self.sale_price, self.output / market.quantity, market.elasticity
             )
 
     def learn(self) -> None:
@@ -123,9 +125,10 @@ class Supplier(mesa.Agent):
     Its books: ``terms``, the ``quantity`` that it offers, and what it last got for a unit.
     """
 
-    def __init__(self, model: mesa.Model, terms: Supply, market: Market) -> None:
+    def __init__(self, model: mesa.Model, terms: Supply, market: Market, ago: int = 0) -> None:
         super().__init__(model)
         self.terms = terms
+        self._ago = ago
         self.quantity = np.float64(terms.quantity)
         self._market = market
 
@@ -136,8 +139,9 @@ class Supplier(mesa.Agent):
 
     def learn(self) -> None:
         """Revise the offer, if the good has had a price."""
-        if self._market.priced:
-            self.quantity = behaviour.revised_offer(self.terms, self.quantity, self._market.price)
+        price, priced = self._market.heard(self._ago)
+        if priced:
+            self.quantity = behaviour.revised_offer(self.terms, self.quantity, price)
 
     def offer(self) -> None:
         """Put what it offers on sale."""

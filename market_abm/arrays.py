@@ -6,6 +6,7 @@ leading axis of runs. ``tests/test_twins.py`` holds the two together, step by st
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,7 +16,7 @@ from market_abm import behaviour
 from market_abm.buyers import cached_parts
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError, SettingError
-from market_abm.markets.market import indivisible, paying
+from market_abm.markets.market import heard_ago, indivisible, paying
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 ACTIVATIONS = ("simultaneous", "sequential")
@@ -77,6 +78,7 @@ class ArrayMarket:
             self.offers[:, k : k + 1] = supply.quantity
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
+        self._days: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.settings.lag + 1)
         self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
         self._delivered: dict[str, list[np.ndarray]] = {}
         self._outputs = {  # of the firms that mind their own share
@@ -129,6 +131,8 @@ class ArrayMarket:
         for name in (*MEMORY, "reference"):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
+        days = [(prices[rows], priced) for prices, priced in self._days]
+        self._days = deque(days, maxlen=self.settings.lag + 1)
         self._outputs = {good: made[rows] for good, made in self._outputs.items()}
         self._delivered = {
             good: [quantity[rows] for quantity in delivered]
@@ -176,8 +180,7 @@ class ArrayMarket:
             made = self._work(industry, learn=True)
             quantities[:, self.economy.index[industry.good]] = made
         self.quantities = quantities
-        for good in self.economy.goods:
-            self._form_price(good)
+        self._form_prices()
 
     def _sequential(self) -> None:
         """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
@@ -188,8 +191,33 @@ class ArrayMarket:
             for places in cached_parts((len(self.shares), industry.firms)):
                 self._learn(industry, places)
             self._bid(industry)
+        self._form_prices()
+
+    def _form_prices(self) -> None:
         for good in self.economy.goods:
             self._form_price(good)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep the prices of the step that ends, for those who hear them late."""
+        if self.settings.lag:
+            self._days.append((self.prices.copy(order="K"), self._priced.copy()))
+
+    def _heard(self, k: int, ago: int) -> tuple[np.ndarray, bool]:
+        """The price of good k that was ``ago`` remembered steps ago, and whether there was any."""
+        if ago == 0:
+            prices, priced = self.prices, self._priced
+        elif ago <= len(self._days):
+            prices, priced = self._days[-ago]
+        else:
+            return np.zeros((len(self.shares), 1)), False
+        return prices[:, k : k + 1], bool(priced[k])
+
+    def _heard_by(self, industry: Industry) -> tuple[np.ndarray, bool]:
+        """What an industry's firms hear of the price of their good."""
+        late = self.settings.activation == "simultaneous"
+        ago = heard_ago(self.settings.lag, late=late)
+        return self._heard(self.economy.index[industry.good], ago)
 
     # --- phases ---------------------------------------------------------------------------------
 
@@ -201,8 +229,7 @@ class ArrayMarket:
                     guess = industry.population.start * industry.weights
                     self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
         self._flow_down()
-        for good in self.economy.goods:
-            self._form_price(good)
+        self._form_prices()
 
     def _flow_down(self) -> None:
         """One forward pass: industry by industry in flow order, produce and sell."""
@@ -232,10 +259,10 @@ class ArrayMarket:
 
     def _learn(self, industry: Industry, places: slice) -> None:
         """Firms value each input of the batch just sold, and revise their bids."""
-        good = self.economy.index[industry.good]
-        if not self._priced[good]:
+        price, priced = self._heard_by(industry)
+        if not priced:
             return
-        revenue = self._marginal_revenue(industry, places)
+        revenue = self._marginal_revenue(industry, places, price)
         for use in self._uses(industry, places):
             value = behaviour.marginal_revenue_products(revenue, self.products[:, use])
             if self._shocks.size:
@@ -245,10 +272,9 @@ class ArrayMarket:
                 self.bids[:, use], value, self.settings.bid_rate
             )
 
-    def _marginal_revenue(self, industry: Industry, places: slice) -> np.ndarray:
+    def _marginal_revenue(self, industry: Industry, places: slice, price: np.ndarray) -> np.ndarray:
         """What one more unit of their good would have brought these firms."""
         k = self.economy.index[industry.good]
-        price = self.prices[:, k : k + 1]
         if industry.good not in self._outputs:
             return price
         n = list(self.economy.demand).index(industry.good)
@@ -260,7 +286,7 @@ class ArrayMarket:
 
     def _bid(self, industry: Industry) -> None:
         """Note that the firms have made bids, if their good has had a price."""
-        if self._priced[self.economy.index[industry.good]]:
+        if self._heard_by(industry)[1]:
             self._bidding.add(industry.good)
 
     def _produce(
@@ -283,10 +309,10 @@ class ArrayMarket:
 
     def _revise_offers(self) -> None:
         for k, terms in enumerate(self.economy.supply.values()):
-            if self._priced[k]:
-                self.offers[:, k : k + 1] = behaviour.revised_offer(
-                    terms, self.offers[:, k : k + 1], self.prices[:, k : k + 1]
-                )
+            price, priced = self._heard(k, heard_ago(self.settings.lag, late=True))
+            if priced:
+                offers = self.offers[:, k : k + 1]
+                offers[:] = behaviour.revised_offer(terms, offers, price)
 
     def _form_price(self, good: str) -> None:
         """One market forms its price, from what is bid and offered now."""

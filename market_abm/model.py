@@ -11,7 +11,7 @@ import numpy as np
 from market_abm.agents import Consumer, Firm, Supplier
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError
-from market_abm.markets.market import FinalMarket, Market
+from market_abm.markets.market import FinalMarket, Market, heard_ago
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 
@@ -160,6 +160,7 @@ class MarketModel(mesa.Model):
     def _form_prices(self) -> None:
         for market in self.markets.values():
             market.form_price()
+            market.remember(self.settings.lag)
         self.firms.do("read_price")
 
     def _reallocate(self) -> None:
@@ -235,6 +236,7 @@ class MarketModel(mesa.Model):
             len(economy.supply),
             list(economy.supply.values()),
             [self.markets[good] for good in economy.supply],
+            [heard_ago(self.settings.lag, late=True)] * len(economy.supply),
         )
         self.members = {
             industry.good: self._found_industry(industry, firm) for industry in economy.flow
@@ -261,4 +263,5 @@ class MarketModel(mesa.Model):
             [self.settings.bid_rate] * count,
             [stalls] * count,
             [self.markets[industry.good]] * count,
+            [heard_ago(self.settings.lag, late=self.settings.activation == "simultaneous")] * count,
         )

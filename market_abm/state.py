@@ -10,7 +10,7 @@ from market_abm.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.markets import MECHANISMS
 from market_abm.markets.market import PooledMarket
-from market_abm.settings import Settings, choice, number
+from market_abm.settings import Settings, choice, integer, number
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
 
@@ -21,13 +21,15 @@ class MarketSettings(Settings):
 
     ``mechanism`` is one of ``markets.MECHANISMS``; ``activation`` who acts when (docs/model.md, 2);
     ``bid_rate`` α the fraction of the way that a bid moves to its value; ``share_rate`` κ how
-    strongly the shares of a good follow the bids for it (0: not at all).
+    strongly the shares of a good follow the bids for it (0: not at all); ``lag`` by how many
+    steps everybody who sells hears prices late.
     """
 
     mechanism: str = choice("unit-bid", MECHANISMS)
     activation: str = choice("simultaneous", ACTIVATIONS)
     bid_rate: float = number(1.0, above=0.0, high=1.0)
     share_rate: float = number(0.5, low=0.0, high=100.0)
+    lag: int = integer(0, low=0, high=10_000)
 
     @property
     def rules(self) -> type[PooledMarket]:

@@ -181,6 +181,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.economy.structure,
         experiment.market.mechanism,
         experiment.market.activation,
+        experiment.market.lag,
         experiment.record,
         tuple(step for step, _ in experiment.changes),
     )

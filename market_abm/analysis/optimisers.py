@@ -59,7 +59,7 @@ def twin(
         MarketError: what happens is random, or the mechanism does not deal in goods of this kind.
     """
     name = check_choice(mechanism or settings.mechanism, "market.mechanism", TWINS)
-    _check_determined(economy, settings.activation)
+    _check_determined(economy, settings)
     walk = _Walk(economy, TWINS[name](economy, settings), settings.bid_rate)
     step = walk.simultaneous if settings.activation == "simultaneous" else walk.sequential
     path = [walk.seen()]
@@ -88,13 +88,19 @@ def _finite(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.isfinite(a) & np.isfinite(b)
 
 
-def _check_determined(economy: Economy, activation: str) -> None:
+def _check_determined(economy: Economy, settings: MarketSettings) -> None:
     """Refuse what an optimiser without random numbers cannot follow."""
-    if activation == "random":
+    if settings.activation == "random":
         raise SettingError(
             "an optimiser has no twin of activation 'random'",
             remedy='use "simultaneous" or "sequential"',
             name="market.activation",
+        )
+    if settings.lag:
+        raise SettingError(
+            f"an optimiser has no twin of prices that are heard {settings.lag} steps late",
+            remedy="set market.lag = 0",
+            name="market.lag",
         )
     for good, kind in economy.reuse.items():
         if kind == "external":

@@ -24,7 +24,7 @@ def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.flow)
-    if not alone or loops or noisy or market.activation != "simultaneous":
+    if not alone or loops or noisy or market.lag or market.activation != "simultaneous":
         return None
     ways = economy.stages
     n = np.array([ways[good] for good in economy.goods])
@@ -40,15 +40,16 @@ def rate(economy: Economy, market: MarketSettings) -> float | None:
     root, in size, of λ^(τ+1) = a λ^τ - b: stable if it is below 1. So it is (docs/model.md, 4)
     for a cobweb (a chain of identities between one supplier on its curve and one isoelastic
     consumer: a = 1 - ρ, b = ρη/ε) and for a split (one good that goes two ways of d identities
-    into a CES line: a = 1, b = κ/σ, near rest).
+    into a CES line: a = 1, b = κ/σ, near rest). A lag delays the signal once for each who hears a
+    price on its way that moves (in a split the final good's does not).
     """
     if market.mechanism != "unit-bid" or market.bid_rate != 1.0 or market.activation == "random":
         return None
     found = _cobweb(economy) or _split(economy, market.share_rate)
     if found is None:
         return None
-    keep, response, stages = found
-    delay = stages if market.activation == "simultaneous" else 0
+    keep, response, stages, hearers = found
+    delay = (stages if market.activation == "simultaneous" else 0) + hearers * market.lag
     polynomial = np.zeros(delay + 2)
     polynomial[0] = 1.0
     polynomial[1] -= keep
@@ -62,8 +63,8 @@ def _is_identity(industry: Industry) -> bool:
     return formula.operation == "name" and alone and industry.population.bid_noise == 0
 
 
-def _cobweb(economy: Economy) -> tuple[float, float, int] | None:
-    """(1 - ρ, ρη/ε, delay) of a chain of identities, or None."""
+def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
+    """(1 - ρ, ρη/ε, delay, who hears prices) of a chain of identities, or None."""
     single = len(economy.supply) == len(economy.demand) == 1
     chain = len(economy.buyers.pools) == economy.buyers.size and not economy.has_loops
     if not single or not chain or not all(_is_identity(i) for i in economy.flow):
@@ -74,11 +75,12 @@ def _cobweb(economy: Economy) -> tuple[float, float, int] | None:
         return None
     adjustment = supply.adjustment
     response = adjustment * supply.elasticity / demand.elasticity
-    return 1.0 - adjustment, response, 2 * len(economy.flow)
+    lines = len(economy.flow)
+    return 1.0 - adjustment, response, 2 * lines, lines + 1
 
 
-def _split(economy: Economy, share_rate: float) -> tuple[float, float, int] | None:
-    """(1, κ/σ, 2d + 1) of a split into two ways of d identities that meet in a CES line."""
+def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int] | None:
+    """(1, κ/σ, 2d + 1, d) of a split into two ways of d identities that meet in a CES line."""
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     elastic = all(math.isinf(terms.elasticity) for terms in economy.demand.values())
     if len(economy.supply) != 1 or len(economy.demand) != 1 or not fixed or not elastic:
@@ -103,7 +105,8 @@ def _split(economy: Economy, share_rate: float) -> tuple[float, float, int] | No
         if elasticity.operation == "number"
         else float(last.technology.parameters[elasticity.payload])
     )
-    return 1.0, share_rate / sigma, 2 * (len(ways[0]) - 1) + 1
+    depth = len(ways[0]) - 1
+    return 1.0, share_rate / sigma, 2 * depth + 1, depth
 
 
 def _way_up(economy: Economy, good: str) -> list[str]:

@@ -85,12 +85,12 @@ def stability(
     between them (equal firms, constant returns), shares once disturbed stay so for good, and no
     price or quantity is any different: that is left out.
 
-    None if it is not one map that is repeated (``random`` activation, noise in bids), if no rest is
-    known, if the market does not rest there or J is not finite, or if there are more than 600
-    variables.
+    None if it is not one map that is repeated (``random`` activation, noise in bids), if prices are
+    heard late (what is remembered of them is no variable here), if no rest is known, if the market
+    does not rest there or J is not finite, or if there are more than 600 variables.
     """
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.flow)
-    if settings.activation not in ACTIVATIONS or noisy:
+    if settings.activation not in ACTIVATIONS or noisy or settings.lag:
         return None
     rest = equilibrium(economy) if rest is None else rest
     if rest is None or not rest.solved:

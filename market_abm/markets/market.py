@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -25,6 +26,7 @@ class Market:
         self.price = np.float64(0.0)
         self.priced = False
         self.elasticity = np.float64(np.inf)
+        self._days: deque[tuple[Any, bool]] = deque(maxlen=1)
         self.shares = np.zeros(buyers)
         self.bids = np.zeros(buyers)
         self.bidding = np.zeros(buyers, bool)
@@ -32,6 +34,18 @@ class Market:
     def collect(self) -> None:
         """Put on sale what the sellers offer now, instead of what was there before."""
         self.quantity = self.offers.sum()
+
+    def remember(self, lag: int) -> None:
+        """Keep the price of the step that ends, for sellers who hear it ``lag`` steps late."""
+        if self._days.maxlen != lag + 1:
+            self._days = deque(self._days, maxlen=lag + 1)
+        self._days.append((self.price, self.priced))
+
+    def heard(self, ago: int) -> tuple[Any, bool]:
+        """The price that was ``ago`` steps ago, 0 for now, and whether there was any."""
+        if ago == 0:
+            return self.price, self.priced
+        return self._days[-ago] if ago <= len(self._days) else (np.float64(0.0), False)
 
     def bid(self, buyer: int, bid: Any) -> None:
         """Post what ``buyer`` bids."""
@@ -191,6 +205,14 @@ def indivisible(
     lowest = np.min(bids, axis=-1)
     unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
+
+
+def heard_ago(lag: int, *, late: bool) -> int:
+    """How many remembered steps back the price is that is heard; 0 is the one of now.
+
+    ``late``: it is heard after the step in which it was formed has been remembered.
+    """
+    return lag + late if lag else 0
 
 
 class Customer(Protocol):
