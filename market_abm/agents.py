@@ -163,8 +163,7 @@ class Consumer(mesa.Agent):
     def adopt(self, terms: Demand) -> None:
         """Buy on these terms from now on."""
         self.terms = terms
-        if terms.quantity is not None:
-            self.reference = terms.quantity
+        self.reference = behaviour.reference_quantity(terms, self.reference)
 
     def price_for(self, quantity: float) -> float:
         """What it pays for each of ``quantity`` units."""

@@ -6,7 +6,6 @@ leading axis of runs. ``tests/test_twins.py`` holds the two together, step by st
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
@@ -78,7 +77,7 @@ class ArrayMarket:
             self.offers[:, k : k + 1] = supply.quantity
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
-        self._days: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.settings.lag + 1)
+        self._days: list[tuple[np.ndarray, np.ndarray]] = []
         self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
         self._delivered: dict[str, list[np.ndarray]] = {}
         self._outputs = {  # of the firms that mind their own share
@@ -131,8 +130,7 @@ class ArrayMarket:
         for name in (*MEMORY, "reference"):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
-        days = [(prices[rows], priced) for prices, priced in self._days]
-        self._days = deque(days, maxlen=self.settings.lag + 1)
+        self._days = [(prices[rows], priced) for prices, priced in self._days]
         self._outputs = {good: made[rows] for good, made in self._outputs.items()}
         self._delivered = {
             good: [quantity[rows] for quantity in delivered]
@@ -146,9 +144,8 @@ class ArrayMarket:
             offers = self.offers[:, k : k + 1]
             offers[:] = behaviour.renewed_offer(supply, offers)
         for k, demand in enumerate(self.economy.demand.values()):
-            if demand.quantity is not None:
-                reference = self.reference[:, k : k + 1]
-                reference[:] = np.where(np.isnan(demand.quantity), reference, demand.quantity)
+            reference = self.reference[:, k : k + 1]
+            reference[:] = behaviour.reference_quantity(demand, reference)
 
     @property
     def _noisy(self) -> bool:
@@ -202,6 +199,7 @@ class ArrayMarket:
         """Keep the prices of the step that ends, for those who hear them late."""
         if self.settings.lag:
             self._days.append((self.prices.copy(order="K"), self._priced.copy()))
+            del self._days[: -self.settings.lag - 1]
 
     def _heard(self, k: int, ago: int) -> tuple[np.ndarray, bool]:
         """The price of good k that was ``ago`` remembered steps ago, and whether there was any."""
@@ -321,10 +319,7 @@ class ArrayMarket:
             n = list(economy.demand).index(good)
             amount, reference = self.quantities[:, k : k + 1], self.reference[:, n : n + 1]
             if self.clock == 0:
-                given = economy.demand[good].quantity
-                given = np.nan if given is None else given
-                reference = np.where(np.isnan(given), amount, given)
-                self.reference[:, n : n + 1] = reference
+                reference[:] = behaviour.reference_quantity(economy.demand[good], amount)
             price = behaviour.demand_price(economy.demand[good], reference, amount)
             self.prices[:, k : k + 1] = price
             self._priced[k] = True

@@ -94,6 +94,13 @@ def renewed_offer(terms: Supply, offer: Any) -> Any:
     return np.where(np.equal(terms.elasticity, 0.0), terms.quantity, offer)[()]
 
 
+def reference_quantity(terms: Demand, otherwise: Any) -> Any:
+    """c0, units: what the terms name, and ``otherwise`` where they name nothing (None, or NaN)."""
+    if terms.quantity is None:
+        return otherwise
+    return np.where(np.isnan(terms.quantity), otherwise, terms.quantity)[()]
+
+
 def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     """What a consumer pays for each of ``quantity`` units, money per unit.
 

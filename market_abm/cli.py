@@ -29,6 +29,7 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Override a key of the file by its dotted name, e.g. market.share_rate=0.2. Repeatable.",
 )
+STEPS = click.option("--steps", type=int, help="Stop after so many steps (run.steps).")
 
 
 class _Commands(click.Group):
@@ -55,7 +56,7 @@ def main() -> None:
 @EXPERIMENT
 @SET
 @click.option("--seed", type=int, help="Fix every random number (run.seed).")
-@click.option("--steps", type=int, help="Stop after so many steps (run.steps).")
+@STEPS
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run(
@@ -147,7 +148,7 @@ def sweep(
 @EXPERIMENT
 @SET
 @click.option("--mechanisms", help="Instead, compare these with each other: all, or a,b.")
-@click.option("--steps", type=int, help="Stop after so many steps (run.steps).")
+@STEPS
 @click.option(
     "--out", metavar="DIR", help="Write the results here.  [default: results/<name>-compare]"
 )

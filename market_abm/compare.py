@@ -13,13 +13,14 @@ import numpy as np
 
 from market_abm.analysis.comparison import relative_error
 from market_abm.analysis.landscape import Ascent, Landscape, gradient_ascent, landscape
-from market_abm.analysis.optimisers import NAMES, TwinPath, largest_distance, twin
+from market_abm.analysis.optimisers import TWINS, TwinPath, largest_distance, twin
 from market_abm.analysis.welfare import surplus
 from market_abm.backprop import references
-from market_abm.errors import MarketError, SettingError, nearest
+from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import Experiment, run
 from market_abm.markets import MECHANISMS
 from market_abm.result import Result, draw, jsonable, write_folder
+from market_abm.settings import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ class Beside:
         return jsonable(
             {
                 "market": self.result.experiment.market.mechanism,
-                "optimiser": NAMES[self.result.experiment.market.mechanism],
+                "optimiser": TWINS[self.result.experiment.market.mechanism].name,
                 "status": self.result.status,
                 "steps": self.result.steps,
                 "distance": {
@@ -156,10 +157,7 @@ class Contest:
         """
         names = list(MECHANISMS) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
         for name in names:
-            if name not in MECHANISMS:
-                raise SettingError(
-                    f"there is no mechanism '{name}'", remedy=nearest(name, MECHANISMS), name=name
-                )
+            check_choice(name, "--mechanisms", MECHANISMS)
         results: dict[str, Result | MarketError] = {}
         for name in names:
             try:

@@ -108,25 +108,10 @@ class Economy:
         )
 
         common = Population.of(population or {}, "industries")
-        populated = []
-        for k, industry in enumerate(industries):
-            settings = dataclasses.asdict(common)
-            own = population_of.get(industry.good, {})
-            settings.update(dataclasses.asdict(own) if isinstance(own, Population) else own)
-            where = f"industries.{industry.good}"
-            firms = Population.of(settings, where)
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, k)))
-            try:
-                weights, productivity = firms.draw(rng)
-            except EconomyError as error:
-                error.what = f"{where}.{error.what}"
-                error.name = f"{where}.{error.name}"
-                raise
-            populated.append(
-                dataclasses.replace(
-                    industry, population=firms, weights=weights, productivity=productivity
-                )
-            )
+        populated = [
+            _populated(industry, common, population_of.get(industry.good, {}), (seed, k))
+            for k, industry in enumerate(industries)
+        ]
         check_choice(reuse, "economy.reuse", REUSE)
         kinds = {
             good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
@@ -358,6 +343,24 @@ def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:
             )
         made[industry.good] = industry
     return made
+
+
+def _populated(industry: Industry, common: Population, own: Any, seed: tuple[int, int]) -> Industry:
+    """``industry`` with its firms drawn: the ``common`` settings, but for its ``own``."""
+    settings = dataclasses.asdict(common)
+    settings.update(dataclasses.asdict(own) if isinstance(own, Population) else own)
+    where = f"industries.{industry.good}"
+    firms = Population.of(settings, where)
+    rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
+    try:
+        weights, productivity = firms.draw(rng)
+    except EconomyError as error:
+        error.what = f"{where}.{error.what}"
+        error.name = f"{where}.{error.name}"
+        raise
+    return dataclasses.replace(
+        industry, population=firms, weights=weights, productivity=productivity
+    )
 
 
 def _check_cournot(industry: Industry, demand: Demand | None) -> None:

@@ -19,6 +19,7 @@ from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
 from market_abm.participants import Population
 from market_abm.program import from_text
+from market_abm.record import BOOKS, recorded_places
 from market_abm.settings import (
     Settings,
     check_choice,
@@ -30,7 +31,6 @@ from market_abm.settings import (
     number,
     words,
 )
-from market_abm.simulation import BOOKS, recorded_places
 from market_abm.state import MarketSettings
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Experiment:
                     remedy="keep the lines, the firms, the kinds of supply and the forms of demand",
                     name="shocks",
                 )
-        a_step = self.record_size(len(BOOKS), steps=0)
+        a_step = self.record_bytes(len(BOOKS))
         steps = self.run.steps // self.record.every
         if steps * a_step > MOST_RECORDED:
             raise SettingError(
@@ -188,14 +188,10 @@ class Experiment:
         """The economy as it is after the last shock."""
         return self.changes[-1][1] if self.changes else self.economy
 
-    def record_size(self, books: int, steps: int | None = None) -> int:
-        """Bytes that the record of a run of ``steps`` (by default all) steps may come to.
-
-        ``books`` is how many numbers of each buyer are kept, while buyers are few.
-        """
+    def record_bytes(self, books: int) -> int:
+        """Bytes of one recorded step; ``books`` numbers of each buyer are kept, while few."""
         goods, buyers = recorded_places(self.economy, self.record.goods)
-        seen = 3 * len(goods) + books * len(buyers) + 2
-        return 8 * seen * (1 + (self.run.steps if steps is None else steps) // self.record.every)
+        return 8 * (3 * len(goods) + books * len(buyers) + 2)
 
     @staticmethod
     def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:

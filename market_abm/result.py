@@ -21,7 +21,8 @@ from market_abm.analysis.comparison import Comparison, relative_error
 from market_abm.analysis.path import Path as MarketPath
 from market_abm.errors import ResultsError
 from market_abm.experiment import Experiment
-from market_abm.simulation import Ending, Run, Status, Trajectory, out_of_steps
+from market_abm.record import Trajectory
+from market_abm.simulation import Ending, Run, Status, out_of_steps
 from market_abm.state import State
 
 if TYPE_CHECKING:

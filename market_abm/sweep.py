@@ -113,8 +113,9 @@ class Sweep:
     @cached_property
     def batch_size(self) -> int:
         """Runs in a batch: as many as the memory for their record allows."""
-        size = self.base.record_size(len(books_of_a_sweep(self.base.economy)))
-        return max(1, min(MOST_RUNS, BATCH_MEMORY // size))
+        size = self.base.record_bytes(len(books_of_a_sweep(self.base.economy)))
+        records = 1 + self.base.run.steps // self.base.record.every
+        return max(1, min(MOST_RUNS, BATCH_MEMORY // (size * records)))
 
     @property
     def batches(self) -> int:

@@ -9,7 +9,8 @@ from market_abm.analysis.comparison import Comparison, Witness, relative_error
 from market_abm.analysis.path import Compass, Path
 from market_abm.analysis.prediction import climbing
 from market_abm.backprop import marginal_products
-from market_abm.simulation import BOOKS, Status, Trajectory
+from market_abm.record import BOOKS, Trajectory
+from market_abm.simulation import Status
 from market_abm.state import State
 
 SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"

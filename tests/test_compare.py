@@ -153,7 +153,10 @@ def test_the_command_writes_what_it_prints(tmp_path):
         (["spiral", "--set", "record.every=2"], "the record is thinned"),
         (["spiral", "--set", "market.activation=random"], "no twin of activation 'random'"),
         (["spiral", "--set", "industries.bid_noise=0.1"], "no twin of the noise"),
-        (["spiral", "--mechanisms", "unitbid"], "no mechanism 'unitbid'; did you mean 'unit-bid'?"),
+        (
+            ["spiral", "--mechanisms", "unitbid"],
+            "--mechanisms is 'unitbid'; did you mean 'unit-bid'?",
+        ),
     ],
 )
 def test_what_cannot_be_compared(arguments, told, tmp_path):

@@ -22,6 +22,7 @@ TRADERS = (
     "markets",
     "model",
     "participants",
+    "record",
     "simulation",
     "state",
     "technology",

@@ -201,7 +201,7 @@ def test_the_twin_knows_nothing_of_the_market() -> None:
 
 
 def posts(economy: market_abm.Economy, steps: int, **market: Any) -> TwinPath:
-    return twin(economy, MarketSettings(**market), steps, mechanism="trading-post")
+    return twin(economy, MarketSettings(mechanism="trading-post", **market), steps)
 
 
 def split(sigma: float) -> market_abm.Economy:
@@ -366,13 +366,13 @@ def test_damping_that_it_needs(activation: str, sigma: float, bound: float) -> N
 def test_what_has_no_twin_is_refused_with_a_remedy() -> None:
     chain = market_abm.from_text("y = sqrt(x)", supply={"x": 1})
     noisy = market_abm.from_text("y = x", supply={"x": 1}, population={"bid_noise": 0.1})
-    for economy, market, mechanism in (
-        (chain, {"activation": "random"}, None),
-        (chain, {}, "barter"),
-        (noisy, {}, None),
+    for economy, market in (
+        (chain, {"activation": "random"}),
+        (chain, {"mechanism": "barter"}),
+        (noisy, {}),
     ):
         with pytest.raises(market_abm.MarketError) as caught:
-            twin(economy, MarketSettings(**market), 1, mechanism=mechanism)
+            twin(economy, MarketSettings(**market), 1)
         assert caught.value.remedy
 
 

@@ -6,7 +6,7 @@ import pytest
 from market_abm import from_text, run
 from market_abm.errors import MarketError
 from market_abm.experiment import Experiment
-from market_abm.simulation import BOOKS, MOST_BOOKS
+from market_abm.record import BOOKS, MOST_BOOKS
 
 TEXT = """
 [economy]

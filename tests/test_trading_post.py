@@ -12,6 +12,7 @@ from test_twins import assert_each_its_own, numbers_for
 
 from market_abm import MarketError, MarketSettings, from_text, run
 from market_abm.analysis.equilibrium import equilibrium
+from market_abm.analysis.optimisers import twin
 from market_abm.arrays import ArrayMarket
 from market_abm.markets import MECHANISMS, PooledMarket
 
@@ -242,5 +243,7 @@ def test_a_mechanism_is_one_class_and_one_line(engine, monkeypatch):
     assert own.status == same.status == "converged"
     np.testing.assert_allclose(own.prices, same.prices, rtol=1e-15)
     np.testing.assert_array_equal(own.trajectory.shares, same.trajectory.shares)
+    with pytest.raises(MarketError, match="market.mechanism is 'frozen'"):  # it has no twin yet
+        twin(split(0.8, 1), MarketSettings(mechanism="frozen"), 1)
     with pytest.raises(MarketError, match="did you mean .frozen"):
         MarketSettings(mechanism="frozem")

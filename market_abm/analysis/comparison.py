@@ -175,7 +175,5 @@ def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
     """``reference`` quantities, (..., final goods), or others where the terms of demand say so."""
     result = reference.copy()
     for k, terms in enumerate(economy.demand.values()):
-        if terms.quantity is not None:
-            given = np.ravel(terms.quantity)
-            result[..., k] = np.where(np.isnan(given), reference[..., k], given)
+        result[..., k : k + 1] = behaviour.reference_quantity(terms, reference[..., k : k + 1])
     return result

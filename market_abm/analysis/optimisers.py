@@ -18,7 +18,7 @@ sweep if ``sequential``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from market_abm.participants import Demand, Supply
 from market_abm.settings import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from market_abm.state import MarketSettings
 
@@ -48,19 +48,17 @@ class TwinPath:
 
 
 @np.errstate(all="ignore")  # it may diverge, as its market may
-def twin(
-    economy: Economy, settings: MarketSettings, steps: int, *, mechanism: str | None = None
-) -> TwinPath:
-    """The optimiser that ``settings.mechanism`` (or ``mechanism``) is claimed to be.
+def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
+    """The optimiser that ``settings.mechanism`` is claimed to be.
 
     It makes ``steps`` steps from the start of the market (docs/model.md, 2), never fewer.
 
     Raises:
         MarketError: what happens is random, or the mechanism does not deal in goods of this kind.
     """
-    name = check_choice(mechanism or settings.mechanism, "market.mechanism", TWINS)
+    name = check_choice(settings.mechanism, "market.mechanism", TWINS)
     _check_determined(economy, settings)
-    walk = _Walk(economy, TWINS[name](economy, settings), settings.bid_rate)
+    walk = _Walk(economy, TWINS[name](settings), settings.bid_rate)
     step = walk.simultaneous if settings.activation == "simultaneous" else walk.sequential
     path = [walk.seen()]
     for _ in range(steps):
@@ -134,6 +132,11 @@ class Optimiser(Protocol):
     marginal value or an amount of money. ``amount`` is how much of the good there is, units.
     """
 
+    name: ClassVar[str]
+
+    def __init__(self, settings: MarketSettings) -> None:
+        """Take from the settings what there is to tune."""
+
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """What the signal tends to; ``value`` is the marginal value of ``inputs``, per unit."""
 
@@ -152,7 +155,9 @@ class ExponentiatedGradient:
     is no weight, and shares stay.
     """
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    name: ClassVar[str] = "exponentiated gradient"
+
+    def __init__(self, settings: MarketSettings) -> None:
         self.share_rate = settings.share_rate
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -180,7 +185,9 @@ class ProportionalResponse:
     path is no number from there on.
     """
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    name: ClassVar[str] = "proportional response"
+
+    def __init__(self, settings: MarketSettings) -> None:
         """There is nothing to tune."""
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -198,15 +205,11 @@ class ProportionalResponse:
         return signal if signal.min() * signal.max() >= 0.0 else np.full_like(signal, np.nan)
 
 
-TWINS: dict[str, Callable[[Economy, MarketSettings], Optimiser]] = {
+TWINS: dict[str, type[Optimiser]] = {
     "unit-bid": ExponentiatedGradient,
     "trading-post": ProportionalResponse,
 }
 """The optimiser that each mechanism is."""
-
-NAMES = {"unit-bid": "exponentiated gradient", "trading-post": "proportional response"}
-"""What the optimisers are called."""
-
 
 # --- the program that they optimise -------------------------------------------------------------
 

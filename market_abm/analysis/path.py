@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm import behaviour
 from market_abm.economy import Economy
-from market_abm.simulation import Trajectory
+from market_abm.record import Trajectory
 from market_abm.state import State
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -26,7 +26,7 @@ class Market:
         self.price = np.float64(0.0)
         self.priced = False
         self.elasticity = np.float64(np.inf)
-        self._days: deque[tuple[Any, bool]] = deque(maxlen=1)
+        self._days: list[tuple[Any, bool]] = []
         self.shares = np.zeros(buyers)
         self.bids = np.zeros(buyers)
         self.bidding = np.zeros(buyers, bool)
@@ -37,9 +37,8 @@ class Market:
 
     def remember(self, lag: int) -> None:
         """Keep the price of the step that ends, for sellers who hear it ``lag`` steps late."""
-        if self._days.maxlen != lag + 1:
-            self._days = deque(self._days, maxlen=lag + 1)
         self._days.append((self.price, self.priced))
+        del self._days[: -lag - 1]
 
     def heard(self, ago: int) -> tuple[Any, bool]:
         """The price that was ``ago`` steps ago, 0 for now, and whether there was any."""
@@ -68,7 +67,7 @@ class Market:
         return self.shares[buyer] * self.quantity
 
 
-class PooledMarket(Market):
+class PooledMarket(Market, ABC):
     """A market whose buyers stand in pools, each of which divides the good by its bids.
 
     A mechanism is a subclass with the rules of one pool: what is bid (:meth:`quoted`), how bids
@@ -112,11 +111,12 @@ class PooledMarket(Market):
     # --- the rules of a mechanism ---------------------------------------------------------------
 
     @staticmethod
+    @abstractmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
         """What the pool pays for a unit, (..., 1), of ``quantity`` (..., 1) units."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def revised_shares(
         shares: np.ndarray,
         bids: np.ndarray,
@@ -131,7 +131,6 @@ class PooledMarket(Market):
         ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
         for its own good yet keeps its share.
         """
-        raise NotImplementedError
 
     @staticmethod
     def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from market_abm.analysis.optimisers import NAMES
+from market_abm.analysis.optimisers import TWINS
 from market_abm.plots.style import (
     FAINT,
     GREY,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from market_abm.compare import Beside, Contest
 
 FLOOR = 1e-17
-MOST_LINES = 6
 DASHES = (0, (3, 3))
 
 
@@ -36,8 +35,7 @@ def beside(comparison: Beside) -> Figure:
 
     For two free variables also the path of both over the contours of welfare.
     """
-    result, twin = comparison.result, comparison.twin
-    land = comparison.landscape
+    result, land = comparison.result, comparison.landscape
     figure = new_figure(8.2 if land is None else 11.6, 7.6)
     grid = figure.add_gridspec(
         4,
@@ -51,27 +49,8 @@ def beside(comparison: Beside) -> Figure:
         wspace=0.42,
     )
     panels = [figure.add_subplot(grid[k, 0]) for k in range(4)]
-    buyers = result.experiment.economy.buyers
-    final = result.experiment.economy.demand
-    goods = [good for good in result.goods if good not in final] or list(result.goods)
-    places = [result.goods.index(good) for good in goods][:MOST_LINES]
-    with np.errstate(all="ignore"):
-        scale = np.abs(result.last_gradients)
-        scale = np.where(scale > 0.0, scale, 1.0)
-        _both(panels[0], result.prices / scale, twin.prices / scale, places, goods)
-    panels[0].set_ylabel("price ÷ last\ngradient", fontsize=8.5)
-    contested = [b for pool in buyers.contested for b in range(pool.buyers.start, pool.buyers.stop)]
-    path = result.trajectory
-    if contested and len(path.shares) == len(path.prices):
-        names = [
-            f"{result.goods[buyers.good[b]]} → {result.goods[buyers.maker[b]]}" for b in contested
-        ]
-        _both(panels[1], path.shares, twin.shares, contested[:MOST_LINES], names)
-        panels[1].set_ylabel("shares", fontsize=8.5)
-    else:
-        every = list(range(len(result.goods)))
-        _both(panels[1], path.quantities, twin.quantities, every[:MOST_LINES], result.goods)
-        panels[1].set_ylabel("quantities", fontsize=8.5)
+    _prices(panels[0], comparison)
+    _amounts(panels[1], comparison)
     panels[2].plot(result.times, result.path.welfare, color=GREY, lw=2.4)
     panels[2].plot(result.times, comparison.welfare, color=INK, lw=1.0, ls=DASHES)
     panels[2].set_ylabel("welfare", fontsize=8.5)
@@ -88,7 +67,7 @@ def beside(comparison: Beside) -> Figure:
     worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
         f"{shortened(result.experiment.name, 40)}: {mechanism} (coloured) and its twin, "
-        f"{NAMES[mechanism]} (dashed)\nlargest distance {worst:.1e} in {result.steps} steps",
+        f"{TWINS[mechanism].name} (dashed)\nlargest distance {worst:.1e} in {result.steps} steps",
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -97,13 +76,46 @@ def beside(comparison: Beside) -> Figure:
     return figure
 
 
+def _prices(axes: Axes, comparison: Beside) -> None:
+    """Prices of all but final goods, over their last gradients."""
+    result = comparison.result
+    final = result.experiment.economy.demand
+    goods = [good for good in result.goods if good not in final] or list(result.goods)
+    places = [result.goods.index(good) for good in goods]
+    with np.errstate(all="ignore"):
+        scale = np.abs(result.last_gradients)
+        scale = np.where(scale > 0.0, scale, 1.0)
+        _both(axes, result.prices / scale, comparison.twin.prices / scale, places, goods)
+    axes.set_ylabel("price ÷ last\ngradient", fontsize=8.5)
+
+
+def _amounts(axes: Axes, comparison: Beside) -> None:
+    """The shares of contested goods; where there are none, or none kept, quantities."""
+    result, twin = comparison.result, comparison.twin
+    path, buyers = result.trajectory, result.experiment.economy.buyers
+    contested = [b for pool in buyers.contested for b in range(pool.buyers.start, pool.buyers.stop)]
+    if contested and len(path.shares) == len(path.prices):
+        names = [
+            f"{result.goods[buyers.good[b]]} → {result.goods[buyers.maker[b]]}" for b in contested
+        ]
+        _both(axes, path.shares, twin.shares, contested, names)
+        axes.set_ylabel("shares", fontsize=8.5)
+    else:
+        every = range(len(result.goods))
+        _both(axes, path.quantities, twin.quantities, every, result.goods)
+        axes.set_ylabel("quantities", fontsize=8.5)
+
+
 def _both(
-    axes: Axes, market: np.ndarray, twin: np.ndarray, places: list[int], names: object
+    axes: Axes,
+    market: np.ndarray,
+    twin: np.ndarray,
+    places: Sequence[int],
+    names: Sequence[str],
 ) -> None:
-    labels = list(names)  # type: ignore[call-overload]
-    for n, k in enumerate(places):
-        color = OKABE_ITO[n % len(OKABE_ITO)]
-        axes.plot(market[:, k], color=color, lw=2.4, label=shortened(labels[n], 18))
+    """The first few of these columns of market and twin, with their names."""
+    for k, name, color in zip(places, names, OKABE_ITO, strict=False):
+        axes.plot(market[:, k], color=color, lw=2.4, label=shortened(name, 18))
         axes.plot(twin[:, k], color=INK, lw=1.0, ls=DASHES)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
 
@@ -162,26 +174,22 @@ def contest(comparison: Contest) -> Figure:
     figure = new_figure(8.2, 4.4)
     axes = figure.add_axes((0.1, 0.12, 0.87, 0.68))
     axes.set_yscale("log")
-    handles = []
-    lines = [
-        (name, result.times, result.path.welfare, result.equilibrium)
-        for name, result in comparison.results.items()
-        if isinstance(result, Result)
-    ]
-    best = next((found for *_, found in lines if found is not None), None)
+    done = [each for each in comparison.results.values() if isinstance(each, Result)]
+    best = next((each.equilibrium for each in done if each.equilibrium is not None), None)
+    paths = {
+        each.experiment.market.mechanism: (each.times, each.path.welfare, color, "-")
+        for each, color in zip(done, OKABE_ITO, strict=False)
+    }
     if comparison.ascent is not None:
         welfare = comparison.ascent.welfare
-        lines.append(("gradient ascent", np.arange(len(welfare)), welfare, best))
-    most = max((times[-1] for _, times, *_ in lines[:-1] or lines), default=1)
-    for n, (name, times, welfare, _) in enumerate(lines):
+        paths["gradient ascent"] = (np.arange(len(welfare)), welfare, INK, "--")
+    for name, (times, welfare, color, style) in paths.items():
         if best is None:
-            continue
+            break
         with np.errstate(all="ignore"):
             gap = np.clip(np.abs(best.welfare - welfare) / abs(best.welfare), FLOOR, None)
-        style = DASHES if name == "gradient ascent" else "-"
-        color = INK if name == "gradient ascent" else OKABE_ITO[n]
-        axes.plot(times, gap, color=color, lw=1.8, ls=style)
-        handles.append(Line2D([], [], color=color, lw=1.8, ls=style, label=name))
+        axes.plot(times, gap, color=color, lw=1.8, ls=style, label=name)
+    most = max((each.steps for each in done), default=1)
     axes.set_xlim(0, most)
     ticks = [10.0**e for e in range(-16, 3, 4)]
     axes.set_yticks(ticks)
@@ -191,16 +199,8 @@ def contest(comparison: Contest) -> Figure:
     axes.set_ylabel("|best − welfare| ÷ |best|", fontsize=9)
     axes.set_xlabel("step", fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, 0.93),
-        ncols=5,
-        fontsize=8,
-        frameon=False,
-    )
-    done = next((r for r in comparison.results.values() if isinstance(r, Result)), None)
-    name = "" if done is None else shortened(done.experiment.name, 40)
+    figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
+    name = shortened(done[0].experiment.name, 40) if done else ""
     figure.suptitle(
         f"{name}: the same economy under several mechanisms", fontsize=9.5, x=0.01, ha="left"
     )
