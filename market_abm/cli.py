@@ -79,7 +79,7 @@ def run(
     if as_json:
         click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
     else:
-        from market_abm.experiment import where_text
+        from market_abm.files import where_text
 
         _print_result(result)
         click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
@@ -119,7 +119,7 @@ def sweep(
     market-abm sweep essay-chain demand.tupperware.elasticity=0.1:10:log:41
     """
     from market_abm.executors import executor
-    from market_abm.experiment import where_text
+    from market_abm.files import where_text
     from market_abm.sweep import Sweep, run_sweep
 
     chosen = _load(experiment, assignments)
@@ -165,7 +165,7 @@ def compare(
     between their paths is told, and both are drawn.
     """
     from market_abm.compare import FILES, Beside, Contest
-    from market_abm.experiment import where_text
+    from market_abm.files import where_text
     from market_abm.result import check_folder
 
     chosen = _load(experiment, assignments, steps=steps)
@@ -210,7 +210,8 @@ def explain(experiment: str, assignments: tuple[str, ...]) -> None:
 @main.command("list")
 def list_experiments() -> None:
     """List the experiments at hand, each with its question."""
-    from market_abm.experiment import Experiment, available, where_text
+    from market_abm.experiment import Experiment
+    from market_abm.files import available, where_text
 
     table = _table(("name", "left"), ("question", "left"), ("file", "left"))
     for name, path in available().items():
@@ -257,7 +258,8 @@ def _load(
     seed: int | None = None,
     steps: int | None = None,
 ) -> Experiment:
-    from market_abm.experiment import Experiment, parse_assignment
+    from market_abm.experiment import Experiment
+    from market_abm.files import parse_assignment
 
     settings = dict(parse_assignment(assignment) for assignment in assignments)
     if seed is not None:

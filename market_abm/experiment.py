@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
+from market_abm.files import clip, find, key_lines, program_offset, read, tables_of, where_text
 from market_abm.participants import Population
 from market_abm.program import from_text
 from market_abm.record import BOOKS, recorded_places
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from market_abm.agents import Firm
     from market_abm.result import Result
     from market_abm.simulation import Market
-
-LARGEST_FILE = 10_000_000
-"""Bytes beyond which an experiment file is refused unread."""
 
 MOST_AGENTS = 1_000_000
 """Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
@@ -100,7 +96,7 @@ class Source:
         """``error`` with the file and line, or the override, that caused it."""
         for key, value in self.overrides.items():
             if error.name and (error.name == key or error.name.startswith(f"{key}.")):
-                return error.located(file=f"--set {key}={_clip(str(value))}")
+                return error.located(file=f"--set {key}={clip(str(value))}")
             if key == "economy.program" and error.line is not None:
                 return error.located(file=f"--set {key}")
         places = key_lines(self.text)
@@ -203,7 +199,7 @@ class Experiment:
             MarketError: there is no such file, or it is not an experiment; names the line.
         """
         path = find(where)
-        return Experiment.parse(_read(path), path.stem, settings, file=str(where_text(path)))
+        return Experiment.parse(read(path), path.stem, settings, file=str(where_text(path)))
 
     @staticmethod
     def parse(
@@ -216,7 +212,7 @@ class Experiment:
         """The experiment that ``text``, the content of an experiment file, describes."""
         source = Source(text, file, dict(settings or {}))
         try:
-            tables = _tables(text)
+            tables = tables_of(text)
             for key, value in source.overrides.items():
                 _override(tables, key, value)
             return dataclasses.replace(_experiment(tables, name), source=source)
@@ -356,101 +352,6 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     )
 
 
-# --- finding and reading files -------------------------------------------------------------------
-
-
-def folders() -> list[Path]:
-    """Where experiments are looked for by name: here, and beside or inside the package."""
-    package = Path(__file__).parent
-    here = [Path("experiments"), package.parent / "experiments", package / "experiments"]
-    found: dict[Path, Path] = {}
-    for folder in here:
-        if folder.is_dir():
-            found.setdefault(folder.resolve(), folder)
-    return list(found.values())
-
-
-def available() -> dict[str, Path]:
-    """The experiments at hand, by name, in alphabetical order."""
-    paths = [path for folder in reversed(folders()) for path in folder.glob("*.toml")]
-    return dict(sorted((path.stem, path) for path in paths))
-
-
-def find(where: str | Path) -> Path:
-    """The file that ``where`` names: a path, or the name of an experiment at hand."""
-    path = Path(where)
-    try:
-        if path.is_file():
-            return path
-        exists = path.exists()
-    except (OSError, ValueError):
-        exists = False
-    if path.suffix != ".toml" and str(where) in available():
-        return available()[str(where)]
-    if exists:
-        raise MarketError(
-            f"'{where}' is not a file", remedy="name an experiment file", name=str(where)
-        )
-    raise MarketError(
-        f"there is no file and no experiment '{_clip(str(where))}'",
-        remedy=nearest(path.stem, available()),
-        name=str(where),
-    )
-
-
-def where_text(path: Path) -> Path:
-    """``path`` as one would type it here."""
-    try:
-        return path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        return path
-
-
-def _clip(string: str) -> str:
-    return string if len(string) <= 80 else string[:77] + "..."
-
-
-def _read(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise MarketError(
-                f"the file has {size:,} bytes",
-                file=str(where_text(path)),
-                remedy=f"an experiment file may have {LARGEST_FILE:,}",
-            )
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MarketError(
-            f"the file is not text in UTF-8 (byte {error.start})",
-            file=str(where_text(path)),
-            remedy="save it as UTF-8",
-        ) from None
-    except OSError as error:
-        raise MarketError(
-            f"cannot read the file ({error.strerror})",
-            file=str(where_text(path)),
-            remedy="check its permissions",
-        ) from None
-
-
-def _tables(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"at line (\d+)", str(error))
-        raise SettingError(
-            f"not valid TOML ({error})",
-            line=int(at.group(1)) if at else None,
-            remedy="see https://toml.io for how to write it",
-        ) from None
-    except (RecursionError, ValueError):
-        raise SettingError(
-            "not valid TOML (a number is too long, or brackets are nested too deeply)",
-            remedy="see https://toml.io for how to write it",
-        ) from None
-
-
 # --- from tables to an experiment ----------------------------------------------------------------
 
 
@@ -460,7 +361,7 @@ def _table(
     """``value`` if it is a table, its entries checked by ``check``."""
     if not isinstance(value, Mapping):
         raise SettingError(
-            f"{where} is {_clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
+            f"{where} is {clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
         )
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
 
@@ -609,20 +510,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
-def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """``key=value`` from a command line; the value is read as TOML, or else taken as text."""
-    key, equals, value = assignment.partition("=")
-    if not equals or not key.strip():
-        raise SettingError(
-            f"cannot read the setting '{_clip(assignment)}'",
-            remedy="write key=value, such as market.share_rate=0.2",
-        )
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
-        return key.strip(), value.strip()
-
-
 def _override(tables: dict[str, Any], key: str, value: Any) -> None:
     *path, last = key.split(".")
     table = tables
@@ -633,40 +520,3 @@ def _override(tables: dict[str, Any], key: str, value: Any) -> None:
                 f"unknown key '{key}'", remedy=f"'{part}' has no keys of its own", name=key
             )
     table[last] = value
-
-
-# --- where in the file ---------------------------------------------------------------------------
-
-
-def key_lines(text: str) -> dict[str, int]:
-    """The line, from 1, on which each dotted key or table of a TOML text is written."""
-    places: dict[str, int] = {}
-    table, quote = "", ""
-    for number_, line in enumerate(text.splitlines(), 1):
-        if quote:
-            quote = "" if quote in line else quote
-            continue
-        header = re.match(r"\s*\[\[?([^\]]*)\]", line)
-        key = re.match(
-            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line
-        )
-        if header:
-            table = _plain(header.group(1))
-            places.setdefault(table, number_)
-        elif key:
-            plain = _plain(key.group(1))
-            places.setdefault(f"{table}.{plain}" if table else plain, number_)
-            for mark in ('"""', "'''"):
-                if line.count(mark) == 1:
-                    quote = mark
-    return places
-
-
-def _plain(key: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in key.split("."))
-
-
-def program_offset(text: str, line: int) -> int:
-    """What to add to a line of the program, which begins on ``line``, to get one of the file."""
-    opening = text.splitlines()[line - 1].split("=", 1)[1].strip()
-    return line if opening in ('"""', "'''") else line - 1

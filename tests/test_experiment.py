@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from market_abm import Experiment, MarketError, from_text, run
-from market_abm.experiment import available, key_lines, parse_assignment
+from market_abm.files import available, key_lines, parse_assignment
 from market_abm.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent

@@ -1,0 +1,159 @@
+"""Experiment files: where they are, what is in them, and where in them it stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from market_abm.errors import MarketError, SettingError, nearest
+
+LARGEST_FILE = 10_000_000
+"""Bytes beyond which an experiment file is refused unread."""
+
+
+def folders() -> list[Path]:
+    """Where experiments are looked for by name: here, and beside or inside the package."""
+    package = Path(__file__).parent
+    here = [Path("experiments"), package.parent / "experiments", package / "experiments"]
+    found: dict[Path, Path] = {}
+    for folder in here:
+        if folder.is_dir():
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def available() -> dict[str, Path]:
+    """The experiments at hand, by name, in alphabetical order."""
+    paths = [path for folder in reversed(folders()) for path in folder.glob("*.toml")]
+    return dict(sorted((path.stem, path) for path in paths))
+
+
+def find(where: str | Path) -> Path:
+    """The file that ``where`` names: a path, or the name of an experiment at hand."""
+    path = Path(where)
+    try:
+        if path.is_file():
+            return path
+        exists = path.exists()
+    except (OSError, ValueError):
+        exists = False
+    if path.suffix != ".toml" and str(where) in available():
+        return available()[str(where)]
+    if exists:
+        raise MarketError(
+            f"'{where}' is not a file", remedy="name an experiment file", name=str(where)
+        )
+    raise MarketError(
+        f"there is no file and no experiment '{clip(str(where))}'",
+        remedy=nearest(path.stem, available()),
+        name=str(where),
+    )
+
+
+def where_text(path: Path) -> Path:
+    """``path`` as one would type it here."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def clip(string: str) -> str:
+    """``string``, cut at 80 characters, for messages."""
+    return string if len(string) <= 80 else string[:77] + "..."
+
+
+def read(path: Path) -> str:
+    """The text of a file, or a message."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise MarketError(
+                f"the file has {size:,} bytes",
+                file=str(where_text(path)),
+                remedy=f"an experiment file may have {LARGEST_FILE:,}",
+            )
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MarketError(
+            f"the file is not text in UTF-8 (byte {error.start})",
+            file=str(where_text(path)),
+            remedy="save it as UTF-8",
+        ) from None
+    except OSError as error:
+        raise MarketError(
+            f"cannot read the file ({error.strerror})",
+            file=str(where_text(path)),
+            remedy="check its permissions",
+        ) from None
+
+
+def tables_of(text: str) -> dict[str, Any]:
+    """The tables of a TOML text, or a message with the line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"at line (\d+)", str(error))
+        raise SettingError(
+            f"not valid TOML ({error})",
+            line=int(at.group(1)) if at else None,
+            remedy="see https://toml.io for how to write it",
+        ) from None
+    except (RecursionError, ValueError):
+        raise SettingError(
+            "not valid TOML (a number is too long, or brackets are nested too deeply)",
+            remedy="see https://toml.io for how to write it",
+        ) from None
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """``key=value`` from a command line; the value is read as TOML, or else taken as text."""
+    key, equals, value = assignment.partition("=")
+    if not equals or not key.strip():
+        raise SettingError(
+            f"cannot read the setting '{clip(assignment)}'",
+            remedy="write key=value, such as market.share_rate=0.2",
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
+        return key.strip(), value.strip()
+
+
+# --- where in the file ---------------------------------------------------------------------------
+
+
+def key_lines(text: str) -> dict[str, int]:
+    """The line, from 1, on which each dotted key or table of a TOML text is written."""
+    places: dict[str, int] = {}
+    table, quote = "", ""
+    for number_, line in enumerate(text.splitlines(), 1):
+        if quote:
+            quote = "" if quote in line else quote
+            continue
+        header = re.match(r"\s*\[\[?([^\]]*)\]", line)
+        key = re.match(
+            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line
+        )
+        if header:
+            table = _plain(header.group(1))
+            places.setdefault(table, number_)
+        elif key:
+            plain = _plain(key.group(1))
+            places.setdefault(f"{table}.{plain}" if table else plain, number_)
+            for mark in ('"""', "'''"):
+                if line.count(mark) == 1:
+                    quote = mark
+    return places
+
+
+def _plain(key: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in key.split("."))
+
+
+def program_offset(text: str, line: int) -> int:
+    """What to add to a line of the program, which begins on ``line``, to get one of the file."""
+    opening = text.splitlines()[line - 1].split("=", 1)[1].strip()
+    return line if opening in ('"""', "'''") else line - 1
