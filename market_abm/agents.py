@@ -5,13 +5,17 @@ Each sees only its own books, and the price and deliveries of the goods that it 
 
 from __future__ import annotations
 
+from typing import cast
+
 import mesa
 import numpy as np
 
 from market_abm import behaviour
 from market_abm.economy import Industry
 from market_abm.markets.market import Market
+from market_abm.markets.quoted import QuotedMarket
 from market_abm.participants import Demand, Supply
+from market_abm.plan import best_plan, check_returns, no_plan
 
 
 class Firm(mesa.Agent):
@@ -45,6 +49,7 @@ class Firm(mesa.Agent):
         self._output_market = output_market
         self._ago = ago
         count = len(input_markets)
+        self._wanted = np.ones(count)
         self.inputs = np.zeros(count)
         self.purchases = np.zeros(count)
         self.bids = np.zeros(count)
@@ -56,6 +61,7 @@ class Firm(mesa.Agent):
 
     def adopt(self, industry: Industry) -> None:
         """Be a replica of this line from now on."""
+        self._industry = industry
         self.technology = industry.technology
         self.weight = industry.weights[self._place]
         self.productivity = industry.productivity[self._place]
@@ -80,6 +86,40 @@ class Firm(mesa.Agent):
     def offer(self) -> None:
         """Put what it has made on sale."""
         self._output_market.offers[self._place] = self.output
+
+    def consider(self) -> None:
+        """Begin to plan, with what it was given on the first day as a first guess.
+
+        Raises:
+            EconomyError: its line has no best plan.
+        """
+        self._wanted = self.inputs
+        check_returns(self._industry, self.inputs / self.weight)
+
+    def plan(self) -> None:
+        """Order and offer what would earn most at the prices that are called; trade nothing.
+
+        Raises:
+            MarketError: there is no such plan.
+        """
+        stalls = cast("list[tuple[QuotedMarket, int]]", self._stalls)
+        self.sale_price, self.has_price = self._output_market.price, True
+        self.bids = np.array([market.quote(buyer) for market, buyer in stalls])
+        best = best_plan(
+            self.technology,
+            self.sale_price,
+            self.bids,
+            self.weight,
+            self.productivity,
+            self._wanted,
+        )
+        if not best.found:
+            raise no_plan(self.good)
+        self._wanted = np.where(best.inputs > 0.0, best.inputs, self._wanted)
+        self.inputs, self.output = best.inputs, np.float64(best.output)
+        for (market, buyer), units in zip(stalls, self.inputs, strict=True):
+            market.orders[buyer] = units
+        self.offer()
 
     # --- prices, upstream ---
 
@@ -143,6 +183,10 @@ class Supplier(mesa.Agent):
         if priced:
             self.quantity = behaviour.revised_offer(self.terms, self.quantity, price)
 
+    def plan(self) -> None:
+        """Offer what would earn most at the price that is called."""
+        self.quantity = behaviour.supply_quantity(self.terms, self._market.price)
+
     def offer(self) -> None:
         """Put what it offers on sale."""
         self._market.offers[0] = self.quantity
@@ -170,6 +214,10 @@ class Consumer(mesa.Agent):
         if self.reference is None:
             self.reference = quantity
         return behaviour.demand_price(self.terms, self.reference, quantity)
+
+    def quantity_for(self, price: float) -> float:
+        """How much it would take at ``price`` a unit; infinite if any number."""
+        return behaviour.demand_quantity(self.terms, self.reference, price)
 
     def elasticity_at(self, quantity: float) -> float:
         """How much its demand answers the price there, relatively."""

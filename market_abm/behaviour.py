@@ -89,6 +89,17 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     return np.where(np.equal(terms.elasticity, 0.0), offer, revised)[()]
 
 
+def supply_quantity(terms: Supply, price: Any) -> Any:
+    """What a supplier would best offer at ``price`` (units): q0 (p/r0)^η.
+
+    There marginal cost is the price. A fixed endowment is offered at any price, anything else not
+    at one of the wrong sign.
+    """
+    relative_price = np.maximum(price / terms.price, 0.0)
+    fixed = np.equal(terms.elasticity, 0.0)
+    return (terms.quantity * np.where(fixed, 1.0, relative_price**terms.elasticity))[()]
+
+
 def renewed_offer(terms: Supply, offer: Any) -> Any:
     """What a supplier offers when its ``terms`` have changed: a fixed endowment is what it is."""
     return np.where(np.equal(terms.elasticity, 0.0), terms.quantity, offer)[()]
@@ -115,6 +126,23 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
         else:
             factor = linear if terms.form == "linear" else isoelastic
         return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]
+
+
+def demand_quantity(terms: Demand, reference: Any, price: Any) -> Any:
+    """What a consumer would take at ``price`` (units), the inverse of :func:`demand_price`.
+
+    Infinite if demand is elastic, at p0, the one price that it pays.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        relative_price = price / terms.price
+        isoelastic = reference * relative_price**-elasticity
+        linear = reference + elasticity * np.abs(reference) * (1.0 - relative_price)
+        if terms.form is None:
+            curved = np.where(np.greater(reference, 0.0), isoelastic, linear)
+        else:
+            curved = linear if terms.form == "linear" else isoelastic
+        return np.where(np.isinf(elasticity), np.inf, curved)[()]
 
 
 def demand_elasticity(terms: Demand, reference: Any, quantity: Any) -> Any:

@@ -16,9 +16,10 @@ from market_abm.analysis.landscape import Ascent, Landscape, gradient_ascent, la
 from market_abm.analysis.optimisers import TWINS, TwinPath, largest_distance, twin
 from market_abm.analysis.welfare import surplus
 from market_abm.backprop import references
+from market_abm.behaviour import demand_quantity
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import Experiment, run
-from market_abm.markets import MECHANISMS
+from market_abm.markets import MECHANISMS, PostedPrice, Tatonnement
 from market_abm.result import Result, draw, jsonable, write_folder
 from market_abm.settings import check_choice
 
@@ -237,20 +238,34 @@ def _first_there(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int |
 
 @np.errstate(all="ignore")
 def _conserved(result: Result) -> dict[str, float | None]:
-    """Goods that went to nobody and money that came from nobody, parts of all (None: not kept)."""
+    """Goods that went to nobody and money that came from nobody, parts of all.
+
+    None if too little is recorded to tell, and under ``tatonnement``, where nobody trades. At a
+    posted price buyers pay what sellers get, and what is left over is lost as far as it spoils.
+    """
     path, economy = result.trajectory, result.experiment.economy
-    if len(path.shares) != len(path.prices) or result.experiment.record.every != 1:
+    market = result.experiment.market
+    thin = len(path.shares) != len(path.prices) or result.experiment.record.every != 1
+    if thin or issubclass(market.rules, Tatonnement):
         return {"wasted": None, "money_made": None}
-    buyers, rules = economy.buyers, result.experiment.market.rules
+    buyers = economy.buyers
     units = path.shares[1:] * path.quantities[:-1, buyers.good]  # what a step's trade handed out
     handed = np.add.reduceat(units, buyers.starts, axis=1)
     on_sale = path.quantities[:-1, buyers.good[buyers.starts]]
-    paid = rules.per_unit(path.bids[:-1], units) * units
+    left = np.abs(on_sale - handed).sum()
+    if issubclass(market.rules, PostedPrice):
+        final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
+        for k, terms in enumerate(economy.demand.values()):
+            wanted = demand_quantity(terms, references(economy)[k], final[:, k])
+            left += np.maximum(amounts[:, k] - wanted, 0.0).sum()
+        wasted = market.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())
+        return {"wasted": float(wasted), "money_made": 0.0}
+    paid = market.rules.per_unit(path.bids[:-1], units) * units
     goods = np.unique(buyers.good)
     spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
     earned = (path.prices * path.quantities)[:-1, goods]
     return {
-        "wasted": float(np.abs(on_sale - handed).sum() / np.abs(on_sale).sum()),
+        "wasted": float(left / np.abs(on_sale).sum()),
         "money_made": float(np.abs(spent - earned).sum() / np.abs(earned).sum()),
     }
 

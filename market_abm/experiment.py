@@ -299,6 +299,7 @@ def run(
             experiment.run.tolerance,
             shares_move=experiment.market.shares_move,
             rules=experiment.market.rules,
+            reference=engine.reference,
         )
         record = experiment.record
         (outcome,) = simulate(
@@ -321,7 +322,7 @@ def _market(experiment: Experiment, firm: type[Firm]) -> Market:
     """The market of an experiment, moved by the engine that it asks for."""
     if experiment.run.engine == "arrays":
         from market_abm.agents import Firm
-        from market_abm.arrays import ArrayMarket
+        from market_abm.arrays import array_market
 
         if firm is not Firm:
             raise SettingError(
@@ -329,7 +330,7 @@ def _market(experiment: Experiment, firm: type[Firm]) -> Market:
                 remedy='a bidding rule of your own needs engine = "agents"',
                 name="run.engine",
             )
-        return ArrayMarket([experiment.economy], [experiment.market], [experiment.run.seed])
+        return array_market([experiment.economy], [experiment.market], [experiment.run.seed])
     from market_abm.model import MarketModel
     from market_abm.simulation import Alone
 

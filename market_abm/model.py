@@ -11,7 +11,8 @@ import numpy as np
 from market_abm.agents import Consumer, Firm, Supplier
 from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError
-from market_abm.markets.market import FinalMarket, Market, heard_ago
+from market_abm.markets import Tatonnement
+from market_abm.markets.market import Market, heard_ago
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 
@@ -41,13 +42,15 @@ class MarketModel(mesa.Model):
         super().__init__(rng=seed)
         self.economy = economy
         self.settings = settings or MarketSettings()
+        self.settings.rules.check(economy, self.settings)
+        self.auction = issubclass(self.settings.rules, Tatonnement)
         self.clock = 0
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._open_markets()
         self._found_agents(firm)
         self._step_phases = {
-            "simultaneous": self._simultaneous,
+            "simultaneous": self._auction if self.auction else self._simultaneous,
             "sequential": self._sequential,
             "random": self._random,
         }[self.settings.activation]
@@ -123,6 +126,12 @@ class MarketModel(mesa.Model):
         self._observe()
         self._reallocate()
 
+    def _auction(self) -> None:
+        """Prices follow what was planned at the last ones, and everybody plans at the new ones."""
+        self._form_prices()
+        self._plan()
+        self._observe()
+
     # --- phases ---------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -134,6 +143,9 @@ class MarketModel(mesa.Model):
                     self.markets[industry.good].collect()
         self._flow_down()
         self._form_prices()
+        if self.auction:
+            self.firms.do("consider")
+            self._plan()
         self._observe()
         self._check_start()
         self.firms.do("take_delivery")
@@ -146,6 +158,12 @@ class MarketModel(mesa.Model):
             members.do("take_delivery")
             members.do("produce")
             self.markets[industry.good].collect()
+
+    def _plan(self) -> None:
+        """Everybody answers the prices that are called."""
+        self.suppliers.do("plan")
+        self.firms.do("plan")
+        self._put_on_sale()
 
     def _supply(self) -> None:
         self.suppliers.do("offer")
@@ -201,7 +219,7 @@ class MarketModel(mesa.Model):
 
     def _open_markets(self) -> None:
         """One market a good, in the order of ``economy.goods``."""
-        economy, buyers = self.economy, self.economy.buyers
+        economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         self.consumers = Consumer.create_agents(
             self, len(economy.demand), list(economy.demand.values())
         )
@@ -211,19 +229,22 @@ class MarketModel(mesa.Model):
         for k, good in enumerate(economy.goods):
             sellers = firms.get(good, 1)
             if good in consumer_of:
-                self.markets[good] = FinalMarket(good, sellers, consumer_of[good])
+                market = rules.final_market()
+                self.markets[good] = market(good, sellers, consumer_of[good], self.settings)
                 continue
             part = buyers.slice_of(k)
             pools = [pool.buyers for pool in buyers.pools if pool.good == k]
-            self.markets[good] = self.settings.rules(
+            supplied = economy.supply.get(good)
+            self.markets[good] = rules(
                 good,
                 sellers,
                 partial(self._who, part.start),
                 [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
                 buyers.initial_shares[part],
+                self.settings,
                 divided=economy.is_divided(good),
-                share_rate=self.settings.share_rate,
                 external=economy.reuse[good] == "external",
+                first_price=supplied.price if supplied else self.settings.start_price,
             )
 
     def _who(self, first: int, buyer: int) -> str:

@@ -88,6 +88,10 @@ class Market(Protocol):
         """What can be seen now."""
 
     @property
+    def reference(self) -> np.ndarray:
+        """The quantities that consumers refer to, units, shape (runs, final goods)."""
+
+    @property
     def failed(self) -> Mapping[int, MarketError]:
         """Rows that cannot go on."""
 
@@ -138,6 +142,11 @@ class Alone:
             self.model.step()
         except MarketError as error:
             self.failed[0] = error
+
+    @property
+    def reference(self) -> np.ndarray:
+        """What the model's consumers refer to, (1, final goods)."""
+        return np.array([[consumer.reference for consumer in self.model.consumers]])
 
     @property
     def economy(self) -> Economy:

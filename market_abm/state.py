@@ -9,7 +9,7 @@ import numpy as np
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.markets import MECHANISMS
-from market_abm.markets.market import PooledMarket
+from market_abm.markets.market import Mechanism
 from market_abm.settings import Settings, choice, integer, number
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
@@ -23,6 +23,13 @@ class MarketSettings(Settings):
     ``bid_rate`` α the fraction of the way that a bid moves to its value; ``share_rate`` κ how
     strongly the shares of a good follow the bids for it (0: not at all); ``lag`` by how many
     steps everybody who sells hears prices late.
+
+    Where prices are quoted, ``start_price`` is the first quote of a good that is made (money per
+    unit). Under ``tatonnement`` a price moves by ``auction_rate`` λ times excess demand (money per
+    unit, per unit). Under ``posted-price`` it moves by ``price_rate`` λ times what is ordered over
+    what is there (relative), of which stock counts ``stock_weight`` φ; orders move by
+    ``order_rate`` κ times what a unit earns over its price (relative); and ``spoilage`` δ is the
+    part of what is left over that is lost: 1, all, if goods are perishable.
     """
 
     mechanism: str = choice("unit-bid", MECHANISMS)
@@ -30,9 +37,15 @@ class MarketSettings(Settings):
     bid_rate: float = number(1.0, above=0.0, high=1.0)
     share_rate: float = number(0.5, low=0.0, high=100.0)
     lag: int = integer(0, low=0, high=10_000)
+    start_price: float = number(1.0, above=0.0)
+    auction_rate: float = number(0.005, above=0.0)
+    price_rate: float = number(0.02, above=0.0, high=1.0)
+    order_rate: float = number(0.2, above=0.0, high=1.0)
+    stock_weight: float = number(0.1, low=0.0, high=1.0)
+    spoilage: float = number(1.0, low=0.0, high=1.0)
 
     @property
-    def rules(self) -> type[PooledMarket]:
+    def rules(self) -> type[Mechanism]:
         """The mechanism itself."""
         return MECHANISMS[self.mechanism]
 

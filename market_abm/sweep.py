@@ -197,7 +197,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     """The outcomes of experiments of one structure: side by side, if the array engine can."""
     from market_abm.agents import Firm
     from market_abm.analysis.comparison import Witness
-    from market_abm.arrays import ACTIVATIONS, ArrayMarket
+    from market_abm.arrays import ACTIVATIONS, array_market
     from market_abm.experiment import run
     from market_abm.result import Result
     from market_abm.simulation import simulate
@@ -210,7 +210,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
             except MarketError as error:
                 told.append(error)
         return told
-    market = ArrayMarket(
+    market = array_market(
         [each.economy for each in experiments],
         [each.market for each in experiments],
         [each.run.seed for each in experiments],
@@ -220,6 +220,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
         np.array([each.run.tolerance for each in experiments]),
         shares_move=np.array([each.market.shares_move for each in experiments]),
         rules=experiments[0].market.rules,
+        reference=market.reference,
     )
     steps = np.array([each.run.steps for each in experiments])
     record = experiments[0].record

@@ -22,6 +22,7 @@ TRADERS = (
     "markets",
     "model",
     "participants",
+    "plan",
     "record",
     "simulation",
     "state",

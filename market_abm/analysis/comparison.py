@@ -10,7 +10,7 @@ from market_abm import backprop, behaviour
 from market_abm.analysis.path import Compass
 from market_abm.analysis.welfare import surplus
 from market_abm.economy import Economy
-from market_abm.markets import PooledMarket, UnitBid
+from market_abm.markets import Mechanism, UnitBid
 from market_abm.state import State
 
 
@@ -48,7 +48,9 @@ class Witness:
     one at rest.
 
     States have a leading axis of runs; ``economy`` may be stacked, ``tolerance`` and
-    ``shares_move`` are one for all runs or have shape (runs,). ``rules`` are the mechanism's.
+    ``shares_move`` are one for all runs or have shape (runs,). ``rules`` are the mechanism's;
+    ``reference`` is what consumers refer to, (runs, final goods), by default what there is of the
+    final goods in the first state.
     """
 
     path = tuple(each.name for each in fields(Comparison))
@@ -59,7 +61,8 @@ class Witness:
         tolerance: float | np.ndarray,
         *,
         shares_move: bool | np.ndarray = True,
-        rules: type[PooledMarket] = UnitBid,
+        rules: type[Mechanism] = UnitBid,
+        reference: np.ndarray | None = None,
     ) -> None:
         self.rules = rules
         self.economy = economy
@@ -68,7 +71,7 @@ class Witness:
         self._before: State | None = None
         self._largest: np.ndarray | float = 0.0
         self._since: np.ndarray | int = -1
-        self._reference: np.ndarray | None = None
+        self._reference = None if reference is None else reference.copy()
         self._compass = Compass(economy)
 
     def keep(self, rows: np.ndarray) -> None:
@@ -99,9 +102,8 @@ class Witness:
         if self._reference is None:
             self._reference = _references(economy, state)
         products = backprop.marginal_products(economy, state.inputs)
-        gradient = backprop.reverse_sweep(
-            economy, products, state.shares, state.prices[..., economy.final]
-        )
+        paid = backprop.consumer_prices(economy, self._reference, state.quantities)
+        gradient = backprop.reverse_sweep(economy, products, state.shares, paid)
         error = relative_error(state.prices, gradient)
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
         within = error <= np.expand_dims(self.tolerance, -1)

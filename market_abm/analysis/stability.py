@@ -16,9 +16,10 @@ import numpy as np
 
 from market_abm import backprop
 from market_abm.analysis.equilibrium import Equilibrium, equilibrium
-from market_abm.arrays import ACTIVATIONS, ArrayMarket
+from market_abm.arrays import ACTIVATIONS, array_market
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
+from market_abm.markets import Tatonnement
 from market_abm.state import MarketSettings
 
 MOST_VARIABLES = 600
@@ -86,11 +87,14 @@ def stability(
     price or quantity is any different: that is left out.
 
     None if it is not one map that is repeated (``random`` activation, noise in bids), if prices are
-    heard late (what is remembered of them is no variable here), if no rest is known, if the market
-    does not rest there or J is not finite, or if there are more than 600 variables.
+    heard late (what is remembered of them is no variable here), if a step has a kink at rest
+    (posted prices: goods are short on one side of it, left over on the other), if no rest is known,
+    if the market does not rest there or J is not finite, or if there are more than 600 variables.
     """
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.flow)
     if settings.activation not in ACTIVATIONS or noisy or settings.lag:
+        return None
+    if not settings.rules.smooth:
         return None
     rest = equilibrium(economy) if rest is None else rest
     if rest is None or not rest.solved:
@@ -123,27 +127,37 @@ class _Step:
         inputs = rest.shares * rest.quantities[buyers.good]
         products = backprop.marginal_products(economy, inputs)
         worth = rest.prices[buyers.maker] * products
-        self.at = {
-            "shares": rest.shares,
-            "bids": settings.rules.quoted(worth, inputs),
-            "products": settings.rules.quoted(products, inputs),
-            "quantities": rest.quantities,
-            "prices": rest.prices,
-            "offers": rest.quantities[: len(economy.supply)],
-        }
-        moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
-        moves["offers"] = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
-        moves["shares"][:] = False
         self.rest_of_pool = np.arange(buyers.size)  # for each buyer, who takes what it leaves
-        for pool in buyers.contested:
-            largest = pool.buyers.start + int(np.argmax(rest.shares[pool.buyers]))
-            self.rest_of_pool[pool.buyers] = largest
-            moves["shares"][pool.buyers] = True
-            moves["shares"][largest] = False
+        if issubclass(settings.rules, Tatonnement):
+            quotes = np.add.reduceat(rest.shares * worth, buyers.starts)
+            self.at = {"quotes": quotes, "prices": rest.prices}
+            moves = {"quotes": np.ones(quotes.shape, bool), "prices": np.zeros(len(economy.goods))}
+            moves["prices"][economy.final] = [
+                np.isfinite(terms.elasticity) for terms in economy.demand.values()
+            ]
+        else:
+            self.at = {
+                "shares": rest.shares,
+                "bids": settings.rules.quoted(worth, inputs),
+                "products": settings.rules.quoted(products, inputs),
+                "quantities": rest.quantities,
+                "prices": rest.prices,
+                "offers": rest.quantities[: len(economy.supply)],
+            }
+            moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
+            moves["offers"] = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
+            moves["shares"][:] = False
+            for pool in buyers.contested:
+                largest = pool.buyers.start + int(np.argmax(rest.shares[pool.buyers]))
+                self.rest_of_pool[pool.buyers] = largest
+                moves["shares"][pool.buyers] = True
+                moves["shares"][largest] = False
         self.places = [(name, int(k)) for name in self.at for k in np.flatnonzero(moves[name])]
         self.size = len(self.places)
         self.of_shares = np.array([name == "shares" for name, _ in self.places])
-        self.of_goods = np.array([name in ("quantities", "prices") for name, _ in self.places])
+        self.of_goods = np.array(
+            [name in ("quantities", "prices", "quotes") for name, _ in self.places]
+        )
 
     def jacobian(self) -> np.ndarray | None:
         """J, shape (size, size), by relative changes; None if the market does not rest there.
@@ -152,7 +166,7 @@ class _Step:
         in another, and the last is at rest, and must stay there.
         """
         runs = 2 * self.size + 1
-        market = ArrayMarket([self.economy] * runs, [self.settings] * runs, [0] * runs)
+        market = array_market([self.economy] * runs, [self.settings] * runs, [0] * runs)
         memory = {name: np.tile(array, (runs, 1)) for name, array in self.at.items()}
         sizes = np.array([abs(self.at[name][k]) or 1.0 for name, k in self.places])
         for variable, (name, k) in enumerate(self.places):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from market_abm.errors import RivalGoodError
+
+if TYPE_CHECKING:
+    from market_abm.economy import Economy
+    from market_abm.state import MarketSettings
 
 
 class Market:
@@ -67,16 +71,14 @@ class Market:
         return self.shares[buyer] * self.quantity
 
 
-class PooledMarket(Market, ABC):
-    """A market whose buyers stand in pools, each of which divides the good by its bids.
+class Mechanism(Market):
+    """The market of a good that firms buy; what a mechanism is, is a subclass with its rules.
 
-    A mechanism is a subclass with the rules of one pool: what is bid (:meth:`quoted`), how bids
-    become a price (:meth:`pool_price`) and shares (:meth:`revised_shares`). Rules take arrays of
-    shape (..., buyers) as well, for the array engine, and know nothing but one pool.
-
-    ``who(buyer)`` says, for messages, who a buyer is; ``pools`` are slices of the buyers;
-    ``divided`` whether a pool serves several uses (a rival good with more than one user), which
-    takes a positive quantity and positive bids; ``external`` whether the first pool alone pays.
+    Its buyers stand in ``pools`` (slices of the buyers), each of which divides the good.
+    ``who(buyer)`` says, for messages, who a buyer is; ``divided`` whether a pool serves several
+    uses (a rival good with more than one user), which takes a positive quantity and positive bids;
+    ``external`` whether the first pool alone pays; ``first_price`` what is quoted before there was
+    any trade, if anything is.
     """
 
     wants_positive: ClassVar[bool] = False
@@ -88,6 +90,9 @@ class PooledMarket(Market, ABC):
     calmer: ClassVar[str] = "lower market.bid_rate"
     """What to do about shares that swing for ever."""
 
+    smooth: ClassVar[bool] = True
+    """Whether near rest a step is as good as a matrix."""
+
     def __init__(
         self,
         good: str,
@@ -95,41 +100,32 @@ class PooledMarket(Market, ABC):
         who: Callable[[int], str],
         pools: Sequence[slice],
         initial_shares: np.ndarray,
+        settings: MarketSettings,
         *,
         divided: bool,
-        share_rate: float,
         external: bool = False,
+        first_price: Any = 0.0,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
         self.who = who
         self.pools = pools
+        self.settings = settings
         self.paying = paying(pools, external=external)
         self.checked = divided or self.wants_positive
-        self.share_rate = share_rate
+        self.first_price = first_price
         self.shares = initial_shares.copy()
 
-    # --- the rules of a mechanism ---------------------------------------------------------------
-
     @staticmethod
-    @abstractmethod
-    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
-        """What the pool pays for a unit, (..., 1), of ``quantity`` (..., 1) units."""
+    def final_market() -> type[FinalMarket]:
+        """The market of a final good that goes with it."""
+        return FinalMarket
 
-    @staticmethod
-    @abstractmethod
-    def revised_shares(
-        shares: np.ndarray,
-        bids: np.ndarray,
-        quantity: Any,
-        *,
-        bidding: Any,
-        share_rate: Any,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The pool's next shares, (..., buyers), written to ``out`` (it may be ``shares``).
+    @classmethod
+    def check(cls, economy: Economy, settings: MarketSettings) -> None:
+        """Refuse what the mechanism cannot run.
 
-        ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
-        for its own good yet keeps its share.
+        Raises:
+            MarketError: says what, and how to mend it.
         """
 
     @staticmethod
@@ -160,6 +156,39 @@ class PooledMarket(Market, ABC):
             remedy=cls.remedy.format(good=good),
         )
 
+
+class PooledMarket(Mechanism, ABC):
+    """A market in which bids alone make price and shares.
+
+    A mechanism of this kind says what is bid (:meth:`quoted`), how the bids of a pool become a
+    price (:meth:`pool_price`) and shares (:meth:`revised_shares`). These rules take arrays of shape
+    (..., buyers) as well, for the array engine, and know nothing but one pool.
+    """
+
+    # --- the rules of a mechanism ---------------------------------------------------------------
+
+    @staticmethod
+    @abstractmethod
+    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
+        """What the pool pays for a unit, (..., 1), of ``quantity`` (..., 1) units."""
+
+    @staticmethod
+    @abstractmethod
+    def revised_shares(
+        shares: np.ndarray,
+        bids: np.ndarray,
+        quantity: Any,
+        *,
+        bidding: Any,
+        share_rate: Any,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The pool's next shares, (..., buyers), written to ``out`` (it may be ``shares``).
+
+        ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
+        for its own good yet keeps its share.
+        """
+
     # --- by these rules -------------------------------------------------------------------------
 
     def form_price(self) -> None:
@@ -185,7 +214,7 @@ class PooledMarket(Market, ABC):
                     self.bids[pool],
                     self.quantity,
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
-                    share_rate=self.share_rate,
+                    share_rate=self.settings.share_rate,
                 )
 
 
@@ -220,6 +249,9 @@ class Customer(Protocol):
     def price_for(self, quantity: Any) -> Any:
         """Money per unit that would be paid for each of ``quantity`` units."""
 
+    def quantity_for(self, price: Any) -> Any:
+        """Units that are wanted at ``price`` a unit; infinite if any number is."""
+
     def elasticity_at(self, quantity: Any) -> Any:
         """The elasticity of that demand at ``quantity`` units."""
 
@@ -227,9 +259,12 @@ class Customer(Protocol):
 class FinalMarket(Market):
     """The market of a final good: its consumer takes all there is, at the consumer's price."""
 
-    def __init__(self, good: str, sellers: int, customer: Customer) -> None:
+    def __init__(
+        self, good: str, sellers: int, customer: Customer, settings: MarketSettings
+    ) -> None:
         super().__init__(good, sellers, 0)
         self.customer = customer
+        self.settings = settings
 
     def form_price(self) -> None:
         """Ask the consumer."""

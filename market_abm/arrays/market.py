@@ -7,7 +7,7 @@ leading axis of runs. ``tests/test_twins.py`` holds the two together, step by st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -36,6 +36,11 @@ class ArrayMarket:
         SettingError: the activation is one that needs one agent after the other.
     """
 
+    own: ClassVar[tuple[str, ...]] = ()
+    """Arrays with a leading axis of runs that a mechanism has of its own."""
+
+    mechanism: type[Any]
+
     def __init__(
         self,
         economies: Sequence[Economy],
@@ -51,6 +56,7 @@ class ArrayMarket:
                 name="market.activation",
             )
         self.mechanism = self.settings.rules
+        self.mechanism.check(self.economy, self.settings)
         self.clock = 0
         self.failed: dict[int, MarketError] = {}
         self._noise = [
@@ -127,7 +133,7 @@ class ArrayMarket:
         self.settings = self.settings.rows(lambda array: array[rows])
         self.failed = {}
         self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
-        for name in (*MEMORY, "reference"):
+        for name in (*MEMORY, "reference", *self.own):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
         self._days = [(prices[rows], priced) for prices, priced in self._days]
@@ -176,8 +182,12 @@ class ArrayMarket:
         for industry in self.economy.flow:
             made = self._work(industry, learn=True)
             quantities[:, self.economy.index[industry.good]] = made
-        self.quantities = quantities
+        self._put_on_sale(quantities)
         self._form_prices()
+
+    def _put_on_sale(self, made: np.ndarray) -> None:
+        """Sell what has just been ``made``, (runs, goods), or offered."""
+        self.quantities = made
 
     def _sequential(self) -> None:
         """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
@@ -344,15 +354,22 @@ class ArrayMarket:
         quantity, bids = self.quantities[:, k], self.bids[:, pool]
         before = self.prices[:, k]
         trouble = indivisible(quantity, bids, price, before=before, all_bid=everybody)
+        self._refuse(trouble, good, bids)
+
+    def _refuse(self, trouble: np.ndarray, good: str, bids: np.ndarray) -> None:
+        """Note which runs are in ``trouble``, (runs,), with a good for which there are ``bids``."""
+        quantity = self.quantities[:, self.economy.index[good]]
+        first = self.economy.buyers.slice_of(self.economy.index[good]).start
         for row in np.flatnonzero(trouble).tolist():
-            if row not in self.failed:
-                error = self.mechanism.refusal(
-                    good,
-                    quantity[row],
-                    bids[row],
-                    lambda buyer: self.economy.buyer_name(pool.start + buyer),
-                )
-                self.failed[row] = told_at(error, self.economy, self.clock)
+            error = self.mechanism.refusal(
+                good, quantity[row], bids[row], lambda buyer: self.economy.buyer_name(first + buyer)
+            )
+            self._fail(row, error)
+
+    def _fail(self, row: int, error: MarketError) -> None:
+        """Note why a run cannot go on, if nothing was before."""
+        if row not in self.failed:
+            self.failed[row] = told_at(error, self.economy, self.clock)
 
     def _has_bid(self, pool: slice) -> np.ndarray | Literal[True]:
         """Which buyers of a pool have made a bid; simply True if all have."""
@@ -391,5 +408,5 @@ class ArrayMarket:
         finite = np.all(np.isfinite(state.quantities), -1) & np.all(np.isfinite(final), -1)
         for row in np.flatnonzero(~finite).tolist():
             trouble = start_trouble(economies[row], state.rows(row))
-            if trouble and row not in self.failed:
-                self.failed[row] = told_at(trouble, self.economy, 0)
+            if trouble:
+                self._fail(row, trouble)

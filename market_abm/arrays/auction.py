@@ -1,0 +1,111 @@
+"""The array engine of ``tatonnement`` (``markets/tatonnement.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from market_abm import behaviour
+from market_abm.arrays.quoted import ArrayQuoted
+from market_abm.buyers import cached_parts
+from market_abm.economy import Economy
+from market_abm.errors import MarketError
+from market_abm.markets.tatonnement import called_next
+from market_abm.plan import best_plan, check_returns, no_plan
+from market_abm.state import State
+
+
+class ArrayAuction(ArrayQuoted):
+    """Runs of an auction: ``wanted``, units, (runs, buyers), are the last plans that had any."""
+
+    own = (*ArrayQuoted.own, "wanted")
+
+    @property
+    def state(self) -> State:
+        """The prices that are called, and the answers to them."""
+        goods = self.economy.buyers.good
+        supplied = self.quantities[:, goods]
+        return State(
+            step=self.clock,
+            quantities=self.quantities.copy(order="K"),
+            prices=self.prices.copy(order="K"),
+            inputs=self.orders.copy(order="K"),
+            shares=self.orders / np.where(supplied == 0.0, 1.0, supplied),
+            bids=self.quotes[:, self.economy.buyers.pool],
+        )
+
+    @property
+    def memory(self) -> dict[str, np.ndarray]:
+        """All that the next step builds on: ``quotes``, and the ``prices`` of final goods.
+
+        Other prices, and all plans, follow from them.
+        """
+        return {"quotes": self.quotes.copy(), "prices": self.prices.copy(order="K")}
+
+    @memory.setter
+    def memory(self, memory: dict[str, np.ndarray]) -> None:
+        self.quotes[:], self.prices[:] = memory["quotes"], memory["prices"]
+        for good in self.economy.goods:
+            places = [n for n, _ in self._pools(good)]
+            if places:
+                self.prices[:, self.economy.index[good]] = self.quotes[:, places].sum(axis=-1)
+        self._priced[:] = True
+        with np.errstate(all="ignore"):
+            self._plan()
+
+    @np.errstate(all="ignore")
+    def step(self) -> None:
+        """Prices follow what was planned at the last ones, and everybody plans at the new ones."""
+        self.clock += 1
+        self._form_prices()
+        self._plan()
+
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+        return called_next(quotes, ordered, self.quantities[:, k], self.settings.auction_rate)
+
+    def _start(self) -> None:
+        super()._start()
+        self.wanted = self.shares * self.quantities[:, self.economy.buyers.good]
+
+    def _check_start(self, economies: Sequence[Economy]) -> None:
+        """Note which lines have no best plan; plan for the first time."""
+        for row, economy in enumerate(economies):
+            for industry in economy.flow:
+                uses = economy.buyers.uses[industry.good]
+                first = np.array([self.wanted[row, use.start] for use in uses])
+                try:
+                    check_returns(industry, first / industry.weights[0])
+                except MarketError as error:
+                    self._fail(row, error)
+        with np.errstate(all="ignore"):
+            self._plan()
+        super()._check_start(economies)
+
+    def _plan(self) -> None:
+        """Everybody answers the prices that are called."""
+        for k, terms in enumerate(self.economy.supply.values()):
+            self.quantities[:, k : k + 1] = behaviour.supply_quantity(
+                terms, self.prices[:, k : k + 1]
+            )
+        quoted = self.economy.buyers.pool
+        for industry in self.economy.flow:
+            k = self.economy.index[industry.good]
+            total = np.zeros(len(self.shares))
+            for places in cached_parts((len(self.shares), industry.firms)):
+                uses = self._uses(industry, places)
+                plan = best_plan(
+                    industry.technology,
+                    self.prices[:, k : k + 1],
+                    np.stack([self.quotes[:, quoted[use]] for use in uses]),
+                    industry.weights[:, places],
+                    industry.productivity[:, places],
+                    np.stack([self.wanted[:, use] for use in uses]),
+                )
+                for use, units in zip(uses, plan.inputs, strict=True):
+                    self.orders[:, use] = units
+                    self.wanted[:, use] = np.where(units > 0.0, units, self.wanted[:, use])
+                total += plan.output.sum(axis=-1)
+                for row in np.flatnonzero(~plan.found.all(axis=-1)).tolist():
+                    self._fail(row, no_plan(industry.good))
+            self.quantities[:, k] = total

@@ -1,0 +1,67 @@
+"""The array engine of ``posted-price`` (``markets/posted_price.py``)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from market_abm import behaviour
+from market_abm.arrays.quoted import ArrayQuoted
+from market_abm.markets import posted_price
+
+
+class ArrayPostedPrice(ArrayQuoted):
+    """Runs of a market of posted prices; ``made`` and ``stock``, units, are (runs, goods)."""
+
+    own = (*ArrayQuoted.own, "made", "stock")
+
+    def _lay_out(self, runs: int) -> None:
+        super()._lay_out(runs)
+        self.made, self.stock = (np.zeros_like(self.quantities) for _ in range(2))
+
+    def _start(self) -> None:
+        super()._start()
+        self.orders[:] = self.shares * self.quantities[:, self.economy.buyers.good]
+
+    def _put_on_sale(self, made: np.ndarray) -> None:
+        self.made = made
+        self.quantities = made + self.stock
+
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+        return posted_price.revised_quote(
+            quotes,
+            ordered,
+            self.made[:, k],
+            self.stock[:, k],
+            price_rate=self.settings.price_rate,
+            stock_weight=self.settings.stock_weight,
+        )
+
+    def _reallocate(self) -> None:
+        """New orders at the prices posted last, what they get, and what is left."""
+        if self.clock == 1:  # the goods of the first day go to those who had them first
+            return
+        for good in self.economy.goods:
+            k = self.economy.index[good]
+            quantity = self.quantities[:, k : k + 1]
+            pools = self._pools(good)
+            for n, buyers in pools:
+                bidding = self._has_bid(buyers)
+                orders, quote = self.orders[:, buyers], self.quotes[:, n : n + 1]
+                revised = posted_price.revised_order(
+                    orders, self.bids[:, buyers], quote, self.settings.order_rate
+                )
+                orders[:] = np.where(bidding, revised, orders)
+                ordered = orders.sum(axis=-1, keepdims=True)
+                self.shares[:, buyers] = posted_price.handed_out(orders, ordered, quantity)
+            if good in self.economy.demand:
+                n = list(self.economy.demand).index(good)
+                sold = behaviour.demand_quantity(
+                    self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
+                )
+            elif len(pools) == 1:
+                sold = ordered
+            else:
+                continue
+            self.stock[:, k : k + 1] = posted_price.left_over(
+                quantity, np.minimum(sold, quantity), self.settings.spoilage
+            )
