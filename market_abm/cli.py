@@ -416,18 +416,21 @@ def _print_contest(contest: Contest) -> None:
 
 
 def _path_sentence(result: Result) -> str:
-    summary = result.summary()
-    if summary["alignment"] is None:
+    summary, mechanism = result.summary(), result.experiment.market.mechanism
+    parts = []
+    if summary["alignment"] is not None:
+        what = "dual potential's descent" if mechanism == "tatonnement" else "gradient"
+        parts.append(f"mean alignment with the {what} {summary['alignment']:.3f}")
+    elif mechanism in ("unit-bid", "trading-post"):
         return (
             "No good was divided between buyers who could outbid each other: quantities stayed put."
         )
-    parts = [f"mean alignment with the gradient {summary['alignment']:.3f}"]
     if summary["staleness"] is not None:
         lag = int(summary["staleness"])
         parts.append(f"prices lag their gradients by {lag} step{'s' * (lag != 1)}")
     if summary["uphill_share"] is not None:
         parts.append(f"welfare rose in {summary['uphill_share']:.0%} of the steps that moved it")
-    sentence = "; ".join(parts)
+    sentence = "; ".join(parts) or "nothing moved"
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 

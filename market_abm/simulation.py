@@ -11,6 +11,7 @@ import numpy as np
 
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
+from market_abm.markets import PooledMarket
 from market_abm.record import BOOKS, Record, Trajectory
 from market_abm.state import MarketSettings, State
 
@@ -277,7 +278,8 @@ def out_of_steps(economy: Economy, settings: MarketSettings, trajectory: Traject
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
             f"about every {period * spacing:.3g} steps"
         )
-        if settings.shares_move and economy.buyers.contested:
+        divided = settings.shares_move and economy.buyers.contested
+        if divided or not issubclass(settings.rules, PooledMarket):
             detail += f"; {settings.rules.calmer}"
         elif any(terms.elasticity > 0 for terms in economy.supply.values()):
             detail += "; lower the supplier's adjustment"

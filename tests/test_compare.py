@@ -13,6 +13,7 @@ from market_abm.analysis.equilibrium import equilibrium
 from market_abm.analysis.landscape import GRID, gradient_ascent, landscape
 from market_abm.cli import main
 from market_abm.compare import Beside, Contest
+from market_abm.markets import MECHANISMS
 
 
 def spiral(**settings):
@@ -95,7 +96,7 @@ def test_mechanisms_against_each_other():
 
     To 1e-15 of the turnover, that is to rounding; unit bids lose or make some on the way.
     """
-    contest = Contest.of(spiral())
+    contest = Contest.of(spiral(), ["unit-bid", "trading-post"])
     table = contest.table()
     assert list(table.index) == ["unit-bid", "trading-post", "gradient ascent"]
     assert set(table["status"]) == {"converged"}
@@ -115,6 +116,22 @@ def test_mechanisms_against_each_other():
         buyers = result.experiment.economy.buyers.size
         assert table.loc[name, "messages"] == step * buyers == step * 5
     assert table["welfare"].max() - table["welfare"].min() < 1e-9
+
+
+def test_all_mechanisms_end_at_the_same_prices():
+    """Runs stop at 1e-9 of the gradient; the slowest, posted prices, at a rate of 0.99 a step."""
+    contest = Contest.of(Experiment.load("mechanisms"))
+    table = contest.table()
+    assert list(table.index) == [*MECHANISMS, "gradient ascent"]
+    assert set(table["status"]) == {"converged"}
+    for result in contest.results.values():
+        np.testing.assert_allclose(result.last.prices, result.equilibrium.prices, rtol=1e-6)
+        np.testing.assert_allclose(result.last.quantities, result.equilibrium.quantities, rtol=1e-6)
+    assert table.loc["posted-price", "money_made"] == 0.0
+    assert 1e-3 < table.loc["posted-price", "wasted"] < 0.1  # prices start too high: unsold goods
+    kept = Contest.of(Experiment.load("mechanisms", {"market.spoilage": 0.5}), ["posted-price"])
+    assert kept.table().loc["posted-price", "wasted"] < 0.7 * table.loc["posted-price", "wasted"]
+    assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades
 
 
 def test_a_mechanism_that_cannot_run_an_economy_is_a_row_that_says_why():
@@ -142,8 +159,10 @@ def test_the_command_writes_what_it_prints(tmp_path):
     result = CliRunner().invoke(main, again)
     assert result.exit_code == 0, result.output
     told = json.loads((out / "comparison.json").read_text("utf-8"))["mechanisms"]
-    assert [row["mechanism"] for row in told] == ["unit-bid", "trading-post", "gradient ascent"]
-    assert all(math.isfinite(row["welfare"]) for row in told)
+    assert [row["mechanism"] for row in told] == [*MECHANISMS, "gradient ascent"]
+    refused = [row["mechanism"] for row in told if row["status"] == "refused"]
+    assert refused == ["tatonnement"]  # the last line of spiral has constant returns
+    assert all(math.isfinite(row["welfare"]) for row in told if row["status"] != "refused")
 
 
 @pytest.mark.parametrize(

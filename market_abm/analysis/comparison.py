@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from market_abm import backprop, behaviour
-from market_abm.analysis.path import Compass
+from market_abm.analysis.path import Compass, PriceCompass
 from market_abm.analysis.welfare import surplus
 from market_abm.economy import Economy
-from market_abm.markets import Mechanism, UnitBid
+from market_abm.markets import Mechanism, Tatonnement, UnitBid
 from market_abm.state import State
 
 
@@ -26,7 +26,7 @@ class Comparison:
 
     ``gradients``, shape (records, goods), is the exact gradient at the batches on sale at that
     step; ``welfare`` and ``alignment``, shape (records,), are W and the cosine of ``path.Compass``
-    for the move that led to that step.
+    (of ``PriceCompass``, under ``tatonnement``) for the move that led to that step.
     """
 
     gradients: np.ndarray
@@ -72,7 +72,8 @@ class Witness:
         self._largest: np.ndarray | float = 0.0
         self._since: np.ndarray | int = -1
         self._reference = None if reference is None else reference.copy()
-        self._compass = Compass(economy)
+        dual = issubclass(rules, Tatonnement)
+        self._compass: Compass | PriceCompass = PriceCompass(economy) if dual else Compass(economy)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only."""
@@ -116,8 +117,15 @@ class Witness:
             "since": self._since,
             "gradients": gradient,
             "welfare": surplus(economy, self._reference, state.quantities),
-            "alignment": self._compass(state, gradient, products),
+            "alignment": self._alignment(state, gradient, products),
         }
+
+    def _alignment(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """Of the move of the allocation with the gradient of W, or of prices with that of -Φ."""
+        if isinstance(self._compass, Compass):
+            return self._compass(state, gradient, products)
+        assert self._reference is not None
+        return self._compass(state, self._reference)
 
     def _at_rest(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         if self._before is None:

@@ -236,3 +236,49 @@ class Compass:
     def _centred(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """``vector`` less its mean in each pool: shares always sum to one."""
         return vector - self._mean(vector, shares)
+
+
+class PriceCompass:
+    """Follows prices that are called: do they go where the dual potential falls?
+
+    The cosine between the move of all quotes that can move and minus the gradient of Φ before it,
+    which by Hotelling's lemma is excess demand (docs/model.md, 3); of the plans that were seen.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        self.economy = economy
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
+
+    def keep(self, economy: Economy, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+        self.economy = economy
+        if self._before is not None:
+            self._before = self._before[0][rows], self._before[1][rows]
+
+    def __call__(self, state: State, reference: np.ndarray) -> np.ndarray:
+        """The cosine for the move that led to ``state``, shape (...); and remember ``state``.
+
+        ``reference``, units, (..., final goods), is what consumers refer to.
+        """
+        buyers, supplied = self.economy.buyers, state.quantities
+        planned = state.shares * supplied[..., buyers.good]
+        demand = np.add.reduceat(planned, buyers.starts, axis=-1)
+        quotes = [state.bids[..., buyers.starts]]
+        excess = [demand - supplied[..., buyers.good[buyers.starts]]]
+        finals = zip(self.economy.final.tolist(), self.economy.demand.values(), strict=True)
+        for k, (good, terms) in enumerate(finals):
+            price = state.prices[..., good : good + 1]
+            wanted = behaviour.demand_quantity(terms, reference[..., k : k + 1], price)
+            called = np.isfinite(wanted)
+            quotes.append(np.where(called, price, 0.0))
+            excess.append(np.where(called, wanted - supplied[..., good : good + 1], 0.0))
+        now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
+        cosine = np.full(now.shape[:-1], np.nan)
+        if self._before is not None:
+            move = now - self._before[0]
+            sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(self._before[1], axis=-1)
+            moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
+            product = (move * self._before[1]).sum(axis=-1)
+            cosine = np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
+        self._before = now, downhill
+        return cosine

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import betainc
 
 from market_abm.economy import Economy, Industry
+from market_abm.markets import PooledMarket
 from market_abm.state import MarketSettings
 
 
@@ -24,7 +25,8 @@ def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.flow)
-    if not alone or loops or noisy or market.lag or market.activation != "simultaneous":
+    bids_alone = issubclass(market.rules, PooledMarket) and market.activation == "simultaneous"
+    if not alone or loops or noisy or market.lag or not bids_alone:
         return None
     ways = economy.stages
     n = np.array([ways[good] for good in economy.goods])

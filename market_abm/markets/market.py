@@ -90,6 +90,9 @@ class Mechanism(Market):
     calmer: ClassVar[str] = "lower market.bid_rate"
     """What to do about shares that swing for ever."""
 
+    rates: ClassVar[tuple[str, ...]] = ("bid_rate",)
+    """The settings that say how fast it moves."""
+
     smooth: ClassVar[bool] = True
     """Whether near rest a step is as good as a matrix."""
 

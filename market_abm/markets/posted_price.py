@@ -61,6 +61,7 @@ class PostedPrice(QuotedMarket):
 
     name = "posted-price"
     calmer = "lower market.price_rate and market.order_rate"
+    rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
     smooth = False  # at rest goods are on the verge of being short, and of being left over
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -32,6 +32,7 @@ class Tatonnement(QuotedMarket):
 
     name = "tatonnement"
     calmer = "lower market.auction_rate"
+    rates = ("auction_rate",)
     may_be_empty = True
 
     @staticmethod

@@ -78,6 +78,7 @@ class UnitBid(PooledMarket):
         "(or, if prices had begun to swing, lower market.share_rate)"
     )
     calmer = "lower market.share_rate"
+    rates = ("bid_rate", "share_rate")
     revised_shares = staticmethod(revised_shares)
 
     @staticmethod

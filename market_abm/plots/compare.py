@@ -189,8 +189,13 @@ def contest(comparison: Contest) -> Figure:
         with np.errstate(all="ignore"):
             gap = np.clip(np.abs(best.welfare - welfare) / abs(best.welfare), FLOOR, None)
         axes.plot(times, gap, color=color, lw=1.8, ls=style, label=name)
-    most = max((each.steps for each in done), default=1)
-    axes.set_xlim(0, most)
+    lengths = [times[-1] for times, *_ in paths.values()] or [1]
+    if max(lengths) > 10 * max(1, min(lengths)):
+        axes.set_xscale("log")
+        axes.set_xlim(1, max(lengths))
+    else:
+        axes.set_xlim(0, max(lengths))
+        axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     ticks = [10.0**e for e in range(-16, 3, 4)]
     axes.set_yticks(ticks)
     axes.set_yticks([], minor=True)
@@ -198,7 +203,6 @@ def contest(comparison: Contest) -> Figure:
     axes.axhline(1e-6, color=FAINT, lw=0.8, ls=":")
     axes.set_ylabel("|best − welfare| ÷ |best|", fontsize=9)
     axes.set_xlabel("step", fontsize=9)
-    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
     name = shortened(done[0].experiment.name, 40) if done else ""
     figure.suptitle(

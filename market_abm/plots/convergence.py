@@ -254,10 +254,10 @@ def _error_panel(
 
 def _title(figure: Figure, result: Result) -> None:
     market = result.experiment.market
+    rates = [f"{key.replace('_', ' ')} {getattr(market, key):g}" for key in market.rules.rates]
     figure.suptitle(
         f"{result.experiment.name}: {result.status.replace('_', ' ')} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, bid rate {market.bid_rate:g}, "
-        f"share rate {market.share_rate:g})\n"
+        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
         "prices (coloured) and the exact gradients (dashed)"
         + ("" if result.prediction is None else "; crosses: what theory predicts")
         + ("; dotted lines: shocks" if result.experiment.changes else ""),
