@@ -23,6 +23,13 @@ class MarketSettings(Settings):
     ``bid_rate`` α the fraction of the way that a bid moves to its value; ``share_rate`` κ how
     strongly the shares of a good follow the bids for it (0: not at all); ``lag`` by how many
     steps everybody who sells hears prices late.
+
+    Of ``tatonnement``: ``auction_rate`` λ, money per unit, by which a price moves for each unit of
+    excess demand. Of ``posted-price``: ``price_rate`` λ and ``order_rate`` κ, how far (in logs)
+    prices follow the gap between orders and goods, and orders the gap between value and price;
+    ``stock_weight`` φ the part of a stock that counts as goods on sale when a price is set;
+    ``spoilage`` δ the part of what is unsold that spoils in a step. Of both: ``start_price``, the
+    first price of goods that are made, money per unit.
     """
 
     mechanism: str = choice("unit-bid", MECHANISMS)
@@ -30,6 +37,12 @@ class MarketSettings(Settings):
     bid_rate: float = number(1.0, above=0.0, high=1.0)
     share_rate: float = number(0.5, low=0.0, high=100.0)
     lag: int = integer(0, low=0, high=10_000)
+    auction_rate: float = number(0.005, above=0.0)
+    price_rate: float = number(0.02, above=0.0, high=1.0)
+    order_rate: float = number(0.2, above=0.0, high=1.0)
+    stock_weight: float = number(0.1, low=0.0, high=1.0)
+    spoilage: float = number(1.0, low=0.0, high=1.0)
+    start_price: float = number(1.0, above=0.0)
 
     @property
     def rules(self) -> type[PooledMarket]:
