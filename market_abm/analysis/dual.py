@@ -106,10 +106,10 @@ class _Firms:
     def __init__(
         self, economy: Economy, industry: Industry, day: FirstDay, fixed: np.ndarray
     ) -> None:
-        places = economy.buyers.of_industry[industry.good]
+        places = economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
         self.industry, self.places = industry, places
         self.output = quotes_of_goods(economy)[economy.index[industry.good]]
-        self.inputs = economy.buyers.pool[places[:, 0]] if len(places) else np.zeros(0, int)
+        self.inputs = economy.buyers.pool[places[:, 0]]
         self.reads = np.setdiff1d(np.union1d(self.output, self.inputs), fixed)
         self.skills, self.skill = np.unique(industry.productivity, return_inverse=True)
         self.weights = np.bincount(self.skill, industry.weights)
@@ -121,14 +121,14 @@ class _Firms:
     def best(self, quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best inputs of a firm of weight 1, (..., skills, inputs), and its profit."""
         worth = quotes[..., self.output].sum(axis=-1)[..., None] * self.skills
-        costs = np.broadcast_to(
-            quotes[..., None, self.inputs], (*worth.shape, len(self.inputs))
-        ).reshape(-1, len(self.inputs))
-        guess = self.last.get(worth.shape, self.usual)
-        guess = np.broadcast_to(guess, costs.shape)
+        shape = (*worth.shape, len(self.inputs))
+        costs = np.broadcast_to(quotes[..., None, self.inputs], shape).reshape(
+            worth.size, shape[-1]
+        )
+        guess = np.broadcast_to(self.last.get(worth.shape, self.usual), costs.shape)
         found, profit = most_profitable(self.industry, worth.ravel(), costs, guess)
         self.last[worth.shape] = np.where(found > 0.0, found, self.usual)
-        return found.reshape(*worth.shape, -1), profit.reshape(worth.shape)
+        return found.reshape(shape), profit.reshape(worth.shape)
 
     def __call__(self, quotes: np.ndarray) -> np.ndarray:
         return self.best(quotes)[1] @ self.weights
@@ -273,8 +273,8 @@ def slopes(
     """The partial derivatives of ``function`` by the ``places`` of ``point``, (places,).
 
     ``function`` takes points, (..., n), to numbers, (...). Central differences, narrower and
-    narrower, extrapolated to nothing (Richardson); that with the least difference from its
-    neighbours is taken (Ridders, Advances in Engineering Software 4, 1982).
+    narrower, extrapolated to nothing (Richardson); that is taken which differs least from its
+    neighbours (Ridders, Advances in Engineering Software 4, 1982), rounding included.
     """
     sizes = np.abs(point[places])
     scale = np.where(sizes > 0.0, sizes, np.max(np.abs(point), initial=0.0) or 1.0)
@@ -285,19 +285,20 @@ def slopes(
         points[k, :, 1, place] -= widths[k]
     values = function(points)
     apart = np.array([points[k, :, 0, p] - points[k, :, 1, p] for k, p in enumerate(places)])
-    column = (values[..., 0] - values[..., 1]) / apart.reshape(values.shape[:-1])
-    best, least = column[:, -1], np.full(len(places), np.inf)
+    apart = apart.reshape(values.shape[:-1])
+    column = (values[..., 0] - values[..., 1]) / apart
+    rounding = np.finfo(float).eps * np.max(np.abs(values), axis=-1) / apart
+    found, errors = [], []
     for order in range(1, WIDTHS):
         gain = NARROWING ** (2 * order) - 1.0
         refined = column[:, 1:] + (column[:, 1:] - column[:, :-1]) / gain
-        off = np.fmax(np.abs(refined - column[:, 1:]), np.abs(refined - column[:, :-1]))
-        off = np.where(np.isnan(off), np.inf, off)
-        narrow = np.argmin(off, axis=1)[:, None]
-        error = np.take_along_axis(off, narrow, axis=1)[:, 0]
-        found = np.take_along_axis(refined, narrow, axis=1)[:, 0]
-        best, least = np.where(error < least, found, best), np.minimum(error, least)
+        error = np.fmax(np.abs(refined - column[:, 1:]), np.abs(refined - column[:, :-1]))
+        error += rounding[:, order:]
+        found.append(refined)
+        errors.append(np.where(np.isnan(error), np.inf, error))
         column = refined
-    return best
+    least = np.argmin(np.concatenate(errors, axis=1), axis=1)
+    return np.concatenate(found, axis=1)[np.arange(len(places)), least]
 
 
 @np.errstate(all="ignore")
@@ -309,45 +310,54 @@ def most_profitable(
     ``worth`` v has shape (n,), ``costs`` π and ``guess`` (above 0) have shape (n, inputs). f is
     strictly concave. NaN where there is no maximum.
 
-    Newton's steps on u and on ln u, whole and in part, of which the best is taken: those on ln u
-    find the scale (they solve power laws at once, and go uphill if short enough), those on u the
-    last digits and the corners, where nothing is used of an input. The second derivatives are
-    the complex-step derivatives of the marginal products, exact to rounding.
+    Newton's steps, whole and in part, of which the best is taken. Those on u are sure near the
+    maximum, and find the corners, where nothing is used of an input; those on the logarithms of
+    first-order conditions find the scale (of a power law at once); those on ln u, with the
+    curvature kept negative, go uphill if they are short enough, from everywhere. Second derivatives
+    are complex-step derivatives of the marginal products, exact to rounding.
     """
     inputs, count = np.array(guess), costs.shape[1]
-    lengths = np.array([1.0, 0.3, 0.05, 0.005])[:, None, None]
-    settled = np.zeros(len(worth), bool)
+    if count == 0:
+        return inputs, worth * _production(industry, inputs)[0]
+    parts = np.array([1.0, 0.3, 0.05, 0.005])[:, None, None]
     for _ in range(MOST_ROUNDS):
-        _, products, curvature = _derivatives(industry, inputs)
+        products, curvature = _derivatives(industry, inputs)
         gain = worth[:, None] * products - costs
         bend = worth[:, None, None] * curvature
-        free = (inputs > 0.0) | (gain > 0.0)
-        step = _newton(bend, gain, free)
-        still = ~free | (np.abs(step) <= 1e-6 * inputs)
+        step = _newton_within(inputs, gain, bend)
+        still = np.abs(step) <= 1e-6 * inputs
         still |= np.abs(gain) <= 4.0 * np.finfo(float).eps * np.abs(costs)
-        settled = np.all(still, axis=1)
-        whole = np.maximum(inputs + step, 0.0)
+        settled = np.all(still | ((inputs == 0.0) & (gain <= 0.0)), axis=1)
         if np.all(settled):
             break
+        whole = inputs + step
         whole = np.where(whole <= 1e-3 * inputs, 0.0, whole)
-        money = inputs * gain
+        money, there = inputs * gain, inputs > 0.0
         scaled = inputs[:, :, None] * bend * inputs[:, None, :]
-        scaled = scaled - np.abs(money)[:, :, None] * np.eye(count)
-        growth = np.clip(_newton(scaled, money, inputs > 0.0), -30.0, 30.0)
-        parts = np.maximum(inputs + lengths[1:] * step, 0.0)
-        tried = np.concatenate([whole[None], parts, inputs * np.exp(lengths * growth)])
-        tried = np.concatenate([tried, inputs[None]])
+        uphill = _newton(scaled - np.abs(money)[:, :, None] * np.eye(count), money, there)
+        powers = inputs[:, None, :] * curvature / products[:, :, None]
+        to_scale = _newton(powers, np.log(worth[:, None] * products / costs), there)
+        tried = np.concatenate(
+            [
+                whole[None],
+                np.maximum(inputs + parts[1:] * step, 0.0),
+                inputs * np.exp(parts * np.clip(uphill, -30.0, 30.0)),
+                inputs * np.exp(parts * to_scale),
+                inputs[None],
+            ]
+        )
         made, slope = _production(industry, tried)
         profit = worth * made - np.sum(costs * tried, axis=-1)
         possible = np.isfinite(profit) & np.all(np.isfinite(slope), axis=-1)
-        profit = np.where(possible, profit, -np.inf)
-        before, then = _unsolved(inputs, gain), _unsolved(whole, worth[:, None] * slope[0] - costs)
-        sure = possible[0] & (then <= 0.5 * before)
-        chosen = np.where(sure, 0, np.argmax(profit, axis=0))
-        after = tried[chosen, np.arange(len(worth))]
-        inputs = np.where(settled[:, None], whole, after)
-    if np.any(settled):
-        inputs = np.where(np.isfinite(whole), whole, inputs)
+        left = _unsolved(whole, worth[:, None] * slope[0] - costs)
+        sure = possible[0] & (left <= 0.5 * _unsolved(inputs, gain))
+        best = np.argmax(np.where(possible, profit, -np.inf), axis=0)
+        after = tried[np.where(sure, 0, best), np.arange(len(worth))]
+        stuck = np.all((after == inputs) | np.isnan(after), axis=1)
+        if np.all(settled | stuck):
+            break
+        inputs = np.where(settled[:, None], inputs, after)
+    inputs = np.where(np.abs(step) <= 1e-3 * inputs, inputs + step, inputs)
     inputs = np.where(settled[:, None], inputs, np.nan)
     made, _ = _production(industry, inputs)
     return inputs, worth * made - np.sum(costs * inputs, axis=-1)
@@ -355,7 +365,7 @@ def most_profitable(
 
 def _unsolved(inputs: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """The largest first-order condition left, (n,): what more of an input would ``gain``."""
-    return np.max(np.where(inputs > 0.0, np.abs(gain), np.maximum(gain, 0.0)), axis=1, initial=0.0)
+    return np.max(np.where(inputs > 0.0, np.abs(gain), np.maximum(gain, 0.0)), axis=1)
 
 
 def _production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -366,31 +376,37 @@ def _production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.
     return np.broadcast_to(made, shape), np.stack(slopes, axis=-1) if slopes else inputs
 
 
-def _derivatives(
-    industry: Industry, inputs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """f, (n,), its first derivatives, (n, inputs), and its second, (n, inputs, inputs)."""
-    count = inputs.shape[1]
+def _derivatives(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First derivatives of f, (n, inputs), and second ones, (n, inputs, inputs)."""
     aside = 1e-30 * np.where(inputs > 0.0, inputs, 1.0)
-    points = inputs + 1j * np.eye(count)[:, None, :] * aside
-    made, products = _production(industry, points)
+    points = inputs + 1j * np.eye(inputs.shape[1])[:, None, :] * aside
+    _, products = _production(industry, points)
     second = np.moveaxis(products.imag, 0, 1) / aside[:, :, None]
-    return made[0].real, products[0].real, second
+    return products[0].real, second
+
+
+def _newton_within(inputs: np.ndarray, gain: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """Newton's step where no input falls below 0: those that would and should are used up."""
+    free = (inputs > 0.0) | (gain > 0.0)
+    step = _newton(bend, gain, free)
+    leaving = free & (gain < 0.0) & (inputs + step <= 0.0)
+    if np.any(leaving):
+        without = gain - np.sum(bend * np.where(leaving, inputs, 0.0)[:, None, :], axis=2)
+        step = np.where(leaving, -inputs, _newton(bend, without, free & ~leaving))
+    return np.maximum(step, -inputs)
 
 
 def _newton(bend: np.ndarray, slope: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The steps -H⁻¹ g over what is ``free``, (n, inputs); NaN where there is none."""
-    both = free[:, :, None] & free[:, None, :]
-    system = np.where(both, bend, np.eye(bend.shape[1]) * -1.0)
+    unit = np.eye(bend.shape[1])
+    system = np.where(free[:, :, None] & free[:, None, :], bend, -unit)
     right = np.where(free, slope, 0.0)
     if bend.shape[1] == 1:
         return -right / system[:, 0]
     usable = np.all(np.isfinite(system), axis=(1, 2)) & np.all(np.isfinite(right), axis=1)
-    system = np.where(usable[:, None, None], system, -np.eye(bend.shape[1]))
-    try:
-        step = np.linalg.solve(-system, right[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:
-        step = (np.linalg.pinv(-system) @ right[:, :, None])[:, :, 0]
+    usable &= np.linalg.slogdet(np.where(usable[:, None, None], system, unit))[0] != 0.0
+    system = np.where(usable[:, None, None], system, -unit)
+    step = np.linalg.solve(-system, right[:, :, None])[:, :, 0]
     return np.where(usable[:, None], step, np.nan)
 
 
@@ -399,8 +415,10 @@ def _check_concave(industry: Industry, inputs: np.ndarray) -> None:
 
     In logarithms of the ``inputs``, (1, inputs), the second derivatives must be below 0 every way.
     """
-    _, products, second = _derivatives(industry, inputs)
-    scale = np.max(np.abs(inputs * products), initial=0.0)
+    if not industry.technology.inputs:
+        return
+    products, second = _derivatives(industry, inputs)
+    scale = np.max(np.abs(inputs * products))
     bend = np.linalg.eigvalsh(inputs[0][:, None] * second[0] * inputs[0])
     if np.any(bend >= -CURVED * scale):
         raise EconomyError(

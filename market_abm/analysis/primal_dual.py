@@ -110,20 +110,15 @@ class PrimalDual:
         return np.bincount(self.buyers.pool, self.orders, len(self.buyers.pools))
 
     def _consumed(self) -> np.ndarray:
-        """What each consumer would take at its price, (final goods,); if elastic, all there is."""
-        taken = self.there[self.economy.final]
-        for k, each in enumerate(self.economy.demand.values()):
-            if not self.elastic[k]:
-                price = self.prices[self.economy.final[k]]
-                taken[k] = terms.demanded(each, self.reference[k], price)
-        return taken
+        """What each consumer takes at its price, (final goods,); if elastic, all there is."""
+        final = self.economy.final
+        return terms.consumed(self.economy, self.reference, self.prices[final], self.there[final])
 
     def _sales(self) -> np.ndarray:
         """What is sold of each good, (goods,): deliveries, or what consumers take."""
         sold = np.bincount(self.buyers.good, self.deliveries, len(self.economy.goods))
         final = self.economy.final
-        there = self.there[final]
-        sold[final] = np.where(self.elastic, there, np.minimum(self._consumed(), there))
+        sold[final] = np.minimum(self._consumed(), self.there[final])
         return sold
 
 
@@ -199,16 +194,13 @@ def uzawa_step(
     relative to the mean of both amounts, differ from these by half of themselves, and an order
     sees quotes that have moved by λ gap already.
     """
-    lagrangian, place = Lagrangian(economy), dual.good_of_quotes(economy)
+    lagrangian, pools = Lagrangian(economy), len(economy.buyers.pools)
     supply = lagrangian.supply(orders, offers)
-    prices = quotes[len(economy.buyers.pools) :]
-    demand = zip(economy.demand.values(), lagrangian.reference, prices, strict=True)
-    elastic = np.isinf([each.elasticity for each in economy.demand.values()])
-    wanted = [terms.demanded(each, reference, price) for each, reference, price in demand]
-    taken = np.where(elastic, supply[economy.final], wanted)
+    there = supply[economy.final]
+    taken = terms.consumed(economy, lagrangian.reference, quotes[pools:], there)
     point = np.concatenate([orders, offers, taken, quotes])
     by_order = dual.slopes(lagrangian, point, lagrangian.orders)
     by_quote = dual.slopes(lagrangian, point, lagrangian.quotes)
-    by_quote[len(economy.buyers.pools) :][elastic] = 0.0
+    by_quote[pools:][np.isinf([each.elasticity for each in economy.demand.values()])] = 0.0
     upward = settings.order_rate * by_order / quotes[economy.buyers.pool]
-    return upward, -settings.price_rate * by_quote / supply[place]
+    return upward, -settings.price_rate * by_quote / supply[dual.good_of_quotes(economy)]

@@ -20,7 +20,8 @@ def production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.n
     ``inputs`` (units) has shape (inputs, firms). A firm of weight w and productivity z makes
     z w f(x/w) of x.
     """
-    made, products = industry.technology.production(list(inputs / industry.weights))
+    of_each = inputs.reshape(-1, industry.firms) / industry.weights
+    made, products = industry.technology.production(list(of_each))
     made = industry.productivity * industry.weights * made
     slopes = np.zeros(np.shape(inputs))
     for slope, product in zip(slopes, products, strict=True):
@@ -85,6 +86,22 @@ def demanded(terms: Demand, reference: float, price: np.ndarray) -> np.ndarray:
     if _is_isoelastic(terms, reference):
         return reference * (price / terms.price) ** -terms.elasticity
     return reference + terms.elasticity * abs(reference) * (1.0 - price / terms.price)
+
+
+def consumed(
+    economy: Economy, reference: np.ndarray, prices: np.ndarray, there: np.ndarray
+) -> np.ndarray:
+    """What each consumer takes at its price, units, (final goods,); if elastic, all ``there`` is.
+
+    ``reference`` (units), ``prices`` (money per unit) and ``there`` (units) have that shape too.
+    """
+    each = zip(economy.demand.values(), reference, prices, there, strict=True)
+    return np.array(
+        [
+            amount if np.isinf(terms.elasticity) else demanded(terms, c0, price)
+            for terms, c0, price, amount in each
+        ]
+    )
 
 
 def consumer_value(terms: Demand, reference: float, amount: np.ndarray) -> np.ndarray:
