@@ -371,6 +371,25 @@ def test_short_goods_are_rationed_by_orders(reuse: str) -> None:
     assert seller.there[0] == (3.0 + 2.0 if reuse == "rival" else 3.0)
 
 
+@pytest.mark.parametrize("mechanism", ["tatonnement", "posted-price"])
+def test_the_first_quotes(mechanism: str) -> None:
+    """Raw goods at r0, made ones at the start price, final ones at what is paid; copies halved.
+
+    The demand for y is linear: P = p0 (1 - (y - 1)/2) at what is made of all x and half of a.
+    """
+    one = market_abm.from_text(
+        "a = sqrt(x)\ny = x**0.5 * a**0.4\nz = a**0.5",
+        supply={"x": {"quantity": 2, "price": 0.6}},
+        demand={"y": {"price": 3, "elasticity": 2, "form": "linear", "quantity": 1}, "z": 4},
+        reuse_of={"x": "copy"},
+    )
+    y = 2**0.5 * (2**0.5 / 2) ** 0.4
+    paid = 3 * (1 - (y - 1) / 2)
+    first = TWINS[mechanism](one, market(mechanism, start_price=0.7))
+    np.testing.assert_allclose(first.quotes, [0.3, 0.3, 0.7, paid, 4.0], rtol=1e-15)
+    np.testing.assert_allclose(first.seen()[1], [0.6, 0.7, paid, 4.0], rtol=1e-15)
+
+
 def test_gaps_are_bounded() -> None:
     a, b = np.array([0.0, 1.0, 0.0, 3.0, -1.0]), np.array([0.0, 0.0, 2.0, 1.0, 1.0])
     np.testing.assert_array_equal(gap(a, b), [0.0, 2.0, -2.0, 1.0, -2.0])

@@ -20,7 +20,6 @@ demand is elastic is p0, and no variable: it has no slope.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
@@ -122,9 +121,8 @@ class _Firms:
         """The best inputs of a firm of weight 1, (..., skills, inputs), and its profit."""
         worth = quotes[..., self.output].sum(axis=-1)[..., None] * self.skills
         shape = (*worth.shape, len(self.inputs))
-        costs = np.broadcast_to(quotes[..., None, self.inputs], shape).reshape(
-            worth.size, shape[-1]
-        )
+        costs = np.broadcast_to(quotes[..., None, self.inputs], shape)
+        costs = costs.reshape(worth.size, len(self.inputs))
         guess = np.broadcast_to(self.last.get(worth.shape, self.usual), costs.shape)
         found, profit = most_profitable(self.industry, worth.ravel(), costs, guess)
         self.last[worth.shape] = np.where(found > 0.0, found, self.usual)
@@ -207,7 +205,8 @@ class Dual:
         price = prices(self.economy, quotes)
         supply = self.economy.supply.values()
         raw = [terms.supplied(each, price[k]) for k, each in enumerate(supply)]
-        quantities, inputs = np.array([*raw, *np.zeros(len(self.firms))]), self._no_inputs.copy()
+        quantities = np.append(raw, np.zeros(len(self.firms)))
+        inputs = np.zeros(self.economy.buyers.size)
         for firms in self.firms:
             industry = firms.industry
             best = firms.best(quotes)[0][firms.skill].T * industry.weights
@@ -215,10 +214,6 @@ class Dual:
             made = np.sum(terms.production(industry, best)[0])
             quantities[self.economy.index[industry.good]] = made
         return quantities, inputs
-
-    @cached_property
-    def _no_inputs(self) -> np.ndarray:
-        return np.zeros(self.economy.buyers.size)
 
 
 class DualDescent:
