@@ -1,7 +1,7 @@
 """Each mechanism's twin: the optimiser that it is claimed to be, run from the same start.
 
 A twin is written from formulas alone and shares no line with the market: no agent, no book, no
-trade. It knows the whole program, and moves the split of its goods as an optimiser would that has
+trade. It knows the whole program. Two move the split of its goods, as an optimiser would that has
 gradients some steps old:
 
 * ``unit-bid``, exponentiated gradient (Kivinen and Warmuth 1997): s ← s (v/g)^κ / Σ, with v the
@@ -10,6 +10,13 @@ gradients some steps old:
   the unit of the gradient.
 * ``trading-post``, proportional response (Wu and Zhang 2007; Birnbaum, Devanur and Xiao 2011,
   who show it to be mirror descent with unit step): money follows what it earned.
+
+Two move prices, by the program's dual:
+
+* ``tatonnement``, gradient descent on the dual potential (``dual.py``): prices go down the slope of
+  what everybody gains by the best answers to them.
+* ``posted-price``, the primal-dual method of Arrow, Hurwicz and Uzawa (``primal_dual.py``): orders
+  go up the slope of a Lagrangian and prices down, both in logarithms.
 
 Signals travel as in docs/model.md, 2: one line a step if ``simultaneous``, all the way in a reverse
 sweep if ``sequential``.
@@ -22,9 +29,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
+from market_abm.analysis import terms
+from market_abm.analysis.dual import DualDescent
+from market_abm.analysis.primal_dual import PrimalDual
+from market_abm.analysis.terms import FirstDay
 from market_abm.economy import Economy, Industry
 from market_abm.errors import SettingError
-from market_abm.participants import Demand, Supply
 from market_abm.settings import check_choice
 
 if TYPE_CHECKING:
@@ -39,12 +49,32 @@ class TwinPath:
 
     ``quantities`` (units) and ``prices`` (money per unit: the gradient that the optimiser works
     with) have shape (steps + 1, goods); ``shares``, by which the inputs of each step's batch had
-    been handed out, (steps + 1, buyers).
+    been handed out, (steps + 1, buyers): of ``tatonnement``, where nobody trades, what is demanded
+    at a step's prices of what is supplied at them.
     """
 
     quantities: np.ndarray
     prices: np.ndarray
     shares: np.ndarray
+
+
+class Optimiser(Protocol):
+    """An optimiser on its way; it begins where its market does.
+
+    ``name`` is what it is called, and ``activations`` are those in which its market is one.
+    """
+
+    name: ClassVar[str]
+    activations: ClassVar[tuple[str, ...]]
+
+    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+        """Stand at step 0."""
+
+    def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a :class:`TwinPath` keeps of a step: quantities, prices and shares."""
+
+    def step(self) -> None:
+        """Go on by one step."""
 
 
 @np.errstate(all="ignore")  # it may diverge, as its market may
@@ -58,11 +88,10 @@ def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
     """
     name = check_choice(settings.mechanism, "market.mechanism", TWINS)
     _check_determined(economy, settings)
-    walk = _Walk(economy, TWINS[name](settings), settings.bid_rate)
-    step = walk.simultaneous if settings.activation == "simultaneous" else walk.sequential
+    walk = TWINS[name](economy, settings)
     path = [walk.seen()]
     for _ in range(steps):
-        step()
+        walk.step()
         path.append(walk.seen())
     return TwinPath(*(np.array(arrays) for arrays in zip(*path, strict=True)))
 
@@ -88,10 +117,11 @@ def _finite(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _check_determined(economy: Economy, settings: MarketSettings) -> None:
     """Refuse what an optimiser without random numbers cannot follow."""
-    if settings.activation == "random":
+    possible = TWINS[settings.mechanism].activations
+    if settings.activation not in possible:
         raise SettingError(
-            "an optimiser has no twin of activation 'random'",
-            remedy='use "simultaneous" or "sequential"',
+            f"{settings.mechanism} has no twin of activation '{settings.activation}'",
+            remedy="use " + " or ".join(f'"{each}"' for each in possible),
             name="market.activation",
         )
     if settings.lag:
@@ -122,32 +152,137 @@ def _check_determined(economy: Economy, settings: MarketSettings) -> None:
             )
 
 
-# --- the optimisers -----------------------------------------------------------------------------
+# --- mirror ascent ------------------------------------------------------------------------------
 
 
-class Optimiser(Protocol):
-    """What tells one optimiser from another; every array is over some buyers of one good.
+class MirrorAscent:
+    """Ascent on the split of every good, with signals that take their time.
 
     The *signal* is what an optimiser remembers of each buyer, smoothed with the bid rate: a
-    marginal value or an amount of money. ``amount`` is how much of the good there is, units.
+    marginal value or an amount of money. Arrays over goods: ``quantities``, ``prices`` and
+    ``priced`` (whether a gradient has come so far). Arrays over buyers: ``shares``, and ``handed``,
+    those of the step before; ``inputs`` and ``products`` of the last batch; ``signal``, and
+    ``heard``, whether there is one.
     """
 
     name: ClassVar[str]
+    activations: ClassVar[tuple[str, ...]] = ("simultaneous", "sequential")
 
-    def __init__(self, settings: MarketSettings) -> None:
-        """Take from the settings what there is to tune."""
+    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+        self.economy, self.settings, self.buyers = economy, settings, economy.buyers
+        self.readers = [self.buyers.slice_of(k) for k in range(len(economy.goods))]
+        self.prices = np.zeros(len(economy.goods))
+        self.priced = np.zeros(len(economy.goods), bool)
+        self.signal = np.zeros(self.buyers.size)
+        self.heard = np.zeros(self.buyers.size, bool)
+        self.shares = self.handed = self.buyers.initial_shares
+        self.quantities, self.inputs, self.products = FirstDay.of(economy)
+        self.reference = terms.references(economy, self.quantities)
+        self._consume()
+
+    def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a :class:`TwinPath` keeps of a step."""
+        return self.quantities.copy(), self.prices.copy(), self.handed
+
+    # What tells one from another. Every array is over some buyers of one good, of which there is
+    # ``amount``, units.
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """What the signal tends to; ``value`` is the marginal value of ``inputs``, per unit."""
+        raise NotImplementedError
 
     def gradient(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
         """Each buyer's part of the gradient of the good, money per unit."""
+        raise NotImplementedError
 
     def weights(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
         """What the next shares are proportional to."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """One step of the market."""
+        if self.settings.activation == "simultaneous":
+            self._simultaneous()
+        else:
+            self._sequential()
+
+    def _simultaneous(self) -> None:
+        """One step in which every signal goes one line far, up or down."""
+        self.handed, sold = self.shares, self.quantities.copy()
+        self._learn(np.arange(self.buyers.size))
+        self._supply()
+        for industry in self.economy.flow:
+            self._produce(industry, sold)
+        self._consume()
+        self._price(range(len(self.economy.goods)))
+        self._split()
+
+    def _sequential(self) -> None:
+        """One step of a forward pass and a reverse sweep.
+
+        Before the sweep each good's gradient is that of the last signals at the new split and the
+        new quantities. It matters in loops only, to a line that learns before those it sells to.
+        """
+        self.handed = self.shares
+        self._supply()
+        for industry in self.economy.flow:
+            self._produce(industry, self.quantities)
+        self._consume()
+        self._price(range(len(self.economy.goods)))
+        for industry in reversed(self.economy.flow):
+            self._learn(self.buyers.of_industry[industry.good].ravel())
+            self._price(self.economy.index[good] for good in industry.technology.inputs)
+        self._split()
+
+    def _produce(self, industry: Industry, sold: np.ndarray) -> None:
+        """Firms make the next batch of their parts of what was ``sold``."""
+        places = self.buyers.of_industry[industry.good]
+        inputs = self.handed[places] * sold[self.buyers.good[places]]
+        made, self.products[places] = terms.production(industry, inputs)
+        self.inputs[places] = inputs
+        self.quantities[self.economy.index[industry.good]] = np.sum(made)
+
+    def _consume(self) -> None:
+        """The final goods' gradients: what consumers pay for what there is."""
+        finals = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
+        for good, each, reference in finals:
+            self.prices[good] = terms.demand_price(each, reference, self.quantities[good])
+            self.priced[good] = True
+
+    def _supply(self) -> None:
+        """Raw quantities answer the gradients that have come so far."""
+        for k, each in enumerate(self.economy.supply.values()):
+            if self.priced[k] and each.elasticity > 0.0:
+                self.quantities[k] = terms.offer(each, self.quantities[k], self.prices[k])
+
+    def _learn(self, who: np.ndarray) -> None:
+        """Signals go a fraction α of the way to what the last batch says, if anything."""
+        hears = self.priced[self.buyers.maker[who]]
+        value = self.prices[self.buyers.maker[who]] * self.products[who]
+        target, before = self.target(value, self.inputs[who]), self.signal[who]
+        after = (1.0 - self.settings.bid_rate) * before + self.settings.bid_rate * target
+        self.signal[who] = np.where(hears, after, before)
+        self.heard[who] |= hears
+
+    def _price(self, goods: Iterable[int]) -> None:
+        """The gradient of each good: the sum over its buyers of their parts of it."""
+        for k in goods:
+            who = self.readers[k]
+            if np.any(self.heard[who]):
+                parts = self.gradient(self.signal[who], self.shares[who], self.quantities[k])
+                self.prices[k], self.priced[k] = np.sum(parts), True
+
+    def _split(self) -> None:
+        """The shares of those who have a signal move; together they keep what they had."""
+        self.shares = self.shares.copy()
+        for pool in self.buyers.contested:
+            who = np.arange(pool.buyers.start, pool.buyers.stop)[self.heard[pool.buyers]]
+            before = self.shares[who]
+            after = self.weights(self.signal[who], before, self.quantities[pool.good])
+            self.shares[who] = before.sum() * after / after.sum()
 
 
-class ExponentiatedGradient:
+class ExponentiatedGradient(MirrorAscent):
     """s ← s (v/g)^κ / Σ, with the gradient g = Σ s v (Kivinen and Warmuth 1997).
 
     The signal v is a marginal value, money per unit. Where a pool's money g S is negative its
@@ -156,9 +291,6 @@ class ExponentiatedGradient:
     """
 
     name: ClassVar[str] = "exponentiated gradient"
-
-    def __init__(self, settings: MarketSettings) -> None:
-        self.share_rate = settings.share_rate
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """The marginal value itself."""
@@ -174,10 +306,10 @@ class ExponentiatedGradient:
         ratio = signal / whole
         if whole == 0.0 or np.any(ratio < 0.0):
             return shares
-        return shares * ratio ** (self.share_rate * np.sign(whole * amount))
+        return shares * ratio ** (self.settings.share_rate * np.sign(whole * amount))
 
 
-class ProportionalResponse:
+class ProportionalResponse(MirrorAscent):
     """Money follows what it earned: x = m S / Σ m, then m ← v x (Wu and Zhang 2007).
 
     The signal m is money, a step. With a bid rate below 1 it is damped. Of goods that are there,
@@ -186,9 +318,6 @@ class ProportionalResponse:
     """
 
     name: ClassVar[str] = "proportional response"
-
-    def __init__(self, settings: MarketSettings) -> None:
-        """There is nothing to tune."""
 
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """What the inputs earned, money."""
@@ -208,146 +337,7 @@ class ProportionalResponse:
 TWINS: dict[str, type[Optimiser]] = {
     "unit-bid": ExponentiatedGradient,
     "trading-post": ProportionalResponse,
+    "tatonnement": DualDescent,
+    "posted-price": PrimalDual,
 }
 """The optimiser that each mechanism is."""
-
-# --- the program that they optimise -------------------------------------------------------------
-
-
-class _Walk:
-    """An optimiser on its way through a program, with signals that take their time.
-
-    Arrays over goods: ``quantities``, ``prices`` and ``priced`` (whether a gradient has come so
-    far). Arrays over buyers: ``shares``, and ``handed``, those of the step before; ``inputs`` and
-    ``products`` of the last batch; ``signal``, and ``heard``, whether there is one.
-    """
-
-    def __init__(self, economy: Economy, optimiser: Optimiser, bid_rate: float) -> None:
-        self.economy, self.optimiser, self.bid_rate = economy, optimiser, bid_rate
-        self.buyers = economy.buyers
-        self.readers = [self.buyers.slice_of(k) for k in range(len(economy.goods))]
-        self.prices = np.zeros(len(economy.goods))
-        self.priced = np.zeros(len(economy.goods), bool)
-        self.signal, self.inputs, self.products = np.zeros((3, self.buyers.size))
-        self.heard = np.zeros(self.buyers.size, bool)
-        self.shares = self.handed = self.buyers.initial_shares
-        endowments = [supply.quantity for supply in economy.supply.values()]
-        guesses = [industry.population.start for industry in economy.flow]
-        self.quantities = np.array([*endowments, *guesses])
-        for industry in economy.flow:
-            self._produce(industry, self.quantities)
-        self.reference = self.quantities[economy.final]
-        self._consume()
-
-    def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What a :class:`TwinPath` keeps of a step."""
-        return self.quantities.copy(), self.prices.copy(), self.handed
-
-    def simultaneous(self) -> None:
-        """One step in which every signal goes one line far, up or down."""
-        self.handed, sold = self.shares, self.quantities.copy()
-        self._learn(np.arange(self.buyers.size))
-        self._supply()
-        for industry in self.economy.flow:
-            self._produce(industry, sold)
-        self._consume()
-        self._price(range(len(self.economy.goods)))
-        self._split()
-
-    def sequential(self) -> None:
-        """One step of a forward pass and a reverse sweep.
-
-        Before the sweep each good's gradient is that of the last signals at the new split and the
-        new quantities. It matters in loops only, to a line that learns before those it sells to.
-        """
-        self.handed = self.shares
-        self._supply()
-        for industry in self.economy.flow:
-            self._produce(industry, self.quantities)
-        self._consume()
-        self._price(range(len(self.economy.goods)))
-        for industry in reversed(self.economy.flow):
-            self._learn(self.buyers.of_industry[industry.good].ravel())
-            self._price(self.economy.index[good] for good in industry.technology.inputs)
-        self._split()
-
-    def _produce(self, industry: Industry, sold: np.ndarray) -> None:
-        """Firms of weight w and productivity z make z w f(x/w) of their parts of ``sold``."""
-        places = self.buyers.of_industry[industry.good]
-        inputs = self.handed[places] * sold[self.buyers.good[places]]
-        made, products = industry.technology.production(list(inputs / industry.weights))
-        self.inputs[places] = inputs
-        for place, product in zip(places, products, strict=True):
-            self.products[place] = industry.productivity * product
-        made = industry.productivity * industry.weights * made
-        self.quantities[self.economy.index[industry.good]] = np.sum(made)
-
-    def _consume(self) -> None:
-        """The final goods' gradients: what consumers pay for what there is."""
-        finals = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
-        for good, terms, reference in finals:
-            self.prices[good] = _demand_price(terms, reference, self.quantities[good])
-            self.priced[good] = True
-
-    def _supply(self) -> None:
-        """Raw quantities answer the gradients that have come so far."""
-        for k, terms in enumerate(self.economy.supply.values()):
-            if self.priced[k] and terms.elasticity > 0.0:
-                self.quantities[k] = _offer(terms, self.quantities[k], self.prices[k])
-
-    def _learn(self, who: np.ndarray) -> None:
-        """Signals go a fraction α of the way to what the last batch says, if anything."""
-        hears = self.priced[self.buyers.maker[who]]
-        value = self.prices[self.buyers.maker[who]] * self.products[who]
-        target, before = self.optimiser.target(value, self.inputs[who]), self.signal[who]
-        after = (1.0 - self.bid_rate) * before + self.bid_rate * target
-        self.signal[who] = np.where(hears, after, before)
-        self.heard[who] |= hears
-
-    def _price(self, goods: Iterable[int]) -> None:
-        """The gradient of each good: the sum over its buyers of their parts of it."""
-        for k in goods:
-            who = self.readers[k]
-            if np.any(self.heard[who]):
-                parts = self.optimiser.gradient(
-                    self.signal[who], self.shares[who], self.quantities[k]
-                )
-                self.prices[k], self.priced[k] = np.sum(parts), True
-
-    def _split(self) -> None:
-        """The shares of those who have a signal move; together they keep what they had."""
-        self.shares = self.shares.copy()
-        for pool in self.buyers.contested:
-            who = np.arange(pool.buyers.start, pool.buyers.stop)[self.heard[pool.buyers]]
-            before = self.shares[who]
-            after = self.optimiser.weights(self.signal[who], before, self.quantities[pool.good])
-            self.shares[who] = before.sum() * after / after.sum()
-
-
-def _demand_price(terms: Demand, made_first: float, amount: float) -> float:
-    """What a consumer pays for a unit (docs/model.md, 2), money per unit, at ``amount`` units.
-
-    ``made_first`` is the quantity of step 0, which it refers to unless its terms name another.
-    """
-    reference = made_first if terms.quantity is None else terms.quantity
-    form = terms.form or ("isoelastic" if reference > 0.0 else "linear")
-    if np.isinf(terms.elasticity):
-        return terms.price
-    if form == "isoelastic":
-        return terms.price * np.float64(amount / reference) ** (-1.0 / terms.elasticity)
-    return terms.price * (1.0 - (amount - reference) / (terms.elasticity * abs(reference)))
-
-
-def _offer(terms: Supply, amount: float, price: float) -> float:
-    """What a supplier offers next, units: it offered ``amount`` and got ``price`` (money per unit).
-
-    On its curve, partial adjustment in logarithms; or a step of gradient ascent on its profit.
-    """
-    size, worth = amount / terms.quantity, price / terms.price
-    if terms.kind == "gradient":
-        cost = terms.price * np.sign(size) * np.abs(size) ** (1.0 / terms.elasticity)
-        return amount + terms.rate * (price - cost)
-    if worth <= 0.0:
-        return (1.0 - terms.adjustment) * amount
-    towards = worth ** (terms.adjustment * terms.elasticity)
-    return terms.quantity * size ** (1.0 - terms.adjustment) * towards
