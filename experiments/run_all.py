@@ -32,8 +32,16 @@ Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `
 """
 
 
-COMPARED = ("spiral", "rival-diamond")
-"""Experiments that are run beside their twins, and under every mechanism."""
+TWINS = (
+    ("spiral", "unit-bid"),
+    ("rival-diamond", "unit-bid"),
+    ("mechanisms", "tatonnement"),
+    ("mechanisms", "posted-price"),
+)
+"""Experiments, and mechanisms under which they are run beside their twins."""
+
+CONTESTS = ("spiral", "rival-diamond", "mechanisms")
+"""Experiments that are run under every mechanism."""
 
 COMPARISONS = """
 Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.png`:
@@ -43,22 +51,29 @@ Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.pn
 """
 
 
-def compared(name: str) -> list[str]:
-    """An experiment beside its twin and under every mechanism, in a line each."""
-    experiment = Experiment.load(name)
-    twin, contest = Beside.of(experiment), Contest.of(experiment)
-    twin.save(f"results/{name}-compare")
-    contest.save(f"results/{name}-mechanisms")
+def beside_twin(name: str, mechanism: str) -> str:
+    """An experiment beside its twin, in one line."""
+    twin = Beside.of(Experiment.load(name).under(mechanism))
+    folder = f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
+    twin.save(f"results/{folder}")
     told = twin.summary()
     worst = max(size for size, _ in twin.distances.values())
-    steps = contest.table()["steps"].dropna()
+    return (
+        f"| [{name} beside its twin]({folder}/comparison.png) | {told['market']} and "
+        f"{told['optimiser']}: largest distance {worst:.1e} in {told['steps']} steps |"
+    )
+
+
+def contest(name: str) -> str:
+    """An experiment under every mechanism, in one line."""
+    outcome = Contest.of(Experiment.load(name))
+    outcome.save(f"results/{name}-mechanisms")
+    steps = outcome.table()["steps"].dropna()
     reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
-    return [
-        f"| [{name} beside its twin]({name}-compare/comparison.png) | {told['market']} and "
-        f"{told['optimiser']}: largest distance {worst:.1e} in {told['steps']} steps |",
+    return (
         f"| [{name} under every mechanism]({name}-mechanisms/comparison.png) | steps to 1e-6: "
-        f"{reached} |",
-    ]
+        f"{reached} |"
+    )
 
 
 def row(result: Result) -> str:
@@ -97,7 +112,7 @@ def main() -> None:
         result.save(Path("results") / path.stem)
         rows.append(row(result))
         print(rows[-1])
-    comparisons = [line for name in COMPARED for line in compared(name)]
+    comparisons = [beside_twin(*each) for each in TWINS] + [contest(name) for name in CONTESTS]
     print(*comparisons, sep="\n")
     tables = ((HEADER, rows), (SWEEPS, sweeps), (COMPARISONS, comparisons))
     text = "".join(header + "\n".join(lines) + "\n" for header, lines in tables)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.comparison import relative_error
+from market_abm.analysis.dual import potential
 from market_abm.analysis.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.analysis.optimisers import TWINS, TwinPath, largest_distance, twin
 from market_abm.analysis.welfare import surplus
@@ -88,9 +89,34 @@ class Beside:
         return surplus(economy, references(economy)[None, :], self.twin.quantities)
 
     @cached_property
+    def potential(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Φ along a path of ``tatonnement``: steps, at most 200, and Φ of market and twin, money.
+
+        None for other mechanisms; the twin's is NaN where a good has more than one quote.
+        """
+        experiment = self.result.experiment
+        if not issubclass(experiment.market.rules, Tatonnement):
+            return None
+        economy, path = experiment.economy, self.result.trajectory
+        buyers = economy.buyers
+        steps = np.unique(np.linspace(0, len(path.prices) - 1, 200).astype(int))
+        market = [
+            potential(
+                economy, np.append(path.bids[t, buyers.starts], path.prices[t, economy.final])
+            )
+            for t in steps
+        ]
+        alone = len(np.unique(buyers.good)) == len(buyers.pools)
+        places = np.append(buyers.good[buyers.starts], economy.final)
+        twin = [potential(economy, self.twin.prices[t, places]) if alone else np.nan for t in steps]
+        return steps, np.array(market), np.array(twin)
+
+    @cached_property
     def landscape(self) -> Landscape | None:
         """W around the path, if two variables are free."""
         best, path = self.result.equilibrium, self.result.trajectory
+        if self.potential is not None:  # plans are no allocation
+            return None
         if best is None or not best.solved or len(path.shares) != len(path.prices):
             return None
         if not np.all(np.isfinite(path.quantities)):

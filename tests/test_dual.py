@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import market_abm
+from market_abm import Experiment, run
 from market_abm.analysis import dual
 from market_abm.analysis.dual import Dual, potential, potential_slope
 from market_abm.analysis.equilibrium import Equilibrium, equilibrium
-from market_abm.analysis.optimisers import TWINS, TwinPath, twin
+from market_abm.analysis.optimisers import TWINS, TwinPath, largest_distance, twin
 from market_abm.analysis.primal_dual import Lagrangian, PrimalDual, gap, uzawa_step
 from market_abm.analysis.terms import FirstDay
 from market_abm.backprop import forward_pass, marginal_products
@@ -528,3 +529,61 @@ def test_a_line_may_read_nothing() -> None:
     for mechanism in ("tatonnement", "posted-price"):
         path = walk(one, mechanism, 2)
         np.testing.assert_array_equal(path.quantities[:, one.index["w"]], 3.0)
+
+
+# --- beside the markets, which were written by somebody else -------------------------------------
+
+
+def beside(name: str, steps: int = 1000, **settings: object):
+    """The recorded path of a market, and its twin's."""
+    market = {f"market.{key}": value for key, value in settings.items()}
+    experiment = Experiment.load(name, {**market, "run.steps": steps, "run.tolerance": 1e-15})
+    result = run(experiment)
+    assert result.steps == steps
+    return result, twin(experiment.economy, experiment.market, steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("essay-chain", {}),
+        ("rival-diamond", {}),
+        ("mechanisms", {"spoilage": 0.4, "bid_rate": 0.7}),
+        ("twenty-firms", {"order_rate": 0.1}),
+    ],
+)
+def test_posted_prices_are_their_twin(name, settings):
+    """The same arithmetic in another order, over 1,000 steps: 1e-10 asked, 1e-13 seen."""
+    result, optimiser = beside(name, mechanism="posted-price", **settings)
+    for array in ("prices", "quantities", "shares"):
+        distance, _ = largest_distance(getattr(result.trajectory, array), getattr(optimiser, array))
+        assert distance < 1e-10, array
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "steps"), [("essay-chain", 0.005, 400), ("mechanisms", 0.05, 300)]
+)
+def test_tatonnement_goes_down_the_gradient_of_its_potential(name, rate, steps):
+    """Δp against -λ∇Φ at every step: cosine >= 1 - 1e-9, and the length to 1e-6.
+
+    Φ is differentiated by differences of its own maximal profits, to some 1e-10 of what is traded:
+    steps whose ∇Φ has shrunk below 1e-4 would ask for more digits than that has. The paths differ
+    by the same errors, added up (and by 6e-8 at the essay's start, where a maker is just shut).
+    """
+    result, optimiser = beside(name, steps, mechanism="tatonnement", auction_rate=rate)
+    economy, path = result.experiment.economy, result.trajectory
+    starts, final = economy.buyers.starts, economy.final
+    quotes = np.concatenate([path.bids[:, starts], path.prices[:, final]], axis=1)
+    tested = 0
+    for before, after in zip(quotes[:-1:10], quotes[1::10], strict=False):
+        downhill, move = -rate * potential_slope(economy, before), after - before
+        size = np.linalg.norm(downhill)
+        if size < 1e-4 * rate:
+            break
+        assert move @ downhill >= (1 - 1e-9) * np.linalg.norm(move) * size
+        assert np.linalg.norm(move) == pytest.approx(size, rel=1e-6)
+        tested += 1
+    assert tested >= 15
+    for array in ("prices", "quantities"):
+        distance, _ = largest_distance(getattr(path, array), getattr(optimiser, array))
+        assert distance < 1e-7, array

@@ -228,9 +228,13 @@ class DualDescent:
         self.quotes = first_quotes(economy, day, settings.start_price)
 
     def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What a ``TwinPath`` keeps of a step: answers to the prices of this step."""
+        """What a ``TwinPath`` keeps of a step: answers to the prices of this step.
+
+        Shares are inputs over what is offered, and 0 where nothing is.
+        """
         quantities, inputs = self.dual.answers(self.quotes)
-        shares = inputs / quantities[self.economy.buyers.good]
+        offered = quantities[self.economy.buyers.good]
+        shares = np.where(offered == 0.0, 0.0, inputs / np.where(offered == 0.0, 1.0, offered))
         return quantities, prices(self.economy, self.quotes), shares
 
     def step(self) -> None:

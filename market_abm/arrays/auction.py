@@ -11,7 +11,7 @@ from market_abm.arrays.quoted import ArrayQuoted
 from market_abm.buyers import cached_parts
 from market_abm.economy import Economy
 from market_abm.errors import MarketError
-from market_abm.markets.tatonnement import called_next
+from market_abm.markets.tatonnement import called_next, part_of
 from market_abm.plan import best_plan, check_returns, no_plan
 from market_abm.state import State
 
@@ -24,14 +24,12 @@ class ArrayAuction(ArrayQuoted):
     @property
     def state(self) -> State:
         """The prices that are called, and the answers to them."""
-        goods = self.economy.buyers.good
-        supplied = self.quantities[:, goods]
         return State(
             step=self.clock,
             quantities=self.quantities.copy(order="K"),
             prices=self.prices.copy(order="K"),
             inputs=self.orders.copy(order="K"),
-            shares=self.orders / np.where(supplied == 0.0, 1.0, supplied),
+            shares=part_of(self.orders, self.quantities[:, self.economy.buyers.good]),
             bids=self.quotes[:, self.economy.buyers.pool],
         )
 

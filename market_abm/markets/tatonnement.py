@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from market_abm.state import MarketSettings
 
 
+def part_of(orders: Any, offered: Any) -> Any:
+    """Orders over what is offered; 0 where nothing is."""
+    return np.where(offered == 0.0, 0.0, orders / np.where(offered == 0.0, 1.0, offered))
+
+
 def called_next(price: Any, demand: Any, supply: Any, auction_rate: Any) -> Any:
     """The price that is called next, money per unit: π + λ (demand - supply)."""
     return price + auction_rate * (demand - supply)
@@ -70,7 +75,7 @@ class Tatonnement(QuotedMarket):
         """What is offered at these prices, and what part of it each buyer would take."""
         super().collect()
         if self.priced:
-            self.shares = self.orders / np.where(self.quantity == 0.0, 1.0, self.quantity)
+            self.shares = part_of(self.orders, self.quantity)
 
     def follow(self) -> np.ndarray:
         """Prices follow excess demand."""

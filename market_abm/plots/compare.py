@@ -51,9 +51,7 @@ def beside(comparison: Beside) -> Figure:
     panels = [figure.add_subplot(grid[k, 0]) for k in range(4)]
     _prices(panels[0], comparison)
     _amounts(panels[1], comparison)
-    panels[2].plot(result.times, result.path.welfare, color=GREY, lw=2.4)
-    panels[2].plot(result.times, comparison.welfare, color=INK, lw=1.0, ls=DASHES)
-    panels[2].set_ylabel("welfare", fontsize=8.5)
+    _height(panels[2], comparison)
     _distances(panels[3], comparison)
     for panel in panels:
         tidy(panel)
@@ -74,6 +72,23 @@ def beside(comparison: Beside) -> Figure:
         color=INK,
     )
     return figure
+
+
+def _height(axes: Axes, comparison: Beside) -> None:
+    """What is climbed: welfare; or, where prices are called, what they descend."""
+    if comparison.potential is None:
+        times: np.ndarray = comparison.result.times
+        market, twin = comparison.result.path.welfare, comparison.welfare
+        axes.set_ylabel("welfare", fontsize=8.5)
+    else:
+        times, market, twin = comparison.potential
+        axes.set_yscale("log")
+        least = min(np.nanmin(market), np.nanmin(twin))
+        size = np.nanmax(np.abs(market))
+        market, twin = (np.clip((each - least) / size, FLOOR, None) for each in (market, twin))
+        axes.set_ylabel("dual potential\nabove its least", fontsize=8.5)
+    axes.plot(times, market, color=GREY, lw=2.4)
+    axes.plot(times, twin, color=INK, lw=1.0, ls=DASHES)
 
 
 def _prices(axes: Axes, comparison: Beside) -> None:
