@@ -13,6 +13,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+import pandas as pd
 import pytest
 from autograd import grad, hessian
 from click.testing import CliRunner
@@ -20,7 +21,6 @@ from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
 from test_equilibrium import as_parametric
-from test_shocks import BAKERY, SHOCKS, shocked
 from test_twins import assert_each_its_own
 
 from market_abm import Economy, Experiment, MarketModel, MarketSettings, from_text, run
@@ -30,6 +30,7 @@ from market_abm.arrays import array_market
 from market_abm.backprop import exact_gradient
 from market_abm.cli import main
 from market_abm.errors import MarketError
+from market_abm.markets import PostedPrice
 from market_abm.sweep import Sweep, run_sweep
 
 AUCTION, POSTED = "tatonnement", "posted-price"
@@ -189,7 +190,7 @@ def test_an_auction_by_hand(engine: str) -> None:
     result = run(economy, mechanism=AUCTION, engine=engine, auction_rate=0.1, steps=3)
     x, y, z = 0.5, 1.2, 0.4
     quantities, prices, inputs = [], [], []
-    for step in range(4):
+    for _ in range(4):
         wanted = np.array([(y / x) ** 2, max(z / x - 1, 0.0)])
         offered = np.array([8 * x, 2 * y / x, math.log(max(z / x, 1.0))])
         quantities.append(offered)
@@ -209,7 +210,7 @@ def test_an_auction_by_hand(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_auction_by_hand_of_a_copied_good_that_is_made(engine: str) -> None:
-    """m = 2√x from x = 1, and a = √m and b = 2√m copy it; start price 2, so quotes 1 and 1; λ = 0.1.
+    """m = 2√x from x = 1, copied by a = √m and b = 2√m; start price 2, so quotes of 1; λ = 0.1.
 
     Plans: (p_m/π)^2 of x for m = 2 p_m/π; 1/(2 q)^2 of m for a, 1/q^2 for b. Step 0: 4 of x for
     m = 4, 0.25 and 1 of it. Step 1: π = 1.3, quotes 0.625 and 0.7. Step 2: m = 2.65/1.3 = 2.04,
@@ -223,7 +224,7 @@ def test_an_auction_by_hand_of_a_copied_good_that_is_made(engine: str) -> None:
     )
     x, quotes = 1.0, np.array([1.0, 1.0])
     quantities, prices = [], []
-    for step in range(4):
+    for _ in range(4):
         m, copies = 2 * quotes.sum() / x, np.array([0.25, 1.0]) / quotes**2
         quantities.append([1, m, math.sqrt(copies[0]), 2 * math.sqrt(copies[1])])
         prices.append([x, quotes.sum(), 1, 1])
@@ -371,7 +372,7 @@ def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -
 def test_posted_prices_in_both_engines(
     lag: int, kind: str, data: Any, firms: int, seed: int
 ) -> None:
-    """As in tests/test_twins.py: 1e-12 at every step, each run of three its own; heard late, too."""
+    """As in tests/test_twins.py: 1e-12 at every step, each of three runs its own; late, too."""
     rng = np.random.default_rng(seed)
     several = [drawn(data.draw(KINDS[kind]), rng, firms)]
     several += [drawn(several[0].program, rng, firms) for _ in range(2)]
@@ -388,22 +389,36 @@ left  = 2 * sqrt(x)
 right = ln(1 + x)
 y     = ces(left, right, elasticity=0.5, weights=(0.4, 0.6))"""
 
-MILL = """\
+MILL = '''
+[economy]
+program = """
 flour = 2 * wheat ** 0.6
-bread = ces(flour, labour, elasticity=0.7, weights=(0.4, 0.6)) ** 0.9
-cake  = ln(1 + flour)"""
+bread = ces(flour, labour, elasticity=0.7, weights=(0.4, 0.6)) ** scale
+cake  = ln(1 + flour)
+"""
+parameters = { scale = 0.9 }
+[supply.wheat]
+quantity = 3.0
+price = 0.4
+elasticity = 0.7
+adjustment = 0.2
+[supply.labour]
+quantity = 2.0
+price = 0.5
+elasticity = 0.5
+adjustment = 0.2
+[demand.bread]
+price = 1.5
+elasticity = 1.5
+[demand.cake]
+price = 1.2
+elasticity = 2.0
+'''
 
 
-def mill() -> Economy:
-    """Suppliers and consumers who respond, all of them isoelastic."""
-    return from_text(
-        MILL,
-        {
-            "wheat": {"quantity": 3.0, "price": 0.4, "elasticity": 0.7, "adjustment": 0.2},
-            "labour": {"quantity": 2.0, "price": 0.5, "elasticity": 0.5, "adjustment": 0.2},
-        },
-        {"bread": {"price": 1.5, "elasticity": 1.5}, "cake": {"price": 1.2, "elasticity": 2.0}},
-    )
+def mill(**options: Any) -> Experiment:
+    """Suppliers and consumers who respond, all of them isoelastic; ``options`` as in a file."""
+    return Experiment.parse(MILL, "mill", options)
 
 
 RATES = {
@@ -421,7 +436,7 @@ def test_every_mechanism_ends_at_the_same_prices(which: str, mechanism: str) -> 
 
     Of the rival diamond, whose last line is made one of decreasing returns (0.9), and the mill.
     """
-    economy = from_text(DIAMOND + " ** 0.9", {"x": 4.0}) if which == "diamond" else mill()
+    economy = from_text(DIAMOND + " ** 0.9", {"x": 4.0}) if which == "diamond" else mill().economy
     result = run(
         economy,
         mechanism=mechanism,
@@ -439,6 +454,7 @@ def test_every_mechanism_ends_at_the_same_prices(which: str, mechanism: str) -> 
         assert np.all(np.abs(result.last.quantities / result.quantities[0] - 1) > 0.01)
 
 
+ESSAY = Experiment.load("essay-chain").economy
 ESSAY_PRICES = [1 / 24, 1 / 6, 1.5, 1.0]
 
 
@@ -464,9 +480,8 @@ def test_the_essays_chain_rests_in_an_auction_and_comes_back() -> None:
     shrink by the spectral radius to the 100 in the second hundred, within 1 %, once the faster
     modes are gone (the next is 0.93).
     """
-    economy = Experiment.load("essay-chain").economy
     market = MarketSettings(mechanism=AUCTION, auction_rate=0.005)
-    both = array_market([economy] * 2, [market] * 2, [1] * 2)
+    both = array_market([ESSAY] * 2, [market] * 2, [1] * 2)
     rest = np.array(ESSAY_PRICES)
     quotes = rest[:3] * np.array([[1.0, 1.0, 1.0], [1.01, 1.01, 1.01]])
     both.memory = {"quotes": quotes, "prices": np.tile(rest, (2, 1))}
@@ -477,7 +492,7 @@ def test_the_essays_chain_rests_in_an_auction_and_comes_back() -> None:
             np.testing.assert_allclose(both.state.quantities[0], [4, 2, 2 / 3, math.log(2 / 3)])
         distances.append(np.linalg.norm(both.state.prices[1] - rest))
         both.step()
-    near = stability(economy, market)
+    near = stability(ESSAY, market)
     assert near is not None
     # The second order of a start 1 % off is 1 % of it, and what is left at step 100 is 0.8 %.
     factor = (distances[200] / distances[100]) ** 0.01
@@ -497,7 +512,7 @@ def test_the_essays_chain_in_an_auction() -> None:
 def test_posted_prices_rest_where_welfare_is_best(
     program: RandomProgram, firms: int, seed: int
 ) -> None:
-    """Random economies, to 1e-5: runs that converge stop at 1e-7, and move by 1 % a step or more."""
+    """Random economies, to 1e-5: runs that converge stop at 1e-7, moving by 1 % a step or more."""
     each = drawn(program, np.random.default_rng(seed), firms)
     result = run(
         each.economy,
@@ -537,7 +552,7 @@ def of_powers(exponents: tuple[float, ...], scale: float = 1.0) -> Callable:
 
 
 def of_ces(sigma: float, weights: tuple[float, ...], power: float) -> Callable:
-    """X^a, a bundle costing C = (Σ w^σ π^(1 - σ))^(1/(1 - σ)): (1 - a) r^(1/(1-a)) (a/C)^(a/(1-a))."""
+    """X^a at C = (Σ w^σ π^(1-σ))^(1/(1-σ)) a bundle: (1 - a) r^(1/(1-a)) (a/C)^(a/(1-a))."""
 
     def profit(r: Any, prices: list) -> Any:
         terms = [w**sigma * q ** (1 - sigma) for w, q in zip(weights, prices, strict=True)]
@@ -632,7 +647,7 @@ AUCTIONS = {
             "c": of_ces(0.6, (0.4, 0.6), 0.8),
         },
         slow=0.01,
-        fast=0.04,
+        fast=0.08,
     ),
     "copies": Auction(
         from_text(
@@ -643,7 +658,7 @@ AUCTIONS = {
         ),
         {"a": of_power(0.5), "b": of_power(0.4, 2.0), "c": of_powers((0.3, 0.3))},
         slow=0.01,
-        fast=0.1,
+        fast=0.07,
     ),
     "CES to 0.9 and saturation": Auction(
         from_text(
@@ -654,7 +669,7 @@ AUCTIONS = {
         ),
         {"a": of_saturation, "b": of_power(0.5, 2.0), "c": of_ces(1.6, (0.5, 0.5), 0.9)},
         slow=0.002,
-        fast=0.01,
+        fast=0.025,
     ),
 }
 
@@ -663,9 +678,9 @@ AUCTIONS = {
 def test_prices_descend_the_potential(name: str) -> None:
     """Δp = -λ ∇Φ, Φ in closed form and differentiated by autograd, at each of 120 steps.
 
-    Each Δp is a difference of prices of order 1, good to 1e-16, of which λ leaves some 1e-14 in Δp/λ;
-    1e-11 of the largest component of ∇Φ is asked for, and a cosine of 1 - 1e-9. Slow steps, λ well
-    below 2 over the largest curvature, never go up (to rounding, 1e-14 of Φ).
+    Each Δp is a difference of prices of order 1, good to 1e-16, which is some 1e-14 of Δp/λ; asked
+    for are 1e-11 of the largest component of ∇Φ, and a cosine of 1 - 1e-9. Slow steps, λ well below
+    2 over the largest curvature, never go up (to rounding, 1e-14 of Φ).
     """
     auction = AUCTIONS[name]
     result = run(
@@ -703,12 +718,11 @@ def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
         engine="arrays",
         auction_rate=auction.fast,
         start_price=0.8,
-        steps=800,
-        tolerance=1e-9,
+        steps=600,
     )
     path = auction.variables(result)
     rest = auction.rest(path[-1])
-    np.testing.assert_allclose(path[-1], rest, rtol=1e-6)
+    np.testing.assert_allclose(path[-1], rest, rtol=1e-4)
     told = result.near_rest()
     assert told is not None and told["radius"] < 0.995
     curvatures = np.linalg.eigvalsh(hessian(auction.potential)(rest))
@@ -716,7 +730,7 @@ def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
     radius = np.abs(1 - auction.fast * curvatures).max()
     assert told["radius"] == pytest.approx(radius, rel=1e-6)
     distances = np.linalg.norm(path - rest, axis=1)
-    late = np.flatnonzero((distances < 1e-3) & (distances > 1e-7))[-20:]
+    late = np.flatnonzero((distances < 1e-3) & (distances > 1e-8))[-20:]
     rate = (distances[late[-1]] / distances[late[0]]) ** (1 / (late[-1] - late[0]))
     assert rate == pytest.approx(told["radius"], rel=0.01)
 
@@ -767,13 +781,12 @@ def test_the_boundary_of_one_good(a: float) -> None:
 def test_the_boundary_of_several_goods(name: str) -> None:
     """λ* = 2 over the largest curvature of Φ: 1 % below, prices come back; 1 % above, they do not.
 
-    300 steps at 0.98 or 1.02 a step (in the steepest direction, in which they are off by 1e-5).
+    150 steps at 0.98 or 1.02 a step in the steepest direction, in which they are off by 1e-5: a
+    twentieth of that is left, or it has grown twenty times.
     """
     auction = AUCTIONS[name]
     economy = auction.economy
-    start = run(
-        economy, mechanism=AUCTION, engine="arrays", auction_rate=auction.fast, steps=800
-    )
+    start = run(economy, mechanism=AUCTION, engine="arrays", auction_rate=auction.fast, steps=100)
     rest = auction.rest(auction.variables(start)[-1])
     curvatures, ways = np.linalg.eigh(hessian(auction.potential)(rest))
     bound = 2 / curvatures[-1]
@@ -783,10 +796,441 @@ def test_the_boundary_of_several_goods(name: str) -> None:
     prices[[economy.index[good] for good in auction.moving()]] = at[pools:]
     best = equilibrium(economy)
     assert best is not None
-    found = after(economy, [0.99 * bound, 1.01 * bound], at[:pools], prices, 300)
+    found = after(economy, [0.99 * bound, 1.01 * bound], at[:pools], prices, 150)
     inside, outside = np.abs(found - best.prices).max(axis=1)
-    assert inside < 1e-6
-    assert not outside < 1e-4
+    assert inside < 2e-6
+    assert not outside < 2e-5
     for factor, unstable in ((0.99, False), (1.01, True)):
         near = stability(economy, MarketSettings(mechanism=AUCTION, auction_rate=factor * bound))
         assert near is not None and (near.regime == "unstable") is unstable
+
+
+# --- goods and money -----------------------------------------------------------------------------
+
+
+def wanted_at(terms: Any, reference: float, price: float) -> float:
+    """The consumer's demand curve, written again; all there is at the one price that it pays."""
+    if math.isinf(terms.elasticity):
+        return math.inf
+    relative = price / terms.price
+    if terms.form == "linear":
+        return reference + terms.elasticity * abs(reference) * (1 - relative)
+    return reference * relative**-terms.elasticity
+
+
+@given(program=st.one_of(KINDS.values()), firms=st.integers(1, 3), seed=st.integers(0, 2**32))
+@settings(max_examples=40, phases=[Phase.generate])
+def test_every_unit_is_accounted_for_at_posted_prices(
+    program: RandomProgram, firms: int, seed: int
+) -> None:
+    """Made + stock before = handed out (or taken) + stock after + spoiled, at each of 25 steps.
+
+    What is made is computed from what firms were handed, by the program's own tree; what consumers
+    take, from their curve. Nobody is handed more than it has ordered, nor a pool more than is on
+    sale, nor, while there is enough, less. Money: buyers pay their quotes for what they are handed;
+    the seller gets its price for what is neither kept nor spoiled. Sums of a few positive numbers:
+    1e-12 relative.
+    """
+    rng = np.random.default_rng(seed)
+    each = drawn(program, rng, firms)
+    economy, buyers, lines = each.economy, each.economy.buyers, dict(each.program.lines)
+    market_settings = posted_settings(each, rng)
+    market = array_market([economy], [market_settings], [1])
+    reference = market.reference[0].copy()
+    short = left = False
+    for step in range(25):
+        now, made, before = market.state, market.made[0].copy(), market.stock[0].copy()
+        quotes, prices, on_sale = market.quotes[0].copy(), now.prices[0], now.quantities[0]
+        market.step()
+        if market.failed:  # what there is of a good may come to nothing, where it is ln of little
+            event("failed")
+            return
+        if step == 0:  # its goods go to those who have them, and nothing is left
+            np.testing.assert_array_equal(market.stock, 0)
+            continue
+        handed, orders, after = market.state.inputs[0], market.orders[0], market.stock[0]
+        np.testing.assert_allclose(made + before, on_sale, rtol=1e-12)
+        for industry in economy.flow:
+            uses = buyers.uses[industry.good]
+            w, z = industry.weights, industry.productivity
+            outputs = z * w * compute(lines[industry.good], [handed[use] / w for use in uses])
+            k = economy.index[industry.good]
+            assert market.made[0, k] == pytest.approx(np.sum(outputs), rel=1e-12)
+        assert np.all(handed <= orders * (1 + 1e-12))
+        for k, good in enumerate(economy.goods):
+            pools = [(n, pool.buyers) for n, pool in enumerate(buyers.pools) if pool.good == k]
+            for _, pool in pools:
+                ordered, got = orders[pool].sum(), handed[pool].sum()
+                assert got == pytest.approx(min(ordered, on_sale[k]), rel=1e-12)
+                short |= bool(ordered > on_sale[k] * 1.001)
+            if pools:
+                total = sum(quotes[n] for n, _ in pools)
+                assert prices[k] == pytest.approx(total, rel=1e-12)
+            if len(pools) > 1:
+                assert after[k] == 0.0
+                continue
+            if pools:
+                out = handed[pools[0][1]].sum()
+            else:
+                n = list(economy.demand).index(good)
+                wanted = wanted_at(economy.demand[good], reference[n], prices[k])
+                out = min(max(wanted, 0.0), on_sale[k])
+            spoiled = market_settings.spoilage * (on_sale[k] - out)
+            assert spoiled >= -1e-12 * on_sale[k]
+            balance = out + after[k] + spoiled
+            assert balance == pytest.approx(made[k] + before[k], rel=1e-12)
+            left |= bool(after[k] > 0.001 * on_sale[k])
+            if pools:
+                paid = sum(quotes[n] * handed[pool].sum() for n, pool in pools)
+                earned = prices[k] * (made[k] + before[k] - after[k] - spoiled)
+                assert paid == pytest.approx(earned, rel=1e-12)
+    event(f"short: {short}, left over: {left}")
+
+
+def test_what_was_drawn_above_is_short_and_left_over() -> None:
+    """In an economy of its numbers: some good at some step is short, and some has a stock."""
+    market = array_market([mill().economy], [MarketSettings(mechanism=POSTED, spoilage=0.25)], [1])
+    seen = np.zeros(2, bool)
+    for _ in range(40):
+        market.step()
+        single = [pool.buyers for pool in market.economy.buyers.pools]
+        ordered = np.array([market.orders[0, pool].sum() for pool in single])
+        there = market.state.quantities[0, [pool.good for pool in market.economy.buyers.pools]]
+        seen |= [np.any(ordered > 1.01 * there), np.any(market.stock > 0.01)]
+    assert seen.all()
+
+
+def test_both_engines_keep_the_same_books() -> None:
+    """Made, orders, quotes and stock, which no record shows: 1e-12.
+
+    The array engine takes the orders of a step when the next begins.
+    """
+    economy = mill().economy
+    market_settings = MarketSettings(mechanism=POSTED, spoilage=0.25, stock_weight=0.3)
+    model = MarketModel(economy, market_settings)
+    market = array_market([economy], [market_settings], [1])
+    sellers = [(economy.index[good], each) for good, each in model.markets.items()]
+    buyers = economy.buyers
+    for _ in range(40):
+        model.step()
+        market.step()
+        for k, each in sellers:
+            np.testing.assert_allclose(market.made[0, k], each.made, rtol=1e-12)
+        quotes = np.concatenate([getattr(each, "quotes", []) for _, each in sellers])
+        np.testing.assert_allclose(market.quotes[0], quotes, rtol=1e-12)
+    market.step()
+    for k, each in sellers:
+        np.testing.assert_allclose(market.stock[0, k], each.stock, rtol=1e-12)
+        if isinstance(each, PostedPrice):
+            np.testing.assert_allclose(market.orders[0, buyers.slice_of(k)], each.orders, 1e-12)
+    assert np.any(market.stock > 0.01)
+
+
+CHOKED = """
+[economy]
+program = "y = x ** 0.5"
+[supply.x]
+quantity = 4.0
+[demand.y]
+price = 2.0
+elasticity = 1.0
+quantity = 2.0
+form = "linear"
+[market]
+mechanism = "posted-price"
+spoilage = 0.0
+[run]
+steps = 30
+[[shocks]]
+step = 10
+demand.y.price = 0.2
+"""
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a linear consumer of a negative quantity hands goods back to the seller"
+)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_stock_comes_from_a_consumer(engine: str) -> None:
+    """Where a good costs more than a linear consumer's first unit is worth, none is taken.
+
+    A stock grows by no more than what is made: at most 2, √4, of which at least 0 are taken.
+    """
+    result = run(Experiment.parse(CHOKED, settings={"run.engine": engine}))
+    made = np.sqrt(result.trajectory.inputs[1:, 0])
+    assert np.all(np.diff(result.quantities[:, 1]) <= made + 1e-12)
+
+
+# --- what they refuse ----------------------------------------------------------------------------
+
+
+def split(**options: Any) -> Economy:
+    return from_text(
+        "y = sqrt(x)\nz = ln(1 + x)", {"x": 2.0}, {"y": {"elasticity": 2.0}}, **options
+    )
+
+
+def sentence(economy: Economy, **options: Any) -> str:
+    """The error that a run meets: of one line, what is wrong and what to do about it."""
+    with pytest.raises(MarketError) as caught:
+        run(economy, **options)
+    told = str(caught.value)
+    assert "\n" not in told and "; " in told
+    return told
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
+def test_what_neither_can_do(mechanism: str, engine: str) -> None:
+    own = {"mechanism": mechanism, "engine": engine}
+    told = sentence(split(), activation="sequential", **own)
+    assert told.startswith(f"market.activation is 'sequential' with mechanism \"{mechanism}\"")
+    assert 'use "simultaneous"' in told
+    told = sentence(split(), activation="random", **own)
+    assert told.startswith("market.activation is 'random'")
+    told = sentence(split(reuse="external"), **own)
+    assert told.startswith(f"reuse.x is 'external' with mechanism \"{mechanism}\"")
+    assert 'use "copy", or "unit-bid"' in told
+    told = sentence(from_text("a = ln(x)\ny = exp(0.1 * a)", {"x": 0.5}), **own)
+    assert "at step 0, the good 'a' cannot be ordered: there are -0.693147 units of it" in told
+    assert 'market.mechanism = "unit-bid" is for goods and prices of any sign' in told
+
+
+@pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
+@pytest.mark.xfail(strict=True, reason="first the engine refuses, whose remedy then does not help")
+def test_random_activation_is_refused_with_what_helps(mechanism: str) -> None:
+    told = sentence(split(), activation="random", mechanism=mechanism, engine="arrays")
+    assert 'use "simultaneous"' in told
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_an_auction_cannot_do(engine: str) -> None:
+    own = {"mechanism": AUCTION, "engine": engine}
+    told = sentence(split(), lag=2, **own)
+    assert told == (
+        'market.lag is 2 with mechanism "tatonnement"; '
+        "prices that are called are heard at once: set market.lag = 0"
+    )
+    told = sentence(split(population={"bid_noise": 0.1}), **own)
+    assert told.startswith("industries.y.bid_noise is set with") and "set bid_noise = 0" in told
+    told = sentence(split(population_of={"y": {"conduct": "cournot"}}), **own)
+    assert told.startswith("industries.y.conduct is 'cournot' with mechanism")
+    assert 'set conduct = "competitive"' in told
+    told = sentence(split(), auction_rate=5.0, **own)
+    assert "at step 1, the good 'x' cannot be ordered: its price has come to -" in told
+    assert told.endswith("lower market.auction_rate")
+    told = sentence(from_text(DIAMOND, {"x": 4.0}), **own)
+    assert told.startswith("line 3: at step 0, the profit of 'y = ces(left, right")
+    assert "its returns to scale are constant" in told and "...**0.9" in told
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("form", ["isoelastic", "linear"])
+@pytest.mark.xfail(strict=True, reason="prices of final goods are not looked at")
+def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> None:
+    """x at 0.01 a unit: 2500 are wanted, for 50 of y, wanted 2: its price is 1 - 0.05 · 48."""
+    economy = from_text(
+        "y = x ** 0.5",
+        {"x": {"quantity": 4.0, "price": 0.01}},
+        {"y": {"elasticity": 1.5, "form": form}},
+    )
+    told = sentence(economy, mechanism=AUCTION, engine=engine, auction_rate=0.05, steps=20)
+    assert "the good 'y' cannot be ordered: its price has come to -1.4" in told
+    assert told.endswith("lower market.auction_rate")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.xfail(strict=True, reason="an input of which next to none was planned (test_plan.py)")
+def test_a_slow_auction_may_give_a_use_up(engine: str) -> None:
+    """ln(1 + x) is worth a first unit up to π = 1, and at rest 2 q^-1/2 = 1.069 is paid, q = 3.5.
+
+    On the way the plan for it goes to nothing by small steps, the smaller, the slower the auction.
+    """
+    economy = from_text("y = 4 * x**0.5\nz = ln(1 + x)", {"x": {"quantity": 3.5, "price": 0.99}})
+    result = run(economy, mechanism=AUCTION, engine=engine, auction_rate=0.0005, steps=60)
+    assert result.last.prices[0] > 1.0
+    assert result.last.inputs[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("spoilage", 2, "at least 0 and at most 1"),
+        ("stock_weight", -0.1, "at least 0 and at most 1"),
+        ("price_rate", 1.5, "above 0 and at most 1"),
+        ("order_rate", 0, "above 0 and at most 1"),
+        ("auction_rate", 0, "above 0"),
+        ("start_price", -1, "above 0"),
+    ],
+)
+def test_settings_out_of_range(key: str, value: float, told: str) -> None:
+    with pytest.raises(MarketError, match=rf"{key} is {value}; it must be .*{told}"):
+        MarketSettings(**{"mechanism": POSTED, key: value})
+    with pytest.raises(MarketError, match=rf"market\.{key} is {value}; it must be .*{told}"):
+        Experiment.load("essay-chain", {f"market.{key}": value})
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.xfail(strict=True, reason="told: nothing, or a habit without a say in auctions")
+def test_an_auction_that_swings_is_told_what_would_calm_it(eta: float) -> None:
+    """λ* is below 0.06 here: 2/Φ'' with Φ'' = x/(π/2) + η x/π and x = 4, π = 1/4, at the most."""
+    economy = from_text(
+        "y = x ** 0.5", {"x": {"quantity": 4.0, "price": 0.25, "elasticity": eta}}, {"y": 1.0}
+    )
+    result = run(
+        economy,
+        mechanism=AUCTION,
+        engine="arrays",
+        auction_rate=0.065 if eta == 0 else 0.044,
+        start_price=0.3,
+        steps=400,
+    )
+    assert result.status == "oscillating"
+    assert result.ending.detail.endswith("lower market.auction_rate")
+
+
+# --- shocks, sweeps, records ---------------------------------------------------------------------
+
+SHOCK = 21  # when both bread and cake are left over at posted prices
+
+QUOTED = {
+    AUCTION: {"market.mechanism": AUCTION, "market.auction_rate": 0.02},
+    POSTED: {
+        "market.mechanism": POSTED,
+        "market.price_rate": 0.05,
+        "market.order_rate": 0.3,
+        "market.spoilage": 0.25,
+    },
+}
+
+
+SHOCKS = {
+    "supply.labour.quantity": 1.2,
+    "supply.labour.elasticity": 0.0,
+    "demand.bread.price": 1.0,
+    "demand.bread.elasticity": 2.5,
+    "demand.cake.quantity": 1.0,
+    "industries.flour.productivity": 1.3,
+    "economy.parameters.scale": 0.7,
+}
+
+
+def shocked(step: int, key: str, value: float, mechanism: str, **more: Any) -> Experiment:
+    return mill(**QUOTED[mechanism], shocks=[{"step": step, key: value}], **more)
+
+
+@pytest.mark.parametrize("key", ["supply.labour.quantity", "demand.bread.price"])
+@pytest.mark.parametrize("mechanism", QUOTED)
+def test_after_a_shock_it_ends_where_the_new_economy_is_best(mechanism: str, key: str) -> None:
+    """As in tests/test_shocks.py: to 1e-6, of runs that stop at 1e-7; c0 is what it was."""
+    more = {"run.engine": "arrays", "run.steps": 2500, "run.tolerance": 1e-7}
+    result = run(shocked(40, key, SHOCKS[key], mechanism, **more))
+    assert result.status == "converged" and result.steps > 40, result.ending.detail
+    first = MarketModel(mill().economy).state.quantities[-2:]
+    named = dict(zip(("demand.bread.quantity", "demand.cake.quantity"), first, strict=True))
+    best = equilibrium(mill(**named, **{key: SHOCKS[key]}).economy)
+    before = equilibrium(mill(**named).economy)
+    assert best is not None and best.solved and before is not None
+    assert np.abs(best.prices / before.prices - 1).max() > 0.1
+    np.testing.assert_allclose(result.last.prices, best.prices, rtol=1e-6)
+    np.testing.assert_allclose(result.last.quantities, best.quantities, rtol=1e-6)
+
+
+@pytest.mark.parametrize("key", SHOCKS)
+@pytest.mark.parametrize("mechanism", QUOTED)
+def test_both_engines_take_shocks_alike(
+    mechanism: str, key: str, request: pytest.FixtureRequest
+) -> None:
+    """1e-12 of prices and quantities at every step (1e-10 for an auction), before and after."""
+    if mechanism == POSTED and key.startswith("demand"):
+        mark = pytest.mark.xfail(strict=True, reason="arrays sell a step's goods after the shock")
+        request.applymarker(mark)
+    rtol = 1e-10 if mechanism == AUCTION else 1e-12
+    steps = {"run.steps": SHOCK + 6}
+    agents, arrays = (
+        run(shocked(SHOCK, key, SHOCKS[key], mechanism, **steps, **{"run.engine": engine}))
+        for engine in ENGINES
+    )
+    for name in ("prices", "quantities"):
+        np.testing.assert_allclose(getattr(arrays, name), getattr(agents, name), rtol=rtol)
+    calm = run(mill(**QUOTED[mechanism], **steps))
+    assert np.abs(arrays.prices[-1] / calm.prices[-1] - 1).max() > 1e-4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.xfail(strict=True, reason="returns are looked at on the first day only")
+def test_a_shock_to_increasing_returns_is_refused(engine: str) -> None:
+    more = {"run.engine": engine, "run.steps": 20}
+    with pytest.raises(MarketError, match="returns to scale are increasing"):
+        run(shocked(12, "economy.parameters.scale", 1.3, AUCTION, **more))
+
+
+def quoted_diamond(**options: Any) -> Experiment:
+    text = f'[economy]\nprogram = """\n{DIAMOND} ** 0.9\n"""\n[supply.x]\nquantity = 4.0\n'
+    return Experiment.parse(text, "diamond", options)
+
+
+def test_auction_rates_can_be_swept(tmp_path: Any) -> None:
+    """Rows are what single runs say; measured rates are those predicted, within 1 %."""
+    base = quoted_diamond(**{"market.mechanism": AUCTION, "run.steps": 200, "run.tolerance": 1e-7})
+    rates = [0.02, 0.025, 0.06]
+    table = run_sweep(Sweep.of(base, {"market.auction_rate": rates}), tmp_path / "s")
+    assert table["market.auction_rate"].tolist() == rates
+    assert table["status"].tolist()[:2] == ["converged"] * 2
+    for row in table.to_dict("records"):
+        rate = row["market.auction_rate"]
+        near = stability(base.economy, MarketSettings(mechanism=AUCTION, auction_rate=rate))
+        assert near is not None
+        assert row["predicted_rate"] == pytest.approx(near.radius, rel=1e-9)
+        if row["status"] == "converged":
+            assert row["rate"] == pytest.approx(row["predicted_rate"], rel=0.01)
+    assert table["predicted_rate"].iloc[2] > 1
+    alone = run(base.economy, mechanism=AUCTION, auction_rate=0.025, steps=200, tolerance=1e-7)
+    assert alone.steps == table["steps"].iloc[1]
+
+
+def test_a_sweep_from_the_command_line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--set", "market.mechanism=tatonnement", "--set", "run.steps=5", "--jobs", "1"]
+    axis = "market.auction_rate=0.004,0.005"
+    done = CliRunner().invoke(main, ["sweep", "essay-chain", axis, *options, "--out", "found"])
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv("found/table.csv")
+    rates = [stability(ESSAY, MarketSettings(AUCTION, auction_rate=r)) for r in (0.004, 0.005)]
+    assert table["predicted_rate"].tolist() == pytest.approx([each.radius for each in rates])
+
+
+def test_posted_prices_can_be_swept(tmp_path: Any) -> None:
+    """Rows are single runs; nothing is predicted, for a step has a kink at rest."""
+    given = {"market.mechanism": POSTED, "market.price_rate": 0.1, "run.tolerance": 1e-6}
+    base = quoted_diamond(**given)
+    axes = {"market.order_rate": [0.4], "market.spoilage": [0.25, 1.0]}
+    table = run_sweep(Sweep.of(base, axes), tmp_path / "s")
+    assert len(table) == 2 and table["predicted_rate"].isna().all()
+    for row in table.to_dict("records"):
+        own = {key: row[key] for key in axes}
+        alone = run(quoted_diamond(**given, **own, **{"run.engine": "arrays"}))
+        assert (row["status"], row["steps"]) == (alone.status, alone.steps)
+        assert row["price.x"] == pytest.approx(alone.last.prices[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("mechanism", QUOTED)
+def test_a_thinner_record_is_part_of_the_whole(mechanism: str) -> None:
+    """Bit for bit, as in tests/test_record.py."""
+    own = QUOTED[mechanism] | {"run.steps": 23}
+    whole, thin = (
+        run(mill(**own, **more))
+        for more in ({}, {"record.every": 5, "record.goods": ["flour", "bread"]})
+    )
+    times = [0, 5, 10, 15, 20, 23]
+    assert thin.times.tolist() == times
+    places = [whole.goods.index(good) for good in thin.recorded]
+    assert thin.recorded == ("flour", "bread")
+    for name in ("prices", "quantities", "gradients"):
+        expected = getattr(whole, name)[np.ix_(times, places)]
+        np.testing.assert_array_equal(getattr(thin, name), expected)
+    users = np.flatnonzero(np.isin(whole.experiment.economy.buyers.good, places))
+    for name in ("inputs", "shares", "bids"):
+        expected = getattr(whole.trajectory, name)[np.ix_(times, users)]
+        np.testing.assert_array_equal(getattr(thin.trajectory, name), expected)
+    assert thin.table().equals(whole.table())
