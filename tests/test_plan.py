@@ -261,7 +261,7 @@ def marginals(node: tuple, at: np.ndarray) -> np.ndarray:
         pytest.param(
             True,
             marks=pytest.mark.xfail(
-                strict=True, reason="inputs that are each worth nothing beside others are all left"
+                strict=True, reason="what inputs are worth beside each other is not looked at again"
             ),
         ),
     ],
@@ -291,7 +291,7 @@ def test_first_order_conditions(joined: bool, data: Any, seed: int) -> None:
 
 
 @given(node=decreasing_line(["x", "v"]), seed=st.integers(0, 2**32))
-@settings(max_examples=15, phases=[Phase.generate])
+@settings(max_examples=8, phases=[Phase.generate])
 def test_scipy_finds_no_better_plan(node: tuple, seed: int) -> None:
     """L-BFGS-B in logarithms, from elsewhere: it comes within 1e-8 of the profit, and not above it.
 
@@ -400,11 +400,11 @@ def test_constant_returns_have_no_best_plan_or_many(text: str) -> None:
 
 
 @pytest.mark.xfail(
-    strict=True, reason="where profit is least is found as if it were where it is greatest"
+    strict=True, reason="where profit is least, or nothing, is found as if it were the best"
 )
 @pytest.mark.parametrize("text", ["x ** 1.2", "cobb_douglas(x, v, exponents=(0.7, 0.6))"])
 def test_increasing_returns_have_no_best_plan(text: str) -> None:
-    """x^1.2 at r = 1, π = 1: the slope is 0 at 1.2^-5 = 0.4, where profit is lowest."""
+    """At r = 1 and prices of 1: x^1.2 loses most at 1.2^-5 = 0.4, and earns without end later."""
     assert not plan(text, 1.0, np.ones(2 if "v" in text else 1)).found
 
 
