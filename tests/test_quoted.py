@@ -341,7 +341,7 @@ def posted_settings(each: Drawn, rng: np.random.Generator, lag: int = 0) -> Mark
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), firms=st.integers(1, 3), seed=st.integers(0, 2**32))
-@settings(max_examples=4, phases=[Phase.generate])
+@settings(max_examples=3, phases=[Phase.generate])
 def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -> None:
     """Three runs side by side, each its own, at every step: 1e-10.
 
@@ -713,13 +713,14 @@ def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
     eigenvalues are of differences, and the rest that those are taken at is known to 1e-9.
     """
     auction = AUCTIONS[name]
+    steps = 450 if name.startswith("CES") else 280
     result = run(
         auction.economy,
         mechanism=AUCTION,
         engine="arrays",
         auction_rate=auction.fast,
         start_price=0.8,
-        steps=450,
+        steps=steps,
     )
     path = auction.variables(result)
     rest = auction.rest(path[-1])
@@ -749,12 +750,12 @@ def after(economy: Economy, rates: list, quotes: Any, prices: Any, steps: int) -
     return found
 
 
-@pytest.mark.parametrize("a", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("a", [0.3, 0.9])
 def test_the_boundary_of_one_good(a: float) -> None:
     """p x^a with q of x: Φ'' = x/(π (1 - a)) and π = a p q^(a-1), so λ* = 2 π (1 - a)/q.
 
-    Found by sections on runs that begin 1e-5 off and have, after 300 steps, come nearer or not:
-    at 0.5 % of λ* the factor is 0.99 or 1.01 a step, 0.05 or 20 in all. Two sections by 16 of a
+    Found by sections on runs that begin 1e-5 off and have, after 200 steps, come nearer or not:
+    at 0.5 % of λ* the factor is 0.99 or 1.01 a step, 0.13 or 7 in all. Two sections by 16 of a
     range from 2/3 to 3/2 leave 0.3 %.
     """
     p, q = 1.7, 2.5
@@ -765,7 +766,7 @@ def test_the_boundary_of_one_good(a: float) -> None:
     for _ in range(2):
         rates = list(np.linspace(low, high, 17)[1:-1])
         off = 1e-5 * price
-        moved = np.abs(after(economy, rates, [price + off], [price + off, p], 300)[:, 0] - price)
+        moved = np.abs(after(economy, rates, [price + off], [price + off, p], 200)[:, 0] - price)
         nearer = [rate for rate, distance in zip(rates, moved, strict=True) if distance < off]
         low = max(nearer, default=low)
         high = min((rate for rate in rates if rate not in nearer), default=high)
@@ -776,7 +777,7 @@ def test_the_boundary_of_one_good(a: float) -> None:
         assert near.radius == pytest.approx(abs(1 - 2 * factor), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", AUCTIONS)
+@pytest.mark.parametrize("name", ["firms, a linear consumer, an endowment", "copies"])
 def test_the_boundary_of_several_goods(name: str) -> None:
     """λ* = 2 over the largest curvature of Φ: 1 % below, prices come back; 1 % above, they do not.
 
@@ -1124,7 +1125,6 @@ def shocked(step: int, key: str, value: float, mechanism: str, **more: Any) -> E
     ("mechanism", "key"),
     [
         (AUCTION, "supply.labour.quantity"),
-        (POSTED, "supply.labour.quantity"),
         (POSTED, "demand.bread.price"),
     ],
 )
