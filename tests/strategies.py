@@ -501,3 +501,62 @@ def loops(draw: Any, reuse: str) -> RandomProgram:
         sold = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
         lines.append((f"retail{k}", draw(concave_line(sold))))
     return _finished(draw, lines, {"ore": draw(numbers(0.5, 4))}, reuse, loop=True)
+
+
+# --- decreasing returns, with plans that may leave out an input ----------------------------------
+
+
+@st.composite
+def decreasing_line(draw: Any, goods: list[str], joined: bool = False) -> tuple:
+    """Strictly concave in what it reads, so that a price taker has one best plan.
+
+    Of all or part of the inputs together, Cobb-Douglas and CES to a power below 1; of single ones
+    powers, which are always worth a first unit, and ln(1 + c x) and 1 - 1/(1 + c x), which are not.
+    If ``joined``, a power of all that, so that what one input is worth depends on all others.
+    """
+    terms: list[tuple] = []
+    left = list(goods)
+    if len(left) > 1 and draw(st.booleans()):
+        count = draw(st.integers(2, len(left)))
+        reads, left = tuple(read(good) for good in left[:count]), left[count:]
+        if draw(st.booleans()):
+            exponents = tuple(draw(st.integers(10, 85 // count)) / 100 for _ in reads)
+            terms.append(("cobb_douglas", exponents, reads))
+        else:
+            parts = [draw(st.integers(1, 4)) for _ in reads]
+            weights = tuple(part / sum(parts) for part in parts)
+            inside = ("ces", draw(st.sampled_from([0.5, 0.8, 1.5, 2.5])), weights, reads)
+            terms.append(("**", inside, num(draw(st.sampled_from([0.6, 0.75, 0.9])))))
+    for good in left:
+        scaled = ("*", num(draw(numbers(0.5, 2.0))), read(good))
+        terms.append(
+            draw(
+                st.sampled_from(
+                    [
+                        ("**", scaled, num(draw(numbers(0.3, 0.8)))),
+                        ("ln", ("+", num(1), scaled)),
+                        ("-", num(1), ("/", num(1), ("+", num(1), scaled))),
+                    ]
+                )
+            )
+        )
+    line = terms[0]
+    for term in terms[1:]:
+        line = ("+", line, term)
+    if joined:
+        line = ("**", line, num(draw(numbers(0.6, 0.9))))
+    return line
+
+
+@st.composite
+def decreasing_dags(draw: Any, most_lines: int = 3) -> RandomProgram:
+    """Programs of such lines, rival or copied; firms come with the numbers."""
+    supply = {f"raw{k}": draw(numbers(0.5, 4)) for k in range(draw(st.integers(1, 2)))}
+    goods = list(supply)
+    lines = []
+    for k in range(draw(st.integers(1, most_lines))):
+        chosen = draw(st.lists(st.sampled_from(goods), min_size=1, max_size=3))
+        lines.append((f"good{k}", draw(decreasing_line(chosen))))
+        goods.append(f"good{k}")
+    _use_all_raw(draw, lines, supply, decreasing_line)
+    return _finished(draw, lines, supply, draw(st.sampled_from(["rival", "rival", "copy"])))
