@@ -114,7 +114,7 @@ class Firm(mesa.Agent):
             self._wanted,
         )
         if not best.found:
-            raise no_plan(self.good)
+            raise no_plan(self._industry, self._wanted / self.weight)
         self._wanted = np.where(best.inputs > 0.0, best.inputs, self._wanted)
         self.inputs, self.output = best.inputs, np.float64(best.output)
         for (market, buyer), units in zip(stalls, self.inputs, strict=True):

@@ -14,11 +14,11 @@ from market_abm.economy import Industry
 from market_abm.errors import EconomyError, MarketError
 from market_abm.technology import Technology
 
-ROUNDS = 100
-"""Newton's steps, at the most."""
+ROUNDS = 300
+"""Steps of the climb, at the most; a few do, but on the way to nothing."""
 
-HALVINGS = 50
-"""How often a step is halved, at the most."""
+NEWTONS = 12
+"""Newton's steps at a time, at the most."""
 
 LONGEST = 4.0
 """How far one step may go, in logarithms."""
@@ -26,15 +26,20 @@ LONGEST = 4.0
 NOTHING = -70.0
 """The logarithm of an input, over its guess, that is taken for none of it (4e-31)."""
 
-MOVE = 1e-5
-"""How far logarithms are moved to see how marginal products change."""
+FALLEN = (0.5, 5.0)
+"""How far an input has fallen, in logarithms, when it is tried to do without it."""
 
-NEAR, SOLVED, ROUNDING = 1e-3, 1e-9, 1e-15
-"""Sizes of the logarithm of value over price: near enough for Newton alone, for a plan, no more to
-be had."""
+UNWANTED = 1e-12
+"""The logarithm of price over value of an input that may be one that is not wanted."""
 
-CURVED = 1e-7
-"""The least curvature, over the largest, that counts as any: a difference is good to 1e-10."""
+SOLVED, STILL = 1e-9, 1e-7
+"""Of a plan: the logarithm of value over price, and that of how far it would still move, at most.
+
+Newton's method squares what is left: after one more step nothing is.
+"""
+
+CURVED = 1e-9
+"""The least curvature, over the largest, that counts as any: rounding is some 1e-15."""
 
 
 class Plan(NamedTuple):
@@ -63,59 +68,121 @@ def best_plan(
     ``guess``, of x and above 0, (inputs, ...). Where the price of an input is not above 0, or the
     line's returns do not decrease, there is no best plan, and none is ``found``.
 
-    At an inner maximum z p ∂f/∂x = π. The logarithms of both sides are taken for a system of
-    equations in ln x, which is linear where f is a product of powers: Newton's method, with
-    differences for derivatives, no step longer than ``LONGEST``, and shorter ones where a whole one
-    would take the sides further apart. An input that tends to nothing, and is worth less there than
-    it costs, is not bought.
+    At the maximum z p ∂f/∂x is π, or less where x is 0; f is concave, and nothing else is so. The
+    logarithms of both sides, a system of equations in ln x, are linear where f is a product of
+    powers, and near the maximum of any f: Newton's method comes first. Where it does not lead to a
+    plan, profit is climbed in ln x, by Newton's steps with the curvature kept negative, which go
+    uphill from everywhere. An input on its way to nothing is tried without.
     """
     shape = np.broadcast_shapes(guess.shape[1:], np.shape(sale_price))
     start = np.log(np.broadcast_to(guess / weight, (len(guess), *shape)))
-    wanted = np.log(np.broadcast_to(prices, start.shape)) - np.log(productivity * sale_price)
-    floor, at = start + NOTHING, start.copy()
-    idle = np.zeros(start.shape, bool)
-    value = _log_products(technology, at) - wanted
-    for _ in range(ROUNDS):
-        size = np.max(np.abs(value), axis=0)
-        if np.any(size > NEAR):
-            idle = _unwanted(technology, at, wanted, floor)
-            at = np.where(idle, floor, np.where(at == floor, start, at))
-            value = np.where(idle, 0.0, _log_products(technology, at) - wanted)
-            size = np.max(np.abs(value), axis=0)
-        step = _newton(technology, at, value, idle)
-        longest = np.max(np.abs(step), axis=0)
-        step *= np.minimum(1.0, LONGEST / np.where(longest > 0.0, longest, 1.0))
-        moved = np.zeros(shape, bool)
-        for halving in range(HALVINGS):
-            trial = at + step * 0.5**halving
-            gains = np.where(idle, 0.0, _log_products(technology, trial) - wanted)
-            better = ~moved & (np.max(np.abs(gains), axis=0) < size)
-            at, value = np.where(better, trial, at), np.where(better, gains, value)
-            moved |= better
-            if np.all(moved | (size < ROUNDING)):
-                break
-        if not moved.any():
-            break
-    closed = np.broadcast_to(productivity * sale_price <= 0.0, shape)
-    bought = np.where(idle | closed, 0.0, np.exp(at))
+    cost = np.broadcast_to(np.asarray(prices, float), start.shape)
+    worth = np.broadcast_to(np.asarray(productivity * sale_price, float), shape)
+    open_ = (worth > 0.0) & np.all(cost > 0.0, axis=0)
+    problem = _Problem(technology, np.where(open_, worth, 1.0), np.where(open_, cost, 1.0), start)
+    at, found = problem.solve(open_)
+    closed = (worth <= 0.0) & np.all(cost > 0.0, axis=0)
+    bought = np.where((at <= problem.floor) | ~open_, 0.0, np.exp(at))
     made, _ = technology.production(list(bought))
-    left = np.max(np.abs(value), axis=0)
-    priced = np.all(np.greater(prices, 0.0), axis=0)
-    return Plan(
-        bought * weight,
-        np.broadcast_to(productivity * weight * made, shape),
-        priced & (closed | (left < SOLVED)),
-    )
+    output = np.broadcast_to(productivity * weight * made, shape)
+    return Plan(bought * weight, output, found | closed)
 
 
-def _unwanted(
-    technology: Technology, at: np.ndarray, wanted: np.ndarray, floor: np.ndarray
-) -> np.ndarray:
-    """Which inputs, (inputs, ...), are worth less than they cost when next to none are used."""
-    each = np.eye(len(at), dtype=bool).reshape((len(at), len(at)) + (1,) * (at.ndim - 1))
-    without = np.where(each, floor[:, None], at[:, None])  # (input, without which, ...)
-    gains = _log_products(technology, without) - wanted[:, None]
-    return np.moveaxis(np.diagonal(gains), -1, 0) <= 0.0
+class _Problem:
+    """Maximise v f(x) - π x, all in logarithms: ``start``, ln x, has shape (inputs, ...)."""
+
+    def __init__(
+        self, technology: Technology, worth: np.ndarray, cost: np.ndarray, start: np.ndarray
+    ) -> None:
+        self.technology, self.worth, self.cost, self.start = technology, worth, cost, start
+        self.floor = start + NOTHING
+
+    def gains(self, at: np.ndarray) -> np.ndarray:
+        """The logarithm of what another unit of each input would bring over its price."""
+        return _log_products(self.technology, at) + np.log(self.worth) - np.log(self.cost)
+
+    def profit(self, at: np.ndarray) -> np.ndarray:
+        """What is to be maximised, shape (...)."""
+        inputs = np.exp(at)
+        made, _ = self.technology.production(list(inputs))
+        return self.worth * made - np.sum(self.cost * inputs, axis=0)
+
+    def solve(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the maximum is, (inputs, ...), and whether it was found, of those ``wanted``."""
+        at, found = self.newton(self.start, np.zeros(self.start.shape, bool), wanted)
+        climbing = np.where(wanted & ~found, self.start, at)
+        for climbed in range(ROUNDS):
+            if np.all(found | ~wanted):
+                break
+            climbing = np.where(found, climbing, self.climb(climbing))
+            if climbed % 4 == 3 or climbed == ROUNDS - 1:
+                less = self.gains(climbing) < -UNWANTED
+                tried = [less & (climbing < self.start - fallen) for fallen in FALLEN]
+                for idle in (*tried, np.zeros_like(less)):
+                    trial, better = self.newton(climbing, idle, wanted & ~found)
+                    at, found = np.where(better, trial, at), found | better
+        return at, found
+
+    def newton(
+        self, at: np.ndarray, idle: np.ndarray, wanted: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Newton's method with nothing of those ``idle``, and whether it led to the maximum."""
+        at = np.where(idle, self.floor, at)
+        value = np.where(idle, 0.0, self.gains(at))
+        for _ in range(NEWTONS):
+            size = np.max(np.abs(value), axis=0)
+            step = _solved(_slopes(self.technology, at), value, idle)
+            trial = at + np.clip(step, -LONGEST, LONGEST)
+            gains = np.where(idle, 0.0, self.gains(trial))
+            left = np.max(np.abs(gains), axis=0)
+            nearer = wanted & ((left < size) | ((size > SOLVED) & np.isfinite(left)))
+            if not nearer.any():
+                break
+            at, value = np.where(nearer, trial, at), np.where(nearer, gains, value)
+        solved = (np.max(np.abs(value), axis=0) < SOLVED) & np.all(np.abs(step) < STILL, axis=0)
+        unwanted = np.all(~idle | (self.gains(at) <= 0.0), axis=0)
+        candidate = wanted & solved & unwanted & np.all(idle | (at > self.floor), axis=0)
+        return at, candidate & (self.concave(at, idle) if candidate.any() else False)
+
+    def concave(self, at: np.ndarray, idle: np.ndarray) -> np.ndarray:
+        """Whether f is as it should be at a solution: more of what is used brings less and less.
+
+        Of what is not used, the first units must be the best, too. The matrix x_k x_l ∂²f/∂x_k∂x_l
+        tells, in units in which its diagonal is -1.
+        """
+        products = np.exp(_log_products(self.technology, at) + at)
+        matrix = np.moveaxis(products, 0, -1)[..., None] * _slopes(self.technology, at)
+        sizes = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
+        sizes = np.where(sizes > 0.0, sizes, 1.0)
+        matrix = (
+            (matrix + np.swapaxes(matrix, -1, -2)) / 2.0 / sizes[..., None] / sizes[..., None, :]
+        )
+        used = np.moveaxis(~idle, 0, -1)
+        both = used[..., None] & used[..., None, :]
+        regular = np.all(np.isfinite(matrix), axis=(-2, -1))
+        matrix = np.where(regular[..., None, None], matrix, 1.0)
+        within = np.linalg.eigvalsh(np.where(both, matrix, -np.eye(len(at)))).max(axis=-1)
+        return (np.linalg.eigvalsh(matrix).max(axis=-1) <= CURVED) & (within < -CURVED)
+
+    def climb(self, at: np.ndarray) -> np.ndarray:
+        """One step uphill: Newton's on ln x, of profit with a curvature that is kept negative."""
+        value, slopes = self.gains(at), _slopes(self.technology, at)
+        paid = self.cost * np.exp(at)
+        gain = paid * np.expm1(np.minimum(value, 500.0))
+        earned = np.moveaxis(paid + gain, 0, -1)
+        bend = earned[..., None] * slopes - np.abs(np.moveaxis(gain, 0, -1))[..., None] * np.eye(
+            len(at)
+        )
+        step = np.clip(_solved(bend, gain, np.zeros(at.shape, bool)), -LONGEST, LONGEST)
+        profit = self.profit(at)
+        for halving in range(30):
+            trial = np.maximum(at + step * 0.5**halving, self.floor)
+            better = self.profit(trial) > profit
+            at = np.where(better, trial, at)
+            step = np.where(better, 0.0, step)
+            if not np.any(step):
+                break
+        return at
 
 
 def _log_products(technology: Technology, at: np.ndarray) -> np.ndarray:
@@ -125,38 +192,37 @@ def _log_products(technology: Technology, at: np.ndarray) -> np.ndarray:
 
 
 def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
-    """∂ ln(∂f/∂x_k) / ∂ ln x_l, shape (..., inputs k, inputs l), by central differences."""
-    count = len(at)
-    moves = MOVE * np.concatenate([np.eye(count), -np.eye(count)])  # (moves, inputs)
-    around = at[:, None] + moves.T.reshape((count, 2 * count) + (1,) * (at.ndim - 1))
-    logs = _log_products(technology, around)
-    change = (logs[:, :count] - logs[:, count:]) / (2.0 * MOVE)  # (k, l, ...)
+    """∂ ln(∂f/∂x_k) / ∂ ln x_l, shape (..., inputs k, inputs l), exact to rounding.
+
+    Complex steps (W. Squire and G. Trapp, SIAM Review 40, 1998): the imaginary part of a function
+    of x (1 + i h) is its slope, where h is so small that nothing else is.
+    """
+    count, inputs = len(at), np.exp(at)
+    aside = 1.0 + 1e-100j * np.eye(count).reshape((count, count) + (1,) * (at.ndim - 1))
+    _, products = technology.production(list(inputs[:, None] * aside))
+    seen = np.stack([np.broadcast_to(each, aside.shape[1:2] + at.shape[1:]) for each in products])
+    change = np.where(seen.real > 0.0, seen.imag / 1e-100 / seen.real, np.nan)  # (k, l, ...)
     return np.moveaxis(change, (0, 1), (-2, -1))
 
 
-def _newton(
-    technology: Technology, at: np.ndarray, value: np.ndarray, idle: np.ndarray
-) -> np.ndarray:
-    """The step that would bring ``value`` to 0 if it were linear; those who are ``idle`` stay."""
-    count = len(at)
+def _solved(matrix: np.ndarray, value: np.ndarray, idle: np.ndarray) -> np.ndarray:
+    """The step, (inputs, ...), after which ``value`` + ``matrix`` · step is 0; the ``idle`` stay.
+
+    ``matrix`` has shape (..., inputs, inputs); there is no step where it is not regular.
+    """
+    count = len(value)
     still = np.moveaxis(idle, 0, -1).reshape(-1, count)
     fixed = still[:, :, None] | still[:, None, :]
-    slopes = np.where(fixed, np.eye(count), _slopes(technology, at).reshape(-1, count, count))
-    gains = np.moveaxis(value, 0, -1).reshape(-1, count)
-    regular = np.all(np.isfinite(slopes), axis=(-2, -1)) & np.all(np.isfinite(gains), axis=-1)
-    regular[regular] = np.abs(np.linalg.det(slopes[regular])) > 0.0
-    step = np.zeros_like(gains)
-    step[regular] = -np.linalg.solve(slopes[regular], gains[regular][..., None])[..., 0]
-    return np.moveaxis(step.reshape(*at.shape[1:], count), -1, 0)
-
-
-def no_plan(good: str) -> MarketError:
-    """The error of a firm that finds no best plan on its way."""
-    return MarketError(
-        f"the makers of '{good}' find no plan that earns most",
-        remedy="lower market.auction_rate, or give its line returns that decrease everywhere",
-        name=good,
-    )
+    system = np.where(fixed, np.eye(count), matrix.reshape(-1, count, count))
+    right = np.where(still, 0.0, np.moveaxis(value, 0, -1).reshape(-1, count))
+    regular = np.all(np.isfinite(system), axis=(-2, -1)) & np.all(np.isfinite(right), axis=-1)
+    scale = np.max(np.abs(system), axis=-1, keepdims=True)
+    scale = np.where(regular[:, None, None] & (scale > 0.0), scale, 1.0)
+    scaled = np.where(regular[:, None, None], system / scale, np.eye(count))
+    regular &= np.abs(np.linalg.det(scaled)) > 0.0
+    step = np.zeros_like(right)
+    step[regular] = -np.linalg.solve(scaled[regular], (right[..., None] / scale)[regular])[..., 0]
+    return np.moveaxis(step.reshape(*value.shape[1:], count), -1, 0)
 
 
 def check_returns(industry: Industry, inputs: np.ndarray) -> None:
@@ -174,6 +240,19 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
             remedy='with mechanism "tatonnement" returns must decrease, as in ...**0.9; '
             "the other mechanisms need not know a best plan",
         )
+
+
+def no_plan(industry: Industry, inputs: np.ndarray) -> MarketError:
+    """Why a firm finds no best plan, which last had one of ``inputs``, over its weight."""
+    try:
+        check_returns(industry, inputs)
+    except EconomyError as error:
+        return error
+    return MarketError(
+        f"the makers of '{industry.good}' find no plan that earns most",
+        remedy="lower market.auction_rate, or give its line returns that decrease everywhere",
+        name=industry.good,
+    )
 
 
 @np.errstate(all="ignore")

@@ -947,9 +947,6 @@ demand.y.price = 0.2
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a linear consumer of a negative quantity hands goods back to the seller"
-)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_stock_comes_from_a_consumer(engine: str) -> None:
     """Where a good costs more than a linear consumer's first unit is worth, none is taken.
@@ -997,7 +994,6 @@ def test_what_neither_can_do(mechanism: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
-@pytest.mark.xfail(strict=True, reason="first the engine refuses, whose remedy then does not help")
 def test_random_activation_is_refused_with_what_helps(mechanism: str) -> None:
     told = sentence(split(), activation="random", mechanism=mechanism, engine="arrays")
     assert 'use "simultaneous"' in told
@@ -1026,7 +1022,6 @@ def test_what_an_auction_cannot_do(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("form", ["isoelastic", "linear"])
-@pytest.mark.xfail(strict=True, reason="prices of final goods are not looked at")
 def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> None:
     """x at 0.01 a unit: 2500 are wanted, for 50 of y, wanted 2: its price is 1 - 0.05 · 48."""
     economy = from_text(
@@ -1040,7 +1035,6 @@ def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> No
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.xfail(strict=True, reason="quotes of final goods are not looked at")
 def test_posted_prices_begin_above_nothing(engine: str) -> None:
     """4 of y, of which one more than 2 is a nuisance: 1 - (4 - 1)/1 = -2, which no factor mends."""
     economy = from_text(
@@ -1053,7 +1047,6 @@ def test_posted_prices_begin_above_nothing(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.xfail(strict=True, reason="an input of which next to none was planned (test_plan.py)")
 def test_a_slow_auction_may_give_a_use_up(engine: str) -> None:
     """ln(1 + x) is worth a first unit up to π = 1, and at rest 2 q^-1/2 = 1.069 is paid, q = 3.5.
 
@@ -1084,7 +1077,6 @@ def test_settings_out_of_range(key: str, value: float, told: str) -> None:
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-@pytest.mark.xfail(strict=True, reason="told: nothing, or a habit without a say in auctions")
 def test_an_auction_that_swings_is_told_what_would_calm_it(eta: float) -> None:
     """λ* = 2/Φ'' with Φ'' = 2 x/π + η x/π at x = 4, π = 1/4: 1/16 and 1/24; here it is 4 % more.
 
@@ -1158,13 +1150,8 @@ def test_after_a_shock_it_ends_where_the_new_economy_is_best(mechanism: str, key
 
 @pytest.mark.parametrize("key", SHOCKS)
 @pytest.mark.parametrize("mechanism", QUOTED)
-def test_both_engines_take_shocks_alike(
-    mechanism: str, key: str, request: pytest.FixtureRequest
-) -> None:
+def test_both_engines_take_shocks_alike(mechanism: str, key: str) -> None:
     """1e-12 of prices and quantities at every step (1e-10 for an auction), before and after."""
-    if mechanism == POSTED and key.startswith("demand"):
-        mark = pytest.mark.xfail(strict=True, reason="arrays sell a step's goods after the shock")
-        request.applymarker(mark)
     rtol = 1e-10 if mechanism == AUCTION else 1e-12
     steps = {"run.steps": SHOCK[mechanism] + 6}
     agents, arrays = (
@@ -1182,7 +1169,6 @@ def test_both_engines_take_shocks_alike(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.xfail(strict=True, reason="returns are looked at on the first day only")
 def test_a_shock_to_increasing_returns_is_refused(engine: str) -> None:
     more = {"run.engine": engine, "run.steps": 20}
     with pytest.raises(MarketError, match="returns to scale are increasing"):

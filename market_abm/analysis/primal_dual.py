@@ -118,7 +118,7 @@ class PrimalDual:
         """What is sold of each good, (goods,): deliveries, or what consumers take."""
         sold = np.bincount(self.buyers.good, self.deliveries, len(self.economy.goods))
         final = self.economy.final
-        sold[final] = np.minimum(self._consumed(), self.there[final])
+        sold[final] = np.minimum(np.maximum(self._consumed(), 0.0), self.there[final])
         return sold
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from market_abm import behaviour
 from market_abm.arrays.quoted import ArrayQuoted
 from market_abm.buyers import cached_parts
-from market_abm.economy import Economy
+from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError
 from market_abm.markets.tatonnement import called_next, part_of
 from market_abm.plan import best_plan, check_returns, no_plan
@@ -68,17 +70,27 @@ class ArrayAuction(ArrayQuoted):
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Note which lines have no best plan; plan for the first time."""
-        for row, economy in enumerate(economies):
-            for industry in economy.flow:
-                uses = economy.buyers.uses[industry.good]
-                first = np.array([self.wanted[row, use.start] for use in uses])
+        for row in range(len(self.shares)):
+            for industry in self.economy.flow:
                 try:
-                    check_returns(industry, first / industry.weights[0])
+                    check_returns(*self._first_firm(row, industry))
                 except MarketError as error:
                     self._fail(row, error)
         with np.errstate(all="ignore"):
             self._plan()
         super()._check_start(economies)
+
+    def _first_firm(self, row: int, industry: Industry) -> tuple[Industry, np.ndarray]:
+        """An industry of one run, and what its first firm wanted last, over its weight."""
+
+        def own(several: Any) -> float:
+            return float(several[row if len(several) > 1 else 0, 0])
+
+        line = industry.technology
+        line = line.with_parameters({key: own(each) for key, each in line.parameters.items()})
+        uses = self.economy.buyers.uses[industry.good]
+        wanted = np.array([self.wanted[row, use.start] for use in uses])
+        return dataclasses.replace(industry, technology=line), wanted / own(industry.weights)
 
     def _plan(self) -> None:
         """Everybody answers the prices that are called."""
@@ -105,5 +117,5 @@ class ArrayAuction(ArrayQuoted):
                     self.wanted[:, use] = np.where(units > 0.0, units, self.wanted[:, use])
                 total += plan.output.sum(axis=-1)
                 for row in np.flatnonzero(~plan.found.all(axis=-1)).tolist():
-                    self._fail(row, no_plan(industry.good))
+                    self._fail(row, no_plan(*self._first_firm(row, industry)))
             self.quantities[:, k] = total

@@ -49,14 +49,14 @@ class ArrayMarket:
     ) -> None:
         self.economy = Economy.stacked(economies)
         self.settings = MarketSettings.stacked(settings)
+        self.mechanism = self.settings.rules
+        self.mechanism.check(self.economy, self.settings)
         if self.settings.activation not in ACTIVATIONS:
             raise SettingError(
                 f"market.activation is '{self.settings.activation}' with engine = \"arrays\"",
                 remedy='firms who act one by one need engine = "agents"',
                 name="market.activation",
             )
-        self.mechanism = self.settings.rules
-        self.mechanism.check(self.economy, self.settings)
         self.clock = 0
         self.failed: dict[int, MarketError] = {}
         self._noise = [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from market_abm import behaviour
 from market_abm.arrays.quoted import ArrayQuoted
+from market_abm.economy import Economy
 from market_abm.markets import posted_price
 
 
@@ -21,6 +24,14 @@ class ArrayPostedPrice(ArrayQuoted):
     def _start(self) -> None:
         super()._start()
         self.orders[:] = self.shares * self.quantities[:, self.economy.buyers.good]
+        self._traded = True  # the goods of the first day go to those who had them first
+
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Go on with other numbers, once the step before is over: its goods have been sold."""
+        with np.errstate(all="ignore"):
+            self._reallocate()
+        self._traded = True
+        super().change(economies)
 
     def _put_on_sale(self, made: np.ndarray) -> None:
         self.made = made
@@ -38,7 +49,8 @@ class ArrayPostedPrice(ArrayQuoted):
 
     def _reallocate(self) -> None:
         """New orders at the prices posted last, what they get, and what is left."""
-        if self.clock == 1:  # the goods of the first day go to those who had them first
+        if self._traded:
+            self._traded = False
             return
         for good in self.economy.goods:
             k = self.economy.index[good]
@@ -55,13 +67,14 @@ class ArrayPostedPrice(ArrayQuoted):
                 self.shares[:, buyers] = posted_price.handed_out(orders, ordered, quantity)
             if good in self.economy.demand:
                 n = list(self.economy.demand).index(good)
-                sold = behaviour.demand_quantity(
+                wanted = behaviour.demand_quantity(
                     self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
                 )
+                sold = np.where(np.isinf(wanted), quantity, posted_price.taken(wanted, quantity))
             elif len(pools) == 1:
-                sold = ordered
+                sold = np.minimum(ordered, quantity)
             else:
                 continue
             self.stock[:, k : k + 1] = posted_price.left_over(
-                quantity, np.minimum(sold, quantity), self.settings.spoilage
+                quantity, sold, self.settings.spoilage
             )

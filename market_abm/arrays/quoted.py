@@ -8,7 +8,7 @@ import numpy as np
 
 from market_abm import behaviour
 from market_abm.arrays.market import ArrayMarket
-from market_abm.markets.quoted import QuotedMarket, unsaleable
+from market_abm.markets.quoted import QuotedMarket
 from market_abm.participants import Demand
 
 
@@ -52,9 +52,7 @@ class ArrayQuoted(ArrayMarket):
             first = supplied.price if supplied else self.settings.start_price
             self.quotes[:, places] = first / len(pools)
         quotes = self.quotes[:, places]
-        trouble = unsaleable(
-            self.quantities[:, k], quotes, may_be_empty=self.mechanism.may_be_empty
-        )
+        trouble = self.mechanism.unsaleable(self.quantities[:, k], quotes, final=False)
         self._refuse(trouble, good, quotes)
         self.prices[:, k], self._priced[k] = quotes.sum(axis=-1), True
 
@@ -63,10 +61,13 @@ class ArrayQuoted(ArrayMarket):
         if self.clock == 0:
             self.reference[:, n] = behaviour.reference_quantity(terms, self.quantities[:, k])
         paid = behaviour.demand_price(terms, self.reference[:, n], self.quantities[:, k])
+        paid = np.broadcast_to(paid, (len(self.shares), 1))
         if self._priced[k.start]:
             wanted = behaviour.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
             paid = np.where(np.isinf(wanted), paid, self._follow(self.prices[:, k], wanted, k))
         self.prices[:, k] = paid
+        trouble = self.mechanism.unsaleable(self.quantities[:, k.start], paid, final=True)
+        self._refuse(trouble & np.isfinite(terms.elasticity)[..., 0], good, paid)
 
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
         """The next quotes for the good at place k; all of shape (runs, pools of it)."""

@@ -48,6 +48,11 @@ def handed_out(orders: Any, ordered: Any, quantity: Any) -> Any:
     return orders / np.maximum(ordered, quantity)
 
 
+def taken(wanted: Any, quantity: Any) -> Any:
+    """What a consumer takes, units, of ``quantity`` units; nothing, if less than that is wanted."""
+    return np.clip(wanted, 0.0, quantity)
+
+
 def left_over(quantity: Any, sold: Any, spoilage: Any) -> Any:
     """The stock that is kept, units, of what was not sold: ``spoilage`` δ in [0, 1] of it rots."""
     return (1.0 - spoilage) * np.maximum(quantity - sold, 0.0)
@@ -134,5 +139,6 @@ class PostedFinalMarket(QuotedFinalMarket):
 
     def reallocate(self) -> None:
         """Sell what is wanted at the price posted now, and keep what is left."""
-        sold = np.minimum(self.customer.quantity_for(self.price), self.quantity)
+        wanted = self.customer.quantity_for(self.price)
+        sold = self.quantity if np.isinf(wanted) else taken(wanted, self.quantity)
         self.stock = left_over(self.quantity, sold, self.settings.spoilage)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -35,9 +35,6 @@ class QuotedMarket(Mechanism, ABC):
     )
     name: ClassVar[str]
     """What the mechanism is called, for messages."""
-
-    may_be_empty: ClassVar[bool] = False
-    """Whether there may be none of a good, for a while."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -75,15 +72,28 @@ class QuotedMarket(Mechanism, ABC):
         """Quote: at first ``first_price``, then by :meth:`follow`."""
         if self.priced:
             self.quotes = self.follow()
-        if unsaleable(self.quantity, self.quotes, may_be_empty=self.may_be_empty):
+        if self.unsaleable(self.quantity, self.quotes, final=False):
             raise self.refusal(self.good, self.quantity, self.quotes, self.who)
         self.price, self.priced = self.quotes.sum(), True
+
+    @staticmethod
+    def available(quantity: Any, *, final: bool) -> Any:
+        """Whether such a ``quantity`` of a good, ``final`` or with buyers, can be ordered from."""
+        return np.greater(quantity, 0.0)
+
+    @classmethod
+    def unsaleable(cls, quantity: Any, quotes: np.ndarray, *, final: bool) -> Any:
+        """Whether a good cannot be ordered, for want of units or because it is quoted for nothing.
+
+        ``quotes`` has shape (..., pools), ``quantity`` and the result (...).
+        """
+        return ~(cls.available(quantity, final=final) & np.all(quotes > 0.0, axis=-1))
 
     @classmethod
     def refusal(
         cls, good: str, quantity: Any, bids: np.ndarray, who: Callable[[int], str]
     ) -> RivalGoodError:
-        """Why :func:`unsaleable` is so: an error for the user; ``bids`` are the quotes."""
+        """Why a good is :meth:`unsaleable`: an error for the user; ``bids`` are the quotes."""
         lowest = bids.min()
         if lowest > 0.0:
             why, remedy = f"there are {quantity:.6g} units of it", cls.remedy
@@ -106,22 +116,19 @@ class QuotedFinalMarket(FinalMarket, ABC):
 
     def form_price(self) -> None:
         """Quote: at first what the consumer pays for what there is, then by :meth:`follow`."""
-        wanted = self.customer.quantity_for(self.price) if self.priced else math.inf
+        first = not self.priced
+        wanted = math.inf if first else self.customer.quantity_for(self.price)
         if math.isinf(wanted):
             super().form_price()
         else:
             self.price = self.follow(wanted)
             self.elasticity = self.customer.elasticity_at(self.quantity)
+        if math.isinf(self.elasticity):
+            return
+        rules, quote = cast("type[QuotedMarket]", self.settings.rules), np.array([self.price])
+        if rules.unsaleable(self.quantity, quote, final=True):
+            raise rules.refusal(self.good, self.quantity, quote, str)
 
     @abstractmethod
     def follow(self, wanted: Any) -> Any:
         """The next price, if so many units were ``wanted`` at this one."""
-
-
-def unsaleable(quantity: Any, quotes: np.ndarray, *, may_be_empty: bool) -> Any:
-    """Whether a good cannot be ordered, for want of units or because it is quoted for nothing.
-
-    ``quotes`` has shape (..., pools), ``quantity`` and the result (...).
-    """
-    there = np.greater_equal(quantity, 0.0) if may_be_empty else np.greater(quantity, 0.0)
-    return ~(there & np.all(quotes > 0.0, axis=-1))

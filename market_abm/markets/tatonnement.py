@@ -38,12 +38,16 @@ class Tatonnement(QuotedMarket):
     name = "tatonnement"
     calmer = "lower market.auction_rate"
     rates = ("auction_rate",)
-    may_be_empty = True
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
         """Where the consumer answers prices that are called, too."""
         return TatonnementFinalMarket
+
+    @staticmethod
+    def available(quantity: Any, *, final: bool) -> Any:
+        """Nothing may be offered, at some prices; what consumers buy may have any sign."""
+        return np.greater_equal(quantity, 0.0) | (final & np.isfinite(quantity))
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
