@@ -109,18 +109,45 @@ class _Problem:
 
     def solve(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the maximum is, (inputs, ...), and whether it was found, of those ``wanted``."""
-        at, found = self.newton(self.start, np.zeros(self.start.shape, bool), wanted)
-        climbing = np.where(wanted & ~found, self.start, at)
+        none = np.zeros(self.start.shape, bool)
+        at, found = self.newton(self.start, none, wanted)
+        if np.all(found | ~wanted):
+            return at, found
+        nothing, best = self.newton(self.start, ~none, wanted & ~found)
+        at, found = np.where(best, nothing, at), found | best
+        rows = np.any(wanted & ~found, axis=tuple(range(1, wanted.ndim)))
+        if np.any(rows):
+            rest = self if wanted.ndim == 0 else self.rows(rows)
+            part: Any = ... if wanted.ndim == 0 else rows
+            higher, reached = rest.ascend((wanted & ~found)[part])
+            at[:, part] = np.where(reached, higher, at[:, part])
+            found = np.array(found)
+            found[part] |= reached
+        return at, found
+
+    def rows(self, rows: np.ndarray) -> _Problem:
+        """The same for some of the runs, which are the first axis of what is no input."""
+
+        def part(array: Any) -> Any:
+            return array[rows] if np.ndim(array) and len(array) > 1 else array
+
+        parameters = {key: part(each) for key, each in self.technology.parameters.items()}
+        line = self.technology.with_parameters(parameters)
+        return _Problem(line, self.worth[rows], self.cost[:, rows], self.start[:, rows])
+
+    def ascend(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`solve`, from everywhere, in more steps."""
+        at, climbing, found = self.start, self.start, np.zeros(wanted.shape, bool)
         for climbed in range(ROUNDS):
-            if np.all(found | ~wanted):
-                break
             climbing = np.where(found, climbing, self.climb(climbing))
-            if climbed % 4 == 3 or climbed == ROUNDS - 1:
+            if climbed % 4 == 3:
                 less = self.gains(climbing) < -UNWANTED
                 tried = [less & (climbing < self.start - fallen) for fallen in FALLEN]
                 for idle in (*tried, np.zeros_like(less)):
                     trial, better = self.newton(climbing, idle, wanted & ~found)
                     at, found = np.where(better, trial, at), found | better
+                if np.all(found | ~wanted):
+                    break
         return at, found
 
     def newton(
