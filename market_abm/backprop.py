@@ -128,13 +128,16 @@ def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
     products = np.zeros_like(inputs)
     for industry in economy.flow:
+        firms = industry.weights, industry.productivity
+        if industry.technology.stacked:
+            places = economy.buyers.of_industry[industry.good]
+            stack = np.moveaxis(inputs[..., places], -2, 0)
+            _, of_inputs = behaviour.production(industry.technology, stack, *firms)
+            products[..., places] = np.moveaxis(of_inputs, 0, -2)
+            continue
         uses = economy.buyers.uses[industry.good]
-        _, of_inputs = behaviour.production(
-            industry.technology,
-            [inputs[..., use] for use in uses],
-            industry.weights,
-            industry.productivity,
-        )
+        each_input = [inputs[..., use] for use in uses]
+        _, of_inputs = behaviour.production(industry.technology, each_input, *firms)
         for use, product in zip(uses, of_inputs, strict=True):
             products[..., use] = product
     return products
@@ -158,13 +161,26 @@ def reverse_sweep(
         if economy.is_loop(component):
             _solve_loop(economy, component, slopes, gradient)
         inside = {industry.good for industry in component}
+        here = np.zeros(len(economy.goods), bool)
+        here[[economy.index[good] for good in inside]] = True
         for industry in component:
             output = economy.index[industry.good]
+            if industry.technology.stacked:
+                bought = economy.buyers.bought[industry.good]
+                outside = ~here[bought]
+                slope = _slope_by_input(economy, industry, slopes)[..., outside]
+                gradient[..., bought[outside]] += gradient[..., output, None] * slope
+                continue
             for good, use in _uses(economy, industry):
                 if good not in inside:
                     slope = slopes[..., use].sum(axis=-1)
                     gradient[..., economy.index[good]] += gradient[..., output] * slope
     return gradient
+
+
+def _slope_by_input(economy: Economy, industry: Industry, slopes: np.ndarray) -> np.ndarray:
+    """∂(the industry's output)/∂(each good that it buys), (..., inputs), of ``slopes`` by buyer."""
+    return slopes[..., economy.buyers.of_industry[industry.good]].sum(axis=-1)
 
 
 def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
@@ -181,8 +197,15 @@ def _solve_loop(
     """Within a loop, gradient = (what comes from outside) + slopesᵀ gradient: solve for it."""
     place = {industry.good: k for k, industry in enumerate(component)}
     rows = [economy.index[good] for good in place]
+    places = np.full(len(economy.goods), -1)
+    places[rows] = np.arange(len(rows))
     inner = np.zeros((*gradient.shape[:-1], len(component), len(component)))
     for industry in component:
+        if industry.technology.stacked:
+            bought = places[economy.buyers.bought[industry.good]]
+            slope = _slope_by_input(economy, industry, slopes)[..., bought >= 0]
+            inner[..., bought[bought >= 0], place[industry.good]] = slope
+            continue
         for good, use in _uses(economy, industry):
             if good in place:
                 inner[..., place[good], place[industry.good]] += slopes[..., use].sum(axis=-1)

@@ -61,14 +61,13 @@ def closed_form(
     Of one primary factor there are ``supply`` units; it earns all that the household spends, 1, so
     that its price is w = 1/supply, and every industry's price is its unit cost:
 
-    * elasticity 1: ln p = (I - Aᵀ)⁻¹ (a ln w - ln z), with a = 1 - Σ A the primary shares;
+    * σ = 1, the ``elasticity``: ln p = (I - Aᵀ)⁻¹ (a ln w - ln z), a = 1 - Σ A the primary shares;
     * any other σ: p^(1-σ) = z^(σ-1) (Aᵀ p^(1-σ) + a w^(1-σ)), linear in p^(1-σ);
     * ``materials_elasticity`` of its own: Newton's method on unit costs, exact to rounding.
 
     Raises:
         MarketError: there is no such equilibrium (inputs substitute so badly, or so well, that at
-        these
-            productivities the economy could make nothing, or without end).
+            these productivities the economy could make nothing, or without end).
     """
     n = table.size
     log_z = np.zeros(n) if productivity is None else np.log(np.asarray(productivity, float))
@@ -172,7 +171,7 @@ def _cost_shares(
 
 
 def _mean(logs: np.ndarray, weights: np.ndarray, power: float) -> np.ndarray:
-    """The logarithm of the mean of that ``power`` of what has these ``logs``, over the first axis."""
+    """The logarithm of a power mean over the first axis, of what has these ``logs``."""
     middle = (weights * logs).sum(axis=0)
     if power == 0.0:
         return middle
