@@ -281,7 +281,7 @@ class InputOutputTable:
             raise TableError(
                 f"min_share is {min_share!r}",
                 remedy="it must be a share of the buyer's costs, from 0 to below 1",
-                name="min_share",
+                name="economy.min_share",
             )
         if min_share == 0.0:
             return self
@@ -296,7 +296,7 @@ class InputOutputTable:
             raise TableError(
                 f"with min_share = {min_share:g} nobody buys from {self.called(int(stuck[0]))}",
                 remedy="lower min_share",
-                name="min_share",
+                name="economy.min_share",
             )
         output = np.linalg.solve(np.eye(self.size) - left, self.final_use)
         return InputOutputTable(
@@ -362,7 +362,7 @@ def read_table(
             raise TableError(
                 f"there is no table '{flows}'",
                 remedy=f"{nearest(str(flows), TABLES)}, or name two files: flows, and sectors",
-                name="input_output",
+                name="economy.input_output",
             )
         folder = Path(__file__).parent / "data"
         flows, sectors = (folder / file for file in TABLES[str(flows)])
@@ -377,7 +377,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise TableError(
             f"cannot read the file '{where_text(path)}' ({error.strerror})",
-            remedy="check its name; it is looked for beside the experiment file",
+            remedy="check its name (an experiment's files are looked for beside it)",
+            name="economy.input_output",
         ) from None
     return stat.st_mtime_ns, stat.st_size
 

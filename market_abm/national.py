@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from market_abm.economy import Economy, Industry
 from market_abm.errors import SettingError, TableError, nearest
 from market_abm.input_output import InputOutputTable, read_table
 from market_abm.participants import Demand, Population, Supply
-from market_abm.settings import check_number
+from market_abm.settings import Settings, check_number, names, number, switch, words
 
 HOUSEHOLD = "household"
 """The good that all final use becomes, and the line that makes it."""
@@ -35,6 +36,60 @@ SUBSTITUTION, MATERIALS, FACTORS = (
     "materials_elasticity",
     "factor_elasticity",
 )
+
+
+def _parameters(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise SettingError(
+            f"{where} is {value!r}", remedy=f"make it a table: [{where}]", name=where
+        )
+    for name in value:
+        if name != SUBSTITUTION:
+            raise SettingError(
+                f"{where}.{name} is no parameter of an input-output table's economy",
+                remedy=nearest(name, [SUBSTITUTION]),
+                name=f"{where}.{name}",
+            )
+    return {SUBSTITUTION: check_number(value.get(SUBSTITUTION, 1.0), f"{where}.{SUBSTITUTION}")}
+
+
+@dataclass(frozen=True)
+class TableSettings(Settings):
+    """What an economy is made of, if not of a program: an input-output table.
+
+    ``input_output`` names a table that comes with the package, or, with ``sectors``, two files. The
+    rest is as for :func:`from_input_output`; ``parameters`` holds ``substitution_elasticity``.
+    """
+
+    input_output: str = words()
+    sectors: str | None = words(None)
+    factors: tuple[str, ...] = names(("primary",))
+    min_share: float = number(0.0, low=0.0, high=1.0)
+    materials_elasticity: float | None = number(None, low=0.0)
+    factor_elasticity: float | None = number(None, low=0.0)
+    drop_empty: bool = switch(False)
+    parameters: Mapping[str, float] = field(
+        default_factory=lambda: {SUBSTITUTION: 1.0}, metadata={"check": _parameters}
+    )
+
+    def table(self, folder: Path) -> InputOutputTable:
+        """The table; files are looked for from ``folder`` on."""
+        if self.sectors is None:
+            return read_table(self.input_output, drop_empty=self.drop_empty)
+        flows, sectors = folder / self.input_output, folder / self.sectors
+        return read_table(flows, sectors, drop_empty=self.drop_empty)
+
+    def economy(self, folder: Path, **options: Any) -> Economy:
+        """The economy; ``options`` are others of :func:`from_input_output`."""
+        return from_input_output(
+            self.table(folder),
+            factors=self.factors,
+            min_share=self.min_share,
+            materials_elasticity=self.materials_elasticity,
+            factor_elasticity=self.factor_elasticity,
+            substitution_elasticity=self.parameters[SUBSTITUTION],
+            **options,
+        )
 
 
 def from_input_output(
@@ -154,15 +209,19 @@ def _checked_factors(factors: Sequence[str], elasticity: float | None) -> tuple[
 
 
 def _checked_elasticity(value: Any, name: str) -> float:
-    checked = check_number(value, name, low=0.0)
-    if checked == 0.0:
+    where = f"economy.parameters.{name}" if name == SUBSTITUTION else f"economy.{name}"
+    if value == 0:
         raise SettingError(
             f"{name} is 0",
             remedy="inputs that do not substitute at all have no marginal products: "
             "take a small elasticity, such as 0.01",
-            name=name,
+            name=where,
         )
-    return checked
+    try:
+        return check_number(value, name, above=0.0)
+    except SettingError as error:
+        error.name = where
+        raise
 
 
 def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -177,7 +236,7 @@ def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[st
                 f"the table does not tell '{column}', so that {name} has no share",
                 remedy=f"add the column to the sector table, or use one factor; "
                 f"{nearest(column, table.factors)}",
-                name="factors",
+                name="economy.factors",
             )
         paid[name] = table.factors[column]
         for k in np.flatnonzero(paid[name] < 0.0)[:1]:
