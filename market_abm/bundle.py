@@ -136,6 +136,8 @@ class Bundle(Technology):
             inside = ", ".join(
                 f"{nest.name}: ces({self._shown(part, exact=exact)}; "
                 f"elasticity={_elasticity_text(nest.elasticity)})"
+                if nest.size > 1
+                else self.inputs[part][0]
                 for nest, part in self._parts()
             )
         digest = f", shares={hashlib.sha256(self.shares.tobytes()).hexdigest()}" if exact else ""
@@ -151,7 +153,9 @@ class Bundle(Technology):
         """∂output/∂input for each input; in nests, by way of what the nest makes."""
 
         def slope(of: str, share: float, by: str, elasticity: float | str) -> str:
-            return f"({ex.number_text(share)}*{of}/{by})**(1/{_elasticity_text(elasticity)})"
+            ratio = f"{ex.number_text(share)}*{of}/{by}"
+            one = elasticity == 1.0
+            return ratio if one else f"({ratio})**(1/{_elasticity_text(elasticity)})"
 
         if not self.nests:
             return tuple(
