@@ -136,6 +136,7 @@ def _ces_prices(table: InputOutputTable, log_z: np.ndarray, elasticity: float) -
     return np.log1p(above) / -power
 
 
+@np.errstate(all="ignore")
 def _nested_prices(
     table: InputOutputTable, log_z: np.ndarray, elasticity: float, inner: float
 ) -> np.ndarray:
