@@ -158,19 +158,14 @@ def reverse_sweep(
     gradient[..., economy.final] = final_prices
     slopes = shares * products
     for component in reversed(economy.components):
+        if all(industry.technology.stacked for industry in component):
+            _sweep_together(economy, component, slopes, gradient)
+            continue
         if economy.is_loop(component):
             _solve_loop(economy, component, slopes, gradient)
         inside = {industry.good for industry in component}
-        here = np.zeros(len(economy.goods), bool)
-        here[[economy.index[good] for good in inside]] = True
         for industry in component:
             output = economy.index[industry.good]
-            if industry.technology.stacked:
-                bought = economy.buyers.bought[industry.good]
-                outside = ~here[bought]
-                slope = _slope_by_input(economy, industry, slopes)[..., outside]
-                gradient[..., bought[outside]] += gradient[..., output, None] * slope
-                continue
             for good, use in _uses(economy, industry):
                 if good not in inside:
                     slope = slopes[..., use].sum(axis=-1)
@@ -178,9 +173,26 @@ def reverse_sweep(
     return gradient
 
 
-def _slope_by_input(economy: Economy, industry: Industry, slopes: np.ndarray) -> np.ndarray:
-    """∂(the industry's output)/∂(each good that it buys), (..., inputs), of ``slopes`` by buyer."""
-    return slopes[..., economy.buyers.of_industry[industry.good]].sum(axis=-1)
+def _sweep_together(
+    economy: Economy,
+    component: tuple[Industry, ...],
+    slopes: np.ndarray,
+    gradient: np.ndarray,
+) -> None:
+    """The same for lines of many inputs, by one matrix of slopes from all goods to theirs."""
+    starts, bought, makers = economy.buyers.places_of_uses
+    rows = np.array([economy.index[industry.good] for industry in component])
+    column = np.full(len(economy.goods), -1)
+    column[rows] = np.arange(len(rows))
+    own = column[makers] >= 0
+    matrix = np.zeros((*gradient.shape[:-1], len(economy.goods), len(rows)))
+    by_use = np.add.reduceat(slopes, starts, axis=-1)
+    matrix[..., bought[own], column[makers[own]]] = by_use[..., own]
+    inner = matrix[..., rows, :]
+    if np.any(inner):
+        gradient[..., rows] = _solved(np.eye(len(rows)) - inner, gradient[..., rows])
+    matrix[..., rows, :] = 0.0
+    gradient += (matrix @ gradient[..., rows, None])[..., 0]
 
 
 def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
@@ -197,23 +209,21 @@ def _solve_loop(
     """Within a loop, gradient = (what comes from outside) + slopesᵀ gradient: solve for it."""
     place = {industry.good: k for k, industry in enumerate(component)}
     rows = [economy.index[good] for good in place]
-    places = np.full(len(economy.goods), -1)
-    places[rows] = np.arange(len(rows))
     inner = np.zeros((*gradient.shape[:-1], len(component), len(component)))
     for industry in component:
-        if industry.technology.stacked:
-            bought = places[economy.buyers.bought[industry.good]]
-            slope = _slope_by_input(economy, industry, slopes)[..., bought >= 0]
-            inner[..., bought[bought >= 0], place[industry.good]] = slope
-            continue
         for good, use in _uses(economy, industry):
             if good in place:
                 inner[..., place[good], place[industry.good]] += slopes[..., use].sum(axis=-1)
-    system, outside = np.eye(len(component)) - inner, gradient[..., rows]
+    gradient[..., rows] = _solved(np.eye(len(component)) - inner, gradient[..., rows])
+
+
+def _solved(system: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """The solution of each run's linear system, (..., lines); NaN where there is none."""
     try:
-        gradient[..., rows] = np.linalg.solve(system, outside[..., None])[..., 0]
+        return np.linalg.solve(system, outside[..., None])[..., 0]
     except np.linalg.LinAlgError:  # one of several runs has no solution: the others keep theirs
-        for run in np.ndindex(gradient.shape[:-1]):
-            regular = np.linalg.matrix_rank(system[run]) == len(component)
-            solved = np.linalg.solve(system[run], outside[run]) if regular else np.nan
-            gradient[(*run, rows)] = solved
+        result = np.full(outside.shape, np.nan)
+        for run in np.ndindex(outside.shape[:-1]):
+            if np.linalg.matrix_rank(system[run]) == outside.shape[-1]:
+                result[run] = np.linalg.solve(system[run], outside[run])
+        return result

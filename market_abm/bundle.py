@@ -42,10 +42,10 @@ class Nest:
 class Bundle(Technology):
     """A CES line in calibrated share form, flat or with one layer of nests.
 
-    ``shares``, shape (inputs,), are the cost shares a, above 0, which sum to 1. ``elasticity`` is
-    a number above 0 or the name of one of ``parameters``; ``nests``, if any, take the inputs in
-    turn. Marginal products change by 1/σ of what inputs do, and so do their errors: at σ = 0.001
-    they are good to some 1e-12, relative, at σ = 0.1 to 1e-14.
+    Each of ``inputs`` is another good. ``shares``, shape (inputs,), are the cost shares a, above
+    0, which sum to 1. ``elasticity`` is a number above 0 or the name of one of ``parameters``;
+    ``nests``, if any, take the inputs in turn. Marginal products change by 1/σ of what inputs do,
+    and so do their errors: at σ = 0.001 they are good to some 1e-12, relative, at σ = 0.1 to 1e-14.
     """
 
     stacked = True

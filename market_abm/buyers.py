@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -66,7 +66,13 @@ class Buyers:
     @cached_property
     def bought(self) -> dict[str, np.ndarray]:
         """The places in ``Economy.goods`` of what an industry buys, shape (inputs,)."""
-        return {good: self.good[places[:, 0]] for good, places in self.of_industry.items()}
+        goods = np.array([pool.good for pool in self.pools], int)
+        return {good: goods[self._pools_served(uses)] for good, uses in self.uses.items()}
+
+    def _pools_served(self, uses: Sequence[slice]) -> np.ndarray:
+        """From which pool each of these uses is served."""
+        first = np.array([use.start for use in uses], int)
+        return np.searchsorted(self.starts, first, side="right") - 1
 
     @cached_property
     def good(self) -> np.ndarray:
@@ -109,11 +115,18 @@ class Buyers:
         found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}
         for _, good in self.makers:
             uses = self.uses[good]
-            first = np.array([use.start for use in uses], int)
-            pools = np.searchsorted(self.starts, first, side="right") - 1
-            for use, start in zip(uses, self.starts[pools].tolist(), strict=True):
+            for use, start in zip(
+                uses, self.starts[self._pools_served(uses)].tolist(), strict=True
+            ):
                 found[start].append((use, good))
         return found
+
+    @cached_property
+    def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each use, in the order of buyers: its first buyer, and the goods it buys and makes."""
+        starts = np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
+        starts.sort()
+        return starts, self.good[starts], self.maker[starts]
 
     def slice_of(self, good: int) -> slice:
         """The buyers of one good, by its place in ``Economy.goods``."""
