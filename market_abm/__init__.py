@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from market_abm.errors import MarketError as MarketError
     from market_abm.experiment import Experiment as Experiment
     from market_abm.experiment import run as run
+    from market_abm.input_output import InputOutputTable as InputOutputTable
+    from market_abm.input_output import read_table as read_table
     from market_abm.model import MarketModel as MarketModel
+    from market_abm.national import from_input_output as from_input_output
     from market_abm.participants import Demand as Demand
     from market_abm.participants import Population as Population
     from market_abm.participants import Supply as Supply
@@ -40,6 +43,7 @@ _HOME = {
     "Economy": "economy",
     "Experiment": "experiment",
     "Firm": "agents",
+    "InputOutputTable": "input_output",
     "MarketError": "errors",
     "MarketModel": "model",
     "MarketSettings": "state",
@@ -48,7 +52,9 @@ _HOME = {
     "Supply": "participants",
     "exact_gradient": "backprop",
     "from_function": "program",
+    "from_input_output": "national",
     "from_text": "program",
+    "read_table": "input_output",
     "run": "experiment",
 }
 __all__ = list(_HOME)

@@ -128,13 +128,16 @@ def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
     products = np.zeros_like(inputs)
     for industry in economy.flow:
+        firms = industry.weights, industry.productivity
+        if industry.technology.stacked:
+            places = economy.buyers.of_industry[industry.good]
+            stack = np.moveaxis(inputs[..., places], -2, 0)
+            _, of_inputs = behaviour.production(industry.technology, stack, *firms)
+            products[..., places] = np.moveaxis(of_inputs, 0, -2)
+            continue
         uses = economy.buyers.uses[industry.good]
-        _, of_inputs = behaviour.production(
-            industry.technology,
-            [inputs[..., use] for use in uses],
-            industry.weights,
-            industry.productivity,
-        )
+        each_input = [inputs[..., use] for use in uses]
+        _, of_inputs = behaviour.production(industry.technology, each_input, *firms)
         for use, product in zip(uses, of_inputs, strict=True):
             products[..., use] = product
     return products
@@ -155,6 +158,9 @@ def reverse_sweep(
     gradient[..., economy.final] = final_prices
     slopes = shares * products
     for component in reversed(economy.components):
+        if all(industry.technology.stacked for industry in component):
+            _sweep_together(economy, component, slopes, gradient)
+            continue
         if economy.is_loop(component):
             _solve_loop(economy, component, slopes, gradient)
         inside = {industry.good for industry in component}
@@ -165,6 +171,28 @@ def reverse_sweep(
                     slope = slopes[..., use].sum(axis=-1)
                     gradient[..., economy.index[good]] += gradient[..., output] * slope
     return gradient
+
+
+def _sweep_together(
+    economy: Economy,
+    component: tuple[Industry, ...],
+    slopes: np.ndarray,
+    gradient: np.ndarray,
+) -> None:
+    """The same for lines of many inputs, by one matrix of slopes from all goods to theirs."""
+    starts, bought, makers = economy.buyers.places_of_uses
+    rows = np.array([economy.index[industry.good] for industry in component])
+    column = np.full(len(economy.goods), -1)
+    column[rows] = np.arange(len(rows))
+    own = column[makers] >= 0
+    matrix = np.zeros((*gradient.shape[:-1], len(economy.goods), len(rows)))
+    by_use = np.add.reduceat(slopes, starts, axis=-1)
+    matrix[..., bought[own], column[makers[own]]] = by_use[..., own]
+    inner = matrix[..., rows, :]
+    if np.any(inner):
+        gradient[..., rows] = _solved(np.eye(len(rows)) - inner, gradient[..., rows])
+    matrix[..., rows, :] = 0.0
+    gradient += (matrix @ gradient[..., rows, None])[..., 0]
 
 
 def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
@@ -186,11 +214,16 @@ def _solve_loop(
         for good, use in _uses(economy, industry):
             if good in place:
                 inner[..., place[good], place[industry.good]] += slopes[..., use].sum(axis=-1)
-    system, outside = np.eye(len(component)) - inner, gradient[..., rows]
+    gradient[..., rows] = _solved(np.eye(len(component)) - inner, gradient[..., rows])
+
+
+def _solved(system: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """The solution of each run's linear system, (..., lines); NaN where there is none."""
     try:
-        gradient[..., rows] = np.linalg.solve(system, outside[..., None])[..., 0]
+        return np.linalg.solve(system, outside[..., None])[..., 0]
     except np.linalg.LinAlgError:  # one of several runs has no solution: the others keep theirs
-        for run in np.ndindex(gradient.shape[:-1]):
-            regular = np.linalg.matrix_rank(system[run]) == len(component)
-            solved = np.linalg.solve(system[run], outside[run]) if regular else np.nan
-            gradient[(*run, rows)] = solved
+        result = np.full(outside.shape, np.nan)
+        for run in np.ndindex(outside.shape[:-1]):
+            if np.linalg.matrix_rank(system[run]) == outside.shape[-1]:
+                result[run] = np.linalg.solve(system[run], outside[run])
+        return result

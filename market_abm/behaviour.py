@@ -17,14 +17,18 @@ from market_abm.technology import Technology
 
 def production(
     technology: Technology, inputs: Iterable[Any], weight: Any, productivity: Any
-) -> tuple[Any, list[Any]]:
+) -> tuple[Any, Any]:
     """What a replica of the line makes of ``inputs``, and its marginal products.
 
     Output is f_i(x) = z w f(x / w), in units of the good, and ∂f_i/∂x = z f'(x / w). ``inputs`` has
     one entry an input, each of shape (...) as ``weight`` w and ``productivity`` z; the output has
     that shape too, and so has each marginal product. Replicas with z = 1 that hold each input by
-    their weights together make exactly f.
+    their weights together make exactly f. A line of many inputs takes them as one array, shape
+    (inputs, ...), and so are its products.
     """
+    if technology.stacked:
+        output, products = technology.production(np.asarray(inputs) / weight)
+        return productivity * weight * output, productivity * np.asarray(products)
     output, products = technology.production([x / weight for x in inputs])
     return productivity * weight * output, [productivity * product for product in products]
 

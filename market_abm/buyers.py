@@ -8,7 +8,8 @@ good, each use is a pool of its own, and each pool gets all of the good.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -63,6 +64,17 @@ class Buyers:
         }
 
     @cached_property
+    def bought(self) -> dict[str, np.ndarray]:
+        """The places in ``Economy.goods`` of what an industry buys, shape (inputs,)."""
+        goods = np.array([pool.good for pool in self.pools], int)
+        return {good: goods[self._pools_served(uses)] for good, uses in self.uses.items()}
+
+    def _pools_served(self, uses: Sequence[slice]) -> np.ndarray:
+        """From which pool each of these uses is served."""
+        first = np.array([use.start for use in uses], int)
+        return np.searchsorted(self.starts, first, side="right") - 1
+
+    @cached_property
     def good(self) -> np.ndarray:
         """The place in ``Economy.goods`` of what each buyer buys."""
         return _spread([(pool.good, pool.buyers) for pool in self.pools], self.size)
@@ -89,9 +101,36 @@ class Buyers:
         """The pools in which there is somebody to share with."""
         return tuple(p for p in self.pools if p.buyers.stop - p.buyers.start > 1)
 
+    @cached_property
+    def pools_of(self) -> Mapping[int, list[Pool]]:
+        """The pools of each good, by its place in ``Economy.goods``; none of what nobody buys."""
+        found: defaultdict[int, list[Pool]] = defaultdict(list)
+        for pool in self.pools:
+            found[pool.good].append(pool)
+        return found
+
+    @cached_property
+    def users(self) -> Mapping[int, list[tuple[slice, str]]]:
+        """The uses that each pool serves, by its first buyer: where they stand, for which maker."""
+        found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}
+        for _, good in self.makers:
+            uses = self.uses[good]
+            for use, start in zip(
+                uses, self.starts[self._pools_served(uses)].tolist(), strict=True
+            ):
+                found[start].append((use, good))
+        return found
+
+    @cached_property
+    def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each use, in the order of buyers: its first buyer, and the goods it buys and makes."""
+        starts = np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
+        starts.sort()
+        return starts, self.good[starts], self.maker[starts]
+
     def slice_of(self, good: int) -> slice:
         """The buyers of one good, by its place in ``Economy.goods``."""
-        own = [pool.buyers for pool in self.pools if pool.good == good]
+        own = [pool.buyers for pool in self.pools_of[good]]
         return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
 
     @staticmethod
@@ -115,14 +154,20 @@ class Buyers:
                 if not rival or n == len(readers[k]) - 1:
                     pools.append(Pool(k, slice(first, position)))
                     first = position
-        lead = np.broadcast_shapes(*[part.shape[:-1] for part in shares])
+        lead = np.broadcast_shapes(*{part.shape[:-1] for part in shares})
         shares.append(np.zeros(0))  # so that there is something to put together
         return Buyers(
             size=position,
             uses={good: tuple(slots) for good, slots in uses.items()},
             pools=tuple(pools),
             initial_shares=np.concatenate(
-                [np.broadcast_to(part, (*lead, part.shape[-1])) for part in shares], axis=-1
+                [
+                    part
+                    if part.shape[:-1] == lead
+                    else np.broadcast_to(part, (*lead, part.shape[-1]))
+                    for part in shares
+                ],
+                axis=-1,
             ),
             makers=tuple((economy.index[i.good], i.good) for i in economy.flow),
         )

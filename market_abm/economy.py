@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -279,8 +280,12 @@ class Economy:
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses, rather than all going to one or to each."""
-        uses = sum(industry.technology.inputs.count(good) for industry in self.industries)
-        return self.reuse[good] == "rival" and uses > 1
+        return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @cached_property
+    def _uses(self) -> Counter[str]:
+        """In how many places each good is read."""
+        return Counter(good for industry in self.industries for good in industry.technology.inputs)
 
     @cached_property
     def final(self) -> np.ndarray:

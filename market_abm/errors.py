@@ -52,6 +52,10 @@ class SettingError(MarketError):
     """A setting is unknown, of the wrong kind or out of range."""
 
 
+class TableError(MarketError):
+    """An input-output table cannot be read, or does not add up."""
+
+
 class RivalGoodError(MarketError):
     """A good that is split among several users has no positive quantity or price to split by."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
 from market_abm.files import clip, find, key_lines, program_offset, read, tables_of, where_text
+from market_abm.national import TableSettings
 from market_abm.participants import Population
 from market_abm.program import from_text
 from market_abm.record import BOOKS, recorded_places
@@ -92,8 +93,15 @@ class Source:
     file: str | None
     overrides: Mapping[str, Any]
 
+    @property
+    def folder(self) -> Path:
+        """Where the files that it names are looked for."""
+        return Path(self.file).parent if self.file else Path()
+
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the file and line, or the override, that caused it."""
+        if error.file:  # it is another file that is wrong
+            return error
         for key, value in self.overrides.items():
             if error.name and (error.name == key or error.name.startswith(f"{key}.")):
                 return error.located(file=f"--set {key}={clip(str(value))}")
@@ -215,7 +223,7 @@ class Experiment:
             tables = tables_of(text)
             for key, value in source.overrides.items():
                 _override(tables, key, value)
-            return dataclasses.replace(_experiment(tables, name), source=source)
+            return dataclasses.replace(_experiment(tables, name, source.folder), source=source)
         except MarketError as error:
             raise source.placed(error) from None
 
@@ -385,7 +393,7 @@ SHOCKABLE = ("economy.parameters", "supply", "demand", "industries")
 """The tables whose numbers a shock may change."""
 
 
-def _experiment(tables: dict[str, Any], name: str) -> Experiment:
+def _experiment(tables: dict[str, Any], name: str, folder: Path) -> Experiment:
     for key in tables:
         if key not in _TOP:
             raise SettingError(f"unknown key '{key}'", remedy=nearest(key, _TOP), name=key)
@@ -393,14 +401,14 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
     if not isinstance(question, str):
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
     table = {key: _table(tables.get(key, {}), key) for key in _TOP[1:-1]}
-    program = ProgramSettings.of(table["economy"], "economy")
+    made_of = _made_of(table["economy"])
     market = MarketSettings.of(table["market"], "market")
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
-    economy = _economy(table, run.seed)
+    economy = _economy(table, run.seed, folder)
     common = {k: v for k, v in table["industries"].items() if not isinstance(v, Mapping)}
     single = {k: v for k, v in table["industries"].items() if isinstance(v, Mapping)}
-    changes, shocks = _changes(tables, economy, run.seed)
+    changes, shocks = _changes(tables, economy, run.seed, folder)
     return Experiment(
         economy=economy,
         market=market,
@@ -412,7 +420,7 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
         question=question,
         configuration={
             "question": question,
-            "economy": dataclasses.asdict(program),
+            "economy": dataclasses.asdict(made_of),
             "reuse": table["reuse"],
             "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
             "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
@@ -425,27 +433,40 @@ def _experiment(tables: dict[str, Any], name: str) -> Experiment:
     )
 
 
-def _economy(tables: Mapping[str, Any], seed: int) -> Economy:
-    """The economy that the tables of a file describe."""
-    program = ProgramSettings.of(tables["economy"], "economy")
+def _made_of(economy: Mapping[str, Any]) -> ProgramSettings | TableSettings:
+    """What the table ``[economy]`` says: a program, or an input-output table."""
+    if "input_output" not in economy:
+        return ProgramSettings.of(economy, "economy")
+    if "program" in economy:
+        raise SettingError(
+            "the economy has a program and an input-output table",
+            remedy="leave one out: economy.program, or economy.input_output",
+            name="economy.program",
+        )
+    return TableSettings.of(economy, "economy")
+
+
+def _economy(tables: Mapping[str, Any], seed: int, folder: Path) -> Economy:
+    """The economy that the tables of a file in ``folder`` describe."""
+    made_of = _made_of(tables["economy"])
     industries = tables.get("industries", {})
     for good, kind in tables.get("reuse", {}).items():
         check_choice(kind, f"reuse.{good}", REUSE)
-    return from_text(
-        program.program,
-        supply=tables.get("supply", {}),
-        demand=tables.get("demand", {}),
-        parameters=program.parameters,
-        reuse=program.reuse,
-        reuse_of=tables.get("reuse", {}),
-        population={k: v for k, v in industries.items() if not isinstance(v, Mapping)},
-        population_of={k: v for k, v in industries.items() if isinstance(v, Mapping)},
-        seed=seed,
-    )
+    options = {
+        "supply": tables.get("supply", {}),
+        "demand": tables.get("demand", {}),
+        "reuse_of": tables.get("reuse", {}),
+        "population": {k: v for k, v in industries.items() if not isinstance(v, Mapping)},
+        "population_of": {k: v for k, v in industries.items() if isinstance(v, Mapping)},
+        "seed": seed,
+    }
+    if isinstance(made_of, TableSettings):
+        return made_of.economy(folder, **options)
+    return from_text(made_of.program, parameters=made_of.parameters, reuse=made_of.reuse, **options)
 
 
 def _changes(
-    tables: Mapping[str, Any], first: Economy, seed: int
+    tables: Mapping[str, Any], first: Economy, seed: int, folder: Path
 ) -> tuple[tuple[tuple[int, Economy], ...], list[dict[str, Any]]]:
     """The economies that shocks lead to, one after another, and the shocks in full."""
     shocks = tables.get("shocks", [])
@@ -472,7 +493,7 @@ def _changes(
             if key != "step":
                 _override(now, key, value)
         try:
-            economy = _economy(now, seed)
+            economy = _economy(now, seed, folder)
         except MarketError as error:
             error.what = f"the shock at step {shock['step']}: {error.what}"
             error.name, error.line = "shocks", None

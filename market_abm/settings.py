@@ -1,8 +1,8 @@
 """Settings as frozen dataclasses whose fields know their own range.
 
-A field made by :func:`number`, :func:`integer`, :func:`numbers`, :func:`choice` or
-:func:`words` is checked whenever its dataclass is made, from Python or from a file, and the error
-names the key and the remedy.
+A field made by :func:`number`, :func:`integer`, :func:`numbers`, :func:`choice`, :func:`switch`,
+:func:`names` or :func:`words` is checked whenever its dataclass is made, from Python or from a
+file, and the error names the key and the remedy.
 """
 
 from __future__ import annotations
@@ -212,6 +212,17 @@ def choice(default: Any, options: Iterable[str]) -> Any:
     return _field(default, lambda v, w: v if v is default is None else check_choice(v, w, options))
 
 
+def switch(default: bool) -> Any:
+    """A field that holds true or false."""
+
+    def check(value: Any, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise _wrong(value, where, "true or false")
+        return value
+
+    return _field(default, check)
+
+
 def names(default: Any = dataclasses.MISSING) -> Any:
     """A field that holds a list of names, at least one."""
 
@@ -229,9 +240,11 @@ def names(default: Any = dataclasses.MISSING) -> Any:
 
 
 def words(default: Any = dataclasses.MISSING) -> Any:
-    """A field that holds text."""
+    """A field that holds text, or None if that is the default."""
 
-    def check(value: Any, where: str) -> str:
+    def check(value: Any, where: str) -> str | None:
+        if value is None and default is None:
+            return None
         if not isinstance(value, str):
             raise _wrong(value, where, "text in quotes")
         return value

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from market_abm import expression as ex
 
@@ -24,11 +24,14 @@ class Technology:
     inputs: tuple[str, ...]
     parameters: Mapping[str, float] = field(default_factory=dict)
 
+    stacked: ClassVar[bool] = False
+    """Whether :meth:`production` takes all inputs, and gives all products, as one array."""
+
     @cached_property
     def _tape(self) -> ex.Tape:
         return ex.Tape(self.formula, tuple(range(len(self.inputs))))
 
-    def production(self, inputs: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def production(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """The output and the marginal products ∂output/∂input, one for each of ``inputs``.
 
         Each input is a number or an array; output and products have their common shape, or are

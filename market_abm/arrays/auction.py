@@ -103,7 +103,10 @@ class ArrayAuction(ArrayQuoted):
             k = self.economy.index[industry.good]
             total = np.zeros(len(self.shares))
             for places in cached_parts((len(self.shares), industry.firms)):
-                uses = self._uses(industry, places)
+                uses = [
+                    slice(use.start + places.start, use.start + places.stop)
+                    for use in self.economy.buyers.uses[industry.good]
+                ]
                 plan = best_plan(
                     industry.technology,
                     self.prices[:, k : k + 1],

@@ -6,7 +6,7 @@ leading axis of runs. ``tests/test_twins.py`` holds the two together, step by st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -97,9 +97,13 @@ class ArrayMarket:
     def state(self) -> State:
         """What could be seen at the end of the last step."""
         inputs = np.empty_like(self.shares)
-        for good, delivered in self._delivered.items():
-            for use, quantity in zip(self.economy.buyers.uses[good], delivered, strict=True):
-                np.multiply(self.shares[:, use], quantity, out=inputs[:, use])
+        for industry in self.economy.flow:
+            uses = self._uses(industry, slice(0, industry.firms))
+            for use, quantity in zip(uses, self._delivered[industry.good], strict=True):
+                if isinstance(use, slice):
+                    np.multiply(self.shares[:, use], quantity, out=inputs[:, use])
+                else:
+                    inputs[:, use] = self.shares[:, use] * quantity
         return State(
             step=self.clock,
             quantities=self.quantities.copy(order="K"),
@@ -195,7 +199,7 @@ class ArrayMarket:
         self._flow_down()
         for industry in reversed(self.economy.flow):
             self._form_price(industry.good)
-            for places in cached_parts((len(self.shares), industry.firms)):
+            for places in self._parts(industry):
                 self._learn(industry, places)
             self._bid(industry)
         self._form_prices()
@@ -247,12 +251,14 @@ class ArrayMarket:
 
     def _work(self, industry: Industry, *, learn: bool = False) -> np.ndarray:
         """All that the firms of an industry do with what was handed out; their output, (runs,)."""
-        index = self.economy.index
-        bought = [index[good] for good in industry.technology.inputs]
-        delivered = [self.quantities[:, k : k + 1].copy() for k in bought]
+        bought = self.economy.buyers.bought[industry.good]
+        if industry.technology.stacked:
+            delivered = [self.quantities[:, bought, None]]
+        else:
+            delivered = [self.quantities[:, k : k + 1].copy() for k in bought.tolist()]
         self._delivered[industry.good] = delivered
         total = np.zeros(len(self.shares))
-        for places in cached_parts((len(self.shares), industry.firms)):
+        for places in self._parts(industry):
             if learn:
                 self._learn(industry, places)
             total += self._produce(industry, places, delivered)
@@ -260,8 +266,19 @@ class ArrayMarket:
             self._bid(industry)
         return total
 
-    def _uses(self, industry: Industry, places: slice) -> list[slice]:
-        """Where the buyers of these firms stand, for each input."""
+    def _parts(self, industry: Industry) -> Iterator[slice]:
+        """The firms of an industry, so many at a time that their numbers stay in cache."""
+        width = len(industry.technology.inputs) if industry.technology.stacked else 1
+        return cached_parts((len(self.shares) * max(1, width), industry.firms))
+
+    def _uses(self, industry: Industry, places: slice) -> Sequence[slice | np.ndarray]:
+        """Where the buyers of these firms stand, for each input.
+
+        Where the line takes its inputs stacked they are treated as one: places of shape
+        (inputs, firms), so that numbers of buyers come as (runs, inputs, firms).
+        """
+        if industry.technology.stacked:
+            return [self.economy.buyers.of_industry[industry.good][:, places]]
         uses = self.economy.buyers.uses[industry.good]
         return [slice(use.start + places.start, use.start + places.stop) for use in uses]
 
@@ -271,14 +288,14 @@ class ArrayMarket:
         if not priced:
             return
         revenue = self._marginal_revenue(industry, places, price)
+        noise, rate = np.asarray(industry.population.bid_noise), np.asarray(self.settings.bid_rate)
+        if industry.technology.stacked:  # (runs, inputs, firms)
+            revenue, noise, rate = (each[:, None] for each in (revenue, noise, rate))
         for use in self._uses(industry, places):
             value = behaviour.marginal_revenue_products(revenue, self.products[:, use])
             if self._shocks.size:
-                noise = industry.population.bid_noise
                 value = behaviour.misjudged(value, noise, self._shocks[:, use])
-            self.bids[:, use] = behaviour.revised_bid(
-                self.bids[:, use], value, self.settings.bid_rate
-            )
+            self.bids[:, use] = behaviour.revised_bid(self.bids[:, use], value, rate)
 
     def _marginal_revenue(self, industry: Industry, places: slice, price: np.ndarray) -> np.ndarray:
         """What one more unit of their good would have brought these firms."""
@@ -303,12 +320,15 @@ class ArrayMarket:
         """Firms turn their purchases into their good; what they make together, shape (runs,)."""
         uses = self._uses(industry, places)
         inputs = [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)]
+        stacked = industry.technology.stacked
         output, products = behaviour.production(
             industry.technology,
-            inputs,
+            inputs[0].swapaxes(0, 1) if stacked else inputs,
             industry.weights[:, places],
             industry.productivity[:, places],
         )
+        if stacked:
+            products = [products.swapaxes(0, 1)]
         if industry.good in self._outputs:
             self._outputs[industry.good][:, places] = output
         for use, product, units in zip(uses, products, inputs, strict=True):
@@ -334,7 +354,7 @@ class ArrayMarket:
             self.prices[:, k : k + 1] = price
             self._priced[k] = True
             return
-        every = [pool.buyers for pool in economy.buyers.pools if pool.good == k]
+        every = [pool.buyers for pool in economy.buyers.pools_of[k]]
         pools = paying(every, external=economy.reuse[good] == "external")
         total = np.zeros((len(self.shares), 1))
         for pool in pools:
@@ -373,12 +393,9 @@ class ArrayMarket:
 
     def _has_bid(self, pool: slice) -> np.ndarray | Literal[True]:
         """Which buyers of a pool have made a bid; simply True if all have."""
-        uses = [
-            (use, good in self._bidding)
-            for _, good in self.economy.buyers.makers
-            for use in self.economy.buyers.uses[good]
-            if pool.start <= use.start < pool.stop
-        ]
+        if len(self._bidding) == len(self.economy.industries):
+            return True
+        uses = [(use, good in self._bidding) for use, good in self.economy.buyers.users[pool.start]]
         if all(heard for _, heard in uses):
             return True
         result = np.zeros(pool.stop - pool.start, bool)

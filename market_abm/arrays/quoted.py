@@ -25,11 +25,13 @@ class ArrayQuoted(ArrayMarket):
         super()._lay_out(runs)
         self.quotes = np.zeros((runs, len(self.economy.buyers.pools)))
         self.orders = np.zeros_like(self.shares)
+        self._places: dict[int, list[tuple[int, slice]]] = {}
+        for n, pool in enumerate(self.economy.buyers.pools):
+            self._places.setdefault(pool.good, []).append((n, pool.buyers))
 
     def _pools(self, good: str) -> list[tuple[int, slice]]:
         """The pools of a good: their places, and their buyers."""
-        k = self.economy.index[good]
-        return [(n, p.buyers) for n, p in enumerate(self.economy.buyers.pools) if p.good == k]
+        return self._places.get(self.economy.index[good], [])
 
     def _form_price(self, good: str) -> None:
         k = self.economy.index[good]
