@@ -29,7 +29,9 @@ unemployment u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, x the relative su
 s u, s the share of what they sell that the household buys; and planned output rises if
 β s u > β′ x. So slumps end (with f = 1, ω′ = 0 and perishable goods) only if
 
-    ω < α s β/β′.
+    ω < α s β/β′,
+
+which is necessary, not sufficient: other modes, of firms against each other, have their own bounds.
 
 Published counts need not agree to the cell: they depend on what a network is (above all on s).
 """
@@ -621,8 +623,8 @@ def simulate(
     What is single is the same in all runs. A run is *at rest*, and ends, when no price moves by
     more than 1e-7 within ten steps (looked at every ten). It has *converged* if, at its end, all
     prices and outputs are within 1e-3 of the equilibrium; it is *elsewhere* if it is at rest, but
-    not there; *diverged* if a price or output is above 1e100, below 1e-100 (as in a slump without end)
-    or no number; else out of steps, ``max_steps``. The paper's rule counts ``converged`` and
+    not there; *diverged* if a price or output is above 1e100, below 1e-100 (as in a slump without
+    end) or no number; else out of steps, ``max_steps``. The paper's rule counts ``converged`` and
     ``elsewhere``. The state is recorded at step 0, every ``every`` steps, and at the end.
 
     Raises:

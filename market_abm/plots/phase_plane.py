@@ -24,11 +24,11 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
     ``table`` has a row a run (see :func:`market_abm.baselines.excess_demand.phase_plane`).
     """
     names = list(table["technology"].unique())
-    width, height = 1.3 + 2.3 * len(names), 3.5
+    width, height = 1.3 + 2.3 * len(names), 3.3
     figure = new_figure(width, height)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     figure.subplots_adjust(
-        left=0.68 / width, right=1 - 0.85 / width, top=0.76, bottom=0.16, wspace=0.1
+        left=0.68 / width, right=1 - 0.85 / width, top=0.84, bottom=0.16, wspace=0.1
     )
     for axes, name in zip(panels, names, strict=True):
         _plane(axes, table[table["technology"] == name])
@@ -47,6 +47,7 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
         f"Excess demand: back at the equilibrium, of {networks} random networks ({runs:,} runs)",
         fontsize=9.5,
         x=0.01,
+        y=0.97,
         ha="left",
         color=INK,
     )
