@@ -34,10 +34,12 @@ s u, s the share of what they sell that the household buys; and planned output r
 which is necessary, not sufficient: other modes, of firms against each other, have their own bounds.
 
 How many cells of a plane converge depends on what a network is, above all on s (of 25, Leontief 4
-to 5 and Cobb–Douglas 9 to 18 for labour shares of 0.2 to 0.5), by one to three on whether firms plan
-by orders or by what they paid, at old prices or new, and hardly on ω′ or the perturbation. That
-Leontief converges least does not depend on these. (Prices may be at rest in a slump without end: a
-rule that looks at prices alone would count it as converged.)
+to 5 and Cobb–Douglas 9 to 18 on average, for labour shares of 0.2 to 0.5) and on f (with f = 0.5
+none does: a slump eats up the savings); by up to three cells on whether firms plan by orders or by
+what they paid, at old prices or new, and on the size of the perturbation; hardly on ω′. That
+Leontief converges least, on average over networks, was so in all these variants in which any cell
+converges. (Prices may be at rest in a slump without end: a rule that looks at prices alone
+would count it as converged.)
 """
 
 from __future__ import annotations
