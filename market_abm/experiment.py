@@ -95,8 +95,9 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where the files that it names are looked for."""
-        return Path(self.file).parent if self.file else Path()
+        """Where the files that it names are looked for; those named by an override, here."""
+        here = {"economy.input_output", "economy.sectors"} & set(self.overrides)
+        return Path(self.file).parent if self.file and not here else Path()
 
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the file and line, or the override, that caused it."""

@@ -211,6 +211,6 @@ def _leading(eigenvalues: np.ndarray) -> complex:
     radius = float(sizes.max(initial=0.0))
     largest = eigenvalues[sizes >= radius * (1.0 - ROUNDING)]
     slowest = complex(largest[np.argmin(np.abs(np.angle(largest)))])
-    if abs(slowest.imag) <= ROUNDING * radius:
+    if abs(slowest.imag) <= math.sqrt(ROUNDING) * radius:  # two that coincide come apart by this
         return complex(math.copysign(radius, slowest.real))
     return complex(slowest.real, abs(slowest.imag))

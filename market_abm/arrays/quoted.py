@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from market_abm.markets.quoted import QuotedMarket
 from market_abm.participants import Demand
 
 
-class ArrayQuoted(ArrayMarket):
+class ArrayQuoted(ArrayMarket, ABC):
     """Runs of a market in which every pool has a quote: ``quotes``, shape (runs, pools).
 
     ``orders``, units, has shape (runs, buyers).
@@ -71,6 +72,6 @@ class ArrayQuoted(ArrayMarket):
         trouble = self.mechanism.unsaleable(self.quantities[:, k.start], paid, final=True)
         self._refuse(trouble & np.isfinite(terms.elasticity)[..., 0], good, paid)
 
+    @abstractmethod
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
         """The next quotes for the good at place k; all of shape (runs, pools of it)."""
-        raise NotImplementedError
