@@ -96,7 +96,7 @@ class Source:
     @property
     def folder(self) -> Path:
         """Where the files that it names are looked for; those named by an override, here."""
-        here = {"economy.input_output", "economy.sectors"} & set(self.overrides)
+        here = "economy.input_output" in self.overrides
         return Path(self.file).parent if self.file and not here else Path()
 
     def placed(self, error: MarketError) -> MarketError:

@@ -377,7 +377,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise TableError(
             f"cannot read the file '{where_text(path)}' ({error.strerror})",
-            remedy="check its name (an experiment's files are looked for beside it, those of --set here)",
+            remedy="check its name (an experiment's files are looked for beside it, those of "
+            "--set where you are)",
             name="economy.input_output",
         ) from None
     return stat.st_mtime_ns, stat.st_size

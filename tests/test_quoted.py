@@ -373,14 +373,17 @@ def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -
 def test_posted_prices_in_both_engines(
     lag: int, kind: str, data: Any, firms: int, seed: int
 ) -> None:
-    """As in tests/test_twins.py: 1e-12 at every step, each of three runs its own; late, too."""
+    """As in tests/test_twins.py: 1e-12 at every step, each of three runs its own; late, too.
+
+    A run whose consumer would pay nothing for what there is at first is refused, in both.
+    """
     rng = np.random.default_rng(seed)
     several = [drawn(data.draw(KINDS[kind]), rng, firms)]
     several += [drawn(several[0].program, rng, firms) for _ in range(2)]
     markets = [posted_settings(each, rng, lag) for each in several]
     share = assert_each_its_own([each.economy for each in several], markets, [1, 2, 3])
     event(f"compared {share:.0%}")
-    assert share > 0.9
+    assert share > 0.6
 
 
 # --- where they rest -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 
 from market_abm import behaviour
 from market_abm.arrays.market import ArrayMarket
-from market_abm.markets.quoted import QuotedMarket
+from market_abm.markets.quoted import QuotedMarket, worthless
 from market_abm.participants import Demand
 
 
@@ -69,8 +69,13 @@ class ArrayQuoted(ArrayMarket, ABC):
             wanted = behaviour.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
             paid = np.where(np.isinf(wanted), paid, self._follow(self.prices[:, k], wanted, k))
         self.prices[:, k] = paid
-        trouble = self.mechanism.unsaleable(self.quantities[:, k.start], paid, final=True)
-        self._refuse(trouble & np.isfinite(terms.elasticity)[..., 0], good, paid)
+        quantity = self.quantities[:, k.start]
+        trouble = self.mechanism.unsaleable(quantity, paid, final=True)
+        trouble = trouble & np.isfinite(terms.elasticity)[..., 0]
+        if self.clock == 0:
+            for row in np.flatnonzero(trouble).tolist():
+                self._fail(row, worthless(good, quantity[row], paid[row, 0]))
+        self._refuse(trouble, good, paid)
 
     @abstractmethod
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:

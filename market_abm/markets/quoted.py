@@ -127,8 +127,20 @@ class QuotedFinalMarket(FinalMarket, ABC):
             return
         rules, quote = cast("type[QuotedMarket]", self.settings.rules), np.array([self.price])
         if rules.unsaleable(self.quantity, quote, final=True):
+            if first:
+                raise worthless(self.good, self.quantity, self.price)
             raise rules.refusal(self.good, self.quantity, quote, str)
 
     @abstractmethod
     def follow(self, wanted: Any) -> Any:
         """The next price, if so many units were ``wanted`` at this one."""
+
+
+def worthless(good: str, quantity: Any, price: Any) -> EconomyError:
+    """Why there is no first quote of a final good, of which there is a ``quantity``."""
+    return EconomyError(
+        f"the consumer of '{good}' would pay {price:.6g} for the {quantity:.6g} units that there "
+        "are at first",
+        name=f"demand.{good}",
+        remedy=f"a quoted price begins above 0: raise demand.{good}.quantity, or its elasticity",
+    )
