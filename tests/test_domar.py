@@ -278,3 +278,44 @@ def test_beyond_hulten_by_simulation():
     curvature = (logs[1 : n + 1] + logs[n + 1 :] - 2.0 * logs[0]) / h**2
     assert np.all(curvature < 0.0)
     np.testing.assert_allclose(curvature, second_order(TABLE, elasticity=0.5), rtol=0.05)
+
+
+# --- large tables ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["arrays", "agents"])
+def test_four_hundred_sectors(engine):
+    """160,000 flows, in seconds: sales are the Domar weights to 1e-12 after 60 steps.
+
+    (Rates of 0.6 and below: 0.6^60 is 5e-14.) The agents are given the first 30 only.
+    """
+    rng = np.random.default_rng(0)
+    flows = rng.lognormal(0.0, 1.5, (400, 400)) * (rng.random((400, 400)) < 0.99)
+    flows *= 0.55 / flows.sum(axis=0)  # of an output of 1 each
+    outputs = np.ones(400)
+    wanted = outputs - flows.sum(axis=1)
+    scale = 0.9 / max(1.0, flows.sum(axis=1).max())  # so that every final use is above 0
+    flows, wanted = flows * scale, outputs - (flows * scale).sum(axis=1)
+    codes = [f"{k}" for k in range(400)]
+    table = market_abm.InputOutputTable(codes, codes, flows, outputs, wanted)
+    steps, bound = (60, 1e-12) if engine == "arrays" else (30, 1e-6)
+    economy = from_input_output(table)
+    result = market_abm.run(
+        economy, mechanism="trading-post", engine=engine, steps=steps, tolerance=1e-15
+    )
+    sales = (result.last.prices * result.last.quantities)[places(economy, table)]
+    np.testing.assert_allclose(sales, domar_weights(table), rtol=bound)
+
+
+@pytest.mark.slow
+def test_a_thousand_firms_in_every_sector():
+    """71,000 unequal firms with 5 million inputs: sales are the same Domar weights.
+
+    Lognormal weights and productivities with the weighted mean kept; under constant returns the
+    best firm of a sector takes it over in the end, so this is of firms of equal productivity.
+    """
+    economy = from_input_output(TABLE, firms=1000, population={"weight_spread": 0.5})
+    result = market_abm.run(economy, **POST, steps=25, tolerance=1e-15)
+    sales = (result.last.prices * result.last.quantities)[places(economy, TABLE)]
+    np.testing.assert_allclose(sales, domar_weights(TABLE), rtol=1e-8)  # 0.417^25 is 3e-10
