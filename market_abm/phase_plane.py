@@ -58,8 +58,8 @@ TECHNOLOGIES = {"Leontief": 0.0, "q = 1/3": 1.0 / 3.0, "q = 1": 1.0, "Cobb–Dou
 LEAST_ELASTICITY = 0.05
 """What our firms have in the place of Leontief's 0, for which there are no marginal products.
 
-A unit more of an input is then worth (made/used)^20 as much: a surplus of 5 % takes 62 % of its
-price.
+Marginal products are (y a/x)^(1/σ) (``bundle.py``): 5 % too much of an input, the size of the
+disturbance, takes 62 % of what a unit of it is worth. Their own errors grow like 1/σ, too.
 """
 
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
@@ -232,9 +232,11 @@ def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
         for bid_rate, share_rate in itertools.product(RATES, share_rates)
     ]
     markets = [
-        MarketSettings(mechanism=mechanism, bid_rate=bid_rate)
-        if math.isnan(share_rate)
-        else MarketSettings(mechanism=mechanism, bid_rate=bid_rate, share_rate=share_rate)
+        MarketSettings(
+            mechanism=mechanism,
+            bid_rate=bid_rate,
+            share_rate=0.0 if math.isnan(share_rate) else share_rate,
+        )
         for _, _, bid_rate, share_rate in points
     ]
     runs = run_from_rest(
