@@ -19,6 +19,7 @@ from market_abm.errors import MarketError
 if TYPE_CHECKING:
     from market_abm.compare import Beside, Contest
     from market_abm.experiment import Experiment
+    from market_abm.phase_plane import PhasePlane
     from market_abm.result import Result
 
 EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
@@ -179,6 +180,36 @@ def compare(
         comparison = Beside.of(chosen)
         _print_beside(comparison)
         folder = comparison.save(folder)
+    click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
+
+
+@main.command("phase-plane")
+@click.option("--networks", type=int, default=5, show_default=True, help="Random networks.")
+@click.option("--firms", type=int, default=30, show_default=True, help="Firms of each network.")
+@click.option("--degree", type=int, default=4, show_default=True, help="Goods a firm buys.")
+@click.option("--steps", type=int, default=3000, show_default=True, help="Steps of a run, at most.")
+@click.option(
+    "--out", metavar="DIR", default="results/phase-plane", show_default=True, help="Write here."
+)
+def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) -> None:
+    """Run the published excess-demand model and our markets on the same random networks.
+
+    In each cell of the plane of its rates, a run starts near the equilibrium: does it come back?
+    """
+    from market_abm.files import where_text
+    from market_abm.phase_plane import FILES, PhasePlane, PlaneSettings
+    from market_abm.result import check_folder
+
+    given = {"networks": networks, "firms": firms, "degree": degree, "steps": steps}
+    settings = PlaneSettings.of(given, "phase-plane")
+    folder = Path(out)
+    check_folder(folder, FILES)
+    size = PhasePlane.size(settings)
+    click.echo(f"{settings.networks} networks of {settings.firms} firms: {size:,} runs")
+    with _bar(size) as progress:
+        plane = PhasePlane.of(settings, progress)
+    _print_plane(plane)
+    folder = plane.save(folder)
     click.echo(f"Written to {where_text(folder)}: {', '.join(sorted(_names(folder)))}")
 
 
@@ -413,6 +444,15 @@ def _print_contest(contest: Contest) -> None:
     click.echo(
         "Steps and price messages until all prices and quantities stay within 1e-06 of best."
     )
+
+
+def _print_plane(plane: PhasePlane) -> None:
+    cells, counts = plane.cells, plane.counts
+    table = _table(("model", "left"), *((name, "right") for name in counts), ("of", "right"))
+    for model, row in counts.iterrows():
+        table.add_row(str(model), *(f"{count:.1f}" for count in row), str(cells[model]))
+    _console().print(table)
+    click.echo("Cells of the plane that come back to the equilibrium, on average over networks.")
 
 
 def _path_sentence(result: Result) -> str:

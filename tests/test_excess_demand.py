@@ -360,11 +360,13 @@ def test_a_small_plane_and_its_figure():
     cells = converged_cells(table)
     assert list(cells.index) == list(TECHNOLOGIES) and list(cells.columns) == [1, 2]
     assert np.all(cells.loc["Cobb–Douglas"] > cells.loc["Leontief"])
-    figure = phase_plane_figure(table)
+    figure = phase_plane_figure(table.assign(model="published"))
     assert_nothing_is_cut_off(figure)
+    assert [text.get_text() for text in figure.texts][:4] == list(TECHNOLOGIES)
     for name, axes in zip(TECHNOLOGIES, figure.axes, strict=False):
         shown = sum(int(text.get_text()) for text in axes.texts)
-        assert axes.get_title() == name and shown == cells.loc[name].sum()
+        assert shown == cells.loc[name].sum()
+        assert axes.get_title().endswith(f" {cells.loc[name].mean():.1f} of 4 cells")
 
 
 @pytest.mark.slow

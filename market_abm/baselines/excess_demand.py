@@ -56,6 +56,7 @@ import numpy as np
 from scipy.optimize import root
 
 from market_abm.errors import EconomyError, SettingError
+from market_abm.input_output import InputOutputTable
 from market_abm.settings import Settings, check_number, check_whole, number
 
 if TYPE_CHECKING:
@@ -200,6 +201,11 @@ class NetworkEconomy:
         """ζ = 1/(1 + q)."""
         return 1.0 / (1.0 + self.substitution)
 
+    @property
+    def elasticity(self) -> float:
+        """σ = q/(1 + q), the elasticity of substitution."""
+        return 1.0 - self.exponent
+
     @cached_property
     def sensitivity(self) -> np.ndarray:
         """Λ = a^{qζ} J^ζ, shape (n, n + 1): J for Leontief, a for Cobb–Douglas."""
@@ -260,6 +266,29 @@ class NetworkEconomy:
             outputs=scale**self.returns,
             consumption=self.tastes / (worth * prices),
             labour=worth * self.spending / self.toil,
+        )
+
+    @cached_property
+    def table(self) -> InputOutputTable:
+        """What firms and the household buy of each other at rest, in wages: ``flows``, (n, n).
+
+        With b = 1 the table and σ are all there is to the economy but its units: CES firms in
+        calibrated share form (:func:`market_abm.from_input_output`), whose units are what a wage
+        buys at rest, have the same equilibrium as this one at any productivities. With b < 1 the
+        table says nothing of returns.
+
+        Raises:
+            EconomyError: there is no equilibrium.
+        """
+        rest = self.equilibrium
+        bought = input_demand(self, rest.prices, rest.outputs)[:, 1:]
+        codes = tuple(f"firm{k + 1}" for k in range(self.firms))
+        return InputOutputTable(
+            codes,
+            codes,
+            flows=(bought * rest.prices).T,
+            output=rest.prices * self.productivity * rest.outputs,
+            final_use=rest.prices * rest.consumption,
         )
 
     def with_technology(
@@ -665,7 +694,7 @@ def simulate(
             record += 1
         window.append(state.prices)
         if now % WINDOW == 0 or now == steps:
-            resting, lost = _resting(np.array(window)), _lost(state)
+            resting, lost = standing_still(np.array(window)), _lost(state)
             window = [state.prices]
             over = resting | lost | (now == steps)
             ended = active[over]
@@ -698,13 +727,18 @@ def _each(given: Kind | Sequence[Kind], runs: int, what: str) -> list[Kind]:
     return list(given)
 
 
+def disturbance(firms: int, seed: int, size: float) -> np.ndarray:
+    """The factors by which prices and outputs start off their equilibrium, shape (2, firms)."""
+    rng = np.random.default_rng(check_whole(seed, "seed", low=0))
+    return rng.uniform(1.0 - size, 1.0 + size, (2, firms))
+
+
 def _perturbed(economies: Sequence[NetworkEconomy], seeds: Sequence[int], size: float) -> State:
     """The states that runs start from, stacked."""
     states = []
     for economy, seed in zip(economies, seeds, strict=True):
         rest = at_rest(economy)
-        rng = np.random.default_rng(check_whole(seed, "seed", low=0))
-        factors = rng.uniform(1.0 - size, 1.0 + size, (2, economy.firms))
+        factors = disturbance(economy.firms, seed, size)
         prices, outputs = rest.prices * factors[0], rest.outputs * factors[1]
         consumption, labour = household_plan(economy, prices, rest.savings, np.ones(1))
         states.append(
@@ -724,7 +758,7 @@ def _rows(array: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return array[kept]
 
 
-def _resting(window: np.ndarray) -> np.ndarray:
+def standing_still(window: np.ndarray) -> np.ndarray:
     """Whether prices, shape (times, runs, n), moved by less than ``RESTING``, shape (runs,)."""
     high, low = window.max(axis=0), window.min(axis=0)
     return (len(window) > WINDOW) & np.all(high - low < RESTING * low, axis=-1)
@@ -755,8 +789,9 @@ def phase_plane(
     ``networks``, in each cell of ``rates`` × ``rates``; ``settings`` give all other rates. A
     network is disturbed alike in all cells and technologies.
 
-    Returns a row a run: ``technology``, ``substitution``, ``returns``, ``network``, ``price_rate``
-    (α), ``output_rate`` (β), ``status``, ``steps`` and ``distance`` (see :func:`simulate`).
+    Returns a row a run: ``technology``, ``substitution``, ``elasticity``, ``returns``, ``network``,
+    ``price_rate`` (α), ``output_rate`` (β), ``status``, ``steps`` and ``distance`` (see
+    :func:`simulate`).
 
     Raises:
         MarketError: a number is out of range, or there is no equilibrium.
@@ -801,6 +836,7 @@ def phase_plane(
         columns = {
             "technology": name,
             "substitution": substitution,
+            "elasticity": economies[0].elasticity,
             "returns": returns,
             "network": [networks[k] for k, _ in points],
             "price_rate": [cell.price_rate_surplus for _, cell in points],

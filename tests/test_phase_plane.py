@@ -1,0 +1,278 @@
+"""The published model's plane beside ours: the same networks, the same start, the same verdict.
+
+Independent sources: the equilibrium of a network by the paper's formulas against linear algebra on
+its table and against the exact gradient of our own lines; what runs do against the eigenvalues of
+one step; a stability bound that was derived on paper for one split, without a network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from test_excess_demand import uneven
+from test_plots import assert_nothing_is_cut_off
+
+import market_abm
+from market_abm import MarketSettings, from_input_output
+from market_abm.analysis.domar import closed_form
+from market_abm.analysis.stability import stability
+from market_abm.arrays import array_market
+from market_abm.baselines import excess_demand
+from market_abm.baselines.excess_demand import ExcessDemandSettings, disturbance, random_network
+from market_abm.cli import main
+from market_abm.errors import SettingError
+from market_abm.phase_plane import (
+    COLUMNS,
+    FILES,
+    LEAST_ELASTICITY,
+    MECHANISMS,
+    MODELS,
+    RATES,
+    SPOILAGE,
+    TECHNOLOGIES,
+    PhasePlane,
+    PlaneSettings,
+    _put_near,
+    at_rest,
+    run_from_rest,
+)
+
+RESULTS = Path(market_abm.__file__).parent.parent / "results/phase-plane"
+SMALL = PlaneSettings(networks=2, firms=6, degree=2, steps=100)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return PhasePlane.of(SMALL)
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return PhasePlane(PlaneSettings(), pd.read_csv(RESULTS / "table.csv"))
+
+
+# --- the same economy -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("substitution", [1.0 / 3.0, 1.0, math.inf])
+@pytest.mark.parametrize("spending", [1.0, 0.7])
+def test_the_table_is_the_economy(substitution, spending):
+    """At other productivities too its prices and outputs are those of the network, to 1e-10.
+
+    The network by the paper's formulas, from J, a and z; its table by those of
+    ``analysis/domar.py``, from cost shares and σ, in which units are what a wage buys at rest.
+    1e-10 is a hundred times what rounding leaves of two linear systems.
+    """
+    economy = uneven(4, substitution, spending=spending)
+    rest, table = economy.equilibrium, economy.table
+    shocks = np.exp(0.2 * np.random.default_rng(1).normal(size=economy.firms))
+    for z in (np.ones(economy.firms), shocks):
+        other = dataclasses.replace(economy, productivity=economy.productivity * z)
+        there = other.equilibrium
+        found = closed_form(table, z, elasticity=economy.elasticity)
+        ratio = there.prices / rest.prices
+        np.testing.assert_allclose(np.exp(found.log_prices), ratio, rtol=1e-10)
+        sales = there.prices * other.productivity * there.outputs / there.labour
+        np.testing.assert_allclose(found.sales, sales, rtol=1e-10)
+
+
+@pytest.mark.parametrize("substitution", [1.0 / 3.0, 1.0, math.inf])
+def test_our_market_rests_where_the_network_does(substitution):
+    """Prices in wages and outputs by our own lines and their exact gradient, to 1e-10."""
+    network = random_network(10, 3, 2, substitution=substitution)
+    rest, table = network.equilibrium, network.table
+    np.testing.assert_allclose(table.shares, network.weights[:, 1:].T, rtol=1e-10, atol=1e-12)
+    economy = from_input_output(table, substitution_elasticity=network.elasticity)
+    ours = at_rest(economy, table)
+    places = [economy.index[code] for code in table.codes]
+    wage = ours.prices[economy.index["primary"]]
+    np.testing.assert_allclose(ours.prices[places] / wage, rest.prices, rtol=1e-10)
+    np.testing.assert_allclose(ours.quantities[places], rest.outputs / rest.labour, rtol=1e-10)
+    assert ours.solved and ours.residual < 1e-12
+
+
+# --- the same start and the same verdict ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_undisturbed_our_market_stays_at_rest(mechanism):
+    """One step moves nothing by more than 1e-13; ten steps are enough to tell; disturbed it moves.
+
+    1e-13 is rounding, with room. Of one step only: with σ = 0.05 rest is unstable at these rates,
+    and under ``trading-post`` rounding itself grows by 3.9 (the spectral radius) a step.
+    """
+    network = SMALL.network(1)
+    elasticities = [LEAST_ELASTICITY, 1.0]
+    settings = [MarketSettings(mechanism=mechanism, bid_rate=0.8, share_rate=0.05)] * 2
+
+    def ends(steps, size):
+        return run_from_rest(
+            network, elasticities, settings, steps=steps, seed=1, perturbation=size
+        )
+
+    assert max(distance for *_, distance in ends(1, 0.0)) < 1e-13
+    assert [(status, last) for status, last, _ in ends(500, 0.0)][1] == ("converged", 10)
+    (near_leontief, *_), (cobb_douglas, last, _) = ends(500, 0.05)
+    assert near_leontief != "converged"
+    assert cobb_douglas == "converged" and 10 < last < 500
+
+
+def test_both_models_start_alike():
+    """Prices and outputs of both are the same numbers at step 0, but for rounding."""
+    network = random_network(10, 3, 3, substitution=1.0)
+    published = excess_demand.simulate(network, ExcessDemandSettings(), steps=0, seed=3)
+    economy = from_input_output(network.table, substitution_elasticity=network.elasticity)
+    market = array_market([economy], [MarketSettings()], [3])
+    _put_near(market, at_rest(economy, network.table), network.table, disturbance(10, 3, 0.05))
+    places = [economy.index[code] for code in network.table.codes]
+    np.testing.assert_allclose(market.prices[0, places], published.prices[0, 0], rtol=1e-12)
+    outputs = published.outputs[0, 0] / network.equilibrium.labour
+    np.testing.assert_allclose(market.quantities[0, places], outputs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_eigenvalues_tell_which_cells_converge(mechanism):
+    """In each cell: within 1000 steps if and only if the spectral radius of a step is below 1.
+
+    Left out are radii within 0.006 of 1: from 5 % to 0.1 % within 1000 steps needs ln 50 / 1000 =
+    0.004 a step, and first a disturbance may grow.
+    """
+    network, table = SMALL.network(1), SMALL.network(1).table
+    share_rates = RATES if mechanism == "unit-bid" else (0.5,)
+    points = list(itertools.product((0.25, 1.0), RATES, share_rates))
+    settings = [
+        MarketSettings(mechanism=mechanism, bid_rate=bid_rate, share_rate=share_rate)
+        for _, bid_rate, share_rate in points
+    ]
+    runs = run_from_rest(network, [point[0] for point in points], settings, steps=1000, seed=1)
+    told = {True: 0, False: 0}
+    for (elasticity, *_), each, (status, *_) in zip(points, settings, runs, strict=True):
+        economy = from_input_output(table, substitution_elasticity=elasticity)
+        near = stability(economy, each, at_rest(economy, table))
+        if abs(near.radius - 1.0) > 0.006:
+            assert (near.radius < 1.0) == (status == "converged"), (elasticity, each, near)
+            told[near.radius < 1.0] += 1
+    assert min(told.values()) >= 2 and sum(told.values()) > 0.7 * len(points)
+
+
+# --- the plane ------------------------------------------------------------------------------------
+
+
+def test_a_small_plane(small, tmp_path):
+    """A row a run, all models and technologies, rates only where a model has them; its files."""
+    table = small.table
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == PhasePlane.size(SMALL) == 2 * 4 * (3 * 25 + 5)
+    assert small.cells == dict(zip(MODELS, (25, 25, 25, 5), strict=True))
+    assert list(small.counts.index) == list(MODELS)
+    statuses = {"converged", "elsewhere", "diverged", "max_steps", "failed"}
+    assert set(table["status"]) <= statuses and (table["status"] == "converged").any()
+    for model, runs in table.groupby("model"):
+        has = {name for name in COLUMNS[4:8] if runs[name].notna().all()}
+        lacks = {name for name in COLUMNS[4:8] if runs[name].isna().all()}
+        expected = {
+            "unit-bid": {"bid_rate", "share_rate"},
+            "trading-post": {"bid_rate"},
+        }.get(model, {"price_rate", "output_rate"})
+        assert has == expected and has | lacks == set(COLUMNS[4:8])
+        assert runs["network"].value_counts().nunique() == 1
+        assert not runs.duplicated(["technology", "network", *has]).any()
+        least = 0.0 if model in SPOILAGE else LEAST_ELASTICITY
+        assert sorted(runs["elasticity"].unique()) == [least, 0.25, 0.5, 1.0]
+    folder = small.save(tmp_path / "plane")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    again = pd.read_csv(folder / "table.csv")
+    pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-12)
+
+
+def test_the_figure_tells_what_the_table_does(small):
+    figure = small.figure()
+    assert_nothing_is_cut_off(figure)
+    panels = iter(figure.axes)
+    for model in MODELS:
+        for technology in TECHNOLOGIES:
+            axes = next(panels)
+            shown = sum(int(text.get_text()) for text in axes.texts)
+            mean = small.counts.loc[model, technology]
+            assert shown == mean * SMALL.networks
+            assert axes.get_title().endswith(f" {mean:.1f} of {small.cells[model]} cells")
+
+
+def test_the_committed_plane(committed):
+    """What it shows: substitution widens convergence, in each of the models.
+
+    Durable: from each technology to the next. Perishable: Leontief has less than half the cells of
+    q = 1. Under ``trading-post`` the bound of one split without depth (docs/model.md, 4), α <
+    σ/(1 - σ), which was not derived for networks, tells every run.
+    """
+    counts = committed.counts
+    assert len(committed.table) == PhasePlane.size(committed.settings)
+    durable, perishable = counts.loc["published, durable"], counts.loc["published, perishable"]
+    assert durable.is_monotonic_increasing and durable.is_unique, counts
+    assert perishable["Leontief"] < 0.5 * perishable["q = 1"], counts
+    ours = counts.loc["unit-bid"]
+    assert ours.is_monotonic_increasing and ours.iloc[0] < ours.iloc[-1], counts
+    post = committed.table[committed.table["model"] == "trading-post"]
+    with np.errstate(divide="ignore"):
+        bound = post["elasticity"] / (1.0 - post["elasticity"])
+    assert ((post["status"] == "converged") == (post["bid_rate"] < bound)).all()
+
+
+@pytest.mark.slow
+def test_the_committed_plane_comes_out_again(committed):
+    """The same verdict in all but 1 % of the runs: the last digits decide some at the boundary."""
+    again = PhasePlane.of(committed.settings).table
+    differ = (again["status"] == "converged") != (committed.table["status"] == "converged")
+    assert differ.mean() <= 0.01, again[differ]
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--networks", "0"], "phase-plane.networks is 0; it must be a whole number at least 1"),
+        (["--firms", "1"], "phase-plane.firms is 1; it must be a whole number at least 2"),
+        (["--steps", "0"], "phase-plane.steps is 0; it must be a whole number at least 1"),
+        (["--degree", "6", "--firms", "6"], "phase-plane.degree is 6, and there are 6 firms"),
+        (["--out", "full"], "'full' holds 'diary.txt'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_run(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/diary.txt").touch()
+    done = CliRunner().invoke(main, ["phase-plane", *arguments])
+    assert done.exit_code == 2 and message in done.output and done.output.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--networks", "1", "--firms", "4", "--degree", "1", "--steps", "20"]
+    done = CliRunner().invoke(main, ["phase-plane", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "1 networks of 4 firms: 320 runs" in done.output
+    for model in MODELS:
+        assert model in done.output
+    assert sorted(path.name for path in (tmp_path / "results/phase-plane").iterdir()) == [
+        "phase-plane.png",
+        "table.csv",
+    ]
+
+
+def test_mistakes_in_python():
+    with pytest.raises(SettingError, match="perturbation is 1.0; it must be"):
+        run_from_rest(
+            SMALL.network(1), [1.0], [MarketSettings()], steps=1, seed=1, perturbation=1.0
+        )
+    with pytest.raises(SettingError, match="steps is 0; it must be"):
+        run_from_rest(SMALL.network(1), [1.0], [MarketSettings()], steps=0, seed=1)
