@@ -57,6 +57,15 @@ def main() -> None:
 @SET
 @click.option("--seed", type=int, help="Fix every random number (run.seed).")
 @STEPS
+@click.option(
+    "--shock",
+    "shocks",
+    multiple=True,
+    metavar="TARGET.GOOD=CHANGE[@STEP]",
+    help="Change productivity, supply (its quantity) or demand (its price) of a good while it "
+    "runs: productivity.324=-20%, or =0.8 for a new value.  [default step: half of run.steps]  "
+    "Repeatable.",
+)
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run(
@@ -64,6 +73,7 @@ def run(
     assignments: tuple[str, ...],
     seed: int | None,
     steps: int | None,
+    shocks: tuple[str, ...],
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -71,7 +81,9 @@ def run(
 
     Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    chosen = _load(experiment, assignments, seed=seed, steps=steps)
+    from market_abm.shock import with_shocks
+
+    chosen = with_shocks(_load(experiment, assignments, seed=seed, steps=steps), shocks)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
     result = _run(chosen, quiet=as_json)
