@@ -219,7 +219,9 @@ class Result:
 
         The largest eigenvalue of the step (:attr:`stability`). Where that is too much to compute:
         of an input-output table with one factor and elasticities of 1, the largest eigenvalue of
-        its cost shares (docs/model.md, 4), if prices are those of the ``trading-post``.
+        its cost shares (docs/model.md, 4), if prices are those of the ``trading-post``. There it is
+        one twice, of money and of the goods that follow it, so that from the start errors go as
+        t λ^t, a little slower.
         """
         from market_abm.agents import Firm
         from market_abm.analysis.domar import spectral_radius

@@ -92,11 +92,20 @@ def _ever_farther_apart(times: np.ndarray, shocks: list[int], most: int) -> np.n
         return np.flatnonzero(times >= shocks[0])
     bounds = np.searchsorted(times, shocks if 2 * len(shocks) <= most else shocks[:1])
     bounds = np.unique([*bounds, len(times)])
-    kept = []
-    for start, end in pairwise(bounds):
-        steps = np.geomspace(1.0, end - start, most // (len(bounds) - 1)).round().astype(int) - 1
-        kept.append(start + np.unique(steps))
+    each = most // (len(bounds) - 1)
+    kept = [start + _apart(end - start, each) for start, end in pairwise(bounds)]
     return np.concatenate(kept)
+
+
+def _apart(size: int, count: int) -> np.ndarray:
+    """``count`` of the numbers below ``size``, as evenly in logarithms as whole numbers can be."""
+    if size <= count:
+        return np.arange(size)
+    kept = [1]
+    for left in range(count - 1, 0, -1):
+        ahead = kept[-1] * (size / kept[-1]) ** (1.0 / left)
+        kept.append(max(kept[-1] + 1, round(ahead)))
+    return np.array(kept) - 1
 
 
 def _log_ratio(prices: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -128,7 +137,7 @@ def shock(result: Result) -> Figure:
     norm = SymLogNorm(linthresh=most / 10.0**DECADES, linscale=0.6, vmin=-most, vmax=most)
     axes = column(MAP)
     _cells(axes, told.moves, norm)
-    names = [worded(result.experiment.economy.label(good), 48) for good in told.goods]
+    names = [worded(result.experiment.economy.label(good), 50) for good in told.goods]
     axes.set_yticks(np.arange(rows) + 0.5, names, fontsize=7.5)
     _steps_below(axes, told.since)
     _later_shocks(axes, result, told.since)
