@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,15 @@ def main() -> None:
 @SET
 @click.option("--seed", type=int, help="Fix every random number (run.seed).")
 @STEPS
+@click.option(
+    "--shock",
+    "shocks",
+    multiple=True,
+    metavar="TARGET.GOOD=CHANGE[@STEP]",
+    help="Change productivity, supply (its quantity) or demand (its price) of a good while it "
+    "runs: productivity.324=-20%, or =0.8 for a new value.  [default step: half of run.steps]  "
+    "Repeatable.",
+)
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run(
@@ -65,6 +75,7 @@ def run(
     assignments: tuple[str, ...],
     seed: int | None,
     steps: int | None,
+    shocks: tuple[str, ...],
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -72,7 +83,9 @@ def run(
 
     Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    chosen = _load(experiment, assignments, seed=seed, steps=steps)
+    from market_abm.shock import with_shocks
+
+    chosen = with_shocks(_load(experiment, assignments, seed=seed, steps=steps), shocks)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
     result = _run(chosen, quiet=as_json)
@@ -380,6 +393,37 @@ def _aligned(equation: str, numbers: str) -> str:
 
 
 def _print_result(result: Result) -> None:
+    from market_abm.result import MANY
+
+    console = _console()
+    if result.experiment.question:
+        console.print(f"[bold]{_plain(result.experiment.question)}[/bold]")
+    if len(result.goods) > MANY:
+        table, rest = _largest_goods(result)
+        console.print(table)
+        click.echo(rest)
+    else:
+        console.print(_all_goods(result))
+    message = result.ending.detail
+    click.echo(message[0].upper() + message[1:] + ".")
+    click.echo(_path_sentence(result))
+    click.echo(_equilibrium_sentence(result))
+    accounts = result.accounts()
+    in_business = accounts["revenue"] > 1e-9 * accounts["revenue"].max()
+    losing = accounts[in_business & (accounts["margin"] < -1e-6)]["margin"].items()
+    for good, margin in itertools.islice(losing, 5):
+        click.echo(f"The makers of {good} lose money: {-margin:.3g} of every unit that they earn.")
+    near = result.near_rest()
+    if near is not None and near["radius"] > 0:
+        click.echo(_stability_sentence(near))
+
+
+def _error_text(error: float) -> str:
+    return "0" if error == 0 else f"{error:.1e}"
+
+
+def _all_goods(result: Result) -> Any:
+    """A row for every good."""
     right = "right"
     table = _table(
         ("good", "left"),
@@ -395,25 +439,40 @@ def _print_result(result: Result) -> None:
             f"{row['quantity']:.6g}",
             f"{row['price']:.10g}",
             f"{row['gradient']:.10g}",
-            "0" if row["error"] == 0 else f"{row['error']:.1e}",
+            _error_text(row["error"]),
             "-" if row["first_step"] < 0 else f"{row['first_step']:.0f}",
         )
-    console = _console()
-    if result.experiment.question:
-        console.print(f"[bold]{_plain(result.experiment.question)}[/bold]")
-    console.print(table)
-    message = result.ending.detail
-    click.echo(message[0].upper() + message[1:] + ".")
-    click.echo(_path_sentence(result))
-    click.echo(_equilibrium_sentence(result))
-    accounts = result.accounts()
-    in_business = accounts["revenue"] > 1e-9 * accounts["revenue"].max()
-    losing = accounts[in_business & (accounts["margin"] < -1e-6)]["margin"].items()
-    for good, margin in itertools.islice(losing, 5):
-        click.echo(f"The makers of {good} lose money: {-margin:.3g} of every unit that they earn.")
-    near = result.near_rest()
-    if near is not None and near["radius"] > 0:
-        click.echo(_stability_sentence(near))
+    return table
+
+
+def _largest_goods(result: Result) -> tuple[Any, str]:
+    """A row for each of the ten industries with the largest sales, and where the rest is told.
+
+    Of an input-output table, also what sales must be by the table alone: the Domar weights, over
+    what the household spends.
+    """
+    from market_abm.analysis.domar import domar_weights
+
+    given, rows = result.experiment.input_output, result.table()
+    weights = {} if given is None else dict(zip(given.codes, domar_weights(given), strict=True))
+    columns = ["price", "gradient", *(["Domar weight"] if weights else []), "sales", "error"]
+    table = _table(("industry", "left"), *((column, "right") for column in columns))
+    largest = result.largest[:10]
+    for good in largest:
+        row = rows.loc[good]
+        table.add_row(
+            _plain(textwrap.shorten(result.experiment.economy.label(good), 60, placeholder=" …")),
+            f"{row['price']:.10g}",
+            f"{row['gradient']:.10g}",
+            *([f"{weights[good]:.10f}"] if weights else []),
+            f"{row['price'] * row['quantity']:.10f}",
+            _error_text(row["error"]),
+        )
+    note = (
+        f"The {len(largest)} industries with the largest sales; all {len(result.goods)} goods are "
+        "in summary.json and trajectory.csv."
+    )
+    return table, note
 
 
 def _print_beside(comparison: Beside) -> None:
@@ -486,7 +545,14 @@ def _stability_sentence(near: dict[str, Any]) -> str:
 
 
 def _equilibrium_sentence(result: Result) -> str:
+    from market_abm.analysis.comparison import relative_error
+
     distance = result.distance()
+    if distance is None and result.rest_prices is not None and result.status != "diverged":
+        off = relative_error(result.last.prices, result.rest_prices).max()
+        return (
+            f"At rest, in closed form and without a market: prices differ by {off:.1e} (relative)."
+        )
     if distance is None:
         return "The best allocation was not computed: too much is free."
     best = distance["best_welfare"]

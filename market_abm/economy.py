@@ -58,6 +58,7 @@ class Economy:
 
     Built by :func:`market_abm.from_text` or :func:`market_abm.from_function`. ``industries`` are
     in the program's order; ``reuse`` gives each good's kind; the firms were drawn with ``seed``.
+    ``names`` says what goods are called in full, where the short names of the lines do not tell.
     Arrays over goods follow ``goods``: raw goods, then made goods in flow order. Arrays over buyers
     follow ``buyers``.
 
@@ -71,6 +72,7 @@ class Economy:
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
     seed: int = 1
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def build(
@@ -83,17 +85,19 @@ class Economy:
         population: Mapping[str, Any] | Population | None = None,
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
+        names: Mapping[str, str] | None = None,
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
         ``supply`` gives each raw good's quantity (a number or a :class:`Supply`), ``demand`` each
         final good's price (a number or a :class:`Demand`; 1 where it says nothing), ``reuse`` the
         kind of all goods and ``reuse_of`` of single ones, ``population`` the firms of all
-        industries and ``population_of`` of single ones (a mapping of keys that differ).
+        industries and ``population_of`` of single ones (a mapping of keys that differ), ``names``
+        what goods are called in full.
         """
         industries = tuple(industries)
         demand, reuse_of = dict(demand or {}), dict(reuse_of or {})
-        population_of = dict(population_of or {})
+        population_of, names = dict(population_of or {}), dict(names or {})
         made = _made_once(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
@@ -106,6 +110,7 @@ class Economy:
             demand=demand,
             reuse_of=reuse_of,
             population_of=population_of,
+            names=names,
         )
 
         common = Population.of(population or {}, "industries")
@@ -124,6 +129,7 @@ class Economy:
             demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
             reuse=kinds,
             seed=seed,
+            names=names,
         )
         for industry in economy.industries:
             if industry.population.conduct == "cournot":
@@ -198,6 +204,7 @@ class Economy:
             },
             reuse=first.reuse,
             seed=first.seed,
+            names=first.names,
         )
 
     def rows(self, rows: np.ndarray) -> Economy:
@@ -224,6 +231,7 @@ class Economy:
             demand={good: terms.rows(part) for good, terms in self.demand.items()},
             reuse=self.reuse,
             seed=self.seed,
+            names=self.names,
         )
 
     # --- goods ----------------------------------------------------------------------------------
@@ -261,6 +269,11 @@ class Economy:
     def index(self) -> dict[str, int]:
         """The place of each good in ``goods``."""
         return {good: k for k, good in enumerate(self.goods)}
+
+    def label(self, good: str) -> str:
+        """What to call a good in tables and figures: its short name, and its full one if known."""
+        name = self.names.get(good, good)
+        return good if name == good else f"{good} {name}"
 
     @cached_property
     def stages(self) -> dict[str, int]:
@@ -397,6 +410,7 @@ def _check_names(
     demand: Mapping[str, Any],
     reuse_of: Mapping[str, Any],
     population_of: Mapping[str, Any],
+    names: Mapping[str, str],
 ) -> None:
     """Every setting must be of a good that can have it, and every raw good must have a supplier."""
     for good in supply:
@@ -438,6 +452,7 @@ def _check_names(
     for table, what, keys, valid in (
         ("reuse", "good", reuse_of, [*raw, *made]),
         ("industries", "industry or key", population_of, list(made)),
+        ("names", "good", names, [*raw, *made]),
     ):
         for good in keys:
             if good not in valid:

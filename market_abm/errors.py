@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class MarketError(Exception):
@@ -64,12 +64,17 @@ class ResultsError(MarketError):
     """Results cannot be written where they were asked for."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """A remedy that names the valid name nearest to ``name``, or else the valid names."""
-    valid = sorted(valid)
+def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = None) -> str:
+    """A remedy that names the valid name nearest to ``name``, or else the valid names.
+
+    ``full`` holds full names of some; it may be these that ``name`` is part of.
+    """
+    valid, full = sorted(valid), full or {}
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    close = close or [each for each in valid if name.casefold() in full.get(each, "").casefold()]
     if close:
-        return f"did you mean '{close[0]}'?"
+        told = f" ({full[close[0]]})" if close[0] in full else ""
+        return f"did you mean '{close[0]}'{told}?"
     if not valid:
         return "there is none to choose from"
     shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")

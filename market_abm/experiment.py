@@ -10,12 +10,23 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.economy import REUSE, Economy
 from market_abm.errors import MarketError, SettingError, nearest
-from market_abm.files import clip, find, key_lines, program_offset, read, tables_of, where_text
+from market_abm.files import (
+    clip,
+    find,
+    key_lines,
+    key_parts,
+    program_offset,
+    quoted,
+    read,
+    tables_of,
+    where_text,
+)
 from market_abm.national import TableSettings
 from market_abm.participants import Population
 from market_abm.program import from_text
@@ -35,6 +46,7 @@ from market_abm.state import MarketSettings
 
 if TYPE_CHECKING:
     from market_abm.agents import Firm
+    from market_abm.input_output import InputOutputTable
     from market_abm.result import Result
     from market_abm.simulation import Market
 
@@ -188,10 +200,22 @@ class Experiment:
         configuration = {**self.configuration, "market": dataclasses.asdict(market)}
         return dataclasses.replace(self, market=market, configuration=configuration)
 
+    @cached_property
+    def input_output(self) -> InputOutputTable | None:
+        """The input-output table that the economy was made of, if the experiment names one."""
+        made_of = self.configuration.get("economy", {})
+        if self.source is None or "input_output" not in made_of:
+            return None
+        return TableSettings.of(made_of, "economy").table(self.source.folder)
+
     @property
     def last_economy(self) -> Economy:
         """The economy as it is after the last shock."""
         return self.changes[-1][1] if self.changes else self.economy
+
+    def economy_at(self, step: int) -> Economy:
+        """The economy as it is in ``step``: after the shocks that came by then."""
+        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
 
     def record_bytes(self, books: int) -> int:
         """Bytes of one recorded step; ``books`` numbers of each buyer are kept, while few."""
@@ -525,16 +549,17 @@ def _with_references_of(first: Economy, economy: Economy) -> Economy:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of nested tables by their dotted names."""
+    """The entries of nested tables by their dotted names; those of the first may be dotted."""
     for key, value in table.items():
+        name = prefix + quoted(key) if prefix else key
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flat(value, f"{name}.")
         else:
-            yield prefix + key, value
+            yield name, value
 
 
 def _override(tables: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
+    *path, last = key_parts(key)
     table = tables
     for part in path:
         table = table.setdefault(part, {})

@@ -122,6 +122,17 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
+def quoted(key: str) -> str:
+    """One part of a dotted key as one writes it: in quotes if there is a dot in it."""
+    return f'"{key}"' if "." in key else key
+
+
+def key_parts(key: str) -> list[str]:
+    """The parts of a dotted key; a dot in quotes does not part."""
+    outside = r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)'  # an even number of quotes follows
+    return [part.strip('"') for part in re.split(outside, key)]
+
+
 # --- where in the file ---------------------------------------------------------------------------
 
 

@@ -73,18 +73,19 @@ class TableSettings(Settings):
     )
 
     def table(self, folder: Path) -> InputOutputTable:
-        """The table; files are looked for from ``folder`` on."""
+        """The table, without its small inputs; files are looked for from ``folder`` on."""
         if self.sectors is None:
-            return read_table(self.input_output, drop_empty=self.drop_empty)
-        flows, sectors = folder / self.input_output, folder / self.sectors
-        return read_table(flows, sectors, drop_empty=self.drop_empty)
+            table = read_table(self.input_output, drop_empty=self.drop_empty)
+        else:
+            files = folder / self.input_output, folder / self.sectors
+            table = read_table(*files, drop_empty=self.drop_empty)
+        return table.without_small_inputs(self.min_share)
 
     def economy(self, folder: Path, **options: Any) -> Economy:
         """The economy; ``options`` are others of :func:`from_input_output`."""
         return from_input_output(
             self.table(folder),
             factors=self.factors,
-            min_share=self.min_share,
             materials_elasticity=self.materials_elasticity,
             factor_elasticity=self.factor_elasticity,
             substitution_elasticity=self.parameters[SUBSTITUTION],
@@ -129,7 +130,8 @@ def from_input_output(
     ``productivity`` multiplies the output of industries, by code; ``firms`` is how many each has
     (the household is one). ``supply`` and ``demand`` replace terms of the factors and of
     ``household``, key by key. ``population``, of all industries but the household,
-    ``population_of`` and other ``options`` are those of :meth:`Economy.build`.
+    ``population_of`` and other ``options`` are those of :meth:`Economy.build`; ``names``, unless
+    given, are the table's.
 
     Raises:
         TableError: the table cannot be read, does not add up, or lacks what is asked of it.
@@ -174,6 +176,8 @@ def from_input_output(
         for good, settings in given.items():
             own[good] = _merged(own.get(good, {}), settings)
     endowments = {name: {"quantity": quantity} for name, quantity in supplies.items()}
+    both = zip(table.codes, table.names, strict=True)
+    called = {code: name for code, name in both if name not in ("", code)}
     spending = {HOUSEHOLD: {"price": 1.0, "elasticity": 1.0, "quantity": 1.0}}
     return Economy.build(
         industries,
@@ -181,7 +185,7 @@ def from_input_output(
         demand=_with_terms(spending, demand, "price"),
         population=_merged({"firms": firms}, population or {}),
         population_of=own,
-        **options,
+        **{"names": called, **options},
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -19,7 +20,7 @@ import numpy as np
 
 from market_abm.analysis.comparison import Comparison, relative_error
 from market_abm.analysis.path import Path as MarketPath
-from market_abm.errors import ResultsError
+from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment import Experiment
 from market_abm.record import Trajectory
 from market_abm.simulation import Ending, Run, Status, out_of_steps
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
 
 FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
 """What :meth:`Result.save` writes."""
+
+SHOCK_FIGURE = "shock.png"
+"""What it writes, too, of a run with a shock and more than ``FEW`` goods."""
+
+KNOWN = (*FILES, SHOCK_FIGURE)
+"""What a folder of results may hold."""
+
+FEW = 8
+"""Goods whose prices can be read off lines, shocks and all."""
+
+MANY = 40
+"""Goods beyond which tables and figures show the largest only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +137,21 @@ class Result:
         return self.outcome.last_saw["gradients"]
 
     @cached_property
+    def sales(self) -> np.ndarray:
+        """What is on sale at the last step, at its price: money a step, shape (goods,)."""
+        with np.errstate(all="ignore"):  # it may have diverged
+            return self.last.prices * self.last.quantities
+
+    @cached_property
+    def largest(self) -> tuple[str, ...]:
+        """The goods of industries that sell to others (if none does, all), largest sales first."""
+        economy = self.experiment.economy
+        made = [industry.good for industry in economy.flow]
+        size = dict(zip(self.goods, np.nan_to_num(np.abs(self.sales)), strict=True))
+        goods = [good for good in made if good not in economy.demand] or made
+        return tuple(sorted(goods, key=lambda good: -size[good]))
+
+    @cached_property
     def path(self) -> MarketPath:
         """How gradient-descent-like the path was."""
         changes = self.experiment.changes
@@ -167,6 +195,50 @@ class Result:
             return None
         experiment = self.experiment
         return stability(experiment.last_economy, experiment.market, self.equilibrium)
+
+    @cached_property
+    def rest_prices(self) -> np.ndarray | None:
+        """Prices where the economy, after all shocks, is at rest, shape (goods,); None if unknown.
+
+        Found without a market: of an input-output table in closed form, else those of
+        :attr:`equilibrium`.
+        """
+        from market_abm.analysis.domar import rest_prices
+
+        table, best, told = self.experiment.input_output, self.equilibrium, None
+        if table is not None:
+            with suppress(MarketError):  # there is none
+                told = rest_prices(table, self.experiment.last_economy)
+        if told is None and best is not None and best.solved:
+            return best.prices
+        return told
+
+    @cached_property
+    def predicted_rate(self) -> float | None:
+        """By which factor a step should shrink what is off near rest; None if that is not known.
+
+        The largest eigenvalue of the step (:attr:`stability`). Where that is too much to compute:
+        of an input-output table with one factor and elasticities of 1, the largest eigenvalue of
+        its cost shares (docs/model.md, 4), if prices are those of the ``trading-post``. There it is
+        one twice, of money and of the goods that follow it, so that from the start errors go as
+        t λ^t, a little slower.
+        """
+        from market_abm.agents import Firm
+        from market_abm.analysis.domar import spectral_radius
+
+        if self.stability is not None:
+            return self.stability.radius
+        market, economy = self.experiment.market, self.experiment.last_economy
+        table = self.experiment.input_output
+        plain = (
+            self.firm is Firm
+            and (market.mechanism, market.activation) == ("trading-post", "simultaneous")
+            and (market.bid_rate, market.lag) == (1.0, 0)
+        )
+        if table is None or not plain or self.rest_prices is None:
+            return None
+        elasticities = economy.industries[0].technology.parameters.values()
+        return spectral_radius(table) if all(each == 1.0 for each in elasticities) else None
 
     def near_rest(self) -> dict[str, Any] | None:
         """:attr:`stability` as numbers, and the rate that the run showed; None without it.
@@ -290,7 +362,10 @@ class Result:
         rows = self.table().to_dict("index")
         predicted = self.prediction
         lags = dict(zip(self.recorded, path.staleness_of_good, strict=True))
+        names = self.experiment.economy.names
         for good, row in rows.items():
+            if good in names:
+                row["name"] = names[good]
             row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
             row["staleness"] = lags.get(good)
         return jsonable(
@@ -335,14 +410,30 @@ class Result:
 
         return plots.network(self)
 
+    def shock_figure(self) -> Figure | None:
+        """Prices since the first shock, as a heat map, beside those of the new equilibrium.
+
+        None if there are few goods, or the run ended before a shock.
+        """
+        from market_abm import plots
+
+        changes = self.experiment.changes
+        if len(self.recorded) <= FEW or not changes or self.steps < changes[0][0]:
+            return None
+        return plots.shock(self)
+
     # --- files ----------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
         """Write ``FILES`` into ``folder``, all or none; an earlier result there is replaced.
 
+        After shocks to many goods, ``SHOCK_FIGURE`` is written, too.
+
         Raises:
             ResultsError: the folder holds something else, or cannot be written.
         """
+        shock = self.shock_figure()
+        shocked = {} if shock is None else {SHOCK_FIGURE: lambda p: draw(shock, p)}
         return write_folder(
             Path(folder),
             {
@@ -353,6 +444,7 @@ class Result:
                 "measures.csv": lambda p: self.measures().to_csv(p, index=False),
                 "convergence.png": lambda p: draw(self.convergence_figure(), p),
                 "network.png": lambda p: draw(self.network_figure(), p),
+                **shocked,
             },
         )
 
@@ -424,7 +516,7 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def check_folder(folder: Path, known: Sequence[str] = FILES) -> None:
+def check_folder(folder: Path, known: Sequence[str] = KNOWN) -> None:
     """Make sure that results may be written to ``folder``, before there are any.
 
     Raises:
@@ -443,7 +535,9 @@ def check_folder(folder: Path, known: Sequence[str] = FILES) -> None:
 
 
 def write_folder(
-    folder: Path, writers: Mapping[str, Callable[[Path], Any]], known: Sequence[str] = FILES
+    folder: Path,
+    writers: Mapping[str, Callable[[Path], Any]],
+    known: Sequence[str] = KNOWN,
 ) -> Path:
     """Write each named file into ``folder``, whole or not at all: aside first, then by renaming.
 

@@ -14,11 +14,16 @@ the industries' cost shares, β the household's, which spends 1 by fixed shares 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.errors import MarketError
 from market_abm.input_output import InputOutputTable
+from market_abm.national import HOUSEHOLD, MATERIALS, SUBSTITUTION
+
+if TYPE_CHECKING:
+    from market_abm.economy import Economy
 
 MOST_ROUNDS = 100
 """Newton steps for the prices of nested lines; far from the table it takes some ten."""
@@ -86,6 +91,44 @@ def closed_form(
         log_consumption=float(np.log(supply) - table.final_shares @ log_prices),
         shares=shares,
     )
+
+
+def rest_prices(table: InputOutputTable, economy: Economy) -> np.ndarray | None:
+    """Prices of an economy made of ``table`` where it is at rest, money per unit, shape (goods,).
+
+    By :func:`closed_form`, at the productivities, endowment, elasticities and spending that
+    ``economy`` has by now: of its lines, only these numbers are read. None where that does not
+    apply: with two factors, a supply that responds, a household that does not spend the same at
+    every price, goods that are not rival, or firms of one industry that differ.
+
+    Raises:
+        MarketError: there is no such equilibrium (see :func:`closed_form`).
+    """
+    demand = economy.demand[HOUSEHOLD]
+    numbers = {i.good: i.productivity for i in economy.industries}
+    if (
+        len(economy.supply) > 1
+        or any(terms.elasticity > 0.0 for terms in economy.supply.values())
+        or demand.elasticity != 1.0
+        or demand.quantity is None
+        or demand.form == "linear"
+        or any(kind != "rival" for kind in economy.reuse.values())
+        or any(np.ptp(each) > 0.0 for each in numbers.values())
+    ):
+        return None
+    ((factor, terms),) = economy.supply.items()
+    parameters = economy.industries[0].technology.parameters
+    told = closed_form(
+        table,
+        np.array([numbers[code][0] for code in table.codes]),
+        elasticity=parameters[SUBSTITUTION],
+        materials_elasticity=parameters.get(MATERIALS),
+        supply=terms.quantity,
+    )
+    prices = dict(zip(table.codes, np.exp(told.log_prices), strict=True))
+    prices[factor] = 1.0 / terms.quantity
+    prices[HOUSEHOLD] = np.exp(-told.log_consumption) / numbers[HOUSEHOLD][0]
+    return demand.price * demand.quantity * np.array([prices[good] for good in economy.goods])
 
 
 def second_order(

@@ -2,5 +2,6 @@
 
 from market_abm.plots.convergence import convergence
 from market_abm.plots.network import network
+from market_abm.plots.shock import shock
 
-__all__ = ["convergence", "network"]
+__all__ = ["convergence", "network", "shock"]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.analysis.comparison import relative_error
@@ -16,12 +17,14 @@ from market_abm.plots.style import (
     GREY,
     INK,
     OKABE_ITO,
+    in_lines,
     new_figure,
     number_text,
     power_of_ten,
     shortened,
     tidy,
 )
+from market_abm.result import MANY
 
 if TYPE_CHECKING:
     from market_abm.result import Result
@@ -29,7 +32,11 @@ if TYPE_CHECKING:
 FLOOR = 1e-17
 """Where the error axis ends: an error of exactly 0 is drawn here."""
 
+ROUNDED = 1e-9
+"""Errors above this are no rounding: what theory says of their size may be looked for."""
+
 MOST_PANELS = 6
+HIGHLIGHTED = 10
 WIDTH = 8.2
 SHORT = 60
 LEGEND: dict[str, Any] = {
@@ -47,8 +54,12 @@ def convergence(result: Result) -> Figure:
     """Prices against their gradients (dashed), and below them the relative error on a log axis.
 
     Of the goods that were recorded, up to six get a panel each; more are drawn in one, as price
-    over gradient.
+    over gradient. Of more than 40 only the errors are drawn: the ten industries with the largest
+    sales by name, the others in grey, the largest and the median of all; and, where theory tells
+    it, how fast they should shrink.
     """
+    if len(result.recorded) > MANY:
+        return _largest_goods(result)
     final = result.experiment.economy.demand
     goods = [good for good in result.recorded if good not in final] or list(result.recorded)
     places = [result.recorded.index(good) for good in goods]
@@ -195,18 +206,100 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
     return figure
 
 
-def _error_panel(
-    axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
-) -> None:
+def _largest_goods(result: Result) -> Figure:
+    figure = new_figure(WIDTH, 5.6)
+    axes = figure.add_axes((0.105, 0.09, 0.565, 0.79))
+    steps, errors = result.times, np.clip(result.errors, FLOOR, None)
+    largest = [good for good in result.largest if good in result.recorded][:HIGHLIGHTED]
+    places = [result.recorded.index(good) for good in largest]
+    others = np.setdiff1d(np.arange(len(result.recorded)), places)
+    axes.plot(steps, errors[:, others], color="#c4c4c4", lw=0.6, zorder=2)
+    lines = []
+    for n, (good, k) in enumerate(zip(largest, places, strict=True)):
+        again, color = divmod(n, len(OKABE_ITO))
+        label = in_lines(result.experiment.economy.label(good), 33)
+        style = ("-", (0, (6, 1.2, 1.5, 1.2)))[again]
+        lines += axes.plot(
+            steps, errors[:, k], color=OKABE_ITO[color], lw=1.3, ls=style, label=label, zorder=4
+        )
+    known = np.where(np.isnan(errors), np.inf, errors)  # it may have diverged
+    worst, median = known.max(axis=1), np.median(known, axis=1)
+    count = len(result.recorded)
+    handles = axes.plot(steps, worst, color=INK, lw=1.8, label=f"largest of all {count}", zorder=5)
+    handles += axes.plot(
+        steps, median, color=INK, lw=1.8, ls=(0, (1, 1)), label=f"median of all {count}", zorder=5
+    )
+    handles += axes.plot([], [], color="#c4c4c4", lw=0.8, label="the other goods")
+    _error_axis(axes, result, range(count))
+    handles += [line for line in axes.get_lines() if line.get_label() == "tolerance"]
+    handles += _theory_slopes(axes, result, worst)
+    axes.set_xlim(steps[0], max(steps[-1], 1))
+    beside: dict[str, Any] = {"fontsize": 8, "frameon": False, "borderaxespad": 0.0}
+    beside |= {"bbox_transform": figure.transFigure, "labelspacing": 0.55, "handlelength": 2.4}
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, 0.885), **beside)
+    title = f"the {len(largest)} industries with the largest sales"
+    named = figure.legend(
+        handles=lines, loc="lower left", bbox_to_anchor=(0.69, 0.085), title=title, **beside
+    )
+    named.get_title().set_fontsize(8)
+    named.set_alignment("left")
+    _title(figure, result, "distance of each price from its exact gradient")
+    return figure
+
+
+def _theory_slopes(axes: Axes, result: Result, worst: np.ndarray) -> list[Line2D]:
+    """After the start and each shock, a dashed line as steep as theory tells, just above."""
+    rate = result.predicted_rate
+    if rate is None or not 0.0 < rate < 1.0:
+        return []
+    steps, shocks = result.times, [step for step, _ in result.experiment.changes]
+    starts, lines = [0, *(step for step in shocks if step <= result.steps)], []
+    label = f"theory: × {number_text(rate)} a step"
+    for start, end in zip(starts, [*starts[1:], result.steps + 1], strict=True):
+        here = (steps >= start) & (steps < end) & (worst > ROUNDED) & np.isfinite(worst)
+        if here.any():  # the lower half of the descent, where what else there was has died out
+            here &= np.log(worst) <= np.log(worst[here][[0, -1]]).mean()
+        if here.any():
+            height = np.max(np.log(worst[here]) - (steps[here] - start) * np.log(rate))
+            last = start + min(end - start, (height - np.log(FLOOR)) / -np.log(rate))
+            ends = np.array([start, last])
+            told = 2.0 * np.exp(height + (ends - start) * np.log(rate))
+            lines += axes.plot(ends, told, color=INK, lw=1.1, ls="--", label=label, zorder=6)
+    return lines[:1]
+
+
+def _error_axis(axes: Axes, result: Result, places: Sequence[int]) -> None:
+    """The axes of the errors of the goods at these ``places``, with the tolerance."""
     axes.set_yscale("log")
-    steps = result.times
-    errors = np.clip(result.errors, FLOOR, None)
+    errors = np.clip(result.errors, FLOOR, None)[:, places]
     tolerance = result.experiment.run.tolerance
-    finite = errors[:, places][np.isfinite(errors[:, places])]
+    finite = errors[np.isfinite(errors)]
     top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
     exact = np.any(result.errors[:, places] == 0.0)
     bottom = FLOOR if exact else max(FLOOR, min(1e-2 * tolerance, finite.min(initial=1.0)))
     axes.set_ylim(bottom, top)
+    axes.axhline(tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
+    exponents = np.arange(np.ceil(np.log10(bottom)), np.log10(top) + 0.1)
+    spacing = max(1, int(np.ceil(len(exponents) / 7)))
+    ticks = [10.0**e for e in exponents if e % spacing == 0 and e - np.log10(FLOOR) > 1.0]
+    axes.set_yticks([FLOOR, *ticks] if exact else ticks)
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_ylabel("|price − gradient| ÷ |gradient|", fontsize=9)
+    axes.margins(x=0.02)
+    _step_axis(axes, result)
+    tidy(axes)
+
+
+def _error_panel(
+    axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
+) -> None:
+    steps, errors = result.times, np.clip(result.errors, FLOOR, None)
+    axes.set_yscale("log")  # before crosses are put on it
     many = len(goods) > MOST_PANELS
     for n, (good, k, color) in enumerate(zip(goods, places, colors, strict=True)):
         marker = "osD^vP"[n % 6] if len(steps) <= 40 and not many else ""
@@ -235,30 +328,18 @@ def _error_panel(
         )
         if result.prediction is not None and not many:
             _theory(axes, steps, relative_error(result.prediction, result.gradients)[:, k])
-    axes.axhline(tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
-    exponents = np.arange(np.ceil(np.log10(bottom)), np.log10(top) + 0.1)
-    spacing = max(1, int(np.ceil(len(exponents) / 7)))
-    ticks = [10.0**e for e in exponents if e % spacing == 0 and e - np.log10(FLOOR) > 1.0]
-    axes.set_yticks([FLOOR, *ticks] if exact else ticks)
-    axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
-    )
-    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
-    axes.set_xlabel("step", fontsize=9)
-    axes.set_ylabel("|price − gradient| ÷ |gradient|", fontsize=9)
-    axes.margins(x=0.02)
-    _step_axis(axes, result)
-    tidy(axes)
+    _error_axis(axes, result, places)
 
 
-def _title(figure: Figure, result: Result) -> None:
+def _title(
+    figure: Figure, result: Result, what: str = "prices (coloured) and the exact gradients (dashed)"
+) -> None:
     market = result.experiment.market
     rates = [f"{key.replace('_', ' ')} {getattr(market, key):g}" for key in market.rules.rates]
     figure.suptitle(
         f"{result.experiment.name}: {result.status.replace('_', ' ')} at step {result.ending.step} "
         f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
-        "prices (coloured) and the exact gradients (dashed)"
+        + what
         + ("" if result.prediction is None else "; crosses: what theory predicts")
         + ("; dotted lines: shocks" if result.experiment.changes else ""),
         fontsize=9.5,

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from market_abm.plots.flows import Flows, largest_flows
 from market_abm.plots.layout import BOX, Point, layout
 from market_abm.plots.style import GREY, INK, new_figure, number_text, shortened
+from market_abm.result import MANY
 
 if TYPE_CHECKING:
     from market_abm.economy import Industry
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 MARGIN = 0.35
 NARROWEST, WIDEST = 6.4, 20.0
-MOST_LABELLED = 40
 KINDS = {
     "raw": ("#FFF4DC", "#E69F00"),
     "made": ("#EEF1F6", "#7A8699"),
@@ -32,8 +33,11 @@ def network(result: Result) -> Figure:
     """The supply network at the last step: goods flow along the arrows, prices against them.
 
     A box is a good, with its quantity, price and gradient; an arrow is one use of it, labelled with
-    the units that flow and what is bid for them. Above 40 goods the numbers are left out.
+    the units that flow and what is bid for them. Of more than 40 goods only the largest flows are
+    drawn (``plots/flows.py``); without numbers, if no industry sells to another.
     """
+    if len(result.goods) > MANY and (told := Flows.of(result)).flows:
+        return largest_flows(result, told)
     economy = result.experiment.economy
     plan = layout(economy)
     curves = [point for route in plan.routes.values() for point in route]
@@ -52,7 +56,7 @@ def network(result: Result) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
-    labelled = len(economy.goods) <= MOST_LABELLED
+    labelled = len(economy.goods) <= MANY
     for good, centre in plan.boxes.items():
         _box(axes, result, good, centre, scale, labelled=labelled)
     for industry in economy.flow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,22 @@ def shortened(name: str, most: int) -> str:
     """``name``, cut in the middle if it is longer than ``most`` characters."""
     half = max(1, (most - 1) // 2)
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def worded(label: str, most: int) -> str:
+    """``label``, cut after a word if it is longer than ``most`` characters."""
+    return textwrap.shorten(label, most, placeholder=" …")
+
+
+def in_lines(label: str, width: int) -> str:
+    """``label`` in lines of at most ``width`` characters, so far as its words allow."""
+    return textwrap.fill(label, width, break_long_words=False)
+
+
+def percent_text(percent: float, digits: int | None = None) -> str:
+    """A signed percentage, with so many digits after the point or as few as tell it."""
+    shown = f"{percent:+g}" if digits is None else f"{percent:+.{digits}f}"
+    return "0 %" if float(shown) == 0.0 else shown.replace("-", "\N{MINUS SIGN}") + " %"
 
 
 def number_text(value: float) -> str:
