@@ -20,7 +20,7 @@ from market_abm.backprop import references
 from market_abm.behaviour import demand_quantity
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import Experiment, run
-from market_abm.markets import MECHANISMS, PostedPrice, Tatonnement
+from market_abm.markets import MECHANISMS, ExcessDemand, PostedPrice, Tatonnement
 from market_abm.result import Result, draw, jsonable, write_folder
 from market_abm.settings import check_choice
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 REACHED = 1e-6
 """Relative distance of all prices and quantities from the best that counts as there."""
+
+ALL = tuple(name for name, rules in MECHANISMS.items() if "agents" in rules.engines)
+"""All mechanisms but the published model, which may be named beside them."""
 
 FILES = ("comparison.json", "comparison.csv", "comparison.png")
 
@@ -182,7 +185,7 @@ class Contest:
         Raises:
             SettingError: there is no such mechanism.
         """
-        names = list(MECHANISMS) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
+        names = list(ALL) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
         for name in names:
             check_choice(name, "--mechanisms", MECHANISMS)
         results: dict[str, Result | MarketError] = {}
@@ -266,13 +269,14 @@ def _first_there(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int |
 def _conserved(result: Result) -> dict[str, float | None]:
     """Goods that went to nobody and money that came from nobody, parts of all.
 
-    None if too little is recorded to tell, and under ``tatonnement``, where nobody trades. At a
+    None if too little is recorded to tell, under ``tatonnement``, where nobody trades, and under
+    ``excess-demand``, which keeps books of its own. At a
     posted price buyers pay what sellers get, and what is left over is lost as far as it spoils.
     """
     path, economy = result.trajectory, result.experiment.economy
     market = result.experiment.market
     thin = len(path.shares) != len(path.prices) or result.experiment.record.every != 1
-    if thin or issubclass(market.rules, Tatonnement):
+    if thin or issubclass(market.rules, Tatonnement | ExcessDemand):
         return {"wasted": None, "money_made": None}
     buyers = economy.buyers
     units = path.shares[1:] * path.quantities[:-1, buyers.good]  # what a step's trade handed out

@@ -10,7 +10,7 @@ import numpy as np
 
 from market_abm.agents import Consumer, Firm, Supplier
 from market_abm.economy import Economy, Industry
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, SettingError
 from market_abm.markets import Tatonnement
 from market_abm.markets.market import Market, heard_ago
 from market_abm.state import MarketSettings, State, start_trouble, told_at
@@ -43,6 +43,12 @@ class MarketModel(mesa.Model):
         self.economy = economy
         self.settings = settings or MarketSettings()
         self.settings.rules.check(economy, self.settings)
+        if "agents" not in self.settings.rules.engines:
+            raise SettingError(
+                f'mechanism "{self.settings.mechanism}" has no agents',
+                remedy='it is a published model, there to be compared: set run.engine = "arrays"',
+                name="run.engine",
+            )
         self.auction = issubclass(self.settings.rules, Tatonnement)
         self.clock = 0
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))

@@ -29,7 +29,9 @@ class MarketSettings(Settings):
     unit, per unit). Under ``posted-price`` it moves by ``price_rate`` λ times what is ordered over
     what is there (relative), of which stock counts ``stock_weight`` φ; orders move by
     ``order_rate`` κ times what a unit earns over its price (relative); and ``spoilage`` δ is the
-    part of what is left over that is lost: 1, all, if goods are perishable.
+    part of what is left over that is lost: 1, all, if goods are perishable. Under
+    ``excess-demand`` prices move by ``price_rate`` α, planned outputs by ``output_rate`` β and
+    wages and confidence by ``wage_rate`` ω (docs/model.md, 3).
     """
 
     mechanism: str = choice("unit-bid", MECHANISMS)
@@ -43,6 +45,8 @@ class MarketSettings(Settings):
     order_rate: float = number(0.2, above=0.0, high=1.0)
     stock_weight: float = number(0.1, low=0.0, high=1.0)
     spoilage: float = number(1.0, low=0.0, high=1.0)
+    output_rate: float = number(0.1, low=0.0)
+    wage_rate: float = number(0.02, low=0.0)
 
     @property
     def rules(self) -> type[Mechanism]:

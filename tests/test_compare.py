@@ -12,8 +12,7 @@ from market_abm import Experiment, MarketError, from_text, run
 from market_abm.analysis.equilibrium import equilibrium
 from market_abm.analysis.landscape import GRID, gradient_ascent, landscape
 from market_abm.cli import main
-from market_abm.compare import Beside, Contest
-from market_abm.markets import MECHANISMS
+from market_abm.compare import ALL, Beside, Contest
 
 
 def spiral(**settings):
@@ -122,7 +121,7 @@ def test_all_mechanisms_end_at_the_same_prices():
     """Runs stop at 1e-9 of the gradient; the slowest, posted prices, at a rate of 0.99 a step."""
     contest = Contest.of(Experiment.load("mechanisms"))
     table = contest.table()
-    assert list(table.index) == [*MECHANISMS, "gradient ascent"]
+    assert list(table.index) == [*ALL, "gradient ascent"]
     assert set(table["status"]) == {"converged"}
     for result in contest.results.values():
         np.testing.assert_allclose(result.last.prices, result.equilibrium.prices, rtol=1e-6)
@@ -159,7 +158,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
     result = CliRunner().invoke(main, again)
     assert result.exit_code == 0, result.output
     told = json.loads((out / "comparison.json").read_text("utf-8"))["mechanisms"]
-    assert [row["mechanism"] for row in told] == [*MECHANISMS, "gradient ascent"]
+    assert [row["mechanism"] for row in told] == [*ALL, "gradient ascent"]
     refused = [row["mechanism"] for row in told if row["status"] == "refused"]
     assert refused == ["tatonnement"]  # the last line of spiral has constant returns
     assert all(math.isfinite(row["welfare"]) for row in told if row["status"] != "refused")

@@ -15,6 +15,10 @@ import pytest
 from scipy.optimize import minimize, root
 from test_plots import assert_nothing_is_cut_off
 
+import market_abm
+from market_abm import MarketSettings, from_input_output, read_table
+from market_abm.analysis.domar import closed_form
+from market_abm.arrays import array_market
 from market_abm.baselines import excess_demand
 from market_abm.baselines.excess_demand import (
     TECHNOLOGIES,
@@ -428,3 +432,85 @@ def test_mistakes_are_told_in_a_sentence():
             wrong()
         assert words in str(caught.value) and "\n" not in str(caught.value)
         assert isinstance(caught.value, EconomyError | SettingError)
+
+
+# --- as a mechanism -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sigma", "spoilage"), [(1.0, 1.0), (0.5, 1.0), (0.5, 0.6)])
+def test_the_united_states_under_it(sigma, spoilage):
+    """After a shock to petroleum prices come to the closed form of the table, 1e-8.
+
+    The run ends when every price is within 1e-9 of the exact gradient; its rate is 0.94 or less.
+    """
+    settings = {
+        "market.mechanism": "excess-demand",
+        "market.price_rate": 0.5,
+        "market.output_rate": 0.25,
+        "market.spoilage": spoilage,
+        "industries.324.productivity": 0.8,
+        "economy.parameters.substitution_elasticity": sigma,
+        "run.steps": 800,
+        "run.tolerance": 1e-9,
+    }
+    result = market_abm.run("us-economy", set=settings)
+    assert result.status == "converged", result.ending.detail
+    table, economy = read_table("us-2023"), result.experiment.economy
+    z = np.where(np.array(table.codes) == "324", 0.8, 1.0)
+    told = closed_form(table, z, elasticity=sigma)
+    places = [economy.index[code] for code in table.codes]
+    np.testing.assert_allclose(np.log(result.last.prices[places]), told.log_prices, atol=1e-8)
+    sales = (result.last.prices * result.last.quantities)[places]
+    np.testing.assert_allclose(sales, told.sales, rtol=1e-7)
+    first = np.log(result.prices[1, places])
+    assert np.abs(first - told.log_prices).max() > 1e-2  # it had a way to go
+
+
+def test_the_table_is_its_rest():
+    """With productivities of 1 it begins at rest and stays there, to rounding."""
+    result = market_abm.run("us-economy", mechanism="excess-demand", steps=5, tolerance=1e-15)
+    np.testing.assert_allclose(result.prices, 1.0, rtol=1e-13)
+    outputs = result.quantities[0]
+    np.testing.assert_allclose(result.quantities, np.tile(outputs, (6, 1)), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"run.engine": "agents"}, 'set run.engine = "arrays"'),
+        ({"market.lag": 1}, "knows no lag"),
+        ({"market.activation": "sequential"}, "simultaneous"),
+        ({"economy.parameters.substitution_elasticity": 1.5}, "substitution above 1"),
+        ({"economy.factors": ["labour", "capital"]}, "2 raw"),
+        ({"economy.materials_elasticity": 0.5}, "no CES line"),
+        ({"industries.firms": 2}, "of one firm"),
+        ({"supply.primary.quantity": 2.0}, "terms of supply or demand"),
+    ],
+)
+def test_what_it_does_not_know(settings, told):
+    with pytest.raises(MarketError, match=told):
+        market_abm.run("us-economy", set={"market.mechanism": "excess-demand", **settings})
+
+
+def test_it_is_for_tables():
+    with pytest.raises(MarketError, match="is for input-output tables"):
+        market_abm.run("essay-chain", mechanism="excess-demand", engine="arrays")
+
+
+def test_many_runs_side_by_side_are_each_their_own():
+    """Three elasticities in one engine are what each is alone, bit for bit."""
+    economies = [
+        from_input_output("us-2023", substitution_elasticity=s, productivity={"324": 0.9})
+        for s in (0.3, 0.6, 1.0)
+    ]
+    market = MarketSettings(mechanism="excess-demand", price_rate=0.5, output_rate=0.25)
+    together = array_market(economies, [market] * 3, [1] * 3)
+    alone = [array_market([economy], [market], [1]) for economy in economies]
+    for each in (together, *alone):
+        for _ in range(4):
+            each.step()
+    together.keep(np.array([True, False, True]))
+    together.step()
+    for row, each in zip((0, 1), (alone[0], alone[2]), strict=True):
+        each.step()
+        np.testing.assert_array_equal(together.state.prices[row], each.state.prices[0])

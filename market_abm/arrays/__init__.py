@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from market_abm.arrays.auction import ArrayAuction
+from market_abm.arrays.excess_demand import ArrayExcessDemand
 from market_abm.arrays.market import ACTIVATIONS, ArrayMarket
 from market_abm.arrays.posted_price import ArrayPostedPrice
 from market_abm.economy import Economy
@@ -11,6 +12,7 @@ from market_abm.state import MarketSettings
 ENGINES: dict[str, type[ArrayMarket]] = {
     "tatonnement": ArrayAuction,
     "posted-price": ArrayPostedPrice,
+    "excess-demand": ArrayExcessDemand,
 }
 """The mechanisms with arrays, or an order of events, of their own."""
 

@@ -1,5 +1,6 @@
 """The mechanisms by which a good is priced and handed out: one file each, chosen by name."""
 
+from market_abm.markets.excess_demand import ExcessDemand
 from market_abm.markets.market import Mechanism, PooledMarket
 from market_abm.markets.posted_price import PostedPrice
 from market_abm.markets.quoted import QuotedMarket
@@ -12,10 +13,12 @@ MECHANISMS: dict[str, type[Mechanism]] = {
     "trading-post": TradingPost,
     "tatonnement": Tatonnement,
     "posted-price": PostedPrice,
+    "excess-demand": ExcessDemand,
 }
 
 __all__ = [
     "MECHANISMS",
+    "ExcessDemand",
     "Mechanism",
     "PooledMarket",
     "PostedPrice",

@@ -90,6 +90,9 @@ class Mechanism(Market):
     calmer: ClassVar[str] = "lower market.bid_rate"
     """What to do about shares that swing for ever."""
 
+    engines: ClassVar[tuple[str, ...]] = ("agents", "arrays")
+    """What can move it."""
+
     rates: ClassVar[tuple[str, ...]] = ("bid_rate",)
     """The settings that say how fast it moves."""
 
