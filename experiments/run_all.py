@@ -17,8 +17,8 @@ HEADER = """# Results
 Each folder is the outcome of the experiment of that name under `experiments/`, made anew by
 `make experiments`: `summary.json` (everything in one object, with configuration, seed and
 versions), `trajectory.csv` (a row a step and good), `measures.csv` (a row a step),
-`convergence.png` and `network.png`. *Error* is the largest
-|price - gradient| / |gradient| of any good at the end.
+`convergence.png` and `network.png` (and `shock.png`, where many goods are shocked).
+*Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
 | experiment | question | outcome | steps | error |
 | --- | --- | --- | --- | --- |

@@ -469,7 +469,9 @@ def _told(experiment: Experiment, run: Run) -> Ending:
             f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
         )
         return Ending(Status.CONVERGED, run.last.step, last, detail)
-    ending = out_of_steps(economy, experiment.market, run.trajectory)
+    changes = experiment.changes
+    last_shock = changes[-1][0] if changes else 0
+    ending = out_of_steps(economy, experiment.market, run.trajectory, last_shock)
     if ending.status is not Status.MAX_STEPS:
         return ending
     with np.errstate(all="ignore"):

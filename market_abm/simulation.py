@@ -251,8 +251,13 @@ def _divergence(economy: Economy, state: State, row: int) -> Ending:
     raise ValueError("this run has not diverged")
 
 
-def out_of_steps(economy: Economy, settings: MarketSettings, trajectory: Trajectory) -> Ending:
-    """The ending of a run that did not settle: does it swing for ever, or only need more time?"""
+def out_of_steps(
+    economy: Economy, settings: MarketSettings, trajectory: Trajectory, last_shock: int = 0
+) -> Ending:
+    """The ending of a run that did not settle: does it swing for ever, or only need more time?
+
+    Judged by what came after the ``last_shock``.
+    """
     goods, step = economy.goods, trajectory.steps
     bought = economy.buyers.good
     paths: list[tuple[np.ndarray, np.ndarray, Callable[[int], str], Callable[[int], int]]] = [
@@ -265,10 +270,11 @@ def out_of_steps(economy: Economy, settings: MarketSettings, trajectory: Traject
             lambda k: int(bought[k]),
         ),
     ]
+    after = max(1, int(np.count_nonzero(trajectory.times >= last_shock)))
     swings = [
         (size, name(places[k]), good(places[k]), low, high, period)
         for path, places, name, good in paths
-        for size, k, low, high, period in _swings(path)
+        for size, k, low, high, period in _swings(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.flow)
     if swings and not noisy:

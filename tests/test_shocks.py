@@ -175,3 +175,26 @@ def test_shocks_can_be_swept(tmp_path):
 def test_what_is_no_shock(shocks, told):
     with pytest.raises(MarketError, match=told):
         Experiment.parse(BAKERY, settings={"shocks": shocks})
+
+
+def test_shocks_are_no_swings():
+    """A run that is cut off soon after its tenth shock still needs more time, and no calmer rates.
+
+    Its price turns round at every shock; after the last one it only goes down.
+    """
+    economy = """
+[economy]
+program = "y = sqrt(x)"
+[supply.x]
+quantity = 1.0
+[market]
+bid_rate = 0.3
+[run]
+steps = 34
+"""
+    shocks = "".join(
+        f"[[shocks]]\nstep = {step}\ndemand.y.price = {price}\n"
+        for step, price in zip(range(3, 31, 3), 5 * (3.0, 1.0), strict=True)
+    )
+    result = run(Experiment.parse(economy + shocks))
+    assert result.status == "max_steps"
