@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,46 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
         return key.strip(), value.strip()
+
+
+def toml_text(tables: Mapping[str, Any]) -> str:
+    """Nested tables, as JSON holds them, as a TOML text that reads back as the same.
+
+    None is left out: a setting that is not given.
+    """
+    return "\n".join(_toml_lines(tables, ())).lstrip() + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    """The keys of a table with single values, then its tables, then its lists of tables."""
+    single, tables, lists = [], [], []
+    for key, value in table.items():
+        inside = (*path, key)
+        if isinstance(value, Mapping):
+            header = f"[{'.'.join(map(_toml_key, inside))}]"
+            tables += ["", header, *_toml_lines(value, inside)]
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            header = f"[[{'.'.join(map(_toml_key, inside))}]]"
+            for each in value:
+                lists += ["", header, *_toml_lines(each, inside)]
+        elif value is not None:
+            single.append(f"{_toml_key(key)} = {_toml_value(value)}")
+    return [*single, *tables, *lists]
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml_value(each) for each in value)}]"
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else repr(value)
+    plain = all(character.isprintable() or character == "\n" for character in value)
+    if "\n" in value and plain and "'''" not in value and not value.endswith("'"):
+        return f"'''\n{value}'''"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 # --- where in the file ---------------------------------------------------------------------------
