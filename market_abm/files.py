@@ -145,17 +145,18 @@ def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
             for each in value:
                 lists += ["", header, *_toml_lines(each, inside)]
         elif value is not None:
-            single.append(f"{_toml_key(key)} = {_toml_value(value)}")
+            single.append(f"{_toml_key(key)} = {toml_value(value)}")
     return [*single, *tables, *lists]
 
 
 def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """One value as TOML: text, a number, true or false, or a list of such."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml_value(each) for each in value)}]"
+        return f"[{', '.join(toml_value(each) for each in value)}]"
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else repr(value)
     plain = all(character.isprintable() or character == "\n" for character in value)
