@@ -48,13 +48,23 @@ MOST_ROWS = 100
 MOST_SECTIONS, MOST_PAIRS = 24, 12
 """Lines that are derived, and inputs of each; of more, the first."""
 
-MOST_WORK = 2_000_000
-"""Firms times steps of a run that is made again for its derivation."""
+MOST_FIRMS = 100_000
+"""Firms of an industry that is made again for its derivation."""
+
+MOST_WORK, STEP = 2_000_000, 50
+"""Steps times firms, and so many more, of a run that is made again: half a minute or so."""
 
 SAME = 1e-9
 """Relative difference of a run that is made again, up to which it is the same run."""
 
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RecursionError)
+REGIMES = {
+    "unstable": "grows",
+    "oscillating": "swings and dies down",
+    "monotone": "dies down",
+}
+"""What a small disturbance does."""
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What a file that somebody has changed may lead to, beside what the package says itself."""
 
 
@@ -242,7 +252,11 @@ class _Told:
                 f'<p class="note">Of {len(sections):,} lines, the first {MOST_SECTIONS} upstream '
                 f"from the consumer are shown; market-abm explain shows all.</p>"
             )
-        status = "" if self.outcome != "diverged" else " The run diverged: so do the numbers."
+        status = (
+            ""
+            if self.outcome != "diverged"
+            else " The run diverged; the numbers are those of its last step."
+        )
         return page.add(
             title,
             "<p>On the left what a firm that maximises its profit pays, on the right the chain "
@@ -303,7 +317,8 @@ class _Run(_Told):
 
     def write(self, page: _Page) -> None:
         content = self.content
-        page.outcome = _status(self.outcome) + escape(_sentence(_text_of(content.get("message"))))
+        message = _text_of(content.get("message")).removeprefix(self.outcome)
+        page.outcome = _status(self.outcome) + escape(_sentence(message))
         best = _mapping(content.get("equilibrium"))
         page.add(
             "In numbers",
@@ -346,6 +361,8 @@ class _Run(_Told):
                 ),
             )
         near = _mapping(content.get("near_rest"))
+        if isinstance(near.get("regime"), str):
+            near = {**near, "regime": REGIMES.get(near["regime"], near["regime"])}
         self._facts_or_nothing(
             page,
             "Near rest",
@@ -412,7 +429,7 @@ class _Run(_Told):
         for column in ("price", "quantity"):
             old = np.array([_number_of(self.goods[g].get(column)) for g in goods], float)
             worst = max(worst, _distance(old, rows.loc[goods, column].to_numpy(float)))
-        self.checked = _agreement(worst, "in the folder")
+        self.checked = _agreement(worst, "prices and quantities")
         return result
 
     def commands(self) -> list[str]:
@@ -494,7 +511,7 @@ class _Comparison(_Told):
         if path is not None and "good" in path:
             last = path[path["step"] == path["step"].max()].drop_duplicates("good")
             old = last.set_index("good")["price"].reindex(list(result.goods)).to_numpy(float)
-            self.checked = _agreement(_distance(old, result.last.prices), "in the folder")
+            self.checked = _agreement(_distance(old, result.last.prices), "prices")
         return result
 
     def options(self) -> str:
@@ -551,7 +568,8 @@ class _Sweep(_Told):
         kept = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_ROWS)).astype(int))
         rows = {str(k + 1): table.iloc[k][shown].to_dict() for k in kept.tolist()}
         every = "" if len(kept) == len(table) else f" {len(kept)} of {len(table):,}, evenly."
-        page.add("The runs", _table("run", rows, shown, f"A row a run.{every}"))
+        listed = _table("run", rows, shown, f"A row a run.{every}")
+        page.add("The runs", f"<details><summary>Show the table</summary>\n{listed}\n</details>")
         self.write_program(page)
         self.checked = "The numbers are those of the experiment itself, at no point of the sweep."
         self.write_derivation(page, _again)
@@ -637,22 +655,26 @@ def _experiment(configuration: Mapping[str, Any], name: str) -> Experiment:
 
 def _parsed(text: str, name: str, settings: Mapping[str, Any]) -> Experiment:
     """The experiment in a text from a folder, unless it names files of this machine."""
-    if _keys(tables_of(text)) | _keys(settings) >= {"sectors"}:
-        raise ResultsError(
-            "the economy is a table in files of one's own, which are not in the folder"
-        )
+    for keys, value in [*_leaves(tables_of(text)), *_leaves(settings)]:
+        if "sectors" in keys and value is not None:
+            raise ResultsError(
+                "the economy is a table in files of one's own, which are not in the folder"
+            )
+        if "firms" in keys and isinstance(value, int | float) and value > MOST_FIRMS:
+            raise ResultsError(f"it has more than {MOST_FIRMS:,} firms")
     return Experiment.parse(text, name, settings)
 
 
-def _keys(tables: Any) -> set[str]:
-    """All keys of nested tables, dotted ones taken apart; None stands for a key not given."""
-    found: set[str] = set()
-    if isinstance(tables, list):
-        return found.union(*map(_keys, tables))
-    for key, value in _mapping(tables).items():
-        if value is not None:
-            found |= set(key.split(".")) | _keys(value)
-    return found
+def _leaves(tables: Any, keys: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """What stands in nested tables and lists, each with its keys, dotted ones taken apart."""
+    if isinstance(tables, Mapping):
+        for key, value in tables.items():
+            yield from _leaves(value, (*keys, *key.split(".")))
+    elif isinstance(tables, list):
+        for value in tables:
+            yield from _leaves(value, keys)
+    else:
+        yield keys, tables
 
 
 def _again(experiment: Experiment) -> Result:
@@ -660,7 +682,7 @@ def _again(experiment: Experiment) -> Result:
     firms = sum(industry.firms for industry in experiment.economy.flow)
 
     def stop(step: int) -> None:
-        if step * firms > MOST_WORK:
+        if step * (firms + STEP) > MOST_WORK:
             raise ResultsError(f"to run it again takes long ({firms:,} firms, {step:,} steps)")
 
     return run(experiment, progress=stop)
@@ -681,9 +703,11 @@ def _distance(old: np.ndarray, new: np.ndarray) -> float:
     return worst
 
 
-def _agreement(worst: float, where: str) -> str:
-    how = "the same to the last digit" if worst == 0.0 else f"within {worst:.1e}, relative,"
-    return f"The run was made again for this; its last prices are {how} as those {where}."
+def _agreement(worst: float, what: str) -> str:
+    how = (
+        "the folder's to the last digit" if worst == 0.0 else f"within {worst:.1e} of the folder's"
+    )
+    return f"The run was made again for this; its last {what} are {how}."
 
 
 def _commands(verb: str, name: str, configuration: Mapping[str, Any], options: str) -> list[str]:
@@ -848,6 +872,8 @@ def _value(value: Any) -> str:
         shown = _human(exact) if math.isfinite(exact) else "∞" if exact > 0 else "−∞"
         digits = repr(value if isinstance(value, int) else exact)
         return f'<data value="{digits}">{shown}</data>'
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return escape(", ".join(value))
     return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
@@ -864,7 +890,7 @@ def _table(
     more = f" The first {MOST_ROWS} of {len(rows):,}." if len(rows) > MOST_ROWS else ""
     heads = "".join(
         f'<th scope="col"{" class=" + chr(34) + "text" + chr(34) if c in words else ""}>'
-        f"{escape(c.replace('_', ' '))}</th>"
+        f"{escape(c if '.' in c else c.replace('_', ' '))}</th>"
         for c in columns
     )
     lines = []

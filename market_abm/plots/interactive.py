@@ -67,7 +67,7 @@ def run_figures(
             for n, (good, color) in enumerate(zip(goods, colors, strict=True))
         ]
 
-    prices = lines("price") + lines("gradient", " (gradient)", dash=2, thin=True)
+    prices = lines("price") + lines("gradient", " (gradient)", color="ink", dash=2, thin=True)
     figures = [
         {
             **common,
@@ -170,7 +170,7 @@ def beside_figures(path: pd.DataFrame) -> list[Figure]:
             }
             for array, suffix, style in (
                 (market, "", {}),
-                (twin, " (twin)", {"dash": 2, "thin": True}),
+                (twin, " (twin)", {"color": "ink", "dash": 2, "thin": True}),
             )
             for n, good in enumerate(goods)
         ]
@@ -309,17 +309,18 @@ def _curves(table: pd.DataFrame, axis: str) -> list[Figure]:
             values = np.concatenate([values, best])
         if not np.isfinite(np.concatenate([y, values])).any():
             continue
-        scaled = _value_axis(y, title.lower())
+        scaled, beyond = _value_axis(y, title.lower()), ""
         ends = ("welfare", f"quantity.{moving}")
         if column in ends and np.isfinite(values).any():  # not what blew up
             found = values[np.isfinite(values)]
             scaled = {"label": title.lower(), "scale": "linear"}
             scaled["range"] = [float(found.min()), float(found.max())]
+            beyond = " What is beyond the axis is drawn at its edge."
         figures.append(
             {
                 "kind": "lines",
                 "title": title,
-                "note": note + _thinning_note(len(table), "runs"),
+                "note": note + beyond + _thinning_note(len(table), "runs"),
                 "x": {"label": axis, "scale": scale},
                 "y": scaled,
                 "series": series,

@@ -163,7 +163,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
     extra = []
     rates = table.pivot_table(index=upward, columns=across, values="predicted_rate")
     if rates.shape == (len(y), len(x)) and rates.notna().to_numpy().all():
-        levels = np.log(rates.to_numpy())
+        levels = np.log(np.maximum(rates.to_numpy(), FLOOR))
         if levels.min() < 0.0 < levels.max():
             axes.contour(x, y, levels, [0.0], colors="white", linewidths=3.4)
             axes.contour(x, y, levels, [0.0], colors=INK, linewidths=1.6)

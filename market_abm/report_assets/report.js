@@ -62,22 +62,27 @@
     let low = Infinity, high = -Infinity;
     for (const v of values) if (v !== null && Number.isFinite(v)) { low = Math.min(low, v); high = Math.max(high, v); }
     if (low > high) return [0, 1];
-    const room = (high - low) * margin || Math.max(Math.abs(high) * 0.05, 1e-9);
+    const size = Math.max(Math.abs(low), Math.abs(high)), flat = high - low <= 1e-6 * size;
+    const room = flat ? size * 0.05 || 1 : (high - low) * margin;
     return [low - room, high + room];
   };
 
   const frame = (spec, width, height, xs, ys) => {
-    const left = width < 460 ? 58 : 70, right = width - 14, top = 12, bottom = height - 44;
+    const left = width < 460 ? 58 : 70, right = width - 14, top = 26, bottom = height - 44;
     const X = bend(spec.x), Y = bend(spec.y);
     const [x0, x1] = extent(xs.map(X), spec.kind === "grid" ? 0 : 0.02), [y0, y1] = extent(ys.map(Y), spec.kind === "grid" ? 0 : 0.06);
     const px = (v) => left + (X(v) - x0) / (x1 - x0) * (right - left);
     const py = (v) => bottom - (Y(v) - y0) / (y1 - y0) * (bottom - top);
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0", "aria-label": spec.alt });
+    const exact = spec.y.floor && ys.some((v) => v <= spec.y.floor);
     for (const v of ticks(spec.y, y0, y1, 6)) {
-      const y = py(v), exact = spec.y.floor && v <= spec.y.floor * 1.001;
+      const y = py(v);
+      if (exact && y > py(0) - 14) continue;
       if (spec.kind !== "grid") svg.append(make("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }));
-      svg.append(make("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, exact ? "exact" : shown(v, 4)));
+      svg.append(make("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, shown(v, 4)));
     }
+    if (exact) svg.append(make("text", { x: left - 8, y: py(0) + 4, "text-anchor": "end" }, "0"));
+    svg.append(make("text", { class: "name", x: 2, y: 13 }, spec.y.label));
     for (const v of ticks(spec.x, x0, x1, width < 460 ? 4 : 8))
       svg.append(make("text", { x: px(v), y: bottom + 18, "text-anchor": "middle" }, shown(v, 4)));
     svg.append(make("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
@@ -96,18 +101,21 @@
     for (const mark of spec.marks || []) svg.append(make("line", { class: "mark", x1: area.left, x2: area.right, y1: py(mark.y), y2: py(mark.y) }));
     for (const v of spec.stops || []) svg.append(make("line", { class: "mark", x1: px(v), x2: px(v), y1: area.top, y2: area.bottom }));
     const clip = (y) => Math.min(area.bottom, Math.max(area.top, y));
-    for (const s of visible) {
+    const few = Math.max(...spec.series.map((s) => s.y.length)) <= 40 && xs.length <= 600;
+    spec.series.forEach((s, n) => {
+      if (hidden.has(s.group)) return;
       let path = "", pen = false;
-      const x = at(s), few = s.y.filter((v) => v !== null).length <= 40;
+      const x = at(s);
       s.y.forEach((v, k) => {
         if (v === null) { pen = false; return; }
         const a = px(x[k]).toFixed(1), b = clip(py(v)).toFixed(1);
         path += `${pen ? "L" : "M"}${a} ${b}`;
         pen = true;
-        if (s.points || (few && !s.thin)) svg.append(make("circle", { class: `dot ${s.color}`, cx: a, cy: b, r: s.points && !few ? 2 : 3.2 }));
+        if (s.points || (few && !s.thin)) svg.append(make("circle", { class: `dot ${s.color}`, cx: a, cy: b, r: s.points && xs.length > 400 ? 2 : 3.2 }));
       });
-      if (!s.points) svg.append(make("path", { class: `line ${s.color} d${s.dash || 0}${s.thin ? " thin" : ""}`, d: path }));
-    }
+      const thick = s.thin ? 1.3 : Math.max(1.6, 3.4 - 0.35 * n);  // so that none hides another
+      if (!s.points) svg.append(make("path", { class: `line ${s.color} d${s.dash || 0}`, "stroke-width": thick.toFixed(2), d: path }));
+    });
     const cursor = make("line", { class: "cursor", y1: area.top, y2: area.bottom, visibility: "hidden" });
     svg.append(cursor);
     const places = [...new Set(visible.flatMap(at))].sort((a, b) => a - b);
@@ -133,12 +141,11 @@
     };
     const back = (axis) => axis.scale === "log" ? (v) => 10 ** v : (v) => v;
     const ex = edges(spec.across, bend(spec.x)).map(back(spec.x)), ey = edges(spec.upward, bend(spec.y)).map(back(spec.y));
-    const { svg, px, py, left, top } = frame(spec, width, height, ex, ey), wide = spec.across.length;
-    svg.append(make("text", { x: left, y: top - 2, class: "name" }, spec.y.label));
+    const { svg, px, py } = frame(spec, width, height, ex, ey), wide = spec.across.length;
     spec.status.forEach((status, n) => {
       if (status === null || hidden.has(spec.statuses[status])) return;
       const i = n % wide, j = Math.floor(n / wide), y = py(ey[j + 1]);
-      const cell = make("rect", { class: `cell ${spec.statuses[status]}`, x: px(ex[i]).toFixed(2), y: y.toFixed(2), width: (px(ex[i + 1]) - px(ex[i]) + 0.4).toFixed(2), height: (py(ey[j]) - y + 0.4).toFixed(2) });
+      const cell = make("rect", { class: `cell ${spec.statuses[status]}`, "shape-rendering": "crispEdges", x: px(ex[i]).toFixed(2), y: y.toFixed(2), width: (px(ex[i + 1]) - px(ex[i]) + 0.4).toFixed(2), height: (py(ey[j]) - y + 0.4).toFixed(2) });
       if (spec.shade) cell.setAttribute("fill-opacity", spec.shade[n]);
       svg.append(cell);
     });
@@ -162,8 +169,10 @@
       return `${spec.x.label} ${shown(spec.across[i])}, ${spec.y.label} ${shown(spec.upward[j])}: ${status} after ${shown(spec.steps[n])} steps; error ${shown(spec.error[n])}; predicted rate ${shown(spec.rate[n])}`;
     };
     const within = (bounds, to, v) => {
-      const found = bounds.findIndex((b, k) => k + 1 < bounds.length && (to(b) - v) * (to(bounds[k + 1]) - v) <= 0);
-      return found < 0 ? 0 : found;
+      const middle = (k) => Math.abs((to(bounds[k]) + to(bounds[k + 1])) / 2 - v);
+      let best = 0;
+      for (let k = 1; k + 1 < bounds.length; k++) if (middle(k) < middle(best)) best = k;
+      return best;
     };
     return { svg, count: spec.status.length, find: (x, y) => within(ey, py, y) * wide + within(ex, px, x), read, step: { ArrowRight: 1, ArrowLeft: -1, ArrowUp: wide, ArrowDown: -wide } };
   };
