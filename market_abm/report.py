@@ -420,7 +420,7 @@ class _Run(_Told):
         """The run made again, and checked to be this one."""
         if self.content.get("firm", "Firm") != "Firm":
             raise ResultsError("its firms bid by a rule of their own, which is not in the folder")
-        result = _again(experiment)
+        result = _again(experiment, _number_of(self.content.get("steps")))
         rows = result.table()
         goods = [good for good in rows.index if good in self.goods]
         if len(goods) != len(self.goods):
@@ -506,7 +506,7 @@ class _Comparison(_Told):
             page.add_figures("Both paths", interactive.beside_figures(path))
 
     def _again(self, experiment: Experiment) -> Result:
-        result = _again(experiment)
+        result = _again(experiment, _number_of(self.content.get("steps")))
         path = None if self.rows else _csv(self.folder / "comparison.csv", ("step", "price"))
         if path is not None and "good" in path:
             last = path[path["step"] == path["step"].max()].drop_duplicates("good")
@@ -530,8 +530,14 @@ class _Sweep(_Told):
         self.name = _text_of(content.get("experiment")) or self.name
         self.axes = _mapping(content.get("axes"))
         table = _csv(folder / TABLE)
-        needed = {"status", "steps", "error", "rate", "predicted_rate", "alignment", "welfare"}
-        if table is None or not needed | {"best_welfare"} | set(self.axes) <= set(table.columns):
+        known = {"steps", "error", "rate", "predicted_rate", "alignment", "welfare", "best_welfare"}
+        found = set() if table is None else set(table.columns)
+        known |= {column for column in found if column.startswith(("quantity.", "best_quantity."))}
+        if (
+            table is None
+            or not known | {"status"} | set(self.axes) <= found
+            or any(table[column].dtype.kind != "f" for column in known)
+        ):
             raise ResultsError(
                 f"'{folder.name}/{TABLE}' is no table of this sweep",
                 remedy="make the results again",
@@ -677,11 +683,13 @@ def _leaves(tables: Any, keys: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str
         yield keys, tables
 
 
-def _again(experiment: Experiment) -> Result:
-    """Run it, as long as that does not take long."""
+def _again(experiment: Experiment, steps: float | None = None) -> Result:
+    """Run it, as long as that does not take long, nor more than the ``steps`` that it took."""
     firms = sum(industry.firms for industry in experiment.economy.flow)
 
     def stop(step: int) -> None:
+        if steps is not None and step > steps:
+            raise ResultsError("running the configuration again did not end where the folder's did")
         if step * (firms + STEP) > MOST_WORK:
             raise ResultsError(f"to run it again takes long ({firms:,} firms, {step:,} steps)")
 
