@@ -396,7 +396,9 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
         size = np.log10(np.maximum(error, FLOOR))
         low, high = (float(np.log10(max(end, FLOOR))) for end in (finite.min(), finite.max()))
         figure["shade"] = _listed(0.12 + 0.88 * (size - low) / max(high - low, 1e-9), 3)
-        figure["note"] += f" The darker, the larger the final error, up to {finite.max():.2g}."
+        figure["note"] += (
+            f" The stronger the colour, the larger the final error, up to {finite.max():.2g}."
+        )
     return figure
 
 

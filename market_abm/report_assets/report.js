@@ -145,7 +145,7 @@
     spec.status.forEach((status, n) => {
       if (status === null || hidden.has(spec.statuses[status])) return;
       const i = n % wide, j = Math.floor(n / wide), y = py(ey[j + 1]);
-      const cell = make("rect", { class: `cell ${spec.statuses[status]}`, "shape-rendering": "crispEdges", x: px(ex[i]).toFixed(2), y: y.toFixed(2), width: (px(ex[i + 1]) - px(ex[i]) + 0.4).toFixed(2), height: (py(ey[j]) - y + 0.4).toFixed(2) });
+      const cell = make("rect", { class: `cell ${spec.statuses[status]}`, "shape-rendering": "crispEdges", x: px(ex[i]).toFixed(2), y: y.toFixed(2), width: (px(ex[i + 1]) - px(ex[i])).toFixed(2), height: (py(ey[j]) - y).toFixed(2) });
       if (spec.shade) cell.setAttribute("fill-opacity", spec.shade[n]);
       svg.append(cell);
     });
