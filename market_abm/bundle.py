@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -149,28 +149,36 @@ class Bundle(Technology):
             return ", ".join(names)
         return f"{', '.join(names[:SHOWN])}, ... {len(names) - SHOWN} more"
 
-    def marginal_product_texts(self, output: str) -> tuple[str, ...]:
+    def marginal_product_formulas(self, output: str) -> tuple[ex.Expression, ...]:
         """∂output/∂input for each input; in nests, by way of what the nest makes."""
+        return tuple(reduce(_times, factors) for factors in self._slopes(output))
 
-        def slope(of: str, share: float, by: str, elasticity: float | str) -> str:
-            ratio = f"{ex.number_text(share)}*{of}/{by}"
-            one = elasticity == 1.0
-            return ratio if one else f"({ratio})**(1/{_elasticity_text(elasticity)})"
+    def marginal_product_texts(self, output: str) -> tuple[str, ...]:
+        """The same in words."""
+        names = dict(enumerate(self.labels))
+        return tuple(
+            " * ".join(ex.text(factor, names) for factor in factors)
+            for factors in self._slopes(output)
+        )
 
+    def _slopes(self, output: str) -> list[tuple[ex.Expression, ...]]:
+        """The factors of ∂output/∂input: ∂output/∂nest, if it is in one, and ∂nest/∂input."""
+        made, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
+        shares = self.shares.tolist()
         if not self.nests:
-            return tuple(
-                slope(output, share, good, self.elasticity)
-                for good, share in zip(self.inputs, self.shares.tolist(), strict=True)
-            )
-        texts = []
-        for nest, part in self._parts():
-            total = float(self.shares[part].sum())
-            outer = slope(output, total, nest.name, self.elasticity)
-            texts += [
-                f"{outer} * {slope(nest.name, share / total, good, nest.elasticity)}"
-                for good, share in zip(self.inputs[part], self.shares[part].tolist(), strict=True)
+            return [
+                (_slope(made, share, by, self.elasticity),)
+                for by, share in zip(inputs, shares, strict=True)
             ]
-        return tuple(texts)
+        slopes: list[tuple[ex.Expression, ...]] = []
+        for nest, part in self._parts():
+            total, own = float(self.shares[part].sum()), ex.name(nest.name)
+            outer = _slope(made, total, own, self.elasticity)
+            slopes += [
+                (outer, _slope(own, share / total, by, nest.elasticity))
+                for by, share in zip(inputs[part], shares[part], strict=True)
+            ]
+        return slopes
 
 
 def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any, np.ndarray]:
@@ -213,6 +221,21 @@ def _ces(
     known = ex.name(elasticity) if isinstance(elasticity, str) else ex.number(elasticity)
     numbers = [ex.number(weight) for weight in weights.tolist()]
     return ex.Expression("ces", (known, *numbers, *inputs))
+
+
+def _slope(
+    made: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
+) -> ex.Expression:
+    """∂made/∂by = (share made/by)^(1/elasticity), as it is written here."""
+    ratio = ex.Expression("/", (_times(ex.number(share), made), by))
+    if elasticity == 1.0:
+        return ratio
+    known = ex.name(elasticity) if isinstance(elasticity, str) else ex.number(elasticity)
+    return ex.Expression("**", (ratio, ex.Expression("/", (ex.number(1.0), known))))
+
+
+def _times(a: ex.Expression, b: ex.Expression) -> ex.Expression:
+    return ex.Expression("*", (a, b))
 
 
 def _elasticity_text(elasticity: float | str) -> str:

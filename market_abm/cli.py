@@ -251,6 +251,21 @@ def explain(experiment: str, assignments: tuple[str, ...]) -> None:
     console.print(f"\nPrices are those of the market: {_plain(result.ending.detail)}.")
 
 
+@main.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--out", metavar="FILE", help="Write the page here.  [default: DIR.html]")
+def report(folder: str, out: str | None) -> None:
+    """Make one HTML file of a folder of results, to hand on: it needs nothing but a browser.
+
+    DIR is what run, sweep or compare wrote. The page has the question, the program, the derivation,
+    figures to point at, tables, the configuration, and the command that makes it all again.
+    """
+    from market_abm.files import where_text
+    from market_abm.report import save_report
+
+    click.echo(f"Written to {where_text(save_report(folder, out))}")
+
+
 @main.command("list")
 def list_experiments() -> None:
     """List the experiments at hand, each with its question."""

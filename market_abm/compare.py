@@ -21,7 +21,7 @@ from market_abm.behaviour import demand_quantity
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import Experiment, run
 from market_abm.markets import MECHANISMS, ExcessDemand, PostedPrice, Tatonnement
-from market_abm.result import Result, draw, jsonable, write_folder
+from market_abm.result import Result, draw, jsonable, resolved, versions, write_folder
 from market_abm.settings import check_choice
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ class Beside:
                     name: {"largest": size, "step": step}
                     for name, (size, step) in self.distances.items()
                 },
+                **_origin(self.result.experiment),
             }
         )
 
@@ -175,6 +176,7 @@ class Beside:
 class Contest:
     """The same economy under several mechanisms, and under plain gradient ascent."""
 
+    experiment: Experiment
     results: dict[str, Result | MarketError]
     ascent: Ascent | None
 
@@ -198,7 +200,7 @@ class Contest:
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             ascent = gradient_ascent(experiment.economy, best, REACHED**2)
-        return Contest(results, ascent)
+        return Contest(experiment, results, ascent)
 
     def table(self) -> pd.DataFrame:
         """One row a mechanism, and one for gradient ascent.
@@ -239,7 +241,18 @@ class Contest:
         """Write ``FILES`` into ``folder``, all or none."""
         table = self.table()
         told = json.loads(table.reset_index().to_json(orient="records"))
-        return _save(folder, {"mechanisms": told}, table.reset_index(), self.figure)
+        summary = {"mechanisms": told, **_origin(self.experiment)}
+        return _save(folder, summary, table.reset_index(), self.figure)
+
+
+def _origin(experiment: Experiment) -> dict[str, Any]:
+    """What a comparison is of, so that its folder tells how to make it again."""
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "configuration": resolved(experiment),
+        "versions": versions(),
+    }
 
 
 def _counted(result: Result) -> dict[str, Any]:

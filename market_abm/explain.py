@@ -7,16 +7,37 @@ numbers, the prices from the market and the derivatives from the reverse sweep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm import backprop
 from market_abm.economy import Industry
+from market_abm.expression import Expression, lift, name
 
 if TYPE_CHECKING:
     from market_abm.result import Result
+
+
+WIDE = 8
+"""Inputs of a line beyond which its profit is not written out."""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """left = right, as trees for who wants to set them in type (see ``mathml.py``).
+
+    Symbols are ``("price", good)``, ``("gradient", good)``, ``("bid", input, good)``, ``("term",
+    input, good)`` (what one use of a good adds to its gradient), ``("slope", good, input)``,
+    names, and numbers of inputs, of which ``names`` tells the names.
+    """
+
+    left: Expression
+    right: Expression
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,15 +48,23 @@ class Pair:
     condition_numbers: str
     backprop: str
     backprop_numbers: str
+    equations: tuple[Equation, Equation]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence under it, and the equations that belong to it."""
+    """A heading, a sentence under it, and the equations that belong to it.
+
+    For an industry, ``line`` is the heading as an equation, and the sentence ends in ``profit``,
+    which comes after ``preface``; a wide line's profit is not written out so.
+    """
 
     title: str
     note: str
     pairs: tuple[Pair, ...]
+    line: Equation | None = None
+    preface: str = ""
+    profit: Equation | None = None
 
 
 def explain(result: Result) -> list[Section]:
@@ -76,6 +105,10 @@ class _Explanation:
                 "",
                 f"df_d{good} = {_shown(self.gradients[good])}",
                 "",
+                (
+                    Equation(name(("price", good)), lift(self.prices[good])),
+                    Equation(name(("gradient", good)), lift(self.gradients[good])),
+                ),
             )
             for good in self.economy.demand
         ]
@@ -89,9 +122,24 @@ class _Explanation:
         loop = (
             "in a loop, whose lines backprop has to solve together; " if self._loops(good) else ""
         )
-        note = f"{loop}{firms}profit = p_{good}*({technology.text()}){costs}"
-        pairs = [self._input(industry, slot, formula) for slot, formula in enumerate(formulas)]
-        return Section(industry.text(), note, tuple(pairs))
+        preface = f"{loop}{firms}"
+        note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
+        trees = technology.marginal_product_formulas(good)
+        pairs = [
+            self._input(industry, slot, formula, tree)
+            for slot, (formula, tree) in enumerate(zip(formulas, trees, strict=True))
+        ]
+        line = Equation(name(good), technology.formula, dict(enumerate(technology.inputs)))
+        profit = self._profit(industry) if len(technology.inputs) <= WIDE else None
+        return Section(industry.text(), note, tuple(pairs), line, preface, profit)
+
+    def _profit(self, industry: Industry) -> Equation:
+        """What comes in for the output less what is paid for the inputs."""
+        technology = industry.technology
+        profit = _joined("*", name(("price", industry.good)), technology.formula)
+        for slot, good in enumerate(technology.inputs):
+            profit = _joined("-", profit, _joined("*", name(("price", good)), name(slot)))
+        return Equation(name("profit"), profit, dict(enumerate(technology.labels)))
 
     def _loops(self, good: str) -> bool:
         return any(
@@ -102,7 +150,7 @@ class _Explanation:
     def _labels(self, industry: Industry) -> zip[tuple[str, str]]:
         return zip(industry.technology.inputs, industry.technology.labels, strict=True)
 
-    def _input(self, industry: Industry, slot: int, formula: str) -> Pair:
+    def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """What the firms bid for one input, beside the chain rule at this line."""
         good, output = industry.technology.inputs[slot], industry.good
         slope, bid = self._slope(industry, slot), self._bid(industry, slot)
@@ -112,11 +160,22 @@ class _Explanation:
         price = f"bid[{label} by {output}]" if shared else f"p_{good}"
         term = f"term[{label} in {output}]" if shared else f"df_d{good}"
         gradient = self.gradients[output]
+        slope_tree = name(("slope", output, label)) if tree is None else tree
+        sides = [
+            (("bid", label, output) if shared else ("price", good), ("price", output)),
+            (("term", label, output) if shared else ("gradient", good), ("gradient", output)),
+        ]
+        names = dict(enumerate(industry.technology.labels))
+        condition, backprop_line = (
+            Equation(name(left), _joined("*", name(worth), slope_tree), names)
+            for left, worth in sides
+        )
         return Pair(
             f"{price} = p_{output} * {factor}",
             f"{_shown(self.prices[output])} * {_shown(slope)} = {_shown(bid)}",
             f"{term} = df_d{output} * {factor}",
             f"{_shown(gradient)} * {_shown(slope)} = {_shown(gradient * slope)}",
+            (condition, backprop_line),
         )
 
     def _reuse(self, good: str) -> Section:
@@ -152,11 +211,22 @@ class _Explanation:
         note = notes[self.economy.reuse[good]]
         if self.economy.reuse[good] == "external":
             names, bids = names[:1], bids[:1]
+        uses = [(i.technology.labels[slot], i.good) for i, slot in readers]
+
+        def equation(what: str, symbol: str, count: int) -> Equation:
+            summed = [name((symbol, *use)) for use in uses[:count]]
+            if rival:
+                summed = [
+                    _joined("*", lift(part), each) for part, each in zip(parts, summed, strict=True)
+                ]
+            return Equation(name((what, good)), _joined("+", *summed))
+
         pair = Pair(
             f"p_{good} = {total('bid', names)}",
             numbers(bids, self.prices[good]),
             f"df_d{good} = {total('term', places)}",
             numbers(terms, self.gradients[good]),
+            (equation("price", "bid", len(bids)), equation("gradient", "term", len(terms))),
         )
         return Section(good, note, (pair,))
 
@@ -175,6 +245,11 @@ class _Explanation:
 
     def _bid(self, industry: Industry, slot: int) -> float:
         return self._mean(self.bids, industry, slot)
+
+
+def _joined(operation: str, *arguments: Expression) -> Expression:
+    """The operation from left to right, written as it is: nothing is simplified."""
+    return reduce(lambda a, b: Expression(operation, (a, b)), arguments)
 
 
 def _is_sum(formula: str) -> bool:

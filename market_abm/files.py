@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,10 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
+        pass
+    try:
+        return key.strip(), float(value)  # .5 is a number, too
+    except ValueError:
         return key.strip(), value.strip()
 
 
@@ -131,6 +137,47 @@ def key_parts(key: str) -> list[str]:
     """The parts of a dotted key; a dot in quotes does not part."""
     outside = r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)'  # an even number of quotes follows
     return [part.strip('"') for part in re.split(outside, key)]
+
+
+def toml_text(tables: Mapping[str, Any]) -> str:
+    """Nested tables, as JSON holds them, as a TOML text that reads back as the same.
+
+    None is left out: a setting that is not given.
+    """
+    return "\n".join(_toml_lines(tables, ())).lstrip() + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    """The keys of a table with single values, then its tables, then its lists of tables."""
+    single, tables, lists = [], [], []
+    for key, value in table.items():
+        inside = (*path, key)
+        if isinstance(value, Mapping):
+            header = f"[{'.'.join(map(_toml_key, inside))}]"
+            tables += ["", header, *_toml_lines(value, inside)]
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            header = f"[[{'.'.join(map(_toml_key, inside))}]]"
+            for each in value:
+                lists += ["", header, *_toml_lines(each, inside)]
+        elif value is not None:
+            single.append(f"{_toml_key(key)} = {toml_value(value)}")
+    return [*single, *tables, *lists]
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+
+
+def toml_value(value: Any) -> str:
+    """One value as TOML: text, a number, true or false, or a list of such."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(each) for each in value)}]"
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else repr(value)
+    plain = all(character.isprintable() or character == "\n" for character in value)
+    if "\n" in value and plain and "'''" not in value and not value.endswith("'"):
+        return f"'''\n{value}'''"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 # --- where in the file ---------------------------------------------------------------------------

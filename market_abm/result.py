@@ -385,7 +385,7 @@ class Result:
                 "alignment": alignment.mean() if alignment.size else None,
                 "uphill_share": path.uphill_share,
                 "theory_error": None if predicted is None else self._theory_error(predicted),
-                "configuration": _with_infinities(self.experiment.configuration),
+                "configuration": resolved(self.experiment),
                 "firm": self.firm.__name__,
                 "versions": versions(),
             }
@@ -496,6 +496,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def resolved(experiment: Experiment) -> dict[str, Any]:
+    """The configuration as JSON can hold it, and as it may be read back."""
+    return jsonable(_with_infinities(experiment.configuration))
 
 
 def _with_infinities(settings: Any) -> Any:

@@ -288,6 +288,23 @@ def _measured(
     return row
 
 
+def specification(sweep: Sweep) -> dict[str, Any]:
+    """What is run, and where, as ``sweep.json`` holds it."""
+    design, source = sweep.design, sweep.base.source
+    assert source is not None
+    return {
+        "experiment": sweep.base.name,
+        "text": source.text,
+        "overrides": source.overrides,
+        "design": vars(design.settings),
+        "axes": {axis.name: list(axis.values) for axis in design.axes},
+        "settings": [[dict(each) for each in axis.overrides] for axis in design.axes],
+        "ranges": [[axis.low, axis.high, axis.log] for axis in design.axes],
+        "seeds": list(design.seeds),
+        "runs_in_a_batch": sweep.batch_size,
+    }
+
+
 # --- running it -----------------------------------------------------------------------------------
 
 
@@ -358,11 +375,11 @@ class Store:
 
     def __init__(self, folder: Path, sweep: Sweep, *, resume: bool) -> None:
         self.folder, self.sweep = folder, sweep
-        specification = self._specification()
+        text = json.dumps(specification(self.sweep), indent=1, default=str) + "\n"
         try:
             found = {path.name for path in folder.iterdir()} if folder.exists() else set()
             if SPECIFICATION in found:
-                same = (folder / SPECIFICATION).read_text("utf-8") == specification
+                same = (folder / SPECIFICATION).read_text("utf-8") == text
                 if resume and not same:
                     raise ResultsError(
                         f"'{folder.name}' holds another sweep",
@@ -390,26 +407,9 @@ class Store:
             self.finished = resume and TABLE in found and PARTS not in found
             if not self.finished:
                 (folder / PARTS).mkdir(parents=True, exist_ok=True)
-                write_whole(folder / SPECIFICATION, [specification])
+                write_whole(folder / SPECIFICATION, [text])
         except OSError as error:
             raise self._trouble(error) from None
-
-    def _specification(self) -> str:
-        design = self.sweep.design
-        source = self.sweep.base.source
-        assert source is not None
-        content = {
-            "experiment": self.sweep.base.name,
-            "text": source.text,
-            "overrides": source.overrides,
-            "design": vars(design.settings),
-            "axes": {axis.name: list(axis.values) for axis in design.axes},
-            "settings": [[dict(each) for each in axis.overrides] for axis in design.axes],
-            "ranges": [[axis.low, axis.high, axis.log] for axis in design.axes],
-            "seeds": list(design.seeds),
-            "runs_in_a_batch": self.sweep.batch_size,
-        }
-        return json.dumps(content, indent=1, default=str) + "\n"
 
     def _part(self, batch: int) -> Path:
         return self.folder / PARTS / f"{batch:07d}.csv"

@@ -59,11 +59,23 @@ class Technology:
         """The line's right side, its numbers to twelve digits or, if ``exact``, to the last."""
         return ex.text(self.formula, dict(enumerate(self.inputs)), exact=exact)
 
-    def marginal_product_texts(self, output: str) -> tuple[str, ...]:
-        """∂output/∂input as a formula for each input; ``output`` is the name of what is made."""
-        names = dict(enumerate(self.labels))
+    def marginal_product_formulas(self, output: str) -> tuple[ex.Expression | None, ...]:
+        """∂output/∂input for each input, in the symbols of ``formula``; ``output`` is its name.
+
+        None where a line has hundreds of operations: nobody would read the formula.
+        """
         try:
             formulas = self._tape.formulas(ex.name(output))
-        except RecursionError:  # hundreds of operations in one line: nobody would read the formula
-            return tuple(f"∂{output}/∂{label}" for label in self.labels)
-        return tuple(ex.text(formulas[k], names) for k in range(len(self.inputs)))
+        except RecursionError:
+            return (None,) * len(self.inputs)
+        return tuple(formulas[k] for k in range(len(self.inputs)))
+
+    def marginal_product_texts(self, output: str) -> tuple[str, ...]:
+        """∂output/∂input in words for each input; ``output`` is the name of what is made."""
+        names = dict(enumerate(self.labels))
+        return tuple(
+            f"∂{output}/∂{label}" if formula is None else ex.text(formula, names)
+            for label, formula in zip(
+                self.labels, self.marginal_product_formulas(output), strict=True
+            )
+        )

@@ -52,7 +52,7 @@ def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure 
 def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     table = table.sort_values(axis, kind="stable")
     x = table[axis].to_numpy(float)
-    moving = _moving_good(table)
+    moving = moving_good(table)
     count = 4 + (moving is not None)
     height = 1.55 * count + 1.2
     figure = new_figure(7.2, height)
@@ -60,7 +60,7 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     figure.subplots_adjust(
         left=0.13, right=0.97, top=1 - 0.96 / height, bottom=0.55 / height, hspace=0.16
     )
-    if _is_logarithmic(x):
+    if is_logarithmic(x):
         _set_logarithmic(panels[0].xaxis, panels[0].set_xscale, x)
     _by_regime(panels[0], table, x, table["steps"].to_numpy(float))
     panels[0].set_ylabel("steps", fontsize=9)
@@ -93,7 +93,7 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     return figure
 
 
-def _moving_good(table: pd.DataFrame) -> str | None:
+def moving_good(table: pd.DataFrame) -> str | None:
     """The good whose best quantity varies most, relatively; None if none does."""
     spread = {}
     for column in table.columns:
@@ -163,7 +163,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
     extra = []
     rates = table.pivot_table(index=upward, columns=across, values="predicted_rate")
     if rates.shape == (len(y), len(x)) and rates.notna().to_numpy().all():
-        levels = np.log(rates.to_numpy())
+        levels = np.log(np.maximum(rates.to_numpy(), FLOOR))
         if levels.min() < 0.0 < levels.max():
             axes.contour(x, y, levels, [0.0], colors="white", linewidths=3.4)
             axes.contour(x, y, levels, [0.0], colors=INK, linewidths=1.6)
@@ -172,7 +172,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
         (x, axes.xaxis, axes.set_xscale),
         (y, axes.yaxis, axes.set_yscale),
     ):
-        if _is_logarithmic(values):
+        if is_logarithmic(values):
             _set_logarithmic(each, scale, values)
     axes.set_xlabel(across, fontsize=9)
     axes.set_ylabel(upward, fontsize=9)
@@ -196,7 +196,7 @@ def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upw
     bar.outline.set_visible(False)
 
 
-def _is_logarithmic(values: np.ndarray) -> bool:
+def is_logarithmic(values: np.ndarray) -> bool:
     """Whether values are spread more evenly in logarithms than as they are."""
     values = np.unique(values[np.isfinite(values)])
     if len(values) < 3 or values[0] <= 0 or values[-1] < 10 * values[0]:

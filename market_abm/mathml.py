@@ -1,0 +1,170 @@
+"""A line's arithmetic in type: an expression, or an equation, as MathML.
+
+Every current browser shows MathML without a library (W3C, MathML Core). What is written here is
+marked up and escaped, and may stand anywhere in an HTML page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from market_abm.explain import Equation
+from market_abm.expression import AGGREGATORS, Expression, number_text, postorder
+
+DIGITS = 6
+"""Significant digits of a number in a formula."""
+
+MOST_TERMS = 4
+"""Terms of a wide sum or product that are written out before the rest is only counted."""
+
+MOST_LETTERS = 20_000
+"""Length of markup beyond which a formula is left out: nobody would read it."""
+
+_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
+_Written = tuple[str, int]
+
+
+def equation(what: Equation) -> str:
+    """``left = right`` as one element ``math``, or nothing where it is too long to be read."""
+    left, right = (_formula(side, what.names) for side in (what.left, what.right))
+    if left is None or right is None:
+        return ""
+    return f'<math displaystyle="true"><mrow>{left}<mo>=</mo>{right}</mrow></math>'
+
+
+def _formula(root: Expression, names: Mapping[int, str]) -> str | None:
+    written: dict[int, _Written] = {}
+    for node in postorder(root):
+        parts = [written[id(argument)] for argument in node.arguments]
+        written[id(node)] = markup, _ = _node(node, parts, names)
+        if len(markup) > MOST_LETTERS:
+            return None
+    return written[id(root)][0]
+
+
+def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str]) -> _Written:
+    operation = node.operation
+    if operation == "number":
+        return _number(float(node.payload))
+    if operation == "name":
+        return _symbol(names.get(node.payload, node.payload)), _ATOM
+    if operation in "+-":
+        sign, least = ("+", _SUM) if operation == "+" else ("−", _PRODUCT)
+        return f"{parts[0][0]}<mo>{sign}</mo>{_second(parts[1], least)}", _SUM
+    if operation == "*":
+        return f"{_bracketed(parts[0], _SIGN)}<mo>·</mo>{_second(parts[1], _PRODUCT)}", _PRODUCT
+    if operation == "/":
+        return f"<mfrac>{_row(parts[0][0])}{_row(parts[1][0])}</mfrac>", _POWER
+    if operation == "neg":
+        return f'<mo form="prefix">−</mo>{_second(parts[0], _PRODUCT)}', _SIGN
+    if operation == "**":
+        return _power(parts[0], parts[1][0]), _POWER
+    if operation == "sqrt":
+        return f"<msqrt>{parts[0][0]}</msqrt>", _ATOM
+    if operation in AGGREGATORS:
+        return _aggregate(node, parts)
+    return f"{_function(operation)}<mo>&#x2061;</mo>{_brackets(parts[0][0])}", _ATOM
+
+
+def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
+    """(Σ w x^r)^(1/r) with r = (σ − 1)/σ, and its limit Π x^w where σ is 1."""
+    form = AGGREGATORS[node.operation]
+    alone, each, inputs = form.sorted_arguments(parts)
+    if node.operation == "cobb_douglas" or _is_one(node.arguments[0]):
+        powers = [_power(x, w[0]) for w, x in zip(each, inputs, strict=True)]
+        return _elided(powers, "·"), _PRODUCT
+    elasticity = node.arguments[0]
+    if elasticity.operation == "number":
+        sigma = float(elasticity.payload)
+        r, _ = _number((sigma - 1.0) / sigma)
+        inverse, _ = _number(sigma / (sigma - 1.0))
+    else:
+        sigma_text = _row(alone[0][0])
+        less = _row(f"{alone[0][0]}<mo>−</mo><mn>1</mn>")
+        r, inverse = f"<mfrac>{less}{sigma_text}</mfrac>", f"<mfrac>{sigma_text}{less}</mfrac>"
+    terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(each, inputs, strict=True)]
+    return f"<msup>{_row(_brackets(_elided(terms, '+')))}{_row(inverse)}</msup>", _POWER
+
+
+def _is_one(elasticity: Expression) -> bool:
+    return elasticity.operation == "number" and elasticity.payload == 1.0
+
+
+def _elided(terms: Sequence[str], sign: str) -> str:
+    """The terms between signs; of many, the first few, and how many more there are."""
+    shown = list(terms)
+    if len(terms) > MOST_TERMS + 1:
+        rest = f"<mtext>({len(terms) - MOST_TERMS} more)</mtext>"
+        shown = [*terms[:MOST_TERMS], f"<mo>⋯</mo>{rest}"]
+    return f"<mo>{sign}</mo>".join(shown)
+
+
+def _power(base: _Written, exponent: str) -> str:
+    return f"<msup>{_row(_bracketed(base, _ATOM))}{_row(exponent)}</msup>"
+
+
+def _bracketed(part: _Written, least: int) -> str:
+    markup, level = part
+    return markup if level >= least else _brackets(markup)
+
+
+def _second(part: _Written, least: int) -> str:
+    """What stands after a sign, and must not begin with one."""
+    return _brackets(part[0]) if part[1] == _SIGN else _bracketed(part, least)
+
+
+def _brackets(markup: str) -> str:
+    return f"<mrow><mo>(</mo>{markup}<mo>)</mo></mrow>"
+
+
+def _row(markup: str) -> str:
+    """One argument of an element that counts its arguments."""
+    return f"<mrow>{markup}</mrow>"
+
+
+def _function(operation: str) -> str:
+    if operation in ("log2", "log10"):
+        return f"<msub><mi>log</mi><mn>{operation[3:]}</mn></msub>"
+    return f"<mi>{escape(operation)}</mi>"
+
+
+def _number(value: float) -> _Written:
+    """A number to a few digits, with a power of ten where it needs one."""
+    if not math.isfinite(value):
+        return f"<mi>{'no number' if math.isnan(value) else '∞' if value > 0 else '−∞'}</mi>", _ATOM
+    text = number_text(value)
+    if len(text.lstrip("-")) > DIGITS + 1:
+        text = f"{value:.{DIGITS}g}"
+    digits, _, exponent = text.lstrip("-").partition("e")
+    markup, level = f"<mn>{digits}</mn>", _ATOM
+    if exponent:
+        power = int(exponent)
+        tens = f"<mn>{abs(power)}</mn>" if power >= 0 else f"<mo>−</mo><mn>{abs(power)}</mn>"
+        markup += f"<mo>×</mo><msup><mn>10</mn><mrow>{tens}</mrow></msup>"
+        level = _PRODUCT
+    return (f'<mo form="prefix">−</mo>{markup}', _SIGN) if text.startswith("-") else (markup, level)
+
+
+def _symbol(symbol: Any) -> str:
+    """A name, or what is asked of a good: its price p, its gradient ∂f/∂good, a bid b for it."""
+    if not isinstance(symbol, tuple):
+        return f"<mi>{escape(str(symbol))}</mi>"
+    kind, *names = symbol
+    first, *rest = (f"<mi>{escape(str(each))}</mi>" for each in names)
+    if kind == "price":
+        return f"<msub><mi>p</mi>{first}</msub>"
+    if kind == "bid":
+        return f"<msub><mi>b</mi><mrow>{first}<mo>→</mo>{rest[0]}</mrow></msub>"
+    if kind == "slope":
+        return _derivative(first, rest[0])
+    gradient = _derivative("<mi>f</mi>", first)
+    if kind == "gradient":
+        return gradient
+    return f"<msub>{_row(_brackets(gradient))}{rest[0]}</msub>"
+
+
+def _derivative(of: str, by: str) -> str:
+    return f"<mfrac><mrow><mo>∂</mo>{of}</mrow><mrow><mo>∂</mo>{by}</mrow></mfrac>"
