@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from market_abm.compare import Beside, Contest
     from market_abm.experiment import Experiment
     from market_abm.result import Result
+    from market_abm.state import State
 
 EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
 SET = click.option(
@@ -59,6 +60,7 @@ def main() -> None:
 @STEPS
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--live", is_flag=True, help="Draw prices and errors in the terminal as it runs.")
 def run(
     experiment: str,
     assignments: tuple[str, ...],
@@ -66,6 +68,7 @@ def run(
     steps: int | None,
     out: str | None,
     as_json: bool,
+    live: bool,
 ) -> None:
     """Run a market, compare its prices with backprop's, and write and draw the results.
 
@@ -74,7 +77,7 @@ def run(
     chosen = _load(experiment, assignments, seed=seed, steps=steps)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
-    result = _run(chosen, quiet=as_json)
+    result = _run(chosen, quiet=as_json, live=live)
     folder = result.save(folder)
     if as_json:
         click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
@@ -304,18 +307,25 @@ def _check_folder(folder: Path) -> None:
     check_folder(folder)
 
 
-def _run(chosen: Experiment, *, quiet: bool) -> Result:
-    """Run with a progress bar, if there is somebody to watch it."""
+def _run(chosen: Experiment, *, quiet: bool, live: bool = False) -> Result:
+    """Run with a progress bar, or a live picture, if there is somebody to watch it."""
     from market_abm.experiment import run as run_experiment
 
+    if live and not quiet:
+        from market_abm.live import Live, watchable
+
+        console = _console()
+        if watchable(console):
+            with Live(chosen, console) as picture:
+                return run_experiment(chosen, progress=picture)
     if quiet or not sys.stderr.isatty():
         return run_experiment(chosen)
     with click.progressbar(
         length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
     ) as bar:
 
-        def advance(step: int) -> None:
-            bar.update(step - bar.pos)
+        def advance(state: State, _: object) -> None:
+            bar.update(state.step - bar.pos)
 
         return run_experiment(chosen, progress=advance)
 
