@@ -271,9 +271,9 @@ def run(
 
     ``settings`` are keys of [market] and [run] (``share_rate=0.2, steps=100``); ``set`` overrides
     any key of a file by its dotted name. ``firm`` is a subclass of ``Firm`` with another bidding
-    rule. ``progress(state, seen)`` is called at the start and after each step: with the ``State`` of
-    the market, and what a ``Witness`` saw of it by name, such as the exact ``gradients`` (money per
-    unit, shape (goods,)) and ``welfare`` (money). Raise KeyboardInterrupt there to stop the run.
+    rule. ``progress(state, seen)`` is called at the start and after each step, with the ``State``
+    of the market and what a ``Witness`` saw of it by name, such as the exact ``gradients`` (money
+    per unit, shape (goods,)) and ``welfare`` (money); a KeyboardInterrupt there stops the run.
 
     Raises:
         MarketError: the experiment cannot be read, or a rival good cannot be split.

@@ -35,6 +35,12 @@ WIDEST, HIGHEST = 110, 28
 NARROWEST, LOWEST, LOW = 36, 8, 15
 """Below the first two numbers there is but the status line; below the last, one chart of two."""
 
+FRAME = 4
+"""Rows of a chart that are not its own: title, border and steps."""
+
+SHORT = 40
+"""Steps up to which a line is drawn as a staircase: nothing happens between two steps."""
+
 LABEL = 5
 """Letters of a number at an axis, so that one chart stands right below the other."""
 
@@ -153,7 +159,7 @@ class Live:
         height = min(self.console.height - 1, HIGHEST)
         status = Text(self._status(state, seen), no_wrap=True, overflow="ellipsis")
         if width < NARROWEST or height < LOWEST:
-            return status
+            return Group(status)
         steps = list(self.history.steps)
         rows = list(self.history.rows)
         if steps[-1:] != [state.step]:
@@ -233,7 +239,10 @@ def _chart(
     level: float,
     size: tuple[int, int],
 ) -> str:
-    """Columns of numbers, (steps, lines), as lines of text with colours; dots mark a level."""
+    """Columns of numbers, (steps, lines), as lines of text with colours; dots mark a level.
+
+    The axis is stretched a little, so that the level is at the middle of a row, where its label is.
+    """
     import plotext
 
     from market_abm.plots.style import OKABE_ITO
@@ -243,18 +252,25 @@ def _chart(
     plotext.limit_size(False, False)
     plotext.plot_size(*size)
     plotext.title(title)
+    low, high = limits
+    rows = size[1] - FRAME
+    row = int((level - low) / (high - low) * (rows - 1))
+    high = low + (level - low) * (rows - 1) / row if row > 0 else high
     last = max(steps[-1], 1)
-    plotext.plot([0, last], [level, level], marker="·")
+    times = np.repeat(steps, 2)[1:] if last <= SHORT else np.asarray(steps)
+    dots = np.linspace(0, last, size[0] // 2).tolist()  # in the lines' own finer grid
+    plotext.scatter(dots, [level] * len(dots), marker="braille")
     for column, color in reversed(list(zip(columns.T, OKABE_ITO, strict=False))):
-        there = ~np.isnan(column)
+        values = np.repeat(column, 2)[:-1] if last <= SHORT else column
+        there = ~np.isnan(values)
         plotext.plot(
-            np.asarray(steps)[there].tolist(),
-            np.clip(column[there], *limits).tolist(),
+            times[there].tolist(),
+            np.clip(values[there], low, high).tolist(),
             marker="braille",
             color=tuple(bytes.fromhex(color[1:])),
         )
     plotext.xlim(0, last)
-    plotext.ylim(*limits)
+    plotext.ylim(low, high)
     plotext.yticks(list(ticks), [label.rjust(LABEL) for label in ticks.values()])
     marks = sorted({round(last * part / 4) for part in range(5)})
     plotext.xticks(marks, [f"{mark:,}" for mark in marks])
