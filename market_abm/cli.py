@@ -188,6 +188,37 @@ def compare(
 @main.command()
 @EXPERIMENT
 @SET
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 200),
+    default=30,
+    show_default=True,
+    help="Film so many steps, from the first on.",
+)
+@click.option("--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="Speed.")
+@click.option(
+    "--out", metavar="FILE", help="Write this .gif or .mp4.  [default: results/<name>.gif]"
+)
+def animate(
+    experiment: str, assignments: tuple[str, ...], steps: int, fps: int, out: str | None
+) -> None:
+    """Film a run: goods flow down a small network, and price signals climb up, step by step."""
+    from market_abm.files import where_text
+    from market_abm.plots import animate as films
+
+    chosen = _load(experiment, assignments)
+    path = Path(out or f"results/{chosen.name}.gif")
+    films.check_film(chosen, path)
+    result = _run(chosen, quiet=False)
+    films.animate(result, path, steps=steps, fps=fps)
+    click.echo(
+        f"Written to {where_text(path)}: steps 0 to {min(steps, result.steps)} of {result.steps}"
+    )
+
+
+@main.command()
+@EXPERIMENT
+@SET
 def explain(experiment: str, assignments: tuple[str, ...]) -> None:
     """Show each firm's profit condition beside backprop's line, as formulas and as numbers."""
     from market_abm.explain import explain as explanation
