@@ -1,21 +1,19 @@
 """Films of runs: what they show at which moment, and the files."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from matplotlib import animation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
 from market_abm import Experiment, run
+from market_abm.cli import main
 from market_abm.errors import EconomyError, ResultsError, SettingError
 from market_abm.plots import animate as films
 from market_abm.plots.animate import FAINTEST, NEARNESS, WIDTH, _Film, _palette, _Road, animate
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
 NAMES = ["essay-chain", "rival-diamond", "loop", "deep-chain", "activation-sequential"]
 
 
@@ -28,6 +26,7 @@ def essay():
 def brief(monkeypatch):
     """Films of few pictures, which take less time."""
     monkeypatch.setattr(films, "SLOWEST", 4)
+    monkeypatch.setattr(films, "OPENING", 0.1)
     monkeypatch.setattr(films, "CLOSING", 0.4)
 
 
@@ -219,14 +218,12 @@ def test_a_place_that_cannot_be_written_is_told_before_the_run(tmp_path, out, me
     assert message in str(told.value)
 
 
-def test_the_command(tmp_path):
-    done = subprocess.run(
-        [*COMMAND, "animate", "essay-chain", "--steps", "2", "--fps", "2"],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert "steps 0 to 2 of 3" in done.stdout and done.stderr == ""
+def test_the_command(tmp_path, monkeypatch, brief):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["animate", "essay-chain", "--steps", "2", "--fps", "2"])
+    assert done.exit_code == 0, done.output
+    assert "Written to results/essay-chain.gif: steps 0 to 2 of 3" in done.output
     assert (tmp_path / "results" / "essay-chain.gif").read_bytes().startswith(b"GIF89a")
+    done = CliRunner().invoke(main, ["animate", "essay-chain", "--out", "film.avi"])
+    assert done.exit_code == 2
+    assert done.output.startswith("Error: 'film.avi' is no name of a film; let it end in")

@@ -14,9 +14,11 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from market_abm import Experiment, run
+from market_abm.cli import main
 from market_abm.live import MOST_POINTS, PATIENCE, PERIOD, Live, followed, watchable
 
 pty = pytest.importorskip("pty")
@@ -221,20 +223,14 @@ def test_who_cannot_see_gets_no_picture():
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_without_a_terminal_it_is_as_without_the_option(tmp_path):
-    outputs = []
-    for options in ([], ["--live"]):
-        done = subprocess.run(
-            [*COMMAND, "run", "essay-chain", *options],
-            cwd=tmp_path,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=True,
-        )
-        assert done.stderr == b""
-        outputs.append(done.stdout)
-    assert outputs[0] == outputs[1]
-    assert b"\x1b" not in outputs[1]
+def test_without_a_terminal_it_is_as_without_the_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plainly, live = (
+        CliRunner().invoke(main, ["run", "essay-chain", *options]) for options in ([], ["--live"])
+    )
+    assert plainly.exit_code == live.exit_code == 0
+    assert plainly.output == live.output
+    assert "Converged at step 3" in live.output and "\x1b" not in live.output
 
 
 def test_in_a_terminal_it_draws_and_then_tells_the_result(tmp_path):
@@ -246,9 +242,14 @@ def test_in_a_terminal_it_draws_and_then_tells_the_result(tmp_path):
     assert (tmp_path / "results" / "loop" / "summary.json").is_file()
 
 
-def test_json_is_still_nothing_else(tmp_path):
-    text = Terminal("run", "essay-chain", "--live", "--json", cwd=tmp_path).read()
-    assert json.loads(text)["status"] == "converged"
+def test_json_is_still_nothing_else(tmp_path, monkeypatch):
+    """Not even in a terminal, which is here one that nobody sees."""
+    monkeypatch.chdir(tmp_path)
+    screen = a_console()
+    monkeypatch.setattr("market_abm.cli._console", lambda: screen)
+    done = CliRunner().invoke(main, ["run", "essay-chain", "--live", "--json"])
+    assert json.loads(done.output)["status"] == "converged"
+    assert screen.file.getvalue() == ""
 
 
 def test_ctrl_c_keeps_what_was_recorded(tmp_path):

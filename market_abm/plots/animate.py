@@ -290,7 +290,7 @@ class _Film:
             x += width
         self._write(x, y, "price off by", size=11.5, color=GREY)
         x += 72
-        for error, text in ((1.0, "100%"), (0.1, "10%"), (1e-2, "1%"), (1e-3, "0.1%")):
+        for error, text in ((1.0, "100%"), (0.1, "10%"), (1e-2, "1%"), (1e-3, "0.1% or less")):
             self._mark(x + 6, y, _shade(error), 12.0, marker="s", edge=FAINT)
             self._write(x + 17, y, text, size=11.5, color=GREY)
             x += 30 + 7 * len(text)
@@ -440,7 +440,7 @@ class _Film:
         self._name_arrivals(axes)
 
     def _name_arrivals(self, axes: Axes) -> None:
-        """Each good's name, at the step from which it is exact; where these are far enough apart."""
+        """Each good's name, at the step from which it is exact; where these are far apart."""
         first = [int(self.result.first_steps[k]) for k in self.followed]
         apart = min((abs(a - b) for a, b in pairwise(sorted(first))), default=self.steps)
         self.arrivals: list[tuple[int, Text]] = []
