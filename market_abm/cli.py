@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from market_abm.experiment import Experiment
     from market_abm.phase_plane import PhasePlane
     from market_abm.result import Result
+    from market_abm.state import State
 
 EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
 SET = click.option(
@@ -70,6 +71,7 @@ def main() -> None:
 )
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--live", is_flag=True, help="Draw prices and errors in the terminal as it runs.")
 def run(
     experiment: str,
     assignments: tuple[str, ...],
@@ -78,6 +80,7 @@ def run(
     shocks: tuple[str, ...],
     out: str | None,
     as_json: bool,
+    live: bool,
 ) -> None:
     """Run a market, compare its prices with backprop's, and write and draw the results.
 
@@ -88,7 +91,7 @@ def run(
     chosen = with_shocks(_load(experiment, assignments, seed=seed, steps=steps), shocks)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
-    result = _run(chosen, quiet=as_json)
+    result = _run(chosen, quiet=as_json, live=live)
     folder = result.save(folder)
     if as_json:
         click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
@@ -229,6 +232,37 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
 @main.command()
 @EXPERIMENT
 @SET
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 200),
+    default=30,
+    show_default=True,
+    help="Film so many steps, from the first on.",
+)
+@click.option("--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="Speed.")
+@click.option(
+    "--out", metavar="FILE", help="Write this .gif or .mp4.  [default: results/<name>.gif]"
+)
+def animate(
+    experiment: str, assignments: tuple[str, ...], steps: int, fps: int, out: str | None
+) -> None:
+    """Film a run: goods flow down a small network, and price signals climb up, step by step."""
+    from market_abm.files import where_text
+    from market_abm.plots import animate as films
+
+    chosen = _load(experiment, assignments)
+    path = Path(out or f"results/{chosen.name}.gif")
+    films.check_film(chosen, path)
+    result = _run(chosen, quiet=False)
+    films.animate(result, path, steps=steps, fps=fps)
+    click.echo(
+        f"Written to {where_text(path)}: steps 0 to {min(steps, result.steps)} of {result.steps}"
+    )
+
+
+@main.command()
+@EXPERIMENT
+@SET
 def explain(experiment: str, assignments: tuple[str, ...]) -> None:
     """Show each firm's profit condition beside backprop's line, as formulas and as numbers."""
     from market_abm.explain import explain as explanation
@@ -363,18 +397,25 @@ def _check_folder(folder: Path) -> None:
     check_folder(folder)
 
 
-def _run(chosen: Experiment, *, quiet: bool) -> Result:
-    """Run with a progress bar, if there is somebody to watch it."""
+def _run(chosen: Experiment, *, quiet: bool, live: bool = False) -> Result:
+    """Run with a progress bar, or a live picture, if there is somebody to watch it."""
     from market_abm.experiment import run as run_experiment
 
+    if live and not quiet:
+        from market_abm.live import Live, watchable
+
+        console = _console()
+        if watchable(console):
+            with Live(chosen, console) as picture:
+                return run_experiment(chosen, progress=picture)
     if quiet or not sys.stderr.isatty():
         return run_experiment(chosen)
     with click.progressbar(
         length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
     ) as bar:
 
-        def advance(step: int) -> None:
-            bar.update(step - bar.pos)
+        def advance(state: State, _: object) -> None:
+            bar.update(state.step - bar.pos)
 
         return run_experiment(chosen, progress=advance)
 

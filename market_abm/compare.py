@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from market_abm.simulation import Progress
+
 REACHED = 1e-6
 """Relative distance of all prices and quantities from the best that counts as there."""
 
@@ -50,7 +52,7 @@ class Beside:
     twin: TwinPath
 
     @staticmethod
-    def of(experiment: Experiment, progress: Callable[[int], None] | None = None) -> Beside:
+    def of(experiment: Experiment, progress: Progress | None = None) -> Beside:
         """Run both.
 
         Raises:

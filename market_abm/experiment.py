@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from market_abm.agents import Firm
     from market_abm.input_output import InputOutputTable
     from market_abm.result import Result
-    from market_abm.simulation import Market
+    from market_abm.simulation import Market, Progress
 
 MOST_AGENTS = 1_000_000
 """Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
@@ -288,14 +288,16 @@ def run(
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002
     firm: type[Firm] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> Result:
     """Run an experiment (or an economy, a file, or the name of an experiment) to its end.
 
     ``settings`` are keys of [market] and [run] (``share_rate=0.2, steps=100``); ``set`` overrides
     any key of a file by its dotted name. ``firm`` is a subclass of ``Firm`` with another bidding
-    rule; ``progress(step)`` is called after each step.
+    rule. ``progress(state, seen)`` is called at the start and after each step, with the ``State``
+    of the market and what a ``Witness`` saw of it by name, such as the exact ``gradients`` (money
+    per unit, shape (goods,)) and ``welfare`` (money); a KeyboardInterrupt there stops the run.
 
     Raises:
         MarketError: the experiment cannot be read, or a rival good cannot be split.
@@ -339,7 +341,7 @@ def run(
             engine,
             experiment.run.steps,
             witness,
-            progress,
+            progress and _of_one_run(progress),
             every=record.every,
             goods=record.goods,
             changes=[(step, [economy]) for step, economy in experiment.changes],
@@ -349,6 +351,11 @@ def run(
     except MarketError as error:
         raise (experiment.source.placed(error) if experiment.source else error) from None
     return Result.of(experiment, outcome, firm or Firm)
+
+
+def _of_one_run(progress: Progress) -> Progress:
+    """``progress`` without the axis of runs."""
+    return lambda state, saw: progress(state.rows(0), {name: v[0] for name, v in saw.items()})
 
 
 def _market(experiment: Experiment, firm: type[Firm]) -> Market:

@@ -123,6 +123,11 @@ class Watcher(Protocol):
         """The market goes on in this economy, stacked if there are several runs."""
 
 
+Progress = Callable[[State, Mapping[str, np.ndarray]], None]
+"""Whoever is shown a run while it goes on: called at the start and after every step, with what can
+be seen of the market and what the watcher saw of it. Arrays are to be copied, or read at once."""
+
+
 class Alone:
     """A Mesa model as a market of one run."""
 
@@ -166,7 +171,7 @@ def simulate(
     market: Market,
     steps: int | np.ndarray,
     watch: Watcher,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     *,
     every: int = 1,
     goods: Sequence[str] | None = None,
@@ -178,8 +183,8 @@ def simulate(
     ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded:
     of these ``goods`` (by default all), and of their buyers, while they are few, these ``books``.
     ``changes`` says with which steps the economies, one a run, become others; no run settles before
-    the last of them. ``progress(step)`` is called after every step. Ctrl-C ends all runs and keeps
-    what was recorded.
+    the last of them. ``progress(state, saw)`` is called at the start and after every step; its
+    arrays have an axis of the runs that go on. Ctrl-C ends all runs and keeps what was recorded.
     """
     state = market.state
     runs = len(state.prices)
@@ -195,6 +200,8 @@ def simulate(
     going = ~(settled | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
     record.close(numbers[~going], state.step)
     try:
+        if progress:
+            progress(state, saw)
         while going.any():
             if 2 * np.count_nonzero(going) <= len(going):  # carry on without those that are done
                 market.keep(going)
@@ -222,7 +229,7 @@ def simulate(
             record.close(numbers[done], state.step)
             going &= ~done
             if progress:
-                progress(state.step)
+                progress(state, saw)
     except KeyboardInterrupt:
         for stopped in numbers[going].tolist():
             step = record.close_early(stopped)
