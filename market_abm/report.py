@@ -30,6 +30,7 @@ from market_abm.explain import Pair, Section, explain
 from market_abm.files import available, parse_assignment, tables_of, toml_text, toml_value
 from market_abm.plots import interactive
 from market_abm.result import resolved
+from market_abm.state import State
 from market_abm.sweep import PARTS, SPECIFICATION, TABLE, Sweep, specification, write_whole
 
 if TYPE_CHECKING:
@@ -687,7 +688,8 @@ def _again(experiment: Experiment, steps: float | None = None) -> Result:
     """Run it, as long as that does not take long, nor more than the ``steps`` that it took."""
     firms = sum(industry.firms for industry in experiment.economy.flow)
 
-    def stop(step: int) -> None:
+    def stop(state: State, seen: Mapping[str, np.ndarray]) -> None:
+        step = state.step
         if steps is not None and step > steps:
             raise ResultsError("running the configuration again did not end where the folder's did")
         if step * (firms + STEP) > MOST_WORK:
