@@ -158,27 +158,32 @@ class _Problem:
         value = np.where(idle, 0.0, self.gains(at))
         for _ in range(NEWTONS):
             size = np.max(np.abs(value), axis=0)
-            step = _solved(_slopes(self.technology, at), value, idle)
+            slopes = _slopes(self.technology, at)
+            step = _solved(slopes, value, idle)
+            near = (size < SOLVED) & np.all(np.abs(step) < STILL, axis=0)
+            if np.all(near | ~wanted):
+                break
             trial = at + np.clip(step, -LONGEST, LONGEST)
             gains = np.where(idle, 0.0, self.gains(trial))
             left = np.max(np.abs(gains), axis=0)
-            nearer = wanted & ((left < size) | ((size > SOLVED) & np.isfinite(left)))
+            nearer = wanted & ~near & ((left < size) | ((size > SOLVED) & np.isfinite(left)))
             if not nearer.any():
                 break
             at, value = np.where(nearer, trial, at), np.where(nearer, gains, value)
-        solved = (np.max(np.abs(value), axis=0) < SOLVED) & np.all(np.abs(step) < STILL, axis=0)
-        unwanted = np.all(~idle | (self.gains(at) <= 0.0), axis=0)
-        candidate = wanted & solved & unwanted & np.all(idle | (at > self.floor), axis=0)
-        return at, candidate & (self.concave(at, idle) if candidate.any() else False)
+        unwanted = np.all(~idle, axis=0) | np.all(~idle | (self.gains(at) <= 0.0), axis=0)
+        found = wanted & near & unwanted & np.all(idle | (at > self.floor), axis=0)
+        if found.any():
+            found = found & self.concave(at, idle, slopes)
+        return np.where(found, at + step, at), found
 
-    def concave(self, at: np.ndarray, idle: np.ndarray) -> np.ndarray:
+    def concave(self, at: np.ndarray, idle: np.ndarray, slopes: np.ndarray) -> np.ndarray:
         """Whether f is as it should be at a solution: more of what is used brings less and less.
 
         Of what is not used, the first units must be the best, too. The matrix x_k x_l ∂²f/∂x_k∂x_l
-        tells, in units in which its diagonal is -1.
+        tells, in units in which its diagonal is -1. ``slopes`` are those at ``at``.
         """
         products = np.exp(_log_products(self.technology, at) + at)
-        matrix = np.moveaxis(products, 0, -1)[..., None] * _slopes(self.technology, at)
+        matrix = np.moveaxis(products, 0, -1)[..., None] * slopes
         sizes = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
         sizes = np.where(sizes > 0.0, sizes, 1.0)
         matrix = (
@@ -189,6 +194,8 @@ class _Problem:
         regular = np.all(np.isfinite(matrix), axis=(-2, -1))
         matrix = np.where(regular[..., None, None], matrix, 1.0)
         within = np.linalg.eigvalsh(np.where(both, matrix, -np.eye(len(at)))).max(axis=-1)
+        if np.all(used):
+            return within < -CURVED
         return (np.linalg.eigvalsh(matrix).max(axis=-1) <= CURVED) & (within < -CURVED)
 
     def climb(self, at: np.ndarray) -> np.ndarray:
