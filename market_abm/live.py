@@ -66,27 +66,24 @@ def followed(economy: Economy, most: int = MOST_GOODS) -> list[int]:
 class History:
     """What was seen of some goods so far, at :data:`MOST_POINTS` steps at the most.
 
-    ``steps`` are these steps; ``rows`` holds, of each, the ratio price/gradient and the error of
-    each good that is followed, and the largest error of all goods.
+    ``rows`` holds, of each of these steps, the ratio price/gradient and the error of each good that
+    is followed, and the largest error of all goods. A step comes in at once, with all that is seen:
+    Ctrl-C may fall anywhere.
     """
 
     def __init__(self, places: Sequence[int]) -> None:
         self.places = np.asarray(places)
-        self.steps: list[int] = []
-        self.rows: list[np.ndarray] = []
+        self.rows: dict[int, np.ndarray] = {}
         self._every = 1
 
     def add(self, state: State, gradients: np.ndarray) -> None:
         """Take in a step, if it is one of those that are kept."""
         if state.step % self._every:
             return
-        self.steps.append(state.step)
-        self.rows.append(_row(state, gradients, self.places))
-        if len(self.steps) > MOST_POINTS:
+        self.rows[state.step] = _row(state, gradients, self.places)
+        if len(self.rows) > MOST_POINTS:
             self._every *= 2
-            kept = [n for n, step in enumerate(self.steps) if step % self._every == 0]
-            self.steps = [self.steps[n] for n in kept]
-            self.rows = [self.rows[n] for n in kept]
+            self.rows = {n: row for n, row in self.rows.items() if n % self._every == 0}
 
 
 @np.errstate(all="ignore")  # prices may have diverged, gradients be 0
@@ -160,12 +157,11 @@ class Live:
         status = Text(self._status(state, seen), no_wrap=True, overflow="ellipsis")
         if width < NARROWEST or height < LOWEST:
             return Group(status)
-        steps = list(self.history.steps)
-        rows = list(self.history.rows)
-        if steps[-1:] != [state.step]:
-            steps.append(state.step)
-            rows.append(_row(state, seen["gradients"], self.history.places))
-        path = np.array(rows)
+        rows = {**self.history.rows}
+        if state.step not in rows:
+            rows[state.step] = _row(state, seen["gradients"], self.history.places)
+        steps = list(rows)
+        path = np.array(list(rows.values()))
         count = len(self.history.places)
         parts: list[Any] = [self._legend()]
         room = height - len(parts) - 1

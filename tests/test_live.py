@@ -122,19 +122,40 @@ def test_the_goods_followed_come_from_all_stages_and_are_not_final():
     ]
 
 
+def test_an_interrupt_while_a_step_is_taken_in_spoils_no_picture(monkeypatch):
+    from market_abm import live as module
+
+    row = module._row
+    live = Live(Experiment.parse(ENDLESS), a_console(), clock=lambda: 0.0)
+
+    def interrupted(state, *rest):
+        if state.step == 5 and not done:
+            done.append(True)
+            raise KeyboardInterrupt
+        return row(state, *rest)
+
+    done = []
+    monkeypatch.setattr(module, "_row", interrupted)
+    with live:
+        result = run(live.experiment, progress=live)
+    assert (result.status, result.steps) == ("interrupted", 5)
+    assert "step 5 of" in plain(live.console.file.getvalue())
+
+
 def test_a_long_history_is_thinned_evenly_and_true():
     """900 steps: at most 400 are kept, equally spaced from 0 on, as they were recorded."""
     experiment = Experiment.parse(ENDLESS.replace("1000000", "900"))
     live = Live(experiment, a_console(), clock=lambda: 0.0)
     result = run(experiment, progress=live)
     history = live.history
-    spacing = np.diff(history.steps)
-    assert MOST_POINTS / 2 <= len(history.steps) <= MOST_POINTS
-    assert history.steps[0] == 0 and np.all(spacing == spacing[0])
-    rows, count = np.array(history.rows), len(history.places)
-    ratios = result.prices[history.steps] / result.gradients[history.steps]
+    steps = list(history.rows)
+    spacing = np.diff(steps)
+    assert MOST_POINTS / 2 <= len(steps) <= MOST_POINTS
+    assert steps[0] == 0 and np.all(spacing == spacing[0])
+    rows, count = np.array(list(history.rows.values())), len(history.places)
+    ratios = result.prices[steps] / result.gradients[steps]
     assert np.array_equal(rows[:, :count], ratios[:, history.places])
-    assert np.array_equal(rows[:, -1], result.errors[history.steps].max(axis=1))
+    assert np.array_equal(rows[:, -1], result.errors[steps].max(axis=1))
 
 
 @pytest.mark.parametrize(("step_time", "draw_time"), [(0.01, 0.02), (0.001, 0.5), (1.0, 0.01)])
