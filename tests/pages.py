@@ -32,7 +32,7 @@ PAGES = sorted(
     )
 )
 FENCE = re.compile(r"(?:^<!-- output of: (.*) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-SAID = re.compile(r"^\s*print\(.*\)\s+# (\S.*)$", re.M)
+SAID = re.compile(r"^[ ]*print\(.*\)[ ]+# (\S.*)$", re.M)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
 ROUNDING = 1e-12
 
@@ -151,7 +151,6 @@ def broken_links(page):
             continue
         target, _, anchor = link.partition("#")
         path = (ROOT / page).parent / target if target else ROOT / page
-        if not path.exists():
-            yield link
-        elif anchor and anchor not in anchors(path.resolve().relative_to(ROOT).as_posix()):
+        inside = path.resolve().relative_to(ROOT).as_posix()
+        if not path.exists() or (anchor and anchor not in anchors(inside)):
             yield link
