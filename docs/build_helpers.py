@@ -7,6 +7,7 @@ docstrings: names without their module, and ``|x|`` for a size.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,22 @@ def _section(name: str, command: click.Command) -> nodes.section:
     return section
 
 
+FUNCTION = re.compile("<mi>(ln|sin|arg)</mi>")
+
+
+def _mathml(formula: str, display: str) -> str:
+    """A formula as MathML, with room around the names of functions."""
+    apart = r'<mo lspace="0.15em" rspace="0.15em">\1</mo>'
+    return FUNCTION.sub(apart, convert(formula, display=display))
+
+
 def _inline(translator: Any, node: Any) -> None:
-    translator.body.append(convert(node.astext()))
+    translator.body.append(_mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def _block(translator: Any, node: Any) -> None:
-    formula = convert(node.astext(), display="block")
-    translator.body.append(f'<div class="math">{formula}</div>')
+    translator.body.append(f'<div class="math">{_mathml(node.astext(), "block")}</div>')
     raise nodes.SkipNode
 
 

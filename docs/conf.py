@@ -31,6 +31,7 @@ autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 add_module_names = False
+toc_object_entries = False
 
 nitpicky = True  # every name that a docstring refers to is one that has an entry
 nitpick_ignore_regex = [("py:class", ".*")]  # but for types in signatures, which it takes for such
@@ -45,6 +46,7 @@ html_theme_options = {
     "page_width": "1180px",
     "sidebar_width": "250px",
     "fixed_sidebar": True,
+    "show_powered_by": False,
 }
 html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_static_path = ["reference/style.css"]

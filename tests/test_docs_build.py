@@ -20,9 +20,9 @@ def test_the_reference_names_all_that_is_public():
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
+    strict = ("-q", "-W", "--keep-going", "-d", folder / "trees")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", folder / "trees"]
-        + [ROOT / "docs", folder / "html"],
+        [sys.executable, "-m", "sphinx", *strict, ROOT / "docs", folder / "html"],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
