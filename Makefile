@@ -1,5 +1,6 @@
 # make run    set everything up and run the main job: the essay's supply chain
 # make test   set everything up and pass the tests
+# make docs   set everything up and build the documentation as HTML in build/docs
 # Nothing else is needed first but Python 3.11 or later, with pip.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-all lint experiments bench clean
+.PHONY: run test test-all docs lint experiments bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/market-abm run essay-chain
@@ -18,6 +19,10 @@ test: $(VENV)/.dev
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest
 	$(BIN)/python tests/every_python.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "Written to build/docs/index.html"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,7 +36,7 @@ bench: $(VENV)/.run
 	$(BIN)/python benchmarks/bench.py
 
 clean:
-	rm -rf $(VENV)* .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV)* build .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try: make PYTHON=python3.11 ...")'

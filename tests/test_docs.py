@@ -1,59 +1,60 @@
-"""Every block of Python in the documentation runs; the README shows what the commands print."""
+"""The documentation runs: every block of Python, and every command with what it prints."""
 
 import re
-import subprocess
-import sys
 import tomllib
-from pathlib import Path
+from dataclasses import MISSING, fields
+from importlib import import_module
+from pkgutil import iter_modules
 
+import pages
 import pytest
+from pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
 
-from market_abm import Experiment, run
+import market_abm
+from market_abm import Demand, Experiment, MarketSettings, Population, Supply, run
 from market_abm.experiment import RunSettings
-from market_abm.model import MarketSettings
-
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
-def blocks(page, language):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return [body for kind, body in BLOCK.findall(text) if kind == language]
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_what_a_page_shows_is_so(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
 
 
-@pytest.mark.parametrize("number", range(len(blocks("docs/python.md", "python"))))
-def test_python_blocks_run(number, tmp_path):
-    script = tmp_path / "block.py"
-    script.write_text(blocks("docs/python.md", "python")[number], encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for said in re.findall(r"print\(.*\)\s+# (\S.*)$", script.read_text("utf-8"), re.M):
-        if not said.startswith("a pandas"):
-            assert said in done.stdout
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_of_a_known_kind(page):
+    assert {block.language for block in blocks(page)} <= {"", "python", "console", "toml", "sh"}
+    assert text_of(page).count("```") == 2 * len(blocks(page))
 
 
-def test_the_readme_shows_what_the_command_prints(tmp_path):
-    block = next(b for b in blocks("README.md", "") if b.startswith("Do the firms'"))
-    done = subprocess.run(
-        [sys.executable, "-c", "from market_abm.cli import main; main()", "run", "essay-chain"],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    shown = [line.strip() for line in block.splitlines() if line.strip()]
-    printed = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    assert shown == printed
+def test_what_is_shown_is_compared():
+    printed = ["a  b 1.5 2.1e-16", "", "rest of it", "end"]
+    assert matches(["a b 1.5 0", "rest ...", "end"], printed)
+    assert matches(["...", "end"], printed) and matches(["a ...", "..."], printed)
+    for shown in (
+        ["a b 1.5 0"],
+        ["a b 1.6 0", "..."],
+        ["a b 1.5 1e-9", "..."],
+        ["..."] + ["end"] * 2,
+        ["rest of it", "end"],
+        [],
+    ):
+        assert not matches(shown, printed), shown
+
+
+def test_blocks_are_found_and_their_words_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = "docs/python.md"
+    with pytest.raises(AssertionError, match="docs/python.md:7"):
+        pages.run_python(pages.Block(page, 7, "python", "print(1 + 1)  # 3\n"))
+    with pytest.raises(AssertionError, match="there is no file"):
+        pages.run_console(pages.Block(page, 7, "console", "$ market-abm check no.toml\nfine\n"))
+    with pytest.raises(AssertionError, match="only market-abm"):
+        pages.run_console(pages.Block(page, 7, "console", "$ rm -r results\n"))
 
 
 def test_the_readmes_own_program_runs():
-    text, shock = blocks("README.md", "toml")
+    text, shock = (block.text for block in blocks("README.md", "toml"))
     result = run(Experiment.parse(text))
     assert result.status == "converged"
     shaken = run(Experiment.parse(text + shock))
@@ -73,23 +74,86 @@ def test_the_readme_lists_every_key_with_its_default():
             ), key
 
 
-def test_links_lead_somewhere():
-    for page in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/python.md",
-        "docs/model.md",
-        "results/README.md",
-    ):
-        text = (ROOT / page).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
-            if not target.startswith("http"):
-                assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    assert not list(broken_links(page))
+
+
+def shown(value):
+    if value is None or value is MISSING:
+        return "–"
+    return f'`"{value}"`' if isinstance(value, str) else f"{value:g}".replace("1e-09", "1e-9")
+
+
+@pytest.mark.parametrize(
+    ("table", "settings"),
+    [
+        ("market", MarketSettings),
+        ("supply.GOOD", Supply),
+        ("demand.GOOD", Demand),
+        ("industries", Population),
+        ("run", RunSettings),
+    ],
+)
+def test_the_odd_lists_every_setting_with_its_default(table, settings):
+    rows = re.findall(rf"^\| `{re.escape(table)}\.(\w+)` \| (.*?) \|", text_of("docs/odd.md"), re.M)
+    assert dict(rows) == {each.name: shown(each.default) for each in fields(settings)}
+
+
+MODULES = {module.name for module in iter_modules(market_abm.__path__)}
+
+
+@pytest.mark.parametrize("page", ["docs/odd.md", "docs/theory.md"])
+def test_the_functions_that_a_page_names_exist(page):
+    dotted = set(re.findall(r"`((?:\w+\.)+\w+)`", text_of(page)))
+    named = {name for name in dotted if name.partition(".")[0] in MODULES}
+    assert page != "docs/odd.md" or len(named) > 40
+    for name in sorted(named):
+        assert found(name.split(".")), name
+
+
+def found(parts):
+    """Whether there is a module, class, function or method of that name in the package."""
+    for size in range(len(parts), 0, -1):
+        try:
+            here = import_module(".".join(["market_abm", *parts[:size]]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[size:]:
+            here = getattr(here, part, None)
+        return here is not None
+    return False
+
+
+def test_the_odd_has_all_its_elements():
+    text = text_of("docs/odd.md")
+    elements = (
+        "Purpose and patterns",
+        "Entities, state variables and scales",
+        "Process overview and scheduling",
+        "Design concepts",
+        "Initialization",
+        "Input data",
+        "Submodels",
+    )
+    assert re.findall(r"^## \d\. (.*)$", text, re.M) == list(elements)
+    concepts = text.partition("## 4.")[2].partition("## 5.")[0]
+    assert re.findall(r"^\*\*(.*)\.\*\*", concepts, re.M) == [
+        "Basic principles",
+        "Emergence",
+        "Adaptation",
+        "Objectives",
+        "Learning",
+        "Prediction",
+        "Sensing",
+        "Interaction",
+        "Stochasticity",
+        "Collectives",
+        "Observation",
+    ]
 
 
 def test_versions_agree():
-    import market_abm
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["hatch"]["version"]["path"] == "market_abm/__init__.py"
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")

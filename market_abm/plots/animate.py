@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from market_abm.result import Result
 
 MOST_GOODS = 32
+"""Goods of a network that is filmed, at most."""
+
 ENDINGS = (".gif", ".mp4")
 WIDTH = 800
 """Pixels; all lengths of the figure are in pixels too, at this many to the inch."""
@@ -53,6 +55,8 @@ SMALL = 70.0
 """Below so many pixels to a unit, the words at the numbers are but letters."""
 
 MOST_FRAMES = 160
+"""Pictures of a film, at most, if none is held longer."""
+
 SLOWEST, FASTEST = 22, 4
 """Pictures a step, at most and at least: so many that there are :data:`MOST_FRAMES` in all."""
 
