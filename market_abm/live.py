@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +96,22 @@ def _row(state: State, gradients: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.concatenate([ratios, errors[places], [np.max(errors)]])
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until this is done: code of others may swallow it, or stop half way."""
+    came: list[FrameType | None] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(signal.SIGINT, came[0])
+
+
 class Live:
     """A ``progress`` that draws: to be used as a context, within which the run takes place.
 
@@ -144,8 +163,9 @@ class Live:
 
     def _draw(self) -> None:
         if self._now is not None:
-            self.drawn += 1
-            self._screen.update(self.picture(*self._now), refresh=True)
+            with _undisturbed():
+                self.drawn += 1
+                self._screen.update(self.picture(*self._now), refresh=True)
 
     def picture(self, state: State, seen: Mapping[str, np.ndarray]) -> RenderableType:
         """What is known now, as large as the terminal allows."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -66,8 +67,12 @@ class Terminal:
         self.shown = b""
 
     def read(self, until=None):
-        """Read until this has been shown, or to the end of the command."""
+        """Read until this has been shown, or to the end of the command; but not for ever."""
+        end = time.monotonic() + 60
         while until is None or until not in self.shown:
+            if not select.select([self.reader], [], [], max(0, end - time.monotonic()))[0]:
+                self.process.kill()
+                pytest.fail(f"no end after a minute: {self.shown[-2000:]!r}")
             try:
                 chunk = os.read(self.reader, 65536)
             except OSError:  # Linux's way to say that the other end is closed
@@ -140,6 +145,26 @@ def test_an_interrupt_while_a_step_is_taken_in_spoils_no_picture(monkeypatch):
         result = run(live.experiment, progress=live)
     assert (result.status, result.steps) == ("interrupted", 5)
     assert "step 5 of" in plain(live.console.file.getvalue())
+
+
+def test_an_interrupt_waits_until_a_picture_is_drawn(monkeypatch):
+    live = Live(Experiment.parse(ENDLESS), a_console())
+    picture, swallowed = Live.picture, []
+
+    def swallowing(self, state, seen):
+        if state.step == 20 and self.drawn == 21:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:  # as some library might
+                swallowed.append(state.step)
+        return picture(self, state, seen)
+
+    monkeypatch.setattr(Live, "picture", swallowing)
+    live._clock = lambda: float(live._now[0].step)  # a picture at every step
+    with live:
+        result = run(live.experiment, progress=live)
+    assert (result.status, result.steps, swallowed) == ("interrupted", 20, [])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_long_history_is_thinned_evenly_and_true():
