@@ -46,6 +46,7 @@ from market_abm.state import MarketSettings
 
 if TYPE_CHECKING:
     from market_abm.agents import Firm
+    from market_abm.analysis.comparison import Witness
     from market_abm.input_output import InputOutputTable
     from market_abm.result import Result
     from market_abm.simulation import Market, Progress
@@ -252,6 +253,20 @@ class Experiment:
         except MarketError as error:
             raise source.placed(error) from None
 
+    def again(self, settings: Mapping[str, Any]) -> Experiment:
+        """The same text, read again with more ``settings`` (by dotted key) that override it.
+
+        Raises:
+            MarketError: the settings are wrong, or the experiment was not read from a text.
+        """
+        if self.source is None:
+            raise SettingError(
+                "the experiment was not read from a text",
+                remedy="use Experiment.load or Experiment.parse",
+            )
+        source, merged = self.source, {**self.source.overrides, **settings}
+        return Experiment.parse(source.text, self.name, merged, file=source.file)
+
     @staticmethod
     def of(economy: Economy, name: str = "economy", **settings: Any) -> Experiment:
         """An experiment with one's own economy; ``settings`` are keys of [market] and [run]."""
@@ -303,7 +318,6 @@ def run(
         MarketError: the experiment cannot be read, or a rival good cannot be split.
     """
     from market_abm.agents import Firm
-    from market_abm.analysis.comparison import Witness
     from market_abm.result import Result
     from market_abm.simulation import simulate
 
@@ -328,14 +342,7 @@ def run(
         experiment = Experiment.load(what, {**dotted, **(set or {})})
 
     try:
-        engine = _market(experiment, firm or Firm)
-        witness = Witness(
-            engine.economy,
-            experiment.run.tolerance,
-            shares_move=experiment.market.shares_move,
-            rules=experiment.market.rules,
-            reference=engine.reference,
-        )
+        engine, witness = watched(experiment, firm or Firm)
         record = experiment.record
         (outcome,) = simulate(
             engine,
@@ -351,6 +358,26 @@ def run(
     except MarketError as error:
         raise (experiment.source.placed(error) if experiment.source else error) from None
     return Result.of(experiment, outcome, firm or Firm)
+
+
+def watched(experiment: Experiment, firm: type[Firm] | None = None) -> tuple[Market, Witness]:
+    """The market of an experiment at its start, and the witness who watches it.
+
+    Raises:
+        MarketError: the market cannot begin.
+    """
+    from market_abm.agents import Firm
+    from market_abm.analysis.comparison import Witness
+
+    market = _market(experiment, firm or Firm)
+    witness = Witness(
+        market.economy,
+        experiment.run.tolerance,
+        shares_move=experiment.market.shares_move,
+        rules=experiment.market.rules,
+        reference=market.reference,
+    )
+    return market, witness
 
 
 def _of_one_run(progress: Progress) -> Progress:

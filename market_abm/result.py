@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from market_abm.agents import Firm
     from market_abm.analysis.equilibrium import Equilibrium
     from market_abm.analysis.stability import Stability
+    from market_abm.economy import Economy
 
 FILES = ("summary.json", "trajectory.csv", "measures.csv", "convergence.png", "network.png")
 """What :meth:`Result.save` writes."""
@@ -145,11 +146,7 @@ class Result:
     @cached_property
     def largest(self) -> tuple[str, ...]:
         """The goods of industries that sell to others (if none does, all), largest sales first."""
-        economy = self.experiment.economy
-        made = [industry.good for industry in economy.flow]
-        size = dict(zip(self.goods, np.nan_to_num(np.abs(self.sales)), strict=True))
-        goods = [good for good in made if good not in economy.demand] or made
-        return tuple(sorted(goods, key=lambda good: -size[good]))
+        return largest(self.experiment.economy, self.sales)
 
     @cached_property
     def path(self) -> MarketPath:
@@ -447,6 +444,17 @@ class Result:
                 **shocked,
             },
         )
+
+
+def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
+    """The goods of industries that sell to others (if none does, all), largest sales first.
+
+    ``sales`` is what each good is sold for, money a step, shape (goods,).
+    """
+    made = [industry.good for industry in economy.flow]
+    size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))
+    goods = [good for good in made if good not in economy.demand] or made
+    return tuple(sorted(goods, key=lambda good: -size[good]))
 
 
 def draw(figure: Figure, path: Path) -> None:

@@ -122,18 +122,10 @@ def with_shocks(experiment: Experiment, texts: Iterable[str]) -> Experiment:
         with _named(text):
             shocks.append((text, Shock.of(text, experiment.run.steps)))
     for text, shock in sorted(shocks, key=lambda each: each[1].step):
-        source = experiment.source
-        if source is None:
-            raise SettingError("the experiment was not read from a text")
         with _named(text):
             entry = shock.entry(experiment.economy_at(shock.step))
-            entries = [*experiment.configuration["shocks"], entry]
-            experiment = Experiment.parse(
-                source.text,
-                experiment.name,
-                {**source.overrides, "shocks": entries},
-                file=source.file,
-            )
+            entries = [*experiment.configuration.get("shocks", []), entry]
+            experiment = experiment.again({"shocks": entries})
     return experiment
 
 

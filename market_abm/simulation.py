@@ -191,11 +191,12 @@ def simulate(
     last_allowed = np.broadcast_to(steps, (runs,))
     numbers = np.arange(runs)  # which run each row is
     record = Record(market.economy, every, goods, (*books, *watch.path))
-    endings: dict[int, Ending] = {}
+    endings: dict[int, Ending | None] = {}
     errors = {int(numbers[row]): error for row, error in market.failed.items()}
     saw = watch(state)
     record.add(state, saw, numbers)
-    last_change = max((step for step, _ in changes), default=0)
+    economies_of = dict(changes)
+    last_change = max(economies_of, default=0)
     settled = saw["settled"] & (state.step >= last_change)
     going = ~(settled | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
     record.close(numbers[~going], state.step)
@@ -208,19 +209,14 @@ def simulate(
                 watch.keep(going)
                 numbers, going = numbers[going], going[going]
             before = state.step
-            for step, economies in changes:
-                if step == before + 1:
-                    market.change([economies[run] for run in numbers.tolist()])
-                    watch.change(market.economy)
-            market.step()
-            state = market.state
-            saw = watch(state)
+            due = economies_of.get(before + 1)
+            state, saw = advance(market, watch, due and [due[run] for run in numbers.tolist()])
             for row in set(market.failed) & set(np.flatnonzero(going).tolist()):
                 errors[int(numbers[row])] = market.failed[row]
                 going[row] = False
                 record.close(numbers[[row]], before)
             for row in np.flatnonzero(going & _beyond(state)).tolist():
-                endings[int(numbers[row])] = _divergence(market.economy, state, row)
+                endings[int(numbers[row])] = divergence(market.economy, state, row)
                 going[row] = False
                 record.close(numbers[[row]], before)
             record.add(state, saw, numbers)
@@ -239,13 +235,29 @@ def simulate(
     return [Run(*record.of(run), endings.get(run), errors.get(run)) for run in range(runs)]
 
 
+def advance(
+    market: Market, watch: Watcher, economies: Sequence[Economy] | None = None
+) -> tuple[State, dict[str, np.ndarray]]:
+    """Move all runs one step on, and look: the state that they come to, and what is seen of it.
+
+    With ``economies``, one a run, this is the first step with their numbers.
+    """
+    if economies is not None:
+        market.change(economies)
+        watch.change(market.economy)
+    market.step()
+    state = market.state
+    return state, watch(state)
+
+
 def _beyond(state: State) -> np.ndarray:
     """Which runs have a quantity or price that is no number, or too large; shape (runs,)."""
     beyond = [~(np.abs(each) < LARGEST) for each in (state.quantities, state.prices)]
     return np.any(beyond[0] | beyond[1], axis=-1)
 
 
-def _divergence(economy: Economy, state: State, row: int) -> Ending:
+def divergence(economy: Economy, state: State, row: int) -> Ending | None:
+    """How run ``row`` has diverged: the first number that is too large, or none; or None."""
     for what, values in (("quantity", state.quantities[row]), ("price", state.prices[row])):
         for k in np.flatnonzero(~(np.abs(values) < LARGEST)):
             return Ending(
@@ -255,7 +267,7 @@ def _divergence(economy: Economy, state: State, row: int) -> Ending:
                 f"diverged at step {state.step}: the {what} of {economy.goods[k]} is "
                 f"{values[k]:.6g}",
             )
-    raise ValueError("this run has not diverged")
+    return None
 
 
 def out_of_steps(

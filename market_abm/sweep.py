@@ -29,7 +29,7 @@ from market_abm.analysis.equilibrium import Equilibrium, equilibrium
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
 from market_abm.design import SEED, Axis, Design, DesignSettings
-from market_abm.errors import MarketError, ResultsError, SettingError
+from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment import Experiment
 from market_abm.result import draw
 
@@ -101,14 +101,7 @@ class Sweep:
 
     def experiment(self, settings: Mapping[str, Any]) -> Experiment:
         """The base experiment with other settings."""
-        source = self.base.source
-        if source is None:
-            raise SettingError(
-                "only an experiment that was read from a text can be swept",
-                remedy="use Experiment.load or Experiment.parse",
-            )
-        overrides = {**source.overrides, **settings}
-        return Experiment.parse(source.text, self.base.name, overrides, file=source.file)
+        return self.base.again(settings)
 
     @cached_property
     def batch_size(self) -> int:

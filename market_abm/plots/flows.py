@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from market_abm.plots.layout import Point
+from market_abm.plots.layout import Point, Use
 from market_abm.plots.style import (
     GREY,
     INK,
@@ -26,9 +26,12 @@ from market_abm.plots.style import (
     power_of_ten,
     shortened,
 )
+from market_abm.result import largest
 
 if TYPE_CHECKING:
+    from market_abm.experiment import Experiment
     from market_abm.result import Result
+    from market_abm.state import State
 
 MOST_NODES, MOST_FLOWS = 18, 40
 WIDTH, HEIGHT = 8.2, 6.9
@@ -60,20 +63,24 @@ class Flows:
 
         What an industry buys of itself does not count, nor do those that sell to no industry.
         """
-        economy, last = result.experiment.economy, result.last
-        among = set(result.largest)
+        return Flows.at(result.experiment, result.last, nodes, flows)
+
+    @staticmethod
+    def at(
+        experiment: Experiment, state: State, nodes: int = MOST_NODES, flows: int = MOST_FLOWS
+    ) -> Flows:
+        """Those of one step, in whose ``state`` arrays have no axis of runs."""
+        economy = experiment.economy
         with np.errstate(all="ignore"):  # it may have diverged
-            rules = result.experiment.market.rules
-            paid = np.abs(rules.per_unit(last.bids, last.inputs) * last.inputs)
-            paid = np.where(np.isfinite(paid), paid, 0.0)
+            everything = largest(economy, state.prices * state.quantities)
+        among = set(everything)
+        inputs = {industry.good: industry.technology.inputs for industry in economy.flow}
         money: dict[tuple[str, str], float] = {}
-        for industry in economy.flow:
-            uses = economy.buyers.uses[industry.good]
-            for good, use in zip(industry.technology.inputs, uses, strict=True):
-                if good in among and industry.good in among and good != industry.good:
-                    pair = good, industry.good
-                    money[pair] = money.get(pair, 0.0) + float(paid[use].sum())
-        goods = result.largest[:nodes]
+        for (user, slot), paid in payments(experiment, state).items():
+            good = inputs[user][slot]
+            if good in among and user in among and good != user:
+                money[good, user] = money.get((good, user), 0.0) + paid
+        goods = everything[:nodes]
         place = {good: k for k, good in enumerate(goods)}
         inside = [
             (place[seller], place[buyer], each)
@@ -110,6 +117,31 @@ class Flows:
                     order, better = other, True
         return [int(k) for k in order]
 
+    def places(self) -> dict[int, Point]:
+        """Where each stands, in inches: clockwise from the top, evenly downwards on either side."""
+        order = self.order()
+        right = -(-len(order) // 2)
+        across, up = AXES
+        places: dict[int, Point] = {}
+        for side, members in ((1.0, order[:right]), (-1.0, order[right:][::-1])):
+            for n, k in enumerate(members):
+                height = 1.0 - (2 * n + 1) / right
+                places[k] = (side * across * float(np.sqrt(1.0 - height**2)), up * height)
+        return places
+
+
+def payments(experiment: Experiment, state: State) -> dict[Use, float]:
+    """What is paid for each input of each industry, money a step; 0 where that is no number."""
+    buyers = experiment.economy.buyers
+    with np.errstate(all="ignore"):
+        paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
+    paid = np.where(np.isfinite(paid), paid, 0.0)
+    return {
+        (industry.good, slot): float(paid[use].sum())
+        for industry in experiment.economy.flow
+        for slot, use in enumerate(buyers.uses[industry.good])
+    }
+
 
 def largest_flows(result: Result, told: Flows) -> Figure:
     """The largest industries on an ellipse, and between them the largest flows of money.
@@ -122,7 +154,7 @@ def largest_flows(result: Result, told: Flows) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(-WIDTH / 2, WIDTH / 2)
     axes.set_ylim(-HEIGHT / 2 - 0.06, HEIGHT / 2 - 0.06)
-    places = _places(told.order())
+    places = told.places()
     sales = np.array([result.sales[result.experiment.economy.index[good]] for good in told.goods])
     sales = np.where(np.isfinite(sales), np.abs(sales), 0.0)
     radii = LARGEST_NODE * np.sqrt(sales / (sales.max(initial=0.0) or 1.0))
@@ -152,22 +184,11 @@ def largest_flows(result: Result, told: Flows) -> Figure:
     return figure
 
 
-def _places(order: list[int]) -> dict[int, Point]:
-    """Where each stands: clockwise from the top, evenly from top to bottom on either side."""
-    right = -(-len(order) // 2)
-    across, up = AXES
-    places: dict[int, Point] = {}
-    for side, members in ((1.0, order[:right]), (-1.0, order[right:][::-1])):
-        for n, k in enumerate(members):
-            height = 1.0 - (2 * n + 1) / right
-            places[k] = (side * across * float(np.sqrt(1.0 - height**2)), up * height)
-    return places
-
-
-def _arrow(axes: Axes, ends: list[tuple[np.ndarray, float]], width: float) -> None:
+def bent(ends: list[tuple[np.ndarray, float]]) -> np.ndarray:
     """From the rim of one disc to that of another, bent inwards, and to the right of the way back.
 
-    A quadratic Bezier curve, of which the parts inside the discs are left out.
+    ``ends`` are two centres and radii. A quadratic Bezier curve, shape (3, 2), of which the parts
+    inside the discs are left out.
     """
     (start, near), (end, far) = ends
     way = end - start
@@ -181,7 +202,11 @@ def _arrow(axes: Axes, ends: list[tuple[np.ndarray, float]], width: float) -> No
         result: np.ndarray = (1.0 - s) * (1.0 - t) * start + middle * bend + s * t * end
         return result
 
-    points = np.array([blossom(t0, t0), blossom(t0, t1), blossom(t1, t1)])
+    return np.array([blossom(t0, t0), blossom(t0, t1), blossom(t1, t1)])
+
+
+def _arrow(axes: Axes, ends: list[tuple[np.ndarray, float]], width: float) -> None:
+    points = bent(ends)
     width = max(width, 0.4)
     head = width + 4.0
     axes.add_patch(
