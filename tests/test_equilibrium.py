@@ -312,7 +312,7 @@ def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
 
 
 @given(several=open_economies(runs=1))
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_the_equilibrium_is_the_planners(several: list[Open]) -> None:
     """Both maximise a smooth, strictly concave function of order 1, and both to rounding.
 

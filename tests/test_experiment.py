@@ -261,7 +261,13 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
     assert result.status == failures.get(name, "converged")
 
 
-@pytest.mark.parametrize("name", SWEPT)
+LONG = ("perishable", "tatonnement")
+"""Sweeps whose checked rows alone take ten seconds or more."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in SWEPT]
+)
 def test_each_sweep_keeps_its_outcome(name):
     """Of the committed table, nine rows, each run anew and alone: 1e-9, as runs stop at that."""
     experiment = Experiment.load(name)

@@ -149,7 +149,7 @@ def test_all_users_of_a_copy_good_get_all_of_it() -> None:
 
 
 @given(program=rival_dags(most_lines=3))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_at_rest_all_users_of_a_rival_good_face_one_price(program: RandomProgram) -> None:
     """Shares move until every bid is the price. Stopped at 1e-12 of the gradient.
 

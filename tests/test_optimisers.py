@@ -77,7 +77,7 @@ def markets(draw: Any, fastest: float) -> dict[str, Any]:
     market=markets(0.05),
     engine=st.sampled_from(ENGINES),
 )
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_a_market_walks_the_path_of_its_optimiser_for_a_thousand_steps(
     arguments: dict[str, Any], market: dict[str, Any], engine: str
 ) -> None:

@@ -106,7 +106,7 @@ def test_partial_adjustment_ends_in_the_same_prices(
 
 
 @given(program=rival_dags(), activation=ACTIVATIONS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_rival_prices_are_the_gradient_at_the_shares_of_the_market(
     program: RandomProgram, activation: str
 ) -> None:

@@ -313,6 +313,7 @@ def test_a_dead_worker_process_is_told_plainly(tmp_path, small_batches):
         run_sweep(Sweep.of(cobweb(), AXES), tmp_path / "s", executor=Broken(1))
 
 
+@pytest.mark.slow  # 15 s, most of it a cluster that starts
 def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
     distributed = pytest.importorskip("distributed")
     sweep = Sweep.of(cobweb(steps=2000), AXES)
@@ -340,6 +341,7 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
     assert same[0] == same[1]
 
 
+@pytest.mark.slow  # 20 s of waiting for a cluster that is not there
 def test_no_cluster_is_told_plainly(tmp_path):
     pytest.importorskip("distributed")
     (tmp_path / "c.toml").write_text(cobweb().source.text)
