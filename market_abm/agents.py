@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import mesa
 import numpy as np
 
 from market_abm import behaviour
@@ -16,6 +15,7 @@ from market_abm.markets.market import Market
 from market_abm.markets.quoted import QuotedMarket
 from market_abm.participants import Demand, Supply
 from market_abm.plan import best_plan, check_returns, no_plan
+from market_abm.quiet import mesa
 
 
 class Firm(mesa.Agent):

@@ -73,6 +73,14 @@ class Beside:
         result = run(experiment, progress=progress)
         return Beside(result, twin(experiment.economy, experiment.market, result.steps))
 
+    def __repr__(self) -> str:
+        return f"<{self.result!r} beside its twin>"
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.result import beside_html
+
+        return beside_html(self)
+
     @cached_property
     def distances(self) -> dict[str, tuple[float, int]]:
         """The largest distance of prices, quantities and shares, and the step at which it was.
@@ -203,6 +211,14 @@ class Contest:
         if best is not None and best.solved and not experiment.changes:
             ascent = gradient_ascent(experiment.economy, best, REACHED**2)
         return Contest(experiment, results, ascent)
+
+    def __repr__(self) -> str:
+        return f"<Contest of {', '.join(self.results)} in {self.experiment.name}>"
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.result import contest_html
+
+        return contest_html(self)
 
     def table(self) -> pd.DataFrame:
         """One row a mechanism, and one for gradient ascent.

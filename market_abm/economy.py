@@ -234,6 +234,16 @@ class Economy:
             names=self.names,
         )
 
+    def __repr__(self) -> str:
+        from market_abm.display.economy import economy_text
+
+        return economy_text(self)
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.economy import economy_html
+
+        return economy_html(self)
+
     # --- goods ----------------------------------------------------------------------------------
 
     @cached_property

@@ -195,6 +195,16 @@ class Experiment:
                 name="run.steps",
             )
 
+    def __repr__(self) -> str:
+        from market_abm.display.result import experiment_text
+
+        return experiment_text(self)
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.result import experiment_html
+
+        return experiment_html(self)
+
     def under(self, mechanism: str) -> Experiment:
         """The same experiment under another mechanism."""
         market = dataclasses.replace(self.market, mechanism=mechanism)

@@ -7,8 +7,7 @@ numbers, the prices from the market and the derivatives from the reverse sweep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import numpy as np
 from market_abm import backprop
 from market_abm.economy import Industry
 from market_abm.expression import Expression, lift, name
+from market_abm.mathml import Equation
 
 if TYPE_CHECKING:
     from market_abm.result import Result
@@ -24,20 +24,6 @@ if TYPE_CHECKING:
 
 WIDE = 8
 """Inputs of a line beyond which its profit is not written out."""
-
-
-@dataclass(frozen=True)
-class Equation:
-    """left = right, as trees for who wants to set them in type (see ``mathml.py``).
-
-    Symbols are ``("price", good)``, ``("gradient", good)``, ``("bid", input, good)``, ``("term",
-    input, good)`` (what one use of a good adds to its gradient), ``("slope", good, input)``,
-    names, and numbers of inputs, of which ``names`` tells the names.
-    """
-
-    left: Expression
-    right: Expression
-    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,16 @@ class InputOutputTable:
         self._check_numbers()
         self._check_accounts()
 
+    def __repr__(self) -> str:
+        from market_abm.display.economy import table_text
+
+        return table_text(self)
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.economy import table_html
+
+        return table_html(self)
+
     # --- what is in it --------------------------------------------------------------------------
 
     @property

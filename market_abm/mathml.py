@@ -7,11 +7,12 @@ marked up and escaped, and may stand anywhere in an HTML page.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from market_abm.explain import Equation
 from market_abm.expression import AGGREGATORS, Expression, number_text, postorder
 
 DIGITS = 6
@@ -23,16 +24,42 @@ MOST_TERMS = 4
 MOST_LETTERS = 20_000
 """Length of markup beyond which a formula is left out: nobody would read it."""
 
+_HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
+"""Private characters around what is said of a formula's shape to who cannot see it."""
+
+_PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
+"""One name or number."""
+
 _SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
 _Written = tuple[str, int]
 
 
-def equation(what: Equation) -> str:
-    """``left = right`` as one element ``math``, or nothing where it is too long to be read."""
+@dataclass(frozen=True)
+class Equation:
+    """left = right, as trees.
+
+    Symbols are ``("price", good)``, ``("gradient", good)``, ``("bid", input, good)``, ``("term",
+    input, good)`` (what one use of a good adds to its gradient), ``("slope", good, input)``,
+    names, and numbers of inputs, of which ``names`` tells the names.
+    """
+
+    left: Expression
+    right: Expression
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def equation(what: Equation, *, legible: bool = False) -> str:
+    """``left = right`` as one element ``math``, or nothing where it is too long to be read.
+
+    ``legible``: it hides operators of the program's language, so that a viewer which drops the
+    markup leaves ``x**0.5`` and not ``x0.5``; by ``style`` attributes, which not all pages allow.
+    """
     left, right = (_formula(side, what.names) for side in (what.left, what.right))
     if left is None or right is None:
         return ""
-    return f'<math displaystyle="true"><mrow>{left}<mo>=</mo>{right}</mrow></math>'
+    shown = r'<mtext style="display:none">\1</mtext>' if legible else ""
+    markup = _HIDDEN.sub(shown, f"{left}<mo>=</mo>{right}")
+    return f'<math displaystyle="true"><mrow>{markup}</mrow></math>'
 
 
 def _formula(root: Expression, names: Mapping[int, str]) -> str | None:
@@ -57,13 +84,13 @@ def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str])
     if operation == "*":
         return f"{_bracketed(parts[0], _SIGN)}<mo>·</mo>{_second(parts[1], _PRODUCT)}", _PRODUCT
     if operation == "/":
-        return f"<mfrac>{_row(parts[0][0])}{_row(parts[1][0])}</mfrac>", _POWER
+        return _fraction(parts[0][0], parts[1][0]), _POWER
     if operation == "neg":
         return f'<mo form="prefix">−</mo>{_second(parts[0], _PRODUCT)}', _SIGN
     if operation == "**":
         return _power(parts[0], parts[1][0]), _POWER
     if operation == "sqrt":
-        return f"<msqrt>{parts[0][0]}</msqrt>", _ATOM
+        return f"<msqrt>{_hidden('sqrt(')}{parts[0][0]}{_hidden(')')}</msqrt>", _ATOM
     if operation in AGGREGATORS:
         return _aggregate(node, parts)
     return f"{_function(operation)}<mo>&#x2061;</mo>{_brackets(parts[0][0])}", _ATOM
@@ -82,11 +109,10 @@ def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
         r, _ = _number((sigma - 1.0) / sigma)
         inverse, _ = _number(sigma / (sigma - 1.0))
     else:
-        sigma_text = _row(alone[0][0])
-        less = _row(f"{alone[0][0]}<mo>−</mo><mn>1</mn>")
-        r, inverse = f"<mfrac>{less}{sigma_text}</mfrac>", f"<mfrac>{sigma_text}{less}</mfrac>"
+        sigma_text, less = alone[0][0], f"{alone[0][0]}<mo>−</mo><mn>1</mn>"
+        r, inverse = _fraction(less, sigma_text), _fraction(sigma_text, less)
     terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(each, inputs, strict=True)]
-    return f"<msup>{_row(_brackets(_elided(terms, '+')))}{_row(inverse)}</msup>", _POWER
+    return _power((_elided(terms, "+"), _SUM), inverse), _POWER
 
 
 def _is_one(elasticity: Expression) -> bool:
@@ -103,7 +129,22 @@ def _elided(terms: Sequence[str], sign: str) -> str:
 
 
 def _power(base: _Written, exponent: str) -> str:
-    return f"<msup>{_row(_bracketed(base, _ATOM))}{_row(exponent)}</msup>"
+    raised = exponent if _PLAIN.fullmatch(exponent) else _in_hidden_brackets(exponent)
+    return f"<msup>{_row(_bracketed(base, _ATOM))}{_row(_hidden('**') + raised)}</msup>"
+
+
+def _fraction(above: str, below: str) -> str:
+    parts = (p if _PLAIN.fullmatch(p) else _in_hidden_brackets(p) for p in (above, below))
+    above, below = parts
+    return f"<mfrac>{_row(above)}{_row(_hidden('/') + below)}</mfrac>"
+
+
+def _in_hidden_brackets(markup: str) -> str:
+    return f"{_hidden('(')}{markup}{_hidden(')')}"
+
+
+def _hidden(text: str) -> str:
+    return f"\ue000{text}\ue001"
 
 
 def _bracketed(part: _Written, least: int) -> str:
@@ -143,7 +184,7 @@ def _number(value: float) -> _Written:
     if exponent:
         power = int(exponent)
         tens = f"<mn>{abs(power)}</mn>" if power >= 0 else f"<mo>−</mo><mn>{abs(power)}</mn>"
-        markup += f"<mo>×</mo><msup><mn>10</mn><mrow>{tens}</mrow></msup>"
+        markup += f"<mo>×</mo><msup><mn>10</mn><mrow>{_hidden('**')}{tens}</mrow></msup>"
         level = _PRODUCT
     return (f'<mo form="prefix">−</mo>{markup}', _SIGN) if text.startswith("-") else (markup, level)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import mesa
 import numpy as np
 
 from market_abm.agents import Consumer, Firm, Supplier
@@ -13,6 +12,7 @@ from market_abm.economy import Economy, Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.markets import Tatonnement
 from market_abm.markets.market import Market, heard_ago
+from market_abm.quiet import mesa
 from market_abm.state import MarketSettings, State, start_trouble, told_at
 
 

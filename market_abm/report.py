@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm import mathml
+from market_abm.display.pieces import number
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment import Experiment, run
 from market_abm.explain import Pair, Section, explain
@@ -856,21 +857,6 @@ def _status(status: str) -> str:
     return f'<span class="status {known}">{escape(status.replace("_", " "))}</span> '
 
 
-def _human(value: float, digits: int = 6) -> str:
-    """A number for people: 0.0416667, 12,345.7, 1.2 × 10⁻⁹."""
-    if value == 0.0:
-        return "0"
-    sign, size = "\N{MINUS SIGN}" if value < 0.0 else "", abs(value)
-    if 1e-4 <= size < 1e9:
-        places = max(0, digits - 1 - math.floor(math.log10(size)))
-        text = f"{size:,.{places}f}"
-        return sign + (text.rstrip("0").rstrip(".") if "." in text else text)
-    mantissa, _, power = f"{size:.{digits - 1}e}".partition("e")
-    mantissa = mantissa.rstrip("0").rstrip(".")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{sign}{'' if mantissa == '1' else f'{mantissa} × '}10{raised}"
-
-
 def _value(value: Any) -> str:
     """A value of a file: a number with all its digits behind what is shown, or text."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -879,7 +865,7 @@ def _value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | float | np.number):
         exact = float(value)
-        shown = _human(exact) if math.isfinite(exact) else "∞" if exact > 0 else "−∞"
+        shown = number(exact)
         digits = repr(value if isinstance(value, int) else exact)
         return f'<data value="{digits}">{shown}</data>'
     if isinstance(value, list) and all(isinstance(each, str) for each in value):

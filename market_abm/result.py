@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -69,6 +69,16 @@ class Result:
     def of(experiment: Experiment, outcome: Run, firm: type[Firm]) -> Result:
         """The result of a run that met no error."""
         return Result(experiment, outcome, _told(experiment, outcome), firm)
+
+    def __repr__(self) -> str:
+        from market_abm.display.result import result_text
+
+        return result_text(self)
+
+    def _repr_html_(self) -> str:
+        from market_abm.display.result import result_html
+
+        return result_html(self)
 
     @property
     def status(self) -> str:
@@ -457,11 +467,11 @@ def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
     return tuple(sorted(goods, key=lambda good: -size[good]))
 
 
-def draw(figure: Figure, path: Path) -> None:
+def draw(figure: Figure, where: Path | BinaryIO, **options: Any) -> None:
     """Write a picture; letters that the font lacks are drawn as boxes, and no more said."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        figure.savefig(path)
+        figure.savefig(where, **options)
 
 
 def _told(experiment: Experiment, run: Run) -> Ending:

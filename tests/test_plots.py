@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from market_abm import from_text, run
+from market_abm.layout import BOX, layout
 from market_abm.plots.convergence import FLOOR
-from market_abm.plots.layout import BOX, layout
 from market_abm.plots.style import number_text, power_of_ten
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]

@@ -21,11 +21,12 @@ from market_abm import Experiment, MarketError, from_text, mathml, run
 from market_abm.agents import Firm
 from market_abm.cli import main
 from market_abm.compare import Beside, Contest
+from market_abm.display.pieces import human
 from market_abm.explain import Equation, explain
 from market_abm.expression import Expression, name, number
 from market_abm.files import available, toml_text
 from market_abm.plots import interactive
-from market_abm.report import _human, report, save_report
+from market_abm.report import report, save_report
 from market_abm.result import resolved
 from market_abm.sweep import Sweep, run_sweep
 
@@ -525,7 +526,7 @@ def test_a_wide_line_is_shown_in_short(tmp_path):
     ],
 )
 def test_numbers_for_people(value, shown):
-    assert _human(value) == shown
+    assert human(value) == shown
 
 
 # --- what the script draws ------------------------------------------------------------------------

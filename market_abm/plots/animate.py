@@ -22,8 +22,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
+from market_abm.layout import BOX, layout
 from market_abm.plots.convergence import FLOOR
-from market_abm.plots.layout import BOX, layout
 from market_abm.plots.style import (
     FAINT,
     GREY,

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from market_abm.plots.layout import Point, Use
+from market_abm.layout import Point, Use
 from market_abm.plots.style import (
     GREY,
     INK,

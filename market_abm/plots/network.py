@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from market_abm.layout import BOX, Point, layout
 from market_abm.plots.flows import Flows, largest_flows
-from market_abm.plots.layout import BOX, Point, layout
 from market_abm.plots.style import GREY, INK, new_figure, number_text, shortened
 from market_abm.result import MANY
 

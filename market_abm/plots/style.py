@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from typing import Any
 
@@ -15,9 +16,20 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows as a picture, though pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        from market_abm.result import draw
+
+        picture = io.BytesIO()
+        draw(self, picture, dpi=100)
+        return picture.getvalue()
+
+
 def new_figure(width: float, height: float, **options: Any) -> Figure:
     """An empty white figure of so many inches."""
-    return Figure(figsize=(width, height), dpi=150, facecolor="white", **options)
+    return NotebookFigure(figsize=(width, height), dpi=150, facecolor="white", **options)
 
 
 def tidy(axes: Axes) -> None:

@@ -1,0 +1,1 @@
+"""What a notebook shows of an object: HTML without script or style sheet (``_repr_html_``)."""
