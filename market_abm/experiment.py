@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.comparison import Witness
     from market_abm.input_output import InputOutputTable
     from market_abm.result import Result
-    from market_abm.simulation import Market, Progress
+    from market_abm.simulation import Engine, Progress
 
 MOST_AGENTS = 1_000_000
 """Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
@@ -370,7 +370,7 @@ def run(
     return Result.of(experiment, outcome, firm or Firm)
 
 
-def watched(experiment: Experiment, firm: type[Firm] | None = None) -> tuple[Market, Witness]:
+def watched(experiment: Experiment, firm: type[Firm] | None = None) -> tuple[Engine, Witness]:
     """The market of an experiment at its start, and the witness who watches it.
 
     Raises:
@@ -395,7 +395,7 @@ def _of_one_run(progress: Progress) -> Progress:
     return lambda state, saw: progress(state.rows(0), {name: v[0] for name, v in saw.items()})
 
 
-def _market(experiment: Experiment, firm: type[Firm]) -> Market:
+def _market(experiment: Experiment, firm: type[Firm]) -> Engine:
     """The market of an experiment, moved by the engine that it asks for."""
     if experiment.run.engine == "arrays":
         from market_abm.agents import Firm

@@ -74,7 +74,7 @@ class Run:
     error: MarketError | None
 
 
-class Market(Protocol):
+class Engine(Protocol):
     """Something that moves one or more runs of a market: arrays have a leading axis of runs.
 
     ``failed`` says which runs, by row, cannot go on, and why. :meth:`keep` drops all other rows.
@@ -168,7 +168,7 @@ class Alone:
 
 
 def simulate(
-    market: Market,
+    market: Engine,
     steps: int | np.ndarray,
     watch: Watcher,
     progress: Progress | None = None,
@@ -236,7 +236,7 @@ def simulate(
 
 
 def advance(
-    market: Market, watch: Watcher, economies: Sequence[Economy] | None = None
+    market: Engine, watch: Watcher, economies: Sequence[Economy] | None = None
 ) -> tuple[State, dict[str, np.ndarray]]:
     """Move all runs one step on, and look: the state that they come to, and what is seen of it.
 
