@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-all docs lint experiments bench notebook clean
+.PHONY: run test test-all docs lint experiments bench notebook screenshots clean
 
 run: $(VENV)/.run
 	@$(BIN)/market-abm run essay-chain
@@ -34,6 +34,9 @@ experiments: $(VENV)/.run
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/bench.py
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python docs/make_screenshots.py
 
 notebook: $(VENV)/.dev
 	$(BIN)/python docs/make_notebook.py

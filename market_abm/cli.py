@@ -300,6 +300,61 @@ def report(folder: str, out: str | None) -> None:
     click.echo(f"Written to {where_text(save_report(folder, out))}")
 
 
+@main.command()
+@EXPERIMENT
+@SET
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5006,
+    show_default=True,
+    help="0: any free one.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--address", default="127.0.0.1", show_default=True, help="Listen here; see --network."
+)
+@click.option(
+    "--network", is_flag=True, help="Allow an --address that other machines can reach, too."
+)
+def watch(
+    experiment: str,
+    assignments: tuple[str, ...],
+    port: int,
+    open_browser: bool,
+    address: str,
+    network: bool,
+) -> None:
+    """Play a market in the browser, turn its elasticities, and shock it; Ctrl-C stops.
+
+    Every tab has a market of its own. The page needs no network: it asks nobody but this command.
+    """
+    from market_abm.files import parse_assignment
+    from market_abm.watch.server import is_loopback, server
+
+    settings = dict(parse_assignment(assignment) for assignment in assignments)
+    _load(experiment, assignments)
+    if not is_loopback(address) and not network:
+        raise MarketError(
+            f"other machines could reach {address}",
+            remedy="add --network if they may; who can open the page can make this machine work",
+        )
+    served, url = server(experiment, settings, address=address, port=port)
+    if not is_loopback(address):
+        click.echo(
+            f"Other machines can open this page, and make this one work: {address}", err=True
+        )
+    click.echo(f"Watch it at {url} (Ctrl-C stops)")
+    served.start()
+    if open_browser:
+        served.io_loop.add_callback(click.launch, url)
+    try:
+        served.io_loop.start()
+    except KeyboardInterrupt:
+        served.stop()
+        click.echo("Stopped.")
+
+
 @main.command("list")
 def list_experiments() -> None:
     """List the experiments at hand, each with its question."""

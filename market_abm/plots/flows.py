@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from market_abm.layout import Point, Use
+from market_abm.layout import Point
 from market_abm.plots.style import (
     GREY,
     INK,
@@ -74,12 +74,13 @@ class Flows:
         with np.errstate(all="ignore"):  # it may have diverged
             everything = largest(economy, state.prices * state.quantities)
         among = set(everything)
-        inputs = {industry.good: industry.technology.inputs for industry in economy.flow}
+        paid = payments(experiment, state)
         money: dict[tuple[str, str], float] = {}
-        for (user, slot), paid in payments(experiment, state).items():
-            good = inputs[user][slot]
-            if good in among and user in among and good != user:
-                money[good, user] = money.get((good, user), 0.0) + paid
+        for industry in economy.flow:
+            user, uses = industry.good, economy.buyers.uses[industry.good]
+            for good, use in zip(industry.technology.inputs, uses, strict=True):
+                if good in among and user in among and good != user:
+                    money[good, user] = money.get((good, user), 0.0) + float(paid[use].sum())
         goods = everything[:nodes]
         place = {good: k for k, good in enumerate(goods)}
         inside = [
@@ -130,17 +131,11 @@ class Flows:
         return places
 
 
-def payments(experiment: Experiment, state: State) -> dict[Use, float]:
-    """What is paid for each input of each industry, money a step; 0 where that is no number."""
-    buyers = experiment.economy.buyers
+def payments(experiment: Experiment, state: State) -> np.ndarray:
+    """What each buyer pays, money a step, shape (buyers,); 0 where that is no number."""
     with np.errstate(all="ignore"):
         paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
-    paid = np.where(np.isfinite(paid), paid, 0.0)
-    return {
-        (industry.good, slot): float(paid[use].sum())
-        for industry in experiment.economy.flow
-        for slot, use in enumerate(buyers.uses[industry.good])
-    }
+    return np.where(np.isfinite(paid), paid, 0.0)
 
 
 def largest_flows(result: Result, told: Flows) -> Figure:

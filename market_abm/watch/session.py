@@ -1,0 +1,278 @@
+"""One market under somebody's hands: it moves step by step, and its numbers can be turned.
+
+Nothing here knows of a browser. What a shock may change (the numbers of ``[supply]``, ``[demand]``,
+``[industries]`` and the economy's parameters) changes while the market runs, and is noted as one of
+``[[shocks]]``; anything else starts the market anew. So what was seen can always be written down as
+an experiment file, and ``market-abm run`` sees the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from market_abm.analysis.comparison import relative_error
+from market_abm.economy import Economy
+from market_abm.errors import MarketError
+from market_abm.experiment import SHOCKABLE, Experiment, watched
+from market_abm.files import quoted, toml_text
+from market_abm.shock import Shock
+from market_abm.simulation import Ending, advance, divergence
+from market_abm.state import State
+
+DECADES = (0.05, 20.0)
+"""The ends of an elasticity's slider, unless it stands beyond."""
+
+UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
+"""Where the sliders of rates end that may be larger than 1, or mean something else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Knob:
+    """A number that can be turned: a setting by its dotted ``key``, and where a slider ends.
+
+    ``logarithmic`` sliders move in ratios; ``endless`` ones have infinity beyond ``high``; those
+    with ``whole`` numbers stop at these only.
+    """
+
+    key: str
+    label: str
+    value: float
+    low: float
+    high: float
+    logarithmic: bool = False
+    endless: bool = False
+    whole: bool = False
+
+
+class Session:
+    """A market that is watched and turned.
+
+    ``experiment`` is what has been asked for so far, shocks included; ``state`` (arrays without an
+    axis of runs) and ``seen`` (what the witness makes of it, by name) are those of the last step.
+    ``ending`` says why the market cannot go on, once it cannot.
+
+    Raises:
+        MarketError: the experiment cannot be read, or its market cannot begin.
+    """
+
+    def __init__(self, where: str, settings: Mapping[str, Any] | None = None) -> None:
+        experiment = Experiment.load(where, settings)
+        try:
+            self._begin(_ready(experiment))
+        except MarketError:  # it is the file's own mistake that is to be told, or none
+            self._begin(experiment)
+
+    def _begin(self, experiment: Experiment) -> None:
+        """Start the market of ``experiment``, or keep the one that there is if it has a mistake."""
+        try:
+            market, witness = watched(experiment)
+            if market.failed:
+                raise market.failed[0]
+        except MarketError as error:
+            raise _placed(experiment, error) from None
+        self.first = self.experiment = experiment
+        self._market, self._witness = market, witness
+        self.ending: Ending | None = None
+        state = market.state
+        self._take(state, witness(state))
+
+    def _take(self, state: State, saw: Mapping[str, np.ndarray]) -> None:
+        self.state = state.rows(0)
+        self.seen = {name: each[0] for name, each in saw.items()}
+
+    # --- moving -----------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Move one step on; where the market cannot, ``ending`` says why.
+
+        Raises:
+            MarketError: a mistake of the experiment shows on the way.
+        """
+        if self.ending is not None:
+            return
+        changes = dict(self.experiment.changes)
+        economy = changes.get(self.state.step + 1)
+        state, saw = advance(self._market, self._witness, [economy] if economy else None)
+        if self._market.failed:
+            raise _placed(self.experiment, self._market.failed[0])
+        self._take(state, saw)
+        self.ending = divergence(self._market.economy, state, 0)
+
+    def restart(self) -> None:
+        """Back to step 0; shocks that were made by hand are forgotten, settings are kept."""
+        self._begin(self.first)
+
+    @property
+    def economy(self) -> Economy:
+        """The economy as it is now."""
+        return self.experiment.economy_at(self.state.step)
+
+    @property
+    def errors(self) -> np.ndarray:
+        """|price - gradient| / |gradient| of all goods, shape (goods,)."""
+        with np.errstate(all="ignore"):
+            return relative_error(self.state.prices, self.seen["gradients"])
+
+    # --- turning ----------------------------------------------------------------------------------
+
+    def turn(self, key: str, value: Any) -> bool:
+        """Give the setting ``key`` (dotted) another value; says whether the market began anew.
+
+        Raises:
+            MarketError: there is no such setting, or it cannot have this value. Nothing is changed.
+        """
+        numbers = any(key.startswith(f"{table}.") for table in SHOCKABLE)
+        if numbers and self.state.step > 0 and self.ending is None:
+            self._shock({"step": self.state.step + 1, key: value})
+            return False
+        self._begin(self.first.again({key: value}))
+        return True
+
+    def shock(self, target: str, good: str, percent: float) -> None:
+        """Change a number of ``good`` by so many per cent: see ``shock.TARGETS``.
+
+        Raises:
+            MarketError: there is no such number, or it cannot be changed so. Nothing is changed.
+        """
+        if self.ending is not None:
+            raise MarketError("this market cannot go on", remedy="reset it, and then shock it")
+        step = self.state.step + 1
+        shock = Shock(target, good, percent, relative=True, step=step)
+        self._shock(shock.entry(self.experiment.economy_at(step)))
+
+    def _shock(self, entry: dict[str, Any]) -> None:
+        """Add an entry of [[shocks]] to come with the next step, with the others of that step."""
+        step = entry["step"]
+        entries = [dict(each) for each in self.experiment.configuration["shocks"]]
+        entries.append(entry)
+        entries.sort(key=lambda each: each["step"])
+        merged: dict[int, dict[str, Any]] = {}
+        for each in entries:
+            merged.setdefault(each["step"], {}).update(each)
+        steps = max(self.experiment.run.steps, 2 * step)
+        self.experiment = self.experiment.again(
+            {"shocks": list(merged.values()), "run.steps": steps}
+        )
+
+    # --- what can be turned, and what was ---------------------------------------------------------
+
+    def knobs(self) -> list[Knob]:
+        """The numbers that are worth turning: the market's rates and lag, and all elasticities."""
+        return [*self._rates(), *self._elasticities(), *self._parameters()]
+
+    def _rates(self) -> Iterator[Knob]:
+        market = self.experiment.market
+        symbols = {"bid_rate": " α", "share_rate": " κ"}
+        for name in market.rules.rates:
+            value = getattr(market, name)
+            label = name.replace("_", " ") + symbols.get(name, "")
+            high = UNBOUNDED.get(name, 1.0)
+            yield Knob(f"market.{name}", label, value, min(0.01, value), max(high, value))
+        with suppress(MarketError):
+            lagging = dataclasses.replace(market, lag=max(1, market.lag))
+            market.rules.check(self.experiment.economy, lagging)
+            yield Knob("market.lag", "lag, steps", market.lag, 0, max(10, market.lag), whole=True)
+
+    def _elasticities(self) -> Iterator[Knob]:
+        for good, demand in self._coming.demand.items():
+            key = f"demand.{quoted(good)}.elasticity"
+            label, value = f"elasticity of demand for {good}", demand.elasticity
+            yield Knob(key, label, value, *_decades(value), logarithmic=True, endless=True)
+        for good, supply in self._coming.supply.items():
+            key = f"supply.{quoted(good)}.elasticity"
+            label, value = f"elasticity of supply of {good}", supply.elasticity
+            yield Knob(key, label, value, 0.0, max(4.0, value))
+
+    def _parameters(self) -> Iterator[Knob]:
+        values: dict[str, float] = {}
+        for industry in self._coming.industries:
+            values.update(industry.technology.parameters)
+        for name, value in values.items():
+            key, label = f"economy.parameters.{quoted(name)}", name.replace("_", " ")
+            if value > 0:
+                ends = _decades(value) if "elasticity" in name else (value / 4.0, value * 4.0)
+                yield Knob(key, label, value, *ends, logarithmic=True)
+            else:
+                reach = max(1.0, abs(value))
+                yield Knob(key, label, value, value - reach, value + reach)
+
+    @property
+    def _coming(self) -> Economy:
+        """The economy of the next step, with all that has been turned."""
+        return self.experiment.economy_at(self.state.step + 1)
+
+    def text(self) -> str:
+        """All this as an experiment file: run for as many steps, it comes to the same state."""
+        steps = max(self.experiment.run.steps, self.state.step)
+        configuration = dict(self.experiment.configuration)
+        configuration["run"] = {**configuration["run"], "steps": steps}
+        return toml_text(configuration)
+
+
+def _decades(value: float) -> tuple[float, float]:
+    """The ends of the slider of an elasticity that is ``value`` now."""
+    low, high = DECADES
+    return (min(low, value), max(high, value)) if math.isfinite(value) and value > 0 else DECADES
+
+
+def _placed(experiment: Experiment, error: MarketError) -> MarketError:
+    return experiment.source.placed(error) if experiment.source else error
+
+
+# --- so that every elasticity can be turned ------------------------------------------------------
+
+
+def _ready(experiment: Experiment) -> Experiment:
+    """The same experiment, said so that a shock can change each of its elasticities.
+
+    Elasticities that stand in the program as numbers become parameters, and where demand is
+    infinitely elastic, the form is written down that it has with any other elasticity.
+    """
+    made_of = experiment.configuration["economy"]
+    settings: dict[str, Any] = {}
+    if "program" in made_of:
+        program, found = named_elasticities(made_of["program"], experiment.economy)
+        if found:
+            settings["economy.program"] = program
+            settings["economy.parameters"] = {**made_of["parameters"], **found}
+    for good, demand in experiment.economy.demand.items():
+        if demand.form == "elastic":
+            key = f"demand.{quoted(good)}"
+            with suppress(MarketError):  # it can have no other elasticity
+                curved = experiment.again({f"{key}.elasticity": 1.0}).economy.demand[good]
+                settings |= {f"{key}.form": curved.form, f"{key}.elasticity": math.inf}
+    return experiment.again(settings) if settings else experiment
+
+
+def named_elasticities(program: str, economy: Economy) -> tuple[str, dict[str, float]]:
+    """``program`` with ``elasticity=NUMBER`` written as ``elasticity=NAME``; each name's number.
+
+    Names are ``elasticity_of_GOOD``, with ``_2`` and so on behind if the line has several.
+    """
+    taken = {*economy.goods, *(name for i in economy.flow for name in i.technology.parameters)}
+    found: dict[str, float] = {}
+    lines = [line.encode() for line in program.splitlines()]
+    places = []
+    for statement in ast.parse(program).body:
+        for node in ast.walk(statement):
+            if not isinstance(node, ast.keyword) or node.arg != "elasticity":
+                continue
+            value = node.value
+            number = value.value if isinstance(value, ast.Constant) else None
+            if isinstance(number, int | float) and value.lineno == value.end_lineno:
+                good = statement.targets[0].id  # type: ignore[attr-defined]
+                names = (f"elasticity_of_{good}{k}" for k in ("", *map("_{}".format, range(2, 99))))
+                name = next(each for each in names if each not in taken | set(found))
+                found[name] = float(number)
+                places.append((value.lineno, value.col_offset, value.end_col_offset, name))
+    for line, start, stop, name in sorted(places, reverse=True):
+        old = lines[line - 1]
+        lines[line - 1] = old[:start] + name.encode() + old[stop:]
+    return b"\n".join(lines).decode(), found
