@@ -37,12 +37,17 @@ class Landscape:
 
 @np.errstate(all="ignore")
 def landscape(
-    economy: Economy, quantities: np.ndarray, shares: np.ndarray, best: Equilibrium
+    economy: Economy,
+    quantities: np.ndarray,
+    shares: np.ndarray,
+    best: Equilibrium,
+    points: int = GRID,
 ) -> Landscape | None:
     """The landscape around a path and the optimum; None unless just two variables are free.
 
     ``quantities`` (steps, goods) and ``shares`` (steps, buyers) are what the path went through. Of
-    each contested pool all buyers but the first are variables, and the first has the rest.
+    each contested pool all buyers but the first are variables, and the first has the rest. W is
+    worked out at ``points`` places along each axis.
     """
     problem = Problem(economy)
     if problem.size != 2:
@@ -61,7 +66,9 @@ def landscape(
         low, high = min(seen[:, k].min(), end), max(seen[:, k].max(), end)
         margin = 0.35 * (high - low) if high > low else 0.5 * abs(high)
         bounds = (1e-3, 1.0 - 1e-3) if k >= len(problem.raw) else (1e-3 * abs(end), np.inf)
-        axes.append(np.linspace(max(low - margin, bounds[0]), min(high + margin, bounds[1]), GRID))
+        axes.append(
+            np.linspace(max(low - margin, bounds[0]), min(high + margin, bounds[1]), points)
+        )
 
     def welfare(values: np.ndarray) -> float:
         raw, split = best.quantities[: len(economy.supply)].copy(), best.shares.copy()

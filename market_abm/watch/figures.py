@@ -50,6 +50,9 @@ SHORTEST = 10
 GOODS = 6
 """Goods whose paths are drawn, from all stages."""
 
+PLACES = 30
+"""Points of the contours along each axis: half a second, for which all wait."""
+
 NEAR, FAR = -9.0, 0.0
 """Powers of ten between which the colour of a good says how far its price is from its gradient."""
 
@@ -506,7 +509,7 @@ class WelfareMap:
         if best is None:
             return
         quantities, shares = (np.array(each) for each in zip(*self._way, strict=True))
-        land = landscape(economy, quantities, shares, best)
+        land = landscape(economy, quantities, shares, best, PLACES)
         if land is None:
             return
         self._land = land
