@@ -331,9 +331,10 @@ def watch(
     """
     from market_abm.files import parse_assignment
     from market_abm.watch.server import is_loopback, server
+    from market_abm.watch.session import Session
 
     settings = dict(parse_assignment(assignment) for assignment in assignments)
-    _load(experiment, assignments)
+    Session(experiment, settings)  # better to hear of a mistake here than in the page
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",

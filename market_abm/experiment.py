@@ -258,7 +258,7 @@ class Experiment:
         try:
             tables = tables_of(text)
             for key, value in source.overrides.items():
-                _override(tables, key, value)
+                _override(tables, key, copy.deepcopy(value))  # another may change a part of it
             return dataclasses.replace(_experiment(tables, name, source.folder), source=source)
         except MarketError as error:
             raise source.placed(error) from None

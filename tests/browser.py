@@ -167,6 +167,8 @@ def watching(*arguments, cwd=None):
 
 
 MODEL = """window.modelOf = (name) => {
+  const pulse = Bokeh.documents[0].get_model_by_name("controls").tags[0]
+  if (name in pulse.sources) return pulse.sources[name]
   const found = new Set()
   for (const root of Bokeh.documents[0].roots()) {
     for (const model of root.references()) if (model.name === name) found.add(model)

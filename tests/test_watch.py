@@ -113,7 +113,8 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
     assert session.state.step == 0 and session.experiment.changes == ()
     for _ in range(12):
         session.step()
-    assert np.array_equal(session.state.prices, run("spiral", share_rate=0.2, steps=12).prices[-1])
+    kept = {"market.share_rate": 0.2, "supply.z.quantity": 1.5, "run.steps": 12}
+    assert np.array_equal(session.state.prices, run("spiral", set=kept).prices[-1])
 
 
 def test_shocks_of_the_same_step_come_together():

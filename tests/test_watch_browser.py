@@ -58,7 +58,11 @@ def assert_shows(tab, experiment):
     seen = went(experiment, steps[-1])
     both = steps[steps < len(seen["prices"])]
     assert len(both) > len(steps) // 2
-    places = followed(experiment.economy, GOODS)
+    economy = experiment.economy
+    places = followed(economy, GOODS)
+    if len(economy.goods) > 40:  # there the largest
+        labels = [economy.label(good) for good in economy.goods]
+        places = [labels.index(label) for label in tab.columns("nodes")["full"][:GOODS]]
     for k, place in enumerate(places):
         assert np.array_equal(path[f"p{k}"][: len(both)], seen["prices"][both, place])
         assert np.array_equal(path[f"g{k}"][: len(both)], seen["gradients"][both, place])
@@ -255,9 +259,7 @@ WRONG = {
     'market.mechanism="excess-demand"': "excess-demand",
     "market.share_rate=fast": "fast",
     "demand.y.elasticity=-1": "demand.y.elasticity",
-    "demand.y.form=linear": "demand.y.form",
     "nonsense": "nonsense",
-    "industries.firms=3": "industries",
     "economy.input_output=/etc/passwd": "input",
     'question=["<img src=x onerror=alert(1)>"]': "question",
     "<img src=x onerror=alert(1)>=$$x$$": "unknown key '<img",
@@ -437,7 +439,8 @@ def test_with_the_keyboard_alone(tab):
     tab.reach(3)
     assert page.evaluate(FOCUS) == "Pause"
     page.keyboard.press("Space")
-    tab.settled()
+    tab.until(lambda: page.evaluate(FOCUS) == "Play")  # asking the page to save would move it
+    page.wait_for_timeout(300)
     now = tab.step
     page.wait_for_timeout(300)
     assert tab.step == now
@@ -457,9 +460,12 @@ FOCUS = """(() => {
 @pytest.mark.slow
 def test_every_control_has_a_name(tab):
     """A reader of the screen hears what a slider is for."""
-    told = tab.page.locator("body").aria_snapshot()
-    nameless = [line for line in told.splitlines() if re.fullmatch(r"\s*- slider:?\s*.*", line)]
-    assert [line for line in nameless if '"' not in line] == []
+
+    def sliders():
+        told = tab.page.locator("body").aria_snapshot().splitlines()
+        return [line for line in told if re.fullmatch(r"\s*- slider:?\s*.*", line)]
+
+    tab.until(lambda: len(sliders()) > 5 and all('"' in line for line in sliders()))
 
 
 # --- large, hostile, closed ----------------------------------------------------------------------

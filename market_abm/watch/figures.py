@@ -53,6 +53,9 @@ GOODS = 6
 PLACES = 30
 """Points of the contours along each axis: half a second, for which all wait."""
 
+HIGHEST = 3.0
+"""Where the error axis ends, as a power of ten."""
+
 NEAR, FAR = -9.0, 0.0
 """Powers of ten between which the colour of a good says how far its price is from its gradient."""
 
@@ -122,13 +125,14 @@ class NetworkFigure:
         now = self.columns(session)
         self.nodes = ColumnDataSource({**nodes, **now[0]}, name="nodes")
         self.flows = ColumnDataSource({**flows, **now[1]}, name="flows")
+        self.sources = {"nodes": self.nodes, "flows": self.flows}
         (left, right), (low, high) = ranges
         height = int(np.clip(WIDE * (high - low) / (right - left), 130, 560))
         slack = max(0.0, (right - left) * height / WIDE - (high - low)) / 2.0
         low, high = low - slack, high + slack
         self.figure = blank(
             "network",
-            "The network: goods flow along the arrows, prices against them",
+            "Goods flow along the arrows (width: what is paid), prices against them",
             height + 75,
             x_range=Range1d(left, right),
             y_range=Range1d(low, high),
@@ -356,20 +360,25 @@ def _arrows(curves: list[np.ndarray]) -> dict[str, Any]:
 
 
 class PathFigures:
-    """Prices and gradients, errors and alignment over the last steps, of goods from all stages.
+    """Prices and gradients, errors and alignment over the last steps.
+
+    Of few goods those from all stages are followed, of many the ``largest``.
 
     ``path`` has a row a step: ``p0``, ``g0``, ``e0`` and so on are price, gradient and power of ten
     of the error of each good that is followed, ``worst`` that of the largest error of all.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, largest: Sequence[str]) -> None:
         economy = session.economy
         self._places = followed(economy, GOODS)
+        if len(economy.goods) > MANY:
+            self._places = [economy.index[good] for good in largest[:GOODS]]
         self.goods = [economy.goods[k] for k in self._places]
         self._rows: list[dict[str, float]] = []
         columns = {name: [value] for name, value in self._row(session).items()}
         self.path = ColumnDataSource(columns, name="path")
         along = Range1d(0, SHORTEST, name="along")
+        self.sources: dict[str, Any] = {"path": self.path, "along": along}
         self.prices = self._figure(
             "prices", "Prices (solid) and their exact gradients (dotted)", along
         )
@@ -379,6 +388,7 @@ class PathFigures:
             "Alignment with the gradient of welfare: 1 is uphill",
             along,
         )
+        self._label = economy.label
         self._draw(session.experiment.run.tolerance)
 
     def _figure(self, name: str, title: str, along: Range1d) -> Any:
@@ -395,12 +405,14 @@ class PathFigures:
             "step", "worst", source=self.path, line_width=1, line_dash="dashed", name="themed"
         )
         items = [
-            LegendItem(label={"value": shortened(good, 16)}, renderers=[prices], index=k)
+            LegendItem(
+                label={"value": shortened(self._label(good), 16)}, renderers=[prices], index=k
+            )
             for k, good in enumerate(self.goods)
         ]
         legend = Legend(items=items, orientation="horizontal", location="left", padding=0, margin=0)
         self.prices.add_layout(legend, "above")
-        self.errors.y_range = Range1d(FLOOR - 0.5, 1.5)
+        self.errors.y_range = Range1d(FLOOR - 0.5, HIGHEST)
         self.errors.yaxis.ticker = FixedTicker(ticks=[FLOOR, -12, -9, -6, -3, 0])
         self.errors.yaxis.formatter = CustomJSTickFormatter(code=POWER)
         if tolerance > 0.0:
@@ -422,7 +434,7 @@ class PathFigures:
             "of": columns,
             "color": OKABE_ITO[: len(columns)],
         }
-        source = ColumnDataSource(lines, name=name)
+        self.sources[name] = source = ColumnDataSource(lines, name=name)
         return plot.multi_line("xs", "ys", color="color", source=source, **style)
 
     @np.errstate(all="ignore")
@@ -479,6 +491,7 @@ class WelfareMap:
         self.best = ColumnDataSource({"x": [], "y": []}, name="best")
         self._survey(session)
         self.route = ColumnDataSource(self.rows(session) or {"x": [], "y": []}, name="route")
+        self.sources = {"route": self.route}
         self.figure.line("x", "y", source=self.route, line_width=2, color=OKABE_ITO[1])
         self.figure.scatter("x", "y", source=self.route, size=3.5, color=OKABE_ITO[1])
         self.figure.scatter(

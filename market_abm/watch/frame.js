@@ -1,7 +1,7 @@
 // One update: numbers that the server sent are put into the sources, and drawn with the next frame.
 // They are changed in place, so that nothing of it is sent back.
 const {nodes, flows, rows, route, kept, status, sent} = pulse.frame
-const source = (name) => pulse.document.get_model_by_name(name)
+const source = (name) => pulse.sources[name]
 const replace = (name, columns) => {
   const target = source(name)
   Object.assign(target.data, columns)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.core.properties import Any as Anything
-from bokeh.core.properties import Bool, Int, String
+from bokeh.core.properties import AnyRef, Bool, Int, String
 from bokeh.document import Document
 from bokeh.model import DataModel
 from bokeh.models import (
@@ -42,6 +42,9 @@ TICK = 10
 AHEAD = 3
 """Updates that may be under way to the browser: a tab that is slow, or hidden, waits."""
 
+WAIT = 0.15
+"""Seconds until figures are made anew: somebody may still be turning."""
+
 PATIENCE = 0.05
 """Seconds of steps that one update may hold: others are served by the same loop."""
 
@@ -58,13 +61,14 @@ class Pulse(DataModel):
 
     name_ = String("")
     question = String("")
-    status = String("")
     message = String("")
     frame = Anything({})
+    sources = AnyRef({})
     drawn = Int(0)
     dark = Bool(False)
     file = String("")
     saves = Int(0)
+    named = Int(0)
 
 
 def _theme(*, ink: str, grey: str, faint: str) -> Theme:
@@ -127,17 +131,45 @@ WIDGETS = """
     .bk-slider-title, label { color: var(--ink) }
     select.bk-input { background-image: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'\
  width='9' height='6'%3E%3Cpath d='M0 0h9L4.5 6z' fill='%238b95a1'/%3E%3C/svg%3E") }
-    .noUi-target { background: var(--line) }
+    .noUi-target { background: var(--line); margin: 0 8px }
 """
 
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8")
 
 TEXTS = """
 for (const [id, text] of [["name", pulse.name_], ["question", pulse.question],
-                          ["status", pulse.status], ["message", pulse.message]]) {
+                          ["message", pulse.message]]) {
   document.getElementById(id).textContent = text
 }
 document.title = `${pulse.name_} – market_abm`
+"""
+
+NAMES = """
+const name = (root) => {
+  for (const element of root.querySelectorAll("*")) {
+    if (element.shadowRoot) name(element.shadowRoot)
+    const title = element.matches(".noUi-handle") && root.querySelector(".bk-slider-title")
+    if (title) element.setAttribute("aria-label", title.textContent.split(":")[0])
+  }
+}
+for (const wait of [0, 100, 300, 1000]) setTimeout(() => name(document), wait)
+"""
+"""Sliders that are new get a name for those who do not see them."""
+
+REFOCUS = """
+const view = Bokeh.index.find_one(play)
+let left = 20
+const focus = () => {
+  if (document.activeElement === document.body) view.button_el.focus()
+  if (--left > 0) setTimeout(focus, 25)
+}
+focus()
+"""
+"""A button whose label changes is made anew: who uses the keyboard stays on it."""
+
+LOST = """
+document.getElementById("message").textContent =
+  "The connection to market-abm watch is lost; start it again, and load this page again"
 """
 
 SAVE = """
@@ -149,6 +181,8 @@ URL.revokeObjectURL(link.href)
 """
 
 READY = """
+document.getElementById("status").textContent = pulse.frame.status
+pulse.drawn = pulse.frame.sent
 const dark = window.matchMedia("(prefers-color-scheme: dark)")
 pulse.dark = dark.matches
 dark.addEventListener("change", () => { pulse.dark = dark.matches })
@@ -164,11 +198,13 @@ class Page:
 
     def __init__(self, document: Document, where: str, settings: Mapping[str, Any]) -> None:
         self.document = document
-        self.where, self.settings = where, dict(settings)
+        self.first = self.where = where
+        self.settings = dict(settings)
         self.session = Session(where, settings)
         self.playing = False
         self._quiet = False
         self._sent = 0
+        self._stale: float | None = None
         self._since = time.perf_counter()
         self.pulse: Any = Pulse(name="pulse")
         self._listen()
@@ -196,12 +232,16 @@ class Page:
         pulse, arguments = self.pulse, {"pulse": self.pulse}
         code = FRAME.replace("SHORTEST", str(SHORTEST))
         pulse.js_on_change("frame", CustomJS(args=arguments, code=code))
-        for name in ("name_", "question", "status", "message"):
+        for name in ("name_", "question", "message"):
             pulse.js_on_change(name, CustomJS(args=arguments, code=TEXTS))
+        pulse.js_on_change("named", CustomJS(args=arguments, code=NAMES))
         pulse.js_on_change("saves", CustomJS(args=arguments, code=SAVE))
         pulse.on_change("drawn", lambda attribute, old, new: self._tick())
         pulse.on_change("dark", lambda attribute, old, new: self._color())
-        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=READY + TEXTS))
+        self.document.js_on_event(
+            "document_ready", CustomJS(args=arguments, code=READY + TEXTS + NAMES)
+        )
+        self.document.js_on_event("connection_lost", CustomJS(code=LOST))
 
     def _color(self) -> None:
         """Show the page in the colours that the reader's system asks for."""
@@ -219,6 +259,8 @@ class Page:
 
     def _make_controls(self) -> None:
         self._play = _button("Play", self.toggle)
+        refocus = CustomJS(args={"play": self._play}, code=REFOCUS)
+        self._play.js_on_change("label", refocus)
         step, reset = _button("Step", self.step), _button("Reset", self.reset)
         self._speed = Slider(
             title="steps a second",
@@ -255,7 +297,7 @@ class Page:
         self._text = TextInput(
             title="any other setting", placeholder="market.share_rate=0.2", name="setting", **_WIDE
         )
-        self._on(self._text, "value", self._assign)
+        self._text.on_event("value_submit", lambda event: self._assign(event.value))
         save = _button("Save as experiment file", self.save)
         for button in (self._play, step, reset):
             button.update(sizing_mode="fixed", width=88)
@@ -298,13 +340,17 @@ class Page:
             if [slider.name for slider in sliders] != [knob.key for knob in knobs]:
                 sliders = [self._slider(knob) for knob in knobs]
                 self._knobs.children = sliders
+                self.pulse.named += 1
             for slider, knob in zip(sliders, knobs, strict=True):
-                slider.value = _position(knob)
+                place = _position(knob)
+                slider.update(
+                    start=min(slider.start, place), end=max(slider.end, place), value=place
+                )
         finally:
             self._quiet = False
 
     def _slider(self, knob: Knob) -> Slider:
-        low, high, step = knob.low, knob.high, (knob.high - knob.low) / STEPS_OF_A_SLIDER
+        low, high, step = knob.low, knob.high, _round_step(knob.high - knob.low)
         code = "return tick.toPrecision(3) * 1 + ''"
         if knob.whole:
             step = 1
@@ -322,8 +368,13 @@ class Page:
             format=CustomJSTickFormatter(code=code),
             **_WIDE,
         )
-        self._on(slider, "value_throttled", lambda value: self._turn(knob.key, _value(knob, value)))
+        self._on(slider, "value_throttled", partial(self._slide, knob))
         return slider
+
+    def _slide(self, knob: Knob, position: float) -> None:
+        value = _value(knob, position)
+        if value != {each.key: each.value for each in self.session.knobs()}.get(knob.key):
+            self._turn(knob.key, value)
 
     def _list_goods(self) -> None:
         economy = self.session.economy
@@ -376,24 +427,29 @@ class Page:
 
         self._try(turn)
         if anew:
-            self._make_figures()
-            self._tell()
+            self._stale = time.perf_counter() + WAIT
 
     def _assign(self, text: str) -> None:
-        if text.strip():
-            try:
-                key, value = parse_assignment(text)
-            except MarketError as error:
-                self.pulse.message = str(error)
-                return
-            self._turn(key, value)
+        if not text.strip():
+            return
+        try:
+            key, value = parse_assignment(text)
+        except MarketError as error:
+            self.pulse.message = str(error)
+            return
+        self._turn(key, value)
+        if not self.pulse.message:
+            self._text.value = ""
 
     def _load(self, name: str) -> None:
-        settings = self.settings if name == self.where else {}
+        if name not in self._experiment.options:  # a page may not have any file read
+            return
+        settings = self.settings if name == self.first else {}
 
         def load() -> None:
+            self._knobs.children = []
             self.session = Session(name, settings)
-            self.where, self.settings = name, settings
+            self.where = name
 
         self._try(load, anew=True)
 
@@ -406,7 +462,6 @@ class Page:
                 self._make_figures()
         except MarketError as error:
             self.pulse.message = str(error)
-            self._set_playing(self.playing and not anew)
         self._show_settings()
         self._tell()
 
@@ -414,6 +469,11 @@ class Page:
 
     def _tick(self) -> None:
         """Make the steps that are due, if the browser has drawn what it was sent."""
+        if self._stale is not None:
+            if time.perf_counter() >= self._stale:
+                self._make_figures()
+                self._since = time.perf_counter()
+            return
         if not self.playing or self._sent - self.pulse.drawn >= AHEAD:
             return
         speed = 10.0**self._speed.value
@@ -436,6 +496,8 @@ class Page:
 
     def _advance(self, steps: int) -> int:
         """Make up to so many steps, and show them in one update; says how many there were."""
+        if self._stale is not None:
+            self._make_figures()
         end, made = time.perf_counter() + PATIENCE, 0
         while made < steps and self.session.ending is None and time.perf_counter() < end:
             self.session.step()
@@ -450,9 +512,10 @@ class Page:
 
     def _make_figures(self) -> None:
         """Draw everything anew: another market, or the same from its start."""
+        self._stale = None
         session = self.session
         self._network = NetworkFigure(session)
-        self._path = PathFigures(session)
+        self._path = PathFigures(session, self._network.goods)
         self._map = WelfareMap.of(session)
         self.figures.children = [
             Row(
@@ -461,8 +524,14 @@ class Page:
                 styles={"flex-wrap": "wrap", "gap": "0.5rem"},
             )
         ]
+        self.pulse.sources = {
+            **self._network.sources,
+            **self._path.sources,
+            **(self._map.sources if self._map else {}),
+        }
         self._color()
         self._show_settings()
+        self._show()
 
     def _all_figures(self) -> list[Any]:
         path = self._path
@@ -488,7 +557,6 @@ class Page:
         session, pulse = self.session, self.pulse
         pulse.name_ = session.experiment.name
         pulse.question = session.experiment.question
-        pulse.status = self._status()
 
     def _status(self) -> str:
         session = self.session
@@ -510,6 +578,12 @@ def _button(label: str, act: Callable[[], None]) -> Button:
     button = Button(label=label, name=label, **_WIDE)
     button.on_click(act)
     return button
+
+
+def _round_step(span: float) -> float:
+    """A round number, of which ``span`` has no more than STEPS_OF_A_SLIDER."""
+    unit = 10.0 ** np.floor(np.log10(span / STEPS_OF_A_SLIDER))
+    return float(next(unit * k for k in (1, 2, 5, 10) if span / (unit * k) <= STEPS_OF_A_SLIDER))
 
 
 def _position(knob: Knob) -> float:

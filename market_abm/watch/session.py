@@ -11,15 +11,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from market_abm.analysis.comparison import relative_error
 from market_abm.economy import Economy
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import SHOCKABLE, Experiment, watched
 from market_abm.files import quoted, toml_text
 from market_abm.shock import Shock
@@ -28,6 +29,9 @@ from market_abm.state import State
 
 DECADES = (0.05, 20.0)
 """The ends of an elasticity's slider, unless it stands beyond."""
+
+FILES = ("economy", "economy.input_output", "economy.sectors")
+"""Settings that name files: who opens a page may not have any file of this machine read."""
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
 """Where the sliders of rates end that may be larger than 1, or mean something else."""
@@ -78,6 +82,7 @@ class Session:
         except MarketError as error:
             raise _placed(experiment, error) from None
         self.first = self.experiment = experiment
+        self._turned: dict[str, Any] = {}
         self._market, self._witness = market, witness
         self.ending: Ending | None = None
         state = market.state
@@ -106,8 +111,13 @@ class Session:
         self.ending = divergence(self._market.economy, state, 0)
 
     def restart(self) -> None:
-        """Back to step 0; shocks that were made by hand are forgotten, settings are kept."""
-        self._begin(self.first)
+        """Back to step 0; shocks that were made by hand are forgotten, what was turned is kept."""
+        self._begin(self._kept({}))
+
+    def _kept(self, settings: dict[str, Any]) -> Experiment:
+        """The experiment without shocks by hand, with all that was turned, and ``settings``."""
+        settings = {**self._turned, **settings}
+        return self.first.again(settings) if settings else self.first
 
     @property
     def economy(self) -> Economy:
@@ -125,15 +135,28 @@ class Session:
     def turn(self, key: str, value: Any) -> bool:
         """Give the setting ``key`` (dotted) another value; says whether the market began anew.
 
+        A number that a shock may change is changed while the market runs; anything else begins it
+        anew, with all that was turned before.
+
         Raises:
-            MarketError: there is no such setting, or it cannot have this value. Nothing is changed.
+            MarketError: there is no such setting, or it cannot have this value, or it names files
+                to be read. Nothing is changed.
         """
-        numbers = any(key.startswith(f"{table}.") for table in SHOCKABLE)
-        if numbers and self.state.step > 0 and self.ending is None:
-            self._shock({"step": self.state.step + 1, key: value})
-            return False
-        self._begin(self.first.again({key: value}))
-        return True
+        if key in FILES:
+            raise SettingError(
+                f"{key} names a file, and this page reads none",
+                remedy="name it in an experiment file, or with --set, and watch that",
+            )
+        with _spoken():
+            kept = self._kept({key: value})
+            numbers = any(key.startswith(f"{table}.") for table in SHOCKABLE)
+            running = self.state.step > 0 and self.ending is None
+            if numbers and running and kept.economy.structure == self.economy.structure:
+                self._shock({"step": self.state.step + 1, key: value})
+                self._turned[key] = value
+                return False
+            self._begin(kept)
+            return True
 
     def shock(self, target: str, good: str, percent: float) -> None:
         """Change a number of ``good`` by so many per cent: see ``shock.TARGETS``.
@@ -145,7 +168,8 @@ class Session:
             raise MarketError("this market cannot go on", remedy="reset it, and then shock it")
         step = self.state.step + 1
         shock = Shock(target, good, percent, relative=True, step=step)
-        self._shock(shock.entry(self.experiment.economy_at(step)))
+        with _spoken():
+            self._shock(shock.entry(self.experiment.economy_at(step)))
 
     def _shock(self, entry: dict[str, Any]) -> None:
         """Add an entry of [[shocks]] to come with the next step, with the others of that step."""
@@ -182,6 +206,8 @@ class Session:
 
     def _elasticities(self) -> Iterator[Knob]:
         for good, demand in self._coming.demand.items():
+            if demand.form == "elastic":  # it can be nothing else: see _curved
+                continue
             key = f"demand.{quoted(good)}.elasticity"
             label, value = f"elasticity of demand for {good}", demand.elasticity
             yield Knob(key, label, value, *_decades(value), logarithmic=True, endless=True)
@@ -209,9 +235,18 @@ class Session:
         return self.experiment.economy_at(self.state.step + 1)
 
     def text(self) -> str:
-        """All this as an experiment file: run for as many steps, it comes to the same state."""
+        """All this as an experiment file; step by step a run of it goes the same way, to its end.
+
+        A run ends where the market has come to rest after the last shock. Files that are read are
+        named by where they are.
+        """
         steps = max(self.experiment.run.steps, self.state.step)
         configuration = dict(self.experiment.configuration)
+        economy, source = dict(configuration["economy"]), self.experiment.source
+        if source is not None and economy.get("sectors") is not None:
+            for key in ("input_output", "sectors"):
+                economy[key] = str((source.folder / economy[key]).resolve())
+        configuration["economy"] = economy
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
 
@@ -220,6 +255,18 @@ def _decades(value: float) -> tuple[float, float]:
     """The ends of the slider of an elasticity that is ``value`` now."""
     low, high = DECADES
     return (min(low, value), max(high, value)) if math.isfinite(value) and value > 0 else DECADES
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """A mistake here is one of what was turned: nobody typed a --set, or a list of shocks."""
+    try:
+        yield
+    except MarketError as error:
+        if (error.file or "").startswith("--set "):
+            error.file = error.line = None
+            error.what = re.sub(r"^the shock at step \d+:? ", "", error.what)
+        raise
 
 
 def _placed(experiment: Experiment, error: MarketError) -> MarketError:
@@ -243,12 +290,29 @@ def _ready(experiment: Experiment) -> Experiment:
             settings["economy.program"] = program
             settings["economy.parameters"] = {**made_of["parameters"], **found}
     for good, demand in experiment.economy.demand.items():
-        if demand.form == "elastic":
-            key = f"demand.{quoted(good)}"
-            with suppress(MarketError):  # it can have no other elasticity
-                curved = experiment.again({f"{key}.elasticity": 1.0}).economy.demand[good]
-                settings |= {f"{key}.form": curved.form, f"{key}.elasticity": math.inf}
+        if math.isinf(demand.elasticity):
+            settings |= _curved(experiment, good)
     return experiment.again(settings) if settings else experiment
+
+
+def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
+    """Settings by which demand for ``good`` is as elastic as before, and can be less; or none.
+
+    In a loop nobody knows a reference quantity: there it is what the market begins with.
+    """
+    key = f"demand.{quoted(good)}"
+    for settings in ({}, {f"{key}.quantity": _first_quantity(experiment, good)}):
+        with suppress(MarketError):
+            finite = experiment.again({**settings, f"{key}.elasticity": 1.0})
+            form = finite.economy.demand[good].form
+            settings = {**settings, f"{key}.elasticity": math.inf}
+            return settings if form is None else {**settings, f"{key}.form": form}
+    return {}
+
+
+def _first_quantity(experiment: Experiment, good: str) -> float:
+    quantities = watched(experiment)[0].state.quantities[0]
+    return float(quantities[experiment.economy.index[good]])
 
 
 def named_elasticities(program: str, economy: Economy) -> tuple[str, dict[str, float]]:
