@@ -305,8 +305,8 @@ def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
         with suppress(MarketError):
             finite = experiment.again({**settings, f"{key}.elasticity": 1.0})
             form = finite.economy.demand[good].form
-            settings = {**settings, f"{key}.elasticity": math.inf}
-            return settings if form is None else {**settings, f"{key}.form": form}
+            told = {} if form is None else {f"{key}.form": form}
+            return {**settings, **told, f"{key}.elasticity": math.inf}
     return {}
 
 
