@@ -44,6 +44,9 @@ class _Commands(click.Group):
         except MarketError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted: nothing was written.", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -167,7 +170,9 @@ def sweep(
 @click.option("--mechanisms", help="Instead, compare these with each other: all, or a,b.")
 @STEPS
 @click.option(
-    "--out", metavar="DIR", help="Write the results here.  [default: results/<name>-compare]"
+    "--out",
+    metavar="DIR",
+    help="Write the results here.  [default: results/<name>-compare, or -mechanisms]",
 )
 def compare(
     experiment: str,
@@ -186,7 +191,7 @@ def compare(
     from market_abm.result import check_folder
 
     chosen = _load(experiment, assignments, steps=steps)
-    folder = Path(out or f"results/{chosen.name}-compare")
+    folder = Path(out or f"results/{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
     check_folder(folder, FILES)
     if mechanisms:
         contest = Contest.of(chosen, [name.strip() for name in mechanisms.split(",")])

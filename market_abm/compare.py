@@ -203,7 +203,9 @@ class Contest:
         results: dict[str, Result | MarketError] = {}
         for name in names:
             try:
-                results[name] = run(experiment.under(name))
+                results[name] = result = run(experiment.under(name))
+                if result.status == "interrupted":
+                    raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
         best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)

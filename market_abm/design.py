@@ -19,6 +19,9 @@ from market_abm.settings import Settings, choice, integer
 DESIGNS = ("grid", "list", "lhs", "sobol")
 SEED = "run.seed"
 
+MOST_POINTS = 10_000_000
+"""Runs of one sweep: some 5 GB while it is planned."""
+
 _RANGE = re.compile(r"^([^:,]+):([^:,]+)(?::(lin|log))?(?::(\d+))?$")
 _SEEDS = re.compile(r"^(\d+)\.\.(\d+)$")
 
@@ -66,7 +69,13 @@ class Axis:
         if isinstance(given, str):
             seeds = _SEEDS.match(given.strip())
             if seeds:
-                given = list(range(int(seeds[1]), int(seeds[2]) + 1))
+                first, last = int(seeds[1]), int(seeds[2])
+                if last < first:
+                    raise _unreadable(name, given)
+                _check_count(
+                    last - first + 1, f"{name} is to have {last - first + 1:,} values", name
+                )
+                given = list(range(first, last + 1))
             elif _RANGE.match(given.strip()):
                 return Axis._range(name, given.strip())
             else:
@@ -103,11 +112,17 @@ class Axis:
                 remedy="both ends must be finite (above 0, if log), and the count 1 or more",
                 name=name,
             )
+        _check_count(count, f"{name} is to have {count:,} values", name)
         axis = Axis(name, (), (), low, high, log)
         fractions = [0.0] if count == 1 else [k / (count - 1) for k in range(count)]
         values = [axis.between(fraction) for fraction in fractions]
         values[-1] = high if count > 1 else low  # to the last digit
         return Axis(name, tuple(values), tuple({name: v} for v in values), low, high, log)
+
+
+def _check_count(count: int, what: str, name: str | None = None) -> None:
+    if count > MOST_POINTS:
+        raise SettingError(what, remedy=f"a sweep may have {MOST_POINTS:,} runs", name=name)
 
 
 def _unreadable(name: str, given: Any) -> SettingError:
@@ -152,6 +167,7 @@ class Design:
                 f"a list needs axes of one length, not of {sorted(lengths)}",
                 remedy="give each axis as many values, or choose the grid",
             )
+        _check_count(self.size, f"the sweep would have {self.size:,} runs")
         for axis in self.axes:
             if kind in ("lhs", "sobol") and not axis.is_range:
                 raise SettingError(

@@ -531,7 +531,18 @@ def _economy(tables: Mapping[str, Any], seed: int, folder: Path) -> Economy:
     }
     if isinstance(made_of, TableSettings):
         return made_of.economy(folder, **options)
-    return from_text(made_of.program, parameters=made_of.parameters, reuse=made_of.reuse, **options)
+    economy = from_text(
+        made_of.program, parameters=made_of.parameters, reuse=made_of.reuse, **options
+    )
+    read = {name for i in economy.industries for name in i.technology.parameters}
+    for name in made_of.parameters:
+        if name not in read:
+            raise SettingError(
+                f"no line of the program reads the parameter '{name}'",
+                remedy=nearest(name, read) if read else "leave it out",
+                name=f"economy.parameters.{quoted(name)}",
+            )
+    return economy
 
 
 def _changes(

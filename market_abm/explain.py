@@ -60,7 +60,7 @@ def explain(result: Result) -> list[Section]:
 
 class _Explanation:
     def __init__(self, result: Result) -> None:
-        self.economy = result.experiment.last_economy
+        self.economy = result.economy
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         self.shares = result.last.shares

@@ -76,7 +76,7 @@ def report(folder: str | Path) -> str:
     Raises:
         ResultsError: there is no such folder, it holds no results, or they cannot be read.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     told = _told(folder)
     page = _Page()
     try:

@@ -116,6 +116,11 @@ class Result:
         return tuple(self.goods[k] for k in self.trajectory.goods)
 
     @property
+    def economy(self) -> Economy:
+        """The economy as it is at the last step, after the shocks that came by then."""
+        return self.experiment.economy_at(self.steps)
+
+    @property
     def prices(self) -> np.ndarray:
         """Prices, money per unit."""
         return self.trajectory.prices
@@ -187,7 +192,7 @@ class Result:
         """
         from market_abm.analysis.equilibrium import equilibrium
 
-        return equilibrium(self.experiment.last_economy)
+        return equilibrium(self.economy)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -201,7 +206,7 @@ class Result:
         if self.firm is not Firm or self.equilibrium is None:
             return None
         experiment = self.experiment
-        return stability(experiment.last_economy, experiment.market, self.equilibrium)
+        return stability(self.economy, experiment.market, self.equilibrium)
 
     @cached_property
     def rest_prices(self) -> np.ndarray | None:
@@ -215,7 +220,7 @@ class Result:
         table, best, told = self.experiment.input_output, self.equilibrium, None
         if table is not None:
             with suppress(MarketError):  # there is none
-                told = rest_prices(table, self.experiment.last_economy)
+                told = rest_prices(table, self.economy)
         if told is None and best is not None and best.solved:
             return best.prices
         return told
@@ -235,7 +240,7 @@ class Result:
 
         if self.stability is not None:
             return self.stability.radius
-        market, economy = self.experiment.market, self.experiment.last_economy
+        market, economy = self.experiment.market, self.economy
         table = self.experiment.input_output
         plain = (
             self.firm is Firm
@@ -293,7 +298,7 @@ class Result:
         """
         import pandas as pd
 
-        last, economy = self.last, self.experiment.last_economy
+        last, economy = self.last, self.economy
         rows = {}
         for industry in economy.flow:
             k = economy.index[industry.good]

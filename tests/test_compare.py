@@ -183,3 +183,32 @@ def test_what_cannot_be_compared(arguments, told, tmp_path):
     assert told in result.output
     with pytest.raises(MarketError):
         Beside.of(Experiment.load("activation-random"))
+
+
+def test_ctrl_c_stops_the_whole_contest(monkeypatch, tmp_path):
+    from market_abm import compare as module
+
+    asked = []
+
+    def interrupted(experiment, **options):
+        asked.append(experiment.market.mechanism)
+
+        def stop(state, seen):
+            if state.step == 3:
+                raise KeyboardInterrupt
+
+        return run(experiment, progress=stop)
+
+    monkeypatch.setattr(module, "run", interrupted)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["compare", "spiral", "--mechanisms", "all"])
+    assert result.exit_code == 130 and len(asked) == 1
+    assert "Interrupted: nothing was written." in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_contests_and_twins_have_folders_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    line = ["compare", "rival-diamond", "--mechanisms", "unit-bid,trading-post"]
+    assert CliRunner().invoke(main, line).exit_code == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["rival-diamond-mechanisms"]

@@ -322,3 +322,20 @@ def test_an_economy_of_ones_own_is_configured_in_full():
         "seed": 7,
     }
     assert configuration["run"]["seed"] == 5
+
+
+def test_a_parameter_that_no_line_reads_is_refused():
+    """Else a misspelt one would be ignored, and a sweep over it be a figure of nothing."""
+    text = "[economy]\nprogram = 'y = x ** scale'\nparameters = { scale = 0.5 }\n"
+    text += "[supply.x]\nquantity = 2\n"
+    assert Experiment.parse(text).economy
+    with pytest.raises(MarketError, match="reads the parameter 'scal'; did you mean 'scale'"):
+        Experiment.parse(text, settings={"economy.parameters.scal": 1.0})
+
+
+def test_settings_that_are_tables_are_not_changed_by_those_after_them():
+    """What was given may be given again: a part of it that is overridden is the parser's own."""
+    given = {"economy.parameters": {"a": 1.0}, "economy.parameters.a": 2.0}
+    text = "[economy]\nprogram = 'y = a * x'\n[supply.x]\nquantity = 2\n"
+    Experiment.parse(text, settings=given)
+    assert given == {"economy.parameters": {"a": 1.0}, "economy.parameters.a": 2.0}

@@ -478,3 +478,18 @@ def test_the_boundary_is_predicted_for_any_economy(tmp_path):
     near = stability(*experiment)
     alone = run(base)
     assert alone.near_rest()["radius"] == near.radius
+
+
+@pytest.mark.parametrize(
+    "values", ["1:2:100000000", "1:2:1000000000000", "4..1"], ids=["large", "huge", "backwards"]
+)
+def test_a_sweep_that_cannot_be_held_is_refused_before_it_is_planned(values):
+    name = "run.seed" if ".." in values else "supply.x.quantity"
+    with pytest.raises(MarketError, match=r"may have 10,000,000 runs|cannot read the axis"):
+        Axis.of(name, values)
+
+
+def test_axes_that_are_too_many_together_are_refused():
+    axis = Axis.of("supply.x.quantity", "1:2:4000")
+    with pytest.raises(MarketError, match="the sweep would have 16,000,000 runs"):
+        Design((axis, axis), DesignSettings())
