@@ -50,6 +50,9 @@ MOST_ROWS = 100
 MOST_SECTIONS, MOST_PAIRS = 24, 12
 """Lines that are derived, and inputs of each; of more, the first."""
 
+FEW_SECTIONS = 8
+"""Derivations of more lines than this are folded away."""
+
 MOST_FIRMS = 100_000
 """Firms of an industry that is made again for its derivation."""
 
@@ -254,6 +257,10 @@ class _Told:
                 f'<p class="note">Of {len(sections):,} lines, the first {MOST_SECTIONS} upstream '
                 f"from the consumer are shown; market-abm explain shows all.</p>"
             )
+        if len(sections) > FEW_SECTIONS:
+            count = min(len(sections), MOST_SECTIONS)
+            summary = f"<summary>Show {count} lines</summary>"
+            shown = [f"<details>{summary}", *shown, "</details>"]
         status = (
             ""
             if self.outcome != "diverged"
@@ -339,7 +346,11 @@ class _Run(_Told):
         )
         self.write_program(page)
         self._figures(page)
-        columns = ("quantity", "price", "gradient", "error", "first_step", "staleness")
+        shocks = self.configuration.get("shocks")
+        if isinstance(shocks, list) and shocks:
+            told = [(f"from step {s.get('step')}", _changes(s)) for s in map(_mapping, shocks)]
+            page.add("Shocks", _facts(told))
+        columns = ("name", "quantity", "price", "gradient", "error", "first_step", "staleness")
         page.add(
             "Prices and gradients at the end",
             _table(
@@ -522,6 +533,12 @@ class _Comparison(_Told):
         return f" --mechanisms {shlex.quote(','.join(names))}" if names else ""
 
 
+def _told_of(design: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a design matters: a grid and a list have their points from their axes."""
+    drawn = design.get("design") in ("lhs", "sobol")
+    return ("design", "points", "seed") if drawn else ("design",)
+
+
 class _Sweep(_Told):
     """The folder of ``market-abm sweep``."""
 
@@ -566,7 +583,12 @@ class _Sweep(_Told):
         counts = table["status"].value_counts()
         told = ", ".join(f"{n:,} {str(s).replace('_', ' ')}" for s, n in counts.items())
         page.outcome = escape(f"{len(table):,} runs: {told}.")
-        page.add("What was swept", self._axes(), _facts([*_flat(_mapping(self.content["design"]))]))
+        design = _mapping(self.content["design"])
+        page.add(
+            "What was swept",
+            self._axes(),
+            _facts([(k, v) for k, v in _flat(design) if k in _told_of(design)]),
+        )
         figures = interactive.sweep_figures(table, list(self.axes))
         if figures:
             page.add_figures("What came out", figures)
@@ -630,7 +652,7 @@ class _Sweep(_Told):
             )
             words.append(f"{name}={axes[name]}")
         design = _mapping(content["design"])
-        told = {"design": design.get("design"), "points": design.get("points")}
+        told = {key: design.get(key) for key in _told_of(design) if key != "seed"}
         if content["seeds"]:
             told["seeds"] = ",".join(map(str, content["seeds"]))
         words += [word for key, value in told.items() for word in (f"--{key}", str(value))]
@@ -916,6 +938,11 @@ def _facts(pairs: Iterable[tuple[str, Any]]) -> str:
     if not lines:
         return ""
     return f'<div class="scroll"><table><tbody>\n{chr(10).join(lines)}\n</tbody></table></div>'
+
+
+def _changes(shock: Mapping[str, Any]) -> str:
+    """What a shock changes, in words."""
+    return "; ".join(f"{key} = {value}" for key, value in _flat(shock) if key != "step")
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

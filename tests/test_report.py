@@ -562,3 +562,13 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     )[0]
     assert prices["told"][0].startswith("step 3: natgas 0.041667; ethylene 0.16667")
     assert prices["told"][1].startswith("step 2: natgas 0; ethylene 0.16667")
+
+
+def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks():
+    page = report(Path(__file__).parent.parent / "results" / "us-economy-shock")
+    assert "from step 60" in page and "industries.324.productivity = 0.8" in page
+    assert "Petroleum and coal products" in page
+    lines = page.index("Show 24 lines</summary>")
+    assert page.rindex("<details>", 0, lines) > page.index(
+        "What firms do, beside what backprop does"
+    )
