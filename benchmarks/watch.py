@@ -6,12 +6,14 @@ Beside it, how many frames a second the browser draws meanwhile, and the server'
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from bokeh.document import Document
 from playwright.sync_api import sync_playwright
@@ -75,12 +77,22 @@ def server_time(name: str, updates: int = 100) -> float:
 
 
 def main() -> None:
-    """Measure, and print a table."""
-    print("| experiment | updates a second | frames a second | server, ms an update |")
-    print("| --- | --- | --- | --- |")
+    """Measure, and write a table."""
+    lines = [
+        "# Updates a second of `market-abm watch`",
+        "",
+        "Made by `python benchmarks/watch.py`, in headless Chromium without a GPU, which shares "
+        f"{os.cpu_count()} cores with the server. Medians of {REPEATS} times {SECONDS} seconds.",
+        "",
+        "| experiment | updates a second | frames a second | server, ms an update |",
+        "| --- | --- | --- | --- |",
+    ]
     for name in EXPERIMENTS:
         updates, frames = rates(name)
-        print(f"| {name} | {updates:.0f} | {frames:.0f} | {server_time(name):.1f} |")
+        lines.append(f"| {name} | {updates:.0f} | {frames:.0f} | {server_time(name):.1f} |")
+    text = "\n".join(lines) + "\n"
+    Path("results/benchmark/watch.md").write_text(text, "utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

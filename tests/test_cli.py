@@ -247,7 +247,7 @@ def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    time.sleep(8)  # long enough to be in the loop; the run itself would take minutes
+    time.sleep(5)  # long enough to be in the loop; the run itself would take minutes
     process.send_signal(signal.SIGINT)
     try:
         out, err = process.communicate(timeout=60)

@@ -286,7 +286,7 @@ def rest(
 
 
 @given(several=open_economies(runs=8))
-@settings(max_examples=40, phases=[Phase.generate])  # to shrink eight markets takes minutes
+@settings(max_examples=20, phases=[Phase.generate])  # to shrink eight markets takes minutes
 def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
     """320 economies in sequential markets that are slow enough for all to converge.
 
@@ -312,7 +312,7 @@ def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
 
 
 @given(several=open_economies(runs=1))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_equilibrium_is_the_planners(several: list[Open]) -> None:
     """Both maximise a smooth, strictly concave function of order 1, and both to rounding.
 
@@ -337,7 +337,7 @@ def test_the_equilibrium_is_the_planners(several: list[Open]) -> None:
 
 
 @given(several=open_economies(runs=1), activation=st.sampled_from(["simultaneous", "random"]))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_agents_rest_there_too(several: list[Open], activation: str) -> None:
     """Whoever acts when, the rest is the same, if all go slowly (the longest chain has 4 lines).
 

@@ -261,8 +261,8 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
     assert result.status == failures.get(name, "converged")
 
 
-LONG = ("perishable", "tatonnement")
-"""Sweeps whose checked rows alone take ten seconds or more."""
+LONG = ("elasticity-depth", "perishable", "stale-information", "tatonnement", "trading-post")
+"""Sweeps whose checked rows alone take five seconds or more."""
 
 
 @pytest.mark.parametrize(

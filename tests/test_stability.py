@@ -417,6 +417,7 @@ def rates_of(examples: int, fastest: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array(list(seen)), np.array(list(seen.values()))
 
 
+@pytest.mark.slow
 def test_runs_come_to_rest_at_the_rate_that_is_told() -> None:
     """Every economy drawn, stable or not, and none is left out.
 

@@ -276,6 +276,7 @@ def command(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_killed_and_resumed_whatever_the_jobs(tmp_path):
     """kill -9 in the middle of a sweep of several batches, in two processes."""

@@ -154,7 +154,7 @@ def test_both_engines_give_the_same_numbers(activation, program, firms, data):
 
 
 @given(several=open_economies(runs=1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_it_rests_where_welfare_is_best(several):
     """With pledges that move slowly enough: runs stop at 1e-9, at rates of 0.05 a step or more."""
     economy = several[0].economy()

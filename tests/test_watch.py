@@ -54,7 +54,11 @@ def assert_runs_the_same(session, seen):
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
 @pytest.mark.parametrize(
-    "name", ["essay-chain", "spiral", "shocks", "loop", "perishable", "tatonnement", "firms-noise"]
+    "name",
+    [
+        *("essay-chain", "spiral", "shocks", "loop", "perishable", "firms-noise"),
+        pytest.param("tatonnement", marks=pytest.mark.slow),
+    ],
 )
 def test_a_session_goes_the_way_of_a_run(name, engine):
     session = Session(name, {"run.engine": engine})

@@ -471,6 +471,7 @@ def test_every_control_has_a_name(tab):
 # --- large, hostile, closed ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_national_economy_plays(tab):
     tab.choose("experiment", "us-economy")
     tab.until(lambda: tab.page.locator("#name").inner_text() == "us-economy", seconds=30)
@@ -539,6 +540,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 MATHS = "$$x$$"
 
 
+@pytest.mark.slow
 def test_names_from_files_are_only_words(open_page, tmp_path):
     question = f"{HOSTILE} {MATHS} </script><script>alert(2)</script>"
     names = (HOSTILE, MATHS, "[[x]](http://example.org)")
