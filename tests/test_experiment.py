@@ -261,7 +261,10 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
     assert result.status == failures.get(name, "converged")
 
 
-LONG = ("elasticity-depth", "perishable", "stale-information", "tatonnement", "trading-post")
+LONG = (
+    *("cournot", "elasticity-depth", "perishable", "split-elasticity"),
+    *("stale-information", "tatonnement", "trading-post"),
+)
 """Sweeps whose checked rows alone take five seconds or more."""
 
 
