@@ -129,9 +129,10 @@ WIDGETS = """
     .bk-btn { background: var(--paper); color: var(--ink); border-color: var(--line) }
     .bk-btn:hover { background: var(--line) }
     .bk-slider-title, label { color: var(--ink) }
-    select.bk-input { background-image: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'\
- width='9' height='6'%3E%3Cpath d='M0 0h9L4.5 6z' fill='%238b95a1'/%3E%3C/svg%3E") }
-    .noUi-target { background: var(--line); margin: 0 8px }
+    select.bk-input { background-image: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/\
+svg' width='9' height='6'%3E%3Cpath d='M0 0h9L4.5 6z' fill='%238b95a1'/%3E%3C/svg%3E") !important }
+    .noUi-target { background: var(--line); width: calc(100% - 16px) !important;
+        margin: 6px 8px 10px !important }
 """
 
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8")
