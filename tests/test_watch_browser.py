@@ -234,7 +234,6 @@ def test_a_shock_is_seen(tab):
     assert_shows(tab, Experiment.load("spiral", wanted))
 
 
-@pytest.mark.slow
 def test_tabs_have_markets_of_their_own(spiral, open_page):
     one, other = Watch(open_page(spiral)), Watch(open_page(spiral))
     one.press("Play")
