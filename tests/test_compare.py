@@ -117,6 +117,7 @@ def test_mechanisms_against_each_other():
     assert table["welfare"].max() - table["welfare"].min() < 1e-9
 
 
+@pytest.mark.slow
 def test_all_mechanisms_end_at_the_same_prices():
     """Runs stop at 1e-9 of the gradient; the slowest, posted prices, at a rate of 0.99 a step."""
     contest = Contest.of(Experiment.load("mechanisms"))

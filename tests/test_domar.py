@@ -265,6 +265,7 @@ def test_hulten_by_simulation(sigma, bid_rate, steps):
     np.testing.assert_allclose((logs[1:] - logs[0]) / h, domar_weights(TABLE), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_beyond_hulten_by_simulation():
     """Productivities 10 % up and down, σ = 1/2: losses are larger than gains, as told, within 5 %.
 

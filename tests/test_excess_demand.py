@@ -437,6 +437,7 @@ def test_mistakes_are_told_in_a_sentence():
 # --- as a mechanism -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "spoilage"), [(1.0, 1.0), (0.5, 1.0), (0.5, 0.6)])
 def test_the_united_states_under_it(sigma, spoilage):
     """After a shock to petroleum prices come to the closed form of the table, 1e-8.

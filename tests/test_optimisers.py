@@ -77,7 +77,7 @@ def markets(draw: Any, fastest: float) -> dict[str, Any]:
     market=markets(0.05),
     engine=st.sampled_from(ENGINES),
 )
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_a_market_walks_the_path_of_its_optimiser_for_a_thousand_steps(
     arguments: dict[str, Any], market: dict[str, Any], engine: str
 ) -> None:
@@ -96,6 +96,7 @@ def test_a_market_walks_the_path_of_its_optimiser_for_a_thousand_steps(
     assert distance(path, result.trajectory) <= 1e-10
 
 
+@pytest.mark.slow
 @given(
     arguments=st.one_of(
         chains(), trees(), rival_dags(), copy_dags(), loops("rival"), loops("copy")
@@ -256,7 +257,7 @@ def test_money_pledged_is_price_times_quantity(program: RandomProgram, bid_rate:
     bid_rate=numbers(0.2, 1.0),
     engine=st.sampled_from(["agents", "arrays", "arrays", "arrays"]),
 )
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_a_trading_post_walks_the_path_of_proportional_response(
     data: Any, program: RandomProgram, activation: str, bid_rate: float, engine: str
 ) -> None:

@@ -137,6 +137,7 @@ def test_both_models_start_alike():
     np.testing.assert_allclose(market.quantities[0, places], outputs, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_eigenvalues_tell_which_cells_converge(mechanism):
     """In each cell: within 1000 steps if and only if the spectral radius of a step is below 1.

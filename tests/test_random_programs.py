@@ -128,7 +128,7 @@ def test_rival_prices_are_the_gradient_at_the_shares_of_the_market(
 
 
 @given(program=rival_dags(most_lines=4), bid_rate=st.sampled_from([0.5, 1.0]))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_rival_markets_find_the_best_split(program: RandomProgram, bid_rate: float) -> None:
     """The envelope theorem, with SciPy as the planner.
 

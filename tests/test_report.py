@@ -363,6 +363,7 @@ def test_no_script_gets_in(folders, tmp_path, kind, table):
     assert "<" not in page.raw["figures"]
 
 
+@pytest.mark.slow
 def test_any_change_to_a_file_gives_a_page_or_a_sentence(folders, tmp_path):
     """60 folders in which one thing each is something else: nothing but a MarketError comes."""
     rng = random.Random(1)

@@ -55,7 +55,15 @@ def random_economy(structure: str, rng: np.random.Generator):
     )
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize(
+    "structure",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.slow] * (name in ("two final goods", "a chain that shares"))
+        )
+        for name in STRUCTURES
+    ],
+)
 def test_markets_rest_where_surplus_is_greatest(structure):
     """40 economies each, 240 in all. Runs stop at a relative error of 1e-9 in every price; where
     supply or demand is stiff that is up to some hundred times as much in other prices: 1e-6.

@@ -441,6 +441,7 @@ def command(*arguments):
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["192.0.2.1", "no such host", "a" * 300, "ä.invalid"])
 def test_an_address_that_this_machine_has_not_is_refused(address):
     code, told = command("essay-chain", "--port", "0", "--address", address, "--network")

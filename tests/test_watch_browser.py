@@ -411,6 +411,7 @@ def luminance(picture):
     return float(np.median(picture @ np.array([0.299, 0.587, 0.114]))) / 255.0
 
 
+@pytest.mark.slow
 def test_dark_mode_follows_the_system(spiral, open_page):
     tab = Watch(open_page(spiral, color_scheme="dark"))
     tab.settled()
