@@ -263,6 +263,10 @@ class Experiment:
         except MarketError as error:
             raise source.placed(error) from None
 
+    def placed(self, error: MarketError) -> MarketError:
+        """``error`` with the place in the text that caused it, if there is a text."""
+        return self.source.placed(error) if self.source else error
+
     def again(self, settings: Mapping[str, Any]) -> Experiment:
         """The same text, read again with more ``settings`` (by dotted key) that override it.
 
@@ -366,7 +370,7 @@ def run(
         if outcome.error:
             raise outcome.error
     except MarketError as error:
-        raise (experiment.source.placed(error) if experiment.source else error) from None
+        raise experiment.placed(error) from None
     return Result.of(experiment, outcome, firm or Firm)
 
 

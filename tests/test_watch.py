@@ -211,6 +211,15 @@ def test_a_shock_that_hits_nothing_leaves_all_as_it_was(target, good):
         assert isinstance(raised.value, MarketError)
 
 
+@pytest.mark.parametrize(
+    "key", ["economy.input_output", 'economy."input_output"', '"economy".sectors', "economy"]
+)
+def test_no_file_is_read_that_is_named_in_the_page(key):
+    session = Session("us-economy")
+    with pytest.raises(MarketError, match="names a file, and this page reads none"):
+        session.turn(key, "elsewhere.csv")
+
+
 def test_a_refusal_in_the_middle_of_a_run_speaks_of_what_was_turned():
     """As at the start: of the setting, not of a list of shocks that nobody typed."""
     session = Session("essay-chain")

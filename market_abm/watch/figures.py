@@ -18,7 +18,6 @@ from bokeh.models import (
     ColorBar,
     Column,
     ColumnDataSource,
-    CustomJSTickFormatter,
     FixedTicker,
     HoverTool,
     Legend,
@@ -34,10 +33,11 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from market_abm.analysis.equilibrium import Problem, equilibrium
 from market_abm.analysis.landscape import Landscape, landscape
 from market_abm.economy import Economy
+from market_abm.experiment import watched
 from market_abm.layout import BOX, Use, layout
 from market_abm.live import FLOOR, followed
 from market_abm.plots.flows import Flows, bent, payments
-from market_abm.plots.style import OKABE_ITO, number_text, shortened
+from market_abm.plots.style import OKABE_ITO, number_text, power_of_ten, shortened
 from market_abm.result import MANY
 from market_abm.watch.session import Session
 
@@ -77,14 +77,6 @@ UNKNOWN = "#BBBBBB"
 INK = "#222222"
 FLOW = "#7C8DA3"
 
-POWER = """
-    const digits = {"-": "⁻", "0": "⁰", "1": "¹", "2": "²", "3": "³", "4": "⁴", "5": "⁵", "6": "⁶",
-                    "7": "⁷", "8": "⁸", "9": "⁹"}
-    if (tick < -16) return "0"
-    return "10" + Math.round(tick).toString().split("").map((d) => digits[d]).join("")
-"""
-"""A power of ten from its exponent; what is at the floor of the errors is 0."""
-
 
 def blank(name: str, title: str, height: int, **options: Any) -> Any:
     """An empty figure as wide as there is room, without tools that a page would scroll against."""
@@ -98,6 +90,11 @@ def blank(name: str, title: str, height: int, **options: Any) -> Any:
         styles={"flex": "1 1 24rem", "min-width": "0"},
         **options,
     )
+
+
+def _powers(exponents: Sequence[float]) -> dict[float, str]:
+    """What to write at powers of ten on an axis; what is at the floor of the errors is 0."""
+    return {e: "0" if e == FLOOR else power_of_ten(10.0**e) for e in exponents}
 
 
 def log_errors(session: Session) -> np.ndarray:
@@ -211,7 +208,7 @@ class NetworkFigure:
             color_mapper=mapper,
             title="how far a price is from its gradient",
             ticker=FixedTicker(ticks=[-9, -6, -3, 0]),
-            formatter=CustomJSTickFormatter(code=POWER),
+            major_label_overrides=_powers([-9, -6, -3, 0]),
             orientation="horizontal",
             width=180,
             height=8,
@@ -258,7 +255,7 @@ Made = tuple[
 
 
 def _few(economy: Economy) -> Made:
-    """All goods as boxes (``plots/layout.py``)."""
+    """All goods as boxes (``layout.py``)."""
     plan = layout(economy)
     goods = list(plan.boxes)
     x, y = np.array(list(plan.boxes.values())).T
@@ -321,8 +318,6 @@ def _many(session: Session) -> Made:
 
 def _soon(session: Session, steps: int = 10) -> Flows:
     """The largest flows some steps later, in a market of its own: at first nobody has paid."""
-    from market_abm.experiment import watched
-
     market, _ = watched(session.experiment)
     for _ in range(steps):
         market.step()
@@ -413,8 +408,9 @@ class PathFigures:
         legend = Legend(items=items, orientation="horizontal", location="left", padding=0, margin=0)
         self.prices.add_layout(legend, "above")
         self.errors.y_range = Range1d(FLOOR - 0.5, HIGHEST)
-        self.errors.yaxis.ticker = FixedTicker(ticks=[FLOOR, -12, -9, -6, -3, 0])
-        self.errors.yaxis.formatter = CustomJSTickFormatter(code=POWER)
+        ticks = [FLOOR, -12, -9, -6, -3, 0]
+        self.errors.yaxis.ticker = FixedTicker(ticks=ticks)
+        self.errors.yaxis.major_label_overrides = _powers(ticks)
         if tolerance > 0.0:
             self.errors.add_layout(
                 Span(location=np.log10(tolerance), dimension="width", line_dash="dotted")

@@ -420,14 +420,7 @@ class Page:
         self.pulse.saves += 1
 
     def _turn(self, key: str, value: Any) -> None:
-        anew = False
-
-        def turn() -> None:
-            nonlocal anew
-            anew = self.session.turn(key, value)
-
-        self._try(turn)
-        if anew:
+        if self._try(lambda: self.session.turn(key, value)):
             self._stale = time.perf_counter() + WAIT
 
     def _assign(self, text: str) -> None:
@@ -454,10 +447,11 @@ class Page:
 
         self._try(load, anew=True)
 
-    def _try(self, act: Callable[[], Any], *, anew: bool = False) -> None:
-        """Act; a mistake is told in the page, and all stays as it was."""
+    def _try(self, act: Callable[[], Any], *, anew: bool = False) -> Any:
+        """Act, and say what came of it; a mistake is told in the page, and all stays as it was."""
+        result = None
         try:
-            act()
+            result = act()
             self.pulse.message = ""
             if anew:
                 self._make_figures()
@@ -465,6 +459,7 @@ class Page:
             self.pulse.message = str(error)
         self._show_settings()
         self._tell()
+        return result
 
     # --- playing ----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from market_abm.analysis.comparison import relative_error
 from market_abm.economy import Economy
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment import SHOCKABLE, Experiment, watched
-from market_abm.files import quoted, toml_text
+from market_abm.files import key_parts, quoted, toml_text
 from market_abm.shock import Shock
 from market_abm.simulation import Ending, advance, divergence
 from market_abm.state import State
@@ -80,7 +80,7 @@ class Session:
             if market.failed:
                 raise market.failed[0]
         except MarketError as error:
-            raise _placed(experiment, error) from None
+            raise experiment.placed(error) from None
         self.first = self.experiment = experiment
         self._turned: dict[str, Any] = {}
         self._market, self._witness = market, witness
@@ -106,7 +106,7 @@ class Session:
         economy = changes.get(self.state.step + 1)
         state, saw = advance(self._market, self._witness, [economy] if economy else None)
         if self._market.failed:
-            raise _placed(self.experiment, self._market.failed[0])
+            raise self.experiment.placed(self._market.failed[0])
         self._take(state, saw)
         self.ending = divergence(self._market.economy, state, 0)
 
@@ -142,7 +142,7 @@ class Session:
             MarketError: there is no such setting, or it cannot have this value, or it names files
                 to be read. Nothing is changed.
         """
-        if key in FILES:
+        if ".".join(key_parts(key)) in FILES:  # however it is quoted
             raise SettingError(
                 f"{key} names a file, and this page reads none",
                 remedy="name it in an experiment file, or with --set, and watch that",
@@ -267,10 +267,6 @@ def _spoken() -> Iterator[None]:
             error.file = error.line = None
             error.what = re.sub(r"^the shock at step \d+:? ", "", error.what)
         raise
-
-
-def _placed(experiment: Experiment, error: MarketError) -> MarketError:
-    return experiment.source.placed(error) if experiment.source else error
 
 
 # --- so that every elasticity can be turned ------------------------------------------------------
