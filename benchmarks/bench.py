@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from market_abm import Economy, MarketModel, MarketSettings, from_text
-from market_abm.analysis.comparison import Comparison, Witness
-from market_abm.analysis.path import Path as MarketPath
-from market_abm.arrays import ArrayMarket
-from market_abm.buyers import PART
-from market_abm.experiment import run
-from market_abm.plots.style import INK, OKABE_ITO, new_figure, tidy
-from market_abm.simulation import Alone, Run, simulate
-from market_abm.sweep import books_of_a_sweep
+from market_abm.analysis.measures import PathMeasures
+from market_abm.analysis.observer import Comparison, GradientObserver
+from market_abm.economy.buyers import PART
+from market_abm.market.arrays import ArrayEngine
+from market_abm.runs.run import run
+from market_abm.simulation.loop import AgentEngine, Run, simulate
+from market_abm.studies.sweep import recorded_buyer_fields
+from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, tidy
 
 FOLDER = Path("results/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -53,7 +53,7 @@ def many_firms(firms: int) -> Economy:
 
 def arrays_per_firm_step(firms: int, repeats: int = 5) -> float:
     """Seconds a firm and step in the array engine."""
-    market = ArrayMarket([many_firms(firms)], [MARKET], [1])
+    market = ArrayEngine([many_firms(firms)], [MARKET], [1])
     for _ in range(2):
         market.step()
     steps = max(1, min(200, 2_000_000 // firms))
@@ -95,23 +95,25 @@ def elasticities(count: int) -> list[Economy]:
 
 def measured(outcome: Run) -> tuple[float, float]:
     """What a sweep says of the path of a run."""
-    path = MarketPath(outcome.trajectory, Comparison(**outcome.saw))
+    path = PathMeasures(outcome.trajectory, Comparison(**outcome.observations))
     return path.overall_staleness, path.rate
 
 
 def swept(economies: list[Economy], steps: int) -> None:
     """All of them side by side, watched and measured, never stopped early."""
     count = len(economies)
-    market = ArrayMarket(economies, [MARKET] * count, [1] * count)
-    witness = Witness(market.economy, -1.0)
-    for outcome in simulate(market, steps, witness, books=books_of_a_sweep(market.economy)):
+    market = ArrayEngine(economies, [MARKET] * count, [1] * count)
+    witness = GradientObserver(market.economy, -1.0)
+    for outcome in simulate(market, steps, witness, books=recorded_buyer_fields(market.economy)):
         measured(outcome)
 
 
 def one_by_one(economies: list[Economy], steps: int) -> None:
     """The same through the agents."""
     for economy in economies:
-        (outcome,) = simulate(Alone(MarketModel(economy, MARKET)), steps, Witness(economy, -1.0))
+        (outcome,) = simulate(
+            AgentEngine(MarketModel(economy, MARKET)), steps, GradientObserver(economy, -1.0)
+        )
         measured(outcome)
 
 

@@ -38,7 +38,7 @@ COUNT = """(seconds) => new Promise((resolve) => {
 
 def rates(name: str) -> tuple[float, float]:
     """Medians of updates and of frames a second, playing as fast as it goes, a step an update."""
-    command = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+    command = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
     with (
         subprocess.Popen(
             [*command, "watch", name, "--port", "0"], stdout=subprocess.PIPE, text=True

@@ -19,7 +19,7 @@ from sphinx.addnodes import download_reference, pending_xref
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
-from market_abm.cli import main
+from market_abm.cli.commands import main
 
 
 class CommandLine(Directive):

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from market_abm import Experiment, run
-from market_abm.live import Live
+from market_abm.views.terminal import Live
 
 HERE = Path(__file__).parent
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
@@ -70,7 +70,7 @@ def _style() -> str:
 
 def watched(browser: Browser, where: Path) -> None:
     """What ``market-abm watch spiral`` shows after some steps and a shock."""
-    command = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+    command = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
     with subprocess.Popen(
         [*command, "watch", PAGE, "--port", "0"], stdout=subprocess.PIPE, text=True
     ) as server:

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from market_abm import Experiment, run
-from market_abm.compare import Beside, Contest
-from market_abm.phase_plane import PhasePlane, PlaneSettings
-from market_abm.result import Result
-from market_abm.sweep import Sweep, run_sweep
+from market_abm.runs.result import Result
+from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
+from market_abm.studies.sweep import Sweep, run_sweep
 
 HEADER = """# Results
 
@@ -76,7 +76,7 @@ def phase_plane() -> list[str]:
 
 def beside_twin(name: str, mechanism: str) -> str:
     """An experiment beside its twin, in one line."""
-    twin = Beside.of(Experiment.load(name).under(mechanism))
+    twin = OptimizerComparison.of(Experiment.load(name).with_mechanism(mechanism))
     folder = f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
     twin.save(f"results/{folder}")
     told = twin.summary()
@@ -89,7 +89,7 @@ def beside_twin(name: str, mechanism: str) -> str:
 
 def contest(name: str) -> str:
     """An experiment under every mechanism, in one line."""
-    outcome = Contest.of(Experiment.load(name))
+    outcome = MechanismComparison.of(Experiment.load(name))
     outcome.save(f"results/{name}-mechanisms")
     steps = outcome.table()["steps"].dropna()
     reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())

@@ -17,47 +17,52 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from market_abm.display import load_with
+
 if TYPE_CHECKING:
-    from market_abm.agents import Firm as Firm
-    from market_abm.backprop import exact_gradient as exact_gradient
-    from market_abm.economy import Economy as Economy
+    from market_abm.economy.economy import Economy as Economy
+    from market_abm.economy.from_table import from_input_output as from_input_output
+    from market_abm.economy.io_table import InputOutputTable as InputOutputTable
+    from market_abm.economy.program import from_function as from_function
+    from market_abm.economy.program import from_text as from_text
+    from market_abm.economy.read_table import read_table as read_table
+    from market_abm.economy.terms import Demand as Demand
+    from market_abm.economy.terms import FirmPopulation as FirmPopulation
+    from market_abm.economy.terms import Supply as Supply
     from market_abm.errors import MarketError as MarketError
-    from market_abm.experiment import Experiment as Experiment
-    from market_abm.experiment import run as run
-    from market_abm.input_output import InputOutputTable as InputOutputTable
-    from market_abm.input_output import read_table as read_table
-    from market_abm.model import MarketModel as MarketModel
-    from market_abm.national import from_input_output as from_input_output
-    from market_abm.participants import Demand as Demand
-    from market_abm.participants import Population as Population
-    from market_abm.participants import Supply as Supply
-    from market_abm.program import from_function as from_function
-    from market_abm.program import from_text as from_text
-    from market_abm.result import Result as Result
-    from market_abm.state import MarketSettings as MarketSettings
+    from market_abm.experiment.experiment import Experiment as Experiment
+    from market_abm.gradient.backprop import exact_gradient as exact_gradient
+    from market_abm.market.agents import Firm as Firm
+    from market_abm.market.model import MarketModel as MarketModel
+    from market_abm.market.settings import MarketSettings as MarketSettings
+    from market_abm.runs.result import Result as Result
+    from market_abm.runs.run import run as run
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Demand": "participants",
-    "Economy": "economy",
-    "Experiment": "experiment",
-    "Firm": "agents",
-    "InputOutputTable": "input_output",
+    "Demand": "economy.terms",
+    "Economy": "economy.economy",
+    "Experiment": "experiment.experiment",
+    "Firm": "market.agents",
+    "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
-    "MarketModel": "model",
-    "MarketSettings": "state",
-    "Population": "participants",
-    "Result": "result",
-    "Supply": "participants",
-    "exact_gradient": "backprop",
-    "from_function": "program",
-    "from_input_output": "national",
-    "from_text": "program",
-    "read_table": "input_output",
-    "run": "experiment",
+    "MarketModel": "market.model",
+    "MarketSettings": "market.settings",
+    "FirmPopulation": "economy.terms",
+    "Result": "runs.result",
+    "Supply": "economy.terms",
+    "exact_gradient": "gradient.backprop",
+    "from_function": "economy.program",
+    "from_input_output": "economy.from_table",
+    "from_text": "economy.program",
+    "read_table": "economy.read_table",
+    "run": "runs.run",
 }
 __all__ = list(_HOME)
+
+
+load_with(lambda: import_module("market_abm.views.registry"))
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 
 class MarketError(Exception):
@@ -79,3 +80,16 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
         return "there is none to choose from"
     shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")
     return f"choose one of: {shown}"
+
+
+def where_text(path: Path) -> Path:
+    """``path`` as one would type it here."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def clip(string: str) -> str:
+    """``string``, cut at 80 characters, for messages."""
+    return string if len(string) <= 80 else string[:77] + "..."

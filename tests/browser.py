@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 PATIENCE = 20_000
 """Milliseconds that a page may take for anything."""
 

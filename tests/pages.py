@@ -20,7 +20,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from market_abm.cli import main
+from market_abm.cli.commands import main
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(

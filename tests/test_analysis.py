@@ -5,13 +5,14 @@ import pytest
 from scipy import stats
 
 from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
-from market_abm.analysis.comparison import Comparison, Witness, relative_error
-from market_abm.analysis.path import Compass, Path
-from market_abm.analysis.prediction import climbing
-from market_abm.backprop import marginal_products
-from market_abm.record import BOOKS, Trajectory
-from market_abm.simulation import Status
-from market_abm.state import State
+from market_abm.analysis.alignment import GradientAlignment
+from market_abm.analysis.measures import PathMeasures
+from market_abm.analysis.observer import Comparison, GradientObserver, relative_error
+from market_abm.analysis.prediction import predicted_price_path
+from market_abm.gradient.backprop import marginal_products
+from market_abm.market.state import State
+from market_abm.simulation.endings import Status
+from market_abm.simulation.record import BUYER_FIELDS, Trajectory
 
 SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
 
@@ -25,7 +26,7 @@ def test_since_means_from_then_on():
     """By hand: the tolerance is 0.5, and gradients are p_c = 1 times 1, 2 and 4."""
     economy = from_text("b = 2*a\nc = 2*b", {"a": 1.0})
     errors = [[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]]
-    witness = Witness(economy, 0.5)
+    witness = GradientObserver(economy, 0.5)
     for step, (a, b, c) in enumerate(errors):
         prices = np.array([4 + 4 * a, 2 + 2 * b, 1 + c], float)
         ones = np.ones(2)
@@ -54,7 +55,7 @@ def test_the_witness_needs_rest_as_well_as_exact_prices():
     """A loop's quantities move on by themselves while a sequential market's prices are exact."""
     economy = from_text("a = x + 0.5*a\nb = a", {"x": 1}, reuse="copy")
     model = MarketModel(economy, MarketSettings(activation="sequential"))
-    witness = Witness(economy, 1e-9)
+    witness = GradientObserver(economy, 1e-9)
     settled = [witness(model.state)["settled"]]
     for _ in range(60):
         model.step()
@@ -68,7 +69,7 @@ def path_of(prices, gradients):
     zeros = np.zeros((len(prices), 1))
     trajectory = Trajectory(np.ones_like(prices), prices, zeros, zeros + 1, zeros)
     comparison = Comparison(gradients, np.ones(len(prices)), np.ones(len(prices)))
-    return Path(trajectory, comparison)
+    return PathMeasures(trajectory, comparison)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 4, 9])
@@ -108,7 +109,7 @@ def test_fresh_small_steps_are_aligned_with_the_gradient():
     result = run(from_text(SPLIT, {"x": 2}), activation="sequential", share_rate=1e-3, steps=50)
     alignment = result.path.alignment[2:]
     assert alignment == pytest.approx(np.ones(len(alignment)), abs=1e-5)
-    assert result.path.uphill_share == 1.0
+    assert result.path.ascent_fraction == 1.0
 
 
 def test_alignment_with_three_buyers_is_a_real_angle():
@@ -128,10 +129,10 @@ def test_moves_against_the_gradient_have_cosine_minus_one():
     """Shares that run the other way: the same path, walked backward."""
     result = run(from_text(SPLIT, {"x": 2}), activation="sequential", share_rate=0.1, steps=12)
     economy, path = result.experiment.economy, result.trajectory
-    compass = Compass(economy)
+    compass = GradientAlignment(economy)
     cosines = []
     for t in range(12, 1, -1):
-        arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BOOKS)}
+        arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BUYER_FIELDS)}
         state = State(step=12 - t, **arrays)
         products = marginal_products(economy, state.inputs)
         cosines.append(compass(state, result.gradients[t], products))
@@ -150,7 +151,7 @@ def test_the_predicted_climb_is_negative_binomial(alpha):
     # SciPy's distribution is another road to the same number; betainc is good to about 1e-14.
     lines = "\n".join(f"g{k + 1} = 2*g{k}" for k in range(6))
     economy = from_text(lines, {"g0": 1.0})
-    found = climbing(economy, MarketSettings(bid_rate=alpha), 80)
+    found = predicted_price_path(economy, MarketSettings(bid_rate=alpha), 80)
     steps = np.arange(81)
     for k in range(7):
         n = 6 - k
@@ -161,11 +162,14 @@ def test_the_predicted_climb_is_negative_binomial(alpha):
 def test_nothing_is_predicted_where_theory_is_silent():
     market = MarketSettings()
     chain = from_text("b = a", {"a": 1})
-    assert climbing(chain, market, 3) is not None
-    assert climbing(chain, MarketSettings(activation="random"), 3) is None
-    assert climbing(from_text(SPLIT, {"x": 1}), market, 3) is None
-    assert climbing(from_text("b = a", {"a": 1}, population={"firms": 2}), market, 3) is None
-    assert climbing(from_text("b = a + b*0.1\nc = b", {"a": 1}), market, 3) is None
+    assert predicted_price_path(chain, market, 3) is not None
+    assert predicted_price_path(chain, MarketSettings(activation="random"), 3) is None
+    assert predicted_price_path(from_text(SPLIT, {"x": 1}), market, 3) is None
+    assert (
+        predicted_price_path(from_text("b = a", {"a": 1}, population={"firms": 2}), market, 3)
+        is None
+    )
+    assert predicted_price_path(from_text("b = a + b*0.1\nc = b", {"a": 1}), market, 3) is None
 
 
 def test_endings_are_told_plainly():

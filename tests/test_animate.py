@@ -9,10 +9,18 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from market_abm import Experiment, run
-from market_abm.cli import main
+from market_abm.cli.commands import main
 from market_abm.errors import EconomyError, ResultsError, SettingError
-from market_abm.plots import animate as films
-from market_abm.plots.animate import FAINTEST, NEARNESS, WIDTH, _Film, _palette, _Road, animate
+from market_abm.views.animation import film as films
+from market_abm.views.animation.film import (
+    FAINTEST,
+    NEARNESS,
+    WIDTH,
+    _Film,
+    _palette,
+    _Road,
+    animate,
+)
 
 NAMES = ["essay-chain", "rival-diamond", "loop", "deep-chain", "activation-sequential"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from market_abm import MarketError, exact_gradient, from_text
-from market_abm.backprop import forward_pass, reverse_sweep
+from market_abm.gradient.backprop import forward_pass, reverse_sweep
 
 # Both sides compute the same closed forms in floating point, in different orders; a dozen
 # operations lose a few units in the last place (2e-16 each).

@@ -15,9 +15,10 @@ import pytest
 
 from market_abm import run as run_in_python
 from market_abm.errors import ResultsError
-from market_abm.result import FILES, write_folder
+from market_abm.runs.folders import write_folder
+from market_abm.views.save import RUN_FILES
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 SLOW = """
 question = "never settles"
 [economy]
@@ -55,7 +56,9 @@ def test_run_prints_and_writes(tmp_path):
     assert "Converged at step 3" in done.stdout
     assert "\x1b" not in done.stdout  # no escape codes where nobody is watching
     folder = tmp_path / "results" / "essay-chain"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        name for name in RUN_FILES if name != "shock.png"
+    )
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "converged"
     assert summary["goods"]["natgas"]["error"] == 0.0
@@ -189,7 +192,7 @@ def test_explain_shows_both_sides(tmp_path):
 @pytest.mark.parametrize("name", ["rival-diamond", "copy-diamond", "loop", "twenty-firms"])
 def test_explain_adds_up(name):
     """In each pair of equations the market's numbers and backprop's agree to what is printed."""
-    from market_abm.explain import explain
+    from market_abm.views.explain import explain
 
     for section in explain(run_in_python(name)):
         for pair in section.pairs:
@@ -215,7 +218,9 @@ def test_a_result_is_replaced_whole(tmp_path):
     before = (folder / "summary.json").read_bytes()
     assert command("run", "essay-chain", "--steps", "1", cwd=tmp_path).returncode == 3
     assert (folder / "summary.json").read_bytes() != before
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        name for name in RUN_FILES if name != "shock.png"
+    )
     assert [path.name for path in folder.parent.iterdir()] == ["essay-chain"]
 
 
@@ -264,7 +269,7 @@ def test_help_needs_nothing_heavy(tmp_path):
     """``--help`` loads click and three small modules; timing is for the benchmark, not a test."""
     code = (
         "import sys\n"
-        "from market_abm.cli import main\n"
+        "from market_abm.cli.commands import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'numpy', 'mesa', 'matplotlib', 'scipy', 'pandas', 'rich', 'networkx'}\n"

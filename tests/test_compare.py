@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from market_abm import Experiment, MarketError, from_text, run
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.analysis.landscape import GRID, gradient_ascent, landscape
-from market_abm.cli import main
-from market_abm.compare import ALL, Beside, Contest
+from market_abm.cli.commands import main
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
+from market_abm.studies.comparisons import ALL, MechanismComparison, OptimizerComparison
 
 
 def spiral(**settings):
@@ -23,7 +23,9 @@ def spiral(**settings):
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
 def test_the_distance_told_is_that_of_the_paths(mechanism, engine):
     """Sums in another order, 90 steps: 1e-13; the number told is worked out here once more."""
-    comparison = Beside.of(spiral(**{"market.mechanism": mechanism, "run.engine": engine}))
+    comparison = OptimizerComparison.of(
+        spiral(**{"market.mechanism": mechanism, "run.engine": engine})
+    )
     path, twin = comparison.result.trajectory, comparison.twin
     assert set(comparison.distances) == {"prices", "quantities", "shares"}
     for name, (size, step) in comparison.distances.items():
@@ -39,8 +41,8 @@ def test_the_distance_told_is_that_of_the_paths(mechanism, engine):
 def test_a_market_that_is_no_such_optimiser_is_seen():
     """The twin of a market with another share rate is far from it: the comparison can fail."""
     result = run(spiral())
-    other = Beside.of(spiral(**{"market.share_rate": 0.16}))
-    wrong = Beside(result, other.twin)
+    other = OptimizerComparison.of(spiral(**{"market.share_rate": 0.16}))
+    wrong = OptimizerComparison(result, other.twin)
     steps = min(len(result.prices), len(other.twin.prices))
     gap = np.abs(result.prices[:steps] - wrong.twin.prices[:steps]).max()
     assert gap > 1e-4
@@ -48,7 +50,7 @@ def test_a_market_that_is_no_such_optimiser_is_seen():
 
 def test_the_landscape_is_welfare():
     """At the grid's points W is what the program makes there, by hand; the best is its top."""
-    comparison = Beside.of(spiral())
+    comparison = OptimizerComparison.of(spiral())
     land = comparison.landscape
     best = comparison.result.equilibrium
     assert land.names == ("quantity of x", "share of x for a maker of r")
@@ -95,7 +97,7 @@ def test_mechanisms_against_each_other():
 
     To 1e-15 of the turnover, that is to rounding; unit bids lose or make some on the way.
     """
-    contest = Contest.of(spiral(), ["unit-bid", "trading-post"])
+    contest = MechanismComparison.of(spiral(), ["unit-bid", "trading-post"])
     table = contest.table()
     assert list(table.index) == ["unit-bid", "trading-post", "gradient ascent"]
     assert set(table["status"]) == {"converged"}
@@ -120,7 +122,7 @@ def test_mechanisms_against_each_other():
 @pytest.mark.slow
 def test_all_mechanisms_end_at_the_same_prices():
     """Runs stop at 1e-9 of the gradient; the slowest, posted prices, at a rate of 0.99 a step."""
-    contest = Contest.of(Experiment.load("mechanisms"))
+    contest = MechanismComparison.of(Experiment.load("mechanisms"))
     table = contest.table()
     assert list(table.index) == [*ALL, "gradient ascent"]
     assert set(table["status"]) == {"converged"}
@@ -129,14 +131,16 @@ def test_all_mechanisms_end_at_the_same_prices():
         np.testing.assert_allclose(result.last.quantities, result.equilibrium.quantities, rtol=1e-6)
     assert table.loc["posted-price", "money_made"] == 0.0
     assert 1e-3 < table.loc["posted-price", "wasted"] < 0.1  # prices start too high: unsold goods
-    kept = Contest.of(Experiment.load("mechanisms", {"market.spoilage": 0.5}), ["posted-price"])
+    kept = MechanismComparison.of(
+        Experiment.load("mechanisms", {"market.spoilage": 0.5}), ["posted-price"]
+    )
     assert kept.table().loc["posted-price", "wasted"] < 0.8 * table.loc["posted-price", "wasted"]
     assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades
 
 
 def test_a_mechanism_that_cannot_run_an_economy_is_a_row_that_says_why():
     economy = from_text("y = x1 - x2", {"x1": 2.0, "x2": 1.0})
-    contest = Contest.of(Experiment.of(economy))
+    contest = MechanismComparison.of(Experiment.of(economy))
     table = contest.table()
     assert table.loc["unit-bid", "status"] == "converged"
     assert table.loc["trading-post", "status"] == "refused"
@@ -183,11 +187,11 @@ def test_what_cannot_be_compared(arguments, told, tmp_path):
     assert result.exit_code == 2
     assert told in result.output
     with pytest.raises(MarketError):
-        Beside.of(Experiment.load("activation-random"))
+        OptimizerComparison.of(Experiment.load("activation-random"))
 
 
 def test_ctrl_c_stops_the_whole_contest(monkeypatch, tmp_path):
-    from market_abm import compare as module
+    from market_abm.studies import comparisons as module
 
     asked = []
 

@@ -20,14 +20,14 @@ from market_abm import (
     read_table,
     run,
 )
-from market_abm.analysis.optimisers import twin
-from market_abm.compare import Beside, Contest
-from market_abm.display import economy as shown_economy
-from market_abm.display import result as shown_result
-from market_abm.display.pieces import number
-from market_abm.expression import name
-from market_abm.files import available
-from market_abm.mathml import Equation, equation
+from market_abm.experiment.files import available
+from market_abm.language.expression import name
+from market_abm.language.mathml import Equation, equation
+from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.twins.registry import twin
+from market_abm.views.notebook import economy as shown_economy
+from market_abm.views.notebook import result as shown_result
+from market_abm.views.notebook.pieces import number
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\ud800"
 SHAPES = {"path", "rect", "polygon"}
@@ -291,7 +291,7 @@ def test_the_result_of_a_national_economy_shows_the_largest_and_computes_little(
     page = shown(result)
     size = dict(zip(result.goods, result.sales, strict=True))
     label = result.experiment.economy.label
-    wanted = sorted(size, key=lambda good: -size[good])[: shown_result.MOST_GOODS]
+    wanted = sorted(size, key=lambda good: -size[good])[: shown_result.MAX_GOODS]
     told = rows_of(page, "good")
     assert [each[:40] for each in told] == [
         label(good)[:40] for good in result.goods if good in wanted
@@ -330,7 +330,7 @@ def shown_on(monkeypatch, economy):
 
 def test_an_economy_of_several_runs_shows_ranges():
     economies = [from_text("y = a*x", supply={"x": x}, parameters={"a": 2.0}) for x in (1.0, 3.0)]
-    page = shown(Economy.stacked(economies))
+    page = shown(Economy.vectorized(economies))
     assert rows_of(page, "good")["x"][1] == "1 … 3 units a step"
     assert "with a = 2" in page.words
 
@@ -348,7 +348,7 @@ def test_a_table_shows_its_largest_industries():
 
 def test_comparisons_show_themselves():
     spiral = Experiment.load("spiral")
-    beside = Beside.of(spiral)
+    beside = OptimizerComparison.of(spiral)
     page = shown(beside)
     for what, (size, _) in beside.distances.items():
         assert size < 1e-12
@@ -359,7 +359,7 @@ def test_comparisons_show_themselves():
     size, step = far.distances["prices"]
     assert size > 0.01
     assert rows_of(shown(far), "largest distance of")["prices"] == [number(size, 2), str(step)]
-    contest = Contest.of(spiral, ["unit-bid", "tatonnement"])
+    contest = MechanismComparison.of(spiral, ["unit-bid", "tatonnement"])
     told = rows_of(shown(contest), "mechanism")
     assert told["unit-bid"][0] == "converged" and told["tatonnement"][0] == "refused"
     assert number(float(contest.table().steps["unit-bid"])) in told["unit-bid"]

@@ -9,7 +9,7 @@ import pytest
 from pages import ROOT, text_of
 
 import market_abm
-from market_abm.cli import main
+from market_abm.cli.commands import main
 
 
 def test_the_reference_names_all_that_is_public():

@@ -11,11 +11,16 @@ from test_input_output import made_up, three
 
 import market_abm
 from market_abm import MarketSettings, from_input_output, read_table
-from market_abm.analysis.domar import closed_form, domar_weights, second_order, spectral_radius
-from market_abm.analysis.equilibrium import equilibrium
 from market_abm.analysis.stability import stability
-from market_abm.arrays import ArrayMarket
 from market_abm.errors import MarketError
+from market_abm.gradient.closed_form import (
+    closed_form,
+    domar_weights,
+    second_order,
+    spectral_radius,
+)
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.market.arrays import ArrayEngine
 
 TABLE = read_table("us-2023")
 POST = {"mechanism": "trading-post", "engine": "arrays"}
@@ -244,7 +249,7 @@ def log_consumption(steps, bid_rate, shocks, **options):
     economies = [economy_of(TABLE, np.exp(shock), **options) for shock in shocks]
     settings = MarketSettings(mechanism="trading-post", bid_rate=bid_rate)
     count = len(economies)
-    market = ArrayMarket(economies, [settings] * count, [1] * count)
+    market = ArrayEngine(economies, [settings] * count, [1] * count)
     for _ in range(steps):
         market.step()
     assert not market.failed

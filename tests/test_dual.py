@@ -16,14 +16,15 @@ import pytest
 
 import market_abm
 from market_abm import Experiment, run
-from market_abm.analysis import dual
-from market_abm.analysis.dual import Dual, potential, potential_slope
-from market_abm.analysis.equilibrium import Equilibrium, equilibrium
-from market_abm.analysis.optimisers import TWINS, TwinPath, largest_distance, twin
-from market_abm.analysis.primal_dual import Lagrangian, PrimalDual, gap, uzawa_step
-from market_abm.analysis.terms import FirstDay
-from market_abm.backprop import forward_pass, marginal_products
 from market_abm.errors import SettingError
+from market_abm.gradient.backprop import forward_pass, marginal_products
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.twins import dual
+from market_abm.twins.base import TwinPath, largest_distance
+from market_abm.twins.dual import Dual, potential, potential_slope
+from market_abm.twins.primal_dual import Lagrangian, PrimalDual, gap, uzawa_step
+from market_abm.twins.registry import TWINS, twin
+from market_abm.twins.terms import InitialState
 
 ESSAY = "ethylene = natgas**0.5\npolyethylene = 1 - 1/(ethylene + 1)\ntupperware = ln(polyethylene)"
 
@@ -84,7 +85,7 @@ def walk(economy: market_abm.Economy, mechanism: str, steps: int, **rates: Any) 
 
 def some_quotes(economy: market_abm.Economy, seed: int) -> np.ndarray:
     """Start quotes, but for a factor of about 2 each; those of elastic demand as they are."""
-    quotes = dual.first_quotes(economy, FirstDay.of(economy), 1.0)
+    quotes = dual.first_quotes(economy, InitialState.of(economy), 1.0)
     noise = np.exp(0.7 * np.random.default_rng(seed).standard_normal(len(quotes)))
     elastic = [math.isinf(terms.elasticity) for terms in economy.demand.values()]
     noise[len(economy.buyers.pools) :][elastic] = 1.0
@@ -194,7 +195,7 @@ def test_the_most_profitable_inputs_meet_the_first_order_conditions(line: str) -
     worth = np.exp(2 * rng.standard_normal(300))
     costs = np.exp(2 * rng.standard_normal((300, len(goods))))
     industry = one.industries[0]
-    inputs, profit = dual.most_profitable(industry, worth, costs, np.ones_like(costs))
+    inputs, profit = dual.profit_maximizing_inputs(industry, worth, costs, np.ones_like(costs))
     assert np.all(inputs >= 0.0)
     with np.errstate(all="ignore"):
         made, products = industry.technology.production(list(inputs.T))

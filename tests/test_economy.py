@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from market_abm import Economy, MarketError, Population, from_text
+from market_abm import Economy, FirmPopulation, MarketError, from_text
 
 DIAMOND = "left = 2*x\nright = x**0.5 + x\ny = left*right"
 
@@ -52,7 +52,7 @@ def test_an_economy_cannot_be_changed():
 
 def test_spreads_keep_what_the_line_makes_at_the_start():
     rng = np.random.default_rng(3)
-    weights, productivity = Population(
+    weights, productivity = FirmPopulation(
         firms=50, weight_spread=0.8, productivity=2.0, productivity_spread=0.4
     ).draw(rng)
     assert weights.sum() == pytest.approx(1.0, abs=1e-14)

@@ -21,8 +21,8 @@ from scipy.optimize import brentq, minimize
 from strategies import RandomProgram, goods_read, in_order, rival_dags
 
 import market_abm
-from market_abm.analysis.equilibrium import Problem, equilibrium
-from market_abm.arrays import ArrayMarket
+from market_abm.gradient.equilibrium import Problem, equilibrium
+from market_abm.market.arrays import ArrayEngine
 
 INF = math.inf
 
@@ -264,9 +264,9 @@ def open_economies(draw: Any, runs: int) -> list[Open]:
 
 def rest(
     economies: list[market_abm.Economy], settings_: market_abm.MarketSettings, steps: int
-) -> ArrayMarket:
+) -> ArrayEngine:
     """All of them at rest: no price or quantity has moved by 1e-11 in twenty steps."""
-    market = ArrayMarket(economies, [settings_] * len(economies), [1] * len(economies))
+    market = ArrayEngine(economies, [settings_] * len(economies), [1] * len(economies))
     before = market.state
     for step in range(1, steps + 1):
         market.step()

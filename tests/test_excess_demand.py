@@ -17,24 +17,24 @@ from test_plots import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import MarketSettings, from_input_output, read_table
-from market_abm.analysis.domar import closed_form
-from market_abm.arrays import array_market
-from market_abm.baselines import excess_demand
-from market_abm.baselines.excess_demand import (
+from market_abm.baselines.dessertaine2022.economy import (
     TECHNOLOGIES,
-    ExcessDemandSettings,
     NetworkEconomy,
-    at_rest,
-    converged_cells,
-    input_demand,
-    phase_plane,
-    production,
     random_network,
-    simulate,
+)
+from market_abm.baselines.dessertaine2022.plane import converged_cells, phase_plane, simulate
+from market_abm.baselines.dessertaine2022.step import (
+    ExcessDemandSettings,
+    at_rest,
+    household_plan,
+    input_demand,
+    production,
     step,
 )
 from market_abm.errors import EconomyError, MarketError, SettingError
-from market_abm.plots.phase_plane import phase_plane_figure
+from market_abm.gradient.closed_form import closed_form
+from market_abm.market.mechanisms.array_market import array_market
+from market_abm.views.plots.phase_plane import phase_plane_figure
 
 KINDS = [(0.0, 1.0), (0.0, 0.95), (0.4, 1.0), (1.0, 1.0), (3.0, 0.9), (math.inf, 1.0)]
 
@@ -251,7 +251,7 @@ def test_the_household_does_its_best():
     economy = dataclasses.replace(uneven(1, 1.0), spending=0.6)
     rng = np.random.default_rng(3)
     prices, savings = rng.uniform(0.5, 2.0, 8), np.array([0.4])
-    plan, labour = excess_demand.household_plan(economy, prices, savings, np.ones(1))
+    plan, labour = household_plan(economy, prices, savings, np.ones(1))
     assert prices @ plan == pytest.approx(0.6 * (0.4 + labour[0]), rel=1e-12)
 
     def loss(logs):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from market_abm import Experiment, MarketError, from_text, run
-from market_abm.files import available, key_lines, parse_assignment
-from market_abm.sweep import Sweep
+from market_abm.experiment.files import available, key_lines, parse_assignment
+from market_abm.studies.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
 MINIMAL = '[economy]\nprogram = """\ny = sqrt(x)\n"""\n[supply.x]\nquantity = 4\n'

@@ -8,9 +8,9 @@ import strategies  # noqa: F401  (loads the Hypothesis profile)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_abm import expression as ex
-from market_abm.program import read_program
-from market_abm.technology import Technology
+from market_abm.economy.program import read_program
+from market_abm.economy.technology import Technology
+from market_abm.language import expression as ex
 
 
 def technology(line: str, **parameters: float) -> Technology:

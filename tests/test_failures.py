@@ -8,10 +8,10 @@ import pytest
 
 import market_abm
 from market_abm import MarketError, from_text, run
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.analysis.landscape import gradient_ascent
-from market_abm.analysis.optimisers import twin
-from market_abm.state import MarketSettings
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.gradient.landscape import gradient_ascent
+from market_abm.market.settings import MarketSettings
+from market_abm.twins.registry import twin
 
 # --- few firms ----------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ def test_a_line_of_degree_b_keeps_one_less_b_of_its_revenue(b):
 def test_the_experiment_on_increasing_returns_says_who_loses(tmp_path):
     from click.testing import CliRunner
 
-    from market_abm.cli import main
+    from market_abm.cli.commands import main
 
     told = CliRunner().invoke(main, ["run", "increasing-returns", "--out", str(tmp_path / "r")])
     assert told.exit_code == 0
@@ -199,7 +199,7 @@ def test_a_good_that_one_pays_for_is_underpriced_and_underprovided(engine, activ
 
 
 def test_the_derivation_shows_what_is_not_paid():
-    from market_abm.explain import explain
+    from market_abm.views.explain import explain
 
     (section,) = [s for s in explain(run("externality")) if s.title == "bees"]
     assert "only the first one pays" in section.note

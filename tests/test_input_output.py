@@ -15,9 +15,9 @@ from test_twins import assert_twins
 
 import market_abm
 from market_abm import Experiment, InputOutputTable, MarketSettings, from_input_output, read_table
-from market_abm.bundle import Bundle, Nest
+from market_abm.economy.nested_ces import Nest, NestedCES
+from market_abm.economy.technology import Technology
 from market_abm.errors import MarketError, SettingError, TableError
-from market_abm.technology import Technology
 
 CODES = ("331", "5412OP", "Łódź 東", "a,b", "S.4", "GFE", "7", "8", "9", "X10", "x10", "12", "13")
 
@@ -300,7 +300,7 @@ def test_a_line_is_exact_for_every_elasticity(sigma):
     inputs = SHARES * np.exp([1.2, -0.7, 2.5, -1.5, 0.3])
     if sigma == 0.001:  # a ratio of slopes of e^(4/σ) would be no number
         inputs = SHARES * np.exp([0.02, -0.01, 0.05, -0.03, 0.01])
-    made, slopes = Bundle("abcde", SHARES, sigma).production(inputs)
+    made, slopes = NestedCES("abcde", SHARES, sigma).production(inputs)
     y, by_input = in_fifty_digits(inputs, sigma)
     assert made == pytest.approx(y, rel=1e-14)
     np.testing.assert_allclose(slopes, by_input, rtol=4e-15 * (1.0 + 1.0 / sigma), atol=1e-300)
@@ -318,7 +318,7 @@ def test_a_line_is_its_formula(nests, sigma, inner):
     rng = np.random.default_rng(5)
     inputs = np.exp(rng.normal(size=(5, 4, 3)))
     parameters = {"outer": np.full((4, 1), sigma), "inner": np.linspace(inner, 2.0, 4)[:, None]}
-    line = Bundle("abcde", shares, "outer", nests, parameters)
+    line = NestedCES("abcde", shares, "outer", nests, parameters)
     made, slopes = line.production(inputs)
     assert made.shape == (4, 3) and slopes.shape == (5, 4, 3)
     slow, slow_slopes = Technology(line.formula, line.inputs, parameters).production(list(inputs))
@@ -332,7 +332,7 @@ def test_a_line_is_its_formula(nests, sigma, inner):
 def test_an_input_that_is_not_there(sigma):
     """Nothing can be made without it if σ is at most 1; above, the others make (1/2)^r a unit."""
     with np.errstate(all="ignore"):
-        made, slopes = Bundle("ab", np.array([0.5, 0.5]), sigma).production(np.array([0.0, 0.5]))
+        made, slopes = NestedCES("ab", np.array([0.5, 0.5]), sigma).production(np.array([0.0, 0.5]))
     assert made == pytest.approx(0.25 if sigma == 2.0 else 0.0, rel=1e-15)
     assert slopes[1] == pytest.approx(0.5 if sigma == 2.0 else 0.0, rel=1e-15)
 
@@ -353,7 +353,7 @@ def test_a_wide_line_in_words():
         "(0.4*a/materials)**(1/substitution_elasticity) * "
         "(0.75*materials/c)**(1/materials_elasticity)"
     )
-    other = Bundle(line.inputs, line.shares[::-1], line.elasticity, (), line.parameters)
+    other = NestedCES(line.inputs, line.shares[::-1], line.elasticity, (), line.parameters)
     assert other.text() == line.text() and other.text(exact=True) != line.text(exact=True)
 
 
@@ -575,13 +575,13 @@ def test_the_configuration_makes_the_same_run_again(tmp_path):
 
 def test_a_sweep_varies_the_elasticity():
     """Two elasticities side by side in the array engine are what each is alone, to 1e-13."""
-    from market_abm.arrays import ArrayMarket
+    from market_abm.market.arrays import ArrayEngine
 
     table = made_up(3, density=0.7)
     economies = [from_input_output(table, substitution_elasticity=s) for s in (0.8, 1.0, 1.5)]
     market = MarketSettings(mechanism="trading-post")
-    together = ArrayMarket(economies, [market] * 3, [1] * 3)
-    alone = [ArrayMarket([economy], [market], [1]) for economy in economies]
+    together = ArrayEngine(economies, [market] * 3, [1] * 3)
+    alone = [ArrayEngine([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):
         for _ in range(4):
             each.step()

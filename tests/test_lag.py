@@ -9,11 +9,11 @@ from test_facts import split
 from test_twins import assert_each_its_own, numbers_for
 
 from market_abm import Experiment, MarketError, MarketSettings, from_text, run
-from market_abm.analysis.optimisers import twin
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
-from market_abm.arrays import ArrayMarket
-from market_abm.sweep import Sweep, run_sweep
+from market_abm.market.arrays import ArrayEngine
+from market_abm.studies.sweep import Sweep, run_sweep
+from market_abm.twins.registry import twin
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
@@ -53,7 +53,7 @@ def test_both_engines_hear_alike(mechanism, activation, program, data):
 
 def grows(economies, markets, steps: int) -> np.ndarray:
     """Whether the swing of the first share (or quantity) after ``steps`` is more than half way."""
-    market = ArrayMarket(economies, markets, [1] * len(economies))
+    market = ArrayEngine(economies, markets, [1] * len(economies))
     path = []
     for _ in range(steps):
         market.step()

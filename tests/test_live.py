@@ -19,12 +19,12 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from market_abm import Experiment, run
-from market_abm.cli import main
-from market_abm.live import MOST_POINTS, PATIENCE, PERIOD, Live, followed, watchable
+from market_abm.cli.commands import main
+from market_abm.views.terminal import MAX_POINTS, PATIENCE, PERIOD, Live, followed, watchable
 
 pty = pytest.importorskip("pty")
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 ENDLESS = """
 [economy]
 program = '''
@@ -128,7 +128,7 @@ def test_the_goods_followed_come_from_all_stages_and_are_not_final():
 
 
 def test_an_interrupt_while_a_step_is_taken_in_spoils_no_picture(monkeypatch):
-    from market_abm import live as module
+    from market_abm.views import terminal as module
 
     row = module._row
     live = Live(Experiment.parse(ENDLESS), a_console(), clock=lambda: 0.0)
@@ -175,7 +175,7 @@ def test_a_long_history_is_thinned_evenly_and_true():
     history = live.history
     steps = list(history.rows)
     spacing = np.diff(steps)
-    assert MOST_POINTS / 2 <= len(steps) <= MOST_POINTS
+    assert MAX_POINTS / 2 <= len(steps) <= MAX_POINTS
     assert steps[0] == 0 and np.all(spacing == spacing[0])
     rows, count = np.array(list(history.rows.values())), len(history.places)
     ratios = result.prices[steps] / result.gradients[steps]
@@ -292,7 +292,7 @@ def test_json_is_still_nothing_else(tmp_path, monkeypatch):
     """Not even in a terminal, which is here one that nobody sees."""
     monkeypatch.chdir(tmp_path)
     screen = a_console()
-    monkeypatch.setattr("market_abm.cli._console", lambda: screen)
+    monkeypatch.setattr("market_abm.cli.commands._console", lambda: screen)
     done = CliRunner().invoke(main, ["run", "essay-chain", "--live", "--json"])
     assert json.loads(done.output)["status"] == "converged"
     assert screen.file.getvalue() == ""

@@ -15,15 +15,16 @@ from test_plots import assert_nothing_is_cut_off, texts_of
 from test_shocks import BAKERY
 
 from market_abm import Economy, Experiment, MarketError, from_input_output, from_text, run
-from market_abm.analysis.domar import rest_prices, spectral_radius
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.cli import main
-from market_abm.input_output import read_table
-from market_abm.plots.flows import Flows
-from market_abm.plots.shock import Moves
-from market_abm.plots.style import percent_text, worded
-from market_abm.result import MANY, draw
-from market_abm.shock import Shock, with_shocks
+from market_abm.cli.commands import main
+from market_abm.economy.read_table import read_table
+from market_abm.experiment.shocks import Shock, with_shocks
+from market_abm.gradient.closed_form import rest_prices, spectral_radius
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.runs.folders import draw
+from market_abm.runs.result import MANY
+from market_abm.views.plots.flows import Flows
+from market_abm.views.plots.shock import Moves
+from market_abm.views.plots.style import percent_text, worded
 
 TABLE = read_table("us-2023")
 OIL = "productivity.324=-20%"
@@ -59,8 +60,8 @@ def test_goods_of_a_table_have_names():
     assert small.names == {"a": "Arms"}
     assert [small.label(good) for good in "abc"] == ["a Arms", "b", "c"]
     assert from_text("y = x", {"x": 1}).names == {}
-    both = Economy.stacked([small, small])
-    assert both.names == both.rows(np.array([0])).names == small.names
+    both = Economy.vectorized([small, small])
+    assert both.names == both.select_runs(np.array([0])).names == small.names
     assert from_input_output(three(), names={"b": "Bread"}).names == {"b": "Bread"}
     with pytest.raises(MarketError, match=r"names\.q: the program has no such good"):
         from_input_output(three(), names={"q": "Quartz"})

@@ -191,7 +191,7 @@ def test_the_market_climbs() -> None:
     """Small steps with fresh prices: welfare rises in every step, along the gradient."""
     result = market_abm.run(diamond(), activation="sequential", share_rate=0.1, steps=30)
     assert np.all(np.diff(result.path.welfare[1:]) > 0)
-    assert result.path.uphill_share == 1
+    assert result.path.ascent_fraction == 1
     assert result.path.welfare[-1] == pytest.approx(2 * result.quantities[-1, -1], rel=1e-15)
     alignment = result.path.alignment[np.isfinite(result.path.alignment)]
     # A small exponentiated-gradient step is along the gradient up to its own length.

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
-from market_abm.agents import Consumer, Supplier
-from market_abm.markets.unit_bid import pool_price, revised_shares
+from market_abm.market.agents import Consumer, Supplier
+from market_abm.market.mechanisms.unit_bid import pool_price, revised_shares
 
 CHAIN = "a = x**0.5\nb = 1 - 1/(a+1)\nc = ln(b)"
 SPLIT = "left = 2*sqrt(x)\nright = ln(1+x)\ny = ces(left, right, elasticity=0.7)"

@@ -17,9 +17,10 @@ from strategies import RandomProgram, chains, copy_dags, loops, numbers, rival_d
 
 import market_abm
 from market_abm import MarketSettings
-from market_abm.analysis import dual, optimisers, primal_dual, terms
-from market_abm.analysis.optimisers import TwinPath, largest_distance, twin
-from market_abm.backprop import marginal_products
+from market_abm.gradient.backprop import marginal_products
+from market_abm.twins import base, dual, mirror_ascent, primal_dual, registry, terms
+from market_abm.twins.base import TwinPath, largest_distance
+from market_abm.twins.registry import twin
 
 ACTIVATIONS = ["simultaneous", "sequential"]
 ENGINES = ["agents", "arrays"]
@@ -189,22 +190,23 @@ def test_another_optimiser_walks_another_path(activation: str, other: dict[str, 
     assert 1e-8 < distance(changed, result.trajectory) < 1e-5
 
 
-@pytest.mark.parametrize("module", [optimisers, dual, primal_dual, terms])
+@pytest.mark.parametrize("module", [base, dual, mirror_ascent, primal_dual, registry, terms])
 def test_the_twin_knows_nothing_of_the_market(module: ModuleType) -> None:
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     imported = {
-        f"{n.module}.{name.name}" if n.module == "market_abm.analysis" else n.module
+        f"{n.module}.{name.name}" if n.module == "market_abm.twins" else n.module
         for n in ast.walk(tree)
         if isinstance(n, ast.ImportFrom)
         for name in n.names
     }
     own = {name.removeprefix("market_abm.") for name in imported if name.startswith("market_abm")}
-    assert own - {"analysis.dual", "analysis.primal_dual", "analysis.terms"} <= {
-        "economy",
+    assert {name for name in own if not name.startswith("twins.")} <= {
+        "economy.economy",
+        "economy.industry",
+        "economy.terms",
         "errors",
-        "participants",
-        "settings",
-        "state",
+        "fields",
+        "market.settings",
     }
     assert "market_abm" not in {
         name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names

@@ -21,18 +21,19 @@ from test_plots import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import MarketSettings, from_input_output
-from market_abm.analysis.domar import closed_form
 from market_abm.analysis.stability import stability
-from market_abm.arrays import array_market
-from market_abm.baselines import excess_demand
-from market_abm.baselines.excess_demand import ExcessDemandSettings, disturbance, random_network
-from market_abm.cli import main
+from market_abm.baselines.dessertaine2022 import plane
+from market_abm.baselines.dessertaine2022.economy import random_network
+from market_abm.baselines.dessertaine2022.plane import disturbance
+from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
+from market_abm.cli.commands import main
 from market_abm.errors import SettingError
-from market_abm.phase_plane import (
+from market_abm.gradient.closed_form import closed_form
+from market_abm.market.mechanisms.array_market import array_market
+from market_abm.studies.phase_plane import (
     COLUMNS,
-    FILES,
-    LEAST_ELASTICITY,
     MECHANISMS,
+    MIN_ELASTICITY,
     MODELS,
     RATES,
     SPOILAGE,
@@ -43,6 +44,7 @@ from market_abm.phase_plane import (
     at_rest,
     run_from_rest,
 )
+from market_abm.views.save import PLANE_FILES
 
 RESULTS = Path(market_abm.__file__).parent.parent / "results/phase-plane"
 SMALL = PlaneSettings(networks=2, firms=6, degree=2, steps=100)
@@ -109,7 +111,7 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
     and under ``trading-post`` rounding itself grows by 3.9 (the spectral radius) a step.
     """
     network = SMALL.network(1)
-    elasticities = [LEAST_ELASTICITY, 1.0]
+    elasticities = [MIN_ELASTICITY, 1.0]
     settings = [MarketSettings(mechanism=mechanism, bid_rate=0.8, share_rate=0.05)] * 2
 
     def ends(steps, size):
@@ -127,7 +129,7 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
 def test_both_models_start_alike():
     """Prices and outputs of both are the same numbers at step 0, but for rounding."""
     network = random_network(10, 3, 3, substitution=1.0)
-    published = excess_demand.simulate(network, ExcessDemandSettings(), steps=0, seed=3)
+    published = plane.simulate(network, ExcessDemandSettings(), steps=0, seed=3)
     economy = from_input_output(network.table, substitution_elasticity=network.elasticity)
     market = array_market([economy], [MarketSettings()], [3])
     _put_near(market, at_rest(economy, network.table), network.table, disturbance(10, 3, 0.05))
@@ -185,10 +187,10 @@ def test_a_small_plane(small, tmp_path):
         assert has == expected and has | lacks == set(COLUMNS[4:8])
         assert runs["network"].value_counts().nunique() == 1
         assert not runs.duplicated(["technology", "network", *has]).any()
-        least = 0.0 if model in SPOILAGE else LEAST_ELASTICITY
+        least = 0.0 if model in SPOILAGE else MIN_ELASTICITY
         assert sorted(runs["elasticity"].unique()) == [least, 0.25, 0.5, 1.0]
     folder = small.save(tmp_path / "plane")
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(PLANE_FILES)
     again = pd.read_csv(folder / "table.csv")
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-12)
 

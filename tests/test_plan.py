@@ -19,9 +19,9 @@ from scipy.special import lambertw
 from strategies import as_text, compute, decreasing_line
 
 from market_abm import from_text
-from market_abm.economy import Industry
+from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
-from market_abm.plan import Plan, best_plan, check_returns
+from market_abm.market.best_plan import Plan, best_plan, check_returns
 
 GOODS = ("x", "v", "u")
 
@@ -347,10 +347,10 @@ def test_parameters_with_an_axis_of_runs() -> None:
     """c x^a of three runs and four firms: x/w = (a c z p/π)^(1/(1 - a)), as for ``power``."""
     a, c = np.array([[0.3], [0.5], [0.8]]), np.array([[1.0], [2.0], [0.7]])
     technology = industry("c * x ** a", a=0.5, c=1.0).technology
-    stacked = technology.with_parameters({"a": a, "c": c})
+    vectorized = technology.with_parameters({"a": a, "c": c})
     prices, w = np.linspace(0.5, 2, 3)[:, None], np.array([[0.1, 0.2, 0.3, 0.4]])
     z = np.linspace(0.8, 1.3, 12).reshape(3, 4)
-    found = best_plan(stacked, 1.5, np.broadcast_to(prices, (1, 3, 4)), w, z, np.ones((1, 3, 4)))
+    found = best_plan(vectorized, 1.5, np.broadcast_to(prices, (1, 3, 4)), w, z, np.ones((1, 3, 4)))
     x = w * (a * c * z * 1.5 / prices) ** (1 / (1 - a))
     assert found.found.all()
     np.testing.assert_allclose(found.inputs[0], x, rtol=1e-12)

@@ -7,9 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from market_abm import from_text, run
-from market_abm.layout import BOX, layout
-from market_abm.plots.convergence import FLOOR
-from market_abm.plots.style import number_text, power_of_ten
+from market_abm.views.layout import BOX, layout
+from market_abm.views.plots.convergence import FLOOR
+from market_abm.views.plots.style import number_text, power_of_ten
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
 

@@ -6,9 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from market_abm import MarketError, Population, from_function, from_text, run
-from market_abm.explain import explain
-from market_abm.program import LONGEST_PROGRAM, read_program
+from market_abm import FirmPopulation, MarketError, from_function, from_text, run
+from market_abm.economy.program import read_program
+from market_abm.language.parser import MAX_PROGRAM_LENGTH
+from market_abm.views.explain import explain
 
 SCALE = 2.0
 
@@ -117,7 +118,7 @@ def test_nothing_is_executed(tmp_path):
 
 def test_huge_programs_are_refused_at_once():
     with pytest.raises(MarketError, match="characters"):
-        read_program("#" * (LONGEST_PROGRAM + 1), {})
+        read_program("#" * (MAX_PROGRAM_LENGTH + 1), {})
 
 
 def test_powers_of_powers_are_quick():
@@ -229,7 +230,7 @@ def test_positional_arguments_and_populations_of_ones_own():
         y = x / 2
         return y
 
-    economy = from_function(half, {"x": 1.0}, population_of={"y": Population(firms=3)})
+    economy = from_function(half, {"x": 1.0}, population_of={"y": FirmPopulation(firms=3)})
     assert economy.industries[0].firms == 3
 
 

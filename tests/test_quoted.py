@@ -24,14 +24,14 @@ from test_equilibrium import as_parametric
 from test_twins import assert_each_its_own
 
 from market_abm import Economy, Experiment, MarketModel, MarketSettings, from_text, run
-from market_abm.analysis.equilibrium import equilibrium
 from market_abm.analysis.stability import stability
-from market_abm.arrays import array_market
-from market_abm.backprop import exact_gradient
-from market_abm.cli import main
+from market_abm.cli.commands import main
 from market_abm.errors import MarketError
-from market_abm.markets import PostedPrice
-from market_abm.sweep import Sweep, run_sweep
+from market_abm.gradient.backprop import exact_gradient
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.posted_price import PostedPrice
+from market_abm.studies.sweep import Sweep, run_sweep
 
 AUCTION, POSTED = "tatonnement", "posted-price"
 ENGINES = ("agents", "arrays")
@@ -853,7 +853,7 @@ def test_every_unit_is_accounted_for_at_posted_prices(
             continue
         handed, orders, after = market.state.inputs[0], market.orders[0], market.stock[0]
         np.testing.assert_allclose(made + before, on_sale, rtol=1e-12)
-        for industry in economy.flow:
+        for industry in economy.topological_order:
             uses = buyers.uses[industry.good]
             w, z = industry.weights, industry.productivity
             outputs = z * w * compute(lines[industry.good], [handed[use] / w for use in uses])

@@ -5,8 +5,8 @@ import pytest
 
 from market_abm import from_text, run
 from market_abm.errors import MarketError
-from market_abm.experiment import Experiment
-from market_abm.record import BOOKS, MOST_BOOKS
+from market_abm.experiment.experiment import Experiment
+from market_abm.simulation.record import BUYER_FIELDS, MAX_RECORDED_BUYERS
 
 TEXT = """
 [economy]
@@ -44,7 +44,7 @@ def test_a_thinner_record_is_part_of_the_whole(every, goods):
         expected = getattr(whole, name)[np.ix_(times, places)]
         np.testing.assert_array_equal(getattr(thin, name), expected)
     buyers = np.flatnonzero(np.isin(whole.experiment.economy.buyers.good, places))
-    for name in BOOKS if len(buyers) else ():
+    for name in BUYER_FIELDS if len(buyers) else ():
         expected = getattr(whole.trajectory, name)[np.ix_(times, buyers)]
         np.testing.assert_array_equal(getattr(thin.trajectory, name), expected)
     assert thin.table().equals(whole.table())
@@ -76,10 +76,10 @@ def test_theory_is_drawn_at_the_steps_that_were_recorded():
 
 
 def test_books_of_many_buyers_are_of_the_last_step_only():
-    economy = from_text("y = sqrt(x)", {"x": 1.0}, population={"firms": MOST_BOOKS + 1})
+    economy = from_text("y = sqrt(x)", {"x": 1.0}, population={"firms": MAX_RECORDED_BUYERS + 1})
     result = run(economy, engine="arrays", steps=3)
     assert result.trajectory.shares.shape[0] == 0
-    assert result.last.shares.shape == (MOST_BOOKS + 1,)
+    assert result.last.shares.shape == (MAX_RECORDED_BUYERS + 1,)
     assert result.last.shares.sum() == pytest.approx(1.0, rel=1e-12)
 
 

@@ -17,18 +17,19 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from market_abm import Experiment, MarketError, from_text, mathml, run
-from market_abm.agents import Firm
-from market_abm.cli import main
-from market_abm.compare import Beside, Contest
-from market_abm.display.pieces import human
-from market_abm.explain import Equation, explain
-from market_abm.expression import Expression, name, number
-from market_abm.files import available, toml_text
-from market_abm.plots import interactive
-from market_abm.report import report, save_report
-from market_abm.result import resolved
-from market_abm.sweep import Sweep, run_sweep
+from market_abm import Experiment, MarketError, from_text, run
+from market_abm.cli.commands import main
+from market_abm.experiment.files import available, toml_text
+from market_abm.language import mathml
+from market_abm.language.expression import Expression, name, number
+from market_abm.market.agents import Firm
+from market_abm.runs.result import resolved
+from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.sweep import Sweep, run_sweep
+from market_abm.views.explain import Equation, explain
+from market_abm.views.notebook.pieces import human
+from market_abm.views.report import figures
+from market_abm.views.report.report import report, save_report
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u2028]]>"
@@ -117,8 +118,10 @@ def folders(tmp_path_factory):
     axes = {"supply.x.elasticity": "0.5:8:log:5", "supply.x.adjustment": "0.25,0.5,1"}
     run_sweep(Sweep.of(sweep, axes), root / "plane")
     run_sweep(Sweep.of(sweep, {"supply.x.elasticity": "0.5:8:log:5"}), root / "curve")
-    Beside.of(Experiment.load("spiral")).save(root / "beside")
-    Contest.of(Experiment.load("spiral"), ["unit-bid", "trading-post"]).save(root / "contest")
+    OptimizerComparison.of(Experiment.load("spiral")).save(root / "beside")
+    MechanismComparison.of(Experiment.load("spiral"), ["unit-bid", "trading-post"]).save(
+        root / "contest"
+    )
     return root
 
 
@@ -222,10 +225,10 @@ def test_long_paths_and_many_goods_are_thinned_and_it_is_said():
             "quantity": np.tile(np.arange(30.0), 5001),
         }
     )
-    figure = interactive.run_figures(path, None)[1]
-    assert len(figure["steps"]) == interactive.MOST_POINTS
+    figure = figures.run_figures(path, None)[1]
+    assert len(figure["steps"]) == figures.MAX_POINTS
     assert (figure["steps"][0], figure["steps"][-1]) == (0.0, 5000.0)
-    assert [line["name"] for line in figure["series"]] == goods[-interactive.MOST_GOODS :]
+    assert [line["name"] for line in figure["series"]] == goods[-figures.MAX_GOODS :]
     assert "Of 5,001 steps, 1,000 are drawn" in figure["note"]
     assert "Of 30 goods, the 12" in figure["note"]
 
@@ -499,7 +502,7 @@ def test_long_formulas_are_left_to_words():
     for section in explain(run(economy, steps=2)):
         for pair in section.pairs:
             for equation in pair.equations:
-                assert len(mathml.equation(equation)) < 2 * mathml.MOST_LETTERS
+                assert len(mathml.equation(equation)) < 2 * mathml.MAX_LETTERS
 
 
 def test_a_wide_line_is_shown_in_short(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from market_abm import run
-from market_abm.report import save_report
+from market_abm.views.report.report import save_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)> $$x$$"
 

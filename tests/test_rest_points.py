@@ -7,11 +7,11 @@ from autograd import grad
 from scipy.optimize import minimize
 
 from market_abm import from_text
-from market_abm.analysis.comparison import Witness
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.arrays import ArrayMarket
-from market_abm.simulation import simulate
-from market_abm.state import MarketSettings
+from market_abm.analysis.observer import GradientObserver
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.settings import MarketSettings
+from market_abm.simulation.loop import simulate
 
 STRUCTURES = {
     "one line": "y = a * x ** b",
@@ -75,17 +75,17 @@ def test_markets_rest_where_surplus_is_greatest(structure):
         forms.setdefault(tuple(d.form for d in economy.demand.values()), []).append(economy)
     for economies in forms.values():
         market = MarketSettings(activation="sequential", share_rate=0.05)
-        together = ArrayMarket(economies, [market] * len(economies), [1] * len(economies))
-        outcomes = simulate(together, 20_000, Witness(together.economy, 1e-10), every=1000)
+        together = ArrayEngine(economies, [market] * len(economies), [1] * len(economies))
+        outcomes = simulate(together, 20_000, GradientObserver(together.economy, 1e-10), every=1000)
         for economy, outcome in zip(economies, outcomes, strict=True):
             assert outcome.error is None
-            assert outcome.last_saw["settled"]
+            assert outcome.last_observations["settled"]
             best = equilibrium(economy)
             assert best.solved
             end = outcome.trajectory
             np.testing.assert_allclose(end.prices[-1], best.prices, rtol=1e-6)
             np.testing.assert_allclose(end.quantities[-1], best.quantities, rtol=1e-6)
-            assert outcome.saw["welfare"][-1] == pytest.approx(best.welfare, rel=1e-9)
+            assert outcome.observations["welfare"][-1] == pytest.approx(best.welfare, rel=1e-9)
 
 
 def test_the_optimum_is_that_of_a_program_written_by_hand():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from market_abm import Experiment, MarketError, run
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.backprop import exact_gradient
-from market_abm.sweep import Sweep, run_sweep
+from market_abm.gradient.backprop import exact_gradient
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.studies.sweep import Sweep, run_sweep
 
 BAKERY = """
 [economy]
@@ -178,7 +178,7 @@ def test_what_is_no_shock(shocks, told):
 
 
 def test_shocks_are_no_swings():
-    """A run that is cut off soon after its tenth shock still needs more time, and no calmer rates.
+    """A run that is cut off soon after its tenth shock still needs more time, and no lower rates.
 
     Its price turns round at every shock; after the last one it only goes down.
     """

@@ -19,11 +19,11 @@ from test_equilibrium import Open, open_economies
 from test_facts import split
 
 import market_abm
-from market_abm import backprop
-from market_abm.analysis.equilibrium import Equilibrium, equilibrium
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import Stability, stability
-from market_abm.arrays import ArrayMarket
+from market_abm.gradient import backprop
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.market.arrays import ArrayEngine
 
 TIMINGS = ("simultaneous", "sequential")
 
@@ -230,7 +230,7 @@ def test_all_that_is_remembered(activation: str) -> None:
         population_of={"a": {"firms": 3, "weights": [0.2, 0.3, 0.5]}},
     )
     one, other = (
-        ArrayMarket([economy], [market(activation, share_rate=0.3, bid_rate=0.6)], [0])
+        ArrayEngine([economy], [market(activation, share_rate=0.3, bid_rate=0.6)], [0])
         for _ in range(2)
     )
     for _ in range(7):
@@ -310,7 +310,7 @@ def paths(several: list[Case], steps: int, starts: int, off: Any, seed: int) -> 
     rng = np.random.default_rng(seed)
     rows = [case for case in several for _ in range(starts)]
     off = np.repeat(np.broadcast_to(off, len(several)), starts)[:, None]
-    run = ArrayMarket([c.economy for c in rows], [c.settings for c in rows], [0] * len(rows))
+    run = ArrayEngine([c.economy for c in rows], [c.settings for c in rows], [0] * len(rows))
     buyers, first = rows[0].economy.buyers, len(rows[0].economy.supply)
     memory = run.memory
     for name in ("quantities", "prices", "shares"):
@@ -376,7 +376,7 @@ def check_rates(several: list[Case], seed: int) -> list[float | None]:
     errors: list[float | None] = []
     for case, path in zip(several, paths(several, steps, 8, off, seed), strict=True):
         fixed = all(terms.elasticity == 0.0 for terms in case.economy.supply.values())
-        if fixed and not case.economy.buyers.contested and not case.economy.has_loops:
+        if fixed and not case.economy.buyers.shared_pools and not case.economy.has_loops:
             # Only bids move (fact 2): t^n (1 - α)^t, n stages up, is no rate until t is large.
             assert case.found.radius == pytest.approx(1.0 - case.settings.bid_rate, abs=1e-8)
             errors.append(None)

@@ -16,11 +16,12 @@ import pytest
 
 import market_abm
 from market_abm import Experiment, MarketError, run
-from market_abm import sweep as sweep_module
 from market_abm.analysis.stability import stability
-from market_abm.design import Axis, Design, DesignSettings
-from market_abm.plots.sweep import sweep_figure
-from market_abm.sweep import Sweep, run_sweep
+from market_abm.studies import store as store_module
+from market_abm.studies import sweep as sweep_module
+from market_abm.studies.design import Axis, Design, DesignSettings
+from market_abm.studies.sweep import Sweep, run_sweep
+from market_abm.views.plots.sweep import sweep_figure
 
 COBWEB = """
 [economy]
@@ -185,7 +186,7 @@ AXES = {"supply.x.elasticity": "0.1:1.5:12", "supply.x.adjustment": "0.2:1:5"}
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(sweep_module, "MOST_RUNS", 7)
+    monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 7)
 
 
 def test_resume_gives_the_same_bits(tmp_path, small_batches):
@@ -246,18 +247,18 @@ def test_a_finished_sweep_is_read_or_replaced(tmp_path, small_batches):
 
 def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, monkeypatch):
     sweep = Sweep.of(cobweb(), AXES)
-    written = sweep_module.write_whole
+    written = store_module.write_whole
 
     def full(path, text):
         if path.name == "0000003.csv":
             raise OSError(28, "No space left on device")
         written(path, text)
 
-    monkeypatch.setattr(sweep_module, "write_whole", full)
+    monkeypatch.setattr(store_module, "write_whole", full)
     with pytest.raises(MarketError, match=r"No space left on device.*--resume"):
         run_sweep(sweep, tmp_path / "s")
     assert len(list((tmp_path / "s" / "parts").iterdir())) == 3
-    monkeypatch.setattr(sweep_module, "write_whole", written)
+    monkeypatch.setattr(store_module, "write_whole", written)
     assert len(run_sweep(sweep, tmp_path / "s", resume=True)) == 60
 
 
@@ -270,7 +271,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
 
 
 def command(*arguments, cwd):
-    line = [sys.executable, "-c", "from market_abm.cli import main; main()", *arguments]
+    line = [sys.executable, "-c", "from market_abm.cli.commands import main; main()", *arguments]
     return subprocess.Popen(
         line, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -325,7 +326,9 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(lambda: setattr(__import__("market_abm.sweep").sweep, "MOST_RUNS", 7))
+        client.run(
+            lambda: setattr(__import__("market_abm.studies.sweep").sweep, "MAX_BATCH_RUNS", 7)
+        )
         pids = list(client.run(os.getpid).values())
         killed = []
 

@@ -11,10 +11,11 @@ from test_equilibrium import open_economies
 from test_twins import assert_each_its_own, numbers_for
 
 from market_abm import MarketError, MarketSettings, from_text, run
-from market_abm.analysis.equilibrium import equilibrium
-from market_abm.analysis.optimisers import twin
-from market_abm.arrays import ArrayMarket
-from market_abm.markets import MECHANISMS, PooledMarket
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import PooledMarket
+from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.twins.registry import twin
 
 POST = "trading-post"
 
@@ -90,7 +91,7 @@ def split(sigma: float, depth: int):
 def left(economies, bid_rates, steps: int) -> np.ndarray:
     """How far the first share is from its best in the last fifty steps, as a part of the first."""
     markets = [MarketSettings(mechanism=POST, bid_rate=rate) for rate in bid_rates]
-    market = ArrayMarket(economies, markets, [1] * len(economies))
+    market = ArrayEngine(economies, markets, [1] * len(economies))
     best = np.array([equilibrium(economy).shares[0] for economy in economies])
     distances = [np.abs(market.state.shares[:, 0] - best)]
     for step in range(1, steps + 1):

@@ -16,14 +16,15 @@ from strategies import chains, copy_dags, loops, rival_dags, trees
 from test_equilibrium import as_parametric, renumbered
 
 from market_abm import MarketModel, MarketSettings, from_text, run
-from market_abm.arrays import ArrayMarket, array_market
 from market_abm.errors import MarketError, RivalGoodError
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.mechanisms.array_market import array_market
 
 FIELDS = ("quantities", "prices", "inputs", "shares", "bids")
 
 
 def assert_twins(economies: list, markets: list[MarketSettings], seeds: list[int], steps: int):
-    together = ArrayMarket(economies, markets, seeds)
+    together = ArrayEngine(economies, markets, seeds)
     models = [
         MarketModel(economy, market, seed=seed)
         for economy, market, seed in zip(economies, markets, seeds, strict=True)
@@ -127,11 +128,11 @@ def test_a_run_that_cannot_go_on_leaves_the_others_alone():
         model = MarketModel(bad, market)
         for _ in range(10):
             model.step()
-    alone = ArrayMarket([bad], [market], [1])
+    alone = ArrayEngine([bad], [market], [1])
     for _ in range(10):
         alone.step()
     assert str(alone.failed[0]) == str(told.value)
-    together = ArrayMarket([split(3.0), split(-1.0), split(4.0)], [market] * 3, [1, 1, 1])
+    together = ArrayEngine([split(3.0), split(-1.0), split(4.0)], [market] * 3, [1, 1, 1])
     assert list(together.failed) == [1]
     for _ in range(10):
         together.step()
@@ -144,7 +145,7 @@ def test_a_run_that_cannot_go_on_leaves_the_others_alone():
 def test_dropping_runs_changes_nothing_for_the_rest():
     economies = [responding(k, 2, 0.1) for k in range(4)]
     market = [MarketSettings(share_rate=0.1)] * 4
-    whole, part = (ArrayMarket(economies, market, [1, 2, 3, 4]) for _ in range(2))
+    whole, part = (ArrayEngine(economies, market, [1, 2, 3, 4]) for _ in range(2))
     for step in range(20):
         if step == 8:
             part.keep(np.array([False, True, False, True]))
@@ -159,11 +160,11 @@ def test_dropping_runs_changes_nothing_for_the_rest():
 def test_firms_one_by_one_need_agents():
     economy = from_text("y = sqrt(x)", supply={"x": 4})
     with pytest.raises(MarketError, match=r"market\.activation.*needs? engine = \"agents\""):
-        ArrayMarket([economy], [MarketSettings(activation="random")], [1])
+        ArrayEngine([economy], [MarketSettings(activation="random")], [1])
 
 
 # --- the same, by somebody who had not seen either engine ----------------------------------------
-# Only docs/model.md: each run of an ArrayMarket is the MarketModel of its own economy, settings and
+# Only docs/model.md: each run of an ArrayEngine is the MarketModel of its own economy, settings and
 # seed, whatever stands beside it.
 
 STEPS = 20
@@ -356,7 +357,7 @@ def test_kinds_and_forms_are_each_runs_own_or_refused(activation):
     for economy in economies:
         assert assert_each_its_own([economy] * 4, markets, [1] * 4) == 1
     try:
-        ArrayMarket(economies, markets, [1] * 4)
+        ArrayEngine(economies, markets, [1] * 4)
     except MarketError:
         return
     assert assert_each_its_own(economies, markets, [1] * 4) == 1
@@ -389,7 +390,7 @@ def test_negative_prices_and_quantities_side_by_side(activation):
     ]
     markets = [MarketSettings(activation=activation, bid_rate=rate) for rate in (1.0, 0.5, 0.9)]
     assert assert_each_its_own(economies, markets, [1] * 3, steps=40) == 1
-    market = ArrayMarket(economies, markets, [1] * 3)
+    market = ArrayEngine(economies, markets, [1] * 3)
     for _ in range(40):
         market.step()
     assert np.all(market.state.quantities[:, 0] < 0)
@@ -404,7 +405,7 @@ def test_noise_is_the_runs_own():
         population={"firms": 3, "weight_spread": 0.4, "bid_noise": 0.1},
     )
     markets = [MarketSettings(share_rate=0.1)] * 4
-    market = ArrayMarket([economy] * 4, markets, [3, 8, 3, 1])
+    market = ArrayEngine([economy] * 4, markets, [3, 8, 3, 1])
     for _ in range(10):
         market.step()
     np.testing.assert_array_equal(market.state.bids[0], market.state.bids[2])
@@ -418,7 +419,7 @@ def test_literal_numbers_are_each_runs_own_or_refused():
     economies = [from_text(f"y = {c} * x**{a}", {"x": 2.0}) for c, a in [(2, 0.5), (3, 0.7)]]
     markets = [MarketSettings()] * 2
     try:
-        ArrayMarket(economies, markets, [1, 1])
+        ArrayEngine(economies, markets, [1, 1])
     except MarketError:
         return
     assert assert_each_its_own(economies, markets, [1, 1]) == 1
@@ -438,7 +439,7 @@ def test_other_structures_are_each_their_own_or_refused(other):
     first = from_text("y = sqrt(x)", {"x": 1.0})
     for pair in ([first, other], [other, first]):
         try:
-            ArrayMarket(pair, [MarketSettings()] * 2, [1, 1])
+            ArrayEngine(pair, [MarketSettings()] * 2, [1, 1])
         except MarketError:
             continue
         assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1
@@ -447,7 +448,7 @@ def test_other_structures_are_each_their_own_or_refused(other):
 def test_other_reuse_is_its_own_or_refused():
     pair = [from_text("y = sqrt(x) + ln(1 + x)", {"x": 2.0}, reuse=r) for r in ("rival", "copy")]
     try:
-        ArrayMarket(pair, [MarketSettings()] * 2, [1, 1])
+        ArrayEngine(pair, [MarketSettings()] * 2, [1, 1])
     except MarketError:
         return
     assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1

@@ -21,13 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_abm import Experiment, MarketError, run
-from market_abm.cli import main
-from market_abm.files import available
-from market_abm.watch.session import Session, named_elasticities
+from market_abm.cli.commands import main
+from market_abm.experiment.files import available
+from market_abm.watch.session import Session, with_elasticity_parameters
 
 pytest.importorskip("bokeh")
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 ENDS = ("diverged", "converged")
 
 
@@ -400,7 +400,7 @@ def test_elasticities_in_a_program_get_names(program):
     settings = {"economy.parameters.s": 0.5} if "=s" in program else {}
     text_of_it = f'[economy]\nprogram = """{program}"""\n{supply}'
     parsed = Experiment.parse(text_of_it, "e", settings)
-    written, found = named_elasticities(program, parsed.economy)
+    written, found = with_elasticity_parameters(program, parsed.economy)
     assert written == text
     assert found == {f"elasticity_of_y{end}": number for end, number in numbers.items()}
 
@@ -408,7 +408,7 @@ def test_elasticities_in_a_program_get_names(program):
 def test_a_name_that_is_taken_is_not_given_again():
     program = "elasticity_of_y = a\ny = ces(elasticity_of_y, b, elasticity=0.5)"
     text = f'[economy]\nprogram = """{program}"""\n[supply]\na.quantity = 1\nb.quantity = 1\n'
-    written, found = named_elasticities(program, Experiment.parse(text).economy)
+    written, found = with_elasticity_parameters(program, Experiment.parse(text).economy)
     assert found == {"elasticity_of_y_2": 0.5}
     assert written.endswith("elasticity=elasticity_of_y_2)")
 

@@ -10,7 +10,7 @@ import pytest
 from browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
-from market_abm.live import FLOOR, followed
+from market_abm.views.terminal import FLOOR, followed
 from market_abm.watch.figures import GOODS, KEPT
 
 pytest.importorskip("bokeh")

@@ -1,1 +1,1 @@
-"""Where the market's prices meet the exact gradient. Nothing that trades may import this."""
+"""The exact gradient beside the market: alignment, measures, stability, predictions."""

@@ -7,12 +7,13 @@ import math
 import numpy as np
 from scipy.special import betainc
 
-from market_abm.economy import Economy, Industry
-from market_abm.markets import PooledMarket
-from market_abm.state import MarketSettings
+from market_abm.economy.economy import Economy
+from market_abm.economy.industry import Industry
+from market_abm.market.base import PooledMarket
+from market_abm.market.settings import MarketSettings
 
 
-def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray | None:
+def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray | None:
     """Price over gradient at steps 0, 1, ..., ``steps``, shape (steps + 1, goods); or None.
 
     Where every good has one buyer, none is needed for its own making and no supplier responds,
@@ -25,7 +26,7 @@ def climbing(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray
     buyers = economy.buyers
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
-    noisy = any(industry.population.bid_noise > 0 for industry in economy.flow)
+    noisy = any(industry.population.bid_noise > 0 for industry in economy.topological_order)
     bids_alone = issubclass(market.rules, PooledMarket) and market.activation == "simultaneous"
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
@@ -71,7 +72,7 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
     """(1 - ρ, ρη/ε, delay, who hears prices) of a chain of identities, or None."""
     single = len(economy.supply) == len(economy.demand) == 1
     chain = len(economy.buyers.pools) == economy.buyers.size and not economy.has_loops
-    if not single or not chain or not all(_is_identity(i) for i in economy.flow):
+    if not single or not chain or not all(_is_identity(i) for i in economy.topological_order):
         return None
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
     plain = supply.kind == "curve" and demand.form in (None, "isoelastic")
@@ -79,7 +80,7 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
         return None
     adjustment = supply.adjustment
     response = adjustment * supply.elasticity / demand.elasticity
-    lines = len(economy.flow)
+    lines = len(economy.topological_order)
     return 1.0 - adjustment, response, 2 * lines, lines + 1
 
 
@@ -89,7 +90,7 @@ def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int]
     elastic = all(math.isinf(terms.elasticity) for terms in economy.demand.values())
     if len(economy.supply) != 1 or len(economy.demand) != 1 or not fixed or not elastic:
         return None
-    *branches, last = economy.flow
+    *branches, last = economy.topological_order
     formula = last.technology.formula
     if formula.operation != "ces" or len(last.technology.inputs) != 2 or economy.has_loops:
         return None
@@ -115,7 +116,7 @@ def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int]
 
 def _way_up(economy: Economy, good: str) -> list[str]:
     """A good and those that it is made of, one after another, up to a raw one."""
-    reads = {industry.good: industry.technology.inputs for industry in economy.flow}
+    reads = {industry.good: industry.technology.inputs for industry in economy.topological_order}
     way = [good]
     while way[-1] in reads and len(way) <= len(reads):
         way.append(reads[way[-1]][0])

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market_abm import backprop
-from market_abm.analysis.equilibrium import Equilibrium, equilibrium
-from market_abm.arrays import ACTIVATIONS, array_market
-from market_abm.economy import Economy
+from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
-from market_abm.markets import Tatonnement
-from market_abm.state import MarketSettings
+from market_abm.gradient import backprop
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.market.arrays import ACTIVATIONS
+from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.tatonnement import Tatonnement
+from market_abm.market.settings import MarketSettings
 
-MOST_VARIABLES = 600
+MAX_VARIABLES = 600
 """Numbers remembered beyond which an economy is left alone: the matrix is dense."""
+
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
 """How far each variable is moved, relative to its size: 6e-6.
@@ -31,13 +33,16 @@ MOVE = float(np.cbrt(np.finfo(float).eps))
 A central difference errs by h² (it is not linear) and by eps/h (rounding): least at eps^(1/3).
 """
 
+
 ROUNDING = 1e-8
 """What is smaller, in J or between its eigenvalues, is taken for rounding (4e-11, 100 fold)."""
 
-INDIFFERENCE = 1e-6
+
+INDIFFERENCE_TOL = 1e-6
 """How near to 1 an eigenvalue is of what stays as it is; errors of the rest, 1e-9, have room."""
 
-RESTING = 1e-6
+
+STATIONARY_TOL = 1e-6
 """By how much a market at rest may move in a step, relative to each variable (of shares, to 1)."""
 
 
@@ -91,7 +96,7 @@ def stability(
     (posted prices: goods are short on one side of it, left over on the other), if no rest is known,
     if the market does not rest there or J is not finite, or if there are more than 600 variables.
     """
-    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.flow)
+    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.topological_order)
     if settings.activation not in ACTIVATIONS or noisy or settings.lag:
         return None
     if not settings.rules.smooth:
@@ -101,13 +106,13 @@ def stability(
         return None
     try:
         step = _Step(economy, settings, rest)
-        matrix = step.jacobian() if step.size <= MOST_VARIABLES else None
+        matrix = step.jacobian() if step.size <= MAX_VARIABLES else None
     except MarketError:
         return None
     if matrix is None:
         return None
     eigenvalues = np.linalg.eigvals(matrix)
-    if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE):
+    if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE_TOL):
         eigenvalues = np.linalg.eigvals(_without_indifference(matrix, step.of_goods))
     leading = _leading(eigenvalues)
     return Stability(abs(leading), leading)
@@ -116,7 +121,7 @@ def stability(
 class _Step:
     """One step of the market, as a function of a vector of what moves in what it remembers.
 
-    The vector's numbers are ``places`` of the arrays of ``ArrayMarket.memory``, one array behind
+    The vector's numbers are ``places`` of the arrays of ``ArrayEngine.memory``, one array behind
     the other: all but the offers of fixed endowments, the shares of those with nobody to share
     with, and in each other pool the largest share, which is the rest of 1.
     """
@@ -147,7 +152,7 @@ class _Step:
             moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
             moves["offers"] = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
             moves["shares"][:] = False
-            for pool in buyers.contested:
+            for pool in buyers.shared_pools:
                 largest = pool.buyers.start + int(np.argmax(rest.shares[pool.buyers]))
                 self.rest_of_pool[pool.buyers] = largest
                 moves["shares"][pool.buyers] = True
@@ -186,7 +191,7 @@ class _Step:
         # Rounding where nothing depends would close loops, and a loop of k such steps of 1e-11 has
         # eigenvalues of (1e-11)^(1/k).
         matrix[np.abs(matrix) < ROUNDING] = 0.0
-        return matrix if np.all(np.isfinite(matrix)) and drift.max() < RESTING else None
+        return matrix if np.all(np.isfinite(matrix)) and drift.max() < STATIONARY_TOL else None
 
     def _vectors(self, memory: dict[str, np.ndarray]) -> np.ndarray:
         """The variables of each run, shape (runs, size)."""
@@ -201,7 +206,7 @@ def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarra
     identity = np.eye(len(matrix))
     seen = np.concatenate([matrix - identity, identity[of_goods]])
     _, singular, directions = np.linalg.svd(seen)
-    others = directions[singular > INDIFFERENCE]
+    others = directions[singular > INDIFFERENCE_TOL]
     return others @ matrix @ others.T
 
 

@@ -1,1 +1,1 @@
-"""Published models of the same question, to compare the markets with. None is a market here."""
+"""Published models to compare with, written from their equations."""

@@ -1,1 +1,1 @@
-"""A market in the browser: `session.py` moves it, `page.py` shows it, `server.py` serves it."""
+"""A running market in the browser."""

@@ -30,40 +30,48 @@ from bokeh.plotting import figure
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-from market_abm.analysis.equilibrium import Problem, equilibrium
-from market_abm.analysis.landscape import Landscape, landscape
-from market_abm.economy import Economy
-from market_abm.experiment import watched
-from market_abm.layout import BOX, Use, layout
-from market_abm.live import FLOOR, followed
-from market_abm.plots.flows import Flows, bent, payments
-from market_abm.plots.style import OKABE_ITO, number_text, power_of_ten, shortened
-from market_abm.result import MANY
+from market_abm.economy.economy import Economy
+from market_abm.gradient.equilibrium import Problem, equilibrium
+from market_abm.gradient.landscape import Landscape, landscape
+from market_abm.runs.result import MANY
+from market_abm.runs.run import watched
+from market_abm.views.layout import BOX, Use, layout
+from market_abm.views.plots.flows import Flows, bent, payments
+from market_abm.views.plots.style import OKABE_ITO, number_text, power_of_ten, shortened
+from market_abm.views.terminal import FLOOR, followed
 from market_abm.watch.session import Session
 
 KEPT = 400
 """Steps of the path that are shown: the last so many."""
 
+
 SHORTEST = 10
 """Steps that the axis has room for, at the least."""
+
 
 GOODS = 6
 """Goods whose paths are drawn, from all stages."""
 
+
 PLACES = 30
 """Points of the contours along each axis: half a second, for which all wait."""
+
 
 HIGHEST = 3.0
 """Where the error axis ends, as a power of ten."""
 
+
 NEAR, FAR = -9.0, 0.0
 """Powers of ten between which the colour of a good says how far its price is from its gradient."""
+
 
 WIDE = 800.0
 """Pixels that a network is thought to be wide: there it is as high as its layout wants."""
 
+
 NARROWEST = 62.0
 """Pixels that an inch of a network gets at the least, so that its numbers can be read."""
+
 
 SHADES = [
     to_hex(color)
@@ -73,8 +81,13 @@ SHADES = [
 ]
 """From at its gradient to as far off as it is large; dark letters can be read on all of them."""
 
+
 UNKNOWN = "#BBBBBB"
+
+
 INK = "#222222"
+
+
 FLOW = "#7C8DA3"
 
 
@@ -304,7 +317,7 @@ def _many(session: Session) -> Made:
         "name": names,
         "full": [economy.label(good) for good in told.goods],
     }
-    inputs = {industry.good: industry.technology.inputs for industry in economy.flow}
+    inputs = {industry.good: industry.technology.inputs for industry in economy.topological_order}
     uses: list[tuple[Use, ...]] = [
         tuple(
             (told.goods[buyer], slot)
@@ -321,7 +334,7 @@ def _soon(session: Session, steps: int = 10) -> Flows:
     market, _ = watched(session.experiment)
     for _ in range(steps):
         market.step()
-    return Flows.at(session.experiment, market.state.rows(0))
+    return Flows.at(session.experiment, market.state.select_runs(0))
 
 
 def _sampled(curve: np.ndarray, degree: int, points: int = 24) -> np.ndarray:

@@ -27,31 +27,39 @@ from bokeh.themes import Theme
 from jinja2 import Environment, FileSystemLoader
 
 from market_abm.errors import MarketError
-from market_abm.files import available, parse_assignment
-from market_abm.markets import MECHANISMS
-from market_abm.shock import TARGETS
-from market_abm.state import ACTIVATIONS
+from market_abm.experiment.files import available, parse_assignment
+from market_abm.experiment.shocks import TARGETS
+from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.market.settings import ACTIVATIONS
 from market_abm.watch.figures import KEPT, SHORTEST, NetworkFigure, PathFigures, WelfareMap
-from market_abm.watch.session import Knob, Session
+from market_abm.watch.session import Parameter, Session
 
 TEMPLATE = Path(__file__).with_name("page.html")
+
 
 TICK = 10
 """Milliseconds from one look at the clock to the next."""
 
+
 AHEAD = 3
 """Updates that may be under way to the browser: a tab that is slow, or hidden, waits."""
+
 
 WAIT = 0.15
 """Seconds until figures are made anew: somebody may still be turning."""
 
+
 PATIENCE = 0.05
 """Seconds of steps that one update may hold: others are served by the same loop."""
+
 
 SLOWEST, FASTEST = 1.0, 1000.0
 """Steps a second."""
 
+
 STEPS_OF_A_SLIDER = 200
+
+
 DECADE = 0.05
 """The step of a logarithmic slider, as a power of ten; infinity is one step beyond the end."""
 
@@ -117,11 +125,16 @@ def _theme(*, ink: str, grey: str, faint: str) -> Theme:
 
 
 INKS = {False: "#222222", True: "#e6e8eb"}
+
+
 PAPERS = {False: "#ffffff", True: "#15181c"}
+
+
 THEMES = {
     False: _theme(ink=INKS[False], grey="#7b8490", faint="#e7eaee"),
     True: _theme(ink=INKS[True], grey="#8b95a1", faint="#2b3138"),
 }
+
 
 WIDGETS = """
     :host { --color: var(--ink); color: var(--ink); width: 100% }
@@ -135,7 +148,9 @@ svg' width='9' height='6'%3E%3Cpath d='M0 0h9L4.5 6z' fill='%238b95a1'/%3E%3C/sv
         margin: 6px 8px 10px !important }
 """
 
+
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8")
+
 
 TEXTS = """
 for (const [id, text] of [["name", pulse.name_], ["question", pulse.question],
@@ -144,6 +159,7 @@ for (const [id, text] of [["name", pulse.name_], ["question", pulse.question],
 }
 document.title = `${pulse.name_} – market_abm`
 """
+
 
 NAMES = """
 const name = (root) => {
@@ -157,6 +173,7 @@ for (const wait of [0, 100, 300, 1000]) setTimeout(() => name(document), wait)
 """
 """Sliders that are new get a name for those who do not see them."""
 
+
 REFOCUS = """
 const view = Bokeh.index.find_one(play)
 let left = 20
@@ -168,10 +185,12 @@ focus()
 """
 """A button whose label changes is made anew: who uses the keyboard stays on it."""
 
+
 LOST = """
 document.getElementById("message").textContent =
   "The connection to market-abm watch is lost; start it again, and load this page again"
 """
+
 
 SAVE = """
 const link = document.createElement("a")
@@ -180,6 +199,7 @@ link.download = `${pulse.name_}-watched.toml`
 link.click()
 URL.revokeObjectURL(link.href)
 """
+
 
 READY = """
 document.getElementById("status").textContent = pulse.frame.status
@@ -350,7 +370,7 @@ class Page:
         finally:
             self._quiet = False
 
-    def _slider(self, knob: Knob) -> Slider:
+    def _slider(self, knob: Parameter) -> Slider:
         low, high, step = knob.low, knob.high, _round_step(knob.high - knob.low)
         code = "return tick.toPrecision(3) * 1 + ''"
         if knob.whole:
@@ -372,7 +392,7 @@ class Page:
         self._on(slider, "value_throttled", partial(self._slide, knob))
         return slider
 
-    def _slide(self, knob: Knob, position: float) -> None:
+    def _slide(self, knob: Parameter, position: float) -> None:
         value = _value(knob, position)
         if value != {each.key: each.value for each in self.session.knobs()}.get(knob.key):
             self._turn(knob.key, value)
@@ -380,7 +400,7 @@ class Page:
     def _list_goods(self) -> None:
         economy = self.session.economy
         kinds: dict[str, Any] = {
-            "productivity": [industry.good for industry in economy.flow],
+            "productivity": [industry.good for industry in economy.topological_order],
             "supply": economy.supply,
             "demand": economy.demand,
         }
@@ -582,7 +602,7 @@ def _round_step(span: float) -> float:
     return float(next(unit * k for k in (1, 2, 5, 10) if span / (unit * k) <= STEPS_OF_A_SLIDER))
 
 
-def _position(knob: Knob) -> float:
+def _position(knob: Parameter) -> float:
     """Where a knob's slider stands."""
     if not knob.logarithmic:
         return knob.value
@@ -590,7 +610,7 @@ def _position(knob: Knob) -> float:
     return high + DECADE if np.isinf(knob.value) else float(np.log10(knob.value))
 
 
-def _value(knob: Knob, position: float) -> float:
+def _value(knob: Parameter, position: float) -> float:
     """What a knob's slider says, to three digits."""
     if knob.whole:
         return int(position)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-LARGEST_MESSAGE = 1_000_000
+
+MAX_MESSAGE_BYTES = 1_000_000
 """Bytes that a browser may send at once."""
 
 
@@ -96,7 +97,7 @@ def server(
     tornado = Offline(
         {"/": Application(FunctionHandler(open_page))},
         extra_websocket_origins=[_origin(name, port) for name in _names(address)],
-        websocket_max_message_size_bytes=LARGEST_MESSAGE,
+        websocket_max_message_size_bytes=MAX_MESSAGE_BYTES,
     )
     http = Prompt(tornado)
     http.add_sockets(sockets)

@@ -18,27 +18,32 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.analysis.comparison import relative_error
-from market_abm.economy import Economy
+from market_abm.analysis.observer import relative_error
+from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError, SettingError
-from market_abm.experiment import SHOCKABLE, Experiment, watched
-from market_abm.files import key_parts, quoted, toml_text
-from market_abm.shock import Shock
-from market_abm.simulation import Ending, advance, divergence
-from market_abm.state import State
+from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.files import key_parts, quoted, toml_text
+from market_abm.experiment.reading import SHOCKABLE
+from market_abm.experiment.shocks import Shock
+from market_abm.market.state import State
+from market_abm.runs.run import watched
+from market_abm.simulation.endings import Ending, divergence
+from market_abm.simulation.loop import advance
 
 DECADES = (0.05, 20.0)
 """The ends of an elasticity's slider, unless it stands beyond."""
 
+
 FILES = ("economy", "economy.input_output", "economy.sectors")
 """Settings that name files: who opens a page may not have any file of this machine read."""
+
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
 """Where the sliders of rates end that may be larger than 1, or mean something else."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Knob:
+class Parameter:
     """A number that can be turned: a setting by its dotted ``key``, and where a slider ends.
 
     ``logarithmic`` sliders move in ratios; ``endless`` ones have infinity beyond ``high``; those
@@ -89,7 +94,7 @@ class Session:
         self._take(state, witness(state))
 
     def _take(self, state: State, saw: Mapping[str, np.ndarray]) -> None:
-        self.state = state.rows(0)
+        self.state = state.select_runs(0)
         self.seen = {name: each[0] for name, each in saw.items()}
 
     # --- moving -----------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ class Session:
     def _kept(self, settings: dict[str, Any]) -> Experiment:
         """The experiment without shocks by hand, with all that was turned, and ``settings``."""
         settings = {**self._turned, **settings}
-        return self.first.again(settings) if settings else self.first
+        return self.first.with_overrides(settings) if settings else self.first
 
     @property
     def economy(self) -> Economy:
@@ -181,42 +186,44 @@ class Session:
         for each in entries:
             merged.setdefault(each["step"], {}).update(each)
         steps = max(self.experiment.run.steps, 2 * step)
-        self.experiment = self.experiment.again(
+        self.experiment = self.experiment.with_overrides(
             {"shocks": list(merged.values()), "run.steps": steps}
         )
 
     # --- what can be turned, and what was ---------------------------------------------------------
 
-    def knobs(self) -> list[Knob]:
+    def knobs(self) -> list[Parameter]:
         """The numbers that are worth turning: the market's rates and lag, and all elasticities."""
         return [*self._rates(), *self._elasticities(), *self._parameters()]
 
-    def _rates(self) -> Iterator[Knob]:
+    def _rates(self) -> Iterator[Parameter]:
         market = self.experiment.market
         symbols = {"bid_rate": " α", "share_rate": " κ"}
         for name in market.rules.rates:
             value = getattr(market, name)
             label = name.replace("_", " ") + symbols.get(name, "")
             high = UNBOUNDED.get(name, 1.0)
-            yield Knob(f"market.{name}", label, value, min(0.01, value), max(high, value))
+            yield Parameter(f"market.{name}", label, value, min(0.01, value), max(high, value))
         with suppress(MarketError):
             lagging = dataclasses.replace(market, lag=max(1, market.lag))
             market.rules.check(self.experiment.economy, lagging)
-            yield Knob("market.lag", "lag, steps", market.lag, 0, max(10, market.lag), whole=True)
+            yield Parameter(
+                "market.lag", "lag, steps", market.lag, 0, max(10, market.lag), whole=True
+            )
 
-    def _elasticities(self) -> Iterator[Knob]:
+    def _elasticities(self) -> Iterator[Parameter]:
         for good, demand in self._coming.demand.items():
             if demand.form == "elastic":  # it can be nothing else: see _curved
                 continue
             key = f"demand.{quoted(good)}.elasticity"
             label, value = f"elasticity of demand for {good}", demand.elasticity
-            yield Knob(key, label, value, *_decades(value), logarithmic=True, endless=True)
+            yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
         for good, supply in self._coming.supply.items():
             key = f"supply.{quoted(good)}.elasticity"
             label, value = f"elasticity of supply of {good}", supply.elasticity
-            yield Knob(key, label, value, 0.0, max(4.0, value))
+            yield Parameter(key, label, value, 0.0, max(4.0, value))
 
-    def _parameters(self) -> Iterator[Knob]:
+    def _parameters(self) -> Iterator[Parameter]:
         values: dict[str, float] = {}
         for industry in self._coming.industries:
             values.update(industry.technology.parameters)
@@ -224,10 +231,10 @@ class Session:
             key, label = f"economy.parameters.{quoted(name)}", name.replace("_", " ")
             if value > 0:
                 ends = _decades(value) if "elasticity" in name else (value / 4.0, value * 4.0)
-                yield Knob(key, label, value, *ends, logarithmic=True)
+                yield Parameter(key, label, value, *ends, logarithmic=True)
             else:
                 reach = max(1.0, abs(value))
-                yield Knob(key, label, value, value - reach, value + reach)
+                yield Parameter(key, label, value, value - reach, value + reach)
 
     @property
     def _coming(self) -> Economy:
@@ -281,14 +288,14 @@ def _ready(experiment: Experiment) -> Experiment:
     made_of = experiment.configuration["economy"]
     settings: dict[str, Any] = {}
     if "program" in made_of:
-        program, found = named_elasticities(made_of["program"], experiment.economy)
+        program, found = with_elasticity_parameters(made_of["program"], experiment.economy)
         if found:
             settings["economy.program"] = program
             settings["economy.parameters"] = {**made_of["parameters"], **found}
     for good, demand in experiment.economy.demand.items():
         if math.isinf(demand.elasticity):
             settings |= _curved(experiment, good)
-    return experiment.again(settings) if settings else experiment
+    return experiment.with_overrides(settings) if settings else experiment
 
 
 def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
@@ -299,7 +306,7 @@ def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
     key = f"demand.{quoted(good)}"
     for settings in ({}, {f"{key}.quantity": _first_quantity(experiment, good)}):
         with suppress(MarketError):
-            finite = experiment.again({**settings, f"{key}.elasticity": 1.0})
+            finite = experiment.with_overrides({**settings, f"{key}.elasticity": 1.0})
             form = finite.economy.demand[good].form
             told = {} if form is None else {f"{key}.form": form}
             return {**settings, **told, f"{key}.elasticity": math.inf}
@@ -311,12 +318,15 @@ def _first_quantity(experiment: Experiment, good: str) -> float:
     return float(quantities[experiment.economy.index[good]])
 
 
-def named_elasticities(program: str, economy: Economy) -> tuple[str, dict[str, float]]:
+def with_elasticity_parameters(program: str, economy: Economy) -> tuple[str, dict[str, float]]:
     """``program`` with ``elasticity=NUMBER`` written as ``elasticity=NAME``; each name's number.
 
     Names are ``elasticity_of_GOOD``, with ``_2`` and so on behind if the line has several.
     """
-    taken = {*economy.goods, *(name for i in economy.flow for name in i.technology.parameters)}
+    taken = {
+        *economy.goods,
+        *(name for i in economy.topological_order for name in i.technology.parameters),
+    }
     found: dict[str, float] = {}
     lines = [line.encode() for line in program.splitlines()]
     places = []

@@ -1,0 +1,146 @@
+"""How much like gradient descent the path was (docs/model.md, 5): staleness, alignment, welfare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market_abm.economy import curves
+from market_abm.economy.economy import Economy
+from market_abm.market.state import State
+
+if TYPE_CHECKING:
+    pass
+
+
+class GradientAlignment:
+    """Follows the free variables of runs: does each move go where the gradient of W points?
+
+    Free are the shares of contested pools and the quantities of suppliers who respond. Their
+    coordinates are those of the mirror map (docs/model.md, 5): a share s moves by Δ ln s, a
+    quantity q by Δq/|q|. The gradient of W, in the metric of the money that flows there, is the
+    buyer's exact value over its pool's, and the supplier's margin (g - MC)/|g|. The cosine of a
+    step of exponentiated gradient with fresh prices tends to 1 near rest; where only one variable
+    is free it is a mere sign. NaN where nothing moves, or nothing can.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        self.economy = economy
+        pools = economy.buyers.shared_pools
+        sizes = [pool.buyers.stop - pool.buyers.start for pool in pools]
+        free = np.concatenate(
+            [np.arange(0), *(np.arange(p.buyers.start, p.buyers.stop) for p in pools)]
+        )
+        together = len(free) > 0 and free[-1] - free[0] == len(free) - 1
+        # A slice where it will do: millions of shares are better looked at than copied.
+        self._buyers = slice(int(free[0]), int(free[-1]) + 1) if together else free
+        self._contested = len(free) > 0
+        self._starts = np.cumsum([0, *sizes])[:-1]
+        self._pool = np.repeat(np.arange(len(pools)), sizes)
+        self._raw = np.array(
+            [k for k, terms in enumerate(economy.supply.values()) if np.any(terms.elasticity)], int
+        )
+        self._before: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def keep(self, economy: Economy, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+        self.economy = economy
+        if self._before is not None:
+            shares, raw, uphill, weight = self._before
+            self._before = shares[rows], raw[rows], uphill[rows], weight[rows]
+
+    def __call__(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """The cosine for the move that led to ``state``, shape (...); and remember ``state``."""
+        cosine = np.full(state.prices.shape[:-1], np.nan)
+        if not self._contested and len(self._raw) == 0:
+            return cosine
+        shares, raw = state.shares[..., self._buyers], state.quantities[..., self._raw]
+        if self._before is not None:
+            former, quantities, uphill, weight = self._before
+            by_share = np.where(former > 0, np.log(shares / former), 0.0)
+            by_quantity = (raw - quantities) / np.where(quantities == 0, 1.0, np.abs(quantities))
+            move = np.concatenate([self._centred(by_share, former), by_quantity], axis=-1)
+            product = (weight * uphill * move).sum(axis=-1)
+            sizes = [np.sqrt((weight * each**2).sum(axis=-1)) for each in (uphill, move)]
+            rounding = 1e-12 * np.sqrt(weight.sum(axis=-1))
+            moved = np.minimum(*sizes) > rounding
+            cosine = np.where(moved, product / np.where(moved, sizes[0] * sizes[1], 1.0), np.nan)
+        self._before = (shares, raw, *self._direction(state, shares, gradient, products))
+        return cosine
+
+    def _direction(
+        self, state: State, shares: np.ndarray, gradient: np.ndarray, products: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of W by all coordinates, and their weights; (..., free variables)."""
+        buyers, supply = self.economy.buyers, list(self.economy.supply.values())
+        makers, goods = buyers.maker[self._buyers], buyers.good[self._buyers]
+        worth = gradient[..., makers] * products[..., self._buyers] * state.quantities[..., goods]
+        money = np.abs(self._mean(worth, shares))
+        by_share = np.where(money > 0, worth / np.where(money > 0, money, 1.0), 0.0)
+        margins, stakes = [], []
+        for k in self._raw:
+            quantity, value = state.quantities[..., k : k + 1], gradient[..., k : k + 1]
+            cost = curves.marginal_cost(supply[k], quantity)
+            responds = np.greater(supply[k].elasticity, 0.0)
+            size = np.where(value == 0.0, 1.0, np.abs(value))
+            margins.append(np.where(responds, (value - cost) / size, 0.0))
+            stakes.append(np.where(responds, np.abs(quantity * value), 0.0))
+        uphill = np.concatenate([self._centred(by_share, shares), *margins], axis=-1)
+        return uphill, np.concatenate([shares * money, *stakes], axis=-1)
+
+    def _mean(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The share-weighted mean of ``vector`` in the pool of each buyer."""
+        if not self._contested:
+            return vector
+        return np.add.reduceat(shares * vector, self._starts, axis=-1)[..., self._pool]
+
+    def _centred(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """``vector`` less its mean in each pool: shares always sum to one."""
+        return vector - self._mean(vector, shares)
+
+
+class DualAlignment:
+    """Follows prices that are called: do they go where the dual potential falls?
+
+    The cosine between the move of all quotes that can move and minus the gradient of Φ before it,
+    which by Hotelling's lemma is excess demand (docs/model.md, 3); of the plans that were seen.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        self.economy = economy
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
+
+    def keep(self, economy: Economy, rows: np.ndarray) -> None:
+        """Go on with these runs only."""
+        self.economy = economy
+        if self._before is not None:
+            self._before = self._before[0][rows], self._before[1][rows]
+
+    def __call__(self, state: State, reference: np.ndarray) -> np.ndarray:
+        """The cosine for the move that led to ``state``, shape (...); and remember ``state``.
+
+        ``reference``, units, (..., final goods), is what consumers refer to.
+        """
+        buyers, supplied = self.economy.buyers, state.quantities
+        planned = state.shares * supplied[..., buyers.good]
+        demand = np.add.reduceat(planned, buyers.starts, axis=-1)
+        quotes = [state.bids[..., buyers.starts]]
+        excess = [demand - supplied[..., buyers.good[buyers.starts]]]
+        finals = zip(self.economy.final.tolist(), self.economy.demand.values(), strict=True)
+        for k, (good, terms) in enumerate(finals):
+            price = state.prices[..., good : good + 1]
+            wanted = curves.demand_quantity(terms, reference[..., k : k + 1], price)
+            called = np.isfinite(wanted)
+            quotes.append(np.where(called, price, 0.0))
+            excess.append(np.where(called, wanted - supplied[..., good : good + 1], 0.0))
+        now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
+        cosine = np.full(now.shape[:-1], np.nan)
+        if self._before is not None:
+            move = now - self._before[0]
+            sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(self._before[1], axis=-1)
+            moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
+            product = (move * self._before[1]).sum(axis=-1)
+            cosine = np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
+        self._before = now, downhill
+        return cosine

@@ -1,0 +1,214 @@
+"""How much like gradient descent the path was (docs/model.md, 5): staleness, alignment, welfare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from market_abm.simulation.record import Trajectory
+
+if TYPE_CHECKING:
+    from market_abm.analysis.observer import Comparison
+
+MAX_LAG = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PathMeasures:
+    """The measures of one run, from the goods recorded; arrays over time have shape (records,).
+
+    NaN means that there is nothing to measure: a gradient that does not move has no staleness, and
+    where no good is divided between buyers there are no free variables to move.
+    """
+
+    trajectory: Trajectory
+    comparison: Comparison
+    last_shock: int = 0
+
+    @cached_property
+    def _gradients(self) -> np.ndarray:
+        """Those of one good beside each other, shape (goods, records)."""
+        return np.ascontiguousarray(self.comparison.gradients.T)
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        """The largest gradient of each good, shape (goods,); 1 where that is 0."""
+        scale = np.abs(self._gradients).max(axis=1)
+        return np.where(scale > 0.0, scale, 1.0)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _moving(self) -> np.ndarray:
+        """Which goods' gradients move by more than rounding, shape (goods,)."""
+        return np.ptp(self._gradients, axis=1) > 1e-9 * self._scale
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _changed(self) -> np.ndarray:
+        """At which steps any gradient moved by more than rounding, shape (records,)."""
+        changes = np.abs(np.diff(self._gradients, axis=1)) > 1e-12 * self._scale[:, None]
+        return np.concatenate([[False], changes.any(axis=0)])
+
+    @cached_property
+    def _lags(self) -> int:
+        """How many lags are tried: 0, 1, ..."""
+        return max(1, min(MAX_LAG + 1, len(self.trajectory.prices) // 2))
+
+    @np.errstate(all="ignore")
+    def _distance(self, k: int) -> np.ndarray:
+        """Squared distances of good k's p(t) and g(t - lag), in units of its scale: (steps, lags).
+
+        Infinite before step ``lag``; once no gradient has moved for as long as the lags reach back,
+        all lags are alike, and no more steps are told.
+        """
+        lags = self._lags
+        count = int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1
+        prices = self.trajectory.prices[:count, k] / self._scale[k]
+        gradients = self._gradients[k, :count] / self._scale[k]
+        padded = np.concatenate([np.full(lags - 1, np.inf), gradients])
+        distance = prices[:, None] - sliding_window_view(padded, lags)[:, ::-1]
+        distance *= distance
+        return distance
+
+    @cached_property
+    def _distances(self) -> np.ndarray:
+        """Those of the goods whose gradients move, summed over time: shape (lags, goods)."""
+        result = np.zeros((self._lags, len(self._scale)))
+        for k in np.flatnonzero(self._moving).tolist():  # over the steps that all lags reach
+            result[:, k] = self._distance(k)[self._lags - 1 :].sum(axis=0)
+        return result
+
+    @cached_property
+    def staleness_of_good(self) -> np.ndarray:
+        """The lag at which p(t) is nearest to g(t - lag) over the run, shape (goods,); or NaN."""
+        return np.where(self._moving, np.argmin(self._distances, axis=0), np.nan)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def staleness(self) -> np.ndarray:
+        """At each step t, the lag at which the prices of all goods are nearest to g(t - lag).
+
+        NaN at steps at which the gradient has stood still for as long as the lags reach back.
+        """
+        moves = np.cumsum(self._changed)
+        nearest = np.full(len(moves), np.nan)
+        moving = np.flatnonzero(self._moving).tolist()
+        distance = sum((self._distance(k) for k in moving), np.zeros((1, 1)))
+        nearest[: len(distance)] = np.argmin(distance, axis=1)
+        earlier = np.concatenate([np.zeros(self._lags - 1), moves])[: len(moves)]
+        return np.where(moves > earlier, nearest, np.nan)
+
+    @cached_property
+    def overall_staleness(self) -> float:
+        """The lag at which all prices are nearest to all gradients over the whole run, or NaN."""
+        if not self._moving.any():
+            return float("nan")
+        return float(np.argmin(self._distances.sum(axis=1)))
+
+    @property
+    def alignment(self) -> np.ndarray:
+        """Cosine between the move that led to each step and the gradient of W before it."""
+        return self.comparison.alignment
+
+    @property
+    def welfare(self) -> np.ndarray:
+        """Total surplus W at each step."""
+        return self.comparison.welfare
+
+    @cached_property
+    def ascent_fraction(self) -> float:
+        """The share of steps on which W rose, of those on which it moved; NaN if it never did."""
+        change = np.diff(self.welfare)
+        moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
+        return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def rate(self) -> float:
+        """The factor by which the moves of prices, quantities and shares shrink or grow in a step.
+
+        Fitted (least squares on logarithms) to the second half of the steps on which anything
+        moved by more than rounding, after the last shock; NaN if these are fewer than eight. 1 is a
+        swing for ever.
+        """
+        trajectory = self.trajectory
+        seen = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        paths = np.concatenate([each.T for each in seen if len(each) == len(seen[0])])
+        scale = np.abs(paths).max(axis=1, keepdims=True)
+        moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
+        size = np.sqrt((moves**2).sum(axis=0))
+        moving = np.flatnonzero((size > 1e-12) & (trajectory.times[:-1] >= self.last_shock))
+        if len(moving) < 8:
+            return float("nan")
+        late = moving[len(moving) // 2 :]
+        slope = np.polyfit(trajectory.times[late], np.log(size[late]), 1)[0]
+        return float(np.exp(slope))
+
+
+# --- the table of measures ------------------------------------------------------------------------
+
+
+class MeasuredRun(Protocol):
+    """What a measure is computed from: a result has it."""
+
+    @property
+    def path(self) -> PathMeasures:
+        """The measures of the path."""
+
+    @property
+    def last_errors(self) -> np.ndarray:
+        """|price - gradient| / |gradient| of all goods at the last step, shape (goods,)."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about a run: a column of sweeps, a line of the summary, the report and the rest.
+
+    Parameters
+    ----------
+    key
+        Its name in files.
+    label
+        What to call it in a table.
+    unit
+        Its unit; empty for a ratio.
+    compute
+        The number of a run; NaN or None where there is nothing to measure.
+    """
+
+    key: str
+    label: str
+    unit: str
+    compute: Callable[[MeasuredRun], float | None]
+
+    def of(self, run: MeasuredRun) -> float | None:
+        """The number of a run as a float, or None where there is nothing to measure."""
+        with np.errstate(all="ignore"):
+            value = self.compute(run)
+        return None if value is None or np.isnan(value) else float(value)
+
+
+def _mean_alignment(run: MeasuredRun) -> float | None:
+    measured = run.path.alignment[np.isfinite(run.path.alignment)]
+    return float(measured.mean()) if measured.size else None
+
+
+MEASURES: list[Measure] = [
+    Measure("error", "largest price error", "", lambda run: run.last_errors.max()),
+    Measure("welfare", "welfare", "money a step", lambda run: run.path.welfare[-1]),
+    Measure("staleness", "staleness of prices", "steps", lambda run: run.path.overall_staleness),
+    Measure("alignment", "mean alignment with the gradient", "", _mean_alignment),
+    Measure("uphill_share", "share of steps uphill", "", lambda run: run.path.ascent_fraction),
+    Measure("rate", "measured rate", "a step", lambda run: run.path.rate),
+]
+"""Every measure of a run; a new one is an entry here, and shows up wherever measures are shown."""
+
+
+def measured(run: MeasuredRun) -> dict[str, float | None]:
+    """All measures of a run, by key."""
+    return {measure.key: measure.of(run) for measure in MEASURES}

@@ -1,0 +1,1 @@
+"""The network economy of Dessertaine, Moran, Benzaquen and Bouchaud (2022)."""

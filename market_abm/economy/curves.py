@@ -1,0 +1,88 @@
+"""What one agent does with its own books: pure functions, for one agent or for arrays of them.
+
+Every argument may be a number or an array; nothing here knows more than the agent whose books it is
+handed (see ``agents.py``), and nothing here may import the gradient or the analysis.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.terms import Demand, Supply
+
+
+def marginal_cost(terms: Supply, quantity: Any) -> Any:
+    """MC(q) = r0 (q/q0)^(1/η), money per unit, continued through 0 as an odd function.
+
+    Of a fixed endowment (η = 0) it is r0 at q0; any other quantity cannot be had.
+    """
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / np.asarray(terms.elasticity, float)
+    ratio = np.asarray(quantity / terms.quantity)
+    return (terms.price * np.sign(ratio) * np.abs(ratio) ** inverse)[()]
+
+
+def supply_quantity(terms: Supply, price: Any) -> Any:
+    """What a supplier would best offer at ``price`` (units): q0 (p/r0)^η.
+
+    There marginal cost is the price. A fixed endowment is offered at any price, anything else not
+    at one of the wrong sign.
+    """
+    relative_price = np.maximum(price / terms.price, 0.0)
+    fixed = np.equal(terms.elasticity, 0.0)
+    return (terms.quantity * np.where(fixed, 1.0, relative_price**terms.elasticity))[()]
+
+
+def reference_quantity(terms: Demand, otherwise: Any) -> Any:
+    """c0, units: what the terms name, and ``otherwise`` where they name nothing (None, or NaN)."""
+    if terms.quantity is None:
+        return otherwise
+    return np.where(np.isnan(terms.quantity), otherwise, terms.quantity)[()]
+
+
+def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
+    """What a consumer pays for each of ``quantity`` units, money per unit.
+
+    ``reference`` is its c0, units. See :class:`market_abm.economy.terms.Demand` for the forms.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        isoelastic = (quantity / reference) ** (-1.0 / elasticity)
+        linear = 1.0 - (quantity - reference) / (elasticity * np.abs(reference))
+        if terms.form is None:
+            factor = np.where(np.greater(reference, 0.0), isoelastic, linear)
+        else:
+            factor = linear if terms.form == "linear" else isoelastic
+        return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]
+
+
+def demand_quantity(terms: Demand, reference: Any, price: Any) -> Any:
+    """What a consumer would take at ``price`` (units), the inverse of :func:`demand_price`.
+
+    Infinite if demand is elastic, at p0, the one price that it pays.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        relative_price = price / terms.price
+        isoelastic = reference * relative_price**-elasticity
+        linear = reference + elasticity * np.abs(reference) * (1.0 - relative_price)
+        if terms.form is None:
+            curved = np.where(np.greater(reference, 0.0), isoelastic, linear)
+        else:
+            curved = linear if terms.form == "linear" else isoelastic
+        return np.where(np.isinf(elasticity), np.inf, curved)[()]
+
+
+def demand_elasticity(terms: Demand, reference: Any, quantity: Any) -> Any:
+    """-(P/c)/(dP/dc), the elasticity of demand at ``quantity`` units, for :func:`demand_price`.
+
+    ε itself if ``isoelastic`` or ``elastic``; P ε |c0| / (p0 c) if ``linear``.
+    """
+    elasticity = np.asarray(terms.elasticity, float)
+    with np.errstate(all="ignore"):
+        price = demand_price(terms, reference, quantity)
+        linear = price * elasticity * np.abs(reference) / (terms.price * quantity)
+        straight = np.less_equal(reference, 0.0) if terms.form is None else terms.form == "linear"
+        return np.where(straight & np.isfinite(elasticity), linear, elasticity)[()]

@@ -1,0 +1,306 @@
+"""An input-output table becomes an economy: a line an industry, a household, primary factors.
+
+Closed, and calibrated so that the table itself is the equilibrium at prices of 1: every industry
+makes one unit of output out of its cost shares (see ``bundle.py``), the household turns what it
+buys into one unit of consumption, and has one unit of money a step for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.economy.industry import Industry
+from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.nested_ces import Nest, NestedCES
+from market_abm.economy.read_table import read_table
+from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.errors import SettingError, TableError, nearest
+from market_abm.fields import Settings, check_number, names, number, switch, words
+
+HOUSEHOLD = "household"
+"""The good that all final use becomes, and the line that makes it."""
+
+
+FACTOR_CHOICES = (("primary",), ("labour", "capital"))
+"""The raw goods: all primary inputs as one, or as two."""
+
+
+PAYMENTS = {"labour": "compensation", "capital": "operating_surplus"}
+"""The column of the sector table that tells what each of two factors got."""
+
+
+SUBSTITUTION, MATERIALS, FACTORS = (
+    "substitution_elasticity",
+    "materials_elasticity",
+    "factor_elasticity",
+)
+
+
+def _parameters(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise SettingError(
+            f"{where} is {value!r}", remedy=f"make it a table: [{where}]", name=where
+        )
+    for name in value:
+        if name != SUBSTITUTION:
+            raise SettingError(
+                f"{where}.{name} is no parameter of an input-output table's economy",
+                remedy=nearest(name, [SUBSTITUTION]),
+                name=f"{where}.{name}",
+            )
+    return {SUBSTITUTION: check_number(value.get(SUBSTITUTION, 1.0), f"{where}.{SUBSTITUTION}")}
+
+
+@dataclass(frozen=True)
+class TableSettings(Settings):
+    """What an economy is made of, if not of a program: an input-output table.
+
+    ``input_output`` names a table that comes with the package, or, with ``sectors``, two files. The
+    rest is as for :func:`from_input_output`; ``parameters`` holds ``substitution_elasticity``.
+    """
+
+    input_output: str = words()
+    sectors: str | None = words(None)
+    factors: tuple[str, ...] = names(("primary",))
+    min_share: float = number(0.0, low=0.0, high=1.0)
+    materials_elasticity: float | None = number(None, low=0.0)
+    factor_elasticity: float | None = number(None, low=0.0)
+    drop_empty: bool = switch(False)
+    parameters: Mapping[str, float] = field(
+        default_factory=lambda: {SUBSTITUTION: 1.0}, metadata={"check": _parameters}
+    )
+
+    def table(self, folder: Path) -> InputOutputTable:
+        """The table, without its small inputs; files are looked for from ``folder`` on."""
+        if self.sectors is None:
+            table = read_table(self.input_output, drop_empty=self.drop_empty)
+        else:
+            files = folder / self.input_output, folder / self.sectors
+            table = read_table(*files, drop_empty=self.drop_empty)
+        return table.without_small_inputs(self.min_share)
+
+    def economy(self, folder: Path, **options: Any) -> Economy:
+        """The economy; ``options`` are others of :func:`from_input_output`."""
+        return from_input_output(
+            self.table(folder),
+            factors=self.factors,
+            materials_elasticity=self.materials_elasticity,
+            factor_elasticity=self.factor_elasticity,
+            substitution_elasticity=self.parameters[SUBSTITUTION],
+            **options,
+        )
+
+
+def from_input_output(
+    table: InputOutputTable | str | tuple[str | Path, str | Path],
+    *,
+    substitution_elasticity: float = 1.0,
+    materials_elasticity: float | None = None,
+    factor_elasticity: float | None = None,
+    factors: Sequence[str] = ("primary",),
+    min_share: float = 0.0,
+    productivity: Mapping[str, Any] | None = None,
+    firms: int = 1,
+    supply: Mapping[str, Any] | None = None,
+    demand: Mapping[str, Any] | None = None,
+    population: Mapping[str, Any] | FirmPopulation | None = None,
+    population_of: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Economy:
+    """The closed economy of an input-output table; at rest at prices of 1, its table again.
+
+    ``table`` is one that was read, the name of one that comes with the package (``us-2023``), or
+    two files: flows, and sectors. Each industry is a line that makes the good of its code, CES in
+    its cost shares with ``substitution_elasticity`` σ > 0 (1: Cobb-Douglas; towards Leontief as
+    σ -> 0). ``materials_elasticity``, between what industries make, and ``factor_elasticity``,
+    between labour and capital, make it nested: σ is then that between materials and factors, and
+    of whichever nest has none of its own. All three are parameters of every industry's line.
+
+    ``factors`` are the raw goods: ``primary``, a unit of it in all, or ``labour`` and
+    ``capital``, a unit in all together, in the proportions of each industry's compensation and
+    operating surplus (so its taxes, imports and other primary inputs count as both, in these
+    proportions). ``min_share`` drops small inputs (:meth:`InputOutputTable.without_small_inputs`).
+
+    All goods are rival. The household is a line of its own, Π (c/β)^β with β the shares in final
+    use; its good has a price of 1 where there is one unit of it, and demand elasticity 1, so that
+    the household always spends 1. Sales p y are then Domar weights, over all final use.
+
+    ``productivity`` multiplies the output of industries, by code; ``firms`` is how many each has
+    (the household is one). ``supply`` and ``demand`` replace terms of the factors and of
+    ``household``, key by key. ``population``, of all industries but the household,
+    ``population_of`` and other ``options`` are those of :meth:`Economy.build`; ``names``, unless
+    given, are the table's.
+
+    Raises:
+        TableError: the table cannot be read, does not add up, or lacks what is asked of it.
+        MarketError: an elasticity, a name or another option is wrong.
+    """
+    table = _of(table).without_small_inputs(min_share)
+    factors = _checked_factors(factors, factor_elasticity)
+    for k, code in enumerate(table.codes):
+        if code in (HOUSEHOLD, *factors):
+            raise TableError(
+                f"the code of {table.called(k)} is the name of another good of the economy",
+                remedy="give the industry another code",
+                name=code,
+            )
+    parameters = {
+        name: _checked_elasticity(value, name)
+        for name, value in (
+            (SUBSTITUTION, substitution_elasticity),
+            (MATERIALS, materials_elasticity),
+            (FACTORS, factor_elasticity),
+        )
+        if value is not None
+    }
+    of_factors = _factor_shares(table, factors)
+    industries = [
+        Industry(code, _technology(table, k, of_factors, parameters))
+        for k, code in enumerate(table.codes)
+    ]
+    used = np.flatnonzero(table.final_shares)
+    consumed = [table.codes[k] for k in used]
+    industries.append(Industry(HOUSEHOLD, NestedCES(consumed, table.final_shares[used], 1.0)))
+
+    sales = np.linalg.solve(np.eye(table.size) - table.shares, table.final_shares)
+    supplies = {name: float(shares @ sales) for name, shares in of_factors.items()}
+    if factors == ("primary",):
+        supplies = {"primary": 1.0}  # to the last digit
+    own: dict[str, Any] = {HOUSEHOLD: dataclasses.asdict(FirmPopulation())}
+    for given in (
+        {code: {"productivity": value} for code, value in (productivity or {}).items()},
+        population_of or {},
+    ):
+        for good, settings in given.items():
+            own[good] = _merged(own.get(good, {}), settings)
+    endowments = {name: {"quantity": quantity} for name, quantity in supplies.items()}
+    both = zip(table.codes, table.names, strict=True)
+    called = {code: name for code, name in both if name not in ("", code)}
+    spending = {HOUSEHOLD: {"price": 1.0, "elasticity": 1.0, "quantity": 1.0}}
+    return Economy.build(
+        industries,
+        supply=_with_terms(endowments, supply, "quantity"),
+        demand=_with_terms(spending, demand, "price"),
+        population=_merged({"firms": firms}, population or {}),
+        population_of=own,
+        **{"names": called, **options},
+    )
+
+
+def _of(table: Any) -> InputOutputTable:
+    if isinstance(table, InputOutputTable):
+        return table
+    return read_table(table) if isinstance(table, str) else read_table(*table)
+
+
+def _checked_factors(factors: Sequence[str], elasticity: float | None) -> tuple[str, ...]:
+    chosen = (factors,) if isinstance(factors, str) else tuple(factors)
+    if chosen not in FACTOR_CHOICES:
+        raise SettingError(
+            f"factors are {', '.join(map(repr, chosen)) or 'none'}",
+            remedy='choose ["primary"], or ["labour", "capital"]',
+            name="economy.factors",
+        )
+    if elasticity is not None and len(chosen) == 1:
+        raise SettingError(
+            f"{FACTORS} is {elasticity!r}, and there is one factor",
+            remedy='choose factors = ["labour", "capital"], or leave the elasticity out',
+            name=f"economy.{FACTORS}",
+        )
+    return chosen
+
+
+def _checked_elasticity(value: Any, name: str) -> float:
+    where = f"economy.parameters.{name}" if name == SUBSTITUTION else f"economy.{name}"
+    if value == 0:
+        raise SettingError(
+            f"{name} is 0",
+            remedy="inputs that do not substitute at all have no marginal products: "
+            "take a small elasticity, such as 0.01",
+            name=where,
+        )
+    try:
+        return check_number(value, name, above=0.0)
+    except SettingError as error:
+        error.name = where
+        raise
+
+
+def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """What each industry spends on each factor, of its output: arrays of shape (industries,)."""
+    if factors == ("primary",):
+        return {"primary": table.primary_shares}
+    paid = {}
+    for name in factors:
+        column = PAYMENTS[name]
+        if column not in table.factors:
+            raise TableError(
+                f"the table does not tell '{column}', so that {name} has no share",
+                remedy=f"add the column to the sector table, or use one factor; "
+                f"{nearest(column, table.factors)}",
+                name="economy.factors",
+            )
+        paid[name] = table.factors[column]
+        for k in np.flatnonzero(paid[name] < 0.0)[:1]:
+            raise TableError(
+                f"{table.called(k)} has {column} {paid[name][k]:g}",
+                remedy="a cost share cannot be below 0: use one factor",
+                name=table.codes[k],
+            )
+    total = sum(paid.values())
+    for k in np.flatnonzero((total == 0.0) & (table.primary_shares > 0.0))[:1]:
+        raise TableError(
+            f"{table.called(k)} pays neither labour nor capital, but has primary inputs",
+            remedy="use one factor",
+            name=table.codes[k],
+        )
+    part = table.primary_shares / np.where(total == 0.0, 1.0, total)
+    return {name: each * part for name, each in paid.items()}
+
+
+def _technology(
+    table: InputOutputTable,
+    k: int,
+    of_factors: Mapping[str, np.ndarray],
+    parameters: Mapping[str, float],
+) -> NestedCES:
+    """The line of industry k: materials first, then factors; what it does not use is no input."""
+    column = table.shares[:, k]
+    bought = np.flatnonzero(column)
+    hired = [name for name, shares in of_factors.items() if shares[k] > 0.0]
+    inputs = [*(table.codes[n] for n in bought), *hired]
+    shares = np.array([*column[bought], *(of_factors[name][k] for name in hired)])
+    nests = [
+        Nest(name, size, elasticity if elasticity in parameters else SUBSTITUTION)
+        for name, size, elasticity in (
+            ("materials", len(bought), MATERIALS),
+            ("factors", len(hired), FACTORS),
+        )
+        if size
+    ]
+    flat = len(parameters) == 1
+    return NestedCES(inputs, shares, SUBSTITUTION, () if flat else nests, parameters)
+
+
+def _merged(settings: Any, own: Any) -> Any:
+    """``settings`` with those of ``own`` in their place; what is no mapping replaces all."""
+    both = isinstance(settings, Mapping) and isinstance(own, Mapping)
+    return {**settings, **own} if both else own
+
+
+def _with_terms(
+    terms: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any] | None, first: str
+) -> dict[str, Any]:
+    """The ``terms`` of goods with what is ``given``: some keys, or the value of the ``first``."""
+    result: dict[str, Any] = dict(terms)
+    for good, own in (given or {}).items():
+        whole = isinstance(own, Mapping | Supply | Demand)
+        result[good] = _merged(result.get(good, {}), own if whole else {first: own})
+    return result

@@ -1,0 +1,417 @@
+"""National input-output tables: read, checked, and made into economies.
+
+A table says what each industry (row) sold to each industry (column) in a year. Over output, a
+column is the industry's recipe: what it spends on each input, per unit of money that it takes. What
+is left of output is for primary inputs (labour, capital, imports); what no industry bought is final
+use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from market_abm.display import Displayable
+from market_abm.errors import TableError
+
+TOLERANCE = 1e-3
+"""By how much of its output an industry's row or column may fail to add up.
+
+Published tables are rounded, and often balanced by hand: some 1e-4 is usual. More is a slip.
+"""
+
+
+ROUNDING = 1e-12
+"""A share of output below this is what rounding left of nothing."""
+
+
+SECTOR_COLUMNS = ("code", "gross_output", "final_use")
+"""What a sector table must tell."""
+
+
+FACTORS = (
+    "primary_inputs",
+    "value_added",
+    "compensation",
+    "taxes_less_subsidies",
+    "operating_surplus",
+    "intermediate_imported",
+    "other_inputs",
+)
+"""What it may tell of the inputs that no industry makes."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InputOutputTable(Displayable):
+    """A square table of industries by industries, checked when it is made.
+
+    Of n industries, ``codes`` are the short names (always text), ``names`` the long ones (they may
+    be empty). ``flows``, shape (n, n), is what the industry of a row sold to that of a column;
+    ``output``, ``final_use`` and each array of ``factors`` (by the names of ``FACTORS``) have shape
+    (n,): all in money a year. Arrays are copied, and cannot be written to.
+
+    ``dropped`` names the industries that were left out because they made nothing, ``kept`` is the
+    share of the flows that were kept by :meth:`without_small_inputs`.
+
+    Raises:
+        TableError: shapes or codes do not agree; a number is missing, infinite or negative; an
+            industry makes nothing, or buys more than it makes; a row or column is off its total by
+            more than 0.1 % of output; an industry serves no final use, or needs nothing primary.
+    """
+
+    codes: tuple[str, ...]
+    names: tuple[str, ...]
+    flows: np.ndarray
+    output: np.ndarray
+    final_use: np.ndarray
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    kept: float = 1.0
+
+    def __post_init__(self) -> None:
+        def keep(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        keep("codes", tuple(str(code).strip() for code in self.codes))
+        keep("names", tuple(str(name).strip() for name in self.names))
+        for name in ("flows", "output", "final_use"):
+            keep(name, _numbers(getattr(self, name), name))
+        keep("factors", {name: _numbers(each, name) for name, each in self.factors.items()})
+        self._check_shapes()
+        self._check_numbers()
+        self._check_accounts()
+
+    # --- what is in it --------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """How many industries there are."""
+        return len(self.codes)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """A, shape (n, n): what the industry of a column spends on that of a row, of its output."""
+        return _fixed(self.flows / self.output)
+
+    @cached_property
+    def primary_shares(self) -> np.ndarray:
+        """What each industry spends on primary inputs, of its output, shape (n,): 1 - Σ A."""
+        left = 1.0 - self.shares.sum(axis=0)
+        return _fixed(np.where(left < ROUNDING, 0.0, left))
+
+    @cached_property
+    def final_shares(self) -> np.ndarray:
+        """β, shape (n,): what of all final use is each industry's."""
+        return _fixed(self.final_use / self.final_use.sum())
+
+    @property
+    def primary_inputs(self) -> np.ndarray:
+        """What is spent on primary inputs, (n,): as told, or else output less what was bought."""
+        given = self.factors.get("primary_inputs")
+        return self.output - self.flows.sum(axis=0) if given is None else given
+
+    # --- does it add up? ------------------------------------------------------------------------
+
+    @cached_property
+    def row_residuals(self) -> np.ndarray:
+        """(Output - row sum - final use) / output, shape (n,)."""
+        return _fixed((self.output - self.flows.sum(axis=1) - self.final_use) / self.output)
+
+    @cached_property
+    def column_residuals(self) -> np.ndarray:
+        """(Output - column sum - primary inputs) / output, shape (n,)."""
+        return _fixed((self.output - self.flows.sum(axis=0) - self.primary_inputs) / self.output)
+
+    def called(self, k: int) -> str:
+        """The name of industry k, for messages: its code, and what it is called if that is told."""
+        code, name = self.codes[k], self.names[k]
+        return f"{code} ({name})" if name and name != code else code
+
+    def report(self) -> str:
+        """What the table is, and how well it adds up: a few lines."""
+        lines = [
+            f"{self.size} industries; output {self.output.sum():,.6g}, final use "
+            f"{self.final_use.sum():,.6g}, {np.mean(self.flows > 0.0):.1%} of the flows above 0"
+        ]
+        for what, residuals in (
+            ("rows (output = sales to industries + final use)", self.row_residuals),
+            ("columns (output = purchases + primary inputs)", self.column_residuals),
+        ):
+            worst = int(np.argmax(np.abs(residuals)))
+            lines.append(
+                f"{what}: off by {np.mean(np.abs(residuals)):.2g} of output on average, at most "
+                f"{abs(residuals[worst]):.2g}, {self.called(worst)}"
+            )
+        if self.kept < 1.0:
+            lines.append(f"small inputs were dropped: {self.kept:.1%} of the flows were kept")
+        if self.dropped:
+            lines.append(f"left out, for they make nothing: {', '.join(self.dropped)}")
+        return "\n".join(lines)
+
+    def _check_shapes(self) -> None:
+        n = self.size
+        if n == 0:
+            raise TableError("the table has no industry", remedy="give one row an industry")
+        if self.flows.ndim != 2 or self.flows.shape[0] != self.flows.shape[1]:
+            raise TableError(
+                f"the flows have the shape {self.flows.shape}",
+                remedy="give a square table, a row and a column for each industry",
+            )
+        for name, array in self._columns():
+            if array.shape != (n,):
+                raise TableError(
+                    f"{name} has the shape {array.shape}, with {n} codes",
+                    remedy="give one number an industry",
+                )
+        if len(self.flows) != n or len(self.names) != n:
+            raise TableError(
+                f"there are {n} codes, {len(self.names)} names and {len(self.flows)} rows of flows",
+                remedy="give one of each an industry",
+            )
+        seen: set[str] = set()
+        for k, code in enumerate(self.codes):
+            if not code:
+                raise TableError(
+                    f"industry {k + 1} of the table has no code", remedy="give it a short name"
+                )
+            if code in seen:
+                raise TableError(
+                    f"the code {code} stands for two industries",
+                    remedy="give each a code of its own",
+                    name=code,
+                )
+            seen.add(code)
+
+    def _columns(self) -> list[tuple[str, np.ndarray]]:
+        return [("output", self.output), ("final_use", self.final_use), *self.factors.items()]
+
+    def _check_numbers(self) -> None:
+        for name, array in [("flows", self.flows), *self._columns()]:
+            for place in np.argwhere(~np.isfinite(array))[:1]:
+                raise TableError(
+                    f"{name} of {self.called(place[0])} holds {array[tuple(place)]}",
+                    remedy="fill in the number",
+                    name=self.codes[place[0]],
+                )
+        for seller, buyer in np.argwhere(self.flows < 0.0)[:1]:
+            raise TableError(
+                f"{self.called(seller)} sold {self.flows[seller, buyer]:g} to {self.called(buyer)}",
+                remedy="nothing can be bought less than not at all: set the flow to 0, "
+                "and balance the table",
+                name=self.codes[seller],
+            )
+        for k in np.flatnonzero(self.final_use < 0.0)[:1]:
+            raise TableError(
+                f"the final use of {self.called(k)} is {self.final_use[k]:g}",
+                remedy="count final use before imports and before what is drawn from stocks, or "
+                "merge the industry with another",
+                name=self.codes[k],
+            )
+        for k in np.flatnonzero(self.output <= 0.0)[:1]:
+            unused = not (self.flows[k].any() or self.flows[:, k].any())
+            raise TableError(
+                f"the output of {self.called(k)} is {self.output[k]:g}",
+                remedy="leave it out, with drop_empty = True"
+                if unused and self.output[k] == 0.0
+                else "an industry that buys or sells has an output above 0",
+                name=self.codes[k],
+            )
+
+    def _check_accounts(self) -> None:
+        bought = self.flows.sum(axis=0)
+        for k in np.flatnonzero(bought > self.output * (1.0 + ROUNDING))[:1]:
+            raise TableError(
+                f"{self.called(k)} buys {bought[k]:g} and makes {self.output[k]:g}",
+                remedy="purchases must leave something for primary inputs: check its column",
+                name=self.codes[k],
+            )
+        for line, rest, residuals in (
+            ("row sum", "final use", self.row_residuals),
+            ("column sum", "primary inputs", self.column_residuals),
+        ):
+            k = int(np.argmax(np.abs(residuals)))
+            if abs(residuals[k]) > TOLERANCE:
+                raise TableError(
+                    f"{self.called(k)} does not add up: its output, {self.output[k]:g}, is off its "
+                    f"{line} and {rest} by {residuals[k]:.2%}",
+                    remedy=f"balance the table to within {TOLERANCE:.1%}",
+                    name=self.codes[k],
+                )
+        if not self.final_use.any():
+            raise TableError(
+                "no industry has a final use", remedy="give what goes to households and others"
+            )
+        stuck = np.flatnonzero(~_reaches(self.flows > 0.0, self.final_use > 0.0))
+        if stuck.size:
+            raise TableError(
+                f"nothing of what {self.called(int(stuck[0]))} makes ever comes to a final use",
+                remedy="check its row, or leave it out",
+                name=self.codes[stuck[0]],
+            )
+        lost = np.flatnonzero(~_reaches(self.flows.T > 0.0, self.primary_shares > 0.0))
+        if lost.size:
+            raise TableError(
+                f"{self.called(int(lost[0]))} is made of no primary input, not even by way of "
+                "others",
+                remedy="check its column: something must be left for primary inputs",
+                name=self.codes[lost[0]],
+            )
+
+    # --- other tables ---------------------------------------------------------------------------
+
+    def without_small_inputs(self, min_share: float) -> InputOutputTable:
+        """The table without inputs below ``min_share`` of what the buyer's output is worth.
+
+        The others of the column grow in proportion, so that each industry spends as much on the
+        inputs together as before; its largest input always stays. Final uses are the same, and
+        outputs are those that they then take, so that the new table adds up. ``kept`` of it says
+        what share of all flows was not dropped.
+
+        Raises:
+            TableError: ``min_share`` is not in [0, 1), or an industry then sells to nobody.
+        """
+        if not 0.0 <= min_share < 1.0:
+            raise TableError(
+                f"min_share is {min_share!r}",
+                remedy="it must be a share of the buyer's costs, from 0 to below 1",
+                name="economy.min_share",
+            )
+        if min_share == 0.0:
+            return self
+        shares = self.shares
+        stays = (shares >= min_share) | (shares == shares.max(axis=0))
+        stays &= shares > 0.0
+        left = np.where(stays, shares, 0.0)
+        total = left.sum(axis=0)
+        left = left * (shares.sum(axis=0) / np.where(total > 0.0, total, 1.0))
+        stuck = np.flatnonzero(~_reaches(left > 0.0, self.final_use > 0.0))
+        if stuck.size:
+            raise TableError(
+                f"with min_share = {min_share:g} nobody buys from {self.called(int(stuck[0]))}",
+                remedy="lower min_share",
+                name="economy.min_share",
+            )
+        output = np.linalg.solve(np.eye(self.size) - left, self.final_use)
+        return InputOutputTable(
+            self.codes,
+            self.names,
+            left * output,
+            output,
+            self.final_use,
+            {name: each * (output / self.output) for name, each in self.factors.items()},
+            self.dropped,
+            self.kept * float(self.flows[stays].sum() / max(self.flows.sum(), 1e-300)),
+        )
+
+    @staticmethod
+    def from_pymrio(system: Any, *, drop_empty: bool = False) -> InputOutputTable:
+        """The table of a pymrio system (or anything with its ``Z``, ``Y`` and ``x``).
+
+        ``Z``, ``Y`` and ``x`` are pandas tables with industries for rows; the columns of ``Y`` are
+        added up. A code of several parts (region and sector) becomes one text with spaces.
+
+        Raises:
+            TableError: something is missing, or as for :class:`InputOutputTable`.
+        """
+        for name in ("Z", "Y", "x"):
+            if getattr(system, name, None) is None:
+                raise TableError(
+                    f"the system has no {name}",
+                    remedy="let pymrio work it out first, with system.calc_all()",
+                    name=name,
+                )
+        codes = _labels(system.Z.index)
+        check_order(codes, _labels(system.Z.columns), "the rows of Z", "its columns")
+        check_order(codes, _labels(system.Y.index), "Z", "Y")
+        check_order(codes, _labels(system.x.index), "Z", "x")
+        output = np.asarray(system.x, float).reshape(len(codes), -1)
+        return checked_table(
+            codes,
+            codes,
+            np.array(system.Z, float),
+            output[:, 0],
+            np.array(system.Y, float).reshape(len(codes), -1).sum(axis=1),
+            {},
+            drop_empty=drop_empty,
+        )
+
+
+def _labels(index: Any) -> list[str]:
+    """The labels of a pandas index, several levels in one text."""
+    return [
+        " ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
+        for label in index
+    ]
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    try:
+        return _fixed(np.array(values, float))
+    except (TypeError, ValueError):
+        raise TableError(
+            f"{name} holds something that is not a number", remedy="give numbers only", name=name
+        ) from None
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """``array``, which nobody can write to any more: tables are remembered and shared."""
+    array.flags.writeable = False
+    return array
+
+
+def _reaches(sells: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """From which industries one comes to a ``goal``, (n,), by ``sells``, (n, n): to whom each."""
+    found = goal
+    while True:
+        further = found | (sells @ found)
+        if np.array_equal(further, found):
+            return found
+        found = further
+
+
+def check_order(
+    codes: Sequence[str], others: Sequence[str], what: str, other: str, file: str | None = None
+) -> None:
+    """The same codes must stand in the same order."""
+    if len(codes) != len(others):
+        raise TableError(
+            f"{what} and {other} differ in number: {len(codes)} and {len(others)} industries",
+            remedy="give the same industries, in the same order",
+            file=file,
+        )
+    for k, (code, told) in enumerate(zip(codes, others, strict=True)):
+        if code != told:
+            raise TableError(
+                f"industry {k + 1} is '{code}' by {what}, and '{told}' by {other}",
+                remedy="give the same industries, in the same order",
+                name=code,
+                file=file,
+            )
+
+
+def checked_table(
+    codes: Sequence[str],
+    names: Sequence[str],
+    flows: np.ndarray,
+    output: np.ndarray,
+    final_use: np.ndarray,
+    factors: Mapping[str, np.ndarray],
+    *,
+    drop_empty: bool,
+) -> InputOutputTable:
+    """The table of these parts, without industries that make and trade nothing if so wished."""
+    empty = (output == 0.0) & (final_use == 0.0) & ~flows.any(axis=0) & ~flows.any(axis=1)
+    stays = [k for k in range(len(codes)) if not (drop_empty and empty[k])]
+    return InputOutputTable(
+        tuple(codes[k] for k in stays),
+        tuple(names[k] for k in stays),
+        flows[np.ix_(stays, stays)],
+        output[stays],
+        final_use[stays],
+        {name: each[stays] for name, each in factors.items()},
+        tuple(code for k, code in enumerate(codes) if drop_empty and empty[k]),
+    )

@@ -1,0 +1,1 @@
+"""Experiment files: settings, reading, overrides, shocks."""

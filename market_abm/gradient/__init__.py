@@ -1,0 +1,1 @@
+"""What is true without a market: gradients, welfare, equilibria, closed forms."""

@@ -1,0 +1,123 @@
+"""Welfare as a landscape over two free variables, and gradient ascent in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.gradient.equilibrium import Equilibrium, Problem
+
+GRID = 60
+"""Points of the landscape along each axis."""
+
+
+MAX_STEPS = 100_000
+"""Steps of gradient ascent, at the most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """W, shape (y, x), over two free variables: raw quantities (units) or shares of a good.
+
+    ``names`` says which; :meth:`route` gives a path in these coordinates.
+    """
+
+    names: tuple[str, str]
+    x: np.ndarray
+    y: np.ndarray
+    welfare: np.ndarray
+    _raw: np.ndarray
+    _buyers: np.ndarray
+
+    def route(self, quantities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Shape (steps, 2), of quantities (steps, goods) and shares (steps, buyers)."""
+        return np.concatenate([quantities[:, self._raw], shares[:, self._buyers]], axis=1)
+
+
+@np.errstate(all="ignore")
+def landscape(
+    economy: Economy,
+    quantities: np.ndarray,
+    shares: np.ndarray,
+    best: Equilibrium,
+    points: int = GRID,
+) -> Landscape | None:
+    """The landscape around a path and the optimum; None unless just two variables are free.
+
+    ``quantities`` (steps, goods) and ``shares`` (steps, buyers) are what the path went through. Of
+    each contested pool all buyers but the first are variables, and the first has the rest. W is
+    worked out at ``points`` places along each axis.
+    """
+    problem = Problem(economy)
+    if problem.size != 2:
+        return None
+    rest = [np.arange(pool.start + 1, pool.stop) for pool in problem.pools]
+    buyers = np.concatenate([np.arange(0), *rest])
+    names = [f"quantity of {economy.goods[k]}" for k in problem.raw]
+    names += [
+        f"share of {economy.goods[economy.buyers.good[b]]} for {economy.buyer_name(int(b))}"
+        for b in buyers
+    ]
+    ends = np.concatenate([best.quantities[problem.raw], best.shares[buyers]])
+    seen = np.concatenate([quantities[:, problem.raw], shares[:, buyers]], axis=1)
+    axes = []
+    for k, end in enumerate(ends):
+        low, high = min(seen[:, k].min(), end), max(seen[:, k].max(), end)
+        margin = 0.35 * (high - low) if high > low else 0.5 * abs(high)
+        bounds = (1e-3, 1.0 - 1e-3) if k >= len(problem.raw) else (1e-3 * abs(end), np.inf)
+        axes.append(
+            np.linspace(max(low - margin, bounds[0]), min(high + margin, bounds[1]), points)
+        )
+
+    def welfare(values: np.ndarray) -> float:
+        raw, split = best.quantities[: len(economy.supply)].copy(), best.shares.copy()
+        raw[problem.raw] = values[: len(problem.raw)]
+        split[buyers] = values[len(problem.raw) :]
+        for pool in problem.pools:
+            split[pool.start] = 1.0 - split[pool.start + 1 : pool.stop].sum()
+        return problem.at(problem.point(raw, split)).value
+
+    grid = np.array([[welfare(np.array([x, y])) for x in axes[0]] for y in axes[1]])
+    first, second = names
+    return Landscape((first, second), axes[0], axes[1], grid, problem.raw, buyers)
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """A path of gradient ascent: ``quantities`` and ``prices`` (steps + 1, goods), ``welfare``."""
+
+    quantities: np.ndarray
+    prices: np.ndarray
+    welfare: np.ndarray
+
+
+@np.errstate(all="ignore")
+def gradient_ascent(economy: Economy, best: Equilibrium, accuracy: float) -> Ascent | None:
+    """Plain gradient ascent on W from the market's start, with the exact gradient at every step.
+
+    Its variables are the logarithms of shares and quantities. The step is as long as it may be for
+    every mode to shrink at the optimum without overshooting: one over the largest curvature there.
+    It ends when the slope is ``accuracy`` times the first; None if nothing is free.
+    """
+    problem = Problem(economy)
+    if problem.size == 0:
+        return None
+    at_rest = problem.point(best.quantities[: len(economy.supply)], best.shares)
+    h = 1e-6 * np.eye(problem.size)
+    curvature = np.array(
+        [(problem.at(at_rest + d).slope - problem.at(at_rest - d).slope) / 2e-6 for d in h]
+    )
+    step = 1.0 / np.abs(np.linalg.eigvalsh((curvature + curvature.T) / 2)).max()
+    point = problem.start()
+    path = [problem.at(point)]
+    target = accuracy * np.abs(path[0].slope).max()
+    while np.abs(path[-1].slope).max() > target and len(path) <= MAX_STEPS:
+        point = point + step * path[-1].slope
+        path.append(problem.at(point))
+    return Ascent(
+        np.array([at.quantities for at in path]),
+        np.array([at.prices for at in path]),
+        np.array([at.value for at in path]),
+    )

@@ -1,0 +1,52 @@
+"""Total surplus W: what consumers value, less what suppliers' goods cost (docs/model.md, 5)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.economy.terms import Demand, Supply
+
+
+@np.errstate(all="ignore")
+def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+    """W = Σ (p0 c0 + ∫P dc from c0 to c) - Σ ∫MC dq from 0 to q, in money; shape (...).
+
+    ``quantities`` (units) has shape (..., goods), ``reference`` (the consumers' c0, units)
+    (..., final goods). With elastic demand and fixed endowments it is the value of final output.
+    """
+    total = np.zeros((*quantities.shape[:-1], 1))
+    finals = zip(economy.final, economy.demand.values(), strict=True)
+    for k, (good, consumer) in enumerate(finals):
+        amount = quantities[..., good : good + 1]
+        total = total + consumer_value(consumer, reference[..., k : k + 1], amount)
+    for k, supplier in enumerate(economy.supply.values()):
+        total = total - production_cost(supplier, quantities[..., k : k + 1])
+    return total[..., 0]
+
+
+def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """p0 c0 + ∫P dc from c0 to ``amount``, in money; of the shape of ``amount``."""
+    price, elasticity = terms.price, np.asarray(terms.elasticity, float)
+    change = amount - reference
+    linear = price * (amount - change**2 / (2.0 * elasticity * np.abs(reference)))
+    if terms.form == "linear":
+        curved = linear
+    else:  # c0 ((c/c0)^k - 1)/k with k = 1 - 1/ε, whose limit at k = 0 is c0 ln(c/c0)
+        k = 1.0 - 1.0 / elasticity
+        log = np.log(amount / reference)
+        growth = np.where(k == 0.0, log, np.expm1(k * log) / np.where(k == 0.0, 1.0, k))
+        curved = price * reference * (1.0 + growth)
+        if terms.form is None:
+            curved = np.where(np.greater(reference, 0.0), curved, linear)
+    return np.where(np.isinf(elasticity), price * amount, curved)
+
+
+def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
+    """∫MC dq from 0 to ``amount``, in money, 0 for a fixed endowment; of its shape.
+
+    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q.
+    """
+    power = 1.0 + 1.0 / np.asarray(terms.elasticity, float)
+    cost = terms.price * terms.quantity / power * np.abs(amount / terms.quantity) ** power
+    return np.where(np.isinf(power), 0.0, cost)

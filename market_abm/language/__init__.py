@@ -1,0 +1,1 @@
+"""The language of programs: expressions, their derivatives, their text."""

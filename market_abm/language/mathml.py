@@ -1,0 +1,218 @@
+"""A line's arithmetic in type: an expression, or an equation, as MathML.
+
+Every current browser shows MathML without a library (W3C, MathML Core). What is written here is
+marked up and escaped, and may stand anywhere in an HTML page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from market_abm.language.expression import AGGREGATORS, Expression, number_text, postorder
+
+DIGITS = 6
+"""Significant digits of a number in a formula."""
+
+
+MAX_TERMS = 4
+"""Terms of a wide sum or product that are written out before the rest is only counted."""
+
+
+MAX_LETTERS = 20_000
+"""Length of markup beyond which a formula is left out: nobody would read it."""
+
+
+_HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
+"""Private characters around what is said of a formula's shape to who cannot see it."""
+
+
+_PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
+"""One name or number."""
+
+
+_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
+
+
+_Written = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """left = right, as trees.
+
+    Symbols are ``("price", good)``, ``("gradient", good)``, ``("bid", input, good)``, ``("term",
+    input, good)`` (what one use of a good adds to its gradient), ``("slope", good, input)``,
+    names, and numbers of inputs, of which ``names`` tells the names.
+    """
+
+    left: Expression
+    right: Expression
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def equation(what: Equation, *, legible: bool = False) -> str:
+    """``left = right`` as one element ``math``, or nothing where it is too long to be read.
+
+    ``legible``: it hides operators of the program's language, so that a viewer which drops the
+    markup leaves ``x**0.5`` and not ``x0.5``; by ``style`` attributes, which not all pages allow.
+    """
+    left, right = (_formula(side, what.names) for side in (what.left, what.right))
+    if left is None or right is None:
+        return ""
+    shown = r'<mtext style="display:none">\1</mtext>' if legible else ""
+    markup = _HIDDEN.sub(shown, f"{left}<mo>=</mo>{right}")
+    return f'<math displaystyle="true"><mrow>{markup}</mrow></math>'
+
+
+def _formula(root: Expression, names: Mapping[int, str]) -> str | None:
+    written: dict[int, _Written] = {}
+    for node in postorder(root):
+        parts = [written[id(argument)] for argument in node.arguments]
+        written[id(node)] = markup, _ = _node(node, parts, names)
+        if len(markup) > MAX_LETTERS:
+            return None
+    return written[id(root)][0]
+
+
+def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str]) -> _Written:
+    operation = node.operation
+    if operation == "number":
+        return _number(float(node.payload))
+    if operation == "name":
+        return _symbol(names.get(node.payload, node.payload)), _ATOM
+    if operation in "+-":
+        sign, least = ("+", _SUM) if operation == "+" else ("−", _PRODUCT)
+        return f"{parts[0][0]}<mo>{sign}</mo>{_second(parts[1], least)}", _SUM
+    if operation == "*":
+        return f"{_bracketed(parts[0], _SIGN)}<mo>·</mo>{_second(parts[1], _PRODUCT)}", _PRODUCT
+    if operation == "/":
+        return _fraction(parts[0][0], parts[1][0]), _POWER
+    if operation == "neg":
+        return f'<mo form="prefix">−</mo>{_second(parts[0], _PRODUCT)}', _SIGN
+    if operation == "**":
+        return _power(parts[0], parts[1][0]), _POWER
+    if operation == "sqrt":
+        return f"<msqrt>{_hidden('sqrt(')}{parts[0][0]}{_hidden(')')}</msqrt>", _ATOM
+    if operation in AGGREGATORS:
+        return _aggregate(node, parts)
+    return f"{_function(operation)}<mo>&#x2061;</mo>{_brackets(parts[0][0])}", _ATOM
+
+
+def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
+    """(Σ w x^r)^(1/r) with r = (σ − 1)/σ, and its limit Π x^w where σ is 1."""
+    form = AGGREGATORS[node.operation]
+    alone, each, inputs = form.sorted_arguments(parts)
+    if node.operation == "cobb_douglas" or _is_one(node.arguments[0]):
+        powers = [_power(x, w[0]) for w, x in zip(each, inputs, strict=True)]
+        return _elided(powers, "·"), _PRODUCT
+    elasticity = node.arguments[0]
+    if elasticity.operation == "number":
+        sigma = float(elasticity.payload)
+        r, _ = _number((sigma - 1.0) / sigma)
+        inverse, _ = _number(sigma / (sigma - 1.0))
+    else:
+        sigma_text, less = alone[0][0], f"{alone[0][0]}<mo>−</mo><mn>1</mn>"
+        r, inverse = _fraction(less, sigma_text), _fraction(sigma_text, less)
+    terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(each, inputs, strict=True)]
+    return _power((_elided(terms, "+"), _SUM), inverse), _POWER
+
+
+def _is_one(elasticity: Expression) -> bool:
+    return elasticity.operation == "number" and elasticity.payload == 1.0
+
+
+def _elided(terms: Sequence[str], sign: str) -> str:
+    """The terms between signs; of many, the first few, and how many more there are."""
+    shown = list(terms)
+    if len(terms) > MAX_TERMS + 1:
+        rest = f"<mtext>({len(terms) - MAX_TERMS} more)</mtext>"
+        shown = [*terms[:MAX_TERMS], f"<mo>⋯</mo>{rest}"]
+    return f"<mo>{sign}</mo>".join(shown)
+
+
+def _power(base: _Written, exponent: str) -> str:
+    raised = exponent if _PLAIN.fullmatch(exponent) else _in_hidden_brackets(exponent)
+    return f"<msup>{_row(_bracketed(base, _ATOM))}{_row(_hidden('**') + raised)}</msup>"
+
+
+def _fraction(above: str, below: str) -> str:
+    parts = (p if _PLAIN.fullmatch(p) else _in_hidden_brackets(p) for p in (above, below))
+    above, below = parts
+    return f"<mfrac>{_row(above)}{_row(_hidden('/') + below)}</mfrac>"
+
+
+def _in_hidden_brackets(markup: str) -> str:
+    return f"{_hidden('(')}{markup}{_hidden(')')}"
+
+
+def _hidden(text: str) -> str:
+    return f"\ue000{text}\ue001"
+
+
+def _bracketed(part: _Written, least: int) -> str:
+    markup, level = part
+    return markup if level >= least else _brackets(markup)
+
+
+def _second(part: _Written, least: int) -> str:
+    """What stands after a sign, and must not begin with one."""
+    return _brackets(part[0]) if part[1] == _SIGN else _bracketed(part, least)
+
+
+def _brackets(markup: str) -> str:
+    return f"<mrow><mo>(</mo>{markup}<mo>)</mo></mrow>"
+
+
+def _row(markup: str) -> str:
+    """One argument of an element that counts its arguments."""
+    return f"<mrow>{markup}</mrow>"
+
+
+def _function(operation: str) -> str:
+    if operation in ("log2", "log10"):
+        return f"<msub><mi>log</mi><mn>{operation[3:]}</mn></msub>"
+    return f"<mi>{escape(operation)}</mi>"
+
+
+def _number(value: float) -> _Written:
+    """A number to a few digits, with a power of ten where it needs one."""
+    if not math.isfinite(value):
+        return f"<mi>{'no number' if math.isnan(value) else '∞' if value > 0 else '−∞'}</mi>", _ATOM
+    text = number_text(value)
+    if len(text.lstrip("-")) > DIGITS + 1:
+        text = f"{value:.{DIGITS}g}"
+    digits, _, exponent = text.lstrip("-").partition("e")
+    markup, level = f"<mn>{digits}</mn>", _ATOM
+    if exponent:
+        power = int(exponent)
+        tens = f"<mn>{abs(power)}</mn>" if power >= 0 else f"<mo>−</mo><mn>{abs(power)}</mn>"
+        markup += f"<mo>×</mo><msup><mn>10</mn><mrow>{_hidden('**')}{tens}</mrow></msup>"
+        level = _PRODUCT
+    return (f'<mo form="prefix">−</mo>{markup}', _SIGN) if text.startswith("-") else (markup, level)
+
+
+def _symbol(symbol: Any) -> str:
+    """A name, or what is asked of a good: its price p, its gradient ∂f/∂good, a bid b for it."""
+    if not isinstance(symbol, tuple):
+        return f"<mi>{escape(str(symbol))}</mi>"
+    kind, *names = symbol
+    first, *rest = (f"<mi>{escape(str(each))}</mi>" for each in names)
+    if kind == "price":
+        return f"<msub><mi>p</mi>{first}</msub>"
+    if kind == "bid":
+        return f"<msub><mi>b</mi><mrow>{first}<mo>→</mo>{rest[0]}</mrow></msub>"
+    if kind == "slope":
+        return _derivative(first, rest[0])
+    gradient = _derivative("<mi>f</mi>", first)
+    if kind == "gradient":
+        return gradient
+    return f"<msub>{_row(_brackets(gradient))}{rest[0]}</msub>"
+
+
+def _derivative(of: str, by: str) -> str:
+    return f"<mfrac><mrow><mo>∂</mo>{of}</mrow><mrow><mo>∂</mo>{by}</mrow></mfrac>"

@@ -1,0 +1,284 @@
+"""Text, or a Python function, becomes an economy. Nothing that is read is ever executed.
+
+The language, one line an industry::
+
+    ethylene     = natgas ** 0.5          # a comment
+    polyethylene = 1 - 1/(ethylene + 1)
+    tupperware   = ln(polyethylene)
+
+Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbers, the functions of
+``expression.FUNCTIONS``, and two production functions of several inputs::
+
+    ces(x, y, ..., elasticity=0.5, weights=(0.3, 0.7))        (Σ w x^((σ-1)/σ))^(σ/(σ-1))
+    cobb_douglas(x, y, ..., exponents=(0.3, 0.7))             Π x^a
+
+whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
+and sum to 1 unless given; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
+Douglas. The text is read with Python's own parser and then translated from a whitelist of syntax.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from market_abm.errors import ProgramError, SettingError, nearest
+from market_abm.fields import check_number
+from market_abm.language import expression as ex
+
+MAX_PROGRAM_LENGTH = 10_000_000
+"""Characters beyond which a program is refused unread."""
+
+
+_OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+}
+
+
+_MODULES = {"math", "np", "numpy"}
+
+
+_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        lines = source.splitlines()
+        line = error.lineno
+        shown = lines[line - 1].strip() if line and line <= len(lines) else ""
+        if "too many nested" in (error.msg or ""):
+            raise _too_deep(line) from None
+        message, hint = error.msg, "write one 'good = arithmetic' a line"
+        if any(dash in shown for dash in "–—−"):
+            hint = "write '-' for minus"
+        elif "integer string conversion" in (error.msg or ""):
+            message, hint = "a number has thousands of digits", "write a shorter one, such as 1e9"
+        raise ProgramError(
+            f"cannot read '{_short(shown)}' ({message})" if shown else f"{message}",
+            line=line,
+            remedy=hint,
+        ) from None
+    except (RecursionError, MemoryError):
+        lines = source.splitlines()
+        raise _too_deep(1 + max(range(len(lines)), key=lambda k: len(lines[k]))) from None
+    except ValueError as error:  # null bytes, on some versions of Python
+        raise ProgramError(f"cannot read the program ({error})", remedy="save it as text") from None
+
+
+def _too_deep(line: int | None) -> ProgramError:
+    return ProgramError(
+        "the expression is nested too deeply",
+        line=line,
+        remedy="give parts of it lines, and so names, of their own",
+    )
+
+
+def _short(string: str) -> str:
+    return string if len(string) <= 60 else string[:57] + "..."
+
+
+class _Translator:
+    """From Python's syntax tree to an Expression, a whitelist of node types, without recursion."""
+
+    def __init__(self, parameters: Mapping[str, float]) -> None:
+        self.parameters = parameters
+        self.inputs: list[str] = []
+
+    def translate(self, root: ast.expr) -> ex.Expression:
+        """The expression for ``root``; ``self.inputs`` collects the goods it reads, in order."""
+        results: list[ex.Expression] = []
+        stack: list[tuple[ast.expr, bool]] = [(root, False)]
+        while stack:
+            node, expanded = stack.pop()
+            children = [] if isinstance(node, ast.Name | ast.Constant) else self._children(node)
+            if expanded or not children:
+                count = len(children)
+                arguments = tuple(results[len(results) - count :])
+                del results[len(results) - count :]
+                results.append(self._build(node, arguments))
+            else:
+                stack.append((node, True))
+                stack.extend((child, False) for child in reversed(children))
+        return results[0]
+
+    def _children(self, node: ast.expr) -> list[ast.expr]:
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            return [node.left, node.right]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            return [node.operand]
+        if isinstance(node, ast.Call):
+            _function_name(node)
+            return list(node.args)
+        remedy = "use numbers, names, + - * / **, parentheses and functions"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+            remedy = "write ** for powers"
+        raise ProgramError(
+            f"'{_unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy
+        )
+
+    def _build(self, node: ast.expr, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        if isinstance(node, ast.Constant):
+            return self._number(node)
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        if isinstance(node, ast.BinOp):
+            return ex.Expression(_OPERATORS[type(node.op)], arguments)
+        if isinstance(node, ast.UnaryOp):
+            return arguments[0] if isinstance(node.op, ast.UAdd) else _negative(arguments[0])
+        assert isinstance(node, ast.Call)
+        return self._call(node, arguments)
+
+    def _number(self, node: ast.Constant) -> ex.Expression:
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise ProgramError(
+                f"'{_unparsed(node)}' is not a number", line=node.lineno, remedy="write a number"
+            )
+        try:
+            value = check_number(node.value, "the number")
+        except SettingError:
+            raise ProgramError(
+                f"the number {_short(_unparsed(node))} is too large",
+                line=node.lineno,
+                remedy="keep numbers below 1e308",
+            ) from None
+        return ex.number(value)
+
+    def _name(self, node: ast.Name) -> ex.Expression:
+        if node.id in self.parameters:
+            return ex.name(node.id)
+        if node.id in _FUNCTIONS:
+            raise ProgramError(
+                f"'{node.id}' is a function",
+                line=node.lineno,
+                name=node.id,
+                remedy=f"write {node.id}(...), or give the good another name",
+            )
+        self.inputs.append(node.id)
+        return ex.name(len(self.inputs) - 1)
+
+    def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        function = _function_name(node)
+        form = ex.AGGREGATORS.get(function)
+        known = (*form.alone, form.each) if form else ()
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        for key in keywords:
+            if key not in known:
+                raise ProgramError(
+                    f"{function}() has no '{key or '**'}='",
+                    line=node.lineno,
+                    name=function,
+                    remedy=nearest(str(key), known),
+                )
+        if form is None:
+            if len(arguments) != 1:
+                raise ProgramError(
+                    f"{function}() takes one argument, not {len(arguments)}",
+                    line=node.lineno,
+                    name=function,
+                    remedy=f"write {function}(x)",
+                )
+            return ex.Expression(function, arguments)
+        if not arguments:
+            raise ProgramError(
+                f"{function}() has no inputs", line=node.lineno, name=function, remedy="name some"
+            )
+        for key in form.alone:
+            if key not in keywords:
+                raise ProgramError(
+                    f"{function}() needs its {key}",
+                    line=node.lineno,
+                    name=function,
+                    remedy=f"write {function}(..., {key}=0.5)",
+                )
+        alone = [self._constant(keywords[key], key) for key in form.alone]
+        each = self._constants(node, keywords.get(form.each), len(arguments))
+        total = sum(self._number_of(number) for number in each)
+        if form.sums_to_one and abs(total - 1.0) > 1e-9:
+            raise ProgramError(
+                f"the {form.each} of {function}() sum to {total:.12g}",
+                line=node.lineno,
+                name=function,
+                remedy="make them sum to 1, and multiply the whole by a number if need be",
+            )
+        return ex.Expression(function, (*alone, *each, *arguments))
+
+    def _constants(self, node: ast.Call, value: ast.expr | None, count: int) -> list[ex.Expression]:
+        """One positive number (or arithmetic on parameters) for each of ``count`` inputs."""
+        if value is None:
+            return [ex.number(1.0 / count)] * count
+        given = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+        if len(given) != count:
+            raise ProgramError(
+                f"{_function_name(node)}() has {count} inputs and {len(given)} numbers for them",
+                line=node.lineno,
+                remedy="give one for each input",
+            )
+        return [self._constant(each, "each number for an input") for each in given]
+
+    def _constant(self, node: ast.expr, what: str) -> ex.Expression:
+        inner = _Translator(self.parameters)
+        constant = inner.translate(node)
+        if inner.inputs:
+            raise ProgramError(
+                f"'{inner.inputs[0]}' is not a parameter, and {what} must not depend on goods",
+                line=node.lineno,
+                remedy=nearest(inner.inputs[0], self.parameters),
+            )
+        if not self._number_of(constant) > 0:
+            raise ProgramError(
+                f"{what} is {self._number_of(constant):g}",
+                line=node.lineno,
+                remedy="make it positive",
+            )
+        return constant
+
+    def _number_of(self, constant: ex.Expression) -> float:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            value = float(ex.Tape(constant, ()).evaluate(self.parameters)[0])
+        return value if np.isfinite(value) else float("nan")
+
+
+def _negative(argument: ex.Expression) -> ex.Expression:
+    if argument.operation == "number":
+        return ex.number(-argument.payload)
+    return ex.Expression("neg", (argument,))
+
+
+def _function_name(node: ast.Call) -> str:
+    target = node.func
+    name = None
+    if isinstance(target, ast.Name):
+        name = target.id
+    elif (
+        isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.value.id in _MODULES
+    ):
+        name = {"arctan": "atan"}.get(target.attr, target.attr)
+    if name is None or name not in _FUNCTIONS:
+        shown = _unparsed(target)
+        raise ProgramError(
+            f"unknown function '{shown}'",
+            line=node.lineno,
+            name=shown,
+            remedy=nearest(shown, _FUNCTIONS),
+        )
+    return name
+
+
+def _unparsed(node: ast.AST) -> str:
+    try:
+        return _short(ast.unparse(node).splitlines()[0])
+    except (RecursionError, ValueError):
+        return type(node).__name__

@@ -1,0 +1,1 @@
+"""Agents who trade on local information; nothing here can see a gradient."""

@@ -1,0 +1,1 @@
+"""The market mechanisms, one file each; `registry.py` lists them."""

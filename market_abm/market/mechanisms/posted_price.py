@@ -1,0 +1,144 @@
+"""``posted-price``: sellers post prices and keep stocks; buyers order (docs/model.md, 3).
+
+A buyer orders more of what earns more than it costs, and a seller raises the price of what is
+ordered more than it makes: o ← o exp(κ gap(bid, π)), π ← π exp(λ gap(Σ o, made + φ stock)), with
+gap(a, b) = 2 (a - b)/(|a| + |b|), which is ln(a/b) near rest. What is short is rationed, in
+proportion to orders; what is left over spoils at the rate δ, or is stock. This is the saddle point
+method of K. Arrow, L. Hurwicz and H. Uzawa (1958) for the Lagrangian whose multipliers are prices,
+in logarithms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market_abm.market.base import FinalMarket
+from market_abm.market.quoted import QuotedFinalMarket, QuotedMarket
+
+
+def gap(a: Any, b: Any) -> Any:
+    """2 (a - b)/(|a| + |b|), between -2 and 2: the relative difference of two amounts."""
+    size = np.abs(a) + np.abs(b)
+    return 2.0 * (a - b) / np.where(size > 0.0, size, 1.0)
+
+
+def revised_quote(
+    quote: Any, ordered: Any, made: Any, stock: Any, *, price_rate: Any, stock_weight: Any
+) -> Any:
+    """What a seller posts next, money per unit.
+
+    It saw ``ordered`` units ordered at ``quote``, and has ``made`` units to sell, and a ``stock``
+    left over from before, which counts less (``stock_weight`` φ in [0, 1]); λ is ``price_rate``.
+    """
+    return quote * np.exp(price_rate * gap(ordered, made + stock_weight * stock))
+
+
+def revised_order(order: Any, bid: Any, quote: Any, order_rate: Any) -> Any:
+    """What a buyer orders next, units: ``bid`` is what a unit is worth to it, ``quote`` its cost.
+
+    κ is ``order_rate``.
+    """
+    return order * np.exp(order_rate * gap(bid, quote))
+
+
+def handed_out(orders: Any, ordered: Any, quantity: Any) -> Any:
+    """Each buyer's share of ``quantity`` units: its order, or, if these are short, its part."""
+    return orders / np.maximum(ordered, quantity)
+
+
+def taken(wanted: Any, quantity: Any) -> Any:
+    """What a consumer takes, units, of ``quantity`` units; nothing, if less than that is wanted."""
+    return np.clip(wanted, 0.0, quantity)
+
+
+def left_over(quantity: Any, sold: Any, spoilage: Any) -> Any:
+    """The stock that is kept, units, of what was not sold: ``spoilage`` δ in [0, 1] of it rots."""
+    return (1.0 - spoilage) * np.maximum(quantity - sold, 0.0)
+
+
+class PostedPrice(QuotedMarket):
+    """Sellers post a price, buyers order, short goods are rationed, and what is unsold is kept.
+
+    A copied good is made to order, so that nothing of it is left to keep.
+    """
+
+    name = "posted-price"
+    stabilizing_hint = "lower market.price_rate and market.order_rate"
+    rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
+    smooth = False  # at rest goods are on the verge of being short, and of being left over
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.made = self.stock = np.float64(0.0)
+
+    @staticmethod
+    def final_market() -> type[FinalMarket]:
+        """Where the consumer finds a posted price, too."""
+        return PostedFinalMarket
+
+    def collect(self) -> None:
+        """Put on sale what has just been made, and what was left over."""
+        self.made = self.offers.sum()
+        self.quantity = self.made + self.stock
+
+    def form_price(self) -> None:
+        """Post prices; on the first day all there is counts as ordered."""
+        if not self.priced:
+            self.orders = self.shares * self.quantity
+        super().form_price()
+
+    def follow(self) -> np.ndarray:
+        """Prices follow orders and stock."""
+        return revised_quote(
+            self.quotes,
+            self.ordered(),
+            self.made,
+            self.stock,
+            price_rate=self.settings.price_rate,
+            stock_weight=self.settings.stock_weight,
+        )
+
+    def reallocate(self) -> None:
+        """Take new orders, at the prices posted now; ration; keep what is left."""
+        for k, pool in enumerate(self.pools):
+            revised = revised_order(
+                self.orders[pool], self.bids[pool], self.quotes[k], self.settings.order_rate
+            )
+            self.orders[pool] = np.where(self.bidding[pool], revised, self.orders[pool])
+            ordered = self.orders[pool].sum()
+            self.shares[pool] = handed_out(self.orders[pool], ordered, self.quantity)
+        if len(self.pools) == 1:
+            sold = np.minimum(self.orders.sum(), self.quantity)
+            self.stock = left_over(self.quantity, sold, self.settings.spoilage)
+
+
+class PostedFinalMarket(QuotedFinalMarket):
+    """A final good at a posted price: the consumer orders, and what is unsold is kept."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.made = self.stock = np.float64(0.0)
+
+    def collect(self) -> None:
+        """Put on sale what has just been made, and what was left over."""
+        self.made = self.offers.sum()
+        self.quantity = self.made + self.stock
+
+    def follow(self, wanted: Any) -> Any:
+        """The price follows orders and stock."""
+        return revised_quote(
+            self.price,
+            wanted,
+            self.made,
+            self.stock,
+            price_rate=self.settings.price_rate,
+            stock_weight=self.settings.stock_weight,
+        )
+
+    def reallocate(self) -> None:
+        """Sell what is wanted at the price posted now, and keep what is left."""
+        wanted = self.customer.quantity_for(self.price)
+        sold = self.quantity if np.isinf(wanted) else taken(wanted, self.quantity)
+        self.stock = left_over(self.quantity, sold, self.settings.spoilage)

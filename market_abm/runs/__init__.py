@@ -1,0 +1,1 @@
+"""Running one experiment, its result, and the folder that keeps it."""

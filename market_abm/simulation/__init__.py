@@ -1,0 +1,1 @@
+"""The loop that steps a market, how runs end, what is recorded."""

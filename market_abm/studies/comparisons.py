@@ -1,0 +1,320 @@
+"""A market beside its twin, and mechanisms beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.analysis.observer import relative_error
+from market_abm.display import Displayable, view
+from market_abm.economy.curves import demand_quantity
+from market_abm.errors import MarketError, SettingError
+from market_abm.experiment.experiment import Experiment
+from market_abm.fields import check_choice
+from market_abm.gradient.backprop import references
+from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
+from market_abm.gradient.welfare import surplus
+from market_abm.market.mechanisms.excess_demand import ExcessDemand
+from market_abm.market.mechanisms.posted_price import PostedPrice
+from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.market.mechanisms.tatonnement import Tatonnement
+from market_abm.runs.result import Result, jsonable, resolved, versions
+from market_abm.runs.run import run
+from market_abm.twins.base import TwinPath, largest_distance
+from market_abm.twins.dual import potential
+from market_abm.twins.registry import TWINS, twin
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from market_abm.simulation.loop import Progress
+
+REACHED = 1e-6
+"""Relative distance of all prices and quantities from the best that counts as there."""
+
+
+ALL = tuple(name for name, rules in MECHANISMS.items() if "agents" in rules.engines)
+"""All mechanisms but the published model, which may be named beside them."""
+
+
+# --- a market and its twin ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OptimizerComparison(Displayable):
+    """A run of a market, and its twin from the same start for as many steps."""
+
+    result: Result
+    twin: TwinPath
+
+    @staticmethod
+    def of(experiment: Experiment, progress: Progress | None = None) -> OptimizerComparison:
+        """Run both.
+
+        Raises:
+            SettingError: the run is thinned, or has shocks, which the twin does not feel.
+            MarketError: there is no twin of such a market, or the market cannot run.
+        """
+        if experiment.record.every != 1 or experiment.record.goods is not None:
+            raise SettingError(
+                "the record is thinned, and every step is to be compared",
+                remedy="leave out record.every and record.goods",
+                name="record",
+            )
+        if experiment.changes:
+            raise SettingError(
+                "a twin does not feel shocks", remedy="leave them out", name="shocks"
+            )
+        twin(experiment.economy, experiment.market, 0)
+        result = run(experiment, progress=progress)
+        return OptimizerComparison(
+            result, twin(experiment.economy, experiment.market, result.steps)
+        )
+
+    @cached_property
+    def distances(self) -> dict[str, tuple[float, int]]:
+        """The largest distance of prices, quantities and shares, and the step at which it was.
+
+        Relative to the largest size of each good or share on the way.
+        """
+        path = self.result.trajectory
+        pairs = {name: getattr(path, name) for name in ("prices", "quantities", "shares")}
+        return {
+            name: largest_distance(array, getattr(self.twin, name))
+            for name, array in pairs.items()
+            if len(array) == len(self.twin.prices) and array.size
+        }
+
+    @cached_property
+    def welfare(self) -> np.ndarray:
+        """W along the twin's path, money, shape (steps + 1,)."""
+        economy = self.result.experiment.economy
+        return surplus(economy, references(economy)[None, :], self.twin.quantities)
+
+    @cached_property
+    def potential(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Φ along a path of ``tatonnement``: steps, at most 200, and Φ of market and twin, money.
+
+        None for other mechanisms; the twin's is NaN where a good has more than one quote.
+        """
+        experiment = self.result.experiment
+        if not issubclass(experiment.market.rules, Tatonnement):
+            return None
+        economy, path = experiment.economy, self.result.trajectory
+        buyers = economy.buyers
+        steps = np.unique(np.linspace(0, len(path.prices) - 1, 200).astype(int))
+        market = [
+            potential(
+                economy, np.append(path.bids[t, buyers.starts], path.prices[t, economy.final])
+            )
+            for t in steps
+        ]
+        alone = len(np.unique(buyers.good)) == len(buyers.pools)
+        places = np.append(buyers.good[buyers.starts], economy.final)
+        twin = [potential(economy, self.twin.prices[t, places]) if alone else np.nan for t in steps]
+        return steps, np.array(market), np.array(twin)
+
+    @cached_property
+    def landscape(self) -> Landscape | None:
+        """W around the path, if two variables are free."""
+        best, path = self.result.equilibrium, self.result.trajectory
+        if self.potential is not None:  # plans are no allocation
+            return None
+        if best is None or not best.solved or len(path.shares) != len(path.prices):
+            return None
+        if not np.all(np.isfinite(path.quantities)):
+            return None
+        return landscape(self.result.experiment.economy, path.quantities, path.shares, best)
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to say, ready for JSON."""
+        return jsonable(
+            {
+                "market": self.result.experiment.market.mechanism,
+                "optimiser": TWINS[self.result.experiment.market.mechanism].name,
+                "status": self.result.status,
+                "steps": self.result.steps,
+                "distance": {
+                    name: {"largest": size, "step": step}
+                    for name, (size, step) in self.distances.items()
+                },
+                **_origin(self.result.experiment),
+            }
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """One row a step and good: prices and quantities of market and twin."""
+        import pandas as pd
+
+        path, goods = self.result.trajectory, self.result.goods
+        return pd.DataFrame(
+            {
+                "step": np.repeat(self.result.times, len(goods)),
+                "good": np.tile(np.array(goods, object), len(path.prices)),
+                "price": path.prices.ravel(),
+                "twin_price": self.twin.prices.ravel(),
+                "quantity": path.quantities.ravel(),
+                "twin_quantity": self.twin.quantities.ravel(),
+            }
+        )
+
+    def figure(self) -> Figure:
+        """Both paths: prices, shares, welfare, and the distance between them."""
+        return view(self, "figure")(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it into ``folder``, whole or not at all; see ``views/save.py``."""
+        return view(self, "save")(self, folder)
+
+
+# --- mechanisms against each other ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MechanismComparison(Displayable):
+    """The same economy under several mechanisms, and under plain gradient ascent."""
+
+    experiment: Experiment
+    results: dict[str, Result | MarketError]
+    ascent: Ascent | None
+
+    @staticmethod
+    def of(experiment: Experiment, mechanisms: Sequence[str] = ("all",)) -> MechanismComparison:
+        """Run them all; a mechanism that cannot run this economy says why.
+
+        Raises:
+            SettingError: there is no such mechanism.
+        """
+        names = list(ALL) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
+        for name in names:
+            check_choice(name, "--mechanisms", MECHANISMS)
+        results: dict[str, Result | MarketError] = {}
+        for name in names:
+            try:
+                results[name] = result = run(experiment.with_mechanism(name))
+                if result.status == "interrupted":
+                    raise KeyboardInterrupt
+            except MarketError as error:
+                results[name] = error
+        best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+        ascent = None
+        if best is not None and best.solved and not experiment.changes:
+            ascent = gradient_ascent(experiment.economy, best, REACHED**2)
+        return MechanismComparison(experiment, results, ascent)
+
+    def table(self) -> pd.DataFrame:
+        """One row a mechanism, and one for gradient ascent.
+
+        ``steps``: the first from which all prices and quantities stay within 1e-6 of the best;
+        ``messages``: one for each buyer in each of these steps (gradient ascent: each derivative
+        that is passed back); ``welfare``: W at the end; ``wasted``: goods on sale that nobody was
+        handed, of all; ``money_made``: money paid that nobody got, or got that nobody paid, of all.
+        """
+        import pandas as pd
+
+        rows = {}
+        for name, result in self.results.items():
+            if isinstance(result, Result):
+                rows[name] = {"status": result.status, **_counted(result), **_conserved(result)}
+            else:
+                rows[name] = {"status": "refused", "why": str(result)}
+        done = next((r for r in self.results.values() if isinstance(r, Result)), None)
+        if self.ascent is not None and done is not None:
+            best, buyers = done.equilibrium, done.experiment.economy.buyers.size
+            assert best is not None
+            steps = _first_there(self.ascent.prices, self.ascent.quantities, best)
+            rows["gradient ascent"] = {
+                "status": "converged" if steps is not None else "max_steps",
+                "steps": steps,
+                "messages": None if steps is None else (steps + 1) * buyers,
+                "welfare": float(self.ascent.welfare[-1]),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
+
+    def figure(self) -> Figure:
+        """How far welfare is from the best, step by step."""
+        return view(self, "figure")(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it into ``folder``, whole or not at all; see ``views/save.py``."""
+        return view(self, "save")(self, folder)
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to say, ready for JSON."""
+        rows = json.loads(self.table().reset_index().to_json(orient="records"))
+        return {"mechanisms": rows, **_origin(self.experiment)}
+
+
+def _origin(experiment: Experiment) -> dict[str, Any]:
+    """What a comparison is of, so that its folder tells how to make it again."""
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "configuration": resolved(experiment),
+        "versions": versions(),
+    }
+
+
+def _counted(result: Result) -> dict[str, Any]:
+    best = result.equilibrium
+    there = None
+    if best is not None and best.solved:
+        there = _first_there(result.prices, result.quantities, best)
+    steps = None if there is None else int(result.times[there])
+    return {
+        "steps": steps,
+        "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
+        "welfare": float(result.path.welfare[-1]),
+    }
+
+
+@np.errstate(all="ignore")
+def _first_there(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int | None:
+    """The first record from which all stay within ``REACHED`` of the best, or None."""
+    pairs = ((prices, best.prices), (quantities, best.quantities))
+    gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
+    far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))
+    first = int(far[-1]) + 1 if len(far) else 0
+    return first if first < len(prices) else None
+
+
+@np.errstate(all="ignore")
+def _conserved(result: Result) -> dict[str, float | None]:
+    """Goods that went to nobody and money that came from nobody, parts of all.
+
+    None if too little is recorded to tell, under ``tatonnement``, where nobody trades, and under
+    ``excess-demand``, which keeps books of its own. At a
+    posted price buyers pay what sellers get, and what is left over is lost as far as it spoils.
+    """
+    path, economy = result.trajectory, result.experiment.economy
+    market = result.experiment.market
+    thin = len(path.shares) != len(path.prices) or result.experiment.record.every != 1
+    if thin or issubclass(market.rules, Tatonnement | ExcessDemand):
+        return {"wasted": None, "money_made": None}
+    buyers = economy.buyers
+    units = path.shares[1:] * path.quantities[:-1, buyers.good]  # what a step's trade handed out
+    handed = np.add.reduceat(units, buyers.starts, axis=1)
+    on_sale = path.quantities[:-1, buyers.good[buyers.starts]]
+    left = np.abs(on_sale - handed).sum()
+    if issubclass(market.rules, PostedPrice):
+        final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
+        for k, terms in enumerate(economy.demand.values()):
+            wanted = demand_quantity(terms, references(economy)[k], final[:, k])
+            left += np.maximum(amounts[:, k] - wanted, 0.0).sum()
+        unallocated_share = market.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())
+        return {"wasted": float(unallocated_share), "money_made": 0.0}
+    paid = market.rules.per_unit(path.bids[:-1], units) * units
+    goods = np.unique(buyers.good)
+    spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
+    earned = (path.prices * path.quantities)[:-1, goods]
+    return {
+        "wasted": float(left / np.abs(on_sale).sum()),
+        "money_made": float(np.abs(spent - earned).sum() / np.abs(earned).sum()),
+    }

@@ -1,0 +1,1 @@
+"""The optimiser that each mechanism is, from its formula alone."""

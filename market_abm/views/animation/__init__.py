@@ -1,0 +1,1 @@
+"""Animations of a run (GIF, MP4)."""

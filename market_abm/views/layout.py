@@ -1,0 +1,212 @@
+"""Where to draw each good of a network, and each arrow: a layered drawing (Sugiyama's method).
+
+Columns by distance from the consumer; within a column, near what each good feeds; an arrow that
+passes a column by is given a place of its own there. All lengths are in inches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+
+BOX = (1.5, 0.86)
+
+
+PITCH = 2.7
+
+
+BOX_SLOT, ARROW_SLOT = 1.34, 0.62
+
+
+ROW_LENGTH = 6
+
+
+Point = tuple[float, float]
+
+
+Use = tuple[str, int]
+"""An arrow: the good that reads, and which of its inputs."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything goes.
+
+    ``boxes``: the centre of each good's box. ``routes``: for each use, the points of a Bezier
+    curve, a start and then three a segment. ``labels``: where to write at each use.
+    """
+
+    boxes: dict[str, Point]
+    routes: dict[Use, list[Point]]
+    labels: dict[Use, Point]
+
+
+def layout(economy: Economy) -> Layout:
+    """Lay out the network of ``economy``."""
+    column = _columns(economy)
+    uses = {
+        (industry.good, slot): good
+        for industry in economy.topological_order
+        for slot, good in enumerate(industry.technology.inputs)
+    }
+    alone = len(set(column.values())) == len(column)
+    if (
+        alone
+        and len(column) > ROW_LENGTH + 2
+        and all(column[user] - column[good] == 1 for (user, _), good in uses.items())
+    ):
+        return _rows(column, uses)
+    heights = _heights(economy, column, uses)
+    boxes = {good: (column[good] * PITCH, heights[good]) for good in economy.goods}
+    return _routed(boxes, column, uses, heights)
+
+
+def _columns(economy: Economy) -> dict[str, int]:
+    """A column for each good, from the left; the goods of a loop stand in columns of their own."""
+    distance = economy.stages
+    width = {0: 1}
+    for component in economy.components:
+        level = distance[component[0].good]
+        width[level] = max(width.get(level, 1), len(component))
+    deepest = max(distance.values())
+    first, position = {}, 0
+    for level in range(deepest, -1, -1):
+        first[level] = position
+        position += width.get(level, 1)
+    column = {good: first[distance[good]] for good in economy.goods}
+    for component in economy.components:
+        for n, industry in enumerate(component):
+            column[industry.good] += n
+    return column
+
+
+def _heights(
+    economy: Economy, column: dict[str, int], uses: dict[Use, str]
+) -> dict[Hashable, float]:
+    """The height of each good, and of each (use, column) that an arrow passes by."""
+    slots: dict[int, list[Hashable]] = {}
+    after: dict[Hashable, list[Hashable]] = {good: [] for good in economy.goods}
+    for good in reversed(economy.goods):
+        slots.setdefault(column[good], []).append(good)
+    for use, good in uses.items():
+        chain: list[Hashable] = [good]
+        for x in range(column[good] + 1, column[use[0]]):
+            slots.setdefault(x, []).append((use, x))
+            chain.append((use, x))
+        for here, there in zip(chain, [*chain[1:], use[0]], strict=True):
+            after.setdefault(here, []).append(there)
+    height: dict[Hashable, float] = {}
+    for x in sorted(slots, reverse=True):
+        members = slots[x]
+        centre = {
+            m: float(np.mean([height[n] for n in after[m] if n in height] or [0.0]))
+            for m in members
+        }
+        members.sort(key=lambda m: (-centre[m], not isinstance(m, str)))
+        sizes = [BOX_SLOT if isinstance(m, str) else ARROW_SLOT for m in members]
+        y = sum(sizes) / 2
+        for member, size in zip(members, sizes, strict=True):
+            height[member] = y - size / 2
+            y -= size
+    return height
+
+
+def _ports(ends: list[tuple[Use, float]], centre: float) -> dict[Use, float]:
+    """Heights along one side of a box for the arrows there, in the order of where they lead."""
+    ordered = [use for use, _ in sorted(ends, key=lambda end: -end[1])]
+    gap = min(0.3, 0.7 * BOX[1] / max(1, len(ordered) - 1))
+    return {use: centre + gap * ((len(ordered) - 1) / 2 - n) for n, use in enumerate(ordered)}
+
+
+def _routed(
+    boxes: dict[str, Point],
+    column: dict[str, int],
+    uses: dict[Use, str],
+    heights: dict[Hashable, float],
+) -> Layout:
+    outgoing: dict[str, list[tuple[Use, float]]] = {}
+    incoming: dict[str, list[tuple[Use, float]]] = {}
+    for use, good in uses.items():
+        user = use[0]
+        if column[user] > column[good]:
+            first = heights.get((use, column[good] + 1), heights[user])
+            last = heights.get((use, column[user] - 1), heights[good])
+            outgoing.setdefault(good, []).append((use, first))
+            incoming.setdefault(user, []).append((use, last))
+    leave = {u: y for g, ends in outgoing.items() for u, y in _ports(ends, boxes[g][1]).items()}
+    along = {
+        use: 0.42 if len(ends) == 1 else 0.3 + 0.42 * n / (len(ends) - 1)
+        for good, ends in outgoing.items()
+        for n, use in enumerate(_ports(ends, boxes[good][1]))
+    }
+    enter = {u: y for g, ends in incoming.items() for u, y in _ports(ends, boxes[g][1]).items()}
+    routes, labels = {}, {}
+    for use, good in uses.items():
+        user = use[0]
+        if column[user] <= column[good]:
+            routes[use], labels[use] = _back(boxes, column, good, user)
+            continue
+        points = [(boxes[good][0] + BOX[0] / 2, leave[use])]
+        for x in range(column[good] + 1, column[user]):
+            y = heights[(use, x)]
+            points += [(x * PITCH - BOX[0] / 2, y), (x * PITCH + BOX[0] / 2, y)]
+        points.append((boxes[user][0] - BOX[0] / 2, enter[use]))
+        routes[use] = _curve(points)
+        labels[use] = _spot(points, along[use])
+    return Layout(boxes, routes, labels)
+
+
+def _spot(points: list[Point], t: float) -> Point:
+    """Where to write along a route: where it passes a box by, or else a fraction t of the way."""
+    if len(points) > 2:
+        return ((points[1][0] + points[2][0]) / 2, points[1][1])
+    (x0, y0), (x1, y1) = points
+    ease = 3 * t**2 - 2 * t**3
+    return (x0 + t * (x1 - x0), y0 + ease * (y1 - y0))
+
+
+def _curve(points: list[Point]) -> list[Point]:
+    """A Bezier curve through ``points`` that is level at each of them."""
+    curve = [points[0]]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        middle = (x0 + x1) / 2
+        curve += [(middle, y0), (middle, y1), (x1, y1)]
+    return curve
+
+
+def _back(
+    boxes: dict[str, Point], column: dict[str, int], good: str, user: str
+) -> tuple[list[Point], Point]:
+    """The way back in a loop: below all that stands between."""
+    (x0, y0), (x1, y1) = boxes[good], boxes[user]
+    between = [boxes[g][1] for g, x in column.items() if column[user] <= x <= column[good]]
+    low = min(between) - BOX[1] / 2 - 0.42
+    shift = 0.3 * BOX[0]
+    start, end = (x0 + shift, y0 - BOX[1] / 2), (x1 - shift, y1 - BOX[1] / 2)
+    dip = low - 0.14
+    route: list[Any] = [start, (start[0], dip), (end[0], dip), end]
+    return route, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 8 + 0.75 * dip)
+
+
+def _rows(column: dict[str, int], uses: dict[Use, str]) -> Layout:
+    """A long chain, to and fro in rows."""
+    boxes = {}
+    for good, x in column.items():
+        line, rest = divmod(x, ROW_LENGTH)
+        place = rest if line % 2 == 0 else ROW_LENGTH - 1 - rest
+        boxes[good] = (place * PITCH, -line * BOX_SLOT)
+    routes, labels = {}, {}
+    for use, good in uses.items():
+        (x0, y0), (x1, y1) = boxes[good], boxes[use[0]]
+        reach = np.array([np.sign(x1 - x0) * BOX[0] / 2, np.sign(y1 - y0) * BOX[1] / 2])
+        start, end = np.array([x0, y0]) + reach, np.array([x1, y1]) - reach
+        points = [start, start * 2 / 3 + end / 3, start / 3 + end * 2 / 3, end]
+        routes[use] = [(float(x), float(y)) for x, y in points]
+        labels[use] = (float((x0 + x1) / 2), float((y0 + y1) / 2))
+    return Layout(boxes, routes, labels)

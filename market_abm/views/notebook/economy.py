@@ -1,0 +1,304 @@
+"""Economies and input-output tables as a notebook shows them.
+
+Knows nothing of gradients: an economy can be shown by whoever trades in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.language.expression import name
+from market_abm.language.mathml import Equation, equation
+from market_abm.views.layout import BOX, Point, layout
+from market_abm.views.notebook.pieces import (
+    FINAL,
+    RAW,
+    Markup,
+    block,
+    drawing,
+    facts,
+    heading,
+    lettering,
+    marked,
+    note,
+    number,
+    shortened,
+    table,
+)
+
+if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
+    from market_abm.economy.industry import Industry
+    from market_abm.economy.io_table import InputOutputTable
+    from market_abm.economy.terms import Demand, Supply
+
+MOST_LINES, SOME_LINES = 12, 6
+"""Lines up to which all are shown; of more, so many."""
+
+
+MAX_GOODS, SOME_GOODS = 12, 8
+"""The same of goods."""
+
+
+MOST_BOXES, MOST_ARROWS = 32, 80
+"""Goods and uses of them up to which the network is drawn."""
+
+
+MAX_INPUTS = 8
+"""Inputs of a line up to which it is set in type."""
+
+
+WIDE = 100
+"""Characters of a line that are shown."""
+
+
+SCALE = (60.0, 38.0)
+"""Pixels an inch of the layout: across, and upward."""
+
+
+def economy_text(economy: Economy) -> str:
+    """An economy in one line."""
+    return f"<Economy: {_sizes(economy)}>"
+
+
+def economy_html(economy: Economy) -> str:
+    """The program, the network if it is small, and the goods with everybody's terms."""
+    return block(heading("Economy", _sizes(economy)), *economy_parts(economy))
+
+
+def economy_parts(economy: Economy) -> list[str]:
+    """The same without its heading."""
+    industries = economy.industries
+    uses = Counter(good for industry in industries for good in industry.technology.inputs)
+    small = len(economy.supply) + len(industries) <= MOST_BOXES and uses.total() <= MOST_ARROWS
+    return [_program(economy), network(economy) if small else "", _goods(economy, uses)]
+
+
+def _sizes(economy: Economy) -> str:
+    """How many industries, goods and firms there are."""
+    industries, raw = len(economy.industries), len(economy.supply)
+    firms = sum(industry.firms for industry in economy.industries)
+    told = [
+        f"{counted(industries, 'industry', 'industries')}"
+        + (f" with {firms:,} firms" if firms > industries else ""),
+        f"{counted(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
+    ]
+    if industries <= MOST_BOXES and economy.has_loops:
+        told.append("with a loop")
+    return ", ".join(told)
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """So many of something: 1 good, 2 goods."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+def _program(economy: Economy) -> str:
+    industries = economy.industries
+    few = len(industries) <= MOST_LINES
+    rows = [_line(industry) for industry in (industries if few else industries[:SOME_LINES])]
+    more = len(industries) - len(rows)
+    columns = 2 if any(formula for _, formula in rows) else 1
+    parameters: dict[str, Any] = {}
+    for industry in industries:
+        parameters.update(industry.technology.parameters)
+    shown = [f"{key} = {number(value)}" for key, value in list(parameters.items())[:MOST_LINES]]
+    return (
+        table(("line", "as a formula")[:columns], [row[:columns] for row in rows], words=columns)
+        + note(f"and {counted(more, 'line')} more" if more > 0 else "")
+        + note(f"with {', '.join(shown)}" if shown else "")
+    )
+
+
+def _line(industry: Industry) -> tuple[Markup, Markup]:
+    technology = industry.technology
+    code = Markup(f"<code>{marked(shortened(industry.text(), WIDE))}</code>")
+    if len(technology.inputs) > MAX_INPUTS:
+        return code, Markup("")
+    names = dict(enumerate(technology.inputs))
+    formula = equation(Equation(name(industry.good), technology.formula, names), legible=True)
+    return code, Markup(formula)
+
+
+# --- goods ----------------------------------------------------------------------------------------
+
+
+def _goods(economy: Economy, uses: Counter[str]) -> str:
+    """Who supplies, makes or buys each good, on what terms; all raw and final ones, if possible."""
+    made = {industry.good: industry for industry in economy.industries}
+    goods = [*economy.supply, *made]
+    few, half = len(goods) <= MAX_GOODS, SOME_GOODS // 2 - 1
+    some = [*list(economy.supply)[:half], *list(economy.demand)[:half], *goods]
+    shown = set(goods if few else list(dict.fromkeys(some))[:SOME_GOODS])
+    rows = []
+    for good in goods:
+        if good not in shown:
+            continue
+        industry = made.get(good)
+        if industry is None:
+            kind, terms = "raw", supply_text(economy.supply[good])
+        elif good in economy.demand:
+            kind, terms = "final", demand_text(economy.demand[good])
+        else:
+            kind, terms = "made", ""
+        rows.append(
+            (
+                shortened(economy.label(good), 48),
+                kind,
+                terms,
+                f"{uses[good]:,} uses, {economy.reuse[good]}" if uses[good] > 1 else "",
+                "" if industry is None else firms_text(industry),
+            )
+        )
+    columns = ["good", "kind", "terms", "reuse", "firms"]
+    kept = [k for k in range(len(columns)) if any(row[k] not in ("", "1") for row in rows)]
+    more = len(goods) - len(rows)
+    return table(
+        [columns[k] for k in kept], [[row[k] for k in kept] for row in rows], words=len(kept)
+    ) + note(f"and {counted(more, 'good')} more" if more > 0 else "")
+
+
+def supply_text(terms: Supply) -> str:
+    """A supplier's terms in words."""
+    if not np.any(terms.elasticity):
+        return f"{_units(terms.quantity)} a step"
+    told = (
+        f"{_units(terms.quantity)} a step at a price of {number(terms.price)}, "
+        f"elasticity {number(terms.elasticity)}"
+    )
+    if terms.kind == "gradient":
+        return f"{told}; follows its margin at a rate of {number(terms.rate)}"
+    slow = np.any(np.not_equal(terms.adjustment, 1.0))
+    return f"{told}, adjustment {number(terms.adjustment)}" if slow else told
+
+
+def demand_text(terms: Demand) -> str:
+    """A consumer's terms in words."""
+    pays = f"consumers pay {number(terms.price)}"
+    if np.all(np.isinf(terms.elasticity)):
+        return f"{pays} a unit"
+    known = terms.quantity is not None and not np.any(np.isnan(terms.quantity))
+    at = f"for {_units(terms.quantity)}" if known else "for the first day's output"
+    form = f", {terms.form}" if terms.form else ""
+    return f"{pays} a unit {at}, elasticity {number(terms.elasticity)}{form}"
+
+
+def _units(quantity: Any) -> str:
+    return f"{number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
+
+
+def firms_text(industry: Industry) -> str:
+    """How many firms, and what tells them from one that is the line itself."""
+    population, told = industry.population, [f"{industry.firms:,}"]
+    if population.conduct != "competitive":
+        told.append(population.conduct)
+    with np.errstate(all="ignore"):
+        mean = (industry.weights * industry.productivity).sum(axis=-1)
+    if not np.allclose(mean, 1.0, rtol=1e-9):
+        told.append(f"productivity {number(mean, 4)}")
+    if np.any(population.bid_noise):
+        told.append(f"noise {number(population.bid_noise)}")
+    return ", ".join(told)
+
+
+# --- the network ----------------------------------------------------------------------------------
+
+
+def network(economy: Economy) -> str:
+    """The network as a drawing: goods in boxes, an arrow for each use."""
+    plan = layout(economy)
+    across, upward = SCALE
+    points = [*(point for route in plan.routes.values() for point in route)]
+    for x, y in plan.boxes.values():
+        points += [(x - BOX[0] / 2, y - BOX[1] / 2), (x + BOX[0] / 2, y + BOX[1] / 2)]
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    margin = 4.0
+
+    def place(point: Point) -> Point:
+        return margin + (point[0] - low[0]) * across, margin + (high[1] - point[1]) * upward
+
+    parts = [_arrow([place(point) for point in route]) for route in plan.routes.values()]
+    parts += [_box(economy, good, place(centre)) for good, centre in plan.boxes.items()]
+    width, height = (high - low) * np.array(SCALE) + 2 * margin
+    lines = "; ".join(
+        f"{industry.good} of {', '.join(dict.fromkeys(industry.technology.inputs))}"
+        for industry in economy.industries
+    )
+    return drawing(float(width), float(height), f"The network: {lines}", parts)
+
+
+def _box(economy: Economy, good: str, centre: Point) -> str:
+    """A rounded box, coloured if the good is raw or final, with its name."""
+    width, height = BOX[0] * SCALE[0], BOX[1] * SCALE[1]
+    color = RAW if good in economy.supply else FINAL if good in economy.demand else "currentColor"
+    shade, edge = (0.06, 0.5) if color == "currentColor" else (0.2, 1)
+    text = shortened(good, 18)
+    size = round(min(12.0, 145.0 / max(1, len(text))), 1)
+    corner = f'x="{centre[0] - width / 2:.1f}" y="{centre[1] - height / 2:.1f}"'
+    return (
+        f'<rect {corner} width="{width:.1f}" height="{height:.1f}" rx="6" fill="{color}" '
+        f'fill-opacity="{shade}" stroke="{color}" stroke-opacity="{edge}"/>'
+        + lettering(centre[0], centre[1] + size / 3, text, size=size)
+    )
+
+
+def _arrow(route: list[Point]) -> str:
+    """A curve with a head, which points where it ends."""
+    tip, before = route[-1], next((p for p in route[-2::-1] if p != route[-1]), route[0])
+    length = math.dist(tip, before) or 1.0
+    ux, uy = (tip[0] - before[0]) / length, (tip[1] - before[1]) / length
+    sides = [(tip[0] - 8 * ux - s * 3 * uy, tip[1] - 8 * uy + s * 3 * ux) for s in (1, -1)]
+    head = " ".join(f"{x:.1f},{y:.1f}" for x, y in (tip, *sides))
+    start, *rest = (f"{x:.1f},{y:.1f}" for x, y in route)
+    return (
+        f'<g opacity="0.6"><path d="M{start} C{" ".join(rest)}"/>'
+        f'<polygon points="{head}" fill="currentColor" stroke="none"/></g>'
+    )
+
+
+# --- input-output tables --------------------------------------------------------------------------
+
+
+def table_text(told: InputOutputTable) -> str:
+    """An input-output table in one line."""
+    return f"<InputOutputTable: {_table_sizes(told)}>"
+
+
+def table_html(told: InputOutputTable) -> str:
+    """Its size, how well it adds up, and its largest industries."""
+    first = np.argsort(-told.output, kind="stable")[:MAX_GOODS]
+    rows = [
+        (
+            told.codes[k],
+            shortened(told.names[k], 60),
+            told.output[k],
+            told.final_use[k],
+            f"{told.primary_shares[k]:.1%}",
+        )
+        for k in first
+    ]
+    more = told.size - len(rows)
+    off = {
+        "rows are off by at most": told.row_residuals,
+        "columns are off by at most": told.column_residuals,
+    }
+    return block(
+        heading("Input-output table", _table_sizes(told)),
+        table(("code", "industry", "output", "final use", "primary inputs"), rows, words=2),
+        note(f"and {counted(more, 'industry', 'industries')} more, each smaller" if more else ""),
+        facts((what, f"{np.abs(each).max():.2g} of output") for what, each in off.items()),
+    )
+
+
+def _table_sizes(told: InputOutputTable) -> str:
+    return (
+        f"{counted(told.size, 'industry', 'industries')}, output {number(told.output.sum(), 4)}, "
+        f"final use {number(told.final_use.sum(), 4)}"
+    )

@@ -1,0 +1,276 @@
+"""The largest flows of money in an economy of many goods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from market_abm.runs.result import largest
+from market_abm.views.layout import Point
+from market_abm.views.plots.style import (
+    GREY,
+    INK,
+    OKABE_ITO,
+    in_lines,
+    new_figure,
+    number_text,
+    power_of_ten,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    from market_abm.experiment.experiment import Experiment
+    from market_abm.market.state import State
+    from market_abm.runs.result import Result
+
+MOST_NODES, MOST_FLOWS = 18, 40
+
+
+WIDTH, HEIGHT = 8.2, 6.9
+
+
+AXES = (1.95, 2.95)
+"""Half the width and half the height of the ellipse that industries stand on, in inches."""
+
+
+LARGEST_NODE, WIDEST_FLOW = 0.23, 5.0
+"""A radius, in inches, and a width, in points."""
+
+
+FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
+
+
+@dataclass(frozen=True, eq=False)
+class Flows:
+    """The largest flows of money between the industries with the largest sales.
+
+    ``goods`` are what these make, the largest sales first; ``flows`` who (its place in ``goods``)
+    sells to whom, and for how much money a step, the largest first; ``part`` is their share of all
+    that industries pay to other industries.
+    """
+
+    goods: tuple[str, ...]
+    flows: tuple[tuple[int, int, float], ...]
+    part: float
+
+    @staticmethod
+    def of(result: Result, nodes: int = MOST_NODES, flows: int = MOST_FLOWS) -> Flows:
+        """Those of the last step of a run: up to so many industries, and flows between them.
+
+        What an industry buys of itself does not count, nor do those that sell to no industry.
+        """
+        return Flows.at(result.experiment, result.last, nodes, flows)
+
+    @staticmethod
+    def at(
+        experiment: Experiment, state: State, nodes: int = MOST_NODES, flows: int = MOST_FLOWS
+    ) -> Flows:
+        """Those of one step, in whose ``state`` arrays have no axis of runs."""
+        economy = experiment.economy
+        with np.errstate(all="ignore"):  # it may have diverged
+            everything = largest(economy, state.prices * state.quantities)
+        among = set(everything)
+        paid = payments(experiment, state)
+        money: dict[tuple[str, str], float] = {}
+        for industry in economy.topological_order:
+            user, uses = industry.good, economy.buyers.uses[industry.good]
+            for good, use in zip(industry.technology.inputs, uses, strict=True):
+                if good in among and user in among and good != user:
+                    money[good, user] = money.get((good, user), 0.0) + float(paid[use].sum())
+        goods = everything[:nodes]
+        place = {good: k for k, good in enumerate(goods)}
+        inside = [
+            (place[seller], place[buyer], each)
+            for (seller, buyer), each in money.items()
+            if seller in place and buyer in place
+        ]
+        drawn = tuple(sorted(inside, key=lambda flow: -flow[2])[:flows])
+        total = sum(money.values())
+        return Flows(goods, drawn, sum(each for *_, each in drawn) / total if total else 0.0)
+
+    def order(self) -> list[int]:
+        """Places in ``goods`` around a circle: who trade much stand near each other.
+
+        Neighbours are exchanged as long as that makes the sum of flows times distances smaller.
+        """
+        count = len(self.goods)
+        weights = np.zeros((count, count))
+        for seller, buyer, money in self.flows:
+            weights[seller, buyer] += money
+            weights[buyer, seller] += money
+        angles = 2.0 * np.pi * np.arange(count) / max(1, count)
+        apart = np.abs(np.sin((angles[:, None] - angles) / 2.0))
+        order = np.arange(count)
+        better = True
+        while better:
+            better = False
+            for i, j in combinations(range(count), 2):
+                other = order.copy()
+                other[[i, j]] = other[[j, i]]
+                gain = (
+                    apart * (weights[np.ix_(order, order)] - weights[np.ix_(other, other)])
+                ).sum()
+                if gain > 1e-9 * weights.sum():
+                    order, better = other, True
+        return [int(k) for k in order]
+
+    def places(self) -> dict[int, Point]:
+        """Where each stands, in inches: clockwise from the top, evenly downwards on either side."""
+        order = self.order()
+        right = -(-len(order) // 2)
+        across, up = AXES
+        places: dict[int, Point] = {}
+        for side, members in ((1.0, order[:right]), (-1.0, order[right:][::-1])):
+            for n, k in enumerate(members):
+                height = 1.0 - (2 * n + 1) / right
+                places[k] = (side * across * float(np.sqrt(1.0 - height**2)), up * height)
+        return places
+
+
+def payments(experiment: Experiment, state: State) -> np.ndarray:
+    """What each buyer pays, money a step, shape (buyers,); 0 where that is no number."""
+    with np.errstate(all="ignore"):
+        paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
+    return np.where(np.isfinite(paid), paid, 0.0)
+
+
+def largest_flows(result: Result, told: Flows) -> Figure:
+    """The largest industries on an ellipse, and between them the largest flows of money.
+
+    The area of a disc is its sales, the width of an arrow the money that is paid, from seller to
+    buyer; the colour of a disc how far its price is from its exact gradient.
+    """
+    figure = new_figure(WIDTH, HEIGHT)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(-WIDTH / 2, WIDTH / 2)
+    axes.set_ylim(-HEIGHT / 2 - 0.06, HEIGHT / 2 - 0.06)
+    places = told.places()
+    sales = np.array([result.sales[result.experiment.economy.index[good]] for good in told.goods])
+    sales = np.where(np.isfinite(sales), np.abs(sales), 0.0)
+    radii = LARGEST_NODE * np.sqrt(sales / (sales.max(initial=0.0) or 1.0))
+    widest = max(money for *_, money in told.flows) or 1.0
+    for seller, buyer, money in reversed(told.flows):
+        ends = [(np.array(places[k]), radii[k]) for k in (seller, buyer)]
+        _arrow(axes, ends, WIDEST_FLOW * money / widest)
+    colors = _colors(figure, result, told)
+    for k, good in enumerate(told.goods):
+        x, y = places[k]
+        axes.add_patch(
+            Circle((x, y), radii[k], facecolor=colors[k], edgecolor="white", lw=1, zorder=3)
+        )
+        side = 1 if x > 0 else -1
+        axes.text(
+            x + side * (radii[k] + 0.06),
+            y,
+            in_lines(result.experiment.economy.label(good), 24),
+            fontsize=8,
+            color=INK,
+            ha="left" if side > 0 else "right",
+            va="center",
+            linespacing=1.15,
+            zorder=4,
+        )
+    _words(figure, result, told)
+    return figure
+
+
+def bent(ends: list[tuple[np.ndarray, float]]) -> np.ndarray:
+    """From the rim of one disc to that of another, bent inwards, and to the right of the way back.
+
+    ``ends`` are two centres and radii. A quadratic Bezier curve, shape (3, 2), of which the parts
+    inside the discs are left out.
+    """
+    (start, near), (end, far) = ends
+    way = end - start
+    inwards = 0.6 * min(1.0, float(np.linalg.norm(way)) / 1.2)
+    bend = (1.0 - inwards) * (start + end) / 2.0 + 0.1 * np.array([way[1], -way[0]])
+    t0 = (near + 0.03) / (2.0 * float(np.linalg.norm(bend - start)))
+    t1 = 1.0 - (far + 0.03) / (2.0 * float(np.linalg.norm(end - bend)))
+
+    def blossom(s: float, t: float) -> np.ndarray:
+        middle = (1.0 - s) * t + s * (1.0 - t)
+        result: np.ndarray = (1.0 - s) * (1.0 - t) * start + middle * bend + s * t * end
+        return result
+
+    return np.array([blossom(t0, t0), blossom(t0, t1), blossom(t1, t1)])
+
+
+def _arrow(axes: Axes, ends: list[tuple[np.ndarray, float]], width: float) -> None:
+    points = bent(ends)
+    width = max(width, 0.4)
+    head = width + 4.0
+    axes.add_patch(
+        FancyArrowPatch(
+            path=Path(points, [Path.MOVETO, Path.CURVE3, Path.CURVE3]),
+            arrowstyle=f"simple,head_length={head},head_width={head},tail_width={width}",
+            mutation_scale=1.0,
+            lw=0.0,
+            facecolor=FLOW,
+            alpha=0.55,
+            zorder=2,
+        )
+    )
+
+
+def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
+    """One colour a disc, and what it means: a colour bar, if any price is off its gradient."""
+    places = [result.experiment.economy.index[good] for good in told.goods]
+    errors = np.where(np.isfinite(result.last_errors), result.last_errors, np.inf)
+    tolerance = result.experiment.run.tolerance
+    if np.all(errors <= tolerance):
+        return [EXACT] * len(places)
+    most = errors[np.isfinite(errors)].max(initial=10.0 * tolerance)
+    most = max(float(most), 10.0 * tolerance)
+    norm = LogNorm(tolerance, most, clip=True)
+    scale = ScalarMappable(norm, OFF)
+    bar = figure.colorbar(
+        scale, cax=figure.add_axes((0.72, 0.042, 0.24, 0.013)), orientation="horizontal"
+    )
+    bar.outline.set_edgecolor(GREY)
+    bar.outline.set_linewidth(0.5)
+    low, high = np.ceil(np.log10(tolerance)), np.floor(np.log10(most))
+    bar.set_ticks([10.0**e for e in np.unique(np.linspace(low, high, 4).round())])
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
+    bar.ax.xaxis.set_minor_locator(NullLocator())
+    bar.ax.tick_params(labelsize=7.5, length=2)
+    bar.ax.set_title("|price − gradient| ÷ |gradient|", fontsize=8, color=INK, pad=3)
+    return [scale.to_rgba(errors[k]) for k in places]
+
+
+def _words(figure: Figure, result: Result, told: Flows) -> None:
+    """The title, how much of everything is drawn, and what the signs mean."""
+    name = f"{shortened(result.experiment.name, 40)}, step {result.steps}"
+    part = f"{100.0 * told.part:.1f} %"
+    figure.text(
+        0.01,
+        0.988,
+        f"{name}: the {len(told.goods)} industries with the largest sales, and the "
+        f"{len(told.flows)} largest flows between them\n"
+        f"drawn: {part} of all that industries pay to other industries",
+        fontsize=9.5,
+        color=INK,
+        va="top",
+    )
+    tolerance = result.experiment.run.tolerance
+    exact = bool(np.all(result.last_errors <= tolerance))
+    note = f"; every price is within {number_text(tolerance)} of its exact gradient"
+    figure.text(
+        0.01,
+        0.012,
+        "goods flow along the arrows (width: what is paid for them); area of a disc: sales"
+        + (note if exact else ";\ncolour: how far the price is from its exact gradient"),
+        fontsize=8,
+        color=GREY,
+        va="bottom",
+    )

@@ -1,0 +1,184 @@
+"""The supply network of a run, with what flows and at what price."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+
+from market_abm.runs.result import MANY
+from market_abm.views.layout import BOX, Point, layout
+from market_abm.views.plots.flows import Flows, largest_flows
+from market_abm.views.plots.style import GREY, INK, new_figure, number_text, shortened
+
+if TYPE_CHECKING:
+    from market_abm.economy.industry import Industry
+    from market_abm.runs.result import Result
+
+MARGIN = 0.35
+
+
+NARROWEST, WIDEST = 6.4, 20.0
+
+
+KINDS = {
+    "raw": ("#FFF4DC", "#E69F00"),
+    "made": ("#EEF1F6", "#7A8699"),
+    "final": ("#DDF3EA", "#009E73"),
+}
+
+
+FLOW, BID = "#0062A3", "#B84300"
+
+
+def network(result: Result) -> Figure:
+    """The supply network at the last step: goods flow along the arrows, prices against them.
+
+    A box is a good, with its quantity, price and gradient; an arrow is one use of it, labelled with
+    the units that flow and what is bid for them. Of more than 40 goods only the largest flows are
+    drawn (``plots/flows.py``); without numbers, if no industry sells to another.
+    """
+    if len(result.goods) > MANY and (told := Flows.of(result)).flows:
+        return largest_flows(result, told)
+    economy = result.experiment.economy
+    plan = layout(economy)
+    curves = [point for route in plan.routes.values() for point in route]
+    corners = np.array(
+        [(x + i * BOX[0] / 2, y + i * BOX[1] / 2) for x, y in plan.boxes.values() for i in (-1, 1)]
+        + curves
+    )
+    low = corners.min(axis=0) - MARGIN - np.array([0.0, 0.22])
+    high = corners.max(axis=0) + MARGIN + np.array([0.0, 0.22])
+    slack = max(0.0, NARROWEST - (high - low)[0]) / 2
+    low, high = low - np.array([slack, 0.0]), high + np.array([slack, 0.0])
+    width, height = high - low
+    scale = min(1.0, WIDEST / max(width, height))
+    figure = new_figure(width * scale, height * scale)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    labelled = len(economy.goods) <= MANY
+    for good, centre in plan.boxes.items():
+        _box(axes, result, good, centre, scale, labelled=labelled)
+    for industry in economy.topological_order:
+        for slot in range(len(industry.technology.inputs)):
+            use = (industry.good, slot)
+            _arrow(axes, plan.routes[use], scale)
+            if labelled:
+                _label(axes, result, industry, slot, plan.labels[use], scale)
+    axes.text(
+        low[0] + 0.12,
+        high[1] - 0.1,
+        f"{result.experiment.name}, step {result.steps}",
+        fontsize=10,
+        fontweight="bold",
+        color=INK,
+        va="top",
+    )
+    axes.text(
+        low[0] + 0.12,
+        low[1] + 0.1,
+        "goods flow along the arrows, prices against them"
+        + (" (blue: units in the batch now on sale; orange: bids)" if labelled else ""),
+        fontsize=8,
+        color=GREY,
+        va="bottom",
+    )
+    return figure
+
+
+def _box(
+    axes: Axes, result: Result, good: str, centre: Point, scale: float, *, labelled: bool
+) -> None:
+    economy = result.experiment.economy
+    kind = "raw" if good in economy.supply else "final" if good in economy.demand else "made"
+    face, edge = KINDS[kind]
+    (x, y), (width, height) = centre, BOX
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            zorder=3,
+            lw=1.3 * scale,
+            boxstyle="round,pad=0,rounding_size=0.09",
+            facecolor=face,
+            edgecolor=edge,
+        )
+    )
+    firms = {industry.good: industry.firms for industry in economy.topological_order}.get(good, 1)
+    name = shortened(good, 26)
+    title = name if firms == 1 else f"{name} ({firms} firms)"
+    options: dict[str, Any] = {"va": "center", "zorder": 4}
+    axes.text(
+        x,
+        y + 0.26 * labelled,
+        title,
+        fontsize=9.5 * scale * min(1.0, 19 / len(title)),
+        fontweight="bold",
+        ha="center",
+        color=INK,
+        **options,
+    )
+    if not labelled:
+        return
+    k = result.goods.index(good)
+    rows = (
+        ("quantity", result.last.quantities, FLOW),
+        ("price", result.last.prices, BID),
+        ("gradient", result.last_gradients, INK),
+    )
+    for n, (what, values, color) in enumerate(rows):
+        line = y + 0.06 - 0.175 * n
+        axes.text(x - 0.06, line, what, ha="right", color=GREY, fontsize=8 * scale, **options)
+        shown = number_text(values[k])
+        axes.text(x + 0.02, line, shown, ha="left", color=color, fontsize=8 * scale, **options)
+
+
+def _arrow(axes: Axes, route: list[Point], scale: float) -> None:
+    codes = [Path.MOVETO] + [Path.CURVE4] * (len(route) - 1)
+    axes.add_patch(
+        FancyArrowPatch(
+            path=Path(np.array(route), codes),
+            arrowstyle="-|>",
+            mutation_scale=10 * scale,
+            lw=1.1 * scale,
+            facecolor="#6b7280",
+            edgecolor="#6b7280",
+            zorder=2,
+            joinstyle="miter",
+        )
+    )
+
+
+def _label(
+    axes: Axes, result: Result, industry: Industry, slot: int, spot: Point, scale: float
+) -> None:
+    buyers = result.experiment.economy.buyers.uses[industry.good][slot]
+    shares = result.last.shares[buyers]
+    inputs = result.last.inputs[buyers]
+    bids = result.experiment.market.rules.per_unit(result.last.bids[buyers], inputs)
+    bid = shares @ bids / (shares.sum() or 1.0)
+    units = inputs.sum()
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    for text, color, offset, va in (
+        (number_text(units), FLOW, 2.0, "bottom"),
+        (number_text(bid), BID, -2.0, "top"),
+    ):
+        axes.annotate(
+            text,
+            spot,
+            (0, offset),
+            textcoords="offset points",
+            fontsize=7.5 * scale,
+            color=color,
+            ha="center",
+            va=va,
+            bbox=box,
+            zorder=2.5,
+        )

@@ -1,0 +1,57 @@
+"""Which views each class has: registered with ``display.register`` when this is imported."""
+
+from __future__ import annotations
+
+from market_abm.display import register
+from market_abm.economy.economy import Economy
+from market_abm.economy.io_table import InputOutputTable
+from market_abm.experiment.experiment import Experiment
+from market_abm.runs.result import Result
+from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.phase_plane import PhasePlane
+from market_abm.studies.sweep import Sweep
+from market_abm.views import save
+from market_abm.views.notebook import economy, result
+from market_abm.views.plots.compare import beside, contest
+from market_abm.views.plots.convergence import convergence
+from market_abm.views.plots.network import network
+from market_abm.views.plots.phase_plane import phase_plane_figure
+from market_abm.views.plots.sweep import draw_sweep
+
+register(Economy, text=economy.economy_text, html=economy.economy_html)
+register(InputOutputTable, text=economy.table_text, html=economy.table_html)
+register(Experiment, text=result.experiment_text, html=result.experiment_html)
+register(
+    Result,
+    text=result.result_text,
+    html=result.result_html,
+    save=save.save_result,
+    convergence_figure=convergence,
+    network_figure=network,
+    shock_figure=save.shock_figure,
+)
+register(
+    OptimizerComparison,
+    text=result.beside_text,
+    html=result.beside_html,
+    save=save.save_comparison,
+    figure=beside,
+)
+register(
+    MechanismComparison,
+    text=result.contest_text,
+    html=result.contest_html,
+    save=save.save_comparison,
+    figure=contest,
+)
+register(
+    PhasePlane,
+    text=lambda plane: f"<PhasePlane of {len(plane.table)} runs>",
+    save=save.save_plane,
+    figure=lambda plane: phase_plane_figure(plane.table),
+)
+register(
+    Sweep,
+    text=lambda sweep: f"<Sweep of {sweep.base.name}: {sweep.design.size} runs>",
+    draw=draw_sweep,
+)
