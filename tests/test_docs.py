@@ -3,7 +3,7 @@
 import re
 import runpy
 import tomllib
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -12,8 +12,7 @@ import pytest
 from pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
 
 import market_abm
-from market_abm import Demand, Experiment, FirmPopulation, MarketSettings, Supply, run
-from market_abm.experiment.settings import RunSettings
+from market_abm import Experiment, MarketSettings, run
 from market_abm.language import expression as ex
 
 
@@ -86,27 +85,6 @@ def test_the_page_of_the_architecture_lists_the_folders_in_their_order():
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     assert not list(broken_links(page))
-
-
-def shown(value):
-    if value is None or value is MISSING:
-        return "–"
-    return f'`"{value}"`' if isinstance(value, str) else f"{value:g}".replace("1e-09", "1e-9")
-
-
-@pytest.mark.parametrize(
-    ("table", "settings"),
-    [
-        ("market", MarketSettings),
-        ("supply.GOOD", Supply),
-        ("demand.GOOD", Demand),
-        ("industries", FirmPopulation),
-        ("run", RunSettings),
-    ],
-)
-def test_the_odd_lists_every_setting_with_its_default(table, settings):
-    rows = re.findall(rf"^\| `{re.escape(table)}\.(\w+)` \| (.*?) \|", text_of("docs/odd.md"), re.M)
-    assert dict(rows) == {each.name: shown(each.default) for each in fields(settings)}
 
 
 MODULES = {module.name for module in iter_modules(market_abm.__path__)}
