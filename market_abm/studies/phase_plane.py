@@ -281,7 +281,7 @@ def run_from_rest(
     market = array_market(economies, settings, [seed] * len(economies))
     rest = at_rest(economies[0], network.table)
     _put_near(market, rest, network.table, disturbance(network.firms, seed, perturbation))
-    runs = simulate(market, steps, _Standstill(), every=steps, books=())
+    runs = simulate(market, steps, _Standstill(), every=steps, buyer_fields=())
     return [_told(run, rest) for run in runs]
 
 

@@ -221,7 +221,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
         witness,
         every=record.every,
         goods=record.goods,
-        books=recorded_buyer_fields(market.economy),
+        buyer_fields=recorded_buyer_fields(market.economy),
         changes=[
             (step, [each.changes[k][1] for each in experiments])
             for k, (step, _) in enumerate(experiments[0].changes)
