@@ -183,9 +183,7 @@ def simulate(
     state = engine.state
     economies_at = dict(changes)
     record = Record(engine.economy, every, goods, (*buyer_fields, *observer.path))
-    runs = _Runs(
-        record, np.broadcast_to(steps, (len(state.prices),)), max(economies_at, default=0)
-    )
+    runs = _Runs(record, np.broadcast_to(steps, (len(state.prices),)), max(economies_at, default=0))
     observations = observer(state)
     record.add(state, observations, runs.numbers)
     runs.end_failed(engine)

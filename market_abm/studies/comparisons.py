@@ -24,8 +24,9 @@ from market_abm.market.mechanisms.excess_demand import ExcessDemand
 from market_abm.market.mechanisms.posted_price import PostedPrice
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.market.mechanisms.tatonnement import Tatonnement
-from market_abm.runs.result import Result, jsonable, resolved, versions
+from market_abm.runs.result import Result
 from market_abm.runs.run import run
+from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
 from market_abm.twins.registry import TWINS, twin
