@@ -29,8 +29,6 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
-napoleon_google_docstring = True  # until all docstrings are numpydoc
-napoleon_numpy_docstring = True
 add_module_names = False
 toc_object_entries = False
 
