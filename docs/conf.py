@@ -14,6 +14,7 @@ from market_abm import __version__
 project = "market_abm"
 version = release = __version__
 language = "en"
+smartquotes = False
 root_doc = "index"
 exclude_patterns = ["README.md", "**.ipynb"]
 
