@@ -31,6 +31,7 @@ from market_abm.experiment.files import available, parse_assignment
 from market_abm.experiment.shocks import TARGETS
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.market.settings import ACTIVATIONS
+from market_abm.views.numbers import format_error, format_plain
 from market_abm.watch.figures import KEPT, SHORTEST, NetworkFigure, PathFigures, WelfareMap
 from market_abm.watch.session import Parameter, Session
 
@@ -579,12 +580,14 @@ class Page:
         errors = session.errors
         worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
         good = session.economy.goods[worst]
-        status = f"step {session.state.step:,}: largest error {errors[worst]:.1e} ({good})"
+        status = (
+            f"step {session.state.step:,}: largest error {format_error(errors[worst])} ({good})"
+        )
         if session.ending is not None:
             status = session.ending.detail
         elif session.seen["settled"]:
             status = f"{status}; at rest, every price at its gradient"
-        return f"{status}; welfare {float(session.seen['welfare']):.6g}"
+        return f"{status}; welfare {format_plain(float(session.seen['welfare']))}"
 
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [WIDGETS]}

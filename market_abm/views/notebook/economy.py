@@ -25,10 +25,10 @@ from market_abm.views.notebook.pieces import (
     lettering,
     marked,
     note,
-    number,
     shortened,
     table,
 )
+from market_abm.views.numbers import format_number, format_plain, format_share
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -109,7 +109,9 @@ def _program(economy: Economy) -> str:
     parameters: dict[str, Any] = {}
     for industry in industries:
         parameters.update(industry.technology.parameters)
-    shown = [f"{key} = {number(value)}" for key, value in list(parameters.items())[:MOST_LINES]]
+    shown = [
+        f"{key} = {format_number(value)}" for key, value in list(parameters.items())[:MOST_LINES]
+    ]
     return (
         table(("line", "as a formula")[:columns], [row[:columns] for row in rows], words=columns)
         + note(f"and {counted(more, 'line')} more" if more > 0 else "")
@@ -170,28 +172,28 @@ def supply_text(terms: Supply) -> str:
     if not np.any(terms.elasticity):
         return f"{_units(terms.quantity)} a step"
     told = (
-        f"{_units(terms.quantity)} a step at a price of {number(terms.price)}, "
-        f"elasticity {number(terms.elasticity)}"
+        f"{_units(terms.quantity)} a step at a price of {format_number(terms.price)}, "
+        f"elasticity {format_number(terms.elasticity)}"
     )
     if terms.kind == "gradient":
-        return f"{told}; follows its margin at a rate of {number(terms.rate)}"
+        return f"{told}; follows its margin at a rate of {format_number(terms.rate)}"
     slow = np.any(np.not_equal(terms.adjustment, 1.0))
-    return f"{told}, adjustment {number(terms.adjustment)}" if slow else told
+    return f"{told}, adjustment {format_number(terms.adjustment)}" if slow else told
 
 
 def demand_text(terms: Demand) -> str:
     """A consumer's terms in words."""
-    pays = f"consumers pay {number(terms.price)}"
+    pays = f"consumers pay {format_number(terms.price)}"
     if np.all(np.isinf(terms.elasticity)):
         return f"{pays} a unit"
     known = terms.quantity is not None and not np.any(np.isnan(terms.quantity))
     at = f"for {_units(terms.quantity)}" if known else "for the first day's output"
     form = f", {terms.form}" if terms.form else ""
-    return f"{pays} a unit {at}, elasticity {number(terms.elasticity)}{form}"
+    return f"{pays} a unit {at}, elasticity {format_number(terms.elasticity)}{form}"
 
 
 def _units(quantity: Any) -> str:
-    return f"{number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
+    return f"{format_number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
 
 
 def firms_text(industry: Industry) -> str:
@@ -202,9 +204,9 @@ def firms_text(industry: Industry) -> str:
     with np.errstate(all="ignore"):
         mean = (industry.weights * industry.productivity).sum(axis=-1)
     if not np.allclose(mean, 1.0, rtol=1e-9):
-        told.append(f"productivity {number(mean, 4)}")
+        told.append(f"productivity {format_number(mean, 4)}")
     if np.any(population.bid_noise):
-        told.append(f"noise {number(population.bid_noise)}")
+        told.append(f"noise {format_number(population.bid_noise)}")
     return ", ".join(told)
 
 
@@ -280,7 +282,7 @@ def table_html(told: InputOutputTable) -> str:
             shortened(told.names[k], 60),
             told.output[k],
             told.final_use[k],
-            f"{told.primary_shares[k]:.1%}",
+            format_share(told.primary_shares[k], 1),
         )
         for k in first
     ]
@@ -293,12 +295,15 @@ def table_html(told: InputOutputTable) -> str:
         heading("Input-output table", _table_sizes(told)),
         table(("code", "industry", "output", "final use", "primary inputs"), rows, words=2),
         note(f"and {counted(more, 'industry', 'industries')} more, each smaller" if more else ""),
-        facts((what, f"{np.abs(each).max():.2g} of output") for what, each in off.items()),
+        facts(
+            (what, f"{format_plain(np.abs(each).max(), 2)} of output") for what, each in off.items()
+        ),
     )
 
 
 def _table_sizes(told: InputOutputTable) -> str:
     return (
-        f"{counted(told.size, 'industry', 'industries')}, output {number(told.output.sum(), 4)}, "
-        f"final use {number(told.final_use.sum(), 4)}"
+        f"{counted(told.size, 'industry', 'industries')}, "
+        f"output {format_number(told.output.sum(), 4)}, "
+        f"final use {format_number(told.final_use.sum(), 4)}"
     )

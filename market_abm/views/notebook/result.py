@@ -20,14 +20,13 @@ from market_abm.views.notebook.pieces import (
     drawing,
     facts,
     heading,
-    human,
     lettering,
     note,
-    number,
     paragraph,
     shortened,
     table,
 )
+from market_abm.views.numbers import format_error, format_number, format_plain
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -89,7 +88,7 @@ def result_text(result: Result) -> str:
         error = float(result.last_errors.max())
     return (
         f"<Result of {result.experiment.name}: {result.status} at step {result.steps}, "
-        f"{counted(len(result.goods), 'good')}, largest error {error:.2g}>"
+        f"{counted(len(result.goods), 'good')}, largest error {format_error(error)}>"
     )
 
 
@@ -203,7 +202,7 @@ def _errors(result: Result) -> str:
     parts.append(_curve(across, upward(largest), f'stroke="{FINAL}" stroke-width="2"'))
     told = (
         f"The largest error of a price over {counted(int(steps[-1]), 'step')}: "
-        f"at first {number(largest[0], 2)}, at the end {number(largest[-1], 2)}"
+        f"at first {format_number(largest[0], 2)}, at the end {format_number(largest[-1], 2)}"
     )
     return drawing(WIDTH, HEIGHT, told, [part for part in parts if part])
 
@@ -229,7 +228,7 @@ def _curve(across: np.ndarray, down: np.ndarray, style: str) -> str:
 
 
 def _decade(power: float) -> str:
-    return human(10.0**power, 1) if power <= -4 or power >= 4 else f"{10.0**power:g}"
+    return format_number(10.0**power, 1) if power <= -4 or power >= 4 else format_plain(10.0**power)
 
 
 # --- experiments ----------------------------------------------------------------------------------
