@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
-from market_abm.views.numbers import format_error, format_plain, format_power_of_ten
+from market_abm.views.numbers import format_plain, format_power_of_ten
+from market_abm.views.words import RELATIVE_ERROR, progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -222,13 +223,8 @@ class Live:
     def _status(self, state: State, seen: Mapping[str, np.ndarray]) -> str:
         with np.errstate(all="ignore"):
             errors = relative_error(state.prices, seen["gradients"])
-        worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-        good = self.experiment.economy.goods[worst]
-        return (
-            f"step {state.step:,} of at most {self.experiment.run.steps:,}"
-            f"   largest error {format_error(errors[worst])} ({good})"
-            f"   welfare {format_plain(float(seen['welfare']))}"
-        )
+        limit, goods = self.experiment.run.steps, self.experiment.economy.goods
+        return progress_text(state.step, errors, goods, float(seen["welfare"]), limit=limit)
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:
@@ -258,7 +254,7 @@ def _error_chart(
     ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {
         p: format_power_of_ten(10.0**p) for p in shown
     }
-    return _chart("|price − gradient| ÷ |gradient|", steps, powers, (low, high), ticks, aim, size)
+    return _chart(RELATIVE_ERROR, steps, powers, (low, high), ticks, aim, size)
 
 
 def _chart(
