@@ -300,7 +300,7 @@ def watch(
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):
         click.echo(f"Other machines can open this page and run markets here: {address}", err=True)
-    click.echo(f"Open {url} (Ctrl-C stops)")
+    click.echo(f"Watch it at {url} (Ctrl-C stops)")
     served.start()
     if open_browser:
         served.io_loop.add_callback(click.launch, url)

@@ -1,4 +1,4 @@
-"""Which views each class has: registered with ``display.register`` when this is imported."""
+"""The views of each class, registered with ``display.register`` when this module is imported."""
 
 from __future__ import annotations
 

@@ -157,8 +157,14 @@ def progress_text(
 
     Parameters
     ----------
+    step
+        The step that was made last.
     errors
         |price - gradient| / |gradient|, shape (goods,).
+    goods
+        Their names.
+    welfare
+        Total surplus, money a step.
     limit
         The number of steps after which the run ends.
     note
@@ -275,13 +281,18 @@ def stability_sentence(result: Result) -> str:
         return ""
     parts = [f"Near the steady state a small disturbance {REGIMES[near['regime']]}"]
     if math.isfinite(near["period"]):
-        parts.append(f"period {format_plain(near['period'], 3)} steps")
+        parts.append(f"period {_steps(near['period'])}")
     if math.isfinite(near["half_life"]):
-        parts.append(f"half-life {format_plain(near['half_life'], 3)} steps")
+        parts.append(f"half-life {_steps(near['half_life'])}")
     predicted = f"predicted rate {format_fixed(near['radius'], 4)} a step"
     rate = near["rate"]
     measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
     return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _steps(duration: float) -> str:
+    shown = format_plain(duration, 3)
+    return f"{shown} step" if shown == "1" else f"{shown} steps"
 
 
 def largest_note(shown: int, total: int, *, what: str = "goods", files: str = "") -> str:
