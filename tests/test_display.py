@@ -200,7 +200,7 @@ def test_an_experiment_shows_settings_that_differ_and_its_shocks():
     page = shown(Experiment.load("shocks"))
     told = dict(row for row in page.rows if len(row) == 2)
     assert told["run.seed"] == "1" and "market.bid_rate" not in told
-    assert told["shock at step 120"] == "supply.labour.quantity = 1.0"
+    assert told["shock at step 120"] == "supply.labour.quantity = 1"
     changed = shown(Experiment.load("shocks", {"market.bid_rate": 0.5}))
     assert dict(row for row in changed.rows if len(row) == 2)["market.bid_rate"] == "0.5"
 

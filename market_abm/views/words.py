@@ -66,9 +66,12 @@ def status_counts(counts: Mapping[Any, int]) -> str:
 
 
 def changes_text(shock: Mapping[str, Any]) -> str:
-    """The changes of a shock, by dotted names: supply.labour.quantity = 1.0."""
-    changes = [(key, value) for key, value in flat(shock) if key != "step"]
-    return ", ".join(f"{key} = {value}" for key, value in changes)
+    """The changes of a shock, by dotted names: supply.labour.quantity = 1."""
+    changes = {key: value for key, value in flat(shock) if key != "step"}
+    return ", ".join(
+        f"{key} = {format_plain(value) if isinstance(value, float) else value}"
+        for key, value in changes.items()
+    )
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
