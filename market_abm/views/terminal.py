@@ -7,13 +7,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.views.convergence import (
+    FLOOR,
+    error_axis,
+    error_powers,
+    error_ticks,
+    followed,
+    ratio_axis,
+)
 from market_abm.views.numbers import format_error, format_plain, format_power_of_ten
+from market_abm.views.palette import OKABE_ITO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -37,11 +47,11 @@ PATIENCE = 3.0
 """A picture waits for so many times as long as the last one took: the run has the other time."""
 
 
-FLOOR = -17.0
-"""Where the error axis ends, as a power of ten: an error of exactly 0 is drawn here."""
-
-
 WIDEST, HIGHEST = 110, 28
+
+
+HIGHEST_POWER = 20.0
+"""Where the error axis ends at the latest, as a power of ten."""
 
 
 NARROWEST, LOWEST, LOW = 36, 8, 15
@@ -64,18 +74,6 @@ def watchable(console: Console) -> bool:
     """Whether pictures can be drawn on ``console``, one over the other."""
     options = console.options
     return console.is_terminal and not console.is_dumb_terminal and not options.ascii_only
-
-
-def followed(economy: Economy, most: int = MAX_GOODS) -> list[int]:
-    """The places of ``most`` goods at the most: from all stages, raw goods first, few final ones.
-
-    The price of a final good is the consumer's, and nothing is to be seen in it.
-    """
-    stages = economy.stages
-    goods = [good for good in economy.goods if good not in economy.demand] or list(economy.goods)
-    goods.sort(key=lambda good: -stages[good])
-    chosen = np.unique(np.linspace(0, len(goods) - 1, most).round().astype(int))
-    return [economy.index[goods[k]] for k in chosen]
 
 
 class History:
@@ -141,7 +139,7 @@ class Live:
 
         self.experiment = experiment
         self.console = console
-        self.history = History(followed(experiment.economy))
+        self.history = History(followed(experiment.economy, MAX_GOODS))
         self.drawn = 0
         self._clock = clock
         self._screen = Screen(console=console, auto_refresh=False)
@@ -209,7 +207,7 @@ class Live:
     def _legend(self) -> RenderableType:
         from rich.text import Text
 
-        from market_abm.views.plots.style import OKABE_ITO, shortened
+        from market_abm.views.plots.style import shortened
 
         goods = self.experiment.economy.goods
         legend = Text(no_wrap=True, overflow="ellipsis")
@@ -232,33 +230,31 @@ class Live:
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:
-    """Price over gradient; what is beyond the axis, from -1 to 3 at the most, is at its edge."""
-    finite = ratios[np.isfinite(ratios)]
-    low = max(finite.min(initial=0.0), -1.0)
-    high = min(finite.max(initial=1.1), 3.0)
+    """Price over gradient, from 0 on; what is beyond the axis is drawn at its edge."""
+    axis = ratio_axis(ratios)
+    assert axis.limits is not None
+    low, high = min(axis.limits[0], 0.0), max(axis.limits[1], 1.1)
     ticks = {
         tick: format_plain(tick) for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high
     }
-    return _chart("price ÷ gradient", steps, ratios, (low, high), ticks, 1.0, size)
+    return _chart(axis.label, steps, ratios, (low, high), ticks, 1.0, size)
 
 
 def _error_chart(
     steps: Sequence[int], errors: np.ndarray, tolerance: float, size: tuple[int, int]
 ) -> str:
     """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
-    with np.errstate(all="ignore"):
-        powers = np.clip(np.log10(errors), FLOOR, None)
-    finite = powers[np.isfinite(powers)]
-    aim = max(np.log10(tolerance), FLOOR) if tolerance > 0.0 else FLOOR
-    low = np.floor(max(min(aim - 1.0, finite.min(initial=0.0)), FLOOR))
-    high = np.ceil(min(finite.max(initial=0.5), 20.0))
-    spacing = np.ceil((high - low) / 5)
-    whole = np.arange(low, high + 1)
-    shown = whole[(whole % spacing == 0) & (whole >= FLOOR + 2)]
-    ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {
-        p: format_power_of_ten(10.0**p) for p in shown
+    axis = error_axis(errors, tolerance)
+    assert axis.limits is not None
+    bottom, top = np.log10(axis.limits)
+    low, high = np.floor(bottom + 1e-9), min(np.round(top), HIGHEST_POWER)  # up to rounding
+    axis = replace(axis, limits=(10.0**low, 10.0**high))
+    ticks = {
+        round(np.log10(tick)): "0" if tick == FLOOR else format_power_of_ten(tick)
+        for tick in error_ticks(axis, 6)
     }
-    return _chart("|price − gradient| ÷ |gradient|", steps, powers, (low, high), ticks, aim, size)
+    level = float(error_powers(np.array(tolerance)))
+    return _chart(axis.label, steps, error_powers(errors), (low, high), ticks, level, size)
 
 
 def _chart(
@@ -275,8 +271,6 @@ def _chart(
     The axis is stretched a little, so that the level is at the middle of a row, where its label is.
     """
     import plotext
-
-    from market_abm.views.plots.style import OKABE_ITO
 
     plotext.clear_figure()
     plotext.theme("clear")

@@ -35,11 +35,12 @@ from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
 from market_abm.runs.run import watched
+from market_abm.views.convergence import ERROR_LABEL, FLOOR_POWER, error_powers, followed
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.flows import Flows, bent, payments
-from market_abm.views.plots.style import OKABE_ITO, shortened
-from market_abm.views.terminal import FLOOR, followed
+from market_abm.views.plots.style import shortened
 from market_abm.watch.session import Session
 
 KEPT = 400
@@ -108,13 +109,12 @@ def blank(name: str, title: str, height: int, **options: Any) -> Any:
 
 def _powers(exponents: Sequence[float]) -> dict[float, str]:
     """What to write at powers of ten on an axis; what is at the floor of the errors is 0."""
-    return {e: "0" if e == FLOOR else format_power_of_ten(10.0**e) for e in exponents}
+    return {e: "0" if e == FLOOR_POWER else format_power_of_ten(10.0**e) for e in exponents}
 
 
 def log_errors(session: Session) -> np.ndarray:
     """Powers of ten of the errors of all goods, shape (goods,); what is exact is at the floor."""
-    with np.errstate(all="ignore"):
-        return np.clip(np.log10(session.errors), FLOOR, 300.0)
+    return error_powers(session.errors)
 
 
 # --- the network ----------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ class PathFigures:
         self.prices = self._figure(
             "prices", "Prices (solid) and their exact gradients (dotted)", along
         )
-        self.errors = self._figure("errors", "|price − gradient| ÷ |gradient|", along)
+        self.errors = self._figure("errors", ERROR_LABEL, along)
         self.alignment = self._figure(
             "alignment",
             "Alignment with the gradient of welfare: 1 is uphill",
@@ -421,8 +421,8 @@ class PathFigures:
         ]
         legend = Legend(items=items, orientation="horizontal", location="left", padding=0, margin=0)
         self.prices.add_layout(legend, "above")
-        self.errors.y_range = Range1d(FLOOR - 0.5, HIGHEST)
-        ticks = [FLOOR, -12, -9, -6, -3, 0]
+        self.errors.y_range = Range1d(FLOOR_POWER - 0.5, HIGHEST)
+        ticks = [FLOOR_POWER, -12, -9, -6, -3, 0]
         self.errors.yaxis.ticker = FixedTicker(ticks=ticks)
         self.errors.yaxis.major_label_overrides = _powers(ticks)
         if tolerance > 0.0:

@@ -22,17 +22,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
+from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
-from market_abm.views.plots.convergence import FLOOR
-from market_abm.views.plots.style import (
-    FAINT,
-    GREY,
-    INK,
-    OKABE_ITO,
-    shortened,
-    tidy,
-)
+from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from market_abm.views.numbers import format_percent, format_plain
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, shortened, worded
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, shortened, worded
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result

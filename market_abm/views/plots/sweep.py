@@ -18,7 +18,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from market_abm.runs.folders import draw
 from market_abm.studies.sweep import Sweep
 from market_abm.views.numbers import format_plain
-from market_abm.views.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
+from market_abm.views.palette import FAINT, GREY, INK
+from market_abm.views.plots.style import new_figure, shortened, tidy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_plain
-from market_abm.views.plots.convergence import FLOOR
 from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
 
 if TYPE_CHECKING:
