@@ -73,6 +73,13 @@ class Axis:
     limits: tuple[float, float] | None = None
     unit: float = 1.0
 
+    @property
+    def decades(self) -> tuple[int, int]:
+        """Powers of ten between which all of a logarithmic axis lies."""
+        assert self.limits is not None and self.scale == "log"
+        low, high = np.log10(self.limits)
+        return int(np.floor(low + 1e-9)), int(np.ceil(high - 1e-9))  # up to rounding
+
 
 def step_axis(steps: np.ndarray) -> Axis:
     """The axis of steps; with room for one step if the run made none."""

@@ -28,7 +28,6 @@ from market_abm.views.palette import OKABE_ITO
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from market_abm.economy.economy import Economy
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
 
@@ -50,7 +49,7 @@ PATIENCE = 3.0
 WIDEST, HIGHEST = 110, 28
 
 
-HIGHEST_POWER = 20.0
+HIGHEST_POWER = 20
 """Where the error axis ends at the latest, as a power of ten."""
 
 
@@ -245,9 +244,7 @@ def _error_chart(
 ) -> str:
     """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
     axis = error_axis(errors, tolerance)
-    assert axis.limits is not None
-    bottom, top = np.log10(axis.limits)
-    low, high = np.floor(bottom + 1e-9), min(np.round(top), HIGHEST_POWER)  # up to rounding
+    low, high = axis.decades[0], min(axis.decades[1], HIGHEST_POWER)
     axis = replace(axis, limits=(10.0**low, 10.0**high))
     ticks = {
         round(np.log10(tick)): "0" if tick == FLOOR else format_power_of_ten(tick)
