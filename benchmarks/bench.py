@@ -105,7 +105,9 @@ def swept(economies: list[Economy], steps: int) -> None:
     count = len(economies)
     market = ArrayEngine(economies, [MARKET] * count, [1] * count)
     witness = GradientObserver(market.economy, -1.0)
-    for outcome in simulate(market, steps, witness, books=recorded_buyer_fields(market.economy)):
+    for outcome in simulate(
+        market, steps, witness, buyer_fields=recorded_buyer_fields(market.economy)
+    ):
         measured(outcome)
 
 

@@ -23,7 +23,7 @@ from market_abm.experiment.files import available, toml_text
 from market_abm.language import mathml
 from market_abm.language.expression import Expression, name, number
 from market_abm.market.agents import Firm
-from market_abm.runs.result import resolved
+from market_abm.runs.summary import resolved
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.explain import Equation, explain
@@ -248,7 +248,9 @@ def commands(folder):
 
 def test_commands_make_the_same_again(folders, tmp_path, monkeypatch):
     """The command that is printed is run, and the folder is the same to the byte."""
-    run("rival-diamond", set={"market.share_rate": 0.25, "run.seed": 7}).save(tmp_path / "own")
+    run("rival-diamond", overrides={"market.share_rate": 0.25, "run.seed": 7}).save(
+        tmp_path / "own"
+    )
     (command,) = commands(tmp_path / "own")
     assert command == ("market-abm run rival-diamond --set market.share_rate=0.25 --set run.seed=7")
     (plane,) = commands(folders / "plane")

@@ -342,7 +342,7 @@ def test_a_market_that_diverges_stops_and_says_so(tab):
     tab.slide("speed", 3.0)
     tab.press("Play")
     tab.until(lambda: "diverged" in tab.status)
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     tab.until(lambda: tab.step == result.ending.step)
     assert tab.status.startswith(result.ending.detail)
     assert tab.page.get_by_role("button", name="Play", exact=True).is_visible()

@@ -146,11 +146,8 @@ def sweep(
     from market_abm.studies.sweep import Sweep, run_sweep
 
     chosen = _load(experiment, assignments)
-    given = dict(chosen.sweep)
-    told = {"seeds": seeds, "design": design, "points": points}
-    given.update({key: value for key, value in told.items() if value is not None})
-    own = given.pop("axes", {})
-    planned = Sweep.of(chosen, dict(_axis(axis) for axis in axes) or own, **given)
+    own = dict(_axis(axis) for axis in axes)
+    planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
     folder = Path(out or f"results/{chosen.name}-sweep")
     size, batches = planned.design.size, planned.batches
     click.echo(f"{chosen.name}: {size:,} runs, up to {planned.batch_size:,} at a time")
@@ -537,7 +534,7 @@ def _print_result(result: Result) -> None:
     losing = accounts[in_business & (accounts["margin"] < -1e-6)]["margin"].items()
     for good, margin in itertools.islice(losing, 5):
         click.echo(f"The makers of {good} lose money: {-margin:.3g} of every unit that they earn.")
-    near = result.near_rest()
+    near = result.near_steady_state()
     if near is not None and near["radius"] > 0:
         click.echo(_stability_sentence(near))
 
@@ -672,8 +669,8 @@ def _equilibrium_sentence(result: Result) -> str:
     from market_abm.analysis.observer import relative_error
 
     distance = result.distance()
-    if distance is None and result.rest_prices is not None and result.status != "diverged":
-        off = relative_error(result.last.prices, result.rest_prices).max()
+    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
+        off = relative_error(result.last.prices, result.steady_state_prices).max()
         return (
             f"At rest, in closed form and without a market: prices differ by {off:.1e} (relative)."
         )

@@ -34,7 +34,7 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 from market_abm.views.convergence import ERROR_LABEL, FLOOR_POWER, error_powers, followed
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
@@ -332,7 +332,7 @@ def _many(session: Session) -> Made:
 
 def _soon(session: Session, steps: int = 10) -> Flows:
     """The largest flows some steps later, in a market of its own: at first nobody has paid."""
-    market, _ = watched(session.experiment)
+    market, _ = start_runs([session.experiment], engine=session.experiment.run.engine)
     for _ in range(steps):
         market.step()
     return Flows.at(session.experiment, market.state.select_runs(0))

@@ -77,7 +77,7 @@ class Moves:
         order = np.lexsort((-known.max(axis=1), -known[:, -1]))
         moved = np.count_nonzero(known.any(axis=1))
         order = order[: min(rows, max(moved, FEWEST_ROWS))]
-        rest = result.rest_prices
+        rest = result.steady_state_prices
         if rest is not None:
             rest = _log_ratio(rest[result.trajectory.goods], before)[order]
         return Moves(

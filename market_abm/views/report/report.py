@@ -34,9 +34,9 @@ from market_abm.experiment.files import (
 )
 from market_abm.language import mathml
 from market_abm.market.state import State
-from market_abm.runs.folders import write_whole
-from market_abm.runs.result import resolved
+from market_abm.runs.folders import write_file
 from market_abm.runs.run import run
+from market_abm.runs.summary import resolved
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.explain import Pair, Section, explain
@@ -128,7 +128,7 @@ def save_report(folder: str | Path, out: str | Path | None = None) -> Path:
             )
         text = report(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, [text])
+        write_file(path, lambda p: p.write_text(text, "utf-8", newline=""))
     except OSError as error:
         raise ResultsError(
             f"cannot write '{path.name}' ({error.strerror})", remedy="choose another with --out"
