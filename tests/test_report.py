@@ -30,6 +30,7 @@ from market_abm.views.explain import Equation, explain
 from market_abm.views.numbers import format_number
 from market_abm.views.report import figures
 from market_abm.views.report.report import report, save_report
+from market_abm.views.report.run_figures import run_figures
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u2028]]>"
@@ -225,7 +226,7 @@ def test_long_paths_and_many_goods_are_thinned_and_it_is_said():
             "quantity": np.tile(np.arange(30.0), 5001),
         }
     )
-    figure = figures.run_figures(path, None)[1]
+    figure = run_figures(path, None)[1]
     assert len(figure["steps"]) == figures.MAX_POINTS
     assert (figure["steps"][0], figure["steps"][-1]) == (0.0, 5000.0)
     assert [line["name"] for line in figure["series"]] == goods[-figures.MAX_GOODS :]
