@@ -2,8 +2,8 @@
 
 A figure is a mapping: ``kind`` (lines, grid, bars), ``title``, ``alt`` (the figure in words),
 ``note``, axes ``x`` and ``y`` (``label``, ``scale``, ``range``, the ``floor`` where 0 is drawn on
-a log scale, the ``unit`` of a symlog one) and its data; ``legend`` has an entry for each group of lines that can
-be hidden together.
+a log scale, the ``unit`` of a symlog one) and its data; ``legend`` has an entry for each group of
+lines that can be hidden together.
 """
 
 from __future__ import annotations
