@@ -158,8 +158,8 @@ def test_an_economy_shows_its_program_terms_and_network():
         "2 units a step at a price of 1, elasticity 0.7, adjustment 0.3",
         "2 uses, rival",
     ]
-    assert goods["tools"][1] == "consumers pay 1 a unit for the first day's output, elasticity 2"
-    assert goods["fuel"][:2] == ["made", ""]
+    assert goods["tools"][1] == "consumers pay 1 a unit for the initial output, elasticity 2"
+    assert goods["fuel"][:2] == ["intermediate", ""]
     assert page.tags.count("math") == 3 and page.tags.count("rect") == 5
     uses = sum(len(industry.technology.inputs) for industry in economy.industries)
     assert page.tags.count("polygon") == uses == 5
@@ -299,7 +299,7 @@ def test_the_result_of_a_national_economy_shows_the_largest_and_computes_little(
     assert [each[:40] for each in told] == [
         label(good)[:40] for good in result.goods if good in wanted
     ]
-    assert f"the 10 of {len(result.goods)} goods" in page.words
+    assert f"The 10 goods with the largest sales, of {len(result.goods)}" in page.words
     assert "equilibrium" not in vars(result) and "errors" not in vars(result)
 
 
@@ -357,7 +357,7 @@ def test_comparisons_show_themselves():
         assert size < 1e-12
         assert rows_of(page, "largest distance of")[what] == [
             format_number(size, 2),
-            "mere rounding",
+            "rounding",
         ]
     far = dataclasses.replace(
         beside, twin=twin(spiral.economy, MarketSettings(), beside.result.steps)

@@ -468,7 +468,7 @@ def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
         assert price == gradient > 1.0
     assert "HS Housing" in done.output and "111CA Farms" not in done.output
     assert "all 73 goods are in summary.json and trajectory.csv" in " ".join(done.output.split())
-    assert "in closed form and without a market: prices differ by" in done.output
+    assert "Distance to the steady state (closed form): prices" in done.output
     folder = tmp_path / "results" / "us-economy"
     assert "shock.png" in {path.name for path in folder.iterdir()}
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MANY
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import OKABE_ITO
+from market_abm.views.words import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -46,7 +47,6 @@ RATIO_LIMITS = (-1.0, 3.0)
 
 PRICE_LABEL = "money per unit"
 RATIO_LABEL = "price ÷ exact gradient"
-ERROR_LABEL = "|price − gradient| ÷ |gradient|"
 
 
 # --- axes -----------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def error_axis(errors: np.ndarray, tolerance: float | None) -> Axis:
     top = min(np.ceil(np.log10(max(3.0, finite.max(initial=1.0)))), MAX_POWER)
     aim = 1.0 if tolerance is None else 1e-2 * tolerance
     bottom = max(FLOOR, min(aim, finite.min(initial=1.0)))
-    return Axis(ERROR_LABEL, "log", (float(bottom), float(10.0**top)))
+    return Axis(RELATIVE_ERROR, "log", (float(bottom), float(10.0**top)))
 
 
 def error_ticks(axis: Axis, most: int) -> list[float]:

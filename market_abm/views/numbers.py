@@ -55,6 +55,16 @@ def format_plain(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}g}"
 
 
+def format_fixed(value: float, places: int) -> str:
+    """A number with ``places`` digits after the point."""
+    return f"{value:.{places}f}"
+
+
+def format_count(count: int, one: str, several: str = "") -> str:
+    """How many of something: 1 good, 2 goods, 1,000 industries."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 def format_error(error: float) -> str:
     """A relative error or distance by its order of magnitude: 0, 1.2e-09."""
     return "0" if error == 0.0 else f"{error:.1e}"

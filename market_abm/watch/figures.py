@@ -35,12 +35,13 @@ from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
 from market_abm.runs.start import start_runs
-from market_abm.views.convergence import ERROR_LABEL, FLOOR_POWER, error_powers, followed
+from market_abm.views.convergence import FLOOR_POWER, error_powers, followed
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.flows import Flows, bent, payments
 from market_abm.views.plots.style import shortened
+from market_abm.views.words import RELATIVE_ERROR
 from market_abm.watch.session import Session
 
 KEPT = 400
@@ -391,7 +392,7 @@ class PathFigures:
         self.prices = self._figure(
             "prices", "Prices (solid) and their exact gradients (dotted)", along
         )
-        self.errors = self._figure("errors", ERROR_LABEL, along)
+        self.errors = self._figure("errors", RELATIVE_ERROR, along)
         self.alignment = self._figure(
             "alignment",
             "Alignment with the gradient of welfare: 1 is uphill",
