@@ -110,11 +110,8 @@ def sweep(
     from market_abm.views.words import sweep_start
 
     chosen = load(experiment, assignments)
-    settings = dict(chosen.sweep)
-    options = {"seeds": seeds, "design": design, "points": points}
-    settings.update({key: value for key, value in options.items() if value is not None})
-    own = settings.pop("axes", {})
-    planned = Sweep.of(chosen, dict(parse_axis(axis) for axis in axes) or own, **settings)
+    own = dict(parse_axis(axis) for axis in axes)
+    planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
     folder = Path(out or f"results/{chosen.name}-sweep")
     click.echo(sweep_start(planned))
     try:

@@ -7,19 +7,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.views.convergence import (
+    FLOOR,
+    error_axis,
+    error_powers,
+    error_ticks,
+    followed,
+    ratio_axis,
+)
 from market_abm.views.numbers import format_plain, format_power_of_ten
-from market_abm.views.words import RELATIVE_ERROR, progress_text
+from market_abm.views.palette import OKABE_ITO
+from market_abm.views.words import progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from market_abm.economy.economy import Economy
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
 
@@ -39,8 +48,8 @@ PATIENCE = 3.0
 """Minimum time between frames, as a multiple of the time that the last one took to draw."""
 
 
-FLOOR = -17.0
-"""The lower end of the error axis, an exponent of ten: an error of exactly 0 is drawn here."""
+HIGHEST_POWER = 20
+"""Where the error axis ends at the latest, as a power of ten."""
 
 
 MAX_WIDTH, MAX_HEIGHT = 110, 28
@@ -67,18 +76,6 @@ def watchable(console: Console) -> bool:
     """Whether the live view can be drawn on ``console``."""
     options = console.options
     return console.is_terminal and not console.is_dumb_terminal and not options.ascii_only
-
-
-def followed(economy: Economy, most: int = MAX_GOODS) -> list[int]:
-    """The indices of at most ``most`` goods from all stages, raw goods first.
-
-    Final goods are left out if there are others: their price is the consumer's and does not move.
-    """
-    stages = economy.stages
-    goods = [good for good in economy.goods if good not in economy.demand] or list(economy.goods)
-    goods.sort(key=lambda good: -stages[good])
-    chosen = np.unique(np.linspace(0, len(goods) - 1, most).round().astype(int))
-    return [economy.index[goods[k]] for k in chosen]
 
 
 class History:
@@ -144,7 +141,7 @@ class Live:
 
         self.experiment = experiment
         self.console = console
-        self.history = History(followed(experiment.economy))
+        self.history = History(followed(experiment.economy, MAX_GOODS))
         self.drawn = 0
         self._clock = clock
         self._screen = Screen(console=console, auto_refresh=False)
@@ -212,7 +209,7 @@ class Live:
     def _legend(self) -> RenderableType:
         from rich.text import Text
 
-        from market_abm.views.plots.style import OKABE_ITO, shortened
+        from market_abm.views.plots.style import shortened
 
         goods = self.experiment.economy.goods
         legend = Text(no_wrap=True, overflow="ellipsis")
@@ -230,33 +227,29 @@ class Live:
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:
-    """Price over gradient on an axis within -1 and 3; values beyond it are drawn at its ends."""
-    finite = ratios[np.isfinite(ratios)]
-    low = max(finite.min(initial=0.0), -1.0)
-    high = min(finite.max(initial=1.1), 3.0)
+    """Price over gradient, from 0 on; what is beyond the axis is drawn at its edge."""
+    axis = ratio_axis(ratios)
+    assert axis.limits is not None
+    low, high = min(axis.limits[0], 0.0), max(axis.limits[1], 1.1)
     ticks = {
         tick: format_plain(tick) for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high
     }
-    return _chart("price ÷ gradient", steps, ratios, (low, high), ticks, 1.0, size)
+    return _chart(axis.label, steps, ratios, (low, high), ticks, 1.0, size)
 
 
 def _error_chart(
     steps: Sequence[int], errors: np.ndarray, tolerance: float, size: tuple[int, int]
 ) -> str:
-    """Errors of the followed goods and the largest, (steps, goods + 1), on a log axis."""
-    with np.errstate(all="ignore"):
-        powers = np.clip(np.log10(errors), FLOOR, None)
-    finite = powers[np.isfinite(powers)]
-    aim = max(np.log10(tolerance), FLOOR) if tolerance > 0.0 else FLOOR
-    low = np.floor(max(min(aim - 1.0, finite.min(initial=0.0)), FLOOR))
-    high = np.ceil(min(finite.max(initial=0.5), 20.0))
-    spacing = np.ceil((high - low) / 5)
-    whole = np.arange(low, high + 1)
-    shown = whole[(whole % spacing == 0) & (whole >= FLOOR + 2)]
-    ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {
-        p: format_power_of_ten(10.0**p) for p in shown
+    """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
+    axis = error_axis(errors, tolerance)
+    low, high = axis.decades[0], min(axis.decades[1], HIGHEST_POWER)
+    axis = replace(axis, limits=(10.0**low, 10.0**high))
+    ticks = {
+        round(np.log10(tick)): "0" if tick == FLOOR else format_power_of_ten(tick)
+        for tick in error_ticks(axis, 6)
     }
-    return _chart(RELATIVE_ERROR, steps, powers, (low, high), ticks, aim, size)
+    level = float(error_powers(np.array(tolerance)))
+    return _chart(axis.label, steps, error_powers(errors), (low, high), ticks, level, size)
 
 
 def _chart(
@@ -273,8 +266,6 @@ def _chart(
     The axis is stretched slightly, so that ``level`` is in the middle of a row, as its label is.
     """
     import plotext
-
-    from market_abm.views.plots.style import OKABE_ITO
 
     plotext.clear_figure()
     plotext.theme("clear")

@@ -242,8 +242,8 @@ _REPORTED = {"error", "welfare", "rate"}
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the optimum that SciPy finds without a market."""
     distance = result.distance()
-    if distance is None and result.rest_prices is not None and result.status != "diverged":
-        prices = format_error(relative_error(result.last.prices, result.rest_prices).max())
+    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
+        prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
     if distance is None:
         return f"The optimum was not computed: {optimum_unknown()}."
@@ -279,7 +279,7 @@ def loss_sentences(result: Result) -> list[str]:
 
 def stability_sentence(result: Result) -> str:
     """The predicted and measured rate near the steady state; empty if there is none to predict."""
-    near = result.near_rest()
+    near = result.near_steady_state()
     if near is None or near["radius"] <= 0:
         return ""
     parts = [f"Near the steady state a small disturbance {REGIMES[near['regime']]}"]
