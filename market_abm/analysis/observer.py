@@ -88,14 +88,14 @@ class GradientObserver:
         self._since: np.ndarray | int = -1
         self._reference = None if reference is None else reference.copy()
         dual = issubclass(rules, Tatonnement)
-        self._alignment_of: GradientAlignment | DualAlignment = (
+        self._compass: GradientAlignment | DualAlignment = (
             DualAlignment(economy) if dual else GradientAlignment(economy)
         )
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
-        self._alignment_of.keep(self.economy, rows)
+        self._compass.keep(self.economy, rows)
         for name in ("tolerance", "shares_move", "_largest", "_since", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
@@ -105,7 +105,7 @@ class GradientObserver:
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
-        self.economy = self._alignment_of.economy = economy
+        self.economy = self._compass.economy = economy
         if self._reference is not None:
             self._reference = _given_references(economy, self._reference)
 
@@ -143,10 +143,10 @@ class GradientObserver:
 
     def _alignment(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
         """The cosine of the last move with the gradient of W, or of minus Φ for quoted prices."""
-        if isinstance(self._alignment_of, GradientAlignment):
-            return self._alignment_of(state, gradient, products)
+        if isinstance(self._compass, GradientAlignment):
+            return self._compass(state, gradient, products)
         assert self._reference is not None
-        return self._alignment_of(state, self._reference)
+        return self._compass(state, self._reference)
 
     def _is_stationary(
         self, state: State, gradient: np.ndarray, products: np.ndarray
@@ -174,7 +174,7 @@ class GradientObserver:
         return np.maximum(self._excess(state, worth), self._excess(state, bids))
 
     def _excess(self, state: State, values: np.ndarray) -> np.ndarray:
-        """Relative excess of values over their pool's mean by shares; times the share if negative."""
+        """Relative excess of values over their pool's mean; if negative, times the share."""
         buyers = self.economy.buyers
         mean = np.add.reduceat(state.shares * values, buyers.starts, axis=-1)
         mean = mean[..., buyers.pool]
