@@ -211,12 +211,9 @@ def simulate(
 def advance(
     engine: Engine, observer: Observer, economies: Sequence[Economy] | None = None
 ) -> tuple[State, dict[str, np.ndarray]]:
-    """Advance all runs by one step; with ``economies``, one per run, as the first step of these.
+    """Advance all runs by one step; return the new state and the observer's results for it.
 
-    Returns
-    -------
-    state, observations
-        The new state and the observer's results for it.
+    With ``economies``, one per run, it is the first step of these.
     """
     if economies is not None:
         engine.change(economies)

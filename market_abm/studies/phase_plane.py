@@ -138,8 +138,8 @@ class PlaneSettings(Settings):
         """Refuse a degree that is not below the number of firms."""
         if self.degree >= self.firms:
             raise SettingError(
-                f"{where}.degree is {self.degree}, and there are {self.firms} firms",
-                remedy="a firm buys from others: it must be below the number of firms",
+                f"{where}.degree is {self.degree}, but there are {self.firms} firms",
+                remedy="it must be below the number of firms",
                 name=f"{where}.degree",
             )
 
@@ -162,7 +162,7 @@ class PhasePlane(Displayable):
         β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN),
         ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
         end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
-        :func:`market_abm.baselines.dessertaine2022.plane.simulate`, or ``failed`` if our market
+        ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market
         could not split a good.
     """
 
@@ -299,7 +299,7 @@ def run_near_steady_state(
     """Run our market on the table of ``network``, once for each entry of both sequences.
 
     It starts like the published model
-    (:func:`market_abm.baselines.dessertaine2022.plane.simulate`): prices and outputs of industries
+    (``baselines.dessertaine2022.plane.simulate``): prices and outputs of industries
     are those of the steady state times the same random factors; shares, inputs and marginal
     products are those of the steady state, and bids for a good are its price.
 
