@@ -247,7 +247,7 @@ def test_the_committed_plane_comes_out_again(committed):
         (["--networks", "0"], "phase-plane.networks is 0; must be an integer ≥ 1"),
         (["--firms", "1"], "phase-plane.firms is 1; must be an integer ≥ 2"),
         (["--steps", "0"], "phase-plane.steps is 0; must be an integer ≥ 1"),
-        (["--degree", "6", "--firms", "6"], "phase-plane.degree is 6, and there are 6 firms"),
+        (["--degree", "6", "--firms", "6"], "phase-plane.degree is 6, but there are 6 firms"),
         (["--out", "full"], "'full' holds 'diary.txt'"),
     ],
 )

@@ -264,7 +264,7 @@ def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, mon
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(MarketError, match=r"holds 'thesis\.tex', and is no sweep"):
+    with pytest.raises(MarketError, match=r"holds 'thesis\.tex' and is not a sweep"):
         run_sweep(Sweep.of(cobweb(), AXES), tmp_path)
     with pytest.raises(MarketError, match="there is no sweep"):
         run_sweep(Sweep.of(cobweb(), AXES), tmp_path / "new", resume=True)

@@ -110,7 +110,7 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
     for name in found:
         if name not in known and not name.startswith("."):
             raise ResultsError(
-                f"'{folder.name}' holds '{name}', which is no result of this command",
+                f"'{folder.name}' holds '{name}', which is not a result of this command",
                 remedy="choose a new folder with --out",
             )
 

@@ -97,14 +97,12 @@ class OptimizerComparison(Displayable):
         """
         if experiment.record.every != 1 or experiment.record.goods is not None:
             raise SettingError(
-                "the record is thinned, and every step is to be compared",
+                "the record is thinned, but every step is compared",
                 remedy="leave out record.every and record.goods",
                 name="record",
             )
         if experiment.changes:
-            raise SettingError(
-                "a twin does not feel shocks", remedy="leave them out", name="shocks"
-            )
+            raise SettingError("a twin cannot have shocks", remedy="leave them out", name="shocks")
         twin(experiment.economy, experiment.market, 0)
         result = run(experiment, progress=progress)
         return OptimizerComparison(

@@ -138,8 +138,8 @@ class PlaneSettings(Settings):
         """Refuse a degree that is not below the number of firms."""
         if self.degree >= self.firms:
             raise SettingError(
-                f"{where}.degree is {self.degree}, and there are {self.firms} firms",
-                remedy="a firm buys from others: it must be below the number of firms",
+                f"{where}.degree is {self.degree}, but there are {self.firms} firms",
+                remedy="it must be below the number of firms",
                 name=f"{where}.degree",
             )
 

@@ -40,8 +40,11 @@ from market_abm.runs.summary import resolved
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.explain import Pair, Section, explain
-from market_abm.views.notebook.pieces import number
-from market_abm.views.report import figures as drawn
+from market_abm.views.notebook.pieces import data
+from market_abm.views.numbers import format_error
+from market_abm.views.report.comparison_figures import mechanism_figures, optimizer_figures
+from market_abm.views.report.run_figures import run_figures
+from market_abm.views.report.sweep_figures import sweep_figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -438,7 +441,7 @@ class _Run(_Told):
         measures = _csv(self.folder / "measures.csv", ("step", "welfare", "alignment"))
         shocks = self.configuration.get("shocks")
         steps = [_number_of(_mapping(each).get("step")) for each in shocks or []]
-        figures = drawn.run_figures(
+        figures = run_figures(
             path,
             measures,
             tolerance=_number_of(_mapping(self.configuration.get("run")).get("tolerance")),
@@ -510,7 +513,7 @@ class _Comparison(_Told):
                 "the best; goods wasted and money made of nothing, as parts of all.",
             ),
         )
-        page.add_figures("Side by side", drawn.contest_figures(self.rows))
+        page.add_figures("Side by side", mechanism_figures(self.rows))
 
     def _beside(self, page: _Page) -> None:
         content = self.content
@@ -534,7 +537,7 @@ class _Comparison(_Told):
         if path is None or "good" not in path or not np.isfinite(path["step"]).all():
             page.leave_out("The figures: comparison.csv is missing or cannot be read.")
         else:
-            page.add_figures("Both paths", drawn.beside_figures(path))
+            page.add_figures("Both paths", optimizer_figures(path))
 
     def _again(self, experiment: Experiment) -> Result:
         result = _again(experiment, _number_of(self.content.get("steps")))
@@ -607,7 +610,7 @@ class _Sweep(_Told):
             self._axes(),
             _facts([(k, v) for k, v in _flat(design) if k in _told_of(design)]),
         )
-        figures = drawn.sweep_figures(table, list(self.axes))
+        figures = sweep_figures(table, list(self.axes))
         if figures:
             page.add_figures("What came out", figures)
         else:
@@ -756,7 +759,9 @@ def _distance(old: np.ndarray, new: np.ndarray) -> float:
 
 def _agreement(worst: float, what: str) -> str:
     how = (
-        "the folder's to the last digit" if worst == 0.0 else f"within {worst:.1e} of the folder's"
+        "the folder's to the last digit"
+        if worst == 0.0
+        else f"within {format_error(worst)} of the folder's"
     )
     return f"The run was made again for this; its last {what} are {how}."
 
@@ -904,10 +909,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | np.number):
-        exact = float(value)
-        shown = number(exact)
-        digits = repr(value if isinstance(value, int) else exact)
-        return f'<data value="{digits}">{shown}</data>'
+        return data(value)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return escape(", ".join(value))
     return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
