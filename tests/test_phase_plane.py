@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from test_excess_demand import uneven
-from test_plots import assert_nothing_is_cut_off
+from support.economies import uneven
+from support.figures import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import MarketSettings, from_input_output

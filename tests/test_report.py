@@ -542,7 +542,7 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     """All kinds of figures, in a toy browser: whole drawings, no label outside, values read out."""
     for kind in KINDS:
         page = save_report(folders / kind, tmp_path / f"{kind}.html")
-        dom = Path(__file__).parent / "report_dom.js"
+        dom = Path(__file__).parent / "support/report_dom.js"
         done = subprocess.run(
             ["node", str(dom), str(page), str(width)], capture_output=True, check=False, text=True
         )

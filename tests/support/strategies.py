@@ -3,9 +3,6 @@
 A program is drawn as a small expression tree a line. ``RandomProgram.text`` writes it in the
 market's language; everything that a test compares the market with is computed here, by HIPS
 autograd from the tree, and never by ``market_abm``.
-
-Importing this module loads the Hypothesis profile: derandomized, so that a failure on one machine
-is a failure on all, and without deadlines, because the first example pays for the imports.
 """
 
 from __future__ import annotations
@@ -16,17 +13,8 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad, jacobian
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
-
-settings.register_profile(
-    "market",
-    derandomize=True,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-settings.load_profile("market")
 
 # --- expressions -----------------------------------------------------------------------------
 # ("read", good), ("num", value), ("+", a, b), ("ln", a), ("ces", sigma, weights, arguments), ...

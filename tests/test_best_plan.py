@@ -16,7 +16,8 @@ from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import lambertw
-from strategies import as_text, compute, decreasing_line
+from support.profiles import examples
+from support.strategies import as_text, compute, decreasing_line
 
 from market_abm import from_text
 from market_abm.economy.industry import Industry
@@ -251,7 +252,7 @@ def marginals(node: tuple, at: np.ndarray) -> np.ndarray:
     [False, True],
 )
 @given(data=st.data(), seed=st.integers(0, 2**32))
-@settings(max_examples=60, phases=[Phase.generate])
+@settings(max_examples=examples(60), phases=[Phase.generate])
 def test_first_order_conditions(joined: bool, data: Any, seed: int) -> None:
     """z p ∂f/∂x = π for what is bought, and no more than π for what is not: f is strictly concave.
 
@@ -275,7 +276,7 @@ def test_first_order_conditions(joined: bool, data: Any, seed: int) -> None:
 
 
 @given(node=decreasing_line(["x", "v"]), seed=st.integers(0, 2**32))
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=examples(8), phases=[Phase.generate])
 def test_scipy_finds_no_better_plan(node: tuple, seed: int) -> None:
     """L-BFGS-B in logarithms, from elsewhere: it comes within 1e-8 of the profit, and not above it.
 
@@ -300,7 +301,7 @@ def test_scipy_finds_no_better_plan(node: tuple, seed: int) -> None:
 
 
 @given(node=decreasing_line(list(GOODS)), seed=st.integers(0, 2**32))
-@settings(max_examples=10, phases=[Phase.generate])
+@settings(max_examples=examples(10), phases=[Phase.generate])
 def test_many_at_once_are_each_their_own(node: tuple, seed: int) -> None:
     """Of shape (4, 3), and one by one: 1e-12, for both are solved to rounding."""
     rng = np.random.default_rng(seed)
@@ -320,7 +321,7 @@ def test_many_at_once_are_each_their_own(node: tuple, seed: int) -> None:
 
 
 @given(node=decreasing_line(["x", "v"]), seed=st.integers(0, 2**32))
-@settings(max_examples=15, phases=[Phase.generate])
+@settings(max_examples=examples(15), phases=[Phase.generate])
 def test_where_the_search_begins_does_not_matter(node: tuple, seed: int) -> None:
     """Guesses from a hundredth to a hundred times, the same plan to 1e-11 (and 1e-13 of a unit)."""
     sale, prices, w, z = drawn(5, 2, seed)
@@ -416,7 +417,7 @@ def test_lines_that_are_refused(text: str, told: str) -> None:
 
 
 @given(node=decreasing_line(list(GOODS)), seed=st.integers(0, 2**32))
-@settings(max_examples=40, phases=[Phase.generate])
+@settings(max_examples=examples(40), phases=[Phase.generate])
 def test_strictly_concave_lines_are_not_refused(node: tuple, seed: int) -> None:
     inputs = np.random.default_rng(seed).uniform(0.2, 3.0, 3)
     check_returns(industry(as_text(node)), inputs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import nbinom
+from support.economies import split
 
 import market_abm
 
@@ -140,19 +141,6 @@ def test_scipys_negative_binomial_is_the_one_meant() -> None:
 
 
 # --- fact 3: how fast shares may follow prices -------------------------------------------------
-
-
-def split(depth: int, sigma: float) -> market_abm.Economy:
-    """x into two branches of ``depth`` identity industries each, into a CES; unequal weights."""
-    if depth == 0:
-        program = f"y = ces(x, x, elasticity={sigma}, weights=(0.3, 0.7))"
-    else:
-        lines = ["a1 = x", "b1 = x"]
-        for k in range(2, depth + 1):
-            lines += [f"a{k} = a{k - 1}", f"b{k} = b{k - 1}"]
-        lines.append(f"y = ces(a{depth}, b{depth}, elasticity={sigma}, weights=(0.3, 0.7))")
-        program = "\n".join(lines)
-    return market_abm.from_text(program, supply={"x": 1.0}, demand={"y": 1.0})
 
 
 def deviations(

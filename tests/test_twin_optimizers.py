@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from strategies import RandomProgram, chains, copy_dags, loops, numbers, rival_dags, trees
+from support.profiles import examples
+from support.strategies import RandomProgram, chains, copy_dags, loops, numbers, rival_dags, trees
 
 import market_abm
 from market_abm import MarketSettings
@@ -78,7 +79,7 @@ def markets(draw: Any, fastest: float) -> dict[str, Any]:
     market=markets(0.05),
     engine=st.sampled_from(ENGINES),
 )
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 def test_a_market_walks_the_path_of_its_optimiser_for_a_thousand_steps(
     arguments: dict[str, Any], market: dict[str, Any], engine: str
 ) -> None:
@@ -106,7 +107,7 @@ def test_a_market_walks_the_path_of_its_optimiser_for_a_thousand_steps(
     engine=st.sampled_from(ENGINES),
     data=st.data(),
 )
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_so_it_does_with_several_unequal_firms_in_every_industry(
     arguments: dict[str, Any], market: dict[str, Any], engine: str, data: st.DataObject
 ) -> None:
@@ -226,7 +227,7 @@ def split(sigma: float) -> market_abm.Economy:
 
 
 @given(program=rival_dags(), bid_rate=numbers(0.2, 1.0))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_money_pledged_is_price_times_quantity(program: RandomProgram, bid_rate: float) -> None:
     """The pledges are kept here once more, by the gradient's marginal products: a few roundings of
     positive numbers a step, forgotten at the bid rate, and 40 steps: 1e-12."""
@@ -259,7 +260,7 @@ def test_money_pledged_is_price_times_quantity(program: RandomProgram, bid_rate:
     bid_rate=numbers(0.2, 1.0),
     engine=st.sampled_from(["agents", "arrays", "arrays", "arrays"]),
 )
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 def test_a_trading_post_walks_the_path_of_proportional_response(
     data: Any, program: RandomProgram, activation: str, bid_rate: float, engine: str
 ) -> None:
@@ -315,7 +316,7 @@ def test_cobb_douglas_economies_reach_the_closed_form(activation: str, bid_rate:
 
 
 @given(program=rival_dags())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_fresh_proportional_response_is_exponentiated_gradient(program: RandomProgram) -> None:
     """With α = 1 and no delay, m = v s S: shares m/Σm are s v/g, which is κ = 1, and Σm/S is g.
 

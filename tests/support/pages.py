@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from market_abm.cli.commands import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (

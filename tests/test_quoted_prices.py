@@ -19,9 +19,10 @@ from autograd import grad, hessian
 from click.testing import CliRunner
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
-from strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
-from test_equilibrium import as_parametric
-from test_twins import assert_each_its_own
+from support.engines import assert_each_its_own
+from support.open_economies import as_parametric
+from support.profiles import examples
+from support.strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
 
 from market_abm import Economy, Experiment, MarketModel, MarketSettings, from_text, run
 from market_abm.analysis.stability import stability
@@ -341,7 +342,7 @@ def posted_settings(each: Drawn, rng: np.random.Generator, lag: int = 0) -> Mark
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), firms=st.integers(1, 3), seed=st.integers(0, 2**32))
-@settings(max_examples=3, phases=[Phase.generate])
+@settings(max_examples=examples(3), phases=[Phase.generate])
 def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -> None:
     """Three runs side by side, each its own, at every step: 1e-10.
 
@@ -369,11 +370,11 @@ def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lag", [0, 2])
 @given(data=st.data(), firms=st.integers(1, 3), seed=st.integers(0, 2**32))
-@settings(max_examples=6, phases=[Phase.generate])
+@settings(max_examples=examples(6), phases=[Phase.generate])
 def test_posted_prices_in_both_engines(
     lag: int, kind: str, data: Any, firms: int, seed: int
 ) -> None:
-    """As in tests/test_twins.py: 1e-12 at every step, each of three runs its own; late, too.
+    """As in tests/test_two_engines.py: 1e-12 at every step, each of three runs its own; late, too.
 
     A run whose consumer would pay nothing for what there is at first is refused, in both.
     """
@@ -512,7 +513,7 @@ def test_the_essays_chain_in_an_auction() -> None:
 
 @pytest.mark.slow
 @given(program=decreasing_dags(), firms=st.integers(1, 2), seed=st.integers(0, 2**32))
-@settings(max_examples=15, phases=[Phase.generate])
+@settings(max_examples=examples(15), phases=[Phase.generate])
 def test_posted_prices_rest_where_welfare_is_best(
     program: RandomProgram, firms: int, seed: int
 ) -> None:
@@ -822,7 +823,7 @@ def wanted_at(terms: Any, reference: float, price: float) -> float:
 
 
 @given(program=st.one_of(KINDS.values()), firms=st.integers(1, 3), seed=st.integers(0, 2**32))
-@settings(max_examples=40, phases=[Phase.generate])
+@settings(max_examples=examples(40), phases=[Phase.generate])
 def test_every_unit_is_accounted_for_at_posted_prices(
     program: RandomProgram, firms: int, seed: int
 ) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import rival_dags
-from test_facts import split
-from test_twins import assert_each_its_own, numbers_for
+from support.economies import split
+from support.engines import assert_each_its_own, numbers_for
+from support.profiles import examples
+from support.strategies import rival_dags
 
 from market_abm import Experiment, MarketError, MarketSettings, from_text, run
 from market_abm.analysis.prediction import rate
@@ -37,9 +38,9 @@ def test_a_price_climbs_a_stage_in_one_step_and_the_lag(lag, engine):
 @pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
 @given(program=rival_dags(), data=st.data())
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 def test_both_engines_hear_alike(mechanism, activation, program, data):
-    """1e-12 at every step, as in tests/test_twins.py, with suppliers who respond."""
+    """1e-12 at every step, as in tests/test_two_engines.py, with suppliers who respond."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     economies = [numbers_for(program, rng, firms=2, noise=0.0, positive=True) for _ in range(3)]
     lag = data.draw(st.integers(1, 4))

@@ -7,7 +7,7 @@ to the best allocation that SciPy finds.
 
 import numpy as np
 import pytest
-from test_input_output import made_up, three
+from support.tables import made_up, three
 
 import market_abm
 from market_abm import MarketSettings, from_input_output, read_table

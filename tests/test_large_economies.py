@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Circle, FancyArrowPatch
-from test_input_output import files, made_up, three
-from test_plots import assert_nothing_is_cut_off, texts_of
-from test_shocks import BAKERY
+from support.economies import BAKERY
+from support.figures import assert_nothing_is_cut_off, texts_of
+from support.tables import files, made_up, three
 
 from market_abm import Economy, Experiment, MarketError, from_input_output, from_text, run
 from market_abm.cli.commands import main
