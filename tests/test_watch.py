@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  (loads the Hypothesis profile)
-from browser import table_experiment
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.browser import table_experiment
+from support.profiles import examples
 
 from market_abm import Experiment, MarketError, run
 from market_abm.cli.commands import main
@@ -259,7 +259,7 @@ def deeds(draw):
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(doings=st.lists(deeds(), min_size=1, max_size=12))
 def test_whatever_was_done_is_done_again_by_the_file_that_is_written(engine, doings):
     session = Session("spiral", {"run.engine": engine})
