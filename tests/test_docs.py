@@ -87,6 +87,7 @@ def test_links_lead_somewhere(page):
     assert not list(broken_links(page))
 
 
+PACKAGE = ROOT / "market_abm"
 MODULES = {module.name for module in iter_modules(market_abm.__path__)}
 
 
@@ -98,6 +99,12 @@ def test_the_functions_that_a_page_names_exist(page):
     assert page != "docs/odd.md" or len(named) > 40
     for name in sorted(named):
         assert found(name.split(".")), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_names_exist(page):
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml|js|csv))`", text_of(page)):
+        assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
 def found(parts):
