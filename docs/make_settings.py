@@ -75,7 +75,7 @@ def economy_sections() -> Iterable[list[str]]:
 
 def market_sections() -> Iterable[list[str]]:
     """How goods find prices and users: the keys of all mechanisms, and those of each."""
-    fields = {name: describe(settings_of(rules)) for name, rules in MECHANISMS.items()}
+    fields = {name: describe(rules.Settings) for name, rules in MECHANISMS.items()}
     mechanism = FieldDescription(
         "mechanism",
         f'"{next(iter(MECHANISMS))}"',
@@ -97,15 +97,6 @@ def market_sections() -> Iterable[list[str]]:
         own = [each for each in rows if each not in common and each.key != "mechanism"]
         if own:
             yield table_section("market", "", own, title=f'`[market]` with `mechanism = "{name}"`')
-
-
-def settings_of(rules: type) -> type[Settings]:
-    """The settings of a mechanism."""
-    if hasattr(rules, "Settings"):
-        return rules.Settings
-    from market_abm.market.settings import MarketSettings  # until each mechanism has its own
-
-    return MarketSettings
 
 
 def run_sections() -> Iterable[list[str]]:
