@@ -12,7 +12,7 @@ from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
 from market_abm.fields import FieldDescription, Settings, describe
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.studies.design import DESIGNS, DesignSettings
+from market_abm.studies.design import DesignSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 
@@ -114,13 +114,7 @@ def run_sections() -> Iterable[list[str]]:
     seeds = FieldDescription(
         "seeds", "", '"0..4", or a list', "", "run every point with each of these seeds"
     )
-    design, *others = describe(DesignSettings)
-    designs = (
-        "all combinations, the k-th values of all axes together, latin hypercube, Sobol points"
-    )
-    assert len(DESIGNS) == len(designs.split(", "))
-    design = design._replace(help=design.help or designs)
-    yield table_section("sweep", "For `market-abm sweep`.", [axes, seeds, design, *others])
+    yield table_section("sweep", "For `market-abm sweep`.", [axes, seeds, *describe(DesignSettings)])
     step = FieldDescription(
         "step", "required", "integer ≥ 1", "", "the first step with the new values"
     )
