@@ -114,7 +114,9 @@ def run_sections() -> Iterable[list[str]]:
     seeds = FieldDescription(
         "seeds", "", '"0..4", or a list', "", "run every point with each of these seeds"
     )
-    yield table_section("sweep", "For `market-abm sweep`.", [axes, seeds, *describe(DesignSettings)])
+    yield table_section(
+        "sweep", "For `market-abm sweep`.", [axes, seeds, *describe(DesignSettings)]
+    )
     step = FieldDescription(
         "step", "required", "integer ≥ 1", "", "the first step with the new values"
     )
