@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment as Experiment
     from market_abm.gradient.backprop import exact_gradient as exact_gradient
     from market_abm.market.agents import Firm as Firm
+    from market_abm.market.mechanisms.registry import market_settings as market_settings
     from market_abm.market.model import MarketModel as MarketModel
-    from market_abm.market.settings import MarketSettings as MarketSettings
     from market_abm.runs.result import Result as Result
     from market_abm.runs.run import run as run
 
@@ -48,10 +48,10 @@ _HOME = {
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",
-    "MarketSettings": "market.settings",
     "FirmPopulation": "economy.terms",
     "Result": "runs.result",
     "Supply": "economy.terms",
+    "market_settings": "market.mechanisms.registry",
     "exact_gradient": "gradient.backprop",
     "from_function": "economy.program",
     "from_input_output": "economy.from_table",

@@ -10,7 +10,7 @@ import pytest
 from test_input_output import made_up, three
 
 import market_abm
-from market_abm import MarketSettings, from_input_output, read_table
+from market_abm import from_input_output, market_settings, read_table
 from market_abm.analysis.stability import stability
 from market_abm.errors import MarketError
 from market_abm.gradient.closed_form import (
@@ -224,7 +224,7 @@ def test_the_rate_is_an_eigenvalue_of_the_step(n):
     One is of differences of the array engine's step at SciPy's allocation, good to 1e-8.
     """
     table = made_up(n, seed=n)
-    near = stability(from_input_output(table), MarketSettings(mechanism="trading-post"))
+    near = stability(from_input_output(table), market_settings(mechanism="trading-post"))
     assert near.radius == pytest.approx(spectral_radius(table), rel=1e-6)
 
 
@@ -247,7 +247,7 @@ def test_made_up_economies(n, sigma):
 def log_consumption(steps, bid_rate, shocks, **options):
     """Ln C of the United States after so many steps, one economy for each of ``shocks`` to ln z."""
     economies = [economy_of(TABLE, np.exp(shock), **options) for shock in shocks]
-    settings = MarketSettings(mechanism="trading-post", bid_rate=bid_rate)
+    settings = market_settings(mechanism="trading-post", bid_rate=bid_rate)
     count = len(economies)
     market = ArrayEngine(economies, [settings] * count, [1] * count)
     for _ in range(steps):

@@ -297,7 +297,7 @@ def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
     economies = [each.economy() for each in several]
     market = rest(
         economies,
-        market_abm.MarketSettings(activation="sequential", share_rate=0.2, bid_rate=1.0),
+        market_abm.market_settings(activation="sequential", share_rate=0.2, bid_rate=1.0),
         6000,
     )
     event(several[0].program.reuse)

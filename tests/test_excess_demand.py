@@ -16,7 +16,7 @@ from scipy.optimize import minimize, root
 from test_plots import assert_nothing_is_cut_off
 
 import market_abm
-from market_abm import MarketSettings, from_input_output, read_table
+from market_abm import from_input_output, market_settings, read_table
 from market_abm.baselines.dessertaine2022.economy import (
     TECHNOLOGIES,
     NetworkEconomy,
@@ -33,7 +33,7 @@ from market_abm.baselines.dessertaine2022.step import (
 )
 from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.gradient.closed_form import closed_form
-from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.views.plots.phase_plane import phase_plane_figure
 
 KINDS = [(0.0, 1.0), (0.0, 0.95), (0.4, 1.0), (1.0, 1.0), (3.0, 0.9), (math.inf, 1.0)]
@@ -504,7 +504,7 @@ def test_many_runs_side_by_side_are_each_their_own():
         from_input_output("us-2023", substitution_elasticity=s, productivity={"324": 0.9})
         for s in (0.3, 0.6, 1.0)
     ]
-    market = MarketSettings(mechanism="excess-demand", price_rate=0.5, output_rate=0.25)
+    market = market_settings(mechanism="excess-demand", price_rate=0.5, output_rate=0.25)
     together = array_market(economies, [market] * 3, [1] * 3)
     alone = [array_market([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):

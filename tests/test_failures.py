@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 import market_abm
-from market_abm import MarketError, from_text, run
+from market_abm import MarketError, from_text, market_settings, run
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import gradient_ascent
-from market_abm.market.settings import MarketSettings
 from market_abm.twins.registry import twin
 
 # --- few firms ----------------------------------------------------------------------------------
@@ -107,7 +106,7 @@ def test_conduct_is_for_those_who_sell_to_consumers():
     economy = from_text("a = x\ny = a", {"x": 1}, population_of={"y": {"conduct": "cournot"}})
     assert run(economy).status == "converged"  # at an elastic price nothing is to be gained
     with pytest.raises(MarketError, match="no twin of firms that mind their own share"):
-        twin(economy, MarketSettings(), 1)
+        twin(economy, market_settings(), 1)
     with pytest.raises(MarketError, match="did you mean 'cournot'"):
         from_text("y = x", {"x": 1}, population={"conduct": "curnot"})
 
@@ -207,4 +206,4 @@ def test_the_derivation_shows_what_is_not_paid():
     assert pair.condition == "p_bees = bid[bees by honey]"
     assert pair.backprop == "df_dbees = term[bees in honey] + term[bees in apples]"
     with pytest.raises(MarketError, match="no twin of users who do not pay"):
-        twin(run("externality").experiment.economy, MarketSettings(), 1)
+        twin(run("externality").experiment.economy, market_settings(), 1)

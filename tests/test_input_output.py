@@ -14,7 +14,7 @@ import pytest
 from test_twins import assert_twins
 
 import market_abm
-from market_abm import Experiment, InputOutputTable, MarketSettings, from_input_output, read_table
+from market_abm import Experiment, InputOutputTable, from_input_output, market_settings, read_table
 from market_abm.economy.nested_ces import Nest, NestedCES
 from market_abm.economy.technology import Technology
 from market_abm.errors import MarketError, SettingError, TableError
@@ -426,7 +426,7 @@ def test_both_engines_move_wide_lines_alike(n, mechanism, activation):
         )
         for sigma, seed in ((0.7, 3), (1.0, 4))
     ]
-    market = MarketSettings(
+    market = market_settings(
         mechanism=mechanism, activation=activation, bid_rate=0.5, share_rate=0.05, lag=1
     )
     assert_twins(economies, [market] * 2, [5, 6], 12)
@@ -579,7 +579,7 @@ def test_a_sweep_varies_the_elasticity():
 
     table = made_up(3, density=0.7)
     economies = [from_input_output(table, substitution_elasticity=s) for s in (0.8, 1.0, 1.5)]
-    market = MarketSettings(mechanism="trading-post")
+    market = market_settings(mechanism="trading-post")
     together = ArrayEngine(economies, [market] * 3, [1] * 3)
     alone = [ArrayEngine([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):

@@ -23,14 +23,14 @@ from strategies import RandomProgram, compute, decreasing_dags, loops, rival_dag
 from test_equilibrium import as_parametric
 from test_twins import assert_each_its_own
 
-from market_abm import Economy, Experiment, MarketModel, MarketSettings, from_text, run
+from market_abm import Economy, Experiment, MarketModel, from_text, market_settings, run
 from market_abm.analysis.stability import stability
 from market_abm.cli.commands import main
 from market_abm.errors import MarketError
 from market_abm.gradient.backprop import exact_gradient
 from market_abm.gradient.equilibrium import equilibrium
-from market_abm.market.mechanisms.array_market import array_market
 from market_abm.market.mechanisms.posted_price import PostedPrice
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.studies.sweep import Sweep, run_sweep
 
 AUCTION, POSTED = "tatonnement", "posted-price"
@@ -326,8 +326,8 @@ KINDS = {
 }
 
 
-def posted_settings(each: Drawn, rng: np.random.Generator, lag: int = 0) -> MarketSettings:
-    return MarketSettings(
+def posted_settings(each: Drawn, rng: np.random.Generator, lag: int = 0) -> Any:
+    return market_settings(
         mechanism=POSTED,
         lag=lag,
         bid_rate=float(rng.choice([1.0, rng.uniform(0.3, 1.0)])),
@@ -353,7 +353,7 @@ def test_auctions_in_both_engines(kind: str, data: Any, firms: int, seed: int) -
     several = [drawn(data.draw(KINDS[kind]), rng, firms)]
     several += [drawn(several[0].program, rng, firms) for _ in range(2)]
     markets = [
-        MarketSettings(
+        market_settings(
             mechanism=AUCTION,
             start_price=each.price * rng.uniform(0.7, 1.4),
             auction_rate=each.steepness * rng.uniform(0.005, 0.05),
@@ -484,7 +484,7 @@ def test_the_essays_chain_rests_in_an_auction_and_comes_back() -> None:
     shrink by the spectral radius to the 100 in the second hundred, within 1 %, once the faster
     modes are gone (the next is 0.93).
     """
-    market = MarketSettings(mechanism=AUCTION, auction_rate=0.005)
+    market = market_settings(mechanism=AUCTION, auction_rate=0.005)
     both = array_market([ESSAY] * 2, [market] * 2, [1] * 2)
     rest = np.array(ESSAY_PRICES)
     quotes = rest[:3] * np.array([[1.0, 1.0, 1.0], [1.01, 1.01, 1.01]])
@@ -742,7 +742,7 @@ def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
 
 def after(economy: Economy, rates: list, quotes: Any, prices: Any, steps: int) -> np.ndarray:
     """All prices after ``steps`` of an auction that begins with these, one row for each rate."""
-    markets = [MarketSettings(mechanism=AUCTION, auction_rate=rate) for rate in rates]
+    markets = [market_settings(mechanism=AUCTION, auction_rate=rate) for rate in rates]
     market = array_market([economy] * len(rates), markets, [1] * len(rates))
     runs = (len(rates), 1)
     market.memory = {"quotes": np.tile(quotes, runs), "prices": np.tile(prices, runs)}
@@ -775,7 +775,7 @@ def test_the_boundary_of_one_good(a: float) -> None:
         high = min((rate for rate in rates if rate not in nearer), default=high)
     assert math.sqrt(low * high) == pytest.approx(bound, rel=0.01)
     for factor, regime in ((0.99, "oscillating"), (1.01, "unstable")):
-        near = stability(economy, MarketSettings(mechanism=AUCTION, auction_rate=factor * bound))
+        near = stability(economy, market_settings(mechanism=AUCTION, auction_rate=factor * bound))
         assert near is not None and near.regime == regime
         assert near.radius == pytest.approx(abs(1 - 2 * factor), rel=1e-6)
 
@@ -804,7 +804,7 @@ def test_the_boundary_of_several_goods(name: str) -> None:
     assert inside < 2e-6
     assert not outside < 2e-5
     for factor, unstable in ((0.99, False), (1.01, True)):
-        near = stability(economy, MarketSettings(mechanism=AUCTION, auction_rate=factor * bound))
+        near = stability(economy, market_settings(mechanism=AUCTION, auction_rate=factor * bound))
         assert near is not None and (near.regime == "unstable") is unstable
 
 
@@ -837,8 +837,8 @@ def test_every_unit_is_accounted_for_at_posted_prices(
     rng = np.random.default_rng(seed)
     each = drawn(program, rng, firms)
     economy, buyers, lines = each.economy, each.economy.buyers, dict(each.program.lines)
-    market_settings = posted_settings(each, rng)
-    market = array_market([economy], [market_settings], [1])
+    posted = posted_settings(each, rng)
+    market = array_market([economy], [posted], [1])
     reference = market.reference[0].copy()
     short = left = False
     for step in range(25):
@@ -892,7 +892,7 @@ def test_every_unit_is_accounted_for_at_posted_prices(
 
 def test_what_was_drawn_above_is_short_and_left_over() -> None:
     """In an economy of its numbers: some good at some step is short, and some has a stock."""
-    market = array_market([mill().economy], [MarketSettings(mechanism=POSTED, spoilage=0.25)], [1])
+    market = array_market([mill().economy], [market_settings(mechanism=POSTED, spoilage=0.25)], [1])
     seen = np.zeros(2, bool)
     for _ in range(40):
         market.step()
@@ -909,9 +909,9 @@ def test_both_engines_keep_the_same_books() -> None:
     The array engine takes the orders of a step when the next begins.
     """
     economy = mill().economy
-    market_settings = MarketSettings(mechanism=POSTED, spoilage=0.25, stock_weight=0.3)
-    model = MarketModel(economy, market_settings)
-    market = array_market([economy], [market_settings], [1])
+    posted = market_settings(mechanism=POSTED, spoilage=0.25, stock_weight=0.3)
+    model = MarketModel(economy, posted)
+    market = array_market([economy], [posted], [1])
     sellers = [(economy.index[good], each) for good, each in model.markets.items()]
     buyers = economy.buyers
     for _ in range(40):
@@ -1075,7 +1075,7 @@ def test_a_slow_auction_may_give_a_use_up(engine: str) -> None:
 )
 def test_settings_out_of_range(key: str, value: float, told: str) -> None:
     with pytest.raises(MarketError, match=rf"{key} is {value}; it must be .*{told}"):
-        MarketSettings(**{"mechanism": POSTED, key: value})
+        market_settings(**{"mechanism": POSTED, key: value})
     with pytest.raises(MarketError, match=rf"market\.{key} is {value}; it must be .*{told}"):
         Experiment.load("essay-chain", {f"market.{key}": value})
 
@@ -1193,7 +1193,7 @@ def test_auction_rates_can_be_swept(tmp_path: Any) -> None:
     assert table["status"].tolist()[:2] == ["converged"] * 2
     for row in table.to_dict("records"):
         rate = row["market.auction_rate"]
-        near = stability(base.economy, MarketSettings(mechanism=AUCTION, auction_rate=rate))
+        near = stability(base.economy, market_settings(mechanism=AUCTION, auction_rate=rate))
         assert near is not None
         assert row["predicted_rate"] == pytest.approx(near.radius, rel=1e-9)
         if row["status"] == "converged":
@@ -1210,7 +1210,7 @@ def test_a_sweep_from_the_command_line(tmp_path: Any, monkeypatch: pytest.Monkey
     done = CliRunner().invoke(main, ["sweep", "essay-chain", axis, *options, "--out", "found"])
     assert done.exit_code == 0, done.output
     table = pd.read_csv("found/table.csv")
-    rates = [stability(ESSAY, MarketSettings(AUCTION, auction_rate=r)) for r in (0.004, 0.005)]
+    rates = [stability(ESSAY, market_settings(AUCTION, auction_rate=r)) for r in (0.004, 0.005)]
     assert table["predicted_rate"].tolist() == pytest.approx([each.radius for each in rates])
 
 

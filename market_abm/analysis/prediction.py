@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.special import betainc
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
-from market_abm.market.base import PooledMarket
-from market_abm.market.settings import MarketSettings
 
 
-def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray | None:
+def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarray | None:
     """Price over gradient at steps 0, 1, ..., ``steps``, shape (steps + 1, goods); or None.
 
     Where every good has one buyer, none is needed for its own making and no supplier responds,
@@ -27,7 +26,7 @@ def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.topological_order)
-    bids_alone = issubclass(market.rules, PooledMarket) and market.activation == "simultaneous"
+    bids_alone = market.rules.bids_form_prices and market.activation == "simultaneous"
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
         return None
@@ -38,7 +37,7 @@ def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -
     return np.where(n == 0, 1.0, np.where(t < n, 0.0, within))
 
 
-def rate(economy: Economy, market: MarketSettings) -> float | None:
+def rate(economy: Economy, market: Any) -> float | None:
     """The factor by which a small disturbance should shrink (or grow) in a step; or None.
 
     Where one number x moves by its own past, x(t+1) = a x(t) - b x(t - τ), the rate is the largest
@@ -48,9 +47,10 @@ def rate(economy: Economy, market: MarketSettings) -> float | None:
     into a CES line: a = 1, b = κ/σ, near rest). A lag delays the signal once for each who hears a
     price on its way that moves (in a split the final good's does not).
     """
-    if market.mechanism != "unit-bid" or market.bid_rate != 1.0 or market.activation == "random":
+    share_response = market.rules.share_response(market)
+    if share_response is None or market.activation == "random":
         return None
-    found = _cobweb(economy) or _split(economy, market.share_rate)
+    found = _cobweb(economy) or _split(economy, share_response)
     if found is None:
         return None
     keep, response, stages, hearers = found

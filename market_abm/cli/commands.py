@@ -639,12 +639,12 @@ def _print_plane(plane: PhasePlane) -> None:
 
 
 def _path_sentence(result: Result) -> str:
-    summary, mechanism = result.summary(), result.experiment.market.mechanism
+    summary, rules = result.summary(), result.experiment.market.rules
     parts = []
     if summary["alignment"] is not None:
-        what = "dual potential's descent" if mechanism == "tatonnement" else "gradient"
-        parts.append(f"mean alignment with the {what} {summary['alignment']:.3f}")
-    elif mechanism in ("unit-bid", "trading-post"):
+        target = rules.alignment_target
+        parts.append(f"mean alignment with the {target} {summary['alignment']:.3f}")
+    elif rules.bids_form_prices:
         return (
             "No good was divided between buyers who could outbid each other: quantities stayed put."
         )

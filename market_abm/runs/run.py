@@ -117,7 +117,7 @@ def _market(experiment: Experiment, firm: type[Firm]) -> Engine:
     """The market of an experiment, moved by the engine that it asks for."""
     if experiment.run.engine == "arrays":
         from market_abm.market.agents import Firm
-        from market_abm.market.mechanisms.array_market import array_market
+        from market_abm.market.mechanisms.registry import array_market
 
         if firm is not Firm:
             raise SettingError(
@@ -126,8 +126,7 @@ def _market(experiment: Experiment, firm: type[Firm]) -> Engine:
                 name="run.engine",
             )
         return array_market([experiment.economy], [experiment.market], [experiment.run.seed])
-    from market_abm.market.model import MarketModel
-    from market_abm.simulation.loop import AgentEngine
+    from market_abm.market.model import AgentEngine, MarketModel
 
     seed = experiment.run.seed
     return AgentEngine(MarketModel(experiment.economy, experiment.market, seed=seed, firm=firm))

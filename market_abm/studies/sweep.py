@@ -188,7 +188,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
     from market_abm.analysis.observer import GradientObserver
     from market_abm.market.agents import Firm
     from market_abm.market.arrays import ACTIVATIONS
-    from market_abm.market.mechanisms.array_market import array_market
+    from market_abm.market.mechanisms.registry import array_market
     from market_abm.runs.result import Result
     from market_abm.runs.run import run
     from market_abm.simulation.loop import simulate
