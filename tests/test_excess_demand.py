@@ -410,12 +410,12 @@ def test_mistakes_are_told_in_a_sentence():
     free[0, 0] = 0.0
     settings = ExcessDemandSettings()
     for wrong, words in (
-        (lambda: ExcessDemandSettings(wage_rate=-1), "wage_rate is -1; it must be"),
-        (lambda: ExcessDemandSettings(step=0), "step is 0; it must be"),
-        (lambda: random_network(4, 4, 1), "degree is 4; it must be"),
-        (lambda: random_network(4, 2, 1, labour_share=0), "labour_share is 0; it must be"),
-        (lambda: dataclasses.replace(good, substitution=-1), "substitution is -1; it must be"),
-        (lambda: dataclasses.replace(good, returns=1.5), "returns is 1.5; it must be"),
+        (lambda: ExcessDemandSettings(wage_rate=-1), "wage_rate is -1; must be"),
+        (lambda: ExcessDemandSettings(step=0), "step is 0; must be"),
+        (lambda: random_network(4, 4, 1), "degree is 4; must be"),
+        (lambda: random_network(4, 2, 1, labour_share=0), "labour_share is 0; must be"),
+        (lambda: dataclasses.replace(good, substitution=-1), "substitution is -1; must be"),
+        (lambda: dataclasses.replace(good, returns=1.5), "returns is 1.5; must be"),
         (lambda: dataclasses.replace(good, tastes=[1, 2]), "tastes has shape"),
         (lambda: dataclasses.replace(good, tastes=[1, 2, 0, 1]), "tastes holds a 0"),
         (lambda: dataclasses.replace(good, tastes=[1, 2, math.nan, 1]), "not finite"),

@@ -469,7 +469,7 @@ WRONG_ECONOMIES = {
     "substitution_elasticity is 0; inputs that do not .* such as 0.01": {
         "substitution_elasticity": 0.0
     },
-    "materials_elasticity is -1; it must be a finite number above 0": {"materials_elasticity": -1},
+    "materials_elasticity is -1; must be finite and > 0": {"materials_elasticity": -1},
     "does not tell 'compensation', so that labour": {"factors": ("labour", "capital")},
     r"c \(Cars\) has operating_surplus -1; a cost share": {
         "factors": ("labour", "capital"),
@@ -483,7 +483,7 @@ WRONG_ECONOMIES = {
             factors={"compensation": np.array([0.0, 1, 1]), "operating_surplus": np.zeros(3)}
         ),
     },
-    "min_share is 1.0; it must be a share": {"min_share": 1.0},
+    "min_share is 1.0; must be ≥ 0 and < 1": {"min_share": 1.0},
     r"with min_share = 0.3 nobody buys from a \(Arms\); lower": {
         "min_share": 0.3,
         "table": three(
@@ -601,7 +601,7 @@ WRONG_EXPERIMENTS = {
         FILE + "parameters.sigma = 2\n"
     ),
     r"made-up\.toml:5: economy\.parameters is 2; make it a table": FILE + "parameters = 2\n",
-    r"made-up\.toml:5: economy\.drop_empty is 'yes'; it must be true or false": (
+    r"made-up\.toml:5: economy\.drop_empty is 'yes'; must be true or false": (
         FILE + "drop_empty = 'yes'\n"
     ),
     r"made-up\.toml:6: substitution_elasticity is 0; inputs": (
@@ -633,6 +633,6 @@ def test_a_mistake_in_a_table_is_told_with_its_own_file_and_line(tmp_path):
 
 
 def test_words_may_be_left_out_only_where_they_may():
-    with pytest.raises(SettingError, match="economy.input_output is 3; it must be text"):
+    with pytest.raises(SettingError, match="economy.input_output is 3; must be text"):
         Experiment.parse("[economy]\ninput_output = 3")
     assert math.isclose(read_table("us-2023").final_shares.sum(), 1.0, rel_tol=1e-15)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from market_abm.economy.nested_ces import Nest, NestedCES
 from market_abm.economy.read_table import read_table
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, TableError, nearest
-from market_abm.fields import Settings, check_number, names, number, switch, words
+from market_abm.fields import Settings, check_number, field, names, number, switch, words
 
 HOUSEHOLD = "household"
 """The good that all final use becomes, and the line that makes it."""
@@ -66,15 +66,27 @@ class TableSettings(Settings):
     rest is as for :func:`from_input_output`; ``parameters`` holds ``substitution_elasticity``.
     """
 
-    input_output: str = words()
-    sectors: str | None = words(None)
-    factors: tuple[str, ...] = names(("primary",))
-    min_share: float = number(0.0, low=0.0, high=1.0)
-    materials_elasticity: float | None = number(None, low=0.0)
-    factor_elasticity: float | None = number(None, low=0.0)
-    drop_empty: bool = switch(False)
+    input_output: str = words(help="a bundled table (us-2023), or the CSV file of flows")
+    sectors: str | None = words(None, help="the CSV file of sectors, if flows are in a file")
+    factors: tuple[str, ...] = names(
+        ("primary",), help='raw goods: ["primary"], or ["labour", "capital"]'
+    )
+    min_share: float = number(
+        0.0, low=0.0, high=1.0, help="inputs below this share of the buyer's costs are dropped"
+    )
+    materials_elasticity: float | None = number(
+        None, low=0.0, help="elasticity of substitution among materials, if nested"
+    )
+    factor_elasticity: float | None = number(
+        None, low=0.0, help="elasticity of substitution between labour and capital, if nested"
+    )
+    drop_empty: bool = switch(False, help="leave out industries that buy, sell and make nothing")
     parameters: Mapping[str, float] = field(
-        default_factory=lambda: {SUBSTITUTION: 1.0}, metadata={"check": _parameters}
+        _parameters,
+        default_factory=lambda: {SUBSTITUTION: 1.0},
+        kind="table",
+        range=f"of {SUBSTITUTION}",
+        help="σ, elasticity of substitution among all inputs, or of materials for factors",
     )
 
     def table(self, folder: Path) -> InputOutputTable:

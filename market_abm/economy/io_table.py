@@ -277,7 +277,7 @@ class InputOutputTable(Displayable):
         if not 0.0 <= min_share < 1.0:
             raise TableError(
                 f"min_share is {min_share!r}",
-                remedy="it must be a share of the buyer's costs, from 0 to below 1",
+                remedy="must be ≥ 0 and < 1, a share of the buyer's costs",
                 name="economy.min_share",
             )
         if min_share == 0.0:

@@ -11,11 +11,7 @@ from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
 
 SUPPLIERS = ("curve", "gradient")
-
-
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
-
-
 CONDUCTS = ("competitive", "cournot")
 
 
@@ -30,12 +26,26 @@ class Supply(Settings):
     cost, whatever the signs.
     """
 
-    quantity: float = number()
-    price: float = number(1.0)
-    elasticity: float = number(0.0, low=0.0, high=1e6)
-    adjustment: float = number(1.0, above=0.0, high=1.0)
-    kind: str = choice("curve", SUPPLIERS)
-    rate: float = number(0.1, above=0.0)
+    quantity: float = number(unit="units per step", help="q₀, reference quantity")
+    price: float = number(1.0, unit="money per unit", help="r₀, reference price")
+    elasticity: float = number(
+        0.0, low=0.0, high=1e6, help="η, elasticity of supply; 0 is a fixed endowment"
+    )
+    adjustment: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="ρ, fraction of the way (in logs) to the supply curve per step, of a curve supplier",
+    )
+    kind: str = choice(
+        "curve", SUPPLIERS, help="how the offer adjusts: to the supply curve, or by its gradient"
+    )
+    rate: float = number(
+        0.1,
+        above=0.0,
+        unit="units per (money per unit)",
+        help="β, step size of a gradient supplier, times price less marginal cost",
+    )
 
     def check(self, where: str) -> None:
         """Refuse a supply that responds, but not to what is dearer with more."""
@@ -59,10 +69,23 @@ class Demand(Settings):
     it is ``elastic`` where ε is infinite, else ``isoelastic`` where c0 > 0, else ``linear``.
     """
 
-    price: float = number(1.0)
-    elasticity: float = number(math.inf, above=0.0, infinite=True)
-    quantity: float | None = number(None)
-    form: str | None = choice(None, DEMAND_FORMS)
+    price: float = number(1.0, unit="money per unit", help="p₀, price at the reference quantity")
+    elasticity: float = number(
+        math.inf,
+        above=0.0,
+        infinite=True,
+        help="ε, elasticity of demand at the reference quantity; inf is a constant price",
+    )
+    quantity: float | None = number(
+        None,
+        unit="units per step",
+        help="c₀, reference quantity; by default the output at step 0",
+    )
+    form: str | None = choice(
+        None,
+        DEMAND_FORMS,
+        help="demand curve; by default elastic if ε is inf, else isoelastic if c₀ > 0, else linear",
+    )
 
     def check(self, where: str) -> None:
         """Refuse terms that contradict each other."""
@@ -104,14 +127,30 @@ class FirmPopulation(Settings):
     lowers its price (A. Cournot, 1838).
     """
 
-    firms: int = integer(1, low=1, high=10_000_000)
-    weights: tuple[float, ...] | None = numbers(None, above=0.0)
-    weight_spread: float = number(0.0, low=0.0, high=20.0)
-    productivity: float | tuple[float, ...] = numbers(1.0, above=0.0, scalar=True)
-    productivity_spread: float = number(0.0, low=0.0, high=20.0)
-    bid_noise: float = number(0.0, low=0.0, high=20.0)
-    start: float = number(1.0, above=0.0)
-    conduct: str = choice("competitive", CONDUCTS)
+    firms: int = integer(1, low=1, high=10_000_000, help="number of firms in the industry")
+    weights: tuple[float, ...] | None = numbers(
+        None, above=0.0, help="w, firms' shares of the industry, with sum 1; by default equal"
+    )
+    weight_spread: float = number(
+        0.0, low=0.0, high=20.0, help="standard deviation of ln w, lognormal"
+    )
+    productivity: float | tuple[float, ...] = numbers(
+        1.0, above=0.0, scalar=True, help="z, factor on output: one, or one per firm"
+    )
+    productivity_spread: float = number(
+        0.0, low=0.0, high=20.0, help="standard deviation of ln z, lognormal"
+    )
+    bid_noise: float = number(
+        0.0, low=0.0, high=20.0, help="ν, standard deviation of the log error of each valuation"
+    )
+    start: float = number(
+        1.0, above=0.0, unit="units per step", help="output assumed before step 0, in loops"
+    )
+    conduct: str = choice(
+        "competitive",
+        CONDUCTS,
+        help="price taking, or Cournot: firms of a final good know how output lowers its price",
+    )
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Weights (sum 1) and productivities, each of shape (firms,)."""

@@ -120,12 +120,12 @@ class NetworkEconomy:
             if n == 0 or getattr(self, name).shape != shape:
                 raise EconomyError(
                     f"{name} has shape {getattr(self, name).shape}",
-                    remedy=f"with a productivity for each of n = {n} firms it must be {shape}",
+                    remedy=f"with a productivity for each of n = {n} firms must be {shape}",
                     name=name,
                 )
         for name in ("productivity", "tastes"):
             if np.any(getattr(self, name) == 0.0):
-                raise EconomyError(f"{name} holds a 0", remedy="it must be above 0", name=name)
+                raise EconomyError(f"{name} holds a 0", remedy="must be > 0", name=name)
         if np.any(self.coefficients[:, 0] == 0.0):
             raise EconomyError(
                 "a firm uses no labour",
