@@ -30,20 +30,13 @@ class MarketSettings(Settings):
 
     Each mechanism has a subclass with its own keys (``Mechanism.Settings``); ``registry.py`` makes
     the right one of a table ``[market]``.
-
-    Parameters
-    ----------
-    mechanism
-        The mechanism's name, the same for all settings of one class.
-    activation
-        Who acts when (docs/model.md, 2).
-    lag
-        By how many steps all who sell observe prices late.
     """
 
     mechanism: str = ""
-    activation: str = choice("simultaneous", ACTIVATIONS)
-    lag: int = integer(0, low=0, high=10_000)
+    activation: str = choice("simultaneous", ACTIVATIONS, help="who acts when")
+    lag: int = integer(
+        0, low=0, high=10_000, unit="steps", help="by how many steps sellers observe prices late"
+    )
 
     rules: ClassVar[type[Mechanism]]
     """The mechanism that these are the settings of; it sets this itself."""

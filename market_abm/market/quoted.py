@@ -26,15 +26,11 @@ from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
 
 @dataclass(frozen=True)
 class QuotedSettings(MarketSettings):
-    """What mechanisms that quote prices have in common.
+    """What mechanisms that quote prices have in common."""
 
-    Parameters
-    ----------
-    start_price
-        The first quote of a good that an industry makes, money per unit.
-    """
-
-    start_price: float = number(1.0, above=0.0)
+    start_price: float = number(
+        1.0, above=0.0, unit="money per unit", help="first quote of a good that an industry makes"
+    )
 
 
 class QuotedMarket(Mechanism, ABC):

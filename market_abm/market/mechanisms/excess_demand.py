@@ -28,25 +28,29 @@ from market_abm.market.state import State
 
 @dataclass(frozen=True)
 class ExcessDemandSettings(MarketSettings):
-    """The settings of ``excess-demand``.
+    """The settings of ``excess-demand``."""
 
-    Parameters
-    ----------
-    price_rate
-        α, how fast prices follow surplus and profit.
-    output_rate
-        β, how fast planned outputs follow profit and surplus.
-    wage_rate
-        ω, how fast wages and confidence follow unemployment.
-    spoilage
-        δ, the part of a stock that is lost in a step: 1 if goods are perishable.
-    """
-
-    mechanism: str = choice("excess-demand", ("excess-demand",))
-    price_rate: float = number(0.02, above=0.0, high=1.0)
-    output_rate: float = number(0.1, low=0.0)
-    wage_rate: float = number(0.02, low=0.0)
-    spoilage: float = number(1.0, low=0.0, high=1.0)
+    mechanism: str = choice(
+        "excess-demand", ("excess-demand",), help="how goods are priced and allocated"
+    )
+    price_rate: float = number(
+        0.02,
+        above=0.0,
+        high=1.0,
+        help="α: how fast prices follow surplus and profit",
+    )
+    output_rate: float = number(
+        0.1, low=0.0, unit="per step", help="β: how fast planned outputs follow profit and surplus"
+    )
+    wage_rate: float = number(
+        0.02, low=0.0, unit="per step", help="ω: how fast wages and confidence follow unemployment"
+    )
+    spoilage: float = number(
+        1.0,
+        low=0.0,
+        high=1.0,
+        help="δ: the fraction of a stock that is lost in a step; 1: perishable goods",
+    )
 
 
 class ExcessDemand(Mechanism):

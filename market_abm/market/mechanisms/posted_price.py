@@ -71,28 +71,38 @@ def left_over(quantity: Any, sold: Any, spoilage: Any) -> Any:
 
 @dataclass(frozen=True)
 class PostedPriceSettings(QuotedSettings):
-    """The settings of ``posted-price``.
+    """The settings of ``posted-price``."""
 
-    Parameters
-    ----------
-    bid_rate
-        α, the fraction of the way that a valuation moves to the value of the input in a step.
-    price_rate
-        λ, the elasticity of a price with respect to what is ordered over what is there.
-    order_rate
-        κ, the elasticity of an order with respect to what a unit earns over its price.
-    stock_weight
-        φ, how much of the stock counts as there.
-    spoilage
-        δ, the part of what is left over that is lost in a step: 1 if goods are perishable.
-    """
-
-    mechanism: str = choice("posted-price", ("posted-price",))
-    bid_rate: float = number(1.0, above=0.0, high=1.0)
-    price_rate: float = number(0.02, above=0.0, high=1.0)
-    order_rate: float = number(0.2, above=0.0, high=1.0)
-    stock_weight: float = number(0.1, low=0.0, high=1.0)
-    spoilage: float = number(1.0, low=0.0, high=1.0)
+    mechanism: str = choice(
+        "posted-price", ("posted-price",), help="how goods are priced and allocated"
+    )
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
+    price_rate: float = number(
+        0.02,
+        above=0.0,
+        high=1.0,
+        help="λ: the elasticity of a price with respect to orders over supply",
+    )
+    order_rate: float = number(
+        0.2,
+        above=0.0,
+        high=1.0,
+        help="κ: the elasticity of an order with respect to value over price",
+    )
+    stock_weight: float = number(
+        0.1, low=0.0, high=1.0, help="φ: the weight of the stock in supply"
+    )
+    spoilage: float = number(
+        1.0,
+        low=0.0,
+        high=1.0,
+        help="δ: the fraction of what is left over that is lost in a step; 1: perishable goods",
+    )
 
 
 class PostedPrice(QuotedMarket):

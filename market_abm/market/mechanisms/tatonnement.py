@@ -47,16 +47,17 @@ def called_next(price: Any, demand: Any, supply: Any, auction_rate: Any) -> Any:
 
 @dataclass(frozen=True)
 class TatonnementSettings(QuotedSettings):
-    """The settings of ``tatonnement``.
+    """The settings of ``tatonnement``."""
 
-    Parameters
-    ----------
-    auction_rate
-        λ, by how much a price moves per unit of excess demand; money per unit, per unit.
-    """
-
-    mechanism: str = choice("tatonnement", ("tatonnement",))
-    auction_rate: float = number(0.005, above=0.0)
+    mechanism: str = choice(
+        "tatonnement", ("tatonnement",), help="how goods are priced and allocated"
+    )
+    auction_rate: float = number(
+        0.005,
+        above=0.0,
+        unit="money per unit²",
+        help="λ: by how much a price moves per unit of excess demand",
+    )
 
 
 class Tatonnement(QuotedMarket):

@@ -21,16 +21,17 @@ from market_abm.market.base import MarketSettings, PooledMarket
 
 @dataclass(frozen=True)
 class TradingPostSettings(MarketSettings):
-    """The settings of ``trading-post``.
+    """The settings of ``trading-post``."""
 
-    Parameters
-    ----------
-    bid_rate
-        α, the fraction of the way that a pledge moves to what its units earned in a step.
-    """
-
-    mechanism: str = choice("trading-post", ("trading-post",))
-    bid_rate: float = number(1.0, above=0.0, high=1.0)
+    mechanism: str = choice(
+        "trading-post", ("trading-post",), help="how goods are priced and allocated"
+    )
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
 
 
 class TradingPost(PooledMarket):

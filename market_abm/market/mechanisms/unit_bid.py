@@ -75,19 +75,21 @@ def revised_shares(
 
 @dataclass(frozen=True)
 class UnitBidSettings(MarketSettings):
-    """The settings of ``unit-bid``.
+    """The settings of ``unit-bid``."""
 
-    Parameters
-    ----------
-    bid_rate
-        α, the fraction of the way that a bid moves to the value of the input in a step.
-    share_rate
-        κ, the elasticity of shares with respect to bids; 0: shares do not move.
-    """
-
-    mechanism: str = choice("unit-bid", ("unit-bid",))
-    bid_rate: float = number(1.0, above=0.0, high=1.0)
-    share_rate: float = number(0.5, low=0.0, high=100.0)
+    mechanism: str = choice("unit-bid", ("unit-bid",), help="how goods are priced and allocated")
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
+    share_rate: float = number(
+        0.5,
+        low=0.0,
+        high=100.0,
+        help="κ: the elasticity of shares with respect to bids; 0: shares do not move",
+    )
 
 
 class UnitBid(PooledMarket):
