@@ -22,14 +22,11 @@ TOLERANCE = 1e-3
 Published tables are rounded, and often balanced by hand: some 1e-4 is usual.
 """
 
-
 ROUNDING = 1e-12
 """A share of output below this is a rounding error of 0."""
 
-
 SECTOR_COLUMNS = ("code", "gross_output", "final_use")
 """The columns that a sector table must have."""
-
 
 FACTORS = (
     "primary_inputs",

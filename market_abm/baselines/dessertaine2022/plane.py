@@ -318,20 +318,37 @@ def phase_plane(
             )
             for seed in networks
         ]
-        points = list(itertools.product(range(len(networks)), cells))
-        runs = simulate(
-            [economies[k] for k, _ in points],
-            [cell for _, cell in points],
-            seed=[networks[k] for k, _ in points],
-            steps=steps,
-            perturbation=perturbation,
-            every=max(steps, 1),
-        )
-        columns = {
-            "technology": name,
-            "substitution": substitution,
+        table = _plane_of(economies, networks, cells, steps=steps, perturbation=perturbation)
+        table.insert(0, "technology", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _plane_of(
+    economies: Sequence[NetworkEconomy],
+    networks: Sequence[int],
+    cells: Sequence[ExcessDemandSettings],
+    *,
+    steps: int,
+    perturbation: float,
+) -> pd.DataFrame:
+    """The rows of one technology: its economies, one per network, in all cells."""
+    import pandas as pd
+
+    points = list(itertools.product(range(len(networks)), cells))
+    runs = simulate(
+        [economies[k] for k, _ in points],
+        [cell for _, cell in points],
+        seed=[networks[k] for k, _ in points],
+        steps=steps,
+        perturbation=perturbation,
+        every=max(steps, 1),
+    )
+    return pd.DataFrame(
+        {
+            "substitution": economies[0].substitution,
             "elasticity": economies[0].elasticity,
-            "returns": returns,
+            "returns": economies[0].returns,
             "network": [networks[k] for k, _ in points],
             "price_rate": [cell.price_rate_surplus for _, cell in points],
             "output_rate": [cell.output_rate_profit for _, cell in points],
@@ -339,5 +356,4 @@ def phase_plane(
             "steps": runs.steps,
             "distance": runs.distance,
         }
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
+    )
