@@ -81,7 +81,7 @@ def test_the_table_of_the_united_states():
     table = read_table("us-2023")
     assert table.size == 71 and table.codes[:2] == ("111CA", "113FF")
     assert "331" in table.codes and "5412OP" in table.codes
-    assert table.called(table.codes.index("331")) == "331 (Primary metals)"
+    assert table.label(table.codes.index("331")) == "331 (Primary metals)"
     assert table.final_use.sum() == pytest.approx(29_645_838, abs=1)
     assert table.factors["value_added"].sum() == pytest.approx(27_720_704, abs=1)
     assert table.shares.sum(axis=0).max() == pytest.approx(0.898, abs=5e-4)

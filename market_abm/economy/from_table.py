@@ -166,7 +166,7 @@ def from_input_output(
     for k, code in enumerate(table.codes):
         if code in (HOUSEHOLD, *factors):
             raise TableError(
-                f"the code of {table.called(k)} is the name of another good of the economy",
+                f"the code of {table.label(k)} is the name of another good of the economy",
                 remedy="give the industry another code",
                 name=code,
             )
@@ -274,14 +274,14 @@ def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[st
         paid[name] = table.factors[column]
         for k in np.flatnonzero(paid[name] < 0.0)[:1]:
             raise TableError(
-                f"{table.called(k)} has {column} {paid[name][k]:g}",
+                f"{table.label(k)} has {column} {paid[name][k]:g}",
                 remedy="a cost share must be ≥ 0: use one factor",
                 name=table.codes[k],
             )
     total = sum(paid.values())
     for k in np.flatnonzero((total == 0.0) & (table.primary_shares > 0.0))[:1]:
         raise TableError(
-            f"{table.called(k)} pays neither labour nor capital, but has primary inputs",
+            f"{table.label(k)} pays neither labour nor capital, but has primary inputs",
             remedy="use one factor",
             name=table.codes[k],
         )

@@ -90,20 +90,22 @@ class NestedCES(Technology):
         with np.errstate(divide="ignore"):
             logs = np.log(inputs / shares)
         if not self.nests:
-            made, gaps = log_ces(logs, shares, elasticity)
-            return np.exp(made), np.exp(gaps / elasticity)
+            log_output, gaps = log_ces(logs, shares, elasticity)
+            return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
             total = self.shares[part].sum()
             own = self._value(nest.elasticity)
-            made, gaps = log_ces(logs[part], shares[part] / total, own)
+            log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
-            parts.append(made)
+            parts.append(log_output)
             totals.append(total)
-        made, gaps = log_ces(np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity)
+        log_output, gaps = log_ces(
+            np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
+        )
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             slopes[part] += gap
-        return np.exp(made), np.exp(slopes)
+        return np.exp(log_output), np.exp(slopes)
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
@@ -174,17 +176,17 @@ class NestedCES(Technology):
 
     def _slopes(self, output: str) -> list[tuple[ex.Expression, ...]]:
         """The factors of each ∂output/∂input: ∂output/∂nest, if nested, and ∂nest/∂input."""
-        made, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
+        value, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
         shares = self.shares.tolist()
         if not self.nests:
             return [
-                (_slope(made, share, by, self.elasticity),)
+                (_slope(value, share, by, self.elasticity),)
                 for by, share in zip(inputs, shares, strict=True)
             ]
         slopes: list[tuple[ex.Expression, ...]] = []
         for nest, part in self._parts():
             total, own = float(self.shares[part].sum()), ex.name(nest.name)
-            outer = _slope(made, total, own, self.elasticity)
+            outer = _slope(value, total, own, self.elasticity)
             slopes += [
                 (outer, _slope(own, share / total, by, nest.elasticity))
                 for by, share in zip(inputs[part], shares[part], strict=True)
@@ -206,10 +208,10 @@ def _ces(
 
 
 def _slope(
-    made: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
+    output: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
 ) -> ex.Expression:
-    """∂made/∂by = (share made/by)^(1/elasticity), unsimplified."""
-    ratio = ex.Expression("/", (_times(ex.number(share), made), by))
+    """∂output/∂by = (share output/by)^(1/elasticity), unsimplified."""
+    ratio = ex.Expression("/", (_times(ex.number(share), output), by))
     if elasticity == 1.0:
         return ratio
     known = ex.name(elasticity) if isinstance(elasticity, str) else ex.number(elasticity)

@@ -92,7 +92,7 @@ class _Allocation(NamedTuple):
     """
 
     value: float
-    slope: np.ndarray
+    gradient: np.ndarray
     quantities: np.ndarray
     prices: np.ndarray
     shares: np.ndarray
@@ -155,12 +155,12 @@ class Problem:
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[buyers.maker] * products * quantities[buyers.good]
         margins = prices[self.raw] - self._marginal_costs(raw)
-        slopes = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
+        parts = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
         for pool in self.pools:
             gain = shares[pool] * (worth[pool] - shares[pool] @ worth[pool])
-            slopes.append(gain[1:])
+            parts.append(gain[1:])
         value = float(surplus(economy, self.reference, quantities))
-        return _Allocation(value, np.concatenate(slopes), quantities, prices, shares, worth)
+        return _Allocation(value, np.concatenate(parts), quantities, prices, shares, worth)
 
     def _marginal_costs(self, raw: np.ndarray) -> np.ndarray:
         terms = list(self.economy.supply.values())
@@ -233,8 +233,8 @@ class _Loss:
         if key not in self.cache:
             at = self.problem.at(x)
             self.cache.clear()
-            if np.isfinite(at.value) and np.all(np.isfinite(at.slope)):
-                self.cache[key] = -at.value / self.scale, -at.slope / self.scale
+            if np.isfinite(at.value) and np.all(np.isfinite(at.gradient)):
+                self.cache[key] = -at.value / self.scale, -at.gradient / self.scale
             else:
                 self.cache[key] = 1e300, np.zeros_like(x)
         value, gradient = self.cache[key]
@@ -247,7 +247,7 @@ class _Loss:
         """The Hessian times ``direction``: a finite difference, accurate to eight digits."""
         before = self.gradient(x)
         step = np.sqrt(np.finfo(float).eps) / max(float(np.abs(direction).max()), 1e-300)
-        return (-self.problem.at(x + step * direction).slope / self.scale - before) / step
+        return (-self.problem.at(x + step * direction).gradient / self.scale - before) / step
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         return np.array([self.hessian_product(x, way) for way in np.eye(self.problem.size)]).T

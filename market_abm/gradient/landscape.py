@@ -143,14 +143,14 @@ def gradient_ascent(economy: Economy, best: Equilibrium, accuracy: float) -> Asc
     optimum = problem.point(best.quantities[: len(economy.supply)], best.shares)
     h = 1e-6 * np.eye(problem.size)
     curvature = np.array(
-        [(problem.at(optimum + d).slope - problem.at(optimum - d).slope) / 2e-6 for d in h]
+        [(problem.at(optimum + d).gradient - problem.at(optimum - d).gradient) / 2e-6 for d in h]
     )
     step = 1.0 / np.abs(np.linalg.eigvalsh((curvature + curvature.T) / 2)).max()
     point = problem.start()
     path = [problem.at(point)]
-    target = accuracy * np.abs(path[0].slope).max()
-    while np.abs(path[-1].slope).max() > target and len(path) <= MAX_STEPS:
-        point = point + step * path[-1].slope
+    target = accuracy * np.abs(path[0].gradient).max()
+    while np.abs(path[-1].gradient).max() > target and len(path) <= MAX_STEPS:
+        point = point + step * path[-1].gradient
         path.append(problem.at(point))
     return Ascent(
         np.array([at.quantities for at in path]),
