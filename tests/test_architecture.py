@@ -34,7 +34,7 @@ def test_imports_follow_the_order_of_the_folders():
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("market/agents.py", "def f():\n    from market_abm.gradient import backprop", "a folder"),
+        ("market/agents.py", "def f():\n    from market_abm.gradient import backprop", "trades"),
         (
             "economy/terms.py",
             "if TYPE_CHECKING:\n    from market_abm.runs import result",
