@@ -7,6 +7,7 @@ to the best allocation that SciPy finds.
 
 import numpy as np
 import pytest
+from support.profiles import members
 from support.tables import made_up, three
 
 import market_abm
@@ -256,7 +257,10 @@ def log_consumption(steps, bid_rate, shocks, **options):
     return np.log(market.quantities[:, market.economy.index["household"]])
 
 
-@pytest.mark.parametrize(("sigma", "bid_rate", "steps"), [(1.0, 1.0, 60), (0.5, 0.5, 120)])
+@pytest.mark.parametrize(
+    ("sigma", "bid_rate", "steps"),
+    members([(1.0, 1.0, 60), (0.5, 0.5, 120)], quick=[(1.0, 1.0, 60)]),
+)
 def test_hulten_by_simulation(sigma, bid_rate, steps):
     """A productivity 0.1 % higher, in each of 71 economies: d ln C over it is the Domar weight.
 

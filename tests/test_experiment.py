@@ -270,7 +270,7 @@ LONG = ("cournot", "elasticity-depth", "perishable", "stale-information", "taton
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in TABLES]
 )
 def test_each_sweep_keeps_its_outcome(name):
-    """Of each table that is kept, nine rows, each run anew and alone: 1e-9, as runs stop at that."""
+    """Of each table that is kept, nine rows, each run alone: 1e-9, as runs stop at that."""
     experiment = Experiment.load(name)
     given = dict(experiment.sweep)
     sweep = Sweep.of(experiment, given.pop("axes"), **given)

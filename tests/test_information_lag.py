@@ -1,12 +1,14 @@
 """``market.lag``: everybody who sells hears prices some steps late."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.economies import split
 from support.engines import assert_each_its_own, numbers_for
-from support.profiles import examples
+from support.profiles import examples, members
 from support.strategies import rival_dags
 
 from market_abm import Experiment, MarketError, MarketSettings, from_text, run
@@ -64,9 +66,13 @@ def grows(economies, markets, steps: int) -> np.ndarray:
     return ~(late.max(axis=-1) < early.max(axis=-1))
 
 
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("lag", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("lag", "depth", "activation"),
+    members(
+        itertools.product((1, 2, 5), (1, 2), ("simultaneous", "sequential")),
+        quick=[(1, 2, "simultaneous"), (2, 1, "sequential"), (5, 1, "simultaneous")],
+    ),
+)
 def test_stale_information_narrows_the_bound(depth, lag, activation):
     """κ/σ < 2 sin(π/(2(2τ+1))), τ = 2d + 1 + d lag, or d lag if sequential.
 

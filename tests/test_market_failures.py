@@ -1,10 +1,12 @@
 """Where prices are not the gradient, or the gradient is not enough: shown, and as theory says."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.profiles import members
 
 import market_abm
 from market_abm import MarketError, from_text, run
@@ -26,10 +28,24 @@ def industry(firms: int, demand: dict, *, conduct: str = "cournot", **population
     )
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("elasticity", [1.5, 2.0, 4.0])
-@pytest.mark.parametrize("firms", [1, 2, 5, 20, 100])
+@pytest.mark.parametrize(
+    ("firms", "elasticity", "activation", "engine"),
+    members(
+        itertools.product(
+            (1, 2, 5, 20, 100),
+            (1.5, 2.0, 4.0),
+            ("simultaneous", "sequential"),
+            ("agents", "arrays"),
+        ),
+        quick=[
+            (1, 1.5, "simultaneous", "agents"),
+            (5, 4.0, "sequential", "agents"),
+            (1, 2.0, "sequential", "arrays"),
+            (20, 1.5, "simultaneous", "arrays"),
+            (100, 4.0, "sequential", "arrays"),
+        ],
+    ),
+)
 def test_the_lerner_index_is_one_over_n_times_elasticity(firms, elasticity, activation, engine):
     """(P - MC)/P = 1/(Nε), with MC = p_x / f': asked to 1e-3; at rest it is exact to rounding."""
     economy = industry(firms, {"elasticity": elasticity})

@@ -6,6 +6,7 @@ written here, in closed form, and differentiated by autograd; goods and money, u
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
 from support.engines import assert_each_its_own
 from support.open_economies import as_parametric
-from support.profiles import examples
+from support.profiles import examples, members
 from support.strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
 
 from market_abm import Economy, Experiment, MarketModel, MarketSettings, from_text, run
@@ -434,8 +435,12 @@ RATES = {
 }
 
 
-@pytest.mark.parametrize("mechanism", RATES)
-@pytest.mark.parametrize("which", ["diamond", "mill"])
+@pytest.mark.parametrize(
+    ("which", "mechanism"),
+    members(
+        itertools.product(("diamond", "mill"), RATES), quick=itertools.product(("mill",), RATES)
+    ),
+)
 def test_every_mechanism_ends_at_the_same_prices(which: str, mechanism: str) -> None:
     """At those of the best allocation, found by SciPy: 1e-6, where runs stop at 1e-7.
 
@@ -781,7 +786,9 @@ def test_the_boundary_of_one_good(a: float) -> None:
         assert near.radius == pytest.approx(abs(1 - 2 * factor), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["firms, a linear consumer, an endowment", "copies"])
+@pytest.mark.parametrize(
+    "name", members(["firms, a linear consumer, an endowment", "copies"], quick=["copies"])
+)
 def test_the_boundary_of_several_goods(name: str) -> None:
     """λ* = 2 over the largest curvature of Φ: 1 % below, prices come back; 1 % above, they do not.
 
@@ -1153,8 +1160,18 @@ def test_after_a_shock_it_ends_where_the_new_economy_is_best(mechanism: str, key
     np.testing.assert_allclose(result.last.quantities, best.quantities, rtol=1e-6)
 
 
-@pytest.mark.parametrize("key", SHOCKS)
-@pytest.mark.parametrize("mechanism", QUOTED)
+@pytest.mark.parametrize(
+    ("mechanism", "key"),
+    members(
+        itertools.product(QUOTED, SHOCKS),
+        quick=[
+            (AUCTION, "supply.labour.quantity"),
+            (AUCTION, "demand.cake.quantity"),
+            (POSTED, "demand.bread.elasticity"),
+            (POSTED, "industries.flour.productivity"),
+        ],
+    ),
+)
 def test_both_engines_take_shocks_alike(mechanism: str, key: str) -> None:
     """1e-12 of prices and quantities at every step (1e-10 for an auction), before and after."""
     rtol = 1e-10 if mechanism == AUCTION else 1e-12
@@ -1173,7 +1190,7 @@ def test_both_engines_take_shocks_alike(mechanism: str, key: str) -> None:
     assert np.abs(arrays.prices[-1] / calm.prices[-1] - 1).max() > 1e-4
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", members(ENGINES, quick=["arrays"]))
 def test_a_shock_to_increasing_returns_is_refused(engine: str) -> None:
     more = {"run.engine": engine, "run.steps": 20}
     with pytest.raises(MarketError, match="returns to scale are increasing"):

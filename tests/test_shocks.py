@@ -1,8 +1,11 @@
 """Shocks: numbers of the economy that change while the market runs."""
 
+import itertools
+
 import numpy as np
 import pytest
 from support.economies import BAKERY
+from support.profiles import members
 
 from market_abm import Experiment, MarketError, run
 from market_abm.gradient.backprop import exact_gradient
@@ -25,9 +28,16 @@ def shocked(step, key, value, **settings):
     return Experiment.parse(BAKERY, settings={"shocks": [{"step": step, key: value}], **settings})
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("key", SHOCKS)
+WAYS = [*itertools.product(("simultaneous", "sequential"), ("agents", "arrays"))]
+
+
+@pytest.mark.parametrize(
+    ("key", "activation", "engine"),
+    members(
+        ((key, *way) for key in SHOCKS for way in WAYS),
+        quick=[(key, *WAYS[k % len(WAYS)]) for k, key in enumerate(SHOCKS)],
+    ),
+)
 def test_the_market_finds_the_new_gradient(key, activation, engine):
     """After the shock it ends where the changed economy's best allocation is: runs stop at 1e-9.
 
