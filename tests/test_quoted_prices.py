@@ -714,7 +714,7 @@ def test_prices_descend_the_potential(name: str) -> None:
     assert heights[0] - heights[-1] > 1e-3
 
 
-@pytest.mark.parametrize("name", AUCTIONS)
+@pytest.mark.parametrize("name", members(AUCTIONS, quick=["copies"]))
 def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
     """By how much distances to the least Φ shrink a step, late in a run: the radius, within 1 %.
 
