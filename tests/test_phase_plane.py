@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from test_excess_demand import uneven
-from test_plots import assert_nothing_is_cut_off
+from support.economies import uneven
+from support.figures import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import from_input_output, market_settings
@@ -232,14 +232,6 @@ def test_the_committed_plane(committed):
     with np.errstate(divide="ignore"):
         bound = post["elasticity"] / (1.0 - post["elasticity"])
     assert ((post["status"] == "converged") == (post["bid_rate"] < bound)).all()
-
-
-@pytest.mark.slow
-def test_the_committed_plane_comes_out_again(committed):
-    """The same verdict in all but 1 % of the runs: the last digits decide some at the boundary."""
-    again = PhasePlane.of(committed.settings).table
-    differ = (again["status"] == "converged") != (committed.table["status"] == "converged")
-    assert differ.mean() <= 0.01, again[differ]
 
 
 # --- mistakes -------------------------------------------------------------------------------------
