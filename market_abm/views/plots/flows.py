@@ -20,6 +20,7 @@ from market_abm.views.layout import Point
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import in_lines, new_figure, shortened
+from market_abm.views.words import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -237,7 +238,7 @@ def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
-    bar.ax.set_title("|price − gradient| ÷ |gradient|", fontsize=8, color=INK, pad=3)
+    bar.ax.set_title(RELATIVE_ERROR, fontsize=8, color=INK, pad=3)
     return [scale.to_rgba(errors[k]) for k in places]
 
 
