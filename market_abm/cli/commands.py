@@ -260,10 +260,10 @@ def report(folder: str, out: str | None) -> None:
     question, the program, the derivation, interactive figures, tables, the configuration, and the
     command that reproduces the results.
     """
-    from market_abm.views.report.report import save_report
+    from market_abm.views.report.report import report as write_report
     from market_abm.views.words import written
 
-    click.echo(written(save_report(folder, out)))
+    click.echo(written(write_report(folder, out)))
 
 
 @main.command()
