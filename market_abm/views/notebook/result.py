@@ -168,10 +168,7 @@ def comparison_html(comparison: OptimizerComparison) -> str:
     ]
     result = comparison.result
     return block(
-        heading(
-            result.experiment.market.mechanism,
-            f"compared with {words.twin_name(comparison)}, its twin",
-        ),
+        heading(words.twin_text(result.experiment.market.mechanism, words.twin_name(comparison))),
         table(("largest distance of", "relative", "at step"), rows),
         result_html(result),
     )
