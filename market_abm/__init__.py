@@ -45,9 +45,7 @@ if TYPE_CHECKING:
     from market_abm.studies.sweep import sweep as sweep
     from market_abm.views.animation.film import animate as animate
     from market_abm.views.explain import explain as explain
-    from market_abm.views.report.report import save_report
-
-    report = save_report
+    from market_abm.views.report.report import report as report
 
 __version__ = "0.1.0"
 
@@ -74,7 +72,7 @@ _HOME = {
     "from_text": "economy.program",
     "phase_plane": "studies.phase_plane",
     "read_table": "economy.read_table",
-    "report": "views.report.report:save_report",
+    "report": "views.report.report",
     "run": "runs.run",
     "stability": "analysis.stability",
     "sweep": "studies.sweep",
