@@ -24,7 +24,8 @@ from market_abm.market.arrays import ArrayEngine
 from market_abm.runs.run import run
 from market_abm.simulation.loop import AgentEngine, Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, tidy
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, tidy
 
 FOLDER, QUICK_FOLDER = Path("results/benchmark"), Path("build/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -105,7 +106,8 @@ def run_side_by_side(economies: list[Economy], steps: int) -> None:
     count = len(economies)
     market = ArrayEngine(economies, [MARKET] * count, [1] * count)
     observer = GradientObserver(market.economy, -1.0)
-    for outcome in simulate(market, steps, observer, books=recorded_buyer_fields(market.economy)):
+    fields = recorded_buyer_fields(market.economy)
+    for outcome in simulate(market, steps, observer, buyer_fields=fields):
         path_measures(outcome)
 
 

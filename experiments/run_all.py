@@ -1,4 +1,4 @@
-"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
+"""Run or sweep every experiment in this folder, compare some, and tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
 
@@ -14,10 +14,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from market_abm import Experiment, run
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
-from market_abm.studies.sweep import Sweep, run_sweep
+import market_abm
+from market_abm import Experiment, compare, compare_mechanisms, run
 
 RUNS = """# Results
 
@@ -48,7 +46,7 @@ TWINS = (
     ("mechanisms", "tatonnement"),
     ("mechanisms", "posted-price"),
 )
-"""Experiments, and mechanisms under which they are run beside their twins."""
+"""Experiments, and mechanisms under which they are compared with their twins."""
 
 EVERY_MECHANISM = ("spiral", "rival-diamond", "mechanisms")
 """Experiments that are run under every mechanism."""
@@ -105,9 +103,8 @@ def single(experiment: Experiment, folder: Path) -> list[str]:
 
 def sweep(experiment: Experiment, folder: Path) -> list[str]:
     """Sweep an experiment."""
-    given = dict(experiment.sweep)
     shutil.rmtree(folder, ignore_errors=True)  # else what is there would be continued
-    table = run_sweep(Sweep.of(experiment, given.pop("axes"), **given), folder)
+    table = market_abm.sweep(experiment, folder=folder)
     (folder / "table.parquet").unlink(missing_ok=True)
     return [
         f"| [{experiment.name}]({folder.name}/sweep.json) | {experiment.question} "
@@ -128,7 +125,7 @@ def twin_folder(name: str, mechanism: str) -> str:
 
 def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
     """Run an experiment beside its twin."""
-    comparison = OptimizerComparison.of(Experiment.load(name).with_mechanism(mechanism))
+    comparison = compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)
     summary = comparison.summary()
     worst = max(size for size, _ in comparison.distances.values())
@@ -140,7 +137,7 @@ def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
 
 def mechanisms(name: str, folder: Path) -> list[str]:
     """Run an experiment under every mechanism."""
-    comparison = MechanismComparison.of(Experiment.load(name))
+    comparison = compare_mechanisms(name)
     comparison.save(folder)
     steps = comparison.table()["steps"].dropna()
     reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
@@ -152,7 +149,7 @@ def mechanisms(name: str, folder: Path) -> list[str]:
 
 def phase_plane(folder: Path) -> list[str]:
     """Run the published model's phase plane beside ours: a row a model."""
-    plane = PhasePlane.of(PlaneSettings())
+    plane = market_abm.phase_plane()
     plane.save(folder)
     return [
         f"| [{model}]({folder.name}/phase-plane.png) | {plane.cells[model]} | "

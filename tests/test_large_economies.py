@@ -22,9 +22,10 @@ from market_abm.gradient.closed_form import rest_prices, spectral_radius
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.runs.folders import draw
 from market_abm.runs.result import MANY
+from market_abm.views.numbers import format_percent
 from market_abm.views.plots.flows import Flows
 from market_abm.views.plots.shock import Moves
-from market_abm.views.plots.style import percent_text, worded
+from market_abm.views.plots.style import worded
 
 TABLE = read_table("us-2023")
 OIL = "productivity.324=-20%"
@@ -79,8 +80,8 @@ def test_an_experiment_knows_its_table(tmp_path):
 
 def test_labels_and_percentages():
     assert worded("324 Petroleum and coal products", 20) == "324 Petroleum and …"
-    assert percent_text(-0.0042, 2) == "0 %" and percent_text(0.437, 2) == "+0.44 %"
-    assert percent_text(-20.0) == "\N{MINUS SIGN}20 %"
+    assert format_percent(-0.0042, 2) == "0 %" and format_percent(0.437, 2) == "+0.44 %"
+    assert format_percent(-20.0) == "\N{MINUS SIGN}20 %"
 
 
 # --- the largest flows ----------------------------------------------------------------------------
@@ -236,11 +237,11 @@ def test_the_path_of_prices_ends_where_algebra_says(result):
     places = [result.goods.index(code) for code in TABLE.codes]
     assert np.log(result.prices[59, places]) == pytest.approx(0.0, abs=1e-12)
     np.testing.assert_allclose(np.log(result.last.prices[places]), moved, atol=1e-9)
-    np.testing.assert_allclose(np.log(result.rest_prices[places]), moved, atol=1e-13)
+    np.testing.assert_allclose(np.log(result.steady_state_prices[places]), moved, atol=1e-13)
     household = result.goods.index("household")
     log_cost = TABLE.final_shares @ moved
-    assert np.log(result.rest_prices[household]) == pytest.approx(log_cost, abs=1e-13)
-    np.testing.assert_allclose(result.last.prices, result.rest_prices, rtol=1e-9)
+    assert np.log(result.steady_state_prices[household]) == pytest.approx(log_cost, abs=1e-13)
+    np.testing.assert_allclose(result.last.prices, result.steady_state_prices, rtol=1e-9)
 
 
 SHOCKED = (
@@ -275,7 +276,9 @@ def test_where_there_is_no_closed_form():
         assert rest_prices(table, from_input_output(table, **options)) is None
     leontief = {"economy.parameters.substitution_elasticity": 0.01}
     stuck = shocked("productivity.ORE=-90%@1", **leontief, **{"run.steps": 1})
-    assert run(stuck).rest_prices is None  # nothing can be made, and the run is told all the same
+    assert (
+        run(stuck).steady_state_prices is None
+    )  # nothing can be made, and the run is told all the same
 
 
 # --- the heat map ---------------------------------------------------------------------------------
@@ -291,7 +294,7 @@ def test_the_heat_map_shows_the_trajectory(result):
     for row, good in enumerate(told.goods):
         k = result.goods.index(good)
         assert np.array_equal(told.moves[row], changes[1 + told.since, k])
-        assert told.rest[row] == np.log(result.rest_prices[k] / result.prices[59, k])
+        assert told.rest[row] == np.log(result.steady_state_prices[k] / result.prices[59, k])
     np.testing.assert_allclose(told.moves[:, -1], told.rest, atol=1e-9)
     ends = np.abs(told.moves[:, -1])
     assert np.all(np.diff(ends) <= 1e-6)
@@ -465,7 +468,7 @@ def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
         assert price == gradient > 1.0
     assert "HS Housing" in done.output and "111CA Farms" not in done.output
     assert "all 73 goods are in summary.json and trajectory.csv" in " ".join(done.output.split())
-    assert "in closed form and without a market: prices differ by" in done.output
+    assert "Distance to the steady state (closed form): prices" in done.output
     folder = tmp_path / "results" / "us-economy"
     assert "shock.png" in {path.name for path in folder.iterdir()}
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -91,7 +91,7 @@ def test_a_market_that_diverges_says_so_and_stands_still():
     session = Session("cobweb", {"supply.x.elasticity": 3.0})
     while session.ending is None and session.state.step < 400:
         session.step()
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     assert result.status == "diverged"
     assert session.ending == result.ending
     step, prices = session.state.step, session.state.prices
@@ -124,7 +124,7 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
     for _ in range(12):
         session.step()
     kept = {"market.share_rate": 0.2, "supply.z.quantity": 1.5, "run.steps": 12}
-    assert np.array_equal(session.state.prices, run("spiral", set=kept).prices[-1])
+    assert np.array_equal(session.state.prices, run("spiral", overrides=kept).prices[-1])
 
 
 def test_shocks_of_the_same_step_come_together():

@@ -34,11 +34,14 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
+from market_abm.views.convergence import FLOOR_POWER, error_powers, followed
 from market_abm.views.layout import BOX, Use, layout
+from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.flows import Flows, bent, payments
-from market_abm.views.plots.style import OKABE_ITO, number_text, power_of_ten, shortened
-from market_abm.views.terminal import FLOOR, followed
+from market_abm.views.plots.style import shortened
+from market_abm.views.words import RELATIVE_ERROR
 from market_abm.watch.session import Session
 
 KEPT = 400
@@ -107,13 +110,12 @@ def blank(name: str, title: str, height: int, **options: Any) -> Any:
 
 def _powers(exponents: Sequence[float]) -> dict[float, str]:
     """What to write at powers of ten on an axis; what is at the floor of the errors is 0."""
-    return {e: "0" if e == FLOOR else power_of_ten(10.0**e) for e in exponents}
+    return {e: "0" if e == FLOOR_POWER else format_power_of_ten(10.0**e) for e in exponents}
 
 
 def log_errors(session: Session) -> np.ndarray:
     """Powers of ten of the errors of all goods, shape (goods,); what is exact is at the floor."""
-    with np.errstate(all="ignore"):
-        return np.clip(np.log10(session.errors), FLOOR, 300.0)
+    return error_powers(session.errors)
 
 
 # --- the network ----------------------------------------------------------------------------------
@@ -236,8 +238,8 @@ class NetworkFigure:
     def columns(self, session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
         """The columns of nodes and flows that tell what there is now."""
         state, gradients = session.state, session.seen["gradients"]
-        prices = [number_text(price) for price in state.prices[self._places]]
-        exact = [number_text(each) for each in gradients[self._places]]
+        prices = [format_label(price) for price in state.prices[self._places]]
+        exact = [format_label(each) for each in gradients[self._places]]
         words = ("price ", "gradient ") if self._few else ("", "")
         nodes = {
             "error": log_errors(session)[self._places].tolist(),
@@ -252,7 +254,7 @@ class NetworkFigure:
         flows: dict[str, Any] = {"width": width.tolist(), "head": (7.0 + width).tolist()}
         if self._few:
             flows["units"] = [
-                number_text(state.inputs[of[user][slot]].sum()) for ((user, slot),) in self._uses
+                format_label(state.inputs[of[user][slot]].sum()) for ((user, slot),) in self._uses
             ]
         return nodes, flows
 
@@ -331,7 +333,7 @@ def _many(session: Session) -> Made:
 
 def _soon(session: Session, steps: int = 10) -> Flows:
     """The largest flows some steps later, in a market of its own: at first nobody has paid."""
-    market, _ = watched(session.experiment)
+    market, _ = start_runs([session.experiment], engine=session.experiment.run.engine)
     for _ in range(steps):
         market.step()
     return Flows.at(session.experiment, market.state.select_runs(0))
@@ -390,7 +392,7 @@ class PathFigures:
         self.prices = self._figure(
             "prices", "Prices (solid) and their exact gradients (dotted)", along
         )
-        self.errors = self._figure("errors", "|price − gradient| ÷ |gradient|", along)
+        self.errors = self._figure("errors", RELATIVE_ERROR, along)
         self.alignment = self._figure(
             "alignment",
             "Alignment with the gradient of welfare: 1 is uphill",
@@ -420,8 +422,8 @@ class PathFigures:
         ]
         legend = Legend(items=items, orientation="horizontal", location="left", padding=0, margin=0)
         self.prices.add_layout(legend, "above")
-        self.errors.y_range = Range1d(FLOOR - 0.5, HIGHEST)
-        ticks = [FLOOR, -12, -9, -6, -3, 0]
+        self.errors.y_range = Range1d(FLOOR_POWER - 0.5, HIGHEST)
+        ticks = [FLOOR_POWER, -12, -9, -6, -3, 0]
         self.errors.yaxis.ticker = FixedTicker(ticks=ticks)
         self.errors.yaxis.major_label_overrides = _powers(ticks)
         if tolerance > 0.0:

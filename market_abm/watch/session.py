@@ -26,7 +26,7 @@ from market_abm.experiment.files import key_parts, quoted, toml_text
 from market_abm.experiment.reading import SHOCKABLE
 from market_abm.experiment.shocks import Shock
 from market_abm.market.state import State
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
 
@@ -81,7 +81,7 @@ class Session:
     def _begin(self, experiment: Experiment) -> None:
         """Start the market of ``experiment``, or keep the one that there is if it has a mistake."""
         try:
-            market, witness = watched(experiment)
+            market, witness = start_runs([experiment], engine=experiment.run.engine)
             if market.failed:
                 raise market.failed[0]
         except MarketError as error:
@@ -314,7 +314,8 @@ def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
 
 
 def _first_quantity(experiment: Experiment, good: str) -> float:
-    quantities = watched(experiment)[0].state.quantities[0]
+    market, _ = start_runs([experiment], engine=experiment.run.engine)
+    quantities = market.state.quantities[0]
     return float(quantities[experiment.economy.index[good]])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,18 +21,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
+from market_abm.runs.folders import check_file, write_file
+from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
-from market_abm.views.plots.convergence import FLOOR
-from market_abm.views.plots.style import (
-    FAINT,
-    GREY,
-    INK,
-    OKABE_ITO,
-    number_text,
-    power_of_ten,
-    shortened,
-    tidy,
-)
+from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -149,9 +142,7 @@ def check_film(experiment: Experiment, path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"'{path.name}' is a folder", remedy="name a file with --out")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        check_file(path)
     except FileExistsError:
         raise ResultsError(
             f"cannot write '{path.name}': '{path.parent.name}' is no folder",
@@ -185,16 +176,16 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
     else:
         writer = _GifWriter(fps=fps)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as aside:
-            made = Path(aside) / path.name
-            with writer.saving(film.figure, str(made), DPI):
-                for moment in film.moments(fps):
-                    film.show(*moment)
-                    writer.grab_frame()
-            made.replace(path)
+        return write_file(path, lambda aside: _film_to(aside, film, writer, fps))
     except OSError as error:
         raise _unwritable(path, error) from None
-    return path
+
+
+def _film_to(path: Path, film: _Film, writer: animation.AbstractMovieWriter, fps: int) -> None:
+    with writer.saving(film.figure, str(path), DPI):
+        for moment in film.moments(fps):
+            film.show(*moment)
+            writer.grab_frame()
 
 
 def _unwritable(path: Path, error: OSError) -> ResultsError:
@@ -380,8 +371,8 @@ class _Film:
     def _number(self, what: str, value: float) -> str:
         """``what`` with its number; where boxes are small, its first letter and fewer digits."""
         if self.scale >= SMALL:
-            return f"{what} {number_text(value)}"
-        return f"{what[0]} {value:.2g}".replace("-", "\N{MINUS SIGN}")
+            return f"{what} {format_label(value)}"
+        return f"{what[0]} {format_label(value, 2)}"
 
     # --- what is shown of the run ---------------------------------------------------------------
 
@@ -440,7 +431,7 @@ class _Film:
         axes.set_yticks([FLOOR, *ticks] if exact else ticks)
         axes.set_yticks([], minor=True)
         axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
+            FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else format_power_of_ten(v))
         )
         axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
         axes.set_xlabel("step", fontsize=8, labelpad=1)

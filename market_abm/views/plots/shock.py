@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,10 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, percent_text, shortened, worded
+from market_abm.views.numbers import format_percent
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, shortened, worded
+from market_abm.views.words import changes_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -75,7 +78,7 @@ class Moves:
         order = np.lexsort((-known.max(axis=1), -known[:, -1]))
         moved = np.count_nonzero(known.any(axis=1))
         order = order[: min(rows, max(moved, FEWEST_ROWS))]
-        rest = result.rest_prices
+        rest = result.steady_state_prices
         if rest is not None:
             rest = _log_ratio(rest[result.trajectory.goods], before)[order]
         return Moves(
@@ -173,7 +176,7 @@ def _percentages(changes: np.ndarray) -> list[str]:
     sizes = np.abs(percent[np.isfinite(percent) & (percent != 0.0)])
     middle = np.log10(np.median(sizes)) if sizes.size else 0.0
     digits = int(np.clip(1.0 - np.floor(middle), 0, 6))
-    return ["" if np.isnan(each) else percent_text(each, digits) for each in percent]
+    return ["" if np.isnan(each) else format_percent(each, digits) for each in percent]
 
 
 def _steps_below(axes: Axes, since: np.ndarray) -> None:
@@ -201,7 +204,7 @@ def _color_bar(
     sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
     lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
     ticks = [*lost, 0.0, *sizes]
-    labels = [percent_text(float(f"{each:.6g}")) for each in ticks]
+    labels = [format_percent(float(f"{each:.6g}")) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
@@ -210,10 +213,10 @@ def _color_bar(
 
 def _title(result: Result, told: Moves) -> list[str]:
     """The shocks in a line or two, and what is shown."""
-    shocks = []
-    for each in result.experiment.configuration.get("shocks", []):
-        changes = [f"{key} = {_value(value)}" for key, value in each.items() if key != "step"]
-        shocks.append(f"{', '.join(changes)} from step {each['step']} on")
+    shocks = [
+        f"{changes_text(each)} from step {each['step']} on"
+        for each in result.experiment.configuration.get("shocks", [])
+    ]
     what = f"{shortened(result.experiment.name, 30)}: {'; '.join(shocks) or 'a shock'}"
     more = len(told.goods) < len(result.recorded)
     which = f"; the {len(told.goods)} of {len(result.recorded)} that change most" if more else ""
@@ -221,7 +224,3 @@ def _title(result: Result, told: Moves) -> list[str]:
         *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
         f"change of each price against the step before{which}",
     ]
-
-
-def _value(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

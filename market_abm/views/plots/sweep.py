@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from market_abm.runs.folders import draw
 from market_abm.studies.sweep import Sweep
-from market_abm.views.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
+from market_abm.views.numbers import format_plain
+from market_abm.views.palette import FAINT, GREY, INK
+from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.words import RELATIVE_ERROR, status_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,9 +194,9 @@ def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upw
     colored = axes.pcolormesh(median.columns, median.index, size, cmap="viridis", shading="nearest")
     axes.set_position((0.12, 0.1, 0.72, 0.72))
     bar = figure.colorbar(colored, cax=figure.add_axes((0.86, 0.1, 0.025, 0.72)))
-    bar.set_label("|price − gradient| ÷ |gradient| at the end", fontsize=8)
+    bar.set_label(f"{RELATIVE_ERROR} at the end", fontsize=8)
     ticks = [t for t in bar.get_ticks() if size.min() <= t <= size.max()]
-    bar.set_ticks(ticks, labels=[f"{10**t:.2g}" for t in ticks])
+    bar.set_ticks(ticks, labels=[format_plain(10**t, 2) for t in ticks])
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 
@@ -238,10 +239,9 @@ def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
 
 
 def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
-    counts = table["status"].value_counts()
-    shares = ", ".join(f"{n:,} {str(s).replace('_', ' ')}" for s, n in counts.items())
+    counts = status_counts(table["status"].value_counts())
     figure.suptitle(
-        f"{shortened(name, 50)}: {len(table):,} runs ({shares})",
+        f"{shortened(name, 50)}: {len(table):,} runs ({counts})",
         fontsize=9.5,
         x=0.01,
         y=1 - 0.09 / figure.get_figheight(),
@@ -250,8 +250,6 @@ def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
     )
 
 
-def draw_sweep(sweep: Sweep, table: pd.DataFrame, path: Path) -> None:
-    """Write the figure of a sweep's table, where there is one to draw."""
-    figure = sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
-    if figure is not None:
-        draw(figure, path)
+def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
+    """The figure of a sweep's table, where there is one to draw."""
+    return sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
