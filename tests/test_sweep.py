@@ -114,7 +114,7 @@ def test_samples_fill_every_stratum(kind):
         ({"market.share_rate": "1:x"}, {}, "cannot read the axis market.share_rate"),
         ({}, {}, "nothing to sweep over"),
         ({"market.share_rate": "1,2"}, {"design": "lhs"}, "no range to draw from"),
-        ({"market.share_rate": "1,2", "run.steps": "1,2,3"}, {"design": "list"}, "one length"),
+        ({"market.share_rate": "1,2", "run.steps": "1,2,3"}, {"design": "list"}, "equal length"),
         ({"market.share_rate": "1,2"}, {"design": "gird"}, "did you mean 'grid'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The ending of a run in full: that of the simulation, and its distance from the gradient."""
+"""How a run ended, including its distance from the gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from market_abm.simulation.loop import Run
 
 
 def full_ending(experiment: Experiment, run: Run) -> Ending:
-    """How the run ended, in full: with what the comparison with the gradient adds to it."""
+    """The ending of a run: convergence or not, and the good furthest from its gradient."""
     economy, tolerance = experiment.economy, experiment.run.tolerance
     if run.ending is not None:
         return run.ending

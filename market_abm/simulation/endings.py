@@ -86,14 +86,14 @@ def out_of_steps(
         ),
     ]
     after = max(1, int(np.count_nonzero(trajectory.times >= last_shock)))
-    swings = [
+    oscillations = [
         (size, name(places[k]), good(places[k]), low, high, period)
         for path, places, name, good in paths
-        for size, k, low, high, period in _swings(path[-after:])
+        for size, k, low, high, period in _oscillations(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
-    if swings and not noisy:
-        _, what, k, low, high, period = max(swings)
+    if oscillations and not noisy:
+        _, what, k, low, high, period = max(oscillations)
         spacing = step / max(1, len(trajectory.times) - 1)
         detail = (
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
@@ -108,7 +108,7 @@ def out_of_steps(
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 
 
-def _swings(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
+def _oscillations(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
     """(relative size, column, low, high, period) of each column with an undamped oscillation.
 
     Within the last half of the path (at most 400 records) an oscillation has at least four turning

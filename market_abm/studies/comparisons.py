@@ -334,10 +334,10 @@ def _origin(experiment: Experiment) -> dict[str, Any]:
 
 def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
-    there = None
+    first = None
     if best is not None and best.solved:
-        there = _first_reached(result.prices, result.quantities, best)
-    steps = None if there is None else int(result.times[there])
+        first = _first_reached(result.prices, result.quantities, best)
+    steps = None if first is None else int(result.times[first])
     return {
         "steps": steps,
         "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
