@@ -41,7 +41,7 @@ def test_a_market_that_hardly_moves_has_not_converged():
     assert np.abs(np.diff(result.quantities[-2:], axis=0)).max() < 1e-9
     assert result.errors[-1].max() < 1e-9
     assert result.status == "max_steps"
-    assert "quantities are not at rest" in result.ending.detail
+    assert "quantities are not stationary" in result.ending.detail
 
 
 def test_frozen_shares_converge_on_the_gradient_at_those_shares():

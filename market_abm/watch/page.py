@@ -580,7 +580,7 @@ class Page:
         welfare = float(session.seen["welfare"])
         if session.ending is not None:
             return f"{session.ending.detail}; {welfare_text(welfare)}"
-        note = "at rest, every price at its gradient" if session.seen["settled"] else ""
+        note = "stationary, every price at its gradient" if session.seen["settled"] else ""
         goods = session.economy.goods
         return progress_text(session.state.step, session.errors, goods, welfare, note=note)
 
