@@ -69,6 +69,7 @@ _HOME = {
     "from_function": "economy.program",
     "from_input_output": "economy.from_table",
     "from_text": "economy.program",
+    "market_settings": "market.mechanisms.registry",
     "phase_plane": "studies.phase_plane",
     "read_table": "economy.read_table",
     "report": "views.report.report",
@@ -76,7 +77,7 @@ _HOME = {
     "stability": "analysis.stability",
     "sweep": "studies.sweep",
 }
-"""The module of each public name; after a colon its name there, if that is another."""
+"""The module of each public name."""
 
 __all__ = list(_HOME)
 
@@ -87,8 +88,7 @@ load_with(lambda: import_module("market_abm.views.registry"))
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'market_abm' has no attribute '{name}'")
-    module, _, attribute = _HOME[name].partition(":")
-    return getattr(import_module(f"market_abm.{module}"), attribute or name)
+    return getattr(import_module(f"market_abm.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

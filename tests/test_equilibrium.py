@@ -24,13 +24,12 @@ from support.strategies import in_order
 import market_abm
 from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings
 
 # --- random open economies ---------------------------------------------------------------------
 
 
-def rest(
-    economies: list[market_abm.Economy], settings_: market_abm.MarketSettings, steps: int
-) -> ArrayEngine:
+def rest(economies: list[market_abm.Economy], settings_: MarketSettings, steps: int) -> ArrayEngine:
     """All of them at rest: no price or quantity has moved by 1e-11 in twenty steps."""
     market = ArrayEngine(economies, [settings_] * len(economies), [1] * len(economies))
     before = market.state

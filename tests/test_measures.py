@@ -129,13 +129,13 @@ def test_moves_against_the_gradient_have_cosine_minus_one():
     """Shares that run the other way: the same path, walked backward."""
     result = run(from_text(SPLIT, {"x": 2}), activation="sequential", share_rate=0.1, steps=12)
     economy, path = result.experiment.economy, result.trajectory
-    compass = GradientAlignment(economy)
+    alignment = GradientAlignment(economy)
     cosines = []
     for t in range(12, 1, -1):
         arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BUYER_FIELDS)}
         state = State(step=12 - t, **arrays)
         products = marginal_products(economy, state.inputs)
-        cosines.append(compass(state, result.gradients[t], products))
+        cosines.append(alignment(state, result.gradients[t], products, np.zeros(0)))
     assert np.isnan(cosines[0])  # no move has led there
     assert np.max(cosines[1:]) == pytest.approx(-1.0, abs=1e-9)
 

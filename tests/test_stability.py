@@ -25,11 +25,12 @@ from market_abm.analysis.stability import Stability, stability
 from market_abm.gradient import backprop
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings
 
 TIMINGS = ("simultaneous", "sequential")
 
 
-def market(activation: str = "simultaneous", **more: Any) -> market_abm.MarketSettings:
+def market(activation: str = "simultaneous", **more: Any) -> MarketSettings:
     return market_abm.market_settings(**{"activation": activation, "bid_rate": 1.0} | more)
 
 
@@ -258,14 +259,12 @@ class Case:
     """An economy, its market, where it is to rest, and what is said of it."""
 
     economy: market_abm.Economy
-    settings: market_abm.MarketSettings
+    settings: MarketSettings
     rest: Equilibrium
     found: Stability
 
 
-def cases_of(
-    economies: list[market_abm.Economy], settings_: list[market_abm.MarketSettings]
-) -> list[Case]:
+def cases_of(economies: list[market_abm.Economy], settings_: list[MarketSettings]) -> list[Case]:
     """Every economy with what is said of it: none is left out."""
     result = []
     for economy, each in zip(economies, settings_, strict=True):
