@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import strategies  # noqa: F401  (loads the Hypothesis profile)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from market_abm import Experiment, MarketError, run
+from market_abm.experiment.shocks import Shock
 from market_abm.gradient.backprop import exact_gradient
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.studies.sweep import Sweep, run_sweep
@@ -159,10 +163,74 @@ def test_shocks_can_be_swept(tmp_path):
         assert row["best_quantity.bread"] == pytest.approx(row["quantity.bread"], rel=1e-7)
 
 
+FIRMS = """
+[industries]
+firms = 3
+weight_spread = 0.4
+productivity_spread = 0.2
+[industries.bread]
+firms = 2
+productivity = 1.3
+"""
+"""Firms that are drawn at random, with settings of all industries and of one."""
+
+VALUES = {
+    **dict.fromkeys(SHOCKS, (0.2, 3.0)),
+    "supply.wheat.adjustment": (0.1, 1.0),
+    **dict.fromkeys(("industries.productivity", "industries.bread.productivity"), (0.2, 3.0)),
+    **dict.fromkeys(("industries.weight_spread", "industries.bread.bid_noise"), (0.0, 2.0)),
+    **dict.fromkeys(("industries.productivity_spread", "industries.bid_noise"), (0.0, 2.0)),
+}
+
+
+def numbers_of(economy):
+    """All that with_values can change, to the last bit."""
+    industries = [
+        (i.technology.parameters, i.population, i.weights.tolist(), i.productivity.tolist())
+        for i in economy.industries
+    ]
+    return industries, economy.supply, economy.demand
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(sorted(VALUES)), st.floats(0.0, 1.0), min_size=1),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_values_are_those_of_an_economy_read_with_them(doings):
+    """A shock is data, applied to an economy: the text, read again, gives the same, bit for bit."""
+    text = BAKERY + FIRMS
+    economy, overrides = Experiment.parse(text).economy, {}
+    for doing in doings:
+        values = {
+            key: low + place * (high - low)
+            for key, place in doing.items()
+            for low, high in [VALUES[key]]
+        }
+        economy = economy.with_values(values)
+        overrides |= values
+    assert numbers_of(economy) == numbers_of(Experiment.parse(text, settings=overrides).economy)
+
+
+def test_shocks_of_python_are_those_of_a_file():
+    """Also where the file gives terms by one number, whose other keys a shock may change."""
+    text = BAKERY.replace("[supply.labour]\nquantity", "[supply]\nlabour")
+    shocks = [Shock(30, {"supply.labour.elasticity": 0.5}), Shock(20, {"demand.bread.price": 3.0})]
+    told = Experiment.parse(text).with_shocks(shocks)
+    written = Experiment.parse(text, settings={"shocks": told.configuration["shocks"]})
+    assert [step for step, _ in told.changes] == [20, 30]
+    assert numbers_of(told.last_economy) == numbers_of(written.last_economy)
+    again = told.with_overrides({"market.share_rate": 0.1})
+    assert again.shocks == told.shocks and again.market.share_rate == 0.1
+
+
 @pytest.mark.parametrize(
     ("shocks", "told"),
     [
-        (3, r"shocks is no list of tables; write \[\[shocks\]\]"),
+        (3, r"shocks is not a list of tables; write \[\[shocks\]\]"),
         ([{"supply.labour.quantity": 1}], "a shock has no step"),
         ([{"step": 0, "supply.labour.quantity": 1}], r"shocks.step is 0"),
         ([{"step": 9999, "supply.labour.quantity": 1}], "step 9999, and there are 600 steps"),

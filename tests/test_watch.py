@@ -105,7 +105,7 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
     for _ in range(7):
         session.step()
     before = session.state.prices.copy()
-    assert session.turn("supply.z.quantity", 1.5) is False
+    assert session.set("supply.z.quantity", 1.5) is False
     assert session.state.step == 7 and np.array_equal(session.state.prices, before)
     for _ in range(5):
         session.step()
@@ -113,7 +113,7 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
         "spiral", {"shocks": [{"step": 8, "supply.z.quantity": 1.5}], "run.steps": 12}
     )
     assert np.array_equal(session.state.prices, run(shocked).prices[-1])
-    assert session.turn("market.share_rate", 0.2) is True
+    assert session.set("market.share_rate", 0.2) is True
     assert session.state.step == 0 and session.experiment.changes == ()
     for _ in range(12):
         session.step()
@@ -126,7 +126,7 @@ def test_shocks_of_the_same_step_come_together():
     for _ in range(119):  # the file has a shock at step 120
         session.step()
     session.shock("productivity", "flour", -50)
-    session.turn("demand.bread.price", 3.0)
+    session.set("demand.bread.price", 3.0)
     session.step()
     wanted = [
         {
@@ -189,7 +189,7 @@ def test_a_wrong_setting_leaves_all_as_it_was(key, value, steps):
         session.step()
     before = session.text(), session.knobs(), session.state, session.ending
     with pytest.raises(MarketError) as raised:
-        session.turn(key, value)
+        session.set(key, value)
     told = str(raised.value)
     assert told and "\n" not in told
     assert (session.text(), session.knobs()) == before[:2]
@@ -217,7 +217,7 @@ def test_a_shock_that_hits_nothing_leaves_all_as_it_was(target, good):
 def test_no_file_is_read_that_is_named_in_the_page(key):
     session = Session("us-economy")
     with pytest.raises(MarketError, match="names a file, and this page reads none"):
-        session.turn(key, "elsewhere.csv")
+        session.set(key, "elsewhere.csv")
 
 
 def test_a_refusal_in_the_middle_of_a_run_speaks_of_what_was_turned():
@@ -225,7 +225,7 @@ def test_a_refusal_in_the_middle_of_a_run_speaks_of_what_was_turned():
     session = Session("essay-chain")
     session.step()
     with pytest.raises(MarketError) as raised:
-        session.turn("demand.tupperware.elasticity", -1)
+        session.set("demand.tupperware.elasticity", -1)
     assert "demand.tupperware.elasticity" in str(raised.value)
     assert "[{" not in str(raised.value)
 
@@ -274,7 +274,7 @@ def test_whatever_was_done_is_done_again_by_the_file_that_is_written(engine, doi
                     if session.state.step > before:
                         seen.append(session.state.prices)
             elif kind == "turn":
-                anew = session.turn(*what)
+                anew = session.set(*what)
             elif kind == "shock":
                 session.shock(*what)
             else:
@@ -355,7 +355,7 @@ def test_a_knob_at_either_end_leaves_a_market_or_a_reason(name, steps):
         turned = 0
         for value in (knob.low, knob.high, *([math.inf] if knob.endless else [])):
             try:
-                session.turn(knob.key, int(value) if knob.whole else value)
+                session.set(knob.key, int(value) if knob.whole else value)
                 turned += 1
             except MarketError as error:
                 assert str(error) and "\n" not in str(error)
@@ -374,7 +374,7 @@ def test_a_slider_that_is_shown_can_be_moved():
     session = Session("loop")
     for knob in session.knobs():
         value = knob.high if knob.value != knob.high else knob.low
-        session.turn(knob.key, int(value) if knob.whole else value)
+        session.set(knob.key, int(value) if knob.whole else value)
 
 
 PROGRAMS = {

@@ -92,9 +92,7 @@ def run(
 
     Exit code: 0 converged, 2 a mistake in the input, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    from market_abm.experiment.shocks import with_shocks
-
-    chosen = with_shocks(_load(experiment, assignments, seed=seed, steps=steps), shocks)
+    chosen = _load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
     folder = Path(out or f"results/{chosen.name}")
     _check_folder(folder)
     result = _run(chosen, quiet=as_json, live=live)
@@ -339,7 +337,7 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: it asks nobody but this command.
     """
-    from market_abm.experiment.files import parse_assignment
+    from market_abm.experiment.toml import parse_assignment
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
@@ -419,7 +417,7 @@ def _load(
     steps: int | None = None,
 ) -> Experiment:
     from market_abm.experiment.experiment import Experiment
-    from market_abm.experiment.files import parse_assignment
+    from market_abm.experiment.toml import parse_assignment
 
     settings = dict(parse_assignment(assignment) for assignment in assignments)
     if seed is not None:

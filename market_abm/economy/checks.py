@@ -38,8 +38,8 @@ def _populated(
     industry: Industry, common: FirmPopulation, own: Any, seed: tuple[int, int]
 ) -> Industry:
     """``industry`` with its firms drawn: the ``common`` settings, but for its ``own``."""
-    settings = dataclasses.asdict(common)
-    settings.update(dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own)
+    own = dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own
+    settings = {**dataclasses.asdict(common), **own}
     where = f"industries.{industry.good}"
     firms = FirmPopulation.of(settings, where)
     rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
@@ -50,7 +50,11 @@ def _populated(
         error.name = f"{where}.{error.name}"
         raise
     return dataclasses.replace(
-        industry, population=firms, weights=weights, productivity=productivity
+        industry,
+        population=firms,
+        weights=weights,
+        productivity=productivity,
+        own_keys=frozenset(own),
     )
 
 

@@ -21,6 +21,7 @@ from market_abm.economy.buyers import Buyers
 from market_abm.economy.checks import _check_cournot, _check_names, _made_once, _populated
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 
@@ -108,18 +109,47 @@ class Economy(Displayable):
             seed=seed,
             names=names,
         )
-        for industry in economy.industries:
+        economy._check_demand()
+        return economy
+
+    def with_values(self, values: Mapping[str, Any]) -> Economy:
+        """The same economy with other values of its numbers; no text is parsed.
+
+        Firms whose settings change are drawn again, with the seed of the economy: the result is,
+        to the bit, that of an economy built with these values.
+
+        Parameters
+        ----------
+        values
+            By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
+            ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
+            industries without a value of their own), ``economy.parameters.NAME``.
+
+        Raises
+        ------
+        MarketError
+            A key is unknown, or a value is out of range.
+        """
+        industries, supply, demand = changed_values(
+            self.industries, self.supply, self.demand, self.seed, values
+        )
+        changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        changed._check_demand()
+        return changed
+
+    def _check_demand(self) -> None:
+        """Refuse demand that its industry or the network cannot have."""
+        for industry in self.industries:
             if industry.population.conduct == "cournot":
-                _check_cournot(industry, economy.demand.get(industry.good))
-        for good, terms in economy.demand.items():
-            if math.isfinite(terms.elasticity) and terms.quantity is None and economy.has_loops:
+                _check_cournot(industry, self.demand.get(industry.good))
+        for good, terms in self.demand.items():
+            if math.isfinite(terms.elasticity) and terms.quantity is None and self.has_loops:
                 raise EconomyError(
                     f"demand.{good} has an elasticity but no reference quantity",
                     remedy="in a program with a loop nothing is made before the start: "
                     f"give demand.{good}.quantity",
                     name=f"demand.{good}",
                 )
-        return economy
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:

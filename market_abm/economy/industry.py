@@ -21,7 +21,8 @@ class Industry:
     """One line of the program: what it makes, how, and its firms.
 
     ``weights`` and ``productivity`` have shape (firms,), or (runs, firms) in a stacked economy;
-    ``line`` is the line's number in the program's text, where it has one.
+    ``line`` is the line's number in the program's text, where it has one. ``own_keys`` are those
+    keys of ``population`` that are set for this industry alone, not for all.
     """
 
     good: str
@@ -30,6 +31,7 @@ class Industry:
     line: int | None = None
     weights: np.ndarray = field(default_factory=lambda: np.ones(1))
     productivity: np.ndarray = field(default_factory=lambda: np.ones(1))
+    own_keys: frozenset[str] = frozenset()
 
     @property
     def firms(self) -> int:

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.technology import Technology
+from market_abm.errors import SettingError
+from market_abm.fields import check_number
 from market_abm.language import expression as ex
 
 SHOWN = 3
@@ -109,6 +111,11 @@ class NestedCES(Technology):
         """The same line with other values of its parameters (numbers or arrays)."""
         return NestedCES(self.inputs, self.shares, self.elasticity, self.nests, parameters)
 
+    def check_parameters(self) -> None:
+        """Refuse elasticities that are not above 0."""
+        for name, value in self.parameters.items():
+            check_elasticity(value, name)
+
     # --- in words -------------------------------------------------------------------------------
 
     @cached_property
@@ -179,6 +186,24 @@ class NestedCES(Technology):
                 for by, share in zip(inputs[part], shares[part], strict=True)
             ]
         return slopes
+
+
+def check_elasticity(value: Any, name: str) -> float:
+    """``value`` as an elasticity of substitution, above 0.
+
+    Raises
+    ------
+    SettingError
+        It is not a number above 0.
+    """
+    if value == 0:
+        raise SettingError(
+            f"{name} is 0",
+            remedy="inputs that do not substitute at all have no marginal products: "
+            "take a small elasticity, such as 0.01",
+            name=name,
+        )
+    return check_number(value, name, above=0.0)
 
 
 def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any, np.ndarray]:

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from market_abm.errors import ProgramError, SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
+from market_abm.language.constants import FOR_EACH, check_positive, check_sum
 
 MAX_PROGRAM_LENGTH = 10_000_000
 """Characters beyond which a program is refused unread."""
@@ -201,14 +202,7 @@ class _Translator:
                 )
         alone = [self._constant(keywords[key], key) for key in form.alone]
         each = self._constants(node, keywords.get(form.each), len(arguments))
-        total = sum(self._number_of(number) for number in each)
-        if form.sums_to_one and abs(total - 1.0) > 1e-9:
-            raise ProgramError(
-                f"the {form.each} of {function}() sum to {total:.12g}",
-                line=node.lineno,
-                name=function,
-                remedy="make them sum to 1, and multiply the whole by a number if need be",
-            )
+        check_sum(each, function, self.parameters, node.lineno)
         return ex.Expression(function, (*alone, *each, *arguments))
 
     def _constants(self, node: ast.Call, value: ast.expr | None, count: int) -> list[ex.Expression]:
@@ -222,7 +216,7 @@ class _Translator:
                 line=node.lineno,
                 remedy="give one for each input",
             )
-        return [self._constant(each, "each number for an input") for each in given]
+        return [self._constant(each, FOR_EACH) for each in given]
 
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
@@ -233,20 +227,8 @@ class _Translator:
                 line=node.lineno,
                 remedy=nearest(inner.inputs[0], self.parameters),
             )
-        if not self._number_of(constant) > 0:
-            raise ProgramError(
-                f"{what} is {self._number_of(constant):g}",
-                line=node.lineno,
-                remedy="make it positive",
-            )
+        check_positive(constant, what, self.parameters, node.lineno)
         return constant
-
-    def _number_of(self, constant: ex.Expression) -> float:
-        import numpy as np
-
-        with np.errstate(all="ignore"):
-            value = float(ex.Tape(constant, ()).evaluate(self.parameters)[0])
-        return value if np.isfinite(value) else float("nan")
 
 
 def _negative(argument: ex.Expression) -> ex.Expression:

@@ -27,8 +27,9 @@ from bokeh.themes import Theme
 from jinja2 import Environment, FileSystemLoader
 
 from market_abm.errors import MarketError
-from market_abm.experiment.files import available, parse_assignment
+from market_abm.experiment.files import available
 from market_abm.experiment.shocks import TARGETS
+from market_abm.experiment.toml import parse_assignment
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.market.settings import ACTIVATIONS
 from market_abm.watch.figures import KEPT, SHORTEST, NetworkFigure, PathFigures, WelfareMap
@@ -440,7 +441,7 @@ class Page:
         self.pulse.saves += 1
 
     def _turn(self, key: str, value: Any) -> None:
-        if self._try(lambda: self.session.turn(key, value)):
+        if self._try(lambda: self.session.set(key, value)):
             self._stale = time.perf_counter() + WAIT
 
     def _assign(self, text: str) -> None:

@@ -20,11 +20,12 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import key_parts, quoted, toml_text
-from market_abm.experiment.reading import SHOCKABLE
-from market_abm.experiment.shocks import Shock
+from market_abm.experiment.shocks import GoodShock, Shock, in_order
+from market_abm.experiment.toml import toml_text
+from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
 from market_abm.runs.run import watched
 from market_abm.simulation.endings import Ending, divergence
@@ -87,7 +88,7 @@ class Session:
         except MarketError as error:
             raise experiment.placed(error) from None
         self.first = self.experiment = experiment
-        self._turned: dict[str, Any] = {}
+        self._set: dict[str, Any] = {}
         self._market, self._witness = market, witness
         self.ending: Ending | None = None
         state = market.state
@@ -117,11 +118,11 @@ class Session:
 
     def restart(self) -> None:
         """Back to step 0; shocks that were made by hand are forgotten, what was turned is kept."""
-        self._begin(self._kept({}))
+        self._begin(self._restarted({}))
 
-    def _kept(self, settings: dict[str, Any]) -> Experiment:
-        """The experiment without shocks by hand, with all that was turned, and ``settings``."""
-        settings = {**self._turned, **settings}
+    def _restarted(self, settings: dict[str, Any]) -> Experiment:
+        """The experiment without added shocks, with all that was set, and ``settings``."""
+        settings = {**self._set, **settings}
         return self.first.with_overrides(settings) if settings else self.first
 
     @property
@@ -137,57 +138,79 @@ class Session:
 
     # --- turning ----------------------------------------------------------------------------------
 
-    def turn(self, key: str, value: Any) -> bool:
-        """Give the setting ``key`` (dotted) another value; says whether the market began anew.
+    def set(self, key: str, value: Any) -> bool:
+        """Set a setting; a number of the economy while the market runs, any other restarts it.
 
-        A number that a shock may change is changed while the market runs; anything else begins it
-        anew, with all that was turned before.
+        Parameters
+        ----------
+        key
+            The dotted key.
+        value
+            The new value.
 
-        Raises:
-            MarketError: there is no such setting, or it cannot have this value, or it names files
-                to be read. Nothing is changed.
+        Returns
+        -------
+        bool
+            Whether the market was restarted.
+
+        Raises
+        ------
+        MarketError
+            The setting is unknown, not valid, or names files to be read. Nothing is changed.
         """
         if ".".join(key_parts(key)) in FILES:  # however it is quoted
             raise SettingError(
                 f"{key} names a file, and this page reads none",
                 remedy="name it in an experiment file, or with --set, and watch that",
             )
-        with _spoken():
-            kept = self._kept({key: value})
-            numbers = any(key.startswith(f"{table}.") for table in SHOCKABLE)
+        with _without_place():
             running = self.state.step > 0 and self.ending is None
-            if numbers and running and kept.economy.structure == self.economy.structure:
-                self._shock({"step": self.state.step + 1, key: value})
-                self._turned[key] = value
+            if is_value_key(key) and running and self._is_shock(key, value):
+                self._add_shock(Shock(self.state.step + 1, {key: value}))
+                self._set[key] = value
                 return False
-            self._begin(kept)
+            self._begin(self._restarted({key: value}))
             return True
 
-    def shock(self, target: str, good: str, percent: float) -> None:
-        """Change a number of ``good`` by so many per cent: see ``shock.TARGETS``.
+    def _is_shock(self, key: str, value: Any) -> bool:
+        """Whether a number can be set from now on: not if the structure of the economy changes.
 
-        Raises:
-            MarketError: there is no such number, or it cannot be changed so. Nothing is changed.
+        It must be valid from step 0 on too, for a restart.
+        """
+        values = {**self._set, key: value}
+        initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
+        return initial.economy.structure == self.economy.structure
+
+    def shock(self, target: str, good: str, percent: float) -> None:
+        """Change a number of a good by so many per cent, from the next step on.
+
+        Parameters
+        ----------
+        target, good
+            See :class:`GoodShock`.
+        percent
+            The change.
+
+        Raises
+        ------
+        MarketError
+            There is no such number, or it cannot change so. Nothing is changed.
         """
         if self.ending is not None:
             raise MarketError("this market cannot go on", remedy="reset it, and then shock it")
         step = self.state.step + 1
-        shock = Shock(target, good, percent, relative=True, step=step)
-        with _spoken():
-            self._shock(shock.entry(self.experiment.economy_at(step)))
+        shock = GoodShock(target, good, percent, relative=True, step=step)
+        with _without_place():
+            self._add_shock(shock.on(self.experiment.economy_at(step)))
 
-    def _shock(self, entry: dict[str, Any]) -> None:
-        """Add an entry of [[shocks]] to come with the next step, with the others of that step."""
-        step = entry["step"]
-        entries = [dict(each) for each in self.experiment.configuration["shocks"]]
-        entries.append(entry)
-        entries.sort(key=lambda each: each["step"])
-        merged: dict[int, dict[str, Any]] = {}
-        for each in entries:
-            merged.setdefault(each["step"], {}).update(each)
-        steps = max(self.experiment.run.steps, 2 * step)
-        self.experiment = self.experiment.with_overrides(
-            {"shocks": list(merged.values()), "run.steps": steps}
+    def _add_shock(self, shock: Shock) -> None:
+        """Add a shock, merged with others of its step, to a run that is long enough for it."""
+        values: dict[int, dict[str, Any]] = {}
+        for each in in_order([*self.experiment.shocks, shock]):
+            values.setdefault(each.step, {}).update(each.values)
+        steps = max(self.experiment.run.steps, 2 * shock.step)
+        self.experiment = self.experiment.with_steps(steps).with_shocks(
+            Shock(step, merged) for step, merged in values.items()
         )
 
     # --- what can be turned, and what was ---------------------------------------------------------
@@ -265,7 +288,7 @@ def _decades(value: float) -> tuple[float, float]:
 
 
 @contextmanager
-def _spoken() -> Iterator[None]:
+def _without_place() -> Iterator[None]:
     """A mistake here is one of what was turned: nobody typed a --set, or a list of shocks."""
     try:
         yield

@@ -25,13 +25,8 @@ import numpy as np
 
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import (
-    available,
-    parse_assignment,
-    tables_of,
-    toml_text,
-    toml_value,
-)
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import parse_assignment, tables_of, toml_text, toml_value
 from market_abm.language import mathml
 from market_abm.market.state import State
 from market_abm.runs.folders import write_whole
