@@ -153,7 +153,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
     result = CliRunner().invoke(main, ["compare", "spiral", "--out", str(out)])
     assert result.exit_code == 0, result.output
     told = json.loads((out / "comparison.json").read_text("utf-8"))
-    assert "unit-bid beside exponentiated gradient" in result.output
+    assert "unit-bid compared with exponentiated gradient" in result.output
     assert f"{told['distance']['prices']['largest']:.1e}" in result.output
     frame = pd.read_csv(out / "comparison.csv")
     assert len(frame) == (told["steps"] + 1) * 5

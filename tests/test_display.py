@@ -27,7 +27,7 @@ from market_abm.studies.comparisons import MechanismComparison, OptimizerCompari
 from market_abm.twins.registry import twin
 from market_abm.views.notebook import economy as shown_economy
 from market_abm.views.notebook import result as shown_result
-from market_abm.views.notebook.pieces import number
+from market_abm.views.numbers import format_number
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\ud800"
 SHAPES = {"path", "rect", "polygon"}
@@ -114,7 +114,7 @@ def test_a_result_shows_the_numbers_of_the_run(experiment):
         cells = told[good]
         wanted = [row.quantity, row.price, row.gradient, row.error]
         digits = [6, 6, 6, 2]
-        assert cells == [number(each, n) for each, n in zip(wanted, digits, strict=True)]
+        assert cells == [format_number(each, n) for each, n in zip(wanted, digits, strict=True)]
         assert {repr(float(each)) for each in wanted} <= set(page.values)
     away = result.distance()
     assert repr(away["best_welfare"]) in page.values and repr(away["prices"]) in page.values
@@ -155,8 +155,8 @@ def test_an_economy_shows_its_program_terms_and_network():
         "2 units a step at a price of 1, elasticity 0.7, adjustment 0.3",
         "2 uses, rival",
     ]
-    assert goods["tools"][1] == "consumers pay 1 a unit for the first day's output, elasticity 2"
-    assert goods["fuel"][:2] == ["made", ""]
+    assert goods["tools"][1] == "consumers pay 1 a unit for the initial output, elasticity 2"
+    assert goods["fuel"][:2] == ["intermediate", ""]
     assert page.tags.count("math") == 3 and page.tags.count("rect") == 5
     uses = sum(len(industry.technology.inputs) for industry in economy.industries)
     assert page.tags.count("polygon") == uses == 5
@@ -296,7 +296,7 @@ def test_the_result_of_a_national_economy_shows_the_largest_and_computes_little(
     assert [each[:40] for each in told] == [
         label(good)[:40] for good in result.goods if good in wanted
     ]
-    assert f"the 10 of {len(result.goods)} goods" in page.words
+    assert f"The 10 goods with the largest sales, of {len(result.goods)}" in page.words
     assert "equilibrium" not in vars(result) and "errors" not in vars(result)
 
 
@@ -341,7 +341,7 @@ def test_a_table_shows_its_largest_industries():
     told = rows_of(page, "code")
     first = np.argsort(-table.output)[:12]
     assert list(told) == [table.codes[k] for k in first]
-    assert told["GSLG"][1] == number(table.output[first[0]])
+    assert told["GSLG"][1] == format_number(table.output[first[0]])
     assert "and 59 industries more" in page.words
     assert repr(table).startswith("<InputOutputTable: 71 industries")
 
@@ -352,17 +352,23 @@ def test_comparisons_show_themselves():
     page = shown(beside)
     for what, (size, _) in beside.distances.items():
         assert size < 1e-12
-        assert rows_of(page, "largest distance of")[what] == [number(size, 2), "mere rounding"]
+        assert rows_of(page, "largest distance of")[what] == [
+            format_number(size, 2),
+            "rounding",
+        ]
     far = dataclasses.replace(
         beside, twin=twin(spiral.economy, MarketSettings(), beside.result.steps)
     )
     size, step = far.distances["prices"]
     assert size > 0.01
-    assert rows_of(shown(far), "largest distance of")["prices"] == [number(size, 2), str(step)]
+    assert rows_of(shown(far), "largest distance of")["prices"] == [
+        format_number(size, 2),
+        str(step),
+    ]
     contest = MechanismComparison.of(spiral, ["unit-bid", "tatonnement"])
     told = rows_of(shown(contest), "mechanism")
     assert told["unit-bid"][0] == "converged" and told["tatonnement"][0] == "refused"
-    assert number(float(contest.table().steps["unit-bid"])) in told["unit-bid"]
+    assert format_number(float(contest.table().steps["unit-bid"])) in told["unit-bid"]
     assert "no maximum" in told["tatonnement"][1]
     assert "\n" not in repr(beside) + repr(contest)
 

@@ -144,8 +144,8 @@ def test_the_experiment_on_increasing_returns_says_who_loses(tmp_path):
 
     told = CliRunner().invoke(main, ["run", "increasing-returns", "--out", str(tmp_path / "r")])
     assert told.exit_code == 0
-    assert "The makers of steel lose money: 0.2 of every unit that they earn." in told.output
-    assert "The makers of ship" not in told.output
+    assert "Producers of steel make losses: 0.2 of their revenue." in told.output
+    assert "Producers of ship" not in told.output
 
 
 # --- programs that are not concave --------------------------------------------------------------

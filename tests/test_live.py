@@ -246,7 +246,7 @@ def test_what_is_drawn_is_where_the_numbers_are():
     )
     assert filled[one] > 60
     assert filled[half] == 3
-    assert "largest error 0.0e+00" in last[-1]
+    assert "largest error 0 " in last[-1]
     assert any(re.match(r" +0┤", line) for line in last[one + 8 :])  # exact: at the floor
 
 
@@ -292,7 +292,7 @@ def test_json_is_still_nothing_else(tmp_path, monkeypatch):
     """Not even in a terminal, which is here one that nobody sees."""
     monkeypatch.chdir(tmp_path)
     screen = a_console()
-    monkeypatch.setattr("market_abm.cli.commands._console", lambda: screen)
+    monkeypatch.setattr("market_abm.cli.printing.console", lambda: screen)
     done = CliRunner().invoke(main, ["run", "essay-chain", "--live", "--json"])
     assert json.loads(done.output)["status"] == "converged"
     assert screen.file.getvalue() == ""

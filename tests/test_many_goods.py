@@ -22,9 +22,10 @@ from market_abm.gradient.closed_form import rest_prices, spectral_radius
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.runs.folders import draw
 from market_abm.runs.result import MANY
+from market_abm.views.numbers import format_percent
 from market_abm.views.plots.flows import Flows
 from market_abm.views.plots.shock import Moves
-from market_abm.views.plots.style import percent_text, worded
+from market_abm.views.plots.style import worded
 
 TABLE = read_table("us-2023")
 OIL = "productivity.324=-20%"
@@ -79,8 +80,8 @@ def test_an_experiment_knows_its_table(tmp_path):
 
 def test_labels_and_percentages():
     assert worded("324 Petroleum and coal products", 20) == "324 Petroleum and …"
-    assert percent_text(-0.0042, 2) == "0 %" and percent_text(0.437, 2) == "+0.44 %"
-    assert percent_text(-20.0) == "\N{MINUS SIGN}20 %"
+    assert format_percent(-0.0042, 2) == "0 %" and format_percent(0.437, 2) == "+0.44 %"
+    assert format_percent(-20.0) == "\N{MINUS SIGN}20 %"
 
 
 # --- the largest flows ----------------------------------------------------------------------------
@@ -470,7 +471,7 @@ def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
         assert price == gradient > 1.0
     assert "HS Housing" in done.output and "111CA Farms" not in done.output
     assert "all 73 goods are in summary.json and trajectory.csv" in " ".join(done.output.split())
-    assert "in closed form and without a market: prices differ by" in done.output
+    assert "Distance to the steady state (closed form): prices" in done.output
     folder = tmp_path / "results" / "us-economy"
     assert "shock.png" in {path.name for path in folder.iterdir()}
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from market_abm import from_text, run
 from market_abm.views.layout import BOX, layout
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.plots.convergence import FLOOR
-from market_abm.views.plots.style import number_text, power_of_ten
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
 
@@ -121,6 +121,6 @@ def test_large_networks_are_drawn_without_numbers():
 
 
 def test_numbers():
-    assert number_text(0.0416666) == "0.04167"
-    assert number_text(-2e-9) == "−2e−09"
-    assert power_of_ten(1e-12) == "10⁻¹²"
+    assert format_label(0.0416666) == "0.04167"
+    assert format_label(-2e-9) == "−2e−09"
+    assert format_power_of_ten(1e-12) == "10⁻¹²"

@@ -28,7 +28,7 @@ from market_abm.runs.result import resolved
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.explain import Equation, explain
-from market_abm.views.notebook.pieces import human
+from market_abm.views.numbers import format_number
 from market_abm.views.report import figures
 from market_abm.views.report.report import report, save_report
 
@@ -531,7 +531,7 @@ def test_a_wide_line_is_shown_in_short(tmp_path):
     ],
 )
 def test_numbers_for_people(value, shown):
-    assert human(value) == shown
+    assert format_number(value) == shown
 
 
 # --- what the script draws ------------------------------------------------------------------------

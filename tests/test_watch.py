@@ -431,7 +431,7 @@ def test_an_experiment_that_cannot_be_read_is_refused_before_anything_is_served(
         ["essay-chain", "--set", "nonsense"],
     ):
         done = invoke(*arguments, "--port", "0")
-        assert done.exit_code == 2 and "Watch it" not in done.output
+        assert done.exit_code == 2 and "Ctrl-C stops" not in done.output
         assert len(done.output.strip().splitlines()) == 1, done.output
 
 
@@ -503,7 +503,7 @@ def serving(complaint=r""):
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith("Watch it at http://127.0.0.1:"), line + process.stderr.read()
+        assert line.startswith("Open http://127.0.0.1:"), line + process.stderr.read()
         yield line.split()[3]
         assert process.poll() is None
         process.send_signal(signal.SIGINT)

@@ -17,6 +17,7 @@ from market_abm.economy.industry import Industry
 from market_abm.gradient import backprop
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
+from market_abm.views.numbers import format_plain
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -86,9 +87,9 @@ class _Explanation:
     def _consumers(self) -> Section:
         pairs = [
             Pair(
-                f"p_{good} = {_shown(self.prices[good])}",
+                f"p_{good} = {format_plain(self.prices[good])}",
                 "",
-                f"df_d{good} = {_shown(self.gradients[good])}",
+                f"df_d{good} = {format_plain(self.gradients[good])}",
                 "",
                 (
                     Equation(name(("price", good)), lift(self.prices[good])),
@@ -157,9 +158,9 @@ class _Explanation:
         )
         return Pair(
             f"{price} = p_{output} * {factor}",
-            f"{_shown(self.prices[output])} * {_shown(slope)} = {_shown(bid)}",
+            f"{format_plain(self.prices[output])} * {format_plain(slope)} = {format_plain(bid)}",
             f"{term} = df_d{output} * {factor}",
-            f"{_shown(gradient)} * {_shown(slope)} = {_shown(gradient * slope)}",
+            f"{format_plain(gradient)} * {format_plain(slope)} = {format_plain(gradient * slope)}",
             (condition, backprop_line),
         )
 
@@ -178,15 +179,18 @@ class _Explanation:
         def total(symbol: str, labels: list[str]) -> str:
             if rival:
                 return " + ".join(
-                    f"{_shown(part)}*{symbol}[{label}]"
+                    f"{format_plain(part)}*{symbol}[{label}]"
                     for part, label in zip(parts, labels, strict=True)
                 )
             return " + ".join(f"{symbol}[{label}]" for label in labels)
 
         def numbers(values: list[float], result: float) -> str:
             products = zip(parts, values, strict=False)  # of an external good one user pays
-            shown = [f"{_shown(p)}*{_shown(v)}" if rival else _shown(v) for p, v in products]
-            return f"{' + '.join(shown)} = {_shown(result)}"
+            shown = [
+                f"{format_plain(p)}*{format_plain(v)}" if rival else format_plain(v)
+                for p, v in products
+            ]
+            return f"{' + '.join(shown)} = {format_plain(result)}"
 
         notes = {
             "rival": "rival: it is split among its users, who end up paying one price",
@@ -245,7 +249,3 @@ def _is_sum(formula: str) -> bool:
         if depth == 0 and character in "+-" and before == " ":
             return True
     return False
-
-
-def _shown(value: float) -> str:
-    return f"{value:.6g}"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.views.numbers import format_plain, format_power_of_ten
+from market_abm.views.words import RELATIVE_ERROR, progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -221,12 +223,8 @@ class Live:
     def _status(self, state: State, seen: Mapping[str, np.ndarray]) -> str:
         with np.errstate(all="ignore"):
             errors = relative_error(state.prices, seen["gradients"])
-        worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-        good = self.experiment.economy.goods[worst]
-        return (
-            f"step {state.step:,} of at most {self.experiment.run.steps:,}"
-            f"   largest error {errors[worst]:.1e} ({good})   welfare {seen['welfare']:.6g}"
-        )
+        limit, goods = self.experiment.run.steps, self.experiment.economy.goods
+        return progress_text(state.step, errors, goods, float(seen["welfare"]), limit=limit)
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:
@@ -234,7 +232,9 @@ def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]
     finite = ratios[np.isfinite(ratios)]
     low = max(finite.min(initial=0.0), -1.0)
     high = min(finite.max(initial=1.1), 3.0)
-    ticks = {tick: f"{tick:g}" for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high}
+    ticks = {
+        tick: format_plain(tick) for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high
+    }
     return _chart("price ÷ gradient", steps, ratios, (low, high), ticks, 1.0, size)
 
 
@@ -242,8 +242,6 @@ def _error_chart(
     steps: Sequence[int], errors: np.ndarray, tolerance: float, size: tuple[int, int]
 ) -> str:
     """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
-    from market_abm.views.plots.style import power_of_ten
-
     with np.errstate(all="ignore"):
         powers = np.clip(np.log10(errors), FLOOR, None)
     finite = powers[np.isfinite(powers)]
@@ -253,8 +251,10 @@ def _error_chart(
     spacing = np.ceil((high - low) / 5)
     whole = np.arange(low, high + 1)
     shown = whole[(whole % spacing == 0) & (whole >= FLOOR + 2)]
-    ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {p: power_of_ten(10.0**p) for p in shown}
-    return _chart("|price − gradient| ÷ |gradient|", steps, powers, (low, high), ticks, aim, size)
+    ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {
+        p: format_power_of_ten(10.0**p) for p in shown
+    }
+    return _chart(RELATIVE_ERROR, steps, powers, (low, high), ticks, aim, size)
 
 
 def _chart(

@@ -36,8 +36,9 @@ from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
 from market_abm.runs.run import watched
 from market_abm.views.layout import BOX, Use, layout
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.plots.flows import Flows, bent, payments
-from market_abm.views.plots.style import OKABE_ITO, number_text, power_of_ten, shortened
+from market_abm.views.plots.style import OKABE_ITO, shortened
 from market_abm.views.terminal import FLOOR, followed
 from market_abm.watch.session import Session
 
@@ -107,7 +108,7 @@ def blank(name: str, title: str, height: int, **options: Any) -> Any:
 
 def _powers(exponents: Sequence[float]) -> dict[float, str]:
     """What to write at powers of ten on an axis; what is at the floor of the errors is 0."""
-    return {e: "0" if e == FLOOR else power_of_ten(10.0**e) for e in exponents}
+    return {e: "0" if e == FLOOR else format_power_of_ten(10.0**e) for e in exponents}
 
 
 def log_errors(session: Session) -> np.ndarray:
@@ -236,8 +237,8 @@ class NetworkFigure:
     def columns(self, session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
         """The columns of nodes and flows that tell what there is now."""
         state, gradients = session.state, session.seen["gradients"]
-        prices = [number_text(price) for price in state.prices[self._places]]
-        exact = [number_text(each) for each in gradients[self._places]]
+        prices = [format_label(price) for price in state.prices[self._places]]
+        exact = [format_label(each) for each in gradients[self._places]]
         words = ("price ", "gradient ") if self._few else ("", "")
         nodes = {
             "error": log_errors(session)[self._places].tolist(),
@@ -252,7 +253,7 @@ class NetworkFigure:
         flows: dict[str, Any] = {"width": width.tolist(), "head": (7.0 + width).tolist()}
         if self._few:
             flows["units"] = [
-                number_text(state.inputs[of[user][slot]].sum()) for ((user, slot),) in self._uses
+                format_label(state.inputs[of[user][slot]].sum()) for ((user, slot),) in self._uses
             ]
         return nodes, flows
 

@@ -32,6 +32,7 @@ from market_abm.experiment.shocks import TARGETS
 from market_abm.experiment.toml import parse_assignment
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.market.settings import ACTIVATIONS
+from market_abm.views.words import progress_text, welfare_text
 from market_abm.watch.figures import KEPT, SHORTEST, NetworkFigure, PathFigures, WelfareMap
 from market_abm.watch.session import Parameter, Session
 
@@ -577,15 +578,12 @@ class Page:
 
     def _status(self) -> str:
         session = self.session
-        errors = session.errors
-        worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-        good = session.economy.goods[worst]
-        status = f"step {session.state.step:,}: largest error {errors[worst]:.1e} ({good})"
+        welfare = float(session.seen["welfare"])
         if session.ending is not None:
-            status = session.ending.detail
-        elif session.seen["settled"]:
-            status = f"{status}; at rest, every price at its gradient"
-        return f"{status}; welfare {float(session.seen['welfare']):.6g}"
+            return f"{session.ending.detail}; {welfare_text(welfare)}"
+        note = "at rest, every price at its gradient" if session.seen["settled"] else ""
+        goods = session.economy.goods
+        return progress_text(session.state.step, session.errors, goods, welfare, note=note)
 
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [WIDGETS]}

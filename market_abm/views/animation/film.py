@@ -23,14 +23,13 @@ from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
 from market_abm.views.layout import BOX, layout
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.plots.convergence import FLOOR
 from market_abm.views.plots.style import (
     FAINT,
     GREY,
     INK,
     OKABE_ITO,
-    number_text,
-    power_of_ten,
     shortened,
     tidy,
 )
@@ -380,8 +379,8 @@ class _Film:
     def _number(self, what: str, value: float) -> str:
         """``what`` with its number; where boxes are small, its first letter and fewer digits."""
         if self.scale >= SMALL:
-            return f"{what} {number_text(value)}"
-        return f"{what[0]} {value:.2g}".replace("-", "\N{MINUS SIGN}")
+            return f"{what} {format_label(value)}"
+        return f"{what[0]} {format_label(value, 2)}"
 
     # --- what is shown of the run ---------------------------------------------------------------
 
@@ -440,7 +439,7 @@ class _Film:
         axes.set_yticks([FLOOR, *ticks] if exact else ticks)
         axes.set_yticks([], minor=True)
         axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
+            FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else format_power_of_ten(v))
         )
         axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
         axes.set_xlabel("step", fontsize=8, labelpad=1)

@@ -6,12 +6,11 @@ they suit light and dark pages, and what is left where styles are dropped is a p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
+from market_abm.views.numbers import format_number
 
 RAW, FINAL = "#E69F00", "#009E73"
 """Colours of raw and final goods that stand out on white and on black (Okabe and Ito, 2008)."""
@@ -39,40 +38,10 @@ class Markup(str):
     __slots__ = ()
 
 
-def human(value: float, digits: int = 6) -> str:
-    """A number for people: 0.0416667, 12,345.7, 1.2 × 10⁻⁹."""
-    if value == 0.0:
-        return "0"
-    sign, size = "\N{MINUS SIGN}" if value < 0.0 else "", abs(value)
-    if 1e-4 <= size < 1e9:
-        places = max(0, digits - 1 - math.floor(math.log10(size)))
-        text = f"{size:,.{places}f}"
-        return sign + (text.rstrip("0").rstrip(".") if "." in text else text)
-    mantissa, _, power = f"{size:.{digits - 1}e}".partition("e")
-    mantissa = mantissa.rstrip("0").rstrip(".")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{sign}{'' if mantissa == '1' else f'{mantissa} × '}10{raised}"
-
-
-def number(value: Any, digits: int = 6) -> str:
-    """A number as text, or the range of the numbers of several runs side by side."""
-    if isinstance(value, np.ndarray) and value.size != 1:
-        low, high = float(value.min()), float(value.max())
-        return (
-            human(low, digits) if low == high else f"{human(low, digits)} … {human(high, digits)}"
-        )
-    exact = float(np.asarray(value).item())
-    if math.isnan(exact):
-        return "no number"
-    if math.isinf(exact):
-        return "∞" if exact > 0 else "−∞"
-    return human(exact, digits)
-
-
 def data(value: Any, digits: int = 6) -> Markup:
     """A number with all its digits behind those that are shown."""
     exact = repr(value) if isinstance(value, int) else repr(float(value))
-    return Markup(f'<data value="{exact}">{number(value, digits)}</data>')
+    return Markup(f'<data value="{exact}">{format_number(value, digits)}</data>')
 
 
 def shortened(text: str, most: int) -> str:

@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.runs.result import Result
 from market_abm.twins.registry import TWINS
+from market_abm.views.numbers import format_error, format_power_of_ten
 from market_abm.views.plots.style import (
     FAINT,
     GREY,
     INK,
     OKABE_ITO,
     new_figure,
-    power_of_ten,
     shortened,
     tidy,
 )
@@ -67,7 +67,8 @@ def beside(comparison: OptimizerComparison) -> Figure:
     worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
         f"{shortened(result.experiment.name, 40)}: {mechanism} (coloured) and its twin, "
-        f"{TWINS[mechanism].name} (dashed)\nlargest distance {worst:.1e} in {result.steps} steps",
+        f"{TWINS[mechanism].name} (dashed)\n"
+        f"largest distance {format_error(worst)} in {result.steps} steps",
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -154,7 +155,7 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     axes.set_yticks([FLOOR, *ticks[:: max(1, len(ticks) // 4)]])
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: "0" if v <= FLOOR else power_of_ten(v))
+        FuncFormatter(lambda v, _: "0" if v <= FLOOR else format_power_of_ten(v))
     )
     axes.set_ylabel("distance", fontsize=8.5)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
@@ -218,7 +219,7 @@ def contest(comparison: MechanismComparison) -> Figure:
     ticks = [10.0**e for e in range(-16, 3, 4)]
     axes.set_yticks(ticks)
     axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     axes.axhline(1e-6, color=FAINT, lw=0.8, ls=":")
     axes.set_ylabel("|best − welfare| ÷ |best|", fontsize=9)
     axes.set_xlabel("step", fontsize=9)

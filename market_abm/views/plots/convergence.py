@@ -14,14 +14,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MANY
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.plots.style import (
     GREY,
     INK,
     OKABE_ITO,
     in_lines,
     new_figure,
-    number_text,
-    power_of_ten,
     shortened,
     tidy,
 )
@@ -120,7 +119,7 @@ def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> N
     name = shortened(good, 22)
     axes.set_title(name, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
     if len(name) <= 12:
-        axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
+        axes.set_title(f"gradient {format_label(gradients[-1])}", fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
     _wide_scale(axes, np.concatenate([prices, gradients]))
     _step_axis(axes, result)
@@ -140,7 +139,7 @@ def _wide_scale(axes: Axes, values: np.ndarray) -> None:
     below, above = values.min() < -(10.0**low), values.max() > 10.0**low
     axes.set_yticks([*(-powers[::-1] if below else []), 0.0, *(powers if above else [])])
     axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_label(v)))
 
 
 def _step_axis(axes: Axes, result: Result) -> None:
@@ -264,7 +263,7 @@ def _theory_slopes(axes: Axes, result: Result, worst: np.ndarray) -> list[Line2D
         return []
     steps, shocks = result.times, [step for step, _ in result.experiment.changes]
     starts, lines = [0, *(step for step in shocks if step <= result.steps)], []
-    label = f"theory: × {number_text(rate)} a step"
+    label = f"theory: × {format_label(rate)} a step"
     for start, end in zip(starts, [*starts[1:], result.steps + 1], strict=True):
         here = (steps >= start) & (steps < end) & (worst > ROUNDED) & np.isfinite(worst)
         if here.any():  # the lower half of the descent, where what else there was has died out
@@ -295,7 +294,7 @@ def _error_axis(axes: Axes, result: Result, places: Sequence[int]) -> None:
     axes.set_yticks([FLOOR, *ticks] if exact else ticks)
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
+        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else format_power_of_ten(v))
     )
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.set_xlabel("step", fontsize=9)

@@ -17,14 +17,13 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.plots.style import (
     GREY,
     INK,
     OKABE_ITO,
     in_lines,
     new_figure,
-    number_text,
-    power_of_ten,
     shortened,
 )
 
@@ -241,7 +240,7 @@ def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
     bar.outline.set_linewidth(0.5)
     low, high = np.ceil(np.log10(tolerance)), np.floor(np.log10(most))
     bar.set_ticks([10.0**e for e in np.unique(np.linspace(low, high, 4).round())])
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
     bar.ax.set_title("|price − gradient| ÷ |gradient|", fontsize=8, color=INK, pad=3)
@@ -264,7 +263,7 @@ def _words(figure: Figure, result: Result, told: Flows) -> None:
     )
     tolerance = result.experiment.run.tolerance
     exact = bool(np.all(result.last_errors <= tolerance))
-    note = f"; every price is within {number_text(tolerance)} of its exact gradient"
+    note = f"; every price is within {format_label(tolerance)} of its exact gradient"
     figure.text(
         0.01,
         0.012,

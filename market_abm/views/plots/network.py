@@ -12,8 +12,9 @@ from matplotlib.path import Path
 
 from market_abm.runs.result import MANY
 from market_abm.views.layout import BOX, Point, layout
+from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import Flows, largest_flows
-from market_abm.views.plots.style import GREY, INK, new_figure, number_text, shortened
+from market_abm.views.plots.style import GREY, INK, new_figure, shortened
 
 if TYPE_CHECKING:
     from market_abm.economy.industry import Industry
@@ -136,7 +137,7 @@ def _box(
     for n, (what, values, color) in enumerate(rows):
         line = y + 0.06 - 0.175 * n
         axes.text(x - 0.06, line, what, ha="right", color=GREY, fontsize=8 * scale, **options)
-        shown = number_text(values[k])
+        shown = format_label(values[k])
         axes.text(x + 0.02, line, shown, ha="left", color=color, fontsize=8 * scale, **options)
 
 
@@ -167,8 +168,8 @@ def _label(
     units = inputs.sum()
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for text, color, offset, va in (
-        (number_text(units), FLOW, 2.0, "bottom"),
-        (number_text(bid), BID, -2.0, "top"),
+        (format_label(units), FLOW, 2.0, "bottom"),
+        (format_label(bid), BID, -2.0, "top"),
     ):
         axes.annotate(
             text,

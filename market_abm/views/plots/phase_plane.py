@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from market_abm.views.numbers import format_plain
 from market_abm.views.plots.style import GREY, INK, OKABE_ITO, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         )
     mean, elasticity = share.sum(), runs["elasticity"].iloc[0]
     axes.set_title(
-        f"σ = {elasticity:g}:  {mean:.1f} of {share.size} cells", fontsize=8, color=GREY, pad=3
+        f"σ = {format_plain(elasticity)}:  {mean:.1f} of {share.size} cells",
+        fontsize=8,
+        color=GREY,
+        pad=3,
     )
     ticks = sorted(runs[across].unique())
     axes.set_xticks(np.arange(columns) + 0.5, [f"{rate:g}" for rate in ticks])

@@ -14,7 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, percent_text, shortened, worded
+from market_abm.views.numbers import format_percent, format_plain
+from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, shortened, worded
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -173,7 +174,7 @@ def _percentages(changes: np.ndarray) -> list[str]:
     sizes = np.abs(percent[np.isfinite(percent) & (percent != 0.0)])
     middle = np.log10(np.median(sizes)) if sizes.size else 0.0
     digits = int(np.clip(1.0 - np.floor(middle), 0, 6))
-    return ["" if np.isnan(each) else percent_text(each, digits) for each in percent]
+    return ["" if np.isnan(each) else format_percent(each, digits) for each in percent]
 
 
 def _steps_below(axes: Axes, since: np.ndarray) -> None:
@@ -201,7 +202,7 @@ def _color_bar(
     sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
     lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
     ticks = [*lost, 0.0, *sizes]
-    labels = [percent_text(float(f"{each:.6g}")) for each in ticks]
+    labels = [format_percent(float(f"{each:.6g}")) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
@@ -224,4 +225,4 @@ def _title(result: Result, told: Moves) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return format_plain(value) if isinstance(value, float) else str(value)

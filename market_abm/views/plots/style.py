@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, numbers."""
+"""What all figures share: size, colours, labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import textwrap
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -40,11 +39,6 @@ def tidy(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_color(FAINT)
 
 
-def power_of_ten(value: float) -> str:
-    """10⁻³, in plain characters: matplotlib's own formula renderer takes half a second to load."""
-    return "10" + f"{np.log10(value):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def shortened(name: str, most: int) -> str:
     """``name``, cut in the middle if it is longer than ``most`` characters."""
     half = max(1, (most - 1) // 2)
@@ -59,14 +53,3 @@ def worded(label: str, most: int) -> str:
 def in_lines(label: str, width: int) -> str:
     """``label`` in lines of at most ``width`` characters, so far as its words allow."""
     return textwrap.fill(label, width, break_long_words=False)
-
-
-def percent_text(percent: float, digits: int | None = None) -> str:
-    """A signed percentage, with so many digits after the point or as few as tell it."""
-    shown = f"{percent:+g}" if digits is None else f"{percent:+.{digits}f}"
-    return "0 %" if float(shown) == 0.0 else shown.replace("-", "\N{MINUS SIGN}") + " %"
-
-
-def number_text(value: float) -> str:
-    """Four significant digits, as in a caption."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

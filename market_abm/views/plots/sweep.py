@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from market_abm.runs.folders import draw
 from market_abm.studies.sweep import Sweep
+from market_abm.views.numbers import format_plain
 from market_abm.views.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upw
     bar = figure.colorbar(colored, cax=figure.add_axes((0.86, 0.1, 0.025, 0.72)))
     bar.set_label("|price − gradient| ÷ |gradient| at the end", fontsize=8)
     ticks = [t for t in bar.get_ticks() if size.min() <= t <= size.max()]
-    bar.set_ticks(ticks, labels=[f"{10**t:.2g}" for t in ticks])
+    bar.set_ticks(ticks, labels=[format_plain(10**t, 2) for t in ticks])
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.views.numbers import format_plain
 from market_abm.views.plots.convergence import FLOOR
 from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
 
@@ -125,7 +126,11 @@ def _measure_figures(
         if not np.isfinite(values).any():
             continue
         best = best_welfare if column == "welfare" else None
-        across = f" Across: the best there is, {best:.6g}, found without a market." if best else ""
+        across = (
+            f" Across: the best there is, {format_plain(best)}, found without a market."
+            if best
+            else ""
+        )
         axis = _value_axis(values, column)
         if column == "alignment":
             axis["range"] = [-1.0, 1.0]
@@ -138,7 +143,7 @@ def _measure_figures(
                 "y": axis,
                 "series": [{"name": column, "group": 0, "color": "c0", "y": _listed(values[kept])}],
                 "marks": [] if best is None else [{"y": best}],
-                "alt": f"{title} over {len(steps):,} steps, at the end {values[-1]:.6g}",
+                "alt": f"{title} over {len(steps):,} steps, at the end {format_plain(values[-1])}",
             }
         )
     return figures
@@ -400,7 +405,8 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
         low, high = (float(np.log10(max(end, FLOOR))) for end in (finite.min(), finite.max()))
         figure["shade"] = _listed(0.12 + 0.88 * (size - low) / max(high - low, 1e-9), 3)
         figure["note"] += (
-            f" The stronger the colour, the larger the final error, up to {finite.max():.2g}."
+            f" The stronger the colour, the larger the final error, "
+            f"up to {format_plain(finite.max(), 2)}."
         )
     return figure
 
@@ -475,5 +481,5 @@ def _value_axis(values: np.ndarray, label: str) -> dict[str, Any]:
 
 def _told(what: str, steps: np.ndarray, table: pd.DataFrame) -> str:
     """What a figure shows, for those who cannot see it."""
-    ends = "; ".join(f"{good} {value:.6g}" for good, value in table.iloc[-1].items())
+    ends = "; ".join(f"{good} {format_plain(value)}" for good, value in table.iloc[-1].items())
     return f"{what} over steps {steps[0]:.0f} to {steps[-1]:.0f}. At the end: {ends}."

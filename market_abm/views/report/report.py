@@ -35,7 +35,8 @@ from market_abm.runs.run import run
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.explain import Pair, Section, explain
-from market_abm.views.notebook.pieces import number
+from market_abm.views.notebook.pieces import data
+from market_abm.views.numbers import format_error
 from market_abm.views.report import figures as drawn
 
 if TYPE_CHECKING:
@@ -751,7 +752,9 @@ def _distance(old: np.ndarray, new: np.ndarray) -> float:
 
 def _agreement(worst: float, what: str) -> str:
     how = (
-        "the folder's to the last digit" if worst == 0.0 else f"within {worst:.1e} of the folder's"
+        "the folder's to the last digit"
+        if worst == 0.0
+        else f"within {format_error(worst)} of the folder's"
     )
     return f"The run was made again for this; its last {what} are {how}."
 
@@ -899,10 +902,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | np.number):
-        exact = float(value)
-        shown = number(exact)
-        digits = repr(value if isinstance(value, int) else exact)
-        return f'<data value="{digits}">{shown}</data>'
+        return data(value)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return escape(", ".join(value))
     return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
