@@ -24,6 +24,7 @@ from market_abm.economy.technology import Technology
 from market_abm.errors import SettingError
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
+from market_abm.language.ces import log_ces
 
 SHOWN = 3
 """Inputs of a line that are named before the rest is only counted."""
@@ -204,35 +205,6 @@ def check_elasticity(value: Any, name: str) -> float:
             name=name,
         )
     return check_number(value, name, above=0.0)
-
-
-def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any, np.ndarray]:
-    """The logarithm of a CES aggregate, shape (...), and by how much it is above each input's.
-
-    ``logs`` are those of the inputs, shape (inputs, ...), and ``weights``, which sum to 1 over the
-    first axis, go with them. With m the mean of the logarithms, ln y = m + ln(1 + g) / r, where
-    g = Σ w (e^(r (ln x - m)) - 1) is never negative: nothing cancels as σ -> 1, where m is the
-    limit. Where an input is 0, or g too large for a number, the largest term is what all are
-    measured by.
-    """
-    r = np.asarray((elasticity - 1.0) / elasticity)
-    mean = (weights * logs).sum(axis=0)
-    with np.errstate(all="ignore"):
-        centred = logs - mean
-        if np.all(r == 0.0) and np.all(np.isfinite(mean)):
-            return mean, -centred
-        divisor = np.where(r == 0.0, 1.0, r)
-        above = np.log1p((weights * np.expm1(r * centred)).sum(axis=0)) / divisor
-        above = np.where(r == 0.0, 0.0, above)
-        if np.all(np.isfinite(above)):
-            return mean + above, above - centred
-        powers = r * logs
-        largest = powers.max(axis=0)
-        total = largest + np.log((weights * np.exp(powers - largest)).sum(axis=0))
-        no_input = (r <= 0.0) & np.any(np.isneginf(logs), axis=0)
-        made = np.where(no_input, -np.inf, total / divisor)
-        made = np.where(np.isfinite(above), mean + above, made)
-        return made, made - logs
 
 
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:

@@ -12,8 +12,10 @@ import numpy as np
 from market_abm.errors import ProgramError
 from market_abm.language import expression as ex
 
-FOR_EACH = "each number for an input"
-"""What messages call one of ``weights`` or ``exponents``."""
+
+def entry_of(key: str) -> str:
+    """What messages call one of ``weights`` or ``exponents``."""
+    return f"an entry of {key}"
 
 
 def check_formula(formula: ex.Expression, parameters: Mapping[str, float]) -> None:
@@ -28,12 +30,12 @@ def check_formula(formula: ex.Expression, parameters: Mapping[str, float]) -> No
         form = ex.AGGREGATORS.get(node.operation)
         if form is None:
             continue
-        alone, each, _ = form.sorted_arguments(node.arguments)
-        for constant, key in zip(alone, form.alone, strict=True):
+        scalars, per_input, _ = form.split_arguments(node.arguments)
+        for constant, key in zip(scalars, form.scalars, strict=True):
             check_positive(constant, key, parameters)
-        for constant in each:
-            check_positive(constant, FOR_EACH, parameters)
-        check_sum(each, node.operation, parameters)
+        for constant in per_input:
+            check_positive(constant, entry_of(form.per_input), parameters)
+        check_sum(per_input, node.operation, parameters)
 
 
 def check_positive(
@@ -42,24 +44,24 @@ def check_positive(
     """Refuse a constant that is not above 0; ``what`` names it in the message."""
     value = _value(constant, parameters)
     if not value > 0:
-        raise ProgramError(f"{what} is {value:g}", remedy="make it positive", line=line)
+        raise ProgramError(f"{what} is {value:g}", remedy="must be > 0", line=line)
 
 
 def check_sum(
-    each: Sequence[ex.Expression],
+    per_input: Sequence[ex.Expression],
     function: str,
     parameters: Mapping[str, float],
     line: int | None = None,
 ) -> None:
     """Refuse constants of the inputs that do not sum to 1, where ``function`` needs that."""
     form = ex.AGGREGATORS[function]
-    total = sum(_value(constant, parameters) for constant in each)
+    total = sum(_value(constant, parameters) for constant in per_input)
     if form.sums_to_one and abs(total - 1.0) > 1e-9:
         raise ProgramError(
-            f"the {form.each} of {function}() sum to {total:.12g}",
+            f"the {form.per_input} of {function}() sum to {total:.12g}",
             line=line,
             name=function,
-            remedy="make them sum to 1, and multiply the whole by a number if need be",
+            remedy="make them sum to 1, and scale the whole by a factor if necessary",
         )
 
 
