@@ -23,7 +23,8 @@ from market_abm.market.arrays import ArrayEngine
 from market_abm.runs.run import run
 from market_abm.simulation.loop import AgentEngine, Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, tidy
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, tidy
 
 FOLDER = Path("results/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -104,7 +105,9 @@ def swept(economies: list[Economy], steps: int) -> None:
     count = len(economies)
     market = ArrayEngine(economies, [MARKET] * count, [1] * count)
     witness = GradientObserver(market.economy, -1.0)
-    for outcome in simulate(market, steps, witness, books=recorded_buyer_fields(market.economy)):
+    for outcome in simulate(
+        market, steps, witness, buyer_fields=recorded_buyer_fields(market.economy)
+    ):
         measured(outcome)
 
 

@@ -1,4 +1,4 @@
-"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
+"""Run or sweep every experiment in this folder, compare some, and tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
 """
@@ -6,11 +6,15 @@ Usage: python experiments/run_all.py   (from the top of the repository; ``make e
 import shutil
 from pathlib import Path
 
-from market_abm import Experiment, run
-from market_abm.runs.result import Result
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
-from market_abm.studies.sweep import Sweep, run_sweep
+from market_abm import (
+    Experiment,
+    Result,
+    compare,
+    compare_mechanisms,
+    phase_plane,
+    run,
+    sweep,
+)
 
 HEADER = """# Results
 
@@ -39,9 +43,9 @@ TWINS = (
     ("mechanisms", "tatonnement"),
     ("mechanisms", "posted-price"),
 )
-"""Experiments, and mechanisms under which they are run beside their twins."""
+"""Experiments, and mechanisms under which they are compared with their twins."""
 
-CONTESTS = ("spiral", "rival-diamond", "mechanisms")
+MECHANISM_COMPARISONS = ("spiral", "rival-diamond", "mechanisms")
 """Experiments that are run under every mechanism."""
 
 COMPARISONS = """
@@ -62,9 +66,9 @@ the same random networks. Ours has an elasticity of substitution of 0.05 in the 
 """
 
 
-def phase_plane() -> list[str]:
-    """The published model's phase plane beside ours: a line a model."""
-    plane = PhasePlane.of(PlaneSettings())
+def plane_rows() -> list[str]:
+    """The phase planes of the published model and ours: a row per model."""
+    plane = phase_plane()
     plane.save("results/phase-plane")
     return [
         f"| [{model}](phase-plane/phase-plane.png) | {plane.cells[model]} | "
@@ -74,24 +78,24 @@ def phase_plane() -> list[str]:
     ]
 
 
-def beside_twin(name: str, mechanism: str) -> str:
-    """An experiment beside its twin, in one line."""
-    twin = OptimizerComparison.of(Experiment.load(name).with_mechanism(mechanism))
+def twin_row(name: str, mechanism: str) -> str:
+    """A market compared with its twin: a row."""
+    comparison = compare(Experiment.load(name).with_mechanism(mechanism))
     folder = f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
-    twin.save(f"results/{folder}")
-    told = twin.summary()
-    worst = max(size for size, _ in twin.distances.values())
+    comparison.save(f"results/{folder}")
+    summary = comparison.summary()
+    worst = max(size for size, _ in comparison.distances.values())
     return (
-        f"| [{name} beside its twin]({folder}/comparison.png) | {told['market']} and "
-        f"{told['optimiser']}: largest distance {worst:.1e} in {told['steps']} steps |"
+        f"| [{name} beside its twin]({folder}/comparison.png) | {summary['market']} and "
+        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
     )
 
 
-def contest(name: str) -> str:
-    """An experiment under every mechanism, in one line."""
-    outcome = MechanismComparison.of(Experiment.load(name))
-    outcome.save(f"results/{name}-mechanisms")
-    steps = outcome.table()["steps"].dropna()
+def mechanisms_row(name: str) -> str:
+    """An experiment under every mechanism: a row."""
+    comparison = compare_mechanisms(name)
+    comparison.save(f"results/{name}-mechanisms")
+    steps = comparison.table()["steps"].dropna()
     reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
     return (
         f"| [{name} under every mechanism]({name}-mechanisms/comparison.png) | steps to 1e-6: "
@@ -99,8 +103,8 @@ def contest(name: str) -> str:
     )
 
 
-def row(result: Result) -> str:
-    """One line of the table."""
+def result_row(result: Result) -> str:
+    """The result of an experiment: a row."""
     name = result.experiment.name
     error = result.last_errors.max()
     return (
@@ -109,43 +113,38 @@ def row(result: Result) -> str:
     )
 
 
-def swept(experiment: Experiment) -> str:
-    """Sweep an experiment, keep its table and figure, and describe it in one line."""
-    given = dict(experiment.sweep)
-    folder = Path("results") / experiment.name
+def sweep_row(experiment: Experiment) -> str:
+    """The sweep of an experiment, with its table and figure in a folder: a row."""
+    name = experiment.name
+    folder = Path("results") / name
     shutil.rmtree(folder, ignore_errors=True)
-    table = run_sweep(Sweep.of(experiment, given.pop("axes"), **given), folder)
+    table = sweep(experiment, folder=folder)
     (folder / "table.parquet").unlink(missing_ok=True)
     counts = table["status"].value_counts()
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
-    name = experiment.name
-    return f"| [{name}]({name}/sweep.png) | {experiment.question} | {len(table)} | {told} |"
+    outcome = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"| [{name}]({name}/sweep.png) | {experiment.question} | {len(table)} | {outcome} |"
 
 
 def main() -> None:
     """Run them all."""
-    rows, sweeps = [], []
+    results, sweeps = [], []
     for path in sorted(Path(__file__).parent.glob("*.toml")):
         experiment = Experiment.load(path)
         if experiment.sweep:
-            sweeps.append(swept(experiment))
+            sweeps.append(sweep_row(experiment))
             print(sweeps[-1])
             continue
         result = run(experiment)
         result.save(Path("results") / path.stem)
-        rows.append(row(result))
-        print(rows[-1])
-    comparisons = [beside_twin(*each) for each in TWINS] + [contest(name) for name in CONTESTS]
+        results.append(result_row(result))
+        print(results[-1])
+    comparisons = [twin_row(*each) for each in TWINS]
+    comparisons += [mechanisms_row(name) for name in MECHANISM_COMPARISONS]
     print(*comparisons, sep="\n")
-    published = phase_plane()
-    print(*published, sep="\n")
-    tables = (
-        (HEADER, rows),
-        (SWEEPS, sweeps),
-        (COMPARISONS, comparisons),
-        (PUBLISHED, published),
-    )
-    text = "".join(header + "\n".join(lines) + "\n" for header, lines in tables)
+    planes = plane_rows()
+    print(*planes, sep="\n")
+    tables = ((HEADER, results), (SWEEPS, sweeps), (COMPARISONS, comparisons), (PUBLISHED, planes))
+    text = "".join(header + "\n".join(rows) + "\n" for header, rows in tables)
     Path("results/README.md").write_text(text, encoding="utf-8")
 
 

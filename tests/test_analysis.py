@@ -221,7 +221,7 @@ def test_a_collapsed_economy_is_not_at_rest():
     settings = {"economy.parameters.sigma": 0.2, "market.share_rate": 0.316228}
     result = None
     try:
-        result = run("split-elasticity", set={**settings, "run.engine": "arrays"})
+        result = run("split-elasticity", overrides={**settings, "run.engine": "arrays"})
     except MarketError as error:
         assert "nobody bids anything" in str(error) or "units of it" in str(error)
     assert result is None or result.status != "converged"
@@ -230,6 +230,6 @@ def test_a_collapsed_economy_is_not_at_rest():
 def test_no_path_is_foretold_where_a_supplier_responds():
     """Quantities then move, and the climb of a signal through standing ones is not what happens."""
     settings = {"demand.tupperware.elasticity": 0.5, "supply.natgas.elasticity": 0.1}
-    assert run("essay-chain", set=settings).prediction is None
-    fixed = run("essay-chain", set={"demand.tupperware.elasticity": 0.5}, bid_rate=0.4)
+    assert run("essay-chain", overrides=settings).prediction is None
+    fixed = run("essay-chain", overrides={"demand.tupperware.elasticity": 0.5}, bid_rate=0.4)
     np.testing.assert_allclose(fixed.prices, fixed.prediction, rtol=1e-12)

@@ -172,7 +172,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["shocks"], "a twin does not feel shocks"),
+        (["shocks"], "a twin cannot have shocks"),
         (["spiral", "--set", "record.every=2"], "the record is thinned"),
         (["spiral", "--set", "market.activation=random"], "no twin of activation 'random'"),
         (["spiral", "--set", "industries.bid_noise=0.1"], "no twin of the noise"),

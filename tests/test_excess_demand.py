@@ -454,7 +454,7 @@ def test_the_united_states_under_it(sigma, spoilage):
         "run.steps": 800,
         "run.tolerance": 1e-9,
     }
-    result = market_abm.run("us-economy", set=settings)
+    result = market_abm.run("us-economy", overrides=settings)
     assert result.status == "converged", result.ending.detail
     table, economy = read_table("us-2023"), result.experiment.economy
     z = np.where(np.array(table.codes) == "324", 0.8, 1.0)
@@ -490,7 +490,7 @@ def test_the_table_is_its_rest():
 )
 def test_what_it_does_not_know(settings, told):
     with pytest.raises(MarketError, match=told):
-        market_abm.run("us-economy", set={"market.mechanism": "excess-demand", **settings})
+        market_abm.run("us-economy", overrides={"market.mechanism": "excess-demand", **settings})
 
 
 def test_it_is_for_tables():

@@ -226,7 +226,7 @@ def test_python_settings_are_checked_too():
     with pytest.raises(MarketError, match="already made"):
         run(Experiment.load("essay-chain"), steps=3)
     with pytest.raises(MarketError, match="change the economy itself"):
-        run(Experiment.load("essay-chain").economy, set={"run.steps": 3})
+        run(Experiment.load("essay-chain").economy, overrides={"run.steps": 3})
 
 
 # --- the experiments that come with the project -------------------------------------------------

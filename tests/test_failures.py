@@ -163,7 +163,7 @@ def test_a_market_stops_where_gradient_ascent_does():
     assert ascent.welfare[-1] == pytest.approx(2.0, rel=1e-6)
     # Where an equal split is on the other side of the pass, the market climbs the other hill.
     program = "small = sqrt(x)\nlarge = 0.005 * x ** 5\ny = small + large"
-    other = run("local-optimum", set={"economy.program": program})
+    other = run("local-optimum", overrides={"economy.program": program})
     there = equilibrium(other.experiment.economy)
     assert there.welfare > 0.005 * 4**5
     assert other.path.welfare[-1] == pytest.approx(there.welfare, rel=1e-9)
@@ -181,7 +181,7 @@ def test_a_good_that_one_pays_for_is_underpriced_and_underprovided(engine, activ
     b = 24^(2/3). W = 12 sqrt(b) + 3 - b^2/8 (trees: 3 * 1).
     """
     settings = {"run.engine": engine, "market.activation": activation}
-    result = run("externality", set=settings)
+    result = run("externality", overrides=settings)
     bees = result.goods.index("bees")
     few, right = 12 ** (2 / 3), 24 ** (2 / 3)
     assert result.last.quantities[bees] == pytest.approx(few, rel=1e-9)
@@ -193,7 +193,7 @@ def test_a_good_that_one_pays_for_is_underpriced_and_underprovided(engine, activ
     welfare = [12 * b**0.5 + 3 - b**2 / 8 for b in (few, right)]
     assert result.path.welfare[-1] == pytest.approx(welfare[0], rel=1e-9)
     assert best.welfare == pytest.approx(welfare[1], rel=1e-9)
-    paid = run("externality", set={**settings, "reuse.bees": "copy"})
+    paid = run("externality", overrides={**settings, "reuse.bees": "copy"})
     assert paid.status == "converged"
     assert paid.last.quantities[bees] == pytest.approx(right, rel=1e-7)
 

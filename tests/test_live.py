@@ -20,7 +20,8 @@ from rich.console import Console
 
 from market_abm import Experiment, run
 from market_abm.cli.commands import main
-from market_abm.views.terminal import MAX_POINTS, PATIENCE, PERIOD, Live, followed, watchable
+from market_abm.views.convergence import followed
+from market_abm.views.terminal import MAX_GOODS, MAX_POINTS, PATIENCE, PERIOD, Live, watchable
 
 pty = pytest.importorskip("pty")
 
@@ -117,7 +118,7 @@ def test_a_viewer_may_stop_the_run_and_what_was_recorded_stays():
 
 def test_the_goods_followed_come_from_all_stages_and_are_not_final():
     economy = Experiment.load("deep-chain").economy
-    stages = [economy.stages[economy.goods[k]] for k in followed(economy)]
+    stages = [economy.stages[economy.goods[k]] for k in followed(economy, MAX_GOODS)]
     assert stages[0] == max(economy.stages.values()) and stages[-1] == 1
     assert stages == sorted(stages, reverse=True) and len(stages) == 4
     assert [Experiment.load("essay-chain").economy.goods[k] for k in (0, 1, 2)] == [
@@ -224,7 +225,7 @@ def test_the_picture_fits_the_terminal(name, size):
     assert len(lines) < size[1]
     assert max(map(len, lines)) <= size[0]
     assert lines[-1].startswith("step ")
-    assert any("price ÷ gradient" in line for line in lines) == (size[1] > 15)
+    assert any("price ÷ exact gradient" in line for line in lines) == (size[1] > 15)
 
 
 def test_what_is_drawn_is_where_the_numbers_are():
@@ -281,7 +282,7 @@ def test_without_a_terminal_it_is_as_without_the_option(tmp_path, monkeypatch):
 
 def test_in_a_terminal_it_draws_and_then_tells_the_result(tmp_path):
     text = Terminal("run", "loop", "--live", cwd=tmp_path).read()
-    assert "price ÷ gradient" in text and "|price − gradient| ÷ |gradient|" in text
+    assert "price ÷ exact gradient" in text and "|price − gradient| ÷ |gradient|" in text
     assert text.index("step 0 of at most 500") < text.index("step 113 of at most 500")
     assert text.rindex("step 113 of at most 500") < text.index("Converged at step 113")
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is back

@@ -237,11 +237,11 @@ def test_the_path_of_prices_ends_where_algebra_says(result):
     places = [result.goods.index(code) for code in TABLE.codes]
     assert np.log(result.prices[59, places]) == pytest.approx(0.0, abs=1e-12)
     np.testing.assert_allclose(np.log(result.last.prices[places]), moved, atol=1e-9)
-    np.testing.assert_allclose(np.log(result.rest_prices[places]), moved, atol=1e-13)
+    np.testing.assert_allclose(np.log(result.steady_state_prices[places]), moved, atol=1e-13)
     household = result.goods.index("household")
     log_cost = TABLE.final_shares @ moved
-    assert np.log(result.rest_prices[household]) == pytest.approx(log_cost, abs=1e-13)
-    np.testing.assert_allclose(result.last.prices, result.rest_prices, rtol=1e-9)
+    assert np.log(result.steady_state_prices[household]) == pytest.approx(log_cost, abs=1e-13)
+    np.testing.assert_allclose(result.last.prices, result.steady_state_prices, rtol=1e-9)
 
 
 SHOCKED = (
@@ -276,7 +276,9 @@ def test_where_there_is_no_closed_form():
         assert rest_prices(table, from_input_output(table, **options)) is None
     leontief = {"economy.parameters.substitution_elasticity": 0.01}
     stuck = shocked("productivity.ORE=-90%@1", **leontief, **{"run.steps": 1})
-    assert run(stuck).rest_prices is None  # nothing can be made, and the run is told all the same
+    assert (
+        run(stuck).steady_state_prices is None
+    )  # nothing can be made, and the run is told all the same
 
 
 # --- the heat map ---------------------------------------------------------------------------------
@@ -292,7 +294,7 @@ def test_the_heat_map_shows_the_trajectory(result):
     for row, good in enumerate(told.goods):
         k = result.goods.index(good)
         assert np.array_equal(told.moves[row], changes[1 + told.since, k])
-        assert told.rest[row] == np.log(result.rest_prices[k] / result.prices[59, k])
+        assert told.rest[row] == np.log(result.steady_state_prices[k] / result.prices[59, k])
     np.testing.assert_allclose(told.moves[:, -1], told.rest, atol=1e-9)
     ends = np.abs(told.moves[:, -1])
     assert np.all(np.diff(ends) <= 1e-6)

@@ -7,9 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from market_abm import from_text, run
+from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
-from market_abm.views.plots.convergence import FLOOR
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
 

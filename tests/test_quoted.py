@@ -728,7 +728,7 @@ def test_it_comes_to_rest_at_the_rate_that_is_told(name: str) -> None:
     path = auction.variables(result)
     rest = auction.rest(path[-1])
     np.testing.assert_allclose(path[-1], rest, rtol=1e-3)
-    told = result.near_rest()
+    told = result.near_steady_state()
     assert told is not None and told["radius"] < 0.995
     curvatures = np.linalg.eigvalsh(hessian(auction.potential)(rest))
     assert np.all(curvatures > 0)

@@ -24,13 +24,14 @@ from market_abm.experiment.toml import toml_text
 from market_abm.language import mathml
 from market_abm.language.expression import Expression, name, number
 from market_abm.market.agents import Firm
-from market_abm.runs.result import resolved
+from market_abm.runs.summary import resolved
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.explain import Equation, explain
 from market_abm.views.numbers import format_number
 from market_abm.views.report import figures
 from market_abm.views.report.report import report, save_report
+from market_abm.views.report.run_figures import run_figures
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u2028]]>"
@@ -226,7 +227,7 @@ def test_long_paths_and_many_goods_are_thinned_and_it_is_said():
             "quantity": np.tile(np.arange(30.0), 5001),
         }
     )
-    figure = figures.run_figures(path, None)[1]
+    figure = run_figures(path, None)[1]
     assert len(figure["steps"]) == figures.MAX_POINTS
     assert (figure["steps"][0], figure["steps"][-1]) == (0.0, 5000.0)
     assert [line["name"] for line in figure["series"]] == goods[-figures.MAX_GOODS :]
@@ -249,7 +250,9 @@ def commands(folder):
 
 def test_commands_make_the_same_again(folders, tmp_path, monkeypatch):
     """The command that is printed is run, and the folder is the same to the byte."""
-    run("rival-diamond", set={"market.share_rate": 0.25, "run.seed": 7}).save(tmp_path / "own")
+    run("rival-diamond", overrides={"market.share_rate": 0.25, "run.seed": 7}).save(
+        tmp_path / "own"
+    )
     (command,) = commands(tmp_path / "own")
     assert command == ("market-abm run rival-diamond --set market.share_rate=0.25 --set run.seed=7")
     (plane,) = commands(folders / "plane")

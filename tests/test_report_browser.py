@@ -13,7 +13,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)> $$x$$"
 def page_file(tmp_path_factory):
     """The report of a run whose question is a script, as a file's URL."""
     folder = tmp_path_factory.mktemp("report")
-    result = run("rival-diamond", set={"question": HOSTILE})
+    result = run("rival-diamond", overrides={"question": HOSTILE})
     return save_report(result.save(folder / "results"), folder / "page.html").resolve().as_uri()
 
 

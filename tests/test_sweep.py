@@ -247,24 +247,24 @@ def test_a_finished_sweep_is_read_or_replaced(tmp_path, small_batches):
 
 def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, monkeypatch):
     sweep = Sweep.of(cobweb(), AXES)
-    written = store_module.write_whole
+    written = store_module.write_file
 
     def full(path, text):
         if path.name == "0000003.csv":
             raise OSError(28, "No space left on device")
         written(path, text)
 
-    monkeypatch.setattr(store_module, "write_whole", full)
+    monkeypatch.setattr(store_module, "write_file", full)
     with pytest.raises(MarketError, match=r"No space left on device.*--resume"):
         run_sweep(sweep, tmp_path / "s")
     assert len(list((tmp_path / "s" / "parts").iterdir())) == 3
-    monkeypatch.setattr(store_module, "write_whole", written)
+    monkeypatch.setattr(store_module, "write_file", written)
     assert len(run_sweep(sweep, tmp_path / "s", resume=True)) == 60
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(MarketError, match=r"holds 'thesis\.tex', and is no sweep"):
+    with pytest.raises(MarketError, match=r"holds 'thesis\.tex' and is not a sweep"):
         run_sweep(Sweep.of(cobweb(), AXES), tmp_path)
     with pytest.raises(MarketError, match="there is no sweep"):
         run_sweep(Sweep.of(cobweb(), AXES), tmp_path / "new", resume=True)
@@ -481,7 +481,7 @@ def test_the_boundary_is_predicted_for_any_economy(tmp_path):
     experiment = base.economy, base.market
     near = stability(*experiment)
     alone = run(base)
-    assert alone.near_rest()["radius"] == near.radius
+    assert alone.near_steady_state()["radius"] == near.radius
 
 
 @pytest.mark.parametrize(

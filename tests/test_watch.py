@@ -86,7 +86,7 @@ def test_a_market_that_diverges_says_so_and_stands_still():
     session = Session("cobweb", {"supply.x.elasticity": 3.0})
     while session.ending is None and session.state.step < 400:
         session.step()
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     assert result.status == "diverged"
     assert session.ending == result.ending
     step, prices = session.state.step, session.state.prices
@@ -119,7 +119,7 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
     for _ in range(12):
         session.step()
     kept = {"market.share_rate": 0.2, "supply.z.quantity": 1.5, "run.steps": 12}
-    assert np.array_equal(session.state.prices, run("spiral", set=kept).prices[-1])
+    assert np.array_equal(session.state.prices, run("spiral", overrides=kept).prices[-1])
 
 
 def test_shocks_of_the_same_step_come_together():
@@ -432,7 +432,7 @@ def test_an_experiment_that_cannot_be_read_is_refused_before_anything_is_served(
         ["essay-chain", "--set", "nonsense"],
     ):
         done = invoke(*arguments, "--port", "0")
-        assert done.exit_code == 2 and "Ctrl-C stops" not in done.output
+        assert done.exit_code == 2 and "Watch it" not in done.output
         assert len(done.output.strip().splitlines()) == 1, done.output
 
 
@@ -504,7 +504,7 @@ def serving(complaint=r""):
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith("Open http://127.0.0.1:"), line + process.stderr.read()
+        assert line.startswith("Watch it at http://127.0.0.1:"), line + process.stderr.read()
         yield line.split()[3]
         assert process.poll() is None
         process.send_signal(signal.SIGINT)

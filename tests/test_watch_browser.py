@@ -10,7 +10,7 @@ import pytest
 from browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
-from market_abm.views.terminal import FLOOR, followed
+from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.watch.figures import KEPT
 from market_abm.watch.path_figures import GOODS
 
@@ -105,7 +105,7 @@ def test_the_page_draws_and_what_it_draws_is_the_run(tab):
     assert sorted(nodes["name"]) == sorted(economy.goods)
     # The box of each good has the colour that its error calls for.
     errors = number(nodes["error"])
-    assert np.all(errors < 0) and np.all(errors >= FLOOR)
+    assert np.all(errors < 0) and np.all(errors >= FLOOR_POWER)
     route = tab.columns("route")
     assert len(route["x"]) == tab.step + 1
     best = tab.columns("best")
@@ -343,7 +343,7 @@ def test_a_market_that_diverges_stops_and_says_so(tab):
     tab.slide("speed", 3.0)
     tab.press("Play")
     tab.until(lambda: "diverged" in tab.status)
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     tab.until(lambda: tab.step == result.ending.step)
     assert tab.status.startswith(result.ending.detail)
     assert tab.page.get_by_role("button", name="Play", exact=True).is_visible()

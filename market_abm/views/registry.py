@@ -1,4 +1,4 @@
-"""Which views each class has: registered with ``display.register`` when this is imported."""
+"""The views of each class, registered with ``display.register`` when this module is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from market_abm.views.plots.compare import beside, contest
 from market_abm.views.plots.convergence import convergence
 from market_abm.views.plots.network import network
 from market_abm.views.plots.phase_plane import phase_plane_figure
-from market_abm.views.plots.sweep import draw_sweep
+from market_abm.views.plots.sweep import figure_of_sweep
 
 register(Economy, text=economy.economy_text, html=economy.economy_html)
 register(InputOutputTable, text=economy.table_text, html=economy.table_html)
@@ -53,5 +53,5 @@ register(
 register(
     Sweep,
     text=words.sweep_line,
-    draw=draw_sweep,
+    figure=figure_of_sweep,
 )

@@ -66,9 +66,12 @@ def status_counts(counts: Mapping[Any, int]) -> str:
 
 
 def changes_text(shock: Mapping[str, Any]) -> str:
-    """The changes of a shock, by dotted names: supply.labour.quantity = 1.0."""
-    changes = [(key, value) for key, value in flat(shock) if key != "step"]
-    return ", ".join(f"{key} = {value}" for key, value in changes)
+    """The changes of a shock, by dotted names: supply.labour.quantity = 1."""
+    changes = {key: value for key, value in flat(shock) if key != "step"}
+    return ", ".join(
+        f"{key} = {format_plain(value) if isinstance(value, float) else value}"
+        for key, value in changes.items()
+    )
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -157,8 +160,14 @@ def progress_text(
 
     Parameters
     ----------
+    step
+        The step that was made last.
     errors
         |price - gradient| / |gradient|, shape (goods,).
+    goods
+        Their names.
+    welfare
+        Total surplus, money a step.
     limit
         The number of steps after which the run ends.
     note
@@ -233,8 +242,8 @@ _REPORTED = {"error", "welfare", "rate"}
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the optimum that SciPy finds without a market."""
     distance = result.distance()
-    if distance is None and result.rest_prices is not None and result.status != "diverged":
-        prices = format_error(relative_error(result.last.prices, result.rest_prices).max())
+    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
+        prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
     if distance is None:
         return f"The optimum was not computed: {optimum_unknown()}."
@@ -270,18 +279,23 @@ def loss_sentences(result: Result) -> list[str]:
 
 def stability_sentence(result: Result) -> str:
     """The predicted and measured rate near the steady state; empty if there is none to predict."""
-    near = result.near_rest()
+    near = result.near_steady_state()
     if near is None or near["radius"] <= 0:
         return ""
     parts = [f"Near the steady state a small disturbance {REGIMES[near['regime']]}"]
     if math.isfinite(near["period"]):
-        parts.append(f"period {format_plain(near['period'], 3)} steps")
+        parts.append(f"period {_steps(near['period'])}")
     if math.isfinite(near["half_life"]):
-        parts.append(f"half-life {format_plain(near['half_life'], 3)} steps")
+        parts.append(f"half-life {_steps(near['half_life'])}")
     predicted = f"predicted rate {format_fixed(near['radius'], 4)} a step"
     rate = near["rate"]
     measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
     return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _steps(duration: float) -> str:
+    shown = format_plain(duration, 3)
+    return f"{shown} step" if shown == "1" else f"{shown} steps"
 
 
 def largest_note(shown: int, total: int, *, what: str = "goods", files: str = "") -> str:

@@ -11,7 +11,7 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.keys import quoted
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 
 
 def with_parameters(experiment: Experiment) -> Experiment:
@@ -49,8 +49,8 @@ def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
 
 
 def _first_quantity(experiment: Experiment, good: str) -> float:
-    quantities = watched(experiment)[0].state.quantities[0]
-    return float(quantities[experiment.economy.index[good]])
+    market, _ = start_runs([experiment], engine=experiment.run.engine)
+    return float(market.state.quantities[0][experiment.economy.index[good]])
 
 
 def with_elasticity_parameters(program: str, economy: Economy) -> tuple[str, dict[str, float]]:

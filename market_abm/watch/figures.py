@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from bokeh.plotting import figure
 
+from market_abm.views.convergence import FLOOR_POWER, error_powers
 from market_abm.views.numbers import format_power_of_ten
-from market_abm.views.terminal import FLOOR
 from market_abm.watch.session import Session
 
 KEPT = 400
@@ -40,10 +40,9 @@ def blank(name: str, title: str, height: int, **options: Any) -> Any:
 
 def tick_labels(exponents: Sequence[float]) -> dict[float, str]:
     """Labels of powers of ten by exponent; errors at the floor are 0."""
-    return {e: "0" if e == FLOOR else format_power_of_ten(10.0**e) for e in exponents}
+    return {e: "0" if e == FLOOR_POWER else format_power_of_ten(10.0**e) for e in exponents}
 
 
 def log_errors(session: Session) -> np.ndarray:
     """log10 of the relative error of each price, shape (goods,); 0 is at the floor."""
-    with np.errstate(all="ignore"):
-        return np.clip(np.log10(session.errors), FLOOR, 300.0)
+    return error_powers(session.errors)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.plots.flows import Flows, bent
 from market_abm.views.plots.style import shortened
@@ -89,7 +89,7 @@ def large_network(session: Session) -> Drawn:
 
 def _largest_flows(session: Session, steps: int = 10) -> Flows:
     """The largest flows after some steps of another run: at step 0 there are no payments."""
-    market, _ = watched(session.experiment)
+    market, _ = start_runs([session.experiment], engine=session.experiment.run.engine)
     for _ in range(steps):
         market.step()
     return Flows.at(session.experiment, market.state.select_runs(0))

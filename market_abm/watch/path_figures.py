@@ -17,8 +17,10 @@ from bokeh.models import (
 )
 
 from market_abm.runs.result import MANY
-from market_abm.views.plots.style import OKABE_ITO, shortened
-from market_abm.views.terminal import FLOOR, followed
+from market_abm.views.convergence import FLOOR_POWER, followed
+from market_abm.views.palette import OKABE_ITO
+from market_abm.views.plots.style import shortened
+from market_abm.views.words import RELATIVE_ERROR
 from market_abm.watch.figures import KEPT, blank, log_errors, tick_labels
 from market_abm.watch.session import Session
 
@@ -64,7 +66,7 @@ class PathFigures:
         self.prices = self._figure(
             "prices", "Prices (solid) and their exact gradients (dotted)", steps_range
         )
-        self.errors = self._figure("errors", "|price − gradient| ÷ |gradient|", steps_range)
+        self.errors = self._figure("errors", RELATIVE_ERROR, steps_range)
         self.alignment = self._figure(
             "alignment",
             "Alignment with the gradient of welfare: 1 is steepest ascent",
@@ -94,8 +96,8 @@ class PathFigures:
         ]
         legend = Legend(items=items, orientation="horizontal", location="left", padding=0, margin=0)
         self.prices.add_layout(legend, "above")
-        self.errors.y_range = Range1d(FLOOR - 0.5, MAX_EXPONENT)
-        ticks = [FLOOR, -12, -9, -6, -3, 0]
+        self.errors.y_range = Range1d(FLOOR_POWER - 0.5, MAX_EXPONENT)
+        ticks = [FLOOR_POWER, -12, -9, -6, -3, 0]
         self.errors.yaxis.ticker = FixedTicker(ticks=ticks)
         self.errors.yaxis.major_label_overrides = tick_labels(ticks)
         if tolerance > 0.0:

@@ -25,7 +25,7 @@ from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
 from market_abm.watch.elasticities import with_parameters
@@ -111,7 +111,7 @@ class Session:
     def _begin(self, experiment: Experiment) -> None:
         """Start the market of ``experiment``; if it is not valid, keep the present one."""
         try:
-            market, observer = watched(experiment)
+            market, observer = start_runs([experiment], engine=experiment.run.engine)
             if market.failed:
                 raise market.failed[0]
         except MarketError as error:

@@ -15,7 +15,7 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
-from market_abm.views.plots.style import OKABE_ITO
+from market_abm.views.palette import OKABE_ITO
 from market_abm.watch.figures import INK, KEPT, blank
 from market_abm.watch.session import Session
 

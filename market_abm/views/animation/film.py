@@ -22,17 +22,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
+from market_abm.runs.folders import write_file
+from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
-from market_abm.views.plots.convergence import FLOOR
-from market_abm.views.plots.style import (
-    FAINT,
-    GREY,
-    INK,
-    OKABE_ITO,
-    shortened,
-    tidy,
-)
+from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -184,16 +179,16 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
     else:
         writer = _GifWriter(fps=fps)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as aside:
-            made = Path(aside) / path.name
-            with writer.saving(film.figure, str(made), DPI):
-                for moment in film.moments(fps):
-                    film.show(*moment)
-                    writer.grab_frame()
-            made.replace(path)
+        return write_file(path, lambda aside: _film_to(aside, film, writer, fps))
     except OSError as error:
         raise _unwritable(path, error) from None
-    return path
+
+
+def _film_to(path: Path, film: _Film, writer: animation.AbstractMovieWriter, fps: int) -> None:
+    with writer.saving(film.figure, str(path), DPI):
+        for moment in film.moments(fps):
+            film.show(*moment)
+            writer.grab_frame()
 
 
 def _unwritable(path: Path, error: OSError) -> ResultsError:

@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES
-from market_abm.analysis.observer import relative_error
 from market_abm.views import words
 from market_abm.views.notebook.economy import economy_parts
+from market_abm.views.notebook.errors import error_drawing
 from market_abm.views.notebook.pieces import (
-    FINAL,
     Cell,
     Markup,
     block,
     data,
-    drawing,
     facts,
     heading,
-    lettering,
     note,
     paragraph,
     shortened,
     table,
 )
-from market_abm.views.numbers import format_count, format_number, format_plain
+from market_abm.views.numbers import format_count
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -37,14 +34,6 @@ if TYPE_CHECKING:
 
 MAX_GOODS = 10
 """Goods in the table of a run; of more, those with the largest sales."""
-
-
-MAX_POINTS = 200
-"""Steps in the figure of a run; of more, as many at equal distances."""
-
-
-FLOOR = 1e-17
-"""The smallest error on the axis of the figure: below is rounding."""
 
 
 MAX_BUYERS = 60
@@ -92,7 +81,7 @@ def result_html(result: Result) -> str:
             heading(experiment.name, experiment.question),
             paragraph(f"{STATUS[result.status]} {words.ending_sentence(result)}"),
             _prices(result),
-            _errors(result),
+            error_drawing(result),
             facts(_measures(result)),
         )
 
@@ -138,83 +127,6 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
                 f"prices {data(optimum['prices'], 2)}, quantities {data(optimum['quantities'], 2)}"
             ),
         )
-
-
-# --- the error, step by step ----------------------------------------------------------------------
-
-WIDTH, HEIGHT = 420.0, 110.0
-
-
-LEFT, RIGHT, TOP, BOTTOM = 44.0, WIDTH - 8.0, 22.0, HEIGHT - 18.0
-"""The size of the figure and the ends of its axes, in pixels."""
-
-
-def _errors(result: Result) -> str:
-    """The largest error over steps, on a logarithmic axis; of few goods also each one's."""
-    count = len(result.times)
-    kept = np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int))
-    steps = result.times[kept]
-    errors = relative_error(result.prices[kept], result.gradients[kept])
-    largest = errors.max(axis=1, initial=0.0)
-    if count < 2 or not np.isfinite(largest).any():
-        return ""
-    tolerance = result.experiment.run.tolerance
-    bottom, top = _decades(errors, largest, tolerance)
-
-    def upward(error: Any) -> Any:
-        level = (np.log10(np.maximum(error, 10.0**bottom)) - bottom) / (top - bottom)
-        return BOTTOM - np.clip(level, 0.0, 1.0) * (BOTTOM - TOP)
-
-    across = LEFT + (steps - steps[0]) / (steps[-1] - steps[0]) * (RIGHT - LEFT)
-    few = 1 < errors.shape[1] <= MAX_GOODS
-    title = f"largest error of a price{', and each good’s' if few else ''}"
-    parts = [
-        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" opacity="0.4"/>',
-        lettering(LEFT - 5, TOP + 4, _decade(top), anchor="end", size=11),
-        lettering(LEFT - 5, BOTTOM + 4, _decade(bottom), anchor="end", size=11),
-        lettering(LEFT, HEIGHT - 4, f"{steps[0]:,}", size=11),
-        lettering(RIGHT, HEIGHT - 4, f"step {steps[-1]:,}", anchor="end", size=11),
-    ]
-    y = float(upward(tolerance))
-    if TOP < y < BOTTOM:
-        title += "; dotted: the tolerance"
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke-dasharray="2 3" opacity="0.6"/>')
-        if TOP + 12 < y < BOTTOM - 12:
-            shown = _decade(float(np.log10(tolerance)))
-            parts.append(lettering(LEFT - 5, y + 4, shown, anchor="end", size=11))
-    parts.append(lettering(LEFT, 12, title, anchor="start", size=11))
-    if few:
-        parts += [_curve(across, upward(each), 'opacity="0.45"') for each in errors.T]
-    parts.append(_curve(across, upward(largest), f'stroke="{FINAL}" stroke-width="2"'))
-    description = (
-        f"The largest error of a price over {format_count(int(steps[-1]), 'step')}: "
-        f"at first {format_number(largest[0], 2)}, at the end {format_number(largest[-1], 2)}"
-    )
-    return drawing(WIDTH, HEIGHT, description, [part for part in parts if part])
-
-
-def _decades(errors: np.ndarray, largest: np.ndarray, tolerance: float) -> tuple[float, float]:
-    """The exponents of ten between which all errors lie, apart from rounding."""
-    top = np.ceil(np.log10(max(largest[np.isfinite(largest)].max(), FLOOR)))
-    least = errors[np.isfinite(errors) & (errors > FLOOR)].min(initial=tolerance)
-    low = FLOOR if largest[-1] == 0.0 else max(least, FLOOR)
-    return min(float(np.floor(np.log10(low))), float(top) - 1.0), float(top)
-
-
-def _curve(across: np.ndarray, down: np.ndarray, style: str) -> str:
-    """A staircase, with a gap at NaN."""
-    moves, connected = [], False
-    for x, y in zip(across.tolist(), down.tolist(), strict=True):
-        if math.isnan(y):
-            connected = False
-            continue
-        moves.append(f"H{x:.1f}V{y:.1f}" if connected else f"M{x:.1f} {y:.1f}")
-        connected = True
-    return f'<path d="{"".join(moves)}" {style}/>' if moves else ""
-
-
-def _decade(power: float) -> str:
-    return format_number(10.0**power, 1) if power <= -4 or power >= 4 else format_plain(10.0**power)
 
 
 # --- experiments ----------------------------------------------------------------------------------

@@ -13,15 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from market_abm.runs.result import Result
 from market_abm.twins.registry import TWINS
 from market_abm.views.numbers import format_error, format_power_of_ten
-from market_abm.views.plots.style import (
-    FAINT,
-    GREY,
-    INK,
-    OKABE_ITO,
-    new_figure,
-    shortened,
-    tidy,
-)
+from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison

@@ -18,14 +18,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
 from market_abm.views.numbers import format_label, format_power_of_ten
-from market_abm.views.plots.style import (
-    GREY,
-    INK,
-    OKABE_ITO,
-    in_lines,
-    new_figure,
-    shortened,
-)
+from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import in_lines, new_figure, shortened
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment

@@ -13,8 +13,9 @@ from matplotlib.path import Path
 from market_abm.runs.result import MANY
 from market_abm.views.layout import BOX, Point, layout
 from market_abm.views.numbers import format_label
+from market_abm.views.palette import GREY, INK
 from market_abm.views.plots.flows import Flows, largest_flows
-from market_abm.views.plots.style import GREY, INK, new_figure, shortened
+from market_abm.views.plots.style import new_figure, shortened
 
 if TYPE_CHECKING:
     from market_abm.economy.industry import Industry

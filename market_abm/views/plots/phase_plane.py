@@ -11,7 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from market_abm.views.numbers import format_plain
-from market_abm.views.plots.style import GREY, INK, OKABE_ITO, new_figure, tidy
+from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, tidy
 
 if TYPE_CHECKING:
     import pandas as pd

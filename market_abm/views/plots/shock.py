@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from market_abm.views.numbers import format_percent, format_plain
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, shortened, worded
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, shortened, worded
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -76,7 +77,7 @@ class Moves:
         order = np.lexsort((-known.max(axis=1), -known[:, -1]))
         moved = np.count_nonzero(known.any(axis=1))
         order = order[: min(rows, max(moved, FEWEST_ROWS))]
-        rest = result.rest_prices
+        rest = result.steady_state_prices
         if rest is not None:
             rest = _log_ratio(rest[result.trajectory.goods], before)[order]
         return Moves(

@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, labels."""
+"""What all figures share: size, axes, shortened labels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""A palette that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
-
-
-INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
+from market_abm.views.palette import FAINT
 
 
 class NotebookFigure(Figure):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from market_abm.runs.folders import draw
 from market_abm.studies.sweep import Sweep
 from market_abm.views.numbers import format_plain
-from market_abm.views.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
+from market_abm.views.palette import FAINT, GREY, INK
+from market_abm.views.plots.style import new_figure, shortened, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,8 +250,6 @@ def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
     )
 
 
-def draw_sweep(sweep: Sweep, table: pd.DataFrame, path: Path) -> None:
-    """Write the figure of a sweep's table, where there is one to draw."""
-    figure = sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
-    if figure is not None:
-        draw(figure, path)
+def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
+    """The figure of a sweep's table, where there is one to draw."""
+    return sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)

@@ -29,15 +29,17 @@ from market_abm.experiment.files import available
 from market_abm.experiment.toml import parse_assignment, tables_of, toml_text, toml_value
 from market_abm.language import mathml
 from market_abm.market.state import State
-from market_abm.runs.folders import write_whole
-from market_abm.runs.result import resolved
+from market_abm.runs.folders import write_file
 from market_abm.runs.run import run
+from market_abm.runs.summary import resolved
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.explain import Pair, Section, explain
 from market_abm.views.notebook.pieces import data
 from market_abm.views.numbers import format_error
-from market_abm.views.report import figures as drawn
+from market_abm.views.report.comparison_figures import mechanism_figures, optimizer_figures
+from market_abm.views.report.run_figures import run_figures
+from market_abm.views.report.sweep_figures import sweep_figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +125,7 @@ def save_report(folder: str | Path, out: str | Path | None = None) -> Path:
             )
         text = report(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, [text])
+        write_file(path, lambda p: p.write_text(text, "utf-8", newline=""))
     except OSError as error:
         raise ResultsError(
             f"cannot write '{path.name}' ({error.strerror})", remedy="choose another with --out"
@@ -434,7 +436,7 @@ class _Run(_Told):
         measures = _csv(self.folder / "measures.csv", ("step", "welfare", "alignment"))
         shocks = self.configuration.get("shocks")
         steps = [_number_of(_mapping(each).get("step")) for each in shocks or []]
-        figures = drawn.run_figures(
+        figures = run_figures(
             path,
             measures,
             tolerance=_number_of(_mapping(self.configuration.get("run")).get("tolerance")),
@@ -506,7 +508,7 @@ class _Comparison(_Told):
                 "the best; goods wasted and money made of nothing, as parts of all.",
             ),
         )
-        page.add_figures("Side by side", drawn.contest_figures(self.rows))
+        page.add_figures("Side by side", mechanism_figures(self.rows))
 
     def _beside(self, page: _Page) -> None:
         content = self.content
@@ -530,7 +532,7 @@ class _Comparison(_Told):
         if path is None or "good" not in path or not np.isfinite(path["step"]).all():
             page.leave_out("The figures: comparison.csv is missing or cannot be read.")
         else:
-            page.add_figures("Both paths", drawn.beside_figures(path))
+            page.add_figures("Both paths", optimizer_figures(path))
 
     def _again(self, experiment: Experiment) -> Result:
         result = _again(experiment, _number_of(self.content.get("steps")))
@@ -603,7 +605,7 @@ class _Sweep(_Told):
             self._axes(),
             _facts([(k, v) for k, v in _flat(design) if k in _told_of(design)]),
         )
-        figures = drawn.sweep_figures(table, list(self.axes))
+        figures = sweep_figures(table, list(self.axes))
         if figures:
             page.add_figures("What came out", figures)
         else:
