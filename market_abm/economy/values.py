@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from market_abm.economy.checks import _check_names, _populated
+from market_abm.economy.checks import check_demand, check_keys, check_supply
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
@@ -57,17 +57,11 @@ def changed_values(
     common = {key: value for key, value in of_firms.items() if key not in own}
 
     industries = _with_parameters(industries, tables.get("economy", {}).get("parameters", {}))
-    _check_names(
-        list(supply),
-        {industry.good: industry for industry in industries},
-        list(demand),
-        supply={**supply, **terms_of_supply},
-        demand=terms_of_demand,
-        reuse_of={},
-        population_of=own,
-        names={},
-    )
-    FirmPopulation.of(common, "industries")
+    made = {industry.good: industry for industry in industries}
+    check_supply({**supply, **terms_of_supply}, list(supply), made)
+    check_demand(terms_of_demand, list(demand), made)
+    check_keys("industries", "industry or key", own, list(made))
+    FirmPopulation.of(common, "industries")  # checks the keys
     return (
         tuple(
             _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
@@ -127,7 +121,7 @@ def _with_firms(
     if not common and not own:
         return industry
     population = FirmPopulation.of({**now, **common}, f"industries.{industry.good}")
-    return _populated(industry, population, {**kept, **own}, seed)
+    return industry.with_firms(population, {**kept, **own}, seed)
 
 
 def _with_terms(

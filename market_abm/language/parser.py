@@ -24,7 +24,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from market_abm.errors import ProgramError, SettingError, nearest
+from market_abm.errors import ProgramError, SettingError, clip, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.constants import check_positive, check_sum, entry_of
@@ -155,7 +155,7 @@ def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
         remedy = "write '-' for minus"
     elif "integer string conversion" in message:
         message, remedy = "a number has thousands of digits", "write a shorter one, such as 1e9"
-    what = f"cannot read '{_short(shown)}' ({message})" if shown else message
+    what = f"cannot read '{clip(shown, 60)}' ({message})" if shown else message
     return ProgramError(what, line=line, remedy=remedy)
 
 
@@ -165,10 +165,6 @@ def _too_deep(line: int | None) -> ProgramError:
         line=line,
         remedy="split it into several lines",
     )
-
-
-def _short(string: str) -> str:
-    return string if len(string) <= 60 else string[:57] + "..."
 
 
 # --- from a syntax tree to an expression ---------------------------------------------------------
@@ -234,7 +230,7 @@ class _Translator:
             value = check_number(node.value, "the number")
         except SettingError:
             raise ProgramError(
-                f"the number {_short(_unparsed(node))} is too large",
+                f"the number {_unparsed(node)} is too large",
                 line=node.lineno,
                 remedy="keep numbers below 1e308",
             ) from None
@@ -361,6 +357,6 @@ def _function_name(node: ast.Call) -> str:
 
 def _unparsed(node: ast.AST) -> str:
     try:
-        return _short(ast.unparse(node).splitlines()[0])
+        return clip(ast.unparse(node).splitlines()[0], 60)
     except (RecursionError, ValueError):
         return type(node).__name__

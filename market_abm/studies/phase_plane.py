@@ -22,7 +22,7 @@ import numpy as np
 
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
-from market_abm.baselines.dessertaine2022.plane import BEYOND, NEAR, WINDOW, disturbance
+from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.display import Displayable, view
 from market_abm.economy.from_table import from_input_output
@@ -417,12 +417,12 @@ def _outcome(run: Run, steady: Equilibrium) -> tuple[str, int, float]:
         [run.last.prices / steady.prices, run.last.quantities / steady.quantities]
     )
     distance = float(np.abs(ratios - 1.0).max())
-    lost = run.ending is not None or not np.all((ratios > 1.0 / BEYOND) & (ratios < BEYOND))
+    lost = run.ending is not None or not np.all((ratios > 1.0 / MAX_VALUE) & (ratios < MAX_VALUE))
     if run.error is not None:
         status = "failed"
     elif lost:
         status = "diverged"
-    elif distance < NEAR:
+    elif distance < CONVERGED_TOL:
         status = "converged"
     else:
         status = "elsewhere" if run.last_observations["settled"] else "max_steps"
