@@ -266,3 +266,28 @@ steps = 34
     )
     result = run(Experiment.parse(economy + shocks))
     assert result.status == "max_steps"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("market.share_rate", 1, "'market.share_rate' is not a number of the economy"),
+        ("supply.flour.quantity", 1, "'flour' is made by a line"),
+        ("demand.cake.price", 1, "no line makes a final good 'cake'"),
+        ("industries.cake.productivity", 1, "the program has no such industry"),
+        ("industries.productivty", 1, "unknown key 'industries.productivty'; did you mean"),
+        ("economy.parameters.scal", 1, "reads the parameter 'scal'; did you mean 'scale'"),
+        ("economy.parameters.sigma", -1, "elasticity is -1"),
+        ("economy.parameters.w", 0.7, r"the weights of ces\(\) sum to 1.3"),
+        ("demand.bread.elasticity", 0, "demand.bread.elasticity is 0"),
+    ],
+)
+def test_values_that_an_economy_cannot_have(key, value, told):
+    """The same checks as of a text: also of constants that depend on parameters."""
+    text = BAKERY.replace(
+        "elasticity=0.5, weights=(0.4, 0.6)", "elasticity=sigma, weights=(w, 0.6)"
+    )
+    text = text.replace("{ scale = 0.8 }", "{ scale = 0.8, sigma = 0.5, w = 0.4 }")
+    economy = Experiment.parse(text).economy
+    with pytest.raises(MarketError, match=told):
+        economy.with_values({key: value})
