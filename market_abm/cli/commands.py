@@ -259,10 +259,10 @@ def report(folder: str, out: str | None) -> None:
     question, the program, the derivation, interactive figures, tables, the configuration, and the
     command that reproduces the results.
     """
-    from market_abm.views.report.report import save_report
+    from market_abm.views.report.report import report as write_report
     from market_abm.views.words import written
 
-    click.echo(written(save_report(folder, out)))
+    click.echo(written(write_report(folder, out)))
 
 
 @main.command()
@@ -305,7 +305,7 @@ def watch(
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
-            remedy="add --network to allow it; whoever opens the page can run markets here",
+            remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):

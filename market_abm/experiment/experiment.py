@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,13 +14,14 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.errors import MarketError, SettingError, nearest, where_text
 from market_abm.experiment.files import find, read
+from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
 from market_abm.experiment.source import Source
 from market_abm.experiment.toml import tables_of
-from market_abm.keys import set_key
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ class Experiment(Displayable):
         try:
             tables = tables_of(text)
             expand_terms(tables)
-            for key, value in source.overrides.items():
-                set_key(tables, key, copy.deepcopy(value))  # another may change a part of it
+            override_all(tables, source.overrides)
             return Experiment(**read_tables(tables, source.folder), name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
@@ -219,7 +218,7 @@ class Experiment(Displayable):
         market, run = split_settings(settings)
         return Experiment(
             economy=economy,
-            market=MarketSettings.of(market, "market"),
+            market=read_market(market),
             run=RunSettings.of(run, "run"),
             name=name,
             configuration={
@@ -238,7 +237,7 @@ class Experiment(Displayable):
                 "industries": {
                     i.good: dataclasses.asdict(i.population) for i in economy.industries
                 },
-                "market": dataclasses.asdict(MarketSettings.of(market, "market")),
+                "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },
         )
@@ -247,7 +246,8 @@ class Experiment(Displayable):
 
     def with_mechanism(self, mechanism: str) -> Experiment:
         """The same experiment under another mechanism."""
-        market = dataclasses.replace(self.market, mechanism=mechanism)
+        others = self.configuration.get("mechanisms", {})
+        market = market_under(dataclasses.asdict(self.market), others, mechanism)
         configuration = {**self.configuration, "market": dataclasses.asdict(market)}
         return dataclasses.replace(self, market=market, configuration=configuration)
 
@@ -321,7 +321,8 @@ class Experiment(Displayable):
                 "the experiment was not read from a text",
                 remedy="use Experiment.load or Experiment.parse",
             )
-        source, merged = self.source, {**self.source.overrides, **settings}
+        source = self.source
+        merged = {**compatible(source.overrides, settings), **settings}
         return Experiment.parse(source.text, self.name, merged, file=source.file)
 
     def placed(self, error: MarketError) -> MarketError:

@@ -13,10 +13,11 @@ from market_abm.economy.program import from_text
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
+from market_abm.experiment.market_tables import market_under
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings, check_table
 from market_abm.experiment.shocks import read_shocks
 from market_abm.fields import check_choice
-from market_abm.market.settings import MarketSettings
+from market_abm.market.mechanisms.registry import all_keys, read_market
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -27,7 +28,7 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     SettingError
         A key is of neither.
     """
-    market = {f.name for f in dataclasses.fields(MarketSettings)}
+    market = set(all_keys())
     rest = {f.name for f in dataclasses.fields(RunSettings)}
     for key in settings:
         if key not in market | rest:
@@ -48,6 +49,7 @@ _TOP = (
     "demand",
     "industries",
     "market",
+    "mechanisms",
     "run",
     "record",
     "sweep",
@@ -97,7 +99,9 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
     table = {key: check_table(tables.get(key, {}), key) for key in _TOP[1:-1]}
     made_of = economy_settings(table["economy"])
-    market = MarketSettings.of(table["market"], "market")
+    market = read_market(table["market"])
+    for name in table["mechanisms"]:
+        market_under(table["market"], table["mechanisms"], name)
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
     economy = _economy(made_of, table, run.seed, folder)
@@ -119,6 +123,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
             "industries": dataclasses.asdict(FirmPopulation.of(common, "industries")) | single,
             "market": dataclasses.asdict(market),
+            **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),
             "record": dataclasses.asdict(record),
             "shocks": [shock.entry for shock in shocks],

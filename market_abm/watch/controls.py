@@ -21,8 +21,8 @@ from bokeh.models import (
 
 from market_abm.experiment.files import available
 from market_abm.experiment.shocks import TARGETS
+from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.market.settings import ACTIVATIONS
 from market_abm.watch.scripts import REFOCUS
 from market_abm.watch.session import Parameter, Session
 from market_abm.watch.sliders import WIDE, parameter_slider, position, value_at

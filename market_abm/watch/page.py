@@ -320,6 +320,6 @@ class Page:
         if session.ending is not None:
             return f"{session.ending.detail}; {welfare_text(welfare)}"
         settled = session.observations["settled"]
-        note = "steady state, every price at its gradient" if settled else ""
+        note = "stationary, every price at its gradient" if settled else ""
         goods = session.economy.goods
         return progress_text(session.state.step, session.errors, goods, welfare, note=note)

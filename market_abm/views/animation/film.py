@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
-from market_abm.runs.folders import write_file
+from market_abm.runs.folders import check_file, write_file
 from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
@@ -143,9 +142,7 @@ def check_film(experiment: Experiment, path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"'{path.name}' is a folder", remedy="name a file with --out")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        check_file(path)
     except FileExistsError:
         raise ResultsError(
             f"cannot write '{path.name}': '{path.parent.name}' is no folder",
