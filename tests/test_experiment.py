@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from market_abm import Experiment, MarketError, from_text, run
-from market_abm.experiment.files import available, key_lines, parse_assignment
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import key_lines, parse_assignment
 from market_abm.studies.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent

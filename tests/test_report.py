@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from market_abm import Experiment, MarketError, from_text, run
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.cli.commands import main
-from market_abm.experiment.files import available, toml_text
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import toml_text
 from market_abm.language import mathml
 from market_abm.language.expression import Expression, name, number
 from market_abm.market.agents import Firm

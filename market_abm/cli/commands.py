@@ -54,11 +54,10 @@ def run(
 
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    from market_abm.experiment.shocks import with_shocks
     from market_abm.runs.folders import check_folder
     from market_abm.views.save import RUN_FILES
 
-    chosen = with_shocks(load(experiment, assignments, seed=seed, steps=steps), shocks)
+    chosen = load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
     folder = Path(out or f"results/{chosen.name}")
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
@@ -297,7 +296,7 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
-    from market_abm.experiment.files import parse_assignment
+    from market_abm.experiment.toml import parse_assignment
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 

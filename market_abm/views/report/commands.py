@@ -10,7 +10,8 @@ from typing import Any
 
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import available, parse_assignment, toml_value
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import parse_assignment, toml_value
 from market_abm.runs.summary import resolved
 from market_abm.views.report.reading import UNREADABLE
 from market_abm.views.words import flat

@@ -10,7 +10,7 @@ import numpy as np
 
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import toml_text
+from market_abm.experiment.toml import toml_text
 from market_abm.views.explain import explain
 from market_abm.views.report.commands import commands_html
 from market_abm.views.report.page import Page

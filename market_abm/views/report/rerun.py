@@ -9,7 +9,7 @@ import numpy as np
 
 from market_abm.errors import ResultsError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import tables_of, toml_text
+from market_abm.experiment.toml import tables_of, toml_text
 from market_abm.market.state import State
 from market_abm.runs.run import run
 from market_abm.runs.summary import resolved

@@ -14,7 +14,8 @@ import numpy as np
 
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import available, toml_value
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import toml_value
 from market_abm.runs.summary import resolved
 from market_abm.studies.store import TABLE
 from market_abm.studies.sweep import Sweep, specification
