@@ -80,7 +80,7 @@ def test_text_that_is_a_sentence():
         words.status_counts({"converged": 1200, "max_steps": 1}) == "1,200 converged, 1 max steps"
     )
     shock = {"step": 3, "supply": {"x": {"quantity": 2.0}}, "demand.y.price": 1}
-    assert words.changes_text(shock) == "supply.x.quantity = 2.0, demand.y.price = 1"
+    assert words.changes_text(shock) == "supply.x.quantity = 2, demand.y.price = 1"
 
 
 def test_numbers_as_text():

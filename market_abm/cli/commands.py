@@ -48,7 +48,9 @@ def run(
     as_json: bool,
     live: bool,
 ) -> None:
-    """Run a market, compare its prices with backprop's, and write and plot the results.
+    """Run a market and compare its prices with backprop's.
+
+    The results are printed, and written as tables and figures.
 
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
     """
@@ -94,7 +96,9 @@ def sweep(
     resume: bool,
     out: str | None,
 ) -> None:
-    """Run a market at many points, in parallel, into one table and one figure.
+    """Run a market at many points, in parallel.
+
+    The results are one table and one figure.
 
     VALUES are a range, low:high:log:count or low:high:count; or a list, a,b,c. Without any, the
     axes of the file's [sweep] table are used. For example:
@@ -142,10 +146,10 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin: the optimiser that its mechanism is claimed to be.
+    """Compare a market with its twin, an optimiser.
 
-    The twin is written from formulas alone and starts at the same point; the largest distances
-    between the two paths are printed, and both are plotted.
+    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
+    same point. The largest distances between the two paths are printed, and both are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -175,9 +179,10 @@ def compare(
     "--out", metavar="DIR", default="results/phase-plane", show_default=True, help="Write here."
 )
 def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) -> None:
-    """Run the published excess-demand model and our markets on the same random networks.
+    """Compare our markets with the published excess-demand model.
 
-    In each cell of the plane of its rates, a run starts near the equilibrium: does it return?
+    Both run on the same random networks. In each cell of the plane of their rates, a run starts
+    near the equilibrium: does it return?
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
@@ -219,7 +224,10 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
 def animate(
     experiment: str, assignments: tuple[str, ...], steps: int, fps: int, out: str | None
 ) -> None:
-    """Animate a run of a small network: goods flow downstream and price signals upstream."""
+    """Animate a run of a small network.
+
+    Goods flow downstream, and price signals upstream.
+    """
     from market_abm.views.animation.animate import animate as write_film
     from market_abm.views.animation.animate import check_film
     from market_abm.views.words import written
@@ -236,7 +244,10 @@ def animate(
 @EXPERIMENT
 @SET
 def explain(experiment: str, assignments: tuple[str, ...]) -> None:
-    """Show each firm's profit condition beside backprop's line, as formulas and as numbers."""
+    """Show each firm's profit condition beside backprop's line.
+
+    Both as formulas and as numbers.
+    """
     printing.print_explanation(run_with_progress(load(experiment, assignments), quiet=True))
 
 
@@ -244,10 +255,11 @@ def explain(experiment: str, assignments: tuple[str, ...]) -> None:
 @click.argument("folder", metavar="DIR")
 @click.option("--out", metavar="FILE", help="Write the page here.  [default: DIR.html]")
 def report(folder: str, out: str | None) -> None:
-    """Make one HTML file of a folder of results: it needs nothing but a browser.
+    """Make one HTML file of a folder of results.
 
-    DIR is what run, sweep or compare wrote. The page has the question, the program, the derivation,
-    interactive figures, tables, the configuration, and the command that reproduces the results.
+    DIR is what run, sweep or compare wrote. The file needs nothing but a browser. It has the
+    question, the program, the derivation, interactive figures, tables, the configuration, and the
+    command that reproduces the results.
     """
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words import written
@@ -280,7 +292,9 @@ def watch(
     address: str,
     network: bool,
 ) -> None:
-    """Run a market in the browser: set its elasticities, and shock it. Ctrl-C stops.
+    """Run a market in the browser.
+
+    Set its elasticities, and shock it; Ctrl-C stops.
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
@@ -293,7 +307,7 @@ def watch(
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
-            remedy="add --network to allow it; whoever opens the page can run markets here",
+            remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):
@@ -314,7 +328,7 @@ def watch(
 
 @main.command("list")
 def list_experiments() -> None:
-    """List the available experiments, each with its question."""
+    """List the available experiments and their questions."""
     from market_abm.experiment.experiment import Experiment
     from market_abm.experiment.files import available
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import PathMeasures
+from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
+from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.simulation.endings import Ending
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -230,8 +231,9 @@ class Result(Displayable):
         table = self.experiment.input_output
         plain = (
             self.firm is Firm
-            and (market.mechanism, market.activation) == ("trading-post", "simultaneous")
-            and (market.bid_rate, market.lag) == (1.0, 0)
+            and market.rules.bids_are_money
+            and (market.activation, market.lag) == ("simultaneous", 0)
+            and getattr(market, "bid_rate", None) == 1.0
         )
         if table is None or not plain or self.steady_state_prices is None:
             return None
@@ -354,10 +356,47 @@ class Result(Displayable):
         )
 
     def summary(self) -> dict[str, Any]:
-        """Everything about the run as one object for JSON; see ``runs/summary.py``."""
-        from market_abm.runs.summary import summary
+        """Everything about the run as one object for JSON, with None where there is no number.
 
-        return summary(self)
+        Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
+        """
+        numbers = measured(self)
+        rows = self.table().to_dict("index")
+        lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
+        names = self.experiment.economy.names
+        for good, row in rows.items():
+            if good in names:
+                row["name"] = names[good]
+            row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
+            row["staleness"] = lags.get(good)
+        return jsonable(
+            {
+                "name": self.experiment.name,
+                "question": self.experiment.question,
+                "status": self.status,
+                "message": self.ending.detail,
+                "steps": self.steps,
+                "goods": rows,
+                "industries": self.accounts().to_dict("index"),
+                "error": numbers.pop("error"),
+                "welfare": numbers.pop("welfare"),
+                "equilibrium": self.distance(),
+                "near_rest": self.near_steady_state(),
+                **numbers,
+                "theory_error": self._theory_error(),
+                "configuration": resolved(self.experiment),
+                "firm": self.firm.__name__,
+                "versions": versions(),
+            }
+        )
+
+    @np.errstate(invalid="ignore")
+    def _theory_error(self) -> float | None:
+        """The largest relative distance of a price from its prediction; None without one."""
+        if self.prediction is None:
+            return None
+        scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
+        return float((np.abs(self.prices - self.prediction) / scale).max())
 
     # --- figures --------------------------------------------------------------------------------
 

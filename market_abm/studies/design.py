@@ -93,7 +93,7 @@ class Axis:
                 if last < first:
                     raise _unreadable(name, given)
                 _check_count(
-                    last - first + 1, f"{name} is to have {last - first + 1:,} values", name
+                    last - first + 1, f"{name} would have {last - first + 1:,} values", name
                 )
                 given = list(range(first, last + 1))
             elif _RANGE.match(given.strip()):
@@ -132,7 +132,7 @@ class Axis:
                 remedy="both ends must be finite (above 0, if log), and the count 1 or more",
                 name=name,
             )
-        _check_count(count, f"{name} is to have {count:,} values", name)
+        _check_count(count, f"{name} would have {count:,} values", name)
         axis = Axis(name, (), (), low, high, log)
         fractions = [0.0] if count == 1 else [k / (count - 1) for k in range(count)]
         values = [axis.between(fraction) for fraction in fractions]
@@ -206,7 +206,7 @@ class Design:
         lengths = {len(axis.values) for axis in self.axes}
         if kind == "list" and len(lengths) > 1:
             raise SettingError(
-                f"a list needs axes of one length, not of {sorted(lengths)}",
+                f"a list design needs axes of equal length, not of {sorted(lengths)}",
                 remedy="give each axis as many values, or choose the grid",
             )
         _check_count(self.size, f"the sweep would have {self.size:,} runs")

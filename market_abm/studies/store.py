@@ -85,12 +85,12 @@ class Store:
                         (folder / name).unlink(missing_ok=True)
             elif found:
                 raise ResultsError(
-                    f"'{folder.name}' holds '{min(found)}', and is no sweep",
+                    f"'{folder.name}' holds '{min(found)}' and is not a sweep",
                     remedy="choose a new folder with --out",
                 )
             elif resume:
                 raise ResultsError(
-                    f"there is no sweep in '{folder.name}' to go on with",
+                    f"there is no sweep in '{folder.name}' to resume",
                     remedy="leave out --resume, or name its folder with --out",
                 )
             self.finished = resume and TABLE in found and PARTS not in found

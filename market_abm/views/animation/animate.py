@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib import animation
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
-from market_abm.runs.folders import write_file
+from market_abm.runs.folders import check_file, write_file
 from market_abm.views.animation.drawing import DPI
 from market_abm.views.animation.film import Film
 from market_abm.views.animation.writer import GifWriter
@@ -113,9 +112,7 @@ def _check_place(path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"'{path.name}' is a folder", remedy="name a file with --out")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        check_file(path)
     except FileExistsError:
         raise ResultsError(
             f"cannot write '{path.name}': '{path.parent.name}' is no folder",

@@ -17,9 +17,10 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
-from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.numbers import format_fixed, format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import in_lines, new_figure, shortened
+from market_abm.views.words import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -247,14 +248,14 @@ def _colors(figure: Figure, result: Result, flows: Flows) -> list[Any]:
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
-    bar.ax.set_title("|price − gradient| ÷ |gradient|", fontsize=8, color=INK, pad=3)
+    bar.ax.set_title(RELATIVE_ERROR, fontsize=8, color=INK, pad=3)
     return [scale.to_rgba(errors[k]) for k in places]
 
 
 def _captions(figure: Figure, result: Result, flows: Flows) -> None:
     """The title, the share of payments that is drawn, and the legend."""
     name = f"{shortened(result.experiment.name, 40)}, step {result.steps}"
-    part = f"{100.0 * flows.part:.1f} %"
+    part = f"{format_fixed(100.0 * flows.part, 1)} %"
     figure.text(
         0.01,
         0.988,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +14,10 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.views.numbers import format_percent, format_plain
+from market_abm.views.numbers import format_percent
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
+from market_abm.views.words import changes_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -219,10 +220,10 @@ def _color_bar(
 
 def _title(result: Result, moves: Moves) -> list[str]:
     """The shocks in at most two lines, and what is shown."""
-    shocks = []
-    for each in result.experiment.configuration.get("shocks", []):
-        changes = [f"{key} = {_value(value)}" for key, value in each.items() if key != "step"]
-        shocks.append(f"{', '.join(changes)} from step {each['step']} on")
+    shocks = [
+        f"{changes_text(each)} from step {each['step']} on"
+        for each in result.experiment.configuration.get("shocks", [])
+    ]
     what = f"{shortened(result.experiment.name, 30)}: {'; '.join(shocks) or 'a shock'}"
     more = len(moves.goods) < len(result.recorded)
     which = f"; the {len(moves.goods)} of {len(result.recorded)} that change most" if more else ""
@@ -230,7 +231,3 @@ def _title(result: Result, moves: Moves) -> list[str]:
         *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
         f"change of each price against the step before{which}",
     ]
-
-
-def _value(value: Any) -> str:
-    return format_plain(value) if isinstance(value, float) else str(value)

@@ -19,6 +19,7 @@ from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.words import RELATIVE_ERROR, status_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +201,7 @@ def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upw
     colored = axes.pcolormesh(median.columns, median.index, size, cmap="viridis", shading="nearest")
     axes.set_position((0.12, 0.1, 0.72, 0.72))
     bar = figure.colorbar(colored, cax=figure.add_axes((0.86, 0.1, 0.025, 0.72)))
-    bar.set_label("|price − gradient| ÷ |gradient| at the end", fontsize=8)
+    bar.set_label(f"{RELATIVE_ERROR} at the end", fontsize=8)
     ticks = [t for t in bar.get_ticks() if size.min() <= t <= size.max()]
     bar.set_ticks(ticks, labels=[format_plain(10**t, 2) for t in ticks])
     bar.ax.tick_params(labelsize=8)
@@ -221,7 +222,7 @@ def _set_logarithmic(axis: Axis, scale: Callable[[str], None], values: np.ndarra
     scale("log")
     digits = (1.0, 2.0, 5.0) if values.max() < 500 * values.min() else (1.0,)
     axis.set_major_locator(LogLocator(subs=digits))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: format_plain(v)))
     axis.set_minor_locator(NullLocator())
 
 
@@ -245,10 +246,9 @@ def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
 
 
 def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
-    counts = table["status"].value_counts()
-    shares = ", ".join(f"{n:,} {str(s).replace('_', ' ')}" for s, n in counts.items())
+    counts = status_counts(table["status"].value_counts())
     figure.suptitle(
-        f"{shortened(name, 50)}: {len(table):,} runs ({shares})",
+        f"{shortened(name, 50)}: {len(table):,} runs ({counts})",
         fontsize=9.5,
         x=0.01,
         y=1 - 0.09 / figure.get_figheight(),

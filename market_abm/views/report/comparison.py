@@ -23,7 +23,7 @@ from market_abm.views.report.reading import (
 )
 from market_abm.views.report.rerun import agreement, difference, rerun
 from market_abm.views.report.tables import facts_html, status_html, table_html
-from market_abm.views.words import mechanisms_note
+from market_abm.views.words import DISTANCE_NOTE, mechanisms_note, sentence, twin_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -68,9 +68,7 @@ class ComparisonFolder(ResultsFolder):
         content = self.content
         self.status = as_text(content.get("status"))
         market, twin = as_text(content.get("market")), as_text(content.get("optimiser"))
-        page.outcome = status_html(self.status) + escape(
-            f"A market ({market}) and its twin, {twin}, which is computed from formulas alone."
-        )
+        page.outcome = status_html(self.status) + escape(sentence(twin_text(market, twin)))
         page.add(
             "The largest distance between their paths",
             facts_html([("steps", content.get("steps"))]),
@@ -78,7 +76,7 @@ class ComparisonFolder(ResultsFolder):
                 "of",
                 self.distances,
                 ("largest", "step"),
-                "Relative to the largest size of each good or share on the path, and its step.",
+                DISTANCE_NOTE,
             ),
         )
         columns = ("price", "twin_price", "quantity", "twin_quantity")

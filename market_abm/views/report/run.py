@@ -26,7 +26,7 @@ from market_abm.views.report.reading import (
 from market_abm.views.report.rerun import agreement, difference, rerun
 from market_abm.views.report.run_figures import run_figures
 from market_abm.views.report.tables import facts_html, status_html, table_html
-from market_abm.views.words import REGIMES, changes_text, measure_label, sentence
+from market_abm.views.words import REGIMES, changes_text, measure_label, optimum_unknown, sentence
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -92,8 +92,8 @@ class RunFolder(ResultsFolder):
         near = as_mapping(self.content.get("near_rest"))
         if isinstance(near.get("regime"), str):
             near = {**near, "regime": REGIMES.get(near["regime"], near["regime"])}
-        _add_facts(page, "Near the steady state", near, STABILITY)
-        _add_facts(page, "Distance to the optimum", self.equilibrium, OPTIMUM)
+        _add_facts(page, "Near the steady state", near, STABILITY, "it was not computed")
+        _add_facts(page, "Distance to the optimum", self.equilibrium, OPTIMUM, optimum_unknown())
         self.write_origin(page)
 
     def _measures(self) -> list[tuple[str, Any]]:
@@ -164,9 +164,11 @@ class RunFolder(ResultsFolder):
         return super().commands()
 
 
-def _add_facts(page: Page, title: str, values: dict[str, Any], labels: dict[str, str]) -> None:
-    """A section of labelled values; without any, a remark that they are left out."""
+def _add_facts(
+    page: Page, title: str, values: dict[str, Any], labels: dict[str, str], why: str
+) -> None:
+    """A section of labelled values; without any, a remark why they are left out."""
     if values:
         page.add(title, facts_html((labels.get(key, key), v) for key, v in values.items()))
     else:
-        page.omit(f"{title}: it was not computed.")
+        page.omit(f"{title}: {why}.")
