@@ -156,10 +156,13 @@ def test_a_disc_tells_how_far_its_price_is_off():
     assert "gradient" in bar.get_title()
 
 
-@pytest.mark.parametrize("settings", [{"run.steps": 0}, {"market.mechanism": "unit-bid"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"run.steps": 0}, {"market.mechanism": "unit-bid", "market.share_rate": 0.6}],
+)
 def test_runs_that_end_badly_are_drawn(settings):
     """A run of no steps, and one that diverges: quantities of 1e100, prices that are no number."""
-    bad = run(shocked(**settings, **{"market.share_rate": 0.6}))
+    bad = run(shocked(**settings))
     assert bad.status in ("max_steps", "diverged")
     for figure in (bad.network_figure(), bad.convergence_figure()):
         assert_nothing_is_cut_off(figure)
