@@ -46,7 +46,7 @@ TWINS = (
     ("mechanisms", "tatonnement"),
     ("mechanisms", "posted-price"),
 )
-"""Experiments, and mechanisms under which they are run beside their twins."""
+"""Experiments, and mechanisms under which they are compared with their twins."""
 
 EVERY_MECHANISM = ("spiral", "rival-diamond", "mechanisms")
 """Experiments that are run under every mechanism."""

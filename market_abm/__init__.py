@@ -35,19 +35,17 @@ if TYPE_CHECKING:
     from market_abm.gradient.backprop import exact_gradient as exact_gradient
     from market_abm.gradient.equilibrium import equilibrium as equilibrium
     from market_abm.market.agents import Firm as Firm
+    from market_abm.market.mechanisms.registry import market_settings as market_settings
     from market_abm.market.model import MarketModel as MarketModel
-    from market_abm.market.settings import MarketSettings as MarketSettings
     from market_abm.runs.result import Result as Result
     from market_abm.runs.run import run as run
     from market_abm.studies.comparisons import compare as compare
     from market_abm.studies.comparisons import compare_mechanisms as compare_mechanisms
     from market_abm.studies.phase_plane import phase_plane as phase_plane
     from market_abm.studies.sweep import sweep as sweep
-    from market_abm.views.animation.film import animate as animate
+    from market_abm.views.animation.animate import animate as animate
     from market_abm.views.explain import explain as explain
-    from market_abm.views.report.report import save_report
-
-    report = save_report
+    from market_abm.views.report.report import report as report
 
 __version__ = "0.1.0"
 
@@ -60,10 +58,9 @@ _HOME = {
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",
-    "MarketSettings": "market.settings",
     "Result": "runs.result",
     "Supply": "economy.terms",
-    "animate": "views.animation.film",
+    "animate": "views.animation.animate",
     "compare": "studies.comparisons",
     "compare_mechanisms": "studies.comparisons",
     "equilibrium": "gradient.equilibrium",
@@ -72,14 +69,15 @@ _HOME = {
     "from_function": "economy.program",
     "from_input_output": "economy.from_table",
     "from_text": "economy.program",
+    "market_settings": "market.mechanisms.registry",
     "phase_plane": "studies.phase_plane",
     "read_table": "economy.read_table",
-    "report": "views.report.report:save_report",
+    "report": "views.report.report",
     "run": "runs.run",
     "stability": "analysis.stability",
     "sweep": "studies.sweep",
 }
-"""The module of each public name; after a colon its name there, if that is another."""
+"""The module of each public name."""
 
 __all__ = list(_HOME)
 
@@ -90,8 +88,7 @@ load_with(lambda: import_module("market_abm.views.registry"))
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'market_abm' has no attribute '{name}'")
-    module, _, attribute = _HOME[name].partition(":")
-    return getattr(import_module(f"market_abm.{module}"), attribute or name)
+    return getattr(import_module(f"market_abm.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

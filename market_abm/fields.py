@@ -148,7 +148,7 @@ def field(
     check
         Returns the value to store, or raises a SettingError.
     default, default_factory
-        As for :func:`dataclasses.field`; without either the key is required.
+        As for ``dataclasses.field``; without either the key is required.
     kind, range
         The type and the valid values, in words, such as "number" and "> 0".
     unit

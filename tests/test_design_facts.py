@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 from support.economies import split
+from support.profiles import members
 
 import market_abm
 
@@ -152,7 +153,9 @@ def deviations(
     recursion is linear however far off: no small perturbation is needed. The optimum is by hand:
     0.3 s**(-1/sigma) equal for both uses, so s_a / s_b = (3/7)**sigma.
     """
-    settings = market_abm.MarketSettings(activation=activation, bid_rate=1.0, share_rate=share_rate)
+    settings = market_abm.market_settings(
+        activation=activation, bid_rate=1.0, share_rate=share_rate
+    )
     model = market_abm.MarketModel(economy, settings)
     (first, second) = np.flatnonzero(economy.buyers.good == economy.goods.index("x"))
     best = sigma * math.log(0.3 / 0.7)
@@ -208,7 +211,10 @@ def test_the_formula_is_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("depth", "sigma"),
-    [(0, 0.5), (0, 1.0), (0, 2.0), (1, 0.5), (1, 2.0), (2, 1.0), (2, 1.5), (4, 0.7)],
+    members(
+        [(0, 0.5), (0, 1.0), (0, 2.0), (1, 0.5), (1, 2.0), (2, 1.0), (2, 1.5), (4, 0.7)],
+        quick=[(0, 2.0), (1, 0.5), (2, 1.5)],
+    ),
 )
 def test_the_simultaneous_bound(depth: int, sigma: float) -> None:
     """Within 1%, of which bisection takes 0.2%; the bracket knows nothing but the scale sigma."""
@@ -216,7 +222,12 @@ def test_the_simultaneous_bound(depth: int, sigma: float) -> None:
     assert measured / sigma == pytest.approx(SIMULTANEOUS[depth], rel=0.01)
 
 
-@pytest.mark.parametrize(("depth", "sigma"), [(0, 0.5), (0, 1.0), (1, 2.0), (2, 0.5), (4, 1.5)])
+@pytest.mark.parametrize(
+    ("depth", "sigma"),
+    members(
+        [(0, 0.5), (0, 1.0), (1, 2.0), (2, 0.5), (4, 1.5)], quick=[(0, 0.5), (1, 2.0), (2, 0.5)]
+    ),
+)
 def test_the_sequential_bound_is_two_whatever_the_depth(depth: int, sigma: float) -> None:
     measured = stability_boundary(depth, sigma, "sequential", 0.1 * sigma, 3.1 * sigma, 60)
     assert measured / sigma == pytest.approx(2.0, rel=0.01)

@@ -402,11 +402,11 @@ def test_gaps_are_bounded() -> None:
 
 REST: list[Any] = [
     pytest.param("essay", "tatonnement", 3700, {"auction_rate": 0.008}, marks=pytest.mark.slow),
-    ("essay", "posted-price", 2600, {}),
+    pytest.param("essay", "posted-price", 2600, {}, marks=pytest.mark.slow),
     ("diamond", "tatonnement", 400, {"auction_rate": 0.08}),
     ("diamond", "posted-price", 3000, {}),
     ("ces", "tatonnement", 400, {"auction_rate": 0.03}),
-    ("ces", "posted-price", 4000, {}),
+    pytest.param("ces", "posted-price", 4000, {}, marks=pytest.mark.slow),
     ("copy", "posted-price", 3000, {}),
     ("loop", "posted-price", 1500, {}),
 ]
@@ -548,9 +548,9 @@ def beside(name: str, steps: int = 1000, **settings: object):
     ("name", "settings"),
     [
         ("essay-chain", {}),
-        ("rival-diamond", {}),
+        pytest.param("rival-diamond", {}, marks=pytest.mark.slow),
         ("mechanisms", {"spoilage": 0.4, "bid_rate": 0.7}),
-        ("twenty-firms", {"order_rate": 0.1}),
+        pytest.param("twenty-firms", {"order_rate": 0.1}, marks=pytest.mark.slow),
     ],
 )
 def test_posted_prices_are_their_twin(name, settings):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from market_abm import Experiment, MarketError, from_text, run
-from market_abm.experiment.files import available, key_lines, parse_assignment
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import key_lines, parse_assignment
 from market_abm.studies.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
@@ -270,7 +271,7 @@ LONG = ("cournot", "elasticity-depth", "perishable", "stale-information", "taton
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in TABLES]
 )
 def test_each_sweep_keeps_its_outcome(name):
-    """Of each table that is kept, nine rows, each run anew and alone: 1e-9, as runs stop at that."""
+    """Of each table that is kept, nine rows, each run alone: 1e-9, as runs stop at that."""
     experiment = Experiment.load(name)
     given = dict(experiment.sweep)
     sweep = Sweep.of(experiment, given.pop("axes"), **given)

@@ -15,7 +15,7 @@ from support.engines import assert_twins
 from support.tables import files, made_up, three
 
 import market_abm
-from market_abm import Experiment, InputOutputTable, MarketSettings, from_input_output, read_table
+from market_abm import Experiment, InputOutputTable, from_input_output, market_settings, read_table
 from market_abm.economy.nested_ces import Nest, NestedCES
 from market_abm.economy.technology import Technology
 from market_abm.errors import MarketError, SettingError, TableError
@@ -28,7 +28,7 @@ def test_the_table_of_the_united_states():
     table = read_table("us-2023")
     assert table.size == 71 and table.codes[:2] == ("111CA", "113FF")
     assert "331" in table.codes and "5412OP" in table.codes
-    assert table.called(table.codes.index("331")) == "331 (Primary metals)"
+    assert table.label(table.codes.index("331")) == "331 (Primary metals)"
     assert table.final_use.sum() == pytest.approx(29_645_838, abs=1)
     assert table.factors["value_added"].sum() == pytest.approx(27_720_704, abs=1)
     assert table.shares.sum(axis=0).max() == pytest.approx(0.898, abs=5e-4)
@@ -373,7 +373,7 @@ def test_both_engines_move_wide_lines_alike(n, mechanism, activation):
         )
         for sigma, seed in ((0.7, 3), (1.0, 4))
     ]
-    market = MarketSettings(
+    market = market_settings(
         mechanism=mechanism, activation=activation, bid_rate=0.5, share_rate=0.05, lag=1
     )
     assert_twins(economies, [market] * 2, [5, 6], 12)
@@ -526,7 +526,7 @@ def test_a_sweep_varies_the_elasticity():
 
     table = made_up(3, density=0.7)
     economies = [from_input_output(table, substitution_elasticity=s) for s in (0.8, 1.0, 1.5)]
-    market = MarketSettings(mechanism="trading-post")
+    market = market_settings(mechanism="trading-post")
     together = ArrayEngine(economies, [market] * 3, [1] * 3)
     alone = [ArrayEngine([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):

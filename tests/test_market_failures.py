@@ -1,16 +1,17 @@
 """Where prices are not the gradient, or the gradient is not enough: shown, and as theory says."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.profiles import members
 
 import market_abm
-from market_abm import MarketError, from_text, run
+from market_abm import MarketError, from_text, market_settings, run
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import gradient_ascent
-from market_abm.market.settings import MarketSettings
 from market_abm.twins.registry import twin
 
 # --- few firms ----------------------------------------------------------------------------------
@@ -26,10 +27,24 @@ def industry(firms: int, demand: dict, *, conduct: str = "cournot", **population
     )
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("elasticity", [1.5, 2.0, 4.0])
-@pytest.mark.parametrize("firms", [1, 2, 5, 20, 100])
+@pytest.mark.parametrize(
+    ("firms", "elasticity", "activation", "engine"),
+    members(
+        itertools.product(
+            (1, 2, 5, 20, 100),
+            (1.5, 2.0, 4.0),
+            ("simultaneous", "sequential"),
+            ("agents", "arrays"),
+        ),
+        quick=[
+            (1, 1.5, "simultaneous", "agents"),
+            (5, 4.0, "sequential", "agents"),
+            (1, 2.0, "sequential", "arrays"),
+            (20, 1.5, "simultaneous", "arrays"),
+            (100, 4.0, "sequential", "arrays"),
+        ],
+    ),
+)
 def test_the_lerner_index_is_one_over_n_times_elasticity(firms, elasticity, activation, engine):
     """(P - MC)/P = 1/(Nε), with MC = p_x / f': asked to 1e-3; at rest it is exact to rounding."""
     economy = industry(firms, {"elasticity": elasticity})
@@ -107,7 +122,7 @@ def test_conduct_is_for_those_who_sell_to_consumers():
     economy = from_text("a = x\ny = a", {"x": 1}, population_of={"y": {"conduct": "cournot"}})
     assert run(economy).status == "converged"  # at an elastic price nothing is to be gained
     with pytest.raises(MarketError, match="no twin of firms that mind their own share"):
-        twin(economy, MarketSettings(), 1)
+        twin(economy, market_settings(), 1)
     with pytest.raises(MarketError, match="did you mean 'cournot'"):
         from_text("y = x", {"x": 1}, population={"conduct": "curnot"})
 
@@ -207,4 +222,4 @@ def test_the_derivation_shows_what_is_not_paid():
     assert pair.condition == "p_bees = bid[bees by honey]"
     assert pair.backprop == "df_dbees = term[bees in honey] + term[bees in apples]"
     with pytest.raises(MarketError, match="no twin of users who do not pay"):
-        twin(run("externality").experiment.economy, MarketSettings(), 1)
+        twin(run("externality").experiment.economy, market_settings(), 1)

@@ -161,6 +161,7 @@ def test_an_interrupt_waits_until_a_picture_is_drawn(monkeypatch):
         return picture(self, state, seen)
 
     monkeypatch.setattr(Live, "picture", swallowing)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by a shell's "&"
     live._clock = lambda: float(live._now[0].step)  # a picture at every step
     with live:
         result = run(live.experiment, progress=live)

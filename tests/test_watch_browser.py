@@ -11,7 +11,8 @@ from support.browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
 from market_abm.views.convergence import FLOOR_POWER, followed
-from market_abm.watch.figures import GOODS, KEPT
+from market_abm.watch.figures import KEPT
+from market_abm.watch.path_figures import GOODS
 
 pytest.importorskip("bokeh")
 
@@ -211,7 +212,7 @@ def test_a_lag_is_a_whole_number_of_steps(tab):
 def test_a_shock_is_seen(tab):
     tab.slide("speed", 2.5)
     tab.press("Play")
-    tab.until(lambda: "at rest" in tab.status, seconds=30)
+    tab.until(lambda: "stationary" in tab.status, seconds=30)
     tab.press("Pause")
     tab.settled()
     rest = tab.columns("path"), tab.picture("network"), tab.picture("prices"), tab.step
@@ -347,7 +348,7 @@ def test_a_market_that_diverges_stops_and_says_so(tab):
     assert tab.status.startswith(result.ending.detail)
     assert tab.page.get_by_role("button", name="Play", exact=True).is_visible()
     tab.press("Shock")
-    tab.until(lambda: "cannot go on" in tab.message)
+    tab.until(lambda: "cannot continue" in tab.message)
     tab.press("Play")
     tab.settled()
     assert tab.step == result.ending.step

@@ -21,6 +21,8 @@ from typing import NamedTuple
 import grimp
 import networkx as nx
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 ROOT = Path(__file__).parent.parent
 LONG_MODULE, LONG_FUNCTION = 450, 60
 
@@ -63,24 +65,30 @@ def function_lengths(package: Path) -> list[Length]:
     return sorted(found, reverse=True)
 
 
-def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[ast.AST, str]]:
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[Function, str]]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+        inner = prefix
+        if isinstance(child, Function | ast.ClassDef):
+            inner = f"{prefix}{child.name}."
+        if isinstance(child, Function):
             yield child, prefix + child.name
-        named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        yield from _functions(child, f"{prefix}{child.name}." if named else prefix)
+        yield from _functions(child, inner)
 
 
-def _lines(node: ast.AST) -> int:
+def _lines(node: Function) -> int:
     docstring = _docstring(node)
-    hidden = docstring.end_lineno - docstring.lineno + 1 if docstring else 0
-    return node.end_lineno - node.lineno + 1 - hidden
+    return _extent(node) - (_extent(docstring) if docstring else 0)
+
+
+def _extent(node: ast.stmt | ast.expr) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def _docstring(node: ast.AST) -> ast.Constant | None:
     """The string that is the docstring of a module, class or function."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    first = node.body[0] if isinstance(node, documented) and node.body else None
+    if not isinstance(node, ast.Module | ast.ClassDef | Function) or not node.body:
+        return None
+    first = node.body[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
         return first.value if isinstance(first.value.value, str) else None
     return None
@@ -140,12 +148,12 @@ def registry(package: Path, name: str) -> tuple[str | None, dict[str, str]]:
     """The file with ``name = {"key": Class, ...}``, and the names of the classes by key."""
     for file, path in sources(package).items():
         for node in parse(path).body:
-            targets = [node.target] if isinstance(node, ast.AnnAssign) else []
-            targets = node.targets if isinstance(node, ast.Assign) else targets
-            named = any(isinstance(each, ast.Name) and each.id == name for each in targets)
-            if named and isinstance(node.value, ast.Dict):
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if isinstance(node.value, ast.Dict) and name in map(ast.unparse, targets):
                 pairs = zip(node.value.keys, node.value.values, strict=True)
-                return file, {key.value: value.id for key, value in pairs}
+                return file, {ast.literal_eval(k): ast.unparse(v) for k, v in pairs if k}
     return None, {}
 
 
@@ -170,29 +178,31 @@ def mechanism_mentions(package: Path) -> list[str]:
     own = {key: {homes[name], mechanisms_file, twins_file} for key, name in mechanisms.items()}
     for key, name in twins.items():
         own[key].add(homes[name])
-    by_name = {name: key for key, name in mechanisms.items()}
+    by_name = {name: key for key, name in mechanisms.items()} | {key: key for key in mechanisms}
     found = []
     for file, path in sources(package).items():
         for node in _spoken(parse(path)):
-            if isinstance(node, ast.Constant):
-                key = node.value if node.value in mechanisms else None
-            else:
-                key = by_name.get(node.id if isinstance(node, ast.Name) else node.attr)
-            if key and file not in own[key]:
-                found.append(f"{file}:{node.lineno}: {key}")
+            mentioned = _mechanism(node, by_name)
+            if mentioned and file not in own[mentioned]:
+                found.append(f"{file}:{node.lineno}: {mentioned}")
     return found
 
 
-def _spoken(tree: ast.Module) -> list[ast.Constant | ast.Name | ast.Attribute]:
-    """The strings, names and attributes of a file, docstrings left out."""
-    silent = {id(_docstring(node)) for node in ast.walk(tree)}
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name | ast.Attribute)
-        or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-        if id(node) not in silent
-    ]
+def _mechanism(node: ast.AST, by_name: dict[str, str]) -> str | None:
+    """The key of the mechanism that a string, a name or an attribute mentions."""
+    if isinstance(node, ast.Constant):
+        return by_name.get(node.value) if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return by_name.get(node.id)
+    return by_name.get(node.attr) if isinstance(node, ast.Attribute) else None
+
+
+def _spoken(tree: ast.Module) -> Iterator[ast.expr]:
+    """The expressions of a file, docstrings left out."""
+    docstrings = {id(_docstring(node)) for node in ast.walk(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr) and id(node) not in docstrings:
+            yield node
 
 
 # --- the table ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def load(
 ) -> Experiment:
     """The experiment of a file or a name, with overrides: ``--set``, ``--seed``, ``--steps``."""
     from market_abm.experiment.experiment import Experiment
-    from market_abm.experiment.files import parse_assignment
+    from market_abm.experiment.toml import parse_assignment
 
     settings = dict(parse_assignment(assignment) for assignment in assignments)
     if seed is not None:

@@ -54,11 +54,10 @@ def run(
 
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
     """
-    from market_abm.experiment.shocks import with_shocks
     from market_abm.runs.folders import check_folder
     from market_abm.views.save import RUN_FILES
 
-    chosen = with_shocks(load(experiment, assignments, seed=seed, steps=steps), shocks)
+    chosen = load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
     folder = Path(out or f"results/{chosen.name}")
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
@@ -228,14 +227,15 @@ def animate(
 
     Goods flow downstream, and price signals upstream.
     """
-    from market_abm.views.animation import film as films
+    from market_abm.views.animation.animate import animate as write_film
+    from market_abm.views.animation.animate import check_film
     from market_abm.views.words import written
 
     chosen = load(experiment, assignments)
     path = Path(out or f"results/{chosen.name}.gif")
-    films.check_film(chosen, path)
+    check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
-    films.animate(result, path, steps=steps, fps=fps)
+    write_film(result, path, steps=steps, fps=fps)
     click.echo(written(path, f"steps 0 to {min(steps, result.steps)} of {result.steps}"))
 
 
@@ -260,10 +260,10 @@ def report(folder: str, out: str | None) -> None:
     question, the program, the derivation, interactive figures, tables, the configuration, and the
     command that reproduces the results.
     """
-    from market_abm.views.report.report import save_report
+    from market_abm.views.report.report import report as write_report
     from market_abm.views.words import written
 
-    click.echo(written(save_report(folder, out)))
+    click.echo(written(write_report(folder, out)))
 
 
 @main.command()
@@ -297,7 +297,7 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
-    from market_abm.experiment.files import parse_assignment
+    from market_abm.experiment.toml import parse_assignment
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
@@ -306,7 +306,7 @@ def watch(
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
-            remedy="add --network to allow it; whoever opens the page can run markets here",
+            remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):

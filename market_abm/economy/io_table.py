@@ -22,14 +22,11 @@ TOLERANCE = 1e-3
 Published tables are rounded, and often balanced by hand: some 1e-4 is usual.
 """
 
-
 ROUNDING = 1e-12
 """A share of output below this is a rounding error of 0."""
 
-
 SECTOR_COLUMNS = ("code", "gross_output", "final_use")
 """The columns that a sector table must have."""
-
 
 FACTORS = (
     "primary_inputs",
@@ -133,7 +130,7 @@ class InputOutputTable(Displayable):
         """(Output - column sum - primary inputs) / output, shape (n,)."""
         return _fixed((self.output - self.flows.sum(axis=0) - self.primary_inputs) / self.output)
 
-    def called(self, k: int) -> str:
+    def label(self, k: int) -> str:
         """The name of industry k, for messages: its code, and its long name if it has one."""
         code, name = self.codes[k], self.names[k]
         return f"{code} ({name})" if name and name != code else code
@@ -151,7 +148,7 @@ class InputOutputTable(Displayable):
             worst = int(np.argmax(np.abs(residuals)))
             lines.append(
                 f"{what}: off by {np.mean(np.abs(residuals)):.2g} of output on average, at most "
-                f"{abs(residuals[worst]):.2g}, {self.called(worst)}"
+                f"{abs(residuals[worst]):.2g}, {self.label(worst)}"
             )
         if self.kept < 1.0:
             lines.append(f"small inputs were dropped: {self.kept:.1%} of the flows were kept")
@@ -200,19 +197,19 @@ class InputOutputTable(Displayable):
         for name, array in [("flows", self.flows), *self._columns()]:
             for place in np.argwhere(~np.isfinite(array))[:1]:
                 raise TableError(
-                    f"{name} of {self.called(place[0])} holds {array[tuple(place)]}",
+                    f"{name} of {self.label(place[0])} holds {array[tuple(place)]}",
                     remedy="fill in the number",
                     name=self.codes[place[0]],
                 )
         for seller, buyer in np.argwhere(self.flows < 0.0)[:1]:
             raise TableError(
-                f"{self.called(seller)} sold {self.flows[seller, buyer]:g} to {self.called(buyer)}",
+                f"{self.label(seller)} sold {self.flows[seller, buyer]:g} to {self.label(buyer)}",
                 remedy="a flow cannot be negative: set it to 0, and balance the table",
                 name=self.codes[seller],
             )
         for k in np.flatnonzero(self.final_use < 0.0)[:1]:
             raise TableError(
-                f"the final use of {self.called(k)} is {self.final_use[k]:g}",
+                f"the final use of {self.label(k)} is {self.final_use[k]:g}",
                 remedy="take final use before imports and inventory withdrawals are subtracted, "
                 "or merge the industry with another",
                 name=self.codes[k],
@@ -220,7 +217,7 @@ class InputOutputTable(Displayable):
         for k in np.flatnonzero(self.output <= 0.0)[:1]:
             unused = not (self.flows[k].any() or self.flows[:, k].any())
             raise TableError(
-                f"the output of {self.called(k)} is {self.output[k]:g}",
+                f"the output of {self.label(k)} is {self.output[k]:g}",
                 remedy="leave it out, with drop_empty = True"
                 if unused and self.output[k] == 0.0
                 else "an industry that buys or sells must have an output > 0",
@@ -231,7 +228,7 @@ class InputOutputTable(Displayable):
         bought = self.flows.sum(axis=0)
         for k in np.flatnonzero(bought > self.output * (1.0 + ROUNDING))[:1]:
             raise TableError(
-                f"{self.called(k)} buys {bought[k]:g}, more than its output of {self.output[k]:g}",
+                f"{self.label(k)} buys {bought[k]:g}, more than its output of {self.output[k]:g}",
                 remedy="purchases must leave something for primary inputs: check its column",
                 name=self.codes[k],
             )
@@ -242,7 +239,7 @@ class InputOutputTable(Displayable):
             k = int(np.argmax(np.abs(residuals)))
             if abs(residuals[k]) > TOLERANCE:
                 raise TableError(
-                    f"{self.called(k)} does not add up: its output, {self.output[k]:g}, is off its "
+                    f"{self.label(k)} does not add up: its output, {self.output[k]:g}, is off its "
                     f"{line} and {rest} by {residuals[k]:.2%}",
                     remedy=f"balance the table to within {TOLERANCE:.1%}",
                     name=self.codes[k],
@@ -255,14 +252,14 @@ class InputOutputTable(Displayable):
         stuck = np.flatnonzero(~_reaches(self.flows > 0.0, self.final_use > 0.0))
         if stuck.size:
             raise TableError(
-                f"{self.called(int(stuck[0]))} contributes to no final use, directly or indirectly",
+                f"{self.label(int(stuck[0]))} contributes to no final use, directly or indirectly",
                 remedy="check its row, or leave it out",
                 name=self.codes[stuck[0]],
             )
         lost = np.flatnonzero(~_reaches(self.flows.T > 0.0, self.primary_shares > 0.0))
         if lost.size:
             raise TableError(
-                f"{self.called(int(lost[0]))} uses no primary input, directly or indirectly",
+                f"{self.label(int(lost[0]))} uses no primary input, directly or indirectly",
                 remedy="check its column: something must be left for primary inputs",
                 name=self.codes[lost[0]],
             )
@@ -298,7 +295,7 @@ class InputOutputTable(Displayable):
         stuck = np.flatnonzero(~_reaches(left > 0.0, self.final_use > 0.0))
         if stuck.size:
             raise TableError(
-                f"with min_share = {min_share:g}, {self.called(int(stuck[0]))} has no sales",
+                f"with min_share = {min_share:g}, {self.label(int(stuck[0]))} has no sales",
                 remedy="lower min_share",
                 name="economy.min_share",
             )

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.technology import Technology
+from market_abm.errors import SettingError
+from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.ces import log_ces
 
@@ -90,20 +92,22 @@ class NestedCES(Technology):
         with np.errstate(divide="ignore"):
             logs = np.log(inputs / shares)
         if not self.nests:
-            made, gaps = log_ces(logs, shares, elasticity)
-            return np.exp(made), np.exp(gaps / elasticity)
+            log_output, gaps = log_ces(logs, shares, elasticity)
+            return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
             total = self.shares[part].sum()
             own = self._value(nest.elasticity)
-            made, gaps = log_ces(logs[part], shares[part] / total, own)
+            log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
-            parts.append(made)
+            parts.append(log_output)
             totals.append(total)
-        made, gaps = log_ces(np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity)
+        log_output, gaps = log_ces(
+            np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
+        )
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             slopes[part] += gap
-        return np.exp(made), np.exp(slopes)
+        return np.exp(log_output), np.exp(slopes)
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
@@ -119,6 +123,11 @@ class NestedCES(Technology):
     def with_parameters(self, parameters: Mapping[str, Any]) -> NestedCES:
         """The same line with other values of its parameters, numbers or arrays."""
         return NestedCES(self.inputs, self.shares, self.elasticity, self.nests, parameters)
+
+    def check_parameters(self) -> None:
+        """Refuse elasticities that are not above 0."""
+        for name, value in self.parameters.items():
+            check_elasticity(value, name)
 
     # --- as expression and text -----------------------------------------------------------------
 
@@ -174,22 +183,40 @@ class NestedCES(Technology):
 
     def _slopes(self, output: str) -> list[tuple[ex.Expression, ...]]:
         """The factors of each ∂output/∂input: ∂output/∂nest, if nested, and ∂nest/∂input."""
-        made, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
+        value, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
         shares = self.shares.tolist()
         if not self.nests:
             return [
-                (_slope(made, share, by, self.elasticity),)
+                (_slope(value, share, by, self.elasticity),)
                 for by, share in zip(inputs, shares, strict=True)
             ]
         slopes: list[tuple[ex.Expression, ...]] = []
         for nest, part in self._parts():
             total, own = float(self.shares[part].sum()), ex.name(nest.name)
-            outer = _slope(made, total, own, self.elasticity)
+            outer = _slope(value, total, own, self.elasticity)
             slopes += [
                 (outer, _slope(own, share / total, by, nest.elasticity))
                 for by, share in zip(inputs[part], shares[part], strict=True)
             ]
         return slopes
+
+
+def check_elasticity(value: Any, name: str) -> float:
+    """``value`` as an elasticity of substitution, above 0.
+
+    Raises
+    ------
+    SettingError
+        It is not a number above 0.
+    """
+    if value == 0:
+        raise SettingError(
+            f"{name} is 0",
+            remedy="without substitution there are no marginal products: choose a small "
+            "elasticity, such as 0.01",
+            name=name,
+        )
+    return check_number(value, name, above=0.0)
 
 
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:
@@ -206,10 +233,10 @@ def _ces(
 
 
 def _slope(
-    made: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
+    output: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
 ) -> ex.Expression:
-    """∂made/∂by = (share made/by)^(1/elasticity), unsimplified."""
-    ratio = ex.Expression("/", (_times(ex.number(share), made), by))
+    """∂output/∂by = (share output/by)^(1/elasticity), unsimplified."""
+    ratio = ex.Expression("/", (_times(ex.number(share), output), by))
     if elasticity == 1.0:
         return ratio
     known = ex.name(elasticity) if isinstance(elasticity, str) else ex.number(elasticity)

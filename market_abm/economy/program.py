@@ -28,7 +28,7 @@ def from_text(
     Parameters
     ----------
     program
-        One line per industry, ``good = arithmetic`` (see :mod:`market_abm.language.parser`).
+        One line per industry, ``good = arithmetic`` (see ``language/parser.py``).
     supply
         The endowment of each raw good, units per step: a number, or terms
         (:class:`~market_abm.Supply`).

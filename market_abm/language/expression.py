@@ -180,7 +180,6 @@ FUNCTIONS: dict[str, Operation] = {
 }
 """Functions of one argument. ``log`` is the natural logarithm, as in Python."""
 
-
 AGGREGATORS: dict[str, Aggregator] = {
     "ces": Aggregator(
         ces,
@@ -196,7 +195,6 @@ AGGREGATORS: dict[str, Aggregator] = {
     ),
 }
 """Production functions of several inputs, differentiated with respect to inputs only."""
-
 
 OPERATIONS: dict[str, Operation] = {
     "+": Operation(operator.add, lambda k, y, a, b: 1.0),

@@ -17,18 +17,14 @@ from market_abm.language.expression import AGGREGATORS, Expression, number_text,
 DIGITS = 6
 """Significant digits of a number in a formula."""
 
-
 MAX_TERMS = 4
 """Terms of a longer sum or product that are shown; the others are counted."""
-
 
 MAX_LETTERS = 20_000
 """Characters of markup beyond which a formula is left out as illegible."""
 
-
 _HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
 """Operators implied by layout (powers, fractions), between private-use characters."""
-
 
 _PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
 """One name or number."""

@@ -1,4 +1,4 @@
-"""The ending of a run in full: that of the simulation, and its distance from the gradient."""
+"""How a run ended, including its distance from the gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from market_abm.simulation.loop import Run
 
 
 def full_ending(experiment: Experiment, run: Run) -> Ending:
-    """How the run ended, in full: with what the comparison with the gradient adds to it."""
+    """The ending of a run: convergence or not, and the good furthest from its gradient."""
     economy, tolerance = experiment.economy, experiment.run.tolerance
     if run.ending is not None:
         return run.ending
@@ -20,7 +20,8 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
         last = economy.goods[int(np.argmax(first))]
         detail = (
             f"converged at step {run.last.step}: every price is within {tolerance:g} of its "
-            f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
+            f"exact gradient and quantities are stationary; {last} converged last, at step "
+            f"{first.max()}"
         )
         return Ending(Status.CONVERGED, run.last.step, last, detail)
     changes = experiment.changes
@@ -32,7 +33,9 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
         errors = relative_error(run.last.prices, run.last_observations["gradients"])
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if errors[worst] <= tolerance:
-        detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"
+        detail = (
+            f"{ending.detail}: every price is at its gradient, but quantities are not stationary"
+        )
     else:
         detail = (
             f"{ending.detail}: the price of {economy.goods[worst]} is {errors[worst]:.3g} "

@@ -95,6 +95,19 @@ def write_folder(
     return folder
 
 
+def check_file(path: Path) -> None:
+    """Check, before a run, that ``path`` can be written, and make its folder.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 def check_folder(folder: Path, known: Sequence[str]) -> None:
     """Check, before a run, that results may be written to ``folder``.
 

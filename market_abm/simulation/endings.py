@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.market.base import PooledMarket
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
@@ -86,29 +85,27 @@ def out_of_steps(
         ),
     ]
     after = max(1, int(np.count_nonzero(trajectory.times >= last_shock)))
-    swings = [
+    oscillations = [
         (size, name(places[k]), good(places[k]), low, high, period)
         for path, places, name, good in paths
-        for size, k, low, high, period in _swings(path[-after:])
+        for size, k, low, high, period in _oscillations(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
-    if swings and not noisy:
-        _, what, k, low, high, period = max(swings)
+    if oscillations and not noisy:
+        _, what, k, low, high, period = max(oscillations)
         spacing = step / max(1, len(trajectory.times) - 1)
         detail = (
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
             f"about every {period * spacing:.3g} steps"
         )
-        divided = settings.shares_move and economy.buyers.shared_pools
-        if divided or not issubclass(settings.rules, PooledMarket):
-            detail += f"; {settings.rules.stabilizing_hint}"
-        elif any(terms.elasticity > 0 for terms in economy.supply.values()):
-            detail += "; lower the supplier's adjustment"
+        advice = settings.rules.advice(economy, settings)
+        if advice:
+            detail += f"; {advice}"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 
 
-def _swings(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
+def _oscillations(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
     """(relative size, column, low, high, period) of each column with an undamped oscillation.
 
     Within the last half of the path (at most 400 records) an oscillation has at least four turning

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.errors import SettingError
-from market_abm.experiment.files import parse_assignment
+from market_abm.experiment.toml import parse_assignment
 from market_abm.fields import Settings, choice, integer
 
 DESIGNS = ("grid", "list", "lhs", "sobol")

@@ -324,13 +324,17 @@ def comparison_line(comparison: OptimizerComparison) -> str:
     return f"<OptimizerComparison of {comparison.result!r} with {twin_name(comparison)}>"
 
 
+def twin_text(market: str, twin: str) -> str:
+    """Which market was compared with which optimiser."""
+    return f"{market} compared with {twin}, its twin"
+
+
 def comparison_sentence(comparison: OptimizerComparison) -> str:
     """What was compared, for how many steps, and what distances are relative to."""
     result = comparison.result
-    return (
-        f"{result.experiment.market.mechanism} compared with {twin_name(comparison)}, its twin: "
-        f"{format_count(result.steps, 'step')}, {status_text(result.status)}. {DISTANCE_NOTE}"
-    )
+    both = twin_text(result.experiment.market.mechanism, twin_name(comparison))
+    steps = format_count(result.steps, "step")
+    return f"{both}: {steps}, {status_text(result.status)}. {DISTANCE_NOTE}"
 
 
 DISTANCE_NOTE = "Distances are relative to the largest value of each price, quantity or share."

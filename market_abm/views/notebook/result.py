@@ -66,8 +66,8 @@ ROUNDING = 1e-12
 """A relative distance below which it is rounding, whose step means nothing."""
 
 
-SHORT = {"wasted": 2, "money_made": 2}
-"""Significant digits of columns that are mostly rounding."""
+SHORT = {"error": 2, "wasted": 2, "money_made": 2}
+"""Significant digits of measures and columns that are mostly rounding."""
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
         value = measure.of(result) if few or measure.key != "staleness" else None
         if value is None:
             continue
-        shown = data(value)
+        shown = data(value, SHORT.get(measure.key, 6))
         if optimum is not None and measure.key == "welfare":
             shown = Markup(f"{shown}; at the optimum {data(optimum['best_welfare'])}")
         yield words.measure_label(measure), shown
@@ -168,10 +168,7 @@ def comparison_html(comparison: OptimizerComparison) -> str:
     ]
     result = comparison.result
     return block(
-        heading(
-            result.experiment.market.mechanism,
-            f"compared with {words.twin_name(comparison)}, its twin",
-        ),
+        heading(words.twin_text(result.experiment.market.mechanism, words.twin_name(comparison))),
         table(("largest distance of", "relative", "at step"), rows),
         result_html(result),
     )
