@@ -31,8 +31,9 @@ default, the key may be left out, and the meaning says what then holds.
 
 MECHANISM_KEYS = """\
 Every mechanism has the keys of this table, and keys of its own. The key of another mechanism is an
-error. A file that is to run under several mechanisms has their keys in tables `[mechanisms.NAME]`,
-such as `[mechanisms.tatonnement]`, which count when the mechanism is `NAME`."""
+error. When a file runs under another mechanism than its own (`--set market.mechanism=NAME`, or
+`market-abm compare --mechanisms`), keys of `[market]` that `NAME` does not have are left out, and
+those in a table `[mechanisms.NAME]`, such as `[mechanisms.tatonnement]`, are set."""
 
 
 def page() -> str:
