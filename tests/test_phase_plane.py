@@ -265,7 +265,7 @@ def test_the_command(tmp_path, monkeypatch):
     arguments = ["--networks", "1", "--firms", "4", "--degree", "1", "--steps", "20"]
     done = CliRunner().invoke(main, ["phase-plane", *arguments])
     assert done.exit_code == 0, done.output
-    assert "1 networks of 4 firms: 320 runs" in done.output
+    assert "1 network of 4 firms: 320 runs" in done.output
     for model in MODELS:
         assert model in done.output
     assert sorted(path.name for path in (tmp_path / "results/phase-plane").iterdir()) == [
