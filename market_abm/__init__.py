@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from market_abm.studies.comparisons import compare_mechanisms as compare_mechanisms
     from market_abm.studies.phase_plane import phase_plane as phase_plane
     from market_abm.studies.sweep import sweep as sweep
-    from market_abm.views.animation.film import animate as animate
+    from market_abm.views.animation.animate import animate as animate
     from market_abm.views.explain import explain as explain
     from market_abm.views.report.report import report as report
 
@@ -60,7 +60,7 @@ _HOME = {
     "MarketModel": "market.model",
     "Result": "runs.result",
     "Supply": "economy.terms",
-    "animate": "views.animation.film",
+    "animate": "views.animation.animate",
     "compare": "studies.comparisons",
     "compare_mechanisms": "studies.comparisons",
     "equilibrium": "gradient.equilibrium",

@@ -228,14 +228,15 @@ def animate(
 
     Goods flow downstream, and price signals upstream.
     """
-    from market_abm.views.animation import film as films
+    from market_abm.views.animation.animate import animate as write_film
+    from market_abm.views.animation.animate import check_film
     from market_abm.views.words import written
 
     chosen = load(experiment, assignments)
     path = Path(out or f"results/{chosen.name}.gif")
-    films.check_film(chosen, path)
+    check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
-    films.animate(result, path, steps=steps, fps=fps)
+    write_film(result, path, steps=steps, fps=fps)
     click.echo(written(path, f"steps 0 to {min(steps, result.steps)} of {result.steps}"))
 
 

@@ -12,7 +12,7 @@ from market_abm.studies.phase_plane import PhasePlane
 from market_abm.studies.sweep import Sweep
 from market_abm.views import save, words
 from market_abm.views.notebook import economy, result
-from market_abm.views.plots.compare import beside, contest
+from market_abm.views.plots.compare import mechanism_figure, optimizer_figure
 from market_abm.views.plots.convergence import convergence
 from market_abm.views.plots.network import network
 from market_abm.views.plots.phase_plane import phase_plane_figure
@@ -35,14 +35,14 @@ register(
     text=words.comparison_line,
     html=result.comparison_html,
     save=save.save_comparison,
-    figure=beside,
+    figure=optimizer_figure,
 )
 register(
     MechanismComparison,
     text=words.mechanisms_line,
     html=result.mechanisms_html,
     save=save.save_comparison,
-    figure=contest,
+    figure=mechanism_figure,
 )
 register(
     PhasePlane,

@@ -13,7 +13,7 @@ from market_abm.views.palette import FAINT
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook shows as a picture, though pyplot does not know it."""
+    """A figure that a notebook displays, though pyplot does not manage it."""
 
     def _repr_png_(self) -> bytes:
         from market_abm.runs.folders import draw
@@ -24,7 +24,7 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty white figure of so many inches."""
+    """An empty white figure; its size is in inches."""
     return NotebookFigure(figsize=(width, height), dpi=150, facecolor="white", **options)
 
 
@@ -47,5 +47,5 @@ def worded(label: str, most: int) -> str:
 
 
 def in_lines(label: str, width: int) -> str:
-    """``label`` in lines of at most ``width`` characters, so far as its words allow."""
+    """``label`` in lines of at most ``width`` characters; longer words are not broken."""
     return textwrap.fill(label, width, break_long_words=False)
