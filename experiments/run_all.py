@@ -1,33 +1,37 @@
-"""Run or sweep every experiment in this folder, compare some, and tabulate in results/README.md.
+"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
+
+Writes a folder each under results/, and their index, results/README.md. What the repository keeps
+of them is listed in .gitignore.
 """
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from market_abm import (
-    Experiment,
-    Result,
-    compare,
-    compare_mechanisms,
-    phase_plane,
-    run,
-    sweep,
-)
+import pandas as pd
 
-HEADER = """# Results
+import market_abm
+from market_abm import Experiment
 
-Each folder is the outcome of the experiment of that name under `experiments/`, made anew by
-`make experiments`: `summary.json` (everything in one object, with configuration, seed and
-versions), `trajectory.csv` (a row a step and good), `measures.csv` (a row a step),
-`convergence.png` and `network.png` (and `shock.png`, where many goods are shocked).
+RUNS = """# Results
+
+Each folder is the outcome of the experiment of that name under `experiments/`. `make experiments`
+makes all of them anew; the repository keeps this index, each `summary.json`, `sweep.json` and
+`comparison.json`, the figures that the pages show, and the smaller tables of sweeps.
+`tests/test_kept_results.py` compares what is kept with what the command makes.
+
+A run writes `summary.json` (everything in one object, with configuration, seed and versions),
+`trajectory.csv` (a row a step and good), `measures.csv` (a row a step), `convergence.png` and
+`network.png` (and `shock.png`, where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
 | experiment | question | outcome | steps | error |
 | --- | --- | --- | --- | --- |
 """
-
 
 SWEEPS = """
 Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `sweep.png`:
@@ -35,7 +39,6 @@ Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `
 | sweep | question | runs | outcome |
 | --- | --- | --- | --- |
 """
-
 
 TWINS = (
     ("spiral", "unit-bid"),
@@ -45,7 +48,7 @@ TWINS = (
 )
 """Experiments, and mechanisms under which they are compared with their twins."""
 
-MECHANISM_COMPARISONS = ("spiral", "rival-diamond", "mechanisms")
+EVERY_MECHANISM = ("spiral", "rival-diamond", "mechanisms")
 """Experiments that are run under every mechanism."""
 
 COMPARISONS = """
@@ -54,7 +57,6 @@ Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.pn
 | comparison | outcome |
 | --- | --- |
 """
-
 
 PUBLISHED = """
 The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row a run) and
@@ -66,86 +68,108 @@ the same random networks. Ours has an elasticity of substitution of 0.05 in the 
 """
 
 
-def plane_rows() -> list[str]:
-    """The phase planes of the published model and ours: a row per model."""
-    plane = phase_plane()
-    plane.save("results/phase-plane")
+class Part(NamedTuple):
+    """A table of the index: its heading, and by folder the function that makes folder and rows."""
+
+    heading: str
+    rows_of: dict[str, Callable[[Path], list[str]]]
+
+
+def parts() -> list[Part]:
+    """The index, table by table."""
+    paths = sorted(Path(__file__).parent.glob("*.toml"))
+    experiments = [Experiment.load(path) for path in paths]
     return [
-        f"| [{model}](phase-plane/phase-plane.png) | {plane.cells[model]} | "
+        Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
+        Part(SWEEPS, {each.name: partial(sweep, each) for each in experiments if each.sweep}),
+        Part(
+            COMPARISONS,
+            {twin_folder(*each): partial(beside_twin, *each) for each in TWINS}
+            | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
+        ),
+        Part(PUBLISHED, {"phase-plane": phase_plane}),
+    ]
+
+
+def single(experiment: Experiment, folder: Path) -> list[str]:
+    """Run an experiment."""
+    result = market_abm.run(experiment)
+    result.save(folder)
+    return [
+        f"| [{experiment.name}]({folder.name}/summary.json) | {experiment.question} "
+        f"| {result.status} | {result.steps} | {result.last_errors.max():.1e} |"
+    ]
+
+
+def sweep(experiment: Experiment, folder: Path) -> list[str]:
+    """Sweep an experiment."""
+    shutil.rmtree(folder, ignore_errors=True)  # an unfinished sweep there would be refused
+    table = market_abm.sweep(experiment, folder=folder)
+    (folder / "table.parquet").unlink(missing_ok=True)
+    return [
+        f"| [{experiment.name}]({folder.name}/sweep.json) | {experiment.question} "
+        f"| {len(table)} | {status_counts(table)} |"
+    ]
+
+
+def status_counts(table: pd.DataFrame) -> str:
+    """The number of runs of a sweep by status."""
+    counts = table["status"].value_counts()
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def twin_folder(name: str, mechanism: str) -> str:
+    """The folder of a comparison with a twin."""
+    return f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
+
+
+def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
+    """Compare an experiment with its twin."""
+    comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
+    comparison.save(folder)
+    summary = comparison.summary()
+    worst = max(size for size, _ in comparison.distances.values())
+    return [
+        f"| [{name} beside its twin]({folder.name}/comparison.json) | {summary['market']} and "
+        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
+    ]
+
+
+def mechanisms(name: str, folder: Path) -> list[str]:
+    """Run an experiment under every mechanism."""
+    comparison = market_abm.compare_mechanisms(name)
+    comparison.save(folder)
+    steps = comparison.table()["steps"].dropna()
+    reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
+    return [
+        f"| [{name} under every mechanism]({folder.name}/comparison.json) | steps to 1e-6: "
+        f"{reached} |"
+    ]
+
+
+def phase_plane(folder: Path) -> list[str]:
+    """Run the phase planes of the published model and ours; a row per model."""
+    plane = market_abm.phase_plane()
+    plane.save(folder)
+    return [
+        f"| [{model}]({folder.name}/phase-plane.png) | {plane.cells[model]} | "
         + " | ".join(f"{count:.1f}" for count in counts)
         + " |"
         for model, counts in plane.counts.iterrows()
     ]
 
 
-def twin_row(name: str, mechanism: str) -> str:
-    """A market compared with its twin: a row."""
-    comparison = compare(Experiment.load(name).with_mechanism(mechanism))
-    folder = f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
-    comparison.save(f"results/{folder}")
-    summary = comparison.summary()
-    worst = max(size for size, _ in comparison.distances.values())
-    return (
-        f"| [{name} beside its twin]({folder}/comparison.png) | {summary['market']} and "
-        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
-    )
-
-
-def mechanisms_row(name: str) -> str:
-    """An experiment under every mechanism: a row."""
-    comparison = compare_mechanisms(name)
-    comparison.save(f"results/{name}-mechanisms")
-    steps = comparison.table()["steps"].dropna()
-    reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
-    return (
-        f"| [{name} under every mechanism]({name}-mechanisms/comparison.png) | steps to 1e-6: "
-        f"{reached} |"
-    )
-
-
-def result_row(result: Result) -> str:
-    """The result of an experiment: a row."""
-    name = result.experiment.name
-    error = result.last_errors.max()
-    return (
-        f"| [{name}]({name}/convergence.png) | {result.experiment.question} "
-        f"| {result.status} | {result.steps} | {error:.1e} |"
-    )
-
-
-def sweep_row(experiment: Experiment) -> str:
-    """The sweep of an experiment, with its table and figure in a folder: a row."""
-    name = experiment.name
-    folder = Path("results") / name
-    shutil.rmtree(folder, ignore_errors=True)
-    table = sweep(experiment, folder=folder)
-    (folder / "table.parquet").unlink(missing_ok=True)
-    counts = table["status"].value_counts()
-    outcome = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"| [{name}]({name}/sweep.png) | {experiment.question} | {len(table)} | {outcome} |"
-
-
 def main() -> None:
     """Run them all."""
-    results, sweeps = [], []
-    for path in sorted(Path(__file__).parent.glob("*.toml")):
-        experiment = Experiment.load(path)
-        if experiment.sweep:
-            sweeps.append(sweep_row(experiment))
-            print(sweeps[-1])
-            continue
-        result = run(experiment)
-        result.save(Path("results") / path.stem)
-        results.append(result_row(result))
-        print(results[-1])
-    comparisons = [twin_row(*each) for each in TWINS]
-    comparisons += [mechanisms_row(name) for name in MECHANISM_COMPARISONS]
-    print(*comparisons, sep="\n")
-    planes = plane_rows()
-    print(*planes, sep="\n")
-    tables = ((HEADER, results), (SWEEPS, sweeps), (COMPARISONS, comparisons), (PUBLISHED, planes))
-    text = "".join(header + "\n".join(rows) + "\n" for header, rows in tables)
-    Path("results/README.md").write_text(text, encoding="utf-8")
+    results = Path("results")
+    text = ""
+    for heading, rows_of in parts():
+        rows = []
+        for folder, make in rows_of.items():
+            rows += make(results / folder)
+            print(rows[-1], flush=True)
+        text += heading + "\n".join(rows) + "\n"
+    (results / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize, root
-from test_plots import assert_nothing_is_cut_off
+from support.economies import uneven
+from support.figures import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import MarketSettings, from_input_output, read_table
@@ -37,21 +38,6 @@ from market_abm.market.mechanisms.array_market import array_market
 from market_abm.views.plots.phase_plane import phase_plane_figure
 
 KINDS = [(0.0, 1.0), (0.0, 0.95), (0.4, 1.0), (1.0, 1.0), (3.0, 0.9), (math.inf, 1.0)]
-
-
-def uneven(seed: int, substitution: float, returns: float = 1.0, **more: float) -> NetworkEconomy:
-    """A network in which nothing is equal: J is not a, and firms differ in productivity."""
-    rng = np.random.default_rng(seed)
-    made = random_network(8, 3, seed, labour_share=0.4)
-    made = dataclasses.replace(
-        made,
-        coefficients=made.coefficients * rng.uniform(0.5, 2.0, made.coefficients.shape),
-        productivity=rng.uniform(0.8, 1.25, 8),
-        labour=1.3,
-        aversion=0.7,
-        **more,
-    )
-    return made.with_technology(substitution, returns, hawkins_simon=0.9)
 
 
 # --- the equilibrium ---------------------------------------------------------------------------

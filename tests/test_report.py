@@ -560,7 +560,7 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     """All kinds of figures, in a toy browser: whole drawings, no label outside, values read out."""
     for kind in KINDS:
         page = report(folders / kind, tmp_path / f"{kind}.html")
-        dom = Path(__file__).parent / "report_dom.js"
+        dom = Path(__file__).parent / "support/report_dom.js"
         done = subprocess.run(
             ["node", str(dom), str(page), str(width)], capture_output=True, check=False, text=True
         )
@@ -586,8 +586,9 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     assert prices["told"][1].startswith("step 2: natgas 0; ethylene 0.16667")
 
 
-def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks():
-    page = report_html(Path(__file__).parent.parent / "results" / "us-economy-shock")
+def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks(tmp_path):
+    run("us-economy-shock", engine="arrays").save(tmp_path / "us-economy-shock")
+    page = report_html(tmp_path / "us-economy-shock")
     assert "from step 60" in page and "industries.324.productivity = 0.8" in page
     assert "Petroleum and coal products" in page
     lines = page.index("Show 24 lines</summary>")

@@ -1,33 +1,16 @@
 """Shocks: numbers of the economy that change while the market runs."""
 
+import itertools
+
 import numpy as np
 import pytest
+from support.economies import BAKERY
+from support.profiles import members
 
 from market_abm import Experiment, MarketError, run
 from market_abm.gradient.backprop import exact_gradient
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.studies.sweep import Sweep, run_sweep
-
-BAKERY = """
-[economy]
-program = '''
-flour = 3 * wheat ** 0.7
-bread = ces(flour, labour, elasticity=0.5, weights=(0.4, 0.6)) ** scale
-'''
-parameters = { scale = 0.8 }
-[supply.wheat]
-quantity = 5.0
-price = 0.3
-elasticity = 0.4
-adjustment = 0.3
-[supply.labour]
-quantity = 2.0
-[demand.bread]
-price = 2.0
-elasticity = 1.5
-[run]
-steps = 600
-"""
 
 SHOCKS = {
     "supply.labour.quantity": 1.0,
@@ -45,9 +28,16 @@ def shocked(step, key, value, **settings):
     return Experiment.parse(BAKERY, settings={"shocks": [{"step": step, key: value}], **settings})
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("key", SHOCKS)
+WAYS = [*itertools.product(("simultaneous", "sequential"), ("agents", "arrays"))]
+
+
+@pytest.mark.parametrize(
+    ("key", "activation", "engine"),
+    members(
+        ((key, *way) for key in SHOCKS for way in WAYS),
+        quick=[(key, *WAYS[k % len(WAYS)]) for k, key in enumerate(SHOCKS)],
+    ),
+)
 def test_the_market_finds_the_new_gradient(key, activation, engine):
     """After the shock it ends where the changed economy's best allocation is: runs stop at 1e-9.
 
@@ -101,7 +91,7 @@ industries.a.productivity = 5.0
 
 @pytest.mark.parametrize("firms", [1, 3])
 def test_both_engines_take_shocks_alike(firms):
-    """1e-12 at every step, as in tests/test_twins.py; three shocks, two of them at once."""
+    """1e-12 at every step, as in tests/test_two_engines.py; three shocks, two of them at once."""
     shocks = [
         {"step": 8, "supply.labour.quantity": 1.5, "industries.bread.productivity": 0.8},
         {"step": 8, "demand.bread.elasticity": 2.5},

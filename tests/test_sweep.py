@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support.profiles import members
 
 import market_abm
 from market_abm import Experiment, MarketError, run
@@ -366,8 +367,13 @@ def boundary(table, axis):
     return x[k] - log_rate[k] * (x[k + 1] - x[k]) / (log_rate[k + 1] - log_rate[k])
 
 
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("depth", [0, 1, 2, 4])
+@pytest.mark.parametrize(
+    ("depth", "activation"),
+    members(
+        itertools.product((0, 1, 2, 4), ("simultaneous", "sequential")),
+        quick=[(0, "simultaneous"), (1, "sequential"), (2, "simultaneous")],
+    ),
+)
 def test_fact_3_the_split_is_stable_up_to_the_bound_of_a_stale_gradient(
     tmp_path, depth, activation
 ):
@@ -385,8 +391,10 @@ def test_fact_3_the_split_is_stable_up_to_the_bound_of_a_stale_gradient(
     assert boundary(predicted, "market.share_rate") == pytest.approx(bound, rel=1e-4)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4])
-@pytest.mark.parametrize("demand_elasticity", [0.5, 2.0])
+@pytest.mark.parametrize(
+    ("demand_elasticity", "depth"),
+    members(itertools.product((0.5, 2.0), (1, 2, 4)), quick=[(0.5, 2), (2.0, 1)]),
+)
 def test_fact_5_the_cobweb_is_stable_below_the_demand_elasticity(
     tmp_path, depth, demand_elasticity
 ):

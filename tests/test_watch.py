@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -14,11 +15,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  (loads the Hypothesis profile)
-from browser import table_experiment
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.browser import table_experiment
+from support.profiles import examples, members
 
 from market_abm import Experiment, MarketError, run
 from market_abm.cli.commands import main
@@ -52,13 +53,18 @@ def assert_runs_the_same(session, seen):
 # --- steps ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
 @pytest.mark.parametrize(
-    "name",
-    [
-        *("essay-chain", "spiral", "shocks", "loop", "perishable", "firms-noise"),
-        pytest.param("tatonnement", marks=pytest.mark.slow),
-    ],
+    ("name", "engine"),
+    members(
+        itertools.product(
+            ("essay-chain", "spiral", "shocks", "loop", "perishable", "firms-noise", "tatonnement"),
+            ("agents", "arrays"),
+        ),
+        quick=[
+            *itertools.product(("essay-chain", "loop", "firms-noise"), ("agents",)),
+            *itertools.product(("spiral", "shocks", "perishable"), ("arrays",)),
+        ],
+    ),
 )
 def test_a_session_goes_the_way_of_a_run(name, engine):
     session = Session(name, {"run.engine": engine})
@@ -259,7 +265,7 @@ def deeds(draw):
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(doings=st.lists(deeds(), min_size=1, max_size=12))
 def test_whatever_was_done_is_done_again_by_the_file_that_is_written(engine, doings):
     session = Session("spiral", {"run.engine": engine})
@@ -337,16 +343,17 @@ def interrupted(state, saw):
     raise KeyboardInterrupt
 
 
-def all_but_slow(names):
-    """Names of experiments; those of the largest are for ``make test-all``."""
-    return [
-        pytest.param(name, marks=pytest.mark.slow if name.startswith("us-") else ())
-        for name in sorted(names)
-    ]
-
-
-@pytest.mark.parametrize("steps", [0, 3])
-@pytest.mark.parametrize("name", all_but_slow(set(available()) - {"us-economy-shock"}))
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    members(
+        itertools.product(sorted(set(available()) - {"us-economy-shock"}), (0, 3)),
+        quick=[
+            ("essay-chain", 0),
+            *itertools.product(("cobweb", "loop", "shocks", "tatonnement", "trading-post"), (3,)),
+            *itertools.product(("firms-noise", "perishable", "posted-price"), (3,)),
+        ],
+    ),
+)
 def test_a_knob_at_either_end_leaves_a_market_or_a_reason(name, steps):
     for knob in Session(name).knobs():
         session = Session(name)

@@ -7,7 +7,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from browser import Watch, table_experiment, watching
+from support.browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
 from market_abm.views.convergence import FLOOR_POWER, followed
