@@ -277,10 +277,5 @@ def test_mistakes_in_python():
         run_from_rest(
             SMALL.network(1), [1.0], [market_settings()], steps=1, seed=1, perturbation=1.0
         )
-<<<<<<< HEAD
-    with pytest.raises(SettingError, match="steps is 0; it must be"):
-        run_from_rest(SMALL.network(1), [1.0], [market_settings()], steps=0, seed=1)
-=======
     with pytest.raises(SettingError, match="steps is 0; must be"):
-        run_from_rest(SMALL.network(1), [1.0], [MarketSettings()], steps=0, seed=1)
->>>>>>> a125a9b
+        run_from_rest(SMALL.network(1), [1.0], [market_settings()], steps=0, seed=1)

@@ -317,8 +317,8 @@ def _put_near(
     products = rest.prices[buyers.good] / rest.prices[buyers.maker]
     memory = {
         "shares": rest.shares,
-        "bids": market.mechanism.quoted(prices[buyers.good], inputs),
-        "products": market.mechanism.quoted(products, inputs),
+        "bids": market.mechanism.as_bid(prices[buyers.good], inputs),
+        "products": market.mechanism.as_bid(products, inputs),
         "quantities": quantities,
         "prices": prices,
     }
