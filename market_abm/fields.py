@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from market_abm.errors import SettingError, nearest
+from market_abm.errors import SettingError, clip, nearest
 
 Check = Callable[[Any, str], Any]
 """``check(value, where)`` returns the value to store, or raises a SettingError naming ``where``."""
@@ -148,7 +148,7 @@ def field(
     check
         Returns the value to store, or raises a SettingError.
     default, default_factory
-        As for :func:`dataclasses.field`; without either the key is required.
+        As for ``dataclasses.field``; without either the key is required.
     kind, range
         The type and the valid values, in words, such as "number" and "> 0".
     unit
@@ -196,8 +196,9 @@ def _shown(limit: float) -> str:
 
 
 def _wrong(value: Any, where: str, wanted: str) -> SettingError:
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-    return SettingError(f"{where} is {shown}", remedy=f"must be {wanted}", name=where)
+    return SettingError(
+        f"{where} is {clip(repr(value), 60)}", remedy=f"must be {wanted}", name=where
+    )
 
 
 # --- numbers -------------------------------------------------------------------------------------

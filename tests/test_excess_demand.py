@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from scipy.optimize import minimize, root
 from test_plots import assert_nothing_is_cut_off
 
@@ -22,7 +23,7 @@ from market_abm.baselines.dessertaine2022.economy import (
     NetworkEconomy,
     random_network,
 )
-from market_abm.baselines.dessertaine2022.plane import converged_cells, phase_plane, simulate
+from market_abm.baselines.dessertaine2022.plane import phase_plane, simulate
 from market_abm.baselines.dessertaine2022.step import (
     ExcessDemandSettings,
     at_rest,
@@ -257,8 +258,8 @@ def test_the_household_does_its_best():
     def loss(logs):
         bought = np.exp(logs)
         hours = prices @ bought / 0.6 - 0.4
-        toil = economy.aversion * (hours / economy.labour) ** 2 / 2
-        return toil - economy.tastes @ np.log(bought) + (1e3 * hours**2 if hours < 0 else 0.0)
+        disutility = economy.aversion * (hours / economy.labour) ** 2 / 2
+        return disutility - economy.tastes @ np.log(bought) + (1e3 * hours**2 if hours < 0 else 0.0)
 
     best = minimize(loss, np.log(plan) + 0.1, tol=1e-12)
     assert np.exp(best.x) == pytest.approx(plan, rel=1e-5)
@@ -354,6 +355,12 @@ def test_slumps_end_where_the_wage_is_slow_enough(substitution, beta, beta_, sha
 
 
 # --- the plane ---------------------------------------------------------------------------------
+
+
+def converged_cells(table: DataFrame) -> DataFrame:
+    """How many cells of a plane converged: a row per technology, a column per network."""
+    converged = (table["status"] == "converged").groupby([table["technology"], table["network"]])
+    return converged.sum().unstack("network").loc[table["technology"].unique()]
 
 
 def test_a_small_plane_and_its_figure():

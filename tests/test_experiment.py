@@ -115,7 +115,7 @@ BAD = {
     MINIMAL + "[reuse]\nx = 'copied'": (8, "reuse.x is 'copied'; did you mean 'copy'"),
     MINIMAL + "[reuse]\nw = 'copy'": (8, "reuse.w: the program has no such good"),
     MINIMAL.replace("sqrt", "sqr"): (3, "unknown function 'sqr'; did you mean 'sqrt'"),
-    MINIMAL.replace("y = sqrt(x)", "\n\ny = x\ny = x"): (6, "'y' is made twice"),
+    MINIMAL.replace("y = sqrt(x)", "\n\ny = x\ny = x"): (6, "two lines produce 'y'"),
     MINIMAL.replace("4", "true"): (6, "supply.x.quantity is True"),
     MINIMAL.replace("quantity = 4", ""): (5, "'supply.x.quantity' is missing"),
     MINIMAL.replace("[supply.x]\nquantity = 4\n", ""): (3, "no line makes 'x'.*no endowment"),

@@ -206,7 +206,7 @@ def test_the_twin_knows_nothing_of_the_market(module: ModuleType) -> None:
         "economy.terms",
         "errors",
         "fields",
-        "market.settings",
+        "market.base",
     }
     assert "market_abm" not in {
         name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names

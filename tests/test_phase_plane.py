@@ -112,7 +112,7 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
     """
     network = SMALL.network(1)
     elasticities = [MIN_ELASTICITY, 1.0]
-    settings = [market_settings(mechanism=mechanism, bid_rate=0.8, share_rate=0.05)] * 2
+    settings = [market_settings(mechanism, bid_rate=0.8, **shares(mechanism, 0.05))] * 2
 
     def ends(steps, size):
         return run_from_rest(
@@ -124,6 +124,12 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
     (near_leontief, *_), (cobb_douglas, last, _) = ends(500, 0.05)
     assert near_leontief != "converged"
     assert cobb_douglas == "converged" and 10 < last < 500
+
+
+def shares(mechanism, share_rate):
+    """The key that moves shares, where the mechanism has one."""
+    return {"share_rate": share_rate} if mechanism == "unit-bid" else {}
+
 
 
 def test_both_models_start_alike():
@@ -151,7 +157,7 @@ def test_eigenvalues_tell_which_cells_converge(mechanism):
     share_rates = RATES if mechanism == "unit-bid" else (0.5,)
     points = list(itertools.product((0.25, 1.0), RATES, share_rates))
     settings = [
-        market_settings(mechanism=mechanism, bid_rate=bid_rate, share_rate=share_rate)
+        market_settings(mechanism, bid_rate=bid_rate, **shares(mechanism, share_rate))
         for _, bid_rate, share_rate in points
     ]
     runs = run_from_rest(network, [point[0] for point in points], settings, steps=1000, seed=1)

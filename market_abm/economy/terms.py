@@ -1,4 +1,4 @@
-"""Who takes part in an economy, on what terms: suppliers, consumers, an industry's firms."""
+"""The terms of suppliers and consumers, and the firms of an industry: settings."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ CONDUCTS = ("competitive", "cournot")
 class Supply(Settings):
     """A supplier's terms for a raw good (docs/model.md, 2).
 
-    At the reference ``price`` r0 (money per unit) it offers ``quantity`` q0 (units a step); its
-    supply curve is q0 (p/r0)^η, with η the ``elasticity``: 0 is a fixed endowment. A ``curve``
-    supplier moves a fraction ``adjustment`` ρ of the way (in logs) to its curve each step; a
-    ``gradient`` supplier adds ``rate`` β (units, per money per unit) times price less marginal
-    cost, whatever the signs.
+    The supply curve is q0 (p/r0)^η, with q0 the ``quantity``, r0 the ``price`` and η the
+    ``elasticity``; η = 0 is a fixed endowment. Each step a ``curve`` supplier moves a fraction ρ,
+    the ``adjustment``, of the way to the curve in logs, q ← q^(1-ρ) (q0 (p/r0)^η)^ρ; a ``gradient``
+    supplier moves by q ← q + β (p - MC(q)), with β the ``rate``, for any signs.
     """
 
     quantity: float = number(unit="units per step", help="q₀, reference quantity")
@@ -48,12 +47,12 @@ class Supply(Settings):
     )
 
     def check(self, where: str) -> None:
-        """Refuse a supply that responds, but not to what is dearer with more."""
+        """Refuse an elastic supply unless quantity and price have the same sign."""
         if self.elasticity > 0 and not self.quantity * self.price > 0:
             raise SettingError(
                 f"{where} has quantity {self.quantity:g} and price {self.price:g}, "
                 f"with elasticity {self.elasticity:g}",
-                remedy="a supply that responds needs both above 0 (or both below, for a nuisance)",
+                remedy="elastic supply needs both > 0 (or both < 0, for a nuisance)",
                 name=f"{where}.elasticity",
             )
 
@@ -62,11 +61,15 @@ class Supply(Settings):
 class Demand(Settings):
     """A consumer's terms for a final good (docs/model.md, 2).
 
-    For the reference ``quantity`` c0 (units; unless given, what is made of the good at step 0) it
-    pays ``price`` p0 (money per unit); ``elasticity`` ε is that of its demand there: infinite, if
-    it pays the same for any quantity. ``form``: ``elastic`` pays p0, ``isoelastic``
-    p0 (c/c0)^(-1/ε), for c > 0, ``linear`` p0 (1 - (c - c0)/(ε |c0|)), for any sign. Unless given
-    it is ``elastic`` where ε is infinite, else ``isoelastic`` where c0 > 0, else ``linear``.
+    With p0 the ``price``, c0 the reference ``quantity`` (by default the output at step 0) and ε the
+    ``elasticity`` of demand there, a consumer of c units pays, by ``form``,
+
+    * ``elastic``: p0 for any quantity;
+    * ``isoelastic``: p0 (c/c0)^(-1/ε), for c > 0;
+    * ``linear``: p0 (1 - (c - c0)/(ε |c0|)), for c of any sign.
+
+    By default the form is ``elastic`` if ε is infinite, else ``isoelastic`` where c0 > 0, else
+    ``linear``.
     """
 
     price: float = number(1.0, unit="money per unit", help="p₀, price at the reference quantity")
@@ -101,7 +104,7 @@ class Demand(Settings):
         if self.form == "isoelastic" and self.quantity <= 0:
             raise SettingError(
                 f"{where}.quantity is {self.quantity:g}",
-                remedy='isoelastic demand is for quantities above 0; use form = "linear"',
+                remedy='isoelastic demand needs a quantity > 0; use form = "linear"',
                 name=f"{where}.quantity",
             )
         if self.quantity == 0:
@@ -116,15 +119,13 @@ class Demand(Settings):
 class FirmPopulation(Settings):
     """The firms of one industry.
 
-    ``firms`` is how many there are. Their ``weights`` w (shares of the industry, summing to 1) are
-    equal unless listed, or spread lognormally with log standard deviation ``weight_spread``. Their
-    productivities z are ``productivity`` (one number, or one a firm), spread lognormally by
-    ``productivity_spread`` with the weighted mean kept, so that at the start the firms together
-    make ``productivity`` times the line. ``bid_noise`` is the log standard deviation of the error
-    that a firm makes each time it values an input. ``start`` is the guess of the industry's output
-    before it has made any, used only inside a loop of the network. ``conduct``: ``competitive``
-    firms take prices as given; those of a final good may be ``cournot``, and know that more of it
-    lowers its price (A. Cournot, 1838).
+    Firm i makes z_i w_i f(x / w_i) of inputs x. The ``weights`` w sum to 1; by default they are
+    equal, or lognormal with log standard deviation ``weight_spread``. The productivities z are
+    ``productivity``, spread lognormally by ``productivity_spread`` about the same weighted mean.
+    ``bid_noise`` is the log standard deviation of the error in each valuation of an input.
+    ``start`` is the output assumed before step 0, used inside loops only. Firms of ``competitive``
+    ``conduct`` take prices as given; ``cournot`` firms of a final good know that more output lowers
+    its price (A. Cournot, 1838).
     """
 
     firms: int = integer(1, low=1, high=10_000_000, help="number of firms in the industry")
@@ -153,7 +154,13 @@ class FirmPopulation(Settings):
     )
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (sum 1) and productivities, each of shape (firms,)."""
+        """Draw weights (with sum 1) and productivities, each of shape (firms,).
+
+        Raises
+        ------
+        EconomyError
+            A list is not one number per firm, or the weights do not sum to 1.
+        """
         for key, given in (("weights", self.weights), ("productivity", self.productivity)):
             if isinstance(given, tuple) and len(given) != self.firms:
                 raise EconomyError(

@@ -23,7 +23,7 @@ import numpy as np
 
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
-from market_abm.baselines.dessertaine2022.plane import BEYOND, NEAR, WINDOW, disturbance
+from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.display import Displayable, view
 from market_abm.economy.from_table import from_input_output
@@ -353,12 +353,12 @@ def _told(run: Run, rest: Equilibrium) -> tuple[str, int, float]:
     """Status, last step and distance of a run."""
     both = np.concatenate([run.last.prices / rest.prices, run.last.quantities / rest.quantities])
     distance = float(np.abs(both - 1.0).max())
-    lost = run.ending is not None or not np.all((both > 1.0 / BEYOND) & (both < BEYOND))
+    lost = run.ending is not None or not np.all((both > 1.0 / MAX_VALUE) & (both < MAX_VALUE))
     if run.error is not None:
         status = "failed"
     elif lost:
         status = "diverged"
-    elif distance < NEAR:
+    elif distance < CONVERGED_TOL:
         status = "converged"
     else:
         status = "elsewhere" if run.last_observations["settled"] else "max_steps"
