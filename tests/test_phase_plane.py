@@ -131,7 +131,6 @@ def shares(mechanism, share_rate):
     return {"share_rate": share_rate} if mechanism == "unit-bid" else {}
 
 
-
 def test_both_models_start_alike():
     """Prices and outputs of both are the same numbers at step 0, but for rounding."""
     network = random_network(10, 3, 3, substitution=1.0)
