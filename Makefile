@@ -8,13 +8,20 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-all docs lint experiments bench notebook screenshots clean
+.PHONY: run test test-slow test-all docs lint experiments bench notebook screenshots clean
 
 run: $(VENV)/.run
 	@$(BIN)/market-abm run essay-chain
 
+test: export HYPOTHESIS_PROFILE = quick
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow"
+
+test-slow test-all: export HYPOTHESIS_PROFILE = thorough
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python tests/every_python.py
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -28,6 +35,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 experiments: $(VENV)/.run
 	$(BIN)/python experiments/run_all.py

@@ -1,6 +1,7 @@
-"""Measure the engines: ``make bench`` prints a table, and writes it and two figures to results/.
+"""Measure the speed of the engines: ``make bench`` prints a table.
 
-Ratios are between things measured in the same run; every time is the median of several.
+The table and two figures are written to results/benchmark; with ``--quick``, which measures little,
+to build/benchmark. Ratios compare times of the same run; every time is the median of several.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from market_abm.market.arrays import ArrayEngine
 from market_abm.runs.run import run
 from market_abm.simulation.loop import AgentEngine, Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
-from market_abm.views.plots.style import INK, OKABE_ITO, new_figure, tidy
+from market_abm.views.palette import INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, tidy
 
-FOLDER = Path("results/benchmark")
+FOLDER, QUICK_FOLDER = Path("results/benchmark"), Path("build/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
 CHAIN = """
 ethylene     = natgas ** 0.5
@@ -36,7 +38,7 @@ MARKET = market_settings(share_rate=0.1)
 
 
 def median_time(work: Callable[[], object], repeats: int) -> float:
-    """Seconds that ``work`` takes."""
+    """Median seconds of ``work``."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -52,7 +54,7 @@ def many_firms(firms: int) -> Economy:
 
 
 def arrays_per_firm_step(firms: int, repeats: int = 5) -> float:
-    """Seconds a firm and step in the array engine."""
+    """Seconds per firm and step in the array engine."""
     market = ArrayEngine([many_firms(firms)], [MARKET], [1])
     for _ in range(2):
         market.step()
@@ -60,11 +62,11 @@ def arrays_per_firm_step(firms: int, repeats: int = 5) -> float:
     return median_time(lambda: [market.step() for _ in range(steps)], repeats) / steps / firms
 
 
-def functions_alone() -> float:
-    """Seconds for what such a firm takes in a step of NumPy's logarithms and exponentials alone.
+def transcendental_functions() -> float:
+    """Seconds per firm and step of NumPy's logarithms and exponentials alone, a lower bound.
 
-    Of two CES inputs: log and expm1 of each, log1p and exp of their mean, exp for each marginal
-    product; log and exp for each share. On arrays that stay in cache, written to where they are.
+    A firm with two CES inputs needs log and expm1 of each input, log1p and exp of their mean, exp
+    for each marginal product, and log and exp for each share. Arrays fit in the cache.
     """
     x, y = np.full(PART, 1.5), np.empty(PART)
     counts = {np.log: 4, np.expm1: 2, np.log1p: 1, np.exp: 5}
@@ -78,14 +80,14 @@ def functions_alone() -> float:
 
 
 def agents_per_firm_step(firms: int, repeats: int = 3) -> float:
-    """Seconds a firm and step through Mesa agents."""
+    """Seconds per firm and step with Mesa agents."""
     model = MarketModel(many_firms(firms), MARKET)
     model.step()
     return median_time(model.step, repeats) / firms
 
 
 def elasticities(count: int) -> list[Economy]:
-    """The essay's chain with a supplier who responds, at ``count`` elasticities of demand."""
+    """The essay's chain with elastic supply, at ``count`` elasticities of demand."""
     supply = {"natgas": {"quantity": 4.0, "price": 0.02, "elasticity": 0.3, "adjustment": 0.5}}
     return [
         from_text(CHAIN, supply, {"tupperware": {"elasticity": float(e)}})
@@ -93,32 +95,33 @@ def elasticities(count: int) -> list[Economy]:
     ]
 
 
-def measured(outcome: Run) -> tuple[float, float]:
-    """What a sweep says of the path of a run."""
+def path_measures(outcome: Run) -> tuple[float, float]:
+    """The measures of a path that a sweep tabulates: staleness, and rate of convergence."""
     path = PathMeasures(outcome.trajectory, Comparison(**outcome.observations))
     return path.overall_staleness, path.rate
 
 
-def swept(economies: list[Economy], steps: int) -> None:
-    """All of them side by side, watched and measured, never stopped early."""
+def run_side_by_side(economies: list[Economy], steps: int) -> None:
+    """Run all economies in one array engine with a gradient observer; none stops early."""
     count = len(economies)
     market = ArrayEngine(economies, [MARKET] * count, [1] * count)
-    witness = GradientObserver(market.economy, -1.0)
-    for outcome in simulate(market, steps, witness, books=recorded_buyer_fields(market.economy)):
-        measured(outcome)
+    observer = GradientObserver(market.economy, -1.0)
+    fields = recorded_buyer_fields(market.economy)
+    for outcome in simulate(market, steps, observer, buyer_fields=fields):
+        path_measures(outcome)
 
 
-def one_by_one(economies: list[Economy], steps: int) -> None:
-    """The same through the agents."""
+def run_one_by_one(economies: list[Economy], steps: int) -> None:
+    """The same with the agents, one economy after another."""
     for economy in economies:
         (outcome,) = simulate(
             AgentEngine(MarketModel(economy, MARKET)), steps, GradientObserver(economy, -1.0)
         )
-        measured(outcome)
+        path_measures(outcome)
 
 
 def steps_to_converge(depth: int) -> int:
-    """Of a chain of this depth, every firm moving its bid half of the way."""
+    """Steps until a chain of this depth converges; each bid closes half of its gap in a step."""
     lines = "\n".join(f"g{k + 1} = 2 * g{k} ** 0.9" for k in range(depth))
     result = run(from_text(lines, {"g0": 1.0}), bid_rate=0.5, steps=100_000, engine="arrays")
     assert result.status == "converged"
@@ -130,8 +133,8 @@ def slope_of(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def figure(x: list[float], y: list[float], labels: tuple[str, str, str], name: str) -> float:
-    """Draw y against x, both logarithmic, with the power law fitted to the upper half."""
+def figure(x: list[float], y: list[float], labels: tuple[str, str, str], path: Path) -> float:
+    """Plot y against x on logarithmic axes; return the exponent fitted to the upper half."""
     half = len(x) // 2
     exponent = slope_of(x[half:], y[half:])
     drawing = new_figure(5.2, 3.8)
@@ -144,12 +147,12 @@ def figure(x: list[float], y: list[float], labels: tuple[str, str, str], name: s
     axes.set_title(labels[2], fontsize=9.5, loc="left", color=INK)
     axes.legend(frameon=False, fontsize=9)
     tidy(axes)
-    drawing.savefig(FOLDER / name)
+    drawing.savefig(path)
     return exponent
 
 
 def processor() -> str:
-    """The processor's own name, where the system tells it."""
+    """The name of the processor, where the system reports it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text("utf-8").splitlines():
@@ -158,63 +161,88 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def main(largest: int) -> None:
-    """Measure everything, print it, and write it down."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    rows = []
+class Table:
+    """The rows of the report, each printed as soon as it is measured."""
 
-    def tell(what: str, value: str, goal: str) -> None:
-        rows.append(f"| {what} | {value} | {goal} |")
-        print(rows[-1], flush=True)
+    def __init__(self) -> None:
+        self.rows: list[str] = []
 
-    for firms in (10_000, 100_000):
+    def add(self, measure: str, value: str, goal: str) -> None:
+        """Add a row and print it."""
+        self.rows.append(f"| {measure} | {value} | {goal} |")
+        print(self.rows[-1], flush=True)
+
+    def text(self) -> str:
+        """The page that is written."""
+        return (
+            "# Benchmark\n\nMade by `make bench`, on one core of: "
+            f"{processor()} ({os.cpu_count()} cores), Python {platform.python_version()}, NumPy "
+            f"{np.__version__}. Times are medians; ratios compare times of the same run.\n\n"
+            "| measure | value | goal |\n| --- | --- | --- |\n"
+            + "\n".join(self.rows)
+            + "\n\n![Cost against firms](firms.png)\n\n![Steps against depth](depth.png)\n"
+        )
+
+
+def compare_engines(table: Table, sizes: tuple[int, ...], runs: int, steps: int) -> None:
+    """Agents against arrays: many firms in one market, and many markets side by side."""
+    for firms in sizes[:-1]:
         slow, fast = agents_per_firm_step(firms), arrays_per_firm_step(firms)
         value = f"{slow / fast:,.0f} ({slow * 1e6:.1f} µs : {fast * 1e9:.1f} ns)"
-        tell(f"agents : arrays, a firm and step, {firms:,} firms", value, "at least 100")
-    tell(
-        "ns a firm and step, two CES inputs, 1,000,000 firms (NumPy's logarithms and exponentials "
-        "alone)",
-        f"{arrays_per_firm_step(1_000_000) * 1e9:.1f} ({functions_alone() * 1e9:.1f})",
+        table.add(f"agents : arrays, per firm and step, {firms:,} firms", value, "at least 100")
+    table.add(
+        f"ns per firm and step, two CES inputs, {sizes[-1]:,} firms (NumPy's logarithms and "
+        "exponentials alone)",
+        f"{arrays_per_firm_step(sizes[-1]) * 1e9:.1f} ({transcendental_functions() * 1e9:.1f})",
         "at most 20",
     )
-    economies, few = elasticities(1000), elasticities(4)
-    fast = median_time(lambda: swept(economies, 2000), 3)
-    slow = median_time(lambda: one_by_one(few, 2000), 1) / len(few) * len(economies)
-    tell(
-        "one by one through agents : swept, 1,000 elasticities of the essay's chain, 2,000 steps, "
-        f"measured (agents: {len(few)} runs, scaled)",
+    economies, few = elasticities(runs), elasticities(4)
+    fast = median_time(lambda: run_side_by_side(economies, steps), 3)
+    slow = median_time(lambda: run_one_by_one(few, steps), 1) / len(few) * len(economies)
+    table.add(
+        f"agents one by one : arrays side by side, {runs:,} elasticities of the essay's chain, "
+        f"{steps:,} steps, with measures (agents: {len(few)} runs, scaled)",
         f"{slow / fast:,.0f} ({slow:,.0f} s : {fast:.2f} s)",
         "at least 300",
     )
+
+
+def measure_scaling(table: Table, largest: float, depths: list[int], folder: Path) -> None:
+    """How cost grows with firms, and steps to converge with the depth of a chain."""
     sizes = [10.0**k for k in np.arange(3, np.log10(largest) + 0.1, 0.5)]
     costs = [arrays_per_firm_step(int(n), 3) * int(n) for n in sizes]
     labels = ("firms", "seconds a step", "Array engine: cost of a step")
-    exponent = figure(sizes, costs, labels, "firms.png")
-    tell("slope of cost against firms (upper half)", f"{exponent:.2f}", "1")
-    depths = [1, 2, 4, 8, 16, 32, 64, 128]
-    steps = [steps_to_converge(d) for d in depths]
+    exponent = figure(sizes, costs, labels, folder / "firms.png")
+    table.add("slope of cost against firms (upper half)", f"{exponent:.2f}", "1")
+    depth, steps = [float(d) for d in depths], [float(steps_to_converge(d)) for d in depths]
     labels = ("lines in the chain", "steps", "Steps to converge (α = 0.5)")
-    exponent = figure([float(d) for d in depths], [float(s) for s in steps], labels, "depth.png")
-    last = slope_of([float(d) for d in depths[-2:]], [float(s) for s in steps[-2:]])
-    tell(
+    exponent = figure(depth, steps, labels, folder / "depth.png")
+    last = slope_of(depth[-2:], steps[-2:])
+    table.add(
         "slope of steps to converge against depth (upper half; last two). A wait for n successes "
         "takes n/α steps, and to be within 1e-9 some multiple of √n more",
         f"{exponent:.2f}; {last:.2f}",
         "to 1",
     )
 
-    text = (
-        "# Benchmark\n\nMade by `make bench`, on one core of: "
-        f"{processor()} ({os.cpu_count()} cores), Python {platform.python_version()}, NumPy "
-        f"{np.__version__}. Times are medians; ratios are of things measured in one run.\n\n"
-        "| what | measured | goal |\n| --- | --- | --- |\n"
-        + "\n".join(rows)
-        + "\n\n![Cost against firms](firms.png)\n\n![Steps against depth](depth.png)\n"
-    )
-    (FOLDER / "README.md").write_text(text, "utf-8")
+
+def main() -> None:
+    """Measure everything, print it, and write it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--largest", type=float, default=1e7, help="the largest number of firms")
+    parser.add_argument("--quick", action="store_true", help="measure little, in seconds")
+    options = parser.parse_args()
+    folder = QUICK_FOLDER if options.quick else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    table = Table()
+    if options.quick:
+        compare_engines(table, (100, 1000), 20, 50)
+        measure_scaling(table, 1e4, [1, 2, 4, 8], folder)
+    else:
+        compare_engines(table, (10_000, 100_000, 1_000_000), 1000, 2000)
+        measure_scaling(table, options.largest, [1, 2, 4, 8, 16, 32, 64, 128], folder)
+    (folder / "README.md").write_text(table.text(), "utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", type=float, default=1e7, help="firms, at the most")
-    main(int(parser.parse_args().largest))
+    main()

@@ -1,11 +1,14 @@
-"""Updates a second of ``market-abm watch`` in headless Chromium: python benchmarks/watch.py.
+"""Measure updates per second of ``market-abm watch`` in headless Chromium.
 
-An update is one message to the browser with all that is shown, answered when it has been taken in.
-Beside it, how many frames a second the browser draws meanwhile, and the server's time an update.
+Usage: python benchmarks/watch.py [--seconds N] [--repeats N] [--out FILE]
+
+An update is one message with all values of the page, acknowledged by the browser. Also measured:
+frames per second that the browser draws meanwhile, and the server's time per update.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -22,7 +25,6 @@ from market_abm.watch.page import Page
 
 EXPERIMENTS = ("essay-chain", "us-economy")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
-SECONDS, REPEATS = 3, 5
 COUNT = """(seconds) => new Promise((resolve) => {
   const pulse = Bokeh.documents[0].get_model_by_name("controls").tags[0]
   const start = performance.now(), drawn = pulse.drawn
@@ -36,8 +38,8 @@ COUNT = """(seconds) => new Promise((resolve) => {
 })"""
 
 
-def rates(name: str) -> tuple[float, float]:
-    """Medians of updates and of frames a second, playing as fast as it goes, a step an update."""
+def rates(name: str, seconds: float, repeats: int) -> tuple[float, float]:
+    """Median updates and frames per second at full speed, one step per update."""
     command = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
     with (
         subprocess.Popen(
@@ -57,16 +59,16 @@ def rates(name: str) -> tuple[float, float]:
             page.get_by_role("button", name="Play", exact=True).click()
             page.evaluate("Bokeh.documents[0].get_model_by_name('speed').value = 1.8")
             page.wait_for_timeout(3000)
-            seen = [page.evaluate(COUNT, SECONDS) for _ in range(REPEATS)]
+            counted = [page.evaluate(COUNT, seconds) for _ in range(repeats)]
             browser.close()
         finally:
             server.terminate()
-    updates, frames = (statistics.median(each) for each in zip(*seen, strict=True))
+    updates, frames = (statistics.median(each) for each in zip(*counted, strict=True))
     return updates, frames
 
 
 def server_time(name: str, updates: int = 100) -> float:
-    """Milliseconds of the server for one step and its update, without a browser."""
+    """Median milliseconds of the server for one step and its update, without a browser."""
     page = Page(Document(), name, {})
     times = []
     for _ in range(updates):
@@ -78,20 +80,26 @@ def server_time(name: str, updates: int = 100) -> float:
 
 def main() -> None:
     """Measure, and write a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=3, help="length of a measurement")
+    parser.add_argument("--repeats", type=int, default=5, help="measurements, of which the median")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark/watch.md"))
+    options = parser.parse_args()
     lines = [
-        "# Updates a second of `market-abm watch`",
+        "# Updates per second of `market-abm watch`",
         "",
         "Made by `python benchmarks/watch.py`, in headless Chromium without a GPU, which shares "
-        f"{os.cpu_count()} cores with the server. Medians of {REPEATS} times {SECONDS} seconds.",
+        f"{os.cpu_count()} cores with the server. Medians of {options.repeats} times "
+        f"{options.seconds:g} seconds.",
         "",
-        "| experiment | updates a second | frames a second | server, ms an update |",
+        "| experiment | updates per second | frames per second | server, ms per update |",
         "| --- | --- | --- | --- |",
     ]
     for name in EXPERIMENTS:
-        updates, frames = rates(name)
+        updates, frames = rates(name, options.seconds, options.repeats)
         lines.append(f"| {name} | {updates:.0f} | {frames:.0f} | {server_time(name):.1f} |")
     text = "\n".join(lines) + "\n"
-    Path("results/benchmark/watch.md").write_text(text, "utf-8")
+    options.out.write_text(text, "utf-8")
     print(text)
 
 

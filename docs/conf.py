@@ -29,7 +29,6 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
-napoleon_numpy_docstring = False
 add_module_names = False
 toc_object_entries = False
 

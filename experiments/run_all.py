@@ -1,29 +1,37 @@
-"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
+"""Run or sweep every experiment in this folder, compare some, and tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
+
+Writes a folder each under results/, and their index, results/README.md. What the repository keeps
+of them is listed in .gitignore.
 """
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from market_abm import Experiment, run
-from market_abm.runs.result import Result
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
-from market_abm.studies.sweep import Sweep, run_sweep
+import pandas as pd
 
-HEADER = """# Results
+import market_abm
+from market_abm import Experiment, compare, compare_mechanisms, run
 
-Each folder is the outcome of the experiment of that name under `experiments/`, made anew by
-`make experiments`: `summary.json` (everything in one object, with configuration, seed and
-versions), `trajectory.csv` (a row a step and good), `measures.csv` (a row a step),
-`convergence.png` and `network.png` (and `shock.png`, where many goods are shocked).
+RUNS = """# Results
+
+Each folder is the outcome of the experiment of that name under `experiments/`. `make experiments`
+makes all of them anew; the repository keeps this index, each `summary.json`, `sweep.json` and
+`comparison.json`, the figures that the pages show, and the smaller tables of sweeps.
+`tests/test_kept_results.py` compares what is kept with what the command makes.
+
+A run writes `summary.json` (everything in one object, with configuration, seed and versions),
+`trajectory.csv` (a row a step and good), `measures.csv` (a row a step), `convergence.png` and
+`network.png` (and `shock.png`, where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
 | experiment | question | outcome | steps | error |
 | --- | --- | --- | --- | --- |
 """
-
 
 SWEEPS = """
 Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `sweep.png`:
@@ -32,16 +40,15 @@ Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `
 | --- | --- | --- | --- |
 """
 
-
 TWINS = (
     ("spiral", "unit-bid"),
     ("rival-diamond", "unit-bid"),
     ("mechanisms", "tatonnement"),
     ("mechanisms", "posted-price"),
 )
-"""Experiments, and mechanisms under which they are run beside their twins."""
+"""Experiments, and mechanisms under which they are compared with their twins."""
 
-CONTESTS = ("spiral", "rival-diamond", "mechanisms")
+EVERY_MECHANISM = ("spiral", "rival-diamond", "mechanisms")
 """Experiments that are run under every mechanism."""
 
 COMPARISONS = """
@@ -50,7 +57,6 @@ Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.pn
 | comparison | outcome |
 | --- | --- |
 """
-
 
 PUBLISHED = """
 The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row a run) and
@@ -62,91 +68,108 @@ the same random networks. Ours has an elasticity of substitution of 0.05 in the 
 """
 
 
-def phase_plane() -> list[str]:
-    """The published model's phase plane beside ours: a line a model."""
-    plane = PhasePlane.of(PlaneSettings())
-    plane.save("results/phase-plane")
+class Part(NamedTuple):
+    """A table of the index: its heading, and by folder the function that makes folder and rows."""
+
+    heading: str
+    rows_of: dict[str, Callable[[Path], list[str]]]
+
+
+def parts() -> list[Part]:
+    """The index, table by table."""
+    paths = sorted(Path(__file__).parent.glob("*.toml"))
+    experiments = [Experiment.load(path) for path in paths]
     return [
-        f"| [{model}](phase-plane/phase-plane.png) | {plane.cells[model]} | "
+        Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
+        Part(SWEEPS, {each.name: partial(sweep, each) for each in experiments if each.sweep}),
+        Part(
+            COMPARISONS,
+            {twin_folder(*each): partial(beside_twin, *each) for each in TWINS}
+            | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
+        ),
+        Part(PUBLISHED, {"phase-plane": phase_plane}),
+    ]
+
+
+def single(experiment: Experiment, folder: Path) -> list[str]:
+    """Run an experiment."""
+    result = run(experiment)
+    result.save(folder)
+    return [
+        f"| [{experiment.name}]({folder.name}/summary.json) | {experiment.question} "
+        f"| {result.status} | {result.steps} | {result.last_errors.max():.1e} |"
+    ]
+
+
+def sweep(experiment: Experiment, folder: Path) -> list[str]:
+    """Sweep an experiment."""
+    shutil.rmtree(folder, ignore_errors=True)  # else what is there would be continued
+    table = market_abm.sweep(experiment, folder=folder)
+    (folder / "table.parquet").unlink(missing_ok=True)
+    return [
+        f"| [{experiment.name}]({folder.name}/sweep.json) | {experiment.question} "
+        f"| {len(table)} | {status_counts(table)} |"
+    ]
+
+
+def status_counts(table: pd.DataFrame) -> str:
+    """How many runs of a sweep ended how."""
+    counts = table["status"].value_counts()
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def twin_folder(name: str, mechanism: str) -> str:
+    """The folder of an experiment beside its twin."""
+    return f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
+
+
+def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
+    """Run an experiment beside its twin."""
+    comparison = compare(Experiment.load(name).with_mechanism(mechanism))
+    comparison.save(folder)
+    summary = comparison.summary()
+    worst = max(size for size, _ in comparison.distances.values())
+    return [
+        f"| [{name} beside its twin]({folder.name}/comparison.json) | {summary['market']} and "
+        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
+    ]
+
+
+def mechanisms(name: str, folder: Path) -> list[str]:
+    """Run an experiment under every mechanism."""
+    comparison = compare_mechanisms(name)
+    comparison.save(folder)
+    steps = comparison.table()["steps"].dropna()
+    reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
+    return [
+        f"| [{name} under every mechanism]({folder.name}/comparison.json) | steps to 1e-6: "
+        f"{reached} |"
+    ]
+
+
+def phase_plane(folder: Path) -> list[str]:
+    """Run the published model's phase plane beside ours: a row a model."""
+    plane = market_abm.phase_plane()
+    plane.save(folder)
+    return [
+        f"| [{model}]({folder.name}/phase-plane.png) | {plane.cells[model]} | "
         + " | ".join(f"{count:.1f}" for count in counts)
         + " |"
         for model, counts in plane.counts.iterrows()
     ]
 
 
-def beside_twin(name: str, mechanism: str) -> str:
-    """An experiment beside its twin, in one line."""
-    twin = OptimizerComparison.of(Experiment.load(name).with_mechanism(mechanism))
-    folder = f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
-    twin.save(f"results/{folder}")
-    told = twin.summary()
-    worst = max(size for size, _ in twin.distances.values())
-    return (
-        f"| [{name} beside its twin]({folder}/comparison.png) | {told['market']} and "
-        f"{told['optimiser']}: largest distance {worst:.1e} in {told['steps']} steps |"
-    )
-
-
-def contest(name: str) -> str:
-    """An experiment under every mechanism, in one line."""
-    outcome = MechanismComparison.of(Experiment.load(name))
-    outcome.save(f"results/{name}-mechanisms")
-    steps = outcome.table()["steps"].dropna()
-    reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
-    return (
-        f"| [{name} under every mechanism]({name}-mechanisms/comparison.png) | steps to 1e-6: "
-        f"{reached} |"
-    )
-
-
-def row(result: Result) -> str:
-    """One line of the table."""
-    name = result.experiment.name
-    error = result.last_errors.max()
-    return (
-        f"| [{name}]({name}/convergence.png) | {result.experiment.question} "
-        f"| {result.status} | {result.steps} | {error:.1e} |"
-    )
-
-
-def swept(experiment: Experiment) -> str:
-    """Sweep an experiment, keep its table and figure, and describe it in one line."""
-    given = dict(experiment.sweep)
-    folder = Path("results") / experiment.name
-    shutil.rmtree(folder, ignore_errors=True)
-    table = run_sweep(Sweep.of(experiment, given.pop("axes"), **given), folder)
-    (folder / "table.parquet").unlink(missing_ok=True)
-    counts = table["status"].value_counts()
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
-    name = experiment.name
-    return f"| [{name}]({name}/sweep.png) | {experiment.question} | {len(table)} | {told} |"
-
-
 def main() -> None:
     """Run them all."""
-    rows, sweeps = [], []
-    for path in sorted(Path(__file__).parent.glob("*.toml")):
-        experiment = Experiment.load(path)
-        if experiment.sweep:
-            sweeps.append(swept(experiment))
-            print(sweeps[-1])
-            continue
-        result = run(experiment)
-        result.save(Path("results") / path.stem)
-        rows.append(row(result))
-        print(rows[-1])
-    comparisons = [beside_twin(*each) for each in TWINS] + [contest(name) for name in CONTESTS]
-    print(*comparisons, sep="\n")
-    published = phase_plane()
-    print(*published, sep="\n")
-    tables = (
-        (HEADER, rows),
-        (SWEEPS, sweeps),
-        (COMPARISONS, comparisons),
-        (PUBLISHED, published),
-    )
-    text = "".join(header + "\n".join(lines) + "\n" for header, lines in tables)
-    Path("results/README.md").write_text(text, encoding="utf-8")
+    results = Path("results")
+    text = ""
+    for heading, rows_of in parts():
+        rows = []
+        for folder, make in rows_of.items():
+            rows += make(results / folder)
+            print(rows[-1], flush=True)
+        text += heading + "\n".join(rows) + "\n"
+    (results / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

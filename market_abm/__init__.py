@@ -1,4 +1,4 @@
-"""Competitive markets as distributed backprop: a laboratory.
+"""Competitive markets as distributed backprop.
 
 In five lines::
 
@@ -9,7 +9,7 @@ In five lines::
     print(result.status, result.table())
     result.convergence_figure()
 
-Everything here is loaded when it is first used, so that importing the package costs nothing.
+Names are loaded when they are first used, so that importing the package is fast.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from market_abm.display import load_with
 
 if TYPE_CHECKING:
+    from market_abm.analysis.stability import stability as stability
     from market_abm.economy.economy import Economy as Economy
     from market_abm.economy.from_table import from_input_output as from_input_output
     from market_abm.economy.io_table import InputOutputTable as InputOutputTable
@@ -32,11 +33,19 @@ if TYPE_CHECKING:
     from market_abm.errors import MarketError as MarketError
     from market_abm.experiment.experiment import Experiment as Experiment
     from market_abm.gradient.backprop import exact_gradient as exact_gradient
+    from market_abm.gradient.equilibrium import equilibrium as equilibrium
     from market_abm.market.agents import Firm as Firm
     from market_abm.market.mechanisms.registry import market_settings as market_settings
     from market_abm.market.model import MarketModel as MarketModel
     from market_abm.runs.result import Result as Result
     from market_abm.runs.run import run as run
+    from market_abm.studies.comparisons import compare as compare
+    from market_abm.studies.comparisons import compare_mechanisms as compare_mechanisms
+    from market_abm.studies.phase_plane import phase_plane as phase_plane
+    from market_abm.studies.sweep import sweep as sweep
+    from market_abm.views.animation.animate import animate as animate
+    from market_abm.views.explain import explain as explain
+    from market_abm.views.report.report import report as report
 
 __version__ = "0.1.0"
 
@@ -45,20 +54,31 @@ _HOME = {
     "Economy": "economy.economy",
     "Experiment": "experiment.experiment",
     "Firm": "market.agents",
+    "FirmPopulation": "economy.terms",
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",
-    "FirmPopulation": "economy.terms",
     "Result": "runs.result",
     "Supply": "economy.terms",
-    "market_settings": "market.mechanisms.registry",
+    "animate": "views.animation.animate",
+    "compare": "studies.comparisons",
+    "compare_mechanisms": "studies.comparisons",
+    "equilibrium": "gradient.equilibrium",
     "exact_gradient": "gradient.backprop",
+    "explain": "views.explain",
     "from_function": "economy.program",
     "from_input_output": "economy.from_table",
     "from_text": "economy.program",
+    "market_settings": "market.mechanisms.registry",
+    "phase_plane": "studies.phase_plane",
     "read_table": "economy.read_table",
+    "report": "views.report.report",
     "run": "runs.run",
+    "stability": "analysis.stability",
+    "sweep": "studies.sweep",
 }
+"""The module of each public name."""
+
 __all__ = list(_HOME)
 
 

@@ -1,8 +1,8 @@
-"""How objects show themselves: what is drawn or written of them is registered from above.
+"""How objects display themselves: their texts, tables and figures are registered from above.
 
-A result knows its data; how it is drawn is known in ``views`` only, which stands above. So a class
-that can be shown derives from :class:`Displayable`, ``views/registry.py`` registers its views by
-name, and the package's root says who is to be asked for them. Nothing below ``views`` imports it.
+A result holds data; ``views`` draws it and stands above. So a class that can be displayed derives
+from :class:`Displayable`, ``views/registry.py`` registers its views by name, and the package names
+the loader of that registry. Nothing below ``views`` imports it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 View = Callable[..., Any]
+"""A function of the displayed object."""
 
 _views: dict[type, dict[str, View]] = {}
 _loaders: list[Callable[[], object]] = []
@@ -22,12 +23,12 @@ def register(kind: type, **views: View) -> None:
 
 
 def load_with(loader: Callable[[], object]) -> None:
-    """Name the function that registers all views; it is called when the first one is needed."""
+    """Set the function that registers all views; it is called when the first view is needed."""
     _loaders.append(loader)
 
 
-def view(shown: object, name: str) -> View:
-    """The view of an object by that name, taking the object as its first argument.
+def view(displayed: object, name: str) -> View:
+    """The view of an object by name; a function that takes the object as its first argument.
 
     Raises
     ------
@@ -36,14 +37,14 @@ def view(shown: object, name: str) -> View:
     """
     while _loaders:
         _loaders.pop()()
-    for kind in type(shown).__mro__:
+    for kind in type(displayed).__mro__:
         if name in _views.get(kind, {}):
             return _views[kind][name]
-    raise LookupError(f"no view '{name}' of {type(shown).__name__} is registered")
+    raise LookupError(f"no view '{name}' of {type(displayed).__name__} is registered")
 
 
 class Displayable:
-    """Base of all that has a ``repr`` in one line and shows itself in a notebook."""
+    """Base of objects with a ``repr`` in one line and a rich display in notebooks."""
 
     def __repr__(self) -> str:
         return str(view(self, "text")(self))

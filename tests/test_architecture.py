@@ -1,4 +1,4 @@
-"""The house: who may import whom (read from pyproject.toml), and how large its rooms are.
+"""The architecture: which folder may import which (pyproject.toml), and how long files are.
 
 Without the contract on local information, prices that equal gradients would mean nothing.
 """
@@ -10,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import architecture
 import pytest
 
 import market_abm
@@ -23,7 +24,9 @@ def lint(folder):
     """Check the contracts of pyproject.toml on the package in a folder, and say what was found."""
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_imports_follow_the_order_of_the_folders():
@@ -34,7 +37,7 @@ def test_imports_follow_the_order_of_the_folders():
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("market/agents.py", "def f():\n    from market_abm.gradient import backprop", "a folder"),
+        ("market/agents.py", "def f():\n    from market_abm.gradient import backprop", "trades"),
         (
             "economy/terms.py",
             "if TYPE_CHECKING:\n    from market_abm.runs import result",
@@ -89,12 +92,76 @@ def test_the_root_holds_at_most_six_modules():
     assert len(list(PACKAGE.glob("*.py"))) <= 6
     order = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     layers = set(order["contracts"][0]["layers"])
-    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    assert layers == rooms | modules
+    assert layers == folders | modules
 
 
-def functions(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+# --- lengths: a function fits on a screen, a file has one subject ---------------------------------
+
+MODULE_LINES = 450
+FUNCTION_LINES = 60  # without decorators and docstring
+
+LONGER = {
+    "cli/commands.py": "All commands stand in one file until it is split by parse, call and write.",
+    "runs/result.py": "Measures are methods of the result until they are entries of a table.",
+    "watch/figures.py": "Both figures of the page, network and prices, stand in one file.",
+    "watch/page.py": "Controls and loop of the page stand in one file until split.",
+    "baselines/dessertaine2022/plane.py::phase_plane": "All rates and networks in one pass.",
+    "economy/checks.py::_check_names": "One check after another, each with its own message.",
+    "economy/from_table.py::from_input_output": "One step of the construction after another.",
+    "watch/figures.py::NetworkFigure._draw": "A description of one figure, glyph after glyph.",
+    "watch/server.py::server": "The routes and limits of the server, one after another.",
+}
+"""What is longer all the same, each with the reason."""
+
+
+def test_no_module_and_no_function_is_too_long():
+    modules = architecture.module_lengths(PACKAGE)
+    functions = architecture.function_lengths(PACKAGE)
+    found = {each.name for each in modules if each.lines > MODULE_LINES}
+    found |= {each.name for each in functions if each.lines > FUNCTION_LINES}
+    assert found - set(LONGER) == set(), "split what is too long"
+    assert set(LONGER) - found == set(), "no longer too long: take it from the list"
+
+
+SMALL = {
+    "__init__.py": "",
+    "low/__init__.py": "",
+    "low/unit.py": "class Unit:\n    name = 'unit'\n",
+    "low/registry.py": "from small.low.unit import Unit\nMECHANISMS = {'unit': Unit}\n",
+    "low/up.py": "def f():\n    from small.high import down\n",
+    "high/__init__.py": "",
+    "high/down.py": "'unit'\nfrom small.low import up\n\ndef g():\n    'unit'\n    return 'unit'\n",
+}
+
+
+def test_the_measures_of_a_small_package(tmp_path):
+    """tools/architecture.py, where every number is known."""
+    package = tmp_path / "small"
+    for name, text in SMALL.items():
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    contract = '[[tool.importlinter.contracts]]\ntype = "layers"\nlayers = ["high", "low"]\n'
+    (tmp_path / "pyproject.toml").write_text(contract, encoding="utf-8")
+    graph = architecture.import_graph(package)
+    assert architecture.circles(graph) == [["small.high.down", "small.low.up"]]
+    upward = architecture.upward_imports(graph, architecture.layers(package))
+    assert upward == ["small.low.up -> small.high.down"]
+    assert architecture.mechanism_mentions(package) == ["high/down.py:6: unit"]
+    lengths = architecture.function_lengths(package)
+    assert lengths == [(2, "low/up.py::f"), (2, "high/down.py::g")]
+
+
+# --- the tests themselves -------------------------------------------------------------------------
+
+
+def test_test_files_do_not_import_each_other():
+    """What several of them use is in tests/support."""
+    tests = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [each.name for each in getattr(node, "names", []) if hasattr(each, "name")]
+            names.append(getattr(node, "module", None) or "")
+            assert not {name.rpartition(".")[2] for name in names} & tests, path.name

@@ -6,9 +6,9 @@ from dataclasses import MISSING, fields
 from importlib import import_module
 from pkgutil import iter_modules
 
-import pages
 import pytest
-from pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
+from support import pages
+from support.pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
 
 import market_abm
 from market_abm import Demand, Experiment, FirmPopulation, Supply, market_settings, run

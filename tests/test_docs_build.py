@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from pages import ROOT, text_of
+from support.pages import ROOT, text_of
 
 import market_abm
 from market_abm.cli.commands import main

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 from scipy.optimize import minimize, root
-from test_plots import assert_nothing_is_cut_off
+from support.economies import uneven
+from support.figures import assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import from_input_output, market_settings, read_table
@@ -38,21 +39,6 @@ from market_abm.market.mechanisms.registry import array_market
 from market_abm.views.plots.phase_plane import phase_plane_figure
 
 KINDS = [(0.0, 1.0), (0.0, 0.95), (0.4, 1.0), (1.0, 1.0), (3.0, 0.9), (math.inf, 1.0)]
-
-
-def uneven(seed: int, substitution: float, returns: float = 1.0, **more: float) -> NetworkEconomy:
-    """A network in which nothing is equal: J is not a, and firms differ in productivity."""
-    rng = np.random.default_rng(seed)
-    made = random_network(8, 3, seed, labour_share=0.4)
-    made = dataclasses.replace(
-        made,
-        coefficients=made.coefficients * rng.uniform(0.5, 2.0, made.coefficients.shape),
-        productivity=rng.uniform(0.8, 1.25, 8),
-        labour=1.3,
-        aversion=0.7,
-        **more,
-    )
-    return made.with_technology(substitution, returns, hawkins_simon=0.9)
 
 
 # --- the equilibrium ---------------------------------------------------------------------------
@@ -461,7 +447,7 @@ def test_the_united_states_under_it(sigma, spoilage):
         "run.steps": 800,
         "run.tolerance": 1e-9,
     }
-    result = market_abm.run("us-economy", set=settings)
+    result = market_abm.run("us-economy", overrides=settings)
     assert result.status == "converged", result.ending.detail
     table, economy = read_table("us-2023"), result.experiment.economy
     z = np.where(np.array(table.codes) == "324", 0.8, 1.0)
@@ -497,7 +483,7 @@ def test_the_table_is_its_rest():
 )
 def test_what_it_does_not_know(settings, told):
     with pytest.raises(MarketError, match=told):
-        market_abm.run("us-economy", set={"market.mechanism": "excess-demand", **settings})
+        market_abm.run("us-economy", overrides={"market.mechanism": "excess-demand", **settings})
 
 
 def test_it_is_for_tables():

@@ -4,7 +4,6 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
-import strategies  # noqa: F401  (loads the Hypothesis profile)
 from hypothesis import given
 from hypothesis import strategies as st
 

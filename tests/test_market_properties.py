@@ -11,7 +11,8 @@ import pytest
 from autograd import grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import RandomProgram, chains, copy_dags, in_order, market_shares, rival_dags
+from support.profiles import examples
+from support.strategies import RandomProgram, chains, copy_dags, in_order, market_shares, rival_dags
 
 import market_abm
 
@@ -46,7 +47,7 @@ def swinging_split(depth: int, sigma: float) -> market_abm.Economy:
     firms=st.integers(2, 6),
     activation=st.sampled_from(["simultaneous", "sequential"]),
 )
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_equal_firms_walk_the_path_of_one_firm(
     program: RandomProgram, firms: int, activation: str
 ) -> None:
@@ -101,7 +102,7 @@ def test_a_better_firm_ends_with_more() -> None:
 
 
 @given(program=copy_dags(), activation=st.sampled_from(ACTIVATIONS))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_copy_goods_cost_what_their_users_bids_add_up_to(
     program: RandomProgram, activation: str
 ) -> None:
@@ -118,7 +119,7 @@ def test_copy_goods_cost_what_their_users_bids_add_up_to(
 
 
 @given(program=rival_dags(), activation=st.sampled_from(["simultaneous", "sequential"]))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_what_is_bought_is_what_was_on_sale(program: RandomProgram, activation: str) -> None:
     """No unit lost or made: inputs into the batch of step t are the good's sale of step t - 1.
 
@@ -149,7 +150,7 @@ def test_all_users_of_a_copy_good_get_all_of_it() -> None:
 
 
 @given(program=rival_dags(most_lines=3))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_at_rest_all_users_of_a_rival_good_face_one_price(program: RandomProgram) -> None:
     """Shares move until every bid is the price. Stopped at 1e-12 of the gradient.
 
@@ -166,7 +167,7 @@ def test_at_rest_all_users_of_a_rival_good_face_one_price(program: RandomProgram
 
 
 @given(program=rival_dags(), share_rate=st.sampled_from([0.0, 0.1, 0.4]))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_sequential_prices_are_exact_even_out_of_equilibrium(
     program: RandomProgram, share_rate: float
 ) -> None:
@@ -279,7 +280,7 @@ def test_drawn_firms_depend_on_the_seed_of_the_economy_alone() -> None:
 
 
 @given(program=st.one_of(copy_dags(), chains()), seed=st.integers(0, 99))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_random_activation_reaches_the_same_prices(program: RandomProgram, seed: int) -> None:
     """Every firm acts once a step, so news comes up at least one industry a step.
 

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import from_text, run
+from market_abm.views.convergence import FLOOR
 from market_abm.views.layout import BOX, layout
-from market_abm.views.plots.convergence import FLOOR
-from market_abm.views.plots.style import number_text, power_of_ten
+from market_abm.views.numbers import format_label, format_power_of_ten
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
 
@@ -17,20 +18,6 @@ NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "
 @pytest.fixture(scope="module", params=NAMES)
 def result(request):
     return run(request.param)
-
-
-def assert_nothing_is_cut_off(figure):
-    """All that is drawn, tick labels and legends included, lies on the page."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    tight, page = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
-    slack = 1e-6  # inches: the rounding of the axes that fill the page
-    assert tight.x0 >= -slack and tight.y0 >= -slack, tight
-    assert tight.x1 <= page[0] + slack and tight.y1 <= page[1] + slack, (tight, page)
-
-
-def texts_of(figure):
-    return [t for axes in figure.axes for t in axes.texts if t.get_text()]
 
 
 def test_nothing_is_global(result):
@@ -121,6 +108,6 @@ def test_large_networks_are_drawn_without_numbers():
 
 
 def test_numbers():
-    assert number_text(0.0416666) == "0.04167"
-    assert number_text(-2e-9) == "−2e−09"
-    assert power_of_ten(1e-12) == "10⁻¹²"
+    assert format_label(0.0416666) == "0.04167"
+    assert format_label(-2e-9) == "−2e−09"
+    assert format_power_of_ten(1e-12) == "10⁻¹²"

@@ -21,7 +21,8 @@ from autograd import elementwise_grad, grad, hessian
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from strategies import (
+from support.profiles import examples
+from support.strategies import (
     RandomProgram,
     chains,
     compute,
@@ -69,7 +70,7 @@ def assert_is_gradient(program: RandomProgram, result: Any, shares: Any, relativ
 
 
 @given(program=st.one_of(chains(), trees(), copy_dags()), activation=ACTIVATIONS)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_without_splitting_prices_are_the_derivatives_of_the_program(
     program: RandomProgram, activation: str
 ) -> None:
@@ -91,7 +92,7 @@ def test_without_splitting_prices_are_the_derivatives_of_the_program(
 
 
 @given(program=st.one_of(chains(), trees(), copy_dags()), bid_rate=st.sampled_from([0.3, 0.7]))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_partial_adjustment_ends_in_the_same_prices(
     program: RandomProgram, bid_rate: float
 ) -> None:
@@ -106,7 +107,7 @@ def test_partial_adjustment_ends_in_the_same_prices(
 
 
 @given(program=rival_dags(), activation=ACTIVATIONS)
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 def test_rival_prices_are_the_gradient_at_the_shares_of_the_market(
     program: RandomProgram, activation: str
 ) -> None:
@@ -128,7 +129,7 @@ def test_rival_prices_are_the_gradient_at_the_shares_of_the_market(
 
 
 @given(program=rival_dags(most_lines=4), bid_rate=st.sampled_from([0.5, 1.0]))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_rival_markets_find_the_best_split(program: RandomProgram, bid_rate: float) -> None:
     """The envelope theorem, with SciPy as the planner.
 
@@ -193,7 +194,7 @@ def best_shares(program: RandomProgram) -> dict:
 
 
 @given(program=st.sampled_from(["copy", "rival"]).flatmap(loops), activation=ACTIVATIONS)
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_loops_settle_on_the_implicit_function_theorem(
     program: RandomProgram, activation: str
 ) -> None:
@@ -252,7 +253,7 @@ def test_a_loop_is_its_unrolled_program(activation: str) -> None:
 
 
 @given(program=rival_dags(), activation=ACTIVATIONS, bid_rate=st.sampled_from([0.4, 1.0]))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_the_gradient_shown_is_exact_at_every_step(
     program: RandomProgram, activation: str, bid_rate: float
 ) -> None:
@@ -295,7 +296,7 @@ def marginal_product(
 
 
 @given(program=copy_dags())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_python_function_becomes_a_market_of_its_derivatives(program: RandomProgram) -> None:
     """``from_function`` on Python source, against autograd through Python's own evaluation of it.
 

@@ -18,18 +18,21 @@ import pytest
 from click.testing import CliRunner
 
 from market_abm import Experiment, MarketError, from_text, run
+from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.cli.commands import main
-from market_abm.experiment.files import available, toml_text
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import toml_text
 from market_abm.language import mathml
 from market_abm.language.expression import Expression, name, number
 from market_abm.market.agents import Firm
-from market_abm.runs.result import resolved
+from market_abm.runs.summary import resolved
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.explain import Equation, explain
-from market_abm.views.notebook.pieces import human
+from market_abm.views.numbers import format_number
 from market_abm.views.report import figures
-from market_abm.views.report.report import report, save_report
+from market_abm.views.report.report import report, report_html
+from market_abm.views.report.run_figures import run_figures
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u2028]]>"
@@ -126,13 +129,13 @@ def folders(tmp_path_factory):
 
 
 KINDS = ("essay-chain", "rival-diamond", "shocks", "plane", "curve", "beside", "contest")
-COMMON = ["the-program", "what-firms-do-beside-what-backprop-does"]
-LAST = ["how-to-make-it-again", "configuration"]
+COMMON = ["the-program", "profit-conditions-beside-backprop"]
+LAST = ["how-to-reproduce-it", "configuration"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_is_whole_and_needs_nothing_else(folders, kind):
-    page = assert_self_contained(report(folders / kind))
+    page = assert_self_contained(report_html(folders / kind))
     assert "math" in page.tags and "msub" in page.tags
     assert page.tags.count("figure") == len(page.figures) > 0
     for figure in page.figures:
@@ -142,17 +145,17 @@ def test_a_page_is_whole_and_needs_nothing_else(folders, kind):
 
 
 def test_the_essays_page_says_what_the_summary_says(folders):
-    page = Page(report(folders / "essay-chain"))
+    page = Page(report_html(folders / "essay-chain"))
     summary = json.loads((folders / "essay-chain" / "summary.json").read_text("utf-8"))
     assert page.sections == [
-        "in-numbers",
+        "measures",
         "the-program",
-        "the-way-there",
+        "path",
         "prices-and-gradients-at-the-end",
-        "what-firms-do-beside-what-backprop-does",
+        "profit-conditions-beside-backprop",
         "accounts",
-        "near-rest",
-        "distance-from-the-best-allocation",
+        "near-the-steady-state",
+        "distance-to-the-optimum",
         *LAST,
     ]
     assert summary["question"] in page.words
@@ -173,12 +176,26 @@ def test_the_essays_page_says_what_the_summary_says(folders):
     # -0.4054651081081643, as a person would write it, and the numbers of the last equation
     assert "−0.405465" in page.words
     assert "= 0.166667 · 0.25 = 0.0416667" in page.words
-    assert "prices and quantities are the folder's to the last digit" in page.words
+    assert "prices and quantities equal those of the folder to the last digit" in page.words
+
+
+def test_every_measure_is_in_the_table_if_it_is_a_number(folders, tmp_path, monkeypatch):
+    added = [Measure(key, f"the {key} of it", "money", lambda run: 0.0) for key in ("size", "text")]
+    monkeypatch.setattr("market_abm.views.report.run.MEASURES", [*MEASURES, *added])
+    changed = altered(folders / "rival-diamond", tmp_path / "changed")
+    summary = json.loads((changed / "summary.json").read_text("utf-8"))
+    summary |= {"size": 12.5, "text": "many", "unknown": 7.25}
+    (changed / "summary.json").write_text(json.dumps(summary), "utf-8")
+    page = Page(report_html(changed))
+    assert "the size of it, money 12.5" in page.words and 12.5 in page.cells
+    assert "the text of it" not in page.words and 7.25 not in page.cells
+    for measure in MEASURES:
+        assert measure.label in page.words and summary[measure.key] in page.cells
 
 
 def test_figures_hold_the_paths_of_the_folder(folders):
     """To the seven digits that are kept."""
-    prices, errors, *_ = Page(report(folders / "rival-diamond")).figures
+    prices, errors, *_ = Page(report_html(folders / "rival-diamond")).figures
     path = pd.read_csv(folders / "rival-diamond" / "trajectory.csv")
     for figure, columns in (
         (prices, {"": "price", " (gradient)": "gradient"}),
@@ -196,13 +213,13 @@ def test_figures_hold_the_paths_of_the_folder(folders):
 def test_the_distance_that_is_drawn_is_the_distance_that_is_told(folders):
     """The figure works it out from the CSV file, the summary from the paths: to seven digits."""
     told = json.loads((folders / "beside" / "comparison.json").read_text("utf-8"))["distance"]
-    distance = Page(report(folders / "beside")).figures[-1]
+    distance = Page(report_html(folders / "beside")).figures[-1]
     for line in distance["series"]:
         assert max(line["y"]) == pytest.approx(told[line["name"]]["largest"], rel=1e-6)
 
 
 def test_the_plane_holds_every_run(folders):
-    (figure,) = Page(report(folders / "plane")).figures
+    (figure,) = Page(report_html(folders / "plane")).figures
     table = pd.read_csv(folders / "plane" / "table.csv")
     assert figure["kind"] == "grid"
     assert len(figure["status"]) == len(table) == 15
@@ -225,7 +242,7 @@ def test_long_paths_and_many_goods_are_thinned_and_it_is_said():
             "quantity": np.tile(np.arange(30.0), 5001),
         }
     )
-    figure = figures.run_figures(path, None)[1]
+    figure = run_figures(path, None)[1]
     assert len(figure["steps"]) == figures.MAX_POINTS
     assert (figure["steps"][0], figure["steps"][-1]) == (0.0, 5000.0)
     assert [line["name"] for line in figure["series"]] == goods[-figures.MAX_GOODS :]
@@ -243,12 +260,14 @@ def test_a_configuration_as_a_file_reads_back_as_itself(experiment):
 
 
 def commands(folder):
-    return re.findall(r'<pre class="command"><code>(.*?)</code>', report(folder))
+    return re.findall(r'<pre class="command"><code>(.*?)</code>', report_html(folder))
 
 
 def test_commands_make_the_same_again(folders, tmp_path, monkeypatch):
     """The command that is printed is run, and the folder is the same to the byte."""
-    run("rival-diamond", set={"market.share_rate": 0.25, "run.seed": 7}).save(tmp_path / "own")
+    run("rival-diamond", overrides={"market.share_rate": 0.25, "run.seed": 7}).save(
+        tmp_path / "own"
+    )
     (command,) = commands(tmp_path / "own")
     assert command == ("market-abm run rival-diamond --set market.share_rate=0.25 --set run.seed=7")
     (plane,) = commands(folders / "plane")
@@ -272,7 +291,7 @@ def test_an_experiment_of_ones_own_is_given_as_a_file(tmp_path):
     text = 'question = "mine"\n[economy]\nprogram = """\ny = x**0.5\nz = ln(1 + y)\n"""\n'
     text += "[supply.x]\nquantity = 4\n"
     run(Experiment.parse(text, "mine")).save(tmp_path / "mine")
-    page = report(tmp_path / "mine")
+    page = report_html(tmp_path / "mine")
     assert commands(tmp_path / "mine") == ["market-abm run mine.toml"]
     (configuration,) = re.findall(r"as an experiment file.</p><pre><code>(.*?)</code>", page, re.S)
     plain = configuration.replace("&#x27;", "'").replace("&quot;", '"').replace("&gt;", ">")
@@ -284,16 +303,16 @@ def test_what_cannot_be_made_again_is_left_out_and_it_is_said(folders, tmp_path)
         """Bids by another rule."""
 
     run("essay-chain", firm=Stubborn).save(tmp_path / "own")
-    page = Page(report(tmp_path / "own"))
+    page = Page(report_html(tmp_path / "own"))
     assert "left-out" in page.sections and COMMON[1] not in page.sections
     assert "a rule of their own, Stubborn" in page.words
     assert commands(tmp_path / "own") == []
 
     changed = altered(folders / "essay-chain", tmp_path / "changed", price=0.5)
-    assert "gave other numbers than the folder's" in Page(report(changed)).words
+    assert "gave other numbers than the folder's" in Page(report_html(changed)).words
     for file in ("trajectory.csv", "measures.csv"):
         (changed / file).unlink()
-    page = assert_self_contained(report(changed))
+    page = assert_self_contained(report_html(changed))
     assert "trajectory.csv is missing" in page.words and page.figures == []
 
 
@@ -301,10 +320,10 @@ def test_files_of_this_machine_are_not_read_for_a_stranger(folders, tmp_path):
     """A summary that names a table's files would bring them onto the page."""
     economy = {"input_output": str(tmp_path / "a.csv"), "sectors": str(tmp_path / "b.csv")}
     folder = altered(folders / "essay-chain", tmp_path / "x", configuration={"economy": economy})
-    assert "a table in files of one's own" in Page(report(folder)).words
+    assert "a table in files of one's own" in Page(report_html(folder)).words
     many = {"industries": {"firms": 10**12}}
     folder = altered(folders / "essay-chain", tmp_path / "y", configuration=many)
-    assert "more than 100,000 firms" in Page(report(folder)).words
+    assert "more than 100,000 firms" in Page(report_html(folder)).words
 
 
 # --- strangers ------------------------------------------------------------------------------------
@@ -360,7 +379,7 @@ def test_no_script_gets_in(folders, tmp_path, kind, table):
             if column in path:
                 path[column] = HOSTILE + path[column].astype(str)
         path.to_csv(file, index=False)
-    text = report(folder)
+    text = report_html(folder)
     page = assert_self_contained(text)
     assert "alert(2)" in page.words and "<img" not in text
     assert "<" not in page.raw["figures"]
@@ -387,7 +406,7 @@ def test_any_change_to_a_file_gives_a_page_or_a_sentence(folders, tmp_path):
         at[key] = copy.deepcopy(rng.choice(junk))
         file.write_text(json.dumps(content), "utf-8")
         try:
-            Page(report(folder))
+            Page(report_html(folder))
         except MarketError as error:
             assert str(error)
 
@@ -421,21 +440,21 @@ def test_where_it_is_written(folders, tmp_path):
     folder = tmp_path / "essay"
     shutil.copytree(folders / "essay-chain", folder)
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    assert save_report(folder) == tmp_path / "essay.html"
+    assert report(folder) == tmp_path / "essay.html"
     first = (tmp_path / "essay.html").read_bytes()
-    save_report(folder)  # a report is replaced, by the same
+    report(folder)  # a report is replaced, by the same
     assert (tmp_path / "essay.html").read_bytes() == first
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
     page = tmp_path / "mine.html"
     page.write_text("my own page")
     for out, message in ((page, "is no report"), (folder, "is a folder")):
         with pytest.raises(MarketError, match=message):
-            save_report(folder, out)
+            report(folder, out)
     assert page.read_text() == "my own page"
     with pytest.raises(MarketError, match="cannot read the folder"):
-        save_report(tmp_path / "nowhere")
+        report(tmp_path / "nowhere")
     with pytest.raises(MarketError, match="cannot write"):
-        save_report(folder, page / "below" / "r.html")
+        report(folder, page / "below" / "r.html")
 
 
 # --- formulas and numbers -------------------------------------------------------------------------
@@ -509,10 +528,10 @@ def test_a_wide_line_is_shown_in_short(tmp_path):
     """Of a folder with nothing but a summary."""
     summary = run("us-economy", steps=3).summary()
     (tmp_path / "summary.json").write_text(json.dumps(summary), "utf-8")
-    text = report(tmp_path)
+    text = report_html(tmp_path)
     page = assert_self_contained(text)
     assert "input–output table, us-2023" in page.words
-    assert "more inputs" in page.words and "lines, the first 24" in page.words
+    assert "more inputs" in page.words and "The first 24 of" in page.words
     assert len(text) < 1_000_000
 
 
@@ -530,7 +549,7 @@ def test_a_wide_line_is_shown_in_short(tmp_path):
     ],
 )
 def test_numbers_for_people(value, shown):
-    assert human(value) == shown
+    assert format_number(value) == shown
 
 
 # --- what the script draws ------------------------------------------------------------------------
@@ -541,8 +560,8 @@ def test_numbers_for_people(value, shown):
 def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     """All kinds of figures, in a toy browser: whole drawings, no label outside, values read out."""
     for kind in KINDS:
-        page = save_report(folders / kind, tmp_path / f"{kind}.html")
-        dom = Path(__file__).parent / "report_dom.js"
+        page = report(folders / kind, tmp_path / f"{kind}.html")
+        dom = Path(__file__).parent / "support/report_dom.js"
         done = subprocess.run(
             ["node", str(dom), str(page), str(width)], capture_output=True, check=False, text=True
         )
@@ -568,11 +587,10 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     assert prices["told"][1].startswith("step 2: natgas 0; ethylene 0.16667")
 
 
-def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks():
-    page = report(Path(__file__).parent.parent / "results" / "us-economy-shock")
+def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks(tmp_path):
+    run("us-economy-shock", engine="arrays").save(tmp_path / "us-economy-shock")
+    page = report_html(tmp_path / "us-economy-shock")
     assert "from step 60" in page and "industries.324.productivity = 0.8" in page
     assert "Petroleum and coal products" in page
     lines = page.index("Show 24 lines</summary>")
-    assert page.rindex("<details>", 0, lines) > page.index(
-        "What firms do, beside what backprop does"
-    )
+    assert page.rindex("<details>", 0, lines) > page.index("Profit conditions beside backprop")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from market_abm import run
-from market_abm.views.report.report import save_report
+from market_abm.views.report.report import report
 
 HOSTILE = "</script><img src=x onerror=alert(1)> $$x$$"
 
@@ -13,8 +13,8 @@ HOSTILE = "</script><img src=x onerror=alert(1)> $$x$$"
 def page_file(tmp_path_factory):
     """The report of a run whose question is a script, as a file's URL."""
     folder = tmp_path_factory.mktemp("report")
-    result = run("rival-diamond", set={"question": HOSTILE})
-    return save_report(result.save(folder / "results"), folder / "page.html").resolve().as_uri()
+    result = run("rival-diamond", overrides={"question": HOSTILE})
+    return report(result.save(folder / "results"), folder / "page.html").resolve().as_uri()
 
 
 FIGURES = """[...document.querySelectorAll("main svg")].map((each) => {

@@ -1,33 +1,19 @@
 """Shocks: numbers of the economy that change while the market runs."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.economies import BAKERY
+from support.profiles import members
 
 from market_abm import Experiment, MarketError, run
+from market_abm.experiment.shocks import Shock
 from market_abm.gradient.backprop import exact_gradient
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.studies.sweep import Sweep, run_sweep
-
-BAKERY = """
-[economy]
-program = '''
-flour = 3 * wheat ** 0.7
-bread = ces(flour, labour, elasticity=0.5, weights=(0.4, 0.6)) ** scale
-'''
-parameters = { scale = 0.8 }
-[supply.wheat]
-quantity = 5.0
-price = 0.3
-elasticity = 0.4
-adjustment = 0.3
-[supply.labour]
-quantity = 2.0
-[demand.bread]
-price = 2.0
-elasticity = 1.5
-[run]
-steps = 600
-"""
 
 SHOCKS = {
     "supply.labour.quantity": 1.0,
@@ -45,9 +31,16 @@ def shocked(step, key, value, **settings):
     return Experiment.parse(BAKERY, settings={"shocks": [{"step": step, key: value}], **settings})
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize("key", SHOCKS)
+WAYS = [*itertools.product(("simultaneous", "sequential"), ("agents", "arrays"))]
+
+
+@pytest.mark.parametrize(
+    ("key", "activation", "engine"),
+    members(
+        ((key, *way) for key in SHOCKS for way in WAYS),
+        quick=[(key, *WAYS[k % len(WAYS)]) for k, key in enumerate(SHOCKS)],
+    ),
+)
 def test_the_market_finds_the_new_gradient(key, activation, engine):
     """After the shock it ends where the changed economy's best allocation is: runs stop at 1e-9.
 
@@ -101,7 +94,7 @@ industries.a.productivity = 5.0
 
 @pytest.mark.parametrize("firms", [1, 3])
 def test_both_engines_take_shocks_alike(firms):
-    """1e-12 at every step, as in tests/test_twins.py; three shocks, two of them at once."""
+    """1e-12 at every step, as in tests/test_two_engines.py; three shocks, two of them at once."""
     shocks = [
         {"step": 8, "supply.labour.quantity": 1.5, "industries.bread.productivity": 0.8},
         {"step": 8, "demand.bread.elasticity": 2.5},
@@ -159,10 +152,74 @@ def test_shocks_can_be_swept(tmp_path):
         assert row["best_quantity.bread"] == pytest.approx(row["quantity.bread"], rel=1e-7)
 
 
+FIRMS = """
+[industries]
+firms = 3
+weight_spread = 0.4
+productivity_spread = 0.2
+[industries.bread]
+firms = 2
+productivity = 1.3
+"""
+"""Firms that are drawn at random, with settings of all industries and of one."""
+
+VALUES = {
+    **dict.fromkeys(SHOCKS, (0.2, 3.0)),
+    "supply.wheat.adjustment": (0.1, 1.0),
+    **dict.fromkeys(("industries.productivity", "industries.bread.productivity"), (0.2, 3.0)),
+    **dict.fromkeys(("industries.weight_spread", "industries.bread.bid_noise"), (0.0, 2.0)),
+    **dict.fromkeys(("industries.productivity_spread", "industries.bid_noise"), (0.0, 2.0)),
+}
+
+
+def numbers_of(economy):
+    """All that with_values can change, to the last bit."""
+    industries = [
+        (i.technology.parameters, i.population, i.weights.tolist(), i.productivity.tolist())
+        for i in economy.industries
+    ]
+    return industries, economy.supply, economy.demand
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(sorted(VALUES)), st.floats(0.0, 1.0), min_size=1),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_values_are_those_of_an_economy_read_with_them(doings):
+    """A shock is data, applied to an economy: the text, read again, gives the same, bit for bit."""
+    text = BAKERY + FIRMS
+    economy, overrides = Experiment.parse(text).economy, {}
+    for doing in doings:
+        values = {
+            key: low + place * (high - low)
+            for key, place in doing.items()
+            for low, high in [VALUES[key]]
+        }
+        economy = economy.with_values(values)
+        overrides |= values
+    assert numbers_of(economy) == numbers_of(Experiment.parse(text, settings=overrides).economy)
+
+
+def test_shocks_of_python_are_those_of_a_file():
+    """Also where the file gives terms by one number, whose other keys a shock may change."""
+    text = BAKERY.replace("[supply.labour]\nquantity", "[supply]\nlabour")
+    shocks = [Shock(30, {"supply.labour.elasticity": 0.5}), Shock(20, {"demand.bread.price": 3.0})]
+    told = Experiment.parse(text).with_shocks(shocks)
+    written = Experiment.parse(text, settings={"shocks": told.configuration["shocks"]})
+    assert [step for step, _ in told.changes] == [20, 30]
+    assert numbers_of(told.last_economy) == numbers_of(written.last_economy)
+    again = told.with_overrides({"market.share_rate": 0.1})
+    assert again.shocks == told.shocks and again.market.share_rate == 0.1
+
+
 @pytest.mark.parametrize(
     ("shocks", "told"),
     [
-        (3, r"shocks is no list of tables; write \[\[shocks\]\]"),
+        (3, r"shocks is not a list of tables; write \[\[shocks\]\]"),
         ([{"supply.labour.quantity": 1}], "a shock has no step"),
         ([{"step": 0, "supply.labour.quantity": 1}], r"shocks.step is 0"),
         ([{"step": 9999, "supply.labour.quantity": 1}], "step 9999, and there are 600 steps"),
@@ -198,3 +255,28 @@ steps = 34
     )
     result = run(Experiment.parse(economy + shocks))
     assert result.status == "max_steps"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("market.share_rate", 1, "'market.share_rate' is not a number of the economy"),
+        ("supply.flour.quantity", 1, "'flour' is made by a line"),
+        ("demand.cake.price", 1, "no line makes a final good 'cake'"),
+        ("industries.cake.productivity", 1, "the program has no such industry"),
+        ("industries.productivty", 1, "unknown key 'industries.productivty'; did you mean"),
+        ("economy.parameters.scal", 1, "reads the parameter 'scal'; did you mean 'scale'"),
+        ("economy.parameters.sigma", -1, "elasticity is -1"),
+        ("economy.parameters.w", 0.7, r"the weights of ces\(\) sum to 1.3"),
+        ("demand.bread.elasticity", 0, "demand.bread.elasticity is 0"),
+    ],
+)
+def test_values_that_an_economy_cannot_have(key, value, told):
+    """The same checks as of a text: also of constants that depend on parameters."""
+    text = BAKERY.replace(
+        "elasticity=0.5, weights=(0.4, 0.6)", "elasticity=sigma, weights=(w, 0.6)"
+    )
+    text = text.replace("{ scale = 0.8 }", "{ scale = 0.8, sigma = 0.5, w = 0.4 }")
+    economy = Experiment.parse(text).economy
+    with pytest.raises(MarketError, match=told):
+        economy.with_values({key: value})

@@ -648,7 +648,7 @@ def test_mistakes_are_friendly_and_name_the_key(
     path.write_text(FILE, encoding="utf-8")
     assert market_abm.run(path, steps=3).status == "converged"
     with pytest.raises(market_abm.MarketError, match=pattern):
-        market_abm.run(path, set=settings, steps=3)
+        market_abm.run(path, overrides=settings, steps=3)
 
 
 def test_the_same_mistakes_inside_a_file_are_told_with_its_line(tmp_path: Any) -> None:
@@ -684,7 +684,7 @@ def test_every_key_can_be_set_by_its_dotted_name(tmp_path: Any) -> None:
         "demand.y.quantity": 1.8,
         "demand.y.form": "linear",
     }
-    by_keys = market_abm.run(path, set=settings, steps=50)
+    by_keys = market_abm.run(path, overrides=settings, steps=50)
     np.testing.assert_array_equal(by_keys.prices, whole.prices)
     np.testing.assert_array_equal(by_keys.quantities, whole.quantities)
     assert plain.prices.shape != whole.prices.shape

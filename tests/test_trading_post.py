@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import rival_dags
-from test_equilibrium import open_economies
-from test_twins import assert_each_its_own, numbers_for
+from support.engines import assert_each_its_own, numbers_for
+from support.open_economies import open_economies
+from support.profiles import examples
+from support.strategies import rival_dags
 
 from market_abm import MarketError, from_text, market_settings, run
 from market_abm.fields import choice, number
@@ -52,7 +53,7 @@ def test_the_essays_chain_needs_no_mechanism_but_a_price():
 
 
 @given(program=rival_dags(), data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_money_and_goods_are_conserved(program, data):
     """At every step what is pledged for a good is paid, and what is handed out was there.
 
@@ -140,9 +141,9 @@ def test_fact_4_depth_narrows_it():
 
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
 @given(program=rival_dags(), firms=st.sampled_from([1, 2, 3]), data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_both_engines_give_the_same_numbers(activation, program, firms, data):
-    """As in tests/test_twins.py: 1e-12 at every step, each run of three its own."""
+    """As in tests/test_two_engines.py: 1e-12 at every step, each run of three its own."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     noise = data.draw(st.sampled_from([0.0, 0.1]))
     economies = [
@@ -157,7 +158,7 @@ def test_both_engines_give_the_same_numbers(activation, program, firms, data):
 
 
 @given(several=open_economies(runs=1))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_it_rests_where_welfare_is_best(several):
     """With pledges that move slowly enough: runs stop at 1e-9, at rates of 0.05 a step or more."""
     economy = several[0].economy()

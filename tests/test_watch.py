@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -14,16 +15,17 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  (loads the Hypothesis profile)
-from browser import table_experiment
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.browser import table_experiment
+from support.profiles import examples, members
 
 from market_abm import Experiment, MarketError, run
 from market_abm.cli.commands import main
 from market_abm.experiment.files import available
-from market_abm.watch.session import Session, with_elasticity_parameters
+from market_abm.watch.elasticities import with_elasticity_parameters
+from market_abm.watch.session import Session
 
 pytest.importorskip("bokeh")
 
@@ -52,13 +54,18 @@ def assert_runs_the_same(session, seen):
 # --- steps ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
 @pytest.mark.parametrize(
-    "name",
-    [
-        *("essay-chain", "spiral", "shocks", "loop", "perishable", "firms-noise"),
-        pytest.param("tatonnement", marks=pytest.mark.slow),
-    ],
+    ("name", "engine"),
+    members(
+        itertools.product(
+            ("essay-chain", "spiral", "shocks", "loop", "perishable", "firms-noise", "tatonnement"),
+            ("agents", "arrays"),
+        ),
+        quick=[
+            *itertools.product(("essay-chain", "loop", "firms-noise"), ("agents",)),
+            *itertools.product(("spiral", "shocks", "perishable"), ("arrays",)),
+        ],
+    ),
 )
 def test_a_session_goes_the_way_of_a_run(name, engine):
     session = Session(name, {"run.engine": engine})
@@ -68,8 +75,8 @@ def test_a_session_goes_the_way_of_a_run(name, engine):
         assert session.state.step == step and session.ending is None
         assert np.array_equal(session.state.prices, result.prices[step])
         assert np.array_equal(session.state.quantities, result.quantities[step])
-        assert np.array_equal(session.seen["gradients"], result.gradients[step])
-        assert session.seen["welfare"] == result.path.welfare[step]
+        assert np.array_equal(session.observations["gradients"], result.gradients[step])
+        assert session.observations["welfare"] == result.path.welfare[step]
         session.step()
 
 
@@ -77,7 +84,7 @@ def test_a_market_at_rest_goes_on_and_stays_where_it_is():
     session = Session("essay-chain")
     for _ in range(30):
         session.step()
-    assert session.state.step == 30 and session.seen["settled"]
+    assert session.state.step == 30 and session.observations["settled"]
     assert session.errors.max() == 0.0
 
 
@@ -85,13 +92,13 @@ def test_a_market_that_diverges_says_so_and_stands_still():
     session = Session("cobweb", {"supply.x.elasticity": 3.0})
     while session.ending is None and session.state.step < 400:
         session.step()
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     assert result.status == "diverged"
     assert session.ending == result.ending
     step, prices = session.state.step, session.state.prices
     session.step()
     assert session.state.step == step and session.state.prices is prices
-    with pytest.raises(MarketError, match="cannot go on"):
+    with pytest.raises(MarketError, match="cannot continue"):
         session.shock("demand", "y", 10)
     session.restart()
     assert session.state.step == 0 and session.ending is None
@@ -105,7 +112,7 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
     for _ in range(7):
         session.step()
     before = session.state.prices.copy()
-    assert session.turn("supply.z.quantity", 1.5) is False
+    assert session.set("supply.z.quantity", 1.5) is False
     assert session.state.step == 7 and np.array_equal(session.state.prices, before)
     for _ in range(5):
         session.step()
@@ -113,12 +120,12 @@ def test_a_turn_is_a_shock_of_the_next_step_and_a_turned_rate_a_new_start():
         "spiral", {"shocks": [{"step": 8, "supply.z.quantity": 1.5}], "run.steps": 12}
     )
     assert np.array_equal(session.state.prices, run(shocked).prices[-1])
-    assert session.turn("market.share_rate", 0.2) is True
+    assert session.set("market.share_rate", 0.2) is True
     assert session.state.step == 0 and session.experiment.changes == ()
     for _ in range(12):
         session.step()
     kept = {"market.share_rate": 0.2, "supply.z.quantity": 1.5, "run.steps": 12}
-    assert np.array_equal(session.state.prices, run("spiral", set=kept).prices[-1])
+    assert np.array_equal(session.state.prices, run("spiral", overrides=kept).prices[-1])
 
 
 def test_shocks_of_the_same_step_come_together():
@@ -126,7 +133,7 @@ def test_shocks_of_the_same_step_come_together():
     for _ in range(119):  # the file has a shock at step 120
         session.step()
     session.shock("productivity", "flour", -50)
-    session.turn("demand.bread.price", 3.0)
+    session.set("demand.bread.price", 3.0)
     session.step()
     wanted = [
         {
@@ -187,12 +194,12 @@ def test_a_wrong_setting_leaves_all_as_it_was(key, value, steps):
     session = Session("essay-chain")
     for _ in range(steps):
         session.step()
-    before = session.text(), session.knobs(), session.state, session.ending
+    before = session.text(), session.parameters(), session.state, session.ending
     with pytest.raises(MarketError) as raised:
-        session.turn(key, value)
+        session.set(key, value)
     told = str(raised.value)
     assert told and "\n" not in told
-    assert (session.text(), session.knobs()) == before[:2]
+    assert (session.text(), session.parameters()) == before[:2]
     assert session.state is before[2] and session.ending is before[3]
     session.step()
     result = run("essay-chain", steps=steps + 1)  # it settles, to the last digit, at step 3
@@ -217,7 +224,7 @@ def test_a_shock_that_hits_nothing_leaves_all_as_it_was(target, good):
 def test_no_file_is_read_that_is_named_in_the_page(key):
     session = Session("us-economy")
     with pytest.raises(MarketError, match="names a file, and this page reads none"):
-        session.turn(key, "elsewhere.csv")
+        session.set(key, "elsewhere.csv")
 
 
 def test_a_refusal_in_the_middle_of_a_run_speaks_of_what_was_turned():
@@ -225,7 +232,7 @@ def test_a_refusal_in_the_middle_of_a_run_speaks_of_what_was_turned():
     session = Session("essay-chain")
     session.step()
     with pytest.raises(MarketError) as raised:
-        session.turn("demand.tupperware.elasticity", -1)
+        session.set("demand.tupperware.elasticity", -1)
     assert "demand.tupperware.elasticity" in str(raised.value)
     assert "[{" not in str(raised.value)
 
@@ -259,7 +266,7 @@ def deeds(draw):
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(doings=st.lists(deeds(), min_size=1, max_size=12))
 def test_whatever_was_done_is_done_again_by_the_file_that_is_written(engine, doings):
     session = Session("spiral", {"run.engine": engine})
@@ -274,7 +281,7 @@ def test_whatever_was_done_is_done_again_by_the_file_that_is_written(engine, doi
                     if session.state.step > before:
                         seen.append(session.state.prices)
             elif kind == "turn":
-                anew = session.turn(*what)
+                anew = session.set(*what)
             elif kind == "shock":
                 session.shock(*what)
             else:
@@ -301,7 +308,7 @@ def test_what_is_written_stands_alone(tmp_path, monkeypatch):
     assert np.array_equal(run("saved.toml", steps=5).prices[-1], session.state.prices)
 
 
-# --- knobs ---------------------------------------------------------------------------------------
+# --- parameters ----------------------------------------------------------------------------------
 
 
 def elasticities(experiment):
@@ -317,17 +324,17 @@ def elasticities(experiment):
 @pytest.mark.parametrize("name", sorted(available()))
 def test_every_elasticity_of_every_experiment_can_be_turned(name):
     session = Session(name)
-    knobs = {knob.key: knob for knob in session.knobs()}
-    assert len(knobs) == len(session.knobs())
+    parameters = {parameter.key: parameter for parameter in session.parameters()}
+    assert len(parameters) == len(session.parameters())
     of_terms, in_program = elasticities(Experiment.load(name))
-    told = [key for key in knobs if key.endswith(".elasticity")]
+    told = [key for key in parameters if key.endswith(".elasticity")]
     assert len(told) == of_terms
-    inside = [key for key in knobs if key.startswith("economy.parameters.")]
+    inside = [key for key in parameters if key.startswith("economy.parameters.")]
     assert len(inside) >= in_program
-    for knob in knobs.values():
-        assert knob.low <= knob.value or knob.endless
-        assert knob.value <= knob.high or knob.endless
-        assert knob.low < knob.high
+    for parameter in parameters.values():
+        assert parameter.low <= parameter.value or parameter.endless
+        assert parameter.value <= parameter.high or parameter.endless
+        assert parameter.low < parameter.high
     first = run(name, progress=interrupted).prices[0]
     assert np.array_equal(session.state.prices, first)
 
@@ -337,44 +344,45 @@ def interrupted(state, saw):
     raise KeyboardInterrupt
 
 
-def all_but_slow(names):
-    """Names of experiments; those of the largest are for ``make test-all``."""
-    return [
-        pytest.param(name, marks=pytest.mark.slow if name.startswith("us-") else ())
-        for name in sorted(names)
-    ]
-
-
-@pytest.mark.parametrize("steps", [0, 3])
-@pytest.mark.parametrize("name", all_but_slow(set(available()) - {"us-economy-shock"}))
-def test_a_knob_at_either_end_leaves_a_market_or_a_reason(name, steps):
-    for knob in Session(name).knobs():
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    members(
+        itertools.product(sorted(set(available()) - {"us-economy-shock"}), (0, 3)),
+        quick=[
+            ("essay-chain", 0),
+            *itertools.product(("cobweb", "loop", "shocks", "tatonnement", "trading-post"), (3,)),
+            *itertools.product(("firms-noise", "perishable", "posted-price"), (3,)),
+        ],
+    ),
+)
+def test_a_parameter_at_either_end_leaves_a_market_or_a_reason(name, steps):
+    for parameter in Session(name).parameters():
         session = Session(name)
         for _ in range(steps):
             session.step()
         turned = 0
-        for value in (knob.low, knob.high, *([math.inf] if knob.endless else [])):
+        for value in (parameter.low, parameter.high, *([math.inf] if parameter.endless else [])):
             try:
-                session.turn(knob.key, int(value) if knob.whole else value)
+                session.set(parameter.key, int(value) if parameter.whole else value)
                 turned += 1
             except MarketError as error:
                 assert str(error) and "\n" not in str(error)
                 continue
-            (now,) = (each.value for each in session.knobs() if each.key == knob.key)
+            (now,) = (each.value for each in session.parameters() if each.key == parameter.key)
             assert now == value
             with contextlib.suppress(MarketError):  # it may be that nobody bids any longer
                 for _ in range(3):
                     session.step()
             assert session.ending is None or session.ending.status.value == "diverged"
-        assert turned >= 1, knob
+        assert turned >= 1, parameter
 
 
 def test_a_slider_that_is_shown_can_be_moved():
     """Demand in a loop needs a quantity to be elastic around; where there is none, no slider."""
     session = Session("loop")
-    for knob in session.knobs():
-        value = knob.high if knob.value != knob.high else knob.low
-        session.turn(knob.key, int(value) if knob.whole else value)
+    for parameter in session.parameters():
+        value = parameter.high if parameter.value != parameter.high else parameter.low
+        session.set(parameter.key, int(value) if parameter.whole else value)
 
 
 PROGRAMS = {
@@ -575,9 +583,9 @@ def test_a_server_ends_while_its_pages_are_open(served):
     """The fixture sends Ctrl-C; here with a connection that stays open."""
     from bokeh.client import pull_session
 
-    from market_abm.watch.page import Pulse
+    from market_abm.watch.page import PageState
 
     session = pull_session(url=served)
-    (pulse,) = session.document.get_model_by_name("controls").tags
-    assert isinstance(pulse, Pulse) and pulse.name_ == "essay-chain"
+    (state,) = session.document.get_model_by_name("controls").tags
+    assert isinstance(state, PageState) and state.name_ == "essay-chain"
     assert {"controls", "figures"} <= {root.name for root in session.document.roots}

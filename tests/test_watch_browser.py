@@ -7,11 +7,12 @@ import tomllib
 
 import numpy as np
 import pytest
-from browser import Watch, table_experiment, watching
+from support.browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
-from market_abm.views.terminal import FLOOR, followed
-from market_abm.watch.figures import GOODS, KEPT
+from market_abm.views.convergence import FLOOR_POWER, followed
+from market_abm.watch.figures import KEPT
+from market_abm.watch.path_figures import GOODS
 
 pytest.importorskip("bokeh")
 
@@ -104,7 +105,7 @@ def test_the_page_draws_and_what_it_draws_is_the_run(tab):
     assert sorted(nodes["name"]) == sorted(economy.goods)
     # The box of each good has the colour that its error calls for.
     errors = number(nodes["error"])
-    assert np.all(errors < 0) and np.all(errors >= FLOOR)
+    assert np.all(errors < 0) and np.all(errors >= FLOOR_POWER)
     route = tab.columns("route")
     assert len(route["x"]) == tab.step + 1
     best = tab.columns("best")
@@ -211,7 +212,7 @@ def test_a_lag_is_a_whole_number_of_steps(tab):
 def test_a_shock_is_seen(tab):
     tab.slide("speed", 2.5)
     tab.press("Play")
-    tab.until(lambda: "at rest" in tab.status, seconds=30)
+    tab.until(lambda: "stationary" in tab.status, seconds=30)
     tab.press("Pause")
     tab.settled()
     rest = tab.columns("path"), tab.picture("network"), tab.picture("prices"), tab.step
@@ -342,12 +343,12 @@ def test_a_market_that_diverges_stops_and_says_so(tab):
     tab.slide("speed", 3.0)
     tab.press("Play")
     tab.until(lambda: "diverged" in tab.status)
-    result = run("cobweb", set={"supply.x.elasticity": 3.0})
+    result = run("cobweb", overrides={"supply.x.elasticity": 3.0})
     tab.until(lambda: tab.step == result.ending.step)
     assert tab.status.startswith(result.ending.detail)
     assert tab.page.get_by_role("button", name="Play", exact=True).is_visible()
     tab.press("Shock")
-    tab.until(lambda: "cannot go on" in tab.message)
+    tab.until(lambda: "cannot continue" in tab.message)
     tab.press("Play")
     tab.settled()
     assert tab.step == result.ending.step

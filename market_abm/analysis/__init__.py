@@ -1,1 +1,1 @@
-"""The exact gradient beside the market: alignment, measures, stability, predictions."""
+"""Comparison of markets with the exact gradient: alignment, measures, stability, predictions."""

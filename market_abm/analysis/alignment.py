@@ -1,8 +1,6 @@
-"""How much like gradient descent the path was (docs/model.md, 5): staleness, alignment, welfare."""
+"""Alignment of a market's moves with the gradient (docs/model.md, 5)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,19 +8,21 @@ from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.market.state import State
 
-if TYPE_CHECKING:
-    pass
-
 
 class GradientAlignment:
-    """Follows the free variables of runs: does each move go where the gradient of W points?
+    """The cosine between each move of a run's free variables and the gradient of W.
 
-    Free are the shares of contested pools and the quantities of suppliers who respond. Their
-    coordinates are those of the mirror map (docs/model.md, 5): a share s moves by Δ ln s, a
-    quantity q by Δq/|q|. The gradient of W, in the metric of the money that flows there, is the
-    buyer's exact value over its pool's, and the supplier's margin (g - MC)/|g|. The cosine of a
-    step of exponentiated gradient with fresh prices tends to 1 near rest; where only one variable
-    is free it is a mere sign. NaN where nothing moves, or nothing can.
+    Free are the shares of pools with several buyers and the quantities of suppliers with a positive
+    elasticity. Their coordinates are those of the mirror map (docs/model.md, 5): a share s moves by
+    Δ ln s, a quantity q by Δq/|q|. The gradient of W, weighted by the money spent there, is the
+    buyer's exact value over its pool's mean, and the supplier's margin (g - MC)/|g|. The cosine of
+    an exponentiated-gradient step with current prices tends to 1 near the steady state; with one
+    free variable it is a sign. It is NaN where nothing moves, or nothing can.
+
+    Parameters
+    ----------
+    economy
+        The economy of the runs, vectorized if there are several.
     """
 
     def __init__(self, economy: Economy) -> None:
@@ -33,9 +33,9 @@ class GradientAlignment:
             [np.arange(0), *(np.arange(p.buyers.start, p.buyers.stop) for p in pools)]
         )
         together = len(free) > 0 and free[-1] - free[0] == len(free) - 1
-        # A slice where it will do: millions of shares are better looked at than copied.
+        # A slice where possible: it selects millions of shares without a copy.
         self._buyers = slice(int(free[0]), int(free[-1]) + 1) if together else free
-        self._contested = len(free) > 0
+        self._shared = len(free) > 0
         self._starts = np.cumsum([0, *sizes])[:-1]
         self._pool = np.repeat(np.arange(len(pools)), sizes)
         self._raw = np.array(
@@ -44,7 +44,7 @@ class GradientAlignment:
         self._before: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
         self.economy = economy
         if self._before is not None:
             shares, raw, uphill, weight = self._before
@@ -53,9 +53,12 @@ class GradientAlignment:
     def __call__(
         self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
     ) -> np.ndarray:
-        """The cosine for the move that led to ``state``, shape (...); and remember ``state``."""
+        """The cosine of the move to ``state``, shape (...).
+
+        ``gradient``, (..., goods), is exact; ``products``, (..., buyers), are marginal products.
+        """
         cosine = np.full(state.prices.shape[:-1], np.nan)
-        if not self._contested and len(self._raw) == 0:
+        if not self._shared and len(self._raw) == 0:
             return cosine
         shares, raw = state.shares[..., self._buyers], state.quantities[..., self._raw]
         if self._before is not None:
@@ -74,7 +77,7 @@ class GradientAlignment:
     def _direction(
         self, state: State, shares: np.ndarray, gradient: np.ndarray, products: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient of W by all coordinates, and their weights; (..., free variables)."""
+        """The gradient of W in all coordinates, and their weights; (..., free variables)."""
         buyers, supply = self.economy.buyers, list(self.economy.supply.values())
         makers, goods = buyers.maker[self._buyers], buyers.good[self._buyers]
         worth = gradient[..., makers] * products[..., self._buyers] * state.quantities[..., goods]
@@ -93,20 +96,25 @@ class GradientAlignment:
 
     def _mean(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The share-weighted mean of ``vector`` in the pool of each buyer."""
-        if not self._contested:
+        if not self._shared:
             return vector
         return np.add.reduceat(shares * vector, self._starts, axis=-1)[..., self._pool]
 
     def _centred(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """``vector`` less its mean in each pool: shares always sum to one."""
+        """``vector`` minus its mean in each pool: shares sum to one."""
         return vector - self._mean(vector, shares)
 
 
 class DualAlignment:
-    """Follows prices that are called: do they go where the dual potential falls?
+    """The cosine between each move of quoted prices and the descent of the dual potential Φ.
 
-    The cosine between the move of all quotes that can move and minus the gradient of Φ before it,
-    which by Hotelling's lemma is excess demand (docs/model.md, 3); of the plans that were seen.
+    Minus the gradient of Φ is, by Hotelling's lemma, excess demand (docs/model.md, 3), here of the
+    observed plans. Only quotes that can move count.
+
+    Parameters
+    ----------
+    economy
+        The economy of the runs, vectorized if there are several.
     """
 
     def __init__(self, economy: Economy) -> None:
@@ -114,7 +122,7 @@ class DualAlignment:
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
         self.economy = economy
         if self._before is not None:
             self._before = self._before[0][rows], self._before[1][rows]
@@ -122,9 +130,9 @@ class DualAlignment:
     def __call__(
         self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
     ) -> np.ndarray:
-        """The cosine for the move that led to ``state``, shape (...); and remember ``state``.
+        """The cosine of the move to ``state``, shape (...).
 
-        ``reference``, units, (..., final goods), is what consumers refer to.
+        ``reference`` are the consumers' reference quantities, units, (..., final goods).
         """
         buyers, supplied = self.economy.buyers, state.quantities
         planned = state.shares * supplied[..., buyers.good]

@@ -1,4 +1,4 @@
-"""How much like gradient descent the path was (docs/model.md, 5): staleness, alignment, welfare."""
+"""Measures of a run: how closely it followed gradient descent (docs/model.md, 5)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
     from market_abm.analysis.observer import Comparison
 
 MAX_LAG = 64
+"""The largest staleness that is considered, steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class PathMeasures:
-    """The measures of one run, from the goods recorded; arrays over time have shape (records,).
+    """Measures along the path of one run, of its recorded goods.
 
-    NaN means that there is nothing to measure: a gradient that does not move has no staleness, and
-    where no good is divided between buyers there are no free variables to move.
+    Arrays over time have shape (records,). NaN means that there is nothing to measure: a gradient
+    that does not move has no staleness, and without free variables there is no alignment.
+
+    Parameters
+    ----------
+    trajectory
+        The path of the run.
+    comparison
+        The observer's results on it.
+    last_shock
+        The step of the last shock.
     """
 
     trajectory: Trajectory
@@ -32,12 +42,12 @@ class PathMeasures:
 
     @cached_property
     def _gradients(self) -> np.ndarray:
-        """Those of one good beside each other, shape (goods, records)."""
+        """The gradients by good, contiguous, shape (goods, records)."""
         return np.ascontiguousarray(self.comparison.gradients.T)
 
     @cached_property
     def _scale(self) -> np.ndarray:
-        """The largest gradient of each good, shape (goods,); 1 where that is 0."""
+        """The largest size of each good's gradient, shape (goods,); 1 where that is 0."""
         scale = np.abs(self._gradients).max(axis=1)
         return np.where(scale > 0.0, scale, 1.0)
 
@@ -56,15 +66,15 @@ class PathMeasures:
 
     @cached_property
     def _lags(self) -> int:
-        """How many lags are tried: 0, 1, ..."""
+        """The number of lags considered: 0, 1, ..."""
         return max(1, min(MAX_LAG + 1, len(self.trajectory.prices) // 2))
 
     @np.errstate(all="ignore")
     def _distance(self, k: int) -> np.ndarray:
         """Squared distances of good k's p(t) and g(t - lag), in units of its scale: (steps, lags).
 
-        Infinite before step ``lag``; once no gradient has moved for as long as the lags reach back,
-        all lags are alike, and no more steps are told.
+        Infinite before step ``lag``. The steps end where no gradient has moved within the largest
+        lag, since all lags are equal from there on.
         """
         lags = self._lags
         count = int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1
@@ -77,23 +87,23 @@ class PathMeasures:
 
     @cached_property
     def _distances(self) -> np.ndarray:
-        """Those of the goods whose gradients move, summed over time: shape (lags, goods)."""
+        """Distances summed over time, for goods whose gradients move: shape (lags, goods)."""
         result = np.zeros((self._lags, len(self._scale)))
-        for k in np.flatnonzero(self._moving).tolist():  # over the steps that all lags reach
+        for k in np.flatnonzero(self._moving).tolist():  # steps with all lags
             result[:, k] = self._distance(k)[self._lags - 1 :].sum(axis=0)
         return result
 
     @cached_property
     def staleness_of_good(self) -> np.ndarray:
-        """The lag at which p(t) is nearest to g(t - lag) over the run, shape (goods,); or NaN."""
+        """The lag at which p(t) is closest to g(t - lag) over the run, shape (goods,); or NaN."""
         return np.where(self._moving, np.argmin(self._distances, axis=0), np.nan)
 
     @cached_property
     @np.errstate(all="ignore")
     def staleness(self) -> np.ndarray:
-        """At each step t, the lag at which the prices of all goods are nearest to g(t - lag).
+        """At each step t, the lag at which the prices of all goods are closest to g(t - lag).
 
-        NaN at steps at which the gradient has stood still for as long as the lags reach back.
+        NaN at steps where the gradient has not moved within the largest lag.
         """
         moves = np.cumsum(self._changed)
         nearest = np.full(len(moves), np.nan)
@@ -105,14 +115,14 @@ class PathMeasures:
 
     @cached_property
     def overall_staleness(self) -> float:
-        """The lag at which all prices are nearest to all gradients over the whole run, or NaN."""
+        """The lag at which all prices are closest to all gradients over the run, or NaN."""
         if not self._moving.any():
             return float("nan")
         return float(np.argmin(self._distances.sum(axis=1)))
 
     @property
     def alignment(self) -> np.ndarray:
-        """Cosine between the move that led to each step and the gradient of W before it."""
+        """The cosine between the move to each step and the gradient of W before it."""
         return self.comparison.alignment
 
     @property
@@ -122,7 +132,7 @@ class PathMeasures:
 
     @cached_property
     def ascent_fraction(self) -> float:
-        """The share of steps on which W rose, of those on which it moved; NaN if it never did."""
+        """The fraction of steps on which W rose, of those on which it moved; NaN if none."""
         change = np.diff(self.welfare)
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
@@ -130,15 +140,14 @@ class PathMeasures:
     @cached_property
     @np.errstate(all="ignore")
     def rate(self) -> float:
-        """The factor by which the moves of prices, quantities and shares shrink or grow in a step.
+        """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Fitted (least squares on logarithms) to the second half of the steps on which anything
-        moved by more than rounding, after the last shock; NaN if these are fewer than eight. 1 is a
-        swing for ever.
+        Fitted (least squares on logarithms) to the second half of the steps after the last shock
+        with moves above rounding; NaN if these are fewer than eight. 1 is an undamped oscillation.
         """
         trajectory = self.trajectory
-        seen = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = np.concatenate([each.T for each in seen if len(each) == len(seen[0])])
+        arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        paths = np.concatenate([each.T for each in arrays if len(each) == len(arrays[0])])
         scale = np.abs(paths).max(axis=1, keepdims=True)
         moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
         size = np.sqrt((moves**2).sum(axis=0))
@@ -154,7 +163,7 @@ class PathMeasures:
 
 
 class MeasuredRun(Protocol):
-    """What a measure is computed from: a result has it."""
+    """What measures are computed from; ``Result`` is one."""
 
     @property
     def path(self) -> PathMeasures:
@@ -167,14 +176,14 @@ class MeasuredRun(Protocol):
 
 @dataclass(frozen=True)
 class Measure:
-    """One number about a run: a column of sweeps, a line of the summary, the report and the rest.
+    """One number about a run, shown in summaries, sweeps, sentences, reports and notebooks.
 
     Parameters
     ----------
     key
         Its name in files.
     label
-        What to call it in a table.
+        Its name in tables.
     unit
         Its unit; empty for a ratio.
     compute
@@ -206,7 +215,7 @@ MEASURES: list[Measure] = [
     Measure("uphill_share", "share of steps uphill", "", lambda run: run.path.ascent_fraction),
     Measure("rate", "measured rate", "a step", lambda run: run.path.rate),
 ]
-"""Every measure of a run; a new one is an entry here, and shows up wherever measures are shown."""
+"""All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:

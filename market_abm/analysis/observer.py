@@ -1,4 +1,4 @@
-"""Prices against the exact gradient, good by good and step by step (docs/model.md, 5)."""
+"""The observer: compares a market with the exact gradient at each step (docs/model.md, 5)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ from market_abm.market.state import State
 
 
 def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """|p - g| / |g|, or |p| where the gradient is exactly 0; of the shape of ``prices``."""
+    """|p - g| / |g|, or |p| where the gradient is exactly 0; shape of ``prices``."""
     scale = np.abs(gradients)
     return np.abs(prices - gradients) / np.where(scale == 0.0, 1.0, scale)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What was seen from outside at every recorded step of a run.
+    """The observer's results at every recorded step of a run.
 
-    ``gradients``, shape (records, goods), is the exact gradient at the batches on sale at that
-    step; ``welfare`` and ``alignment``, shape (records,), are W and the cosine of ``path.GradientAlignment``
-    (of ``DualAlignment``, under ``tatonnement``) for the move that led to that step.
+    Parameters
+    ----------
+    gradients
+        The exact gradient at each step's quantities, money per unit, shape (records, goods).
+    welfare
+        Total surplus W, money, shape (records,).
+    alignment
+        The cosine of the move to each step, shape (records,); see ``analysis/alignment.py``.
     """
 
     gradients: np.ndarray
@@ -36,22 +41,29 @@ class Comparison:
 
 
 class GradientObserver:
-    """Watches runs from outside: works out the gradient at each step, and who has settled.
+    """Computes gradient, welfare and alignment at each step of runs, and which have settled.
 
-    Settled means: every price is within ``tolerance`` (relative) of its exact gradient, and the
-    quantities are at rest, that is (a) none has changed since the step before by more than
-    ``tolerance`` (relative to the largest that it has been), (b) where shares can move, nobody
-    has a reason to move them: by exact values and by bids, a unit is worth more to no buyer than to
-    its pool on average, and less to none that holds a share (by ``tolerance``, relative; less,
-    weighted by the share), and (c) no supplier has a reason to offer more or less: price is
-    marginal cost. These are the first-order conditions of the best allocation. Without (b) and (c)
-    a market that moves slowly enough, or has just thrown all of a good at one user, would pass for
-    one at rest.
+    A run has settled if every price is within ``tolerance`` (relative) of its exact gradient and
+    the allocation is in a steady state: (a) no quantity has changed in the last step by more than
+    ``tolerance`` times its largest size so far; (b) where shares can move, buyers satisfy the
+    first-order conditions: by exact values and by bids, a unit is worth no more to a buyer than the
+    mean of its pool and, weighted by its share, no less (both within ``tolerance``); (c) each
+    supplier's price is its marginal cost. Without (b) and (c), a market that moves slowly, or has
+    just given all of a good to one buyer, would count as settled.
 
-    States have a leading axis of runs; ``economy`` may be stacked, ``tolerance`` and
-    ``shares_move`` are one for all runs or have shape (runs,). ``rules`` are the mechanism's;
-    ``reference`` is what consumers refer to, (runs, final goods), by default what there is of the
-    final goods in the first state.
+    Parameters
+    ----------
+    economy
+        The economy of the runs, vectorized if there are several.
+    tolerance
+        One for all runs, or shape (runs,).
+    shares_move
+        Whether shares can move: one for all runs, or shape (runs,).
+    rules
+        The mechanism.
+    reference
+        The consumers' reference quantities, units, shape (runs, final goods); by default the final
+        goods' quantities in the first state.
     """
 
     path = tuple(each.name for each in fields(Comparison))
@@ -76,7 +88,7 @@ class GradientObserver:
         self._align = ALIGNMENTS[rules.alignment](economy)
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
         self._align.keep(self.economy, rows)
         for name in ("tolerance", "shares_move", "_largest", "_since", "_reference"):
@@ -87,17 +99,21 @@ class GradientObserver:
             self._before = self._before.select_runs(rows)
 
     def change(self, economy: Economy) -> None:
-        """The market goes on in this economy: gradients and welfare are its own from now on."""
+        """Continue with another economy: gradients and welfare are its own from now on."""
         self.economy = self._align.economy = economy
         if self._reference is not None:
             self._reference = _given_references(economy, self._reference)
 
     @np.errstate(all="ignore")
     def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """Take in one more state: gradients, welfare, alignment, who has settled, since when.
+        """The results for the next state, by name.
 
-        ``since``, shape (..., goods), is the step from which each price has stayed within tolerance
-        of its gradient; -1 if it is not.
+        Returns
+        -------
+        dict
+            ``settled``, ``welfare`` and ``alignment``, shape (...), and ``gradients``, shape (...,
+            goods); ``since``, shape (..., goods), is the step from which each price has stayed
+            within tolerance of its gradient, or -1.
         """
         economy = self.economy
         if self._reference is None:
@@ -109,8 +125,8 @@ class GradientObserver:
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
         within = error <= np.expand_dims(self.tolerance, -1)
         self._since = np.where(within, np.where(self._since < 0, state.step, self._since), -1)
-        right = np.all(within, axis=-1)
-        settled = right & self._at_rest(state, gradient, products) if right.any() else right
+        exact = np.all(within, axis=-1)
+        settled = exact & self._is_stationary(state, gradient, products) if exact.any() else exact
         self._before = state
         return {
             "settled": settled,
@@ -120,22 +136,24 @@ class GradientObserver:
             "alignment": self._align(state, gradient, products, self._reference),
         }
 
-    def _at_rest(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+    def _is_stationary(
+        self, state: State, gradient: np.ndarray, products: np.ndarray
+    ) -> np.ndarray:
         if self._before is None:
             return np.zeros(state.prices.shape[:-1], bool)
         change = np.abs(state.quantities - self._before.quantities)
         tolerance = np.expand_dims(self.tolerance, -1)
-        still = np.all(change <= tolerance * self._largest, axis=-1)
-        content = np.all(self._disagreement(state, gradient, products) <= tolerance, axis=-1)
-        idle = np.all(self._idleness(state) <= tolerance, axis=-1)
-        return still & idle & (content | ~np.asarray(self.shares_move, bool))
+        unchanged = np.all(change <= tolerance * self._largest, axis=-1)
+        buyers_agree = np.all(self._buyer_gap(state, gradient, products) <= tolerance, axis=-1)
+        suppliers_agree = np.all(self._supply_gap(state) <= tolerance, axis=-1)
+        return unchanged & suppliers_agree & (buyers_agree | ~np.asarray(self.shares_move, bool))
 
-    def _disagreement(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
-        """By how much each buyer breaks the first-order conditions; shape (..., buyers).
+    def _buyer_gap(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """The violation of each buyer's first-order conditions; shape (..., buyers).
 
-        By what a unit is worth to it (its maker's exact gradient times its marginal product), and
-        by what it bids for one: both must be those of its pool. Where an industry has collapsed,
-        nothing is worth anything by the gradient, and the bids alone tell that it is no rest.
+        A unit's value (the gradient of the buyer's product times its marginal product) and the bid
+        for a unit must both equal the mean of the pool. Where an industry has collapsed, the values
+        are all 0, and only the bids show that this is not a steady state.
         """
         buyers = self.economy.buyers
         worth = gradient[..., buyers.maker] * products
@@ -144,7 +162,7 @@ class GradientObserver:
         return np.maximum(self._excess(state, worth), self._excess(state, bids))
 
     def _excess(self, state: State, values: np.ndarray) -> np.ndarray:
-        """Values of a unit over their mean in the pool by shares, if less, times the share."""
+        """Relative excess of values over their pool's mean; if negative, times the share."""
         buyers = self.economy.buyers
         mean = np.add.reduceat(state.shares * values, buyers.starts, axis=-1)
         mean = mean[..., buyers.pool]
@@ -152,10 +170,10 @@ class GradientObserver:
         excess = excess / np.where(mean == 0.0, 1.0, np.abs(mean))
         return np.maximum(excess, -state.shares * excess)
 
-    def _idleness(self, state: State) -> np.ndarray:
-        """By how much each raw good's price differs from marginal cost, (..., raw goods).
+    def _supply_gap(self, state: State) -> np.ndarray:
+        """The relative distance of each raw good's price from marginal cost, (..., raw goods).
 
-        Relative, and less where supply hardly responds: times η if that is below 1.
+        Times the elasticity η of supply if that is below 1.
         """
         gaps = []
         for k, terms in enumerate(self.economy.supply.values()):
@@ -170,12 +188,12 @@ class GradientObserver:
 
 
 def _references(economy: Economy, start: State) -> np.ndarray:
-    """The consumers' reference quantities, (..., final goods): given, or those of the start."""
+    """The consumers' reference quantities, (..., final goods), from the first state."""
     return _given_references(economy, start.quantities[..., economy.final])
 
 
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
-    """``reference`` quantities, (..., final goods), or others where the terms of demand say so."""
+    """Reference quantities, (..., final goods): those of the terms of demand, or ``reference``."""
     result = reference.copy()
     for k, terms in enumerate(economy.demand.values()):
         result[..., k : k + 1] = curves.reference_quantity(terms, reference[..., k : k + 1])

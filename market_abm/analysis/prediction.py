@@ -1,4 +1,4 @@
-"""What theory says the path of prices must be, where it says anything in closed form."""
+"""Predictions in closed form: the path of prices, and the rate of convergence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from market_abm.economy.industry import Industry
 def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarray | None:
     """Price over gradient at steps 0, 1, ..., ``steps``, shape (steps + 1, goods); or None.
 
-    Where every good has one buyer, none is needed for its own making and no supplier responds,
-    quantities stand still and only bids move. Each of n firms between a good and the consumer then
-    goes a fraction α of the way in a step, so that the price of the good is its gradient times
-    P(T <= t), T the trial of the n-th success in trials of probability α: a negative binomial,
-    whose distribution function is the regularised incomplete beta function I_α(n, t - n + 1)
-    (docs/model.md, 4).
+    Where every good has one buyer, there are no loops and supply is fixed, quantities are constant
+    and only bids move. Each of the n firms between a good and the consumer moves its bid by a
+    fraction α of the gap in a step, so that the price is the gradient times P(T <= t), with T the
+    trial of the n-th success in trials of probability α: a negative binomial, with distribution
+    function I_α(n, t - n + 1), the regularised incomplete beta function (docs/model.md, 4).
     """
     buyers = economy.buyers
     alone = len(np.unique(buyers.good)) == buyers.size
@@ -38,14 +37,14 @@ def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarra
 
 
 def rate(economy: Economy, market: Any) -> float | None:
-    """The factor by which a small disturbance should shrink (or grow) in a step; or None.
+    """The factor by which a small disturbance shrinks or grows in a step; None if unknown.
 
-    Where one number x moves by its own past, x(t+1) = a x(t) - b x(t - τ), the rate is the largest
-    root, in size, of λ^(τ+1) = a λ^τ - b: stable if it is below 1. So it is (docs/model.md, 4)
-    for a cobweb (a chain of identities between one supplier on its curve and one isoelastic
-    consumer: a = 1 - ρ, b = ρη/ε) and for a split (one good that goes two ways of d identities
-    into a CES line: a = 1, b = κ/σ, near rest). A lag delays the signal once for each who hears a
-    price on its way that moves (in a split the final good's does not).
+    Where one variable follows x(t+1) = a x(t) - b x(t - τ), it is the largest root, in size, of
+    λ^(τ+1) = a λ^τ - b; the steady state is stable if it is below 1. There are two such cases
+    (docs/model.md, 4). A cobweb: a chain of identities between one supplier on its curve and one
+    isoelastic consumer, a = 1 - ρ, b = ρη/ε. A split: one good that reaches a CES technology
+    through two chains of d identities, a = 1, b = κ/σ. A lag of prices adds to τ once for each
+    agent on the way that uses a lagged price which moves (in a split the final good's does not).
     """
     share_response = market.rules.share_response(market)
     if share_response is None or market.activation == "random":
@@ -53,8 +52,8 @@ def rate(economy: Economy, market: Any) -> float | None:
     found = _cobweb(economy) or _split(economy, share_response)
     if found is None:
         return None
-    keep, response, stages, hearers = found
-    delay = (stages if market.activation == "simultaneous" else 0) + hearers * market.lag
+    keep, response, stages, lagged = found
+    delay = (stages if market.activation == "simultaneous" else 0) + lagged * market.lag
     polynomial = np.zeros(delay + 2)
     polynomial[0] = 1.0
     polynomial[1] -= keep
@@ -69,7 +68,7 @@ def _is_identity(industry: Industry) -> bool:
 
 
 def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
-    """(1 - ρ, ρη/ε, delay, who hears prices) of a chain of identities, or None."""
+    """(1 - ρ, ρη/ε, delay, agents with lagged prices) of a chain of identities, or None."""
     single = len(economy.supply) == len(economy.demand) == 1
     chain = len(economy.buyers.pools) == economy.buyers.size and not economy.has_loops
     if not single or not chain or not all(_is_identity(i) for i in economy.topological_order):
@@ -85,7 +84,7 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
 
 
 def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int] | None:
-    """(1, κ/σ, 2d + 1, d) of a split into two ways of d identities that meet in a CES line."""
+    """(1, κ/σ, 2d + 1, d) of two chains of d identities that meet in a CES technology, or None."""
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     elastic = all(math.isinf(terms.elasticity) for terms in economy.demand.values())
     if len(economy.supply) != 1 or len(economy.demand) != 1 or not fixed or not elastic:
@@ -96,7 +95,7 @@ def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int]
         return None
     if last.firms > 1 or not all(_is_identity(industry) for industry in branches):
         return None
-    ways = [_way_up(economy, good) for good in last.technology.inputs]
+    ways = [_upstream(economy, good) for good in last.technology.inputs]
     raw = next(iter(economy.supply))
     whole = ways[0][-1] == ways[1][-1] == raw and len(ways[0]) == len(ways[1])
     apart = len({*ways[0][:-1], *ways[1][:-1]}) == len(branches) == 2 * (len(ways[0]) - 1)
@@ -114,8 +113,8 @@ def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int]
     return 1.0, share_rate / sigma, 2 * depth + 1, depth
 
 
-def _way_up(economy: Economy, good: str) -> list[str]:
-    """A good and those that it is made of, one after another, up to a raw one."""
+def _upstream(economy: Economy, good: str) -> list[str]:
+    """A good, its first input, that one's first input and so on, up to a raw good."""
     reads = {industry.good: industry.technology.inputs for industry in economy.topological_order}
     way = [good]
     while way[-1] in reads and len(way) <= len(reads):

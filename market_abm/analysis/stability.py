@@ -1,10 +1,9 @@
-"""How a market behaves near rest: the eigenvalues of its step there.
+"""The stability of a market: the eigenvalues of its step at the steady state.
 
-Near rest a step is a matrix: what a disturbance z, of all that the market remembers, has become a
-step later is J z, and after t steps the largest eigenvalue of J is all that counts. J is found by
-central differences of the array engine's own step, about the rest point that
-``analysis/equilibrium.py`` finds without a market: so it needs no run, and also tells of rest
-points that no run would come to.
+A step turns a small disturbance z of the market's memory into J z, so that the largest eigenvalue
+of J decides in the long run. J is computed by central differences of the array engine's own step,
+about the steady state that ``gradient/equilibrium.py`` finds without a market. It needs no run, and
+also covers steady states that no run would reach.
 """
 
 from __future__ import annotations
@@ -23,36 +22,42 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import array_market
 
 MAX_VARIABLES = 600
-"""Numbers remembered beyond which an economy is left alone: the matrix is dense."""
+"""Maximum number of variables, since the matrix is dense."""
 
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
-"""How far each variable is moved, relative to its size: 6e-6.
+"""The relative size h of central differences: 6e-6.
 
-A central difference errs by h² (it is not linear) and by eps/h (rounding): least at eps^(1/3).
+Their error is h² (truncation) and eps/h (rounding), which is smallest at h = eps^(1/3).
 """
 
 
 ROUNDING = 1e-8
-"""What is smaller, in J or between its eigenvalues, is taken for rounding (4e-11, 100 fold)."""
+"""Entries of J, and differences of eigenvalues, below this are rounding (4e-11, with room)."""
 
 
 INDIFFERENCE_TOL = 1e-6
-"""How near to 1 an eigenvalue is of what stays as it is; errors of the rest, 1e-9, have room."""
+"""Eigenvalues this close to 1 belong to disturbances that persist; errors are about 1e-9."""
 
 
 STATIONARY_TOL = 1e-6
-"""By how much a market at rest may move in a step, relative to each variable (of shares, to 1)."""
+"""The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """What becomes of a small disturbance of a market at rest.
+    """The behaviour of small disturbances of a steady state.
 
-    ``radius`` is the factor by which it shrinks or grows in a step, in the long run: the spectral
-    radius of J. ``leading`` is the eigenvalue of that size, with an imaginary part of 0 or more (of
-    several, the one that turns most slowly). Both are good to some 1e-10; where k eigenvalues
-    coincide, to the k-th root of that.
+    Both numbers have an error of about 1e-10; where k eigenvalues coincide, of its k-th root.
+
+    Parameters
+    ----------
+    radius
+        The factor by which a disturbance shrinks or grows in a step, in the long run: the spectral
+        radius of J.
+    leading
+        The eigenvalue of that size, with an imaginary part >= 0; of several, the one with the
+        smallest angle.
     """
 
     radius: float
@@ -60,20 +65,20 @@ class Stability:
 
     @property
     def regime(self) -> str:
-        """``"unstable"`` (it grows), ``"oscillating"`` or ``"monotone"``."""
+        """``"unstable"`` (disturbances grow), ``"oscillating"`` or ``"monotone"``."""
         if self.radius > 1.0 + ROUNDING:
             return "unstable"
         return "monotone" if math.isinf(self.period) else "oscillating"
 
     @property
     def period(self) -> float:
-        """Steps of a swing: infinite if it does not swing, 2 if each step is the other way."""
+        """The period of oscillation, steps; infinite without oscillation."""
         angle = float(np.angle(self.leading))
         return 2.0 * math.pi / angle if angle > 0.0 else math.inf
 
     @property
     def half_life(self) -> float:
-        """Steps in which a disturbance halves; infinite if it does not shrink."""
+        """Steps until a disturbance has halved; infinite if it does not shrink."""
         if self.radius > 1.0 - ROUNDING:
             return math.inf
         return math.log(2.0) / -math.log(self.radius) if self.radius > 0.0 else 0.0
@@ -81,30 +86,42 @@ class Stability:
 
 @np.errstate(all="ignore")
 def stability(
-    economy: Economy, settings: MarketSettings, rest: Equilibrium | None = None
+    economy: Economy, settings: MarketSettings, steady_state: Equilibrium | None = None
 ) -> Stability | None:
-    """How the market of ``settings`` behaves near ``rest``, by default the economy's equilibrium.
+    """The stability of a market at its steady state.
 
-    A disturbance is one of anything that the market remembers and that moves: fixed endowments do
-    not, and a pool's shares sum to 1. Where firms do not care how their industry's goods are split
-    between them (equal firms, constant returns), shares once disturbed stay so for good, and no
-    price or quantity is any different: that is left out.
+    A disturbance changes anything in the market's memory that can move: not fixed endowments, and
+    not the sum of a pool's shares. Where it does not matter how an industry's goods are divided
+    among its firms (equal firms, constant returns), disturbed shares persist without any effect on
+    prices or quantities; these directions are left out.
 
-    None if it is not one map that is repeated (``random`` activation, noise in bids), if prices are
-    heard late (what is remembered of them is no variable here), if a step has a kink at rest
-    (posted prices: goods are short on one side of it, left over on the other), if no rest is known,
-    if the market does not rest there or J is not finite, or if there are more than 600 variables.
+    Parameters
+    ----------
+    economy
+        The economy.
+    settings
+        The market's settings.
+    steady_state
+        By default the equilibrium of the economy.
+
+    Returns
+    -------
+    Stability or None
+        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
+        step is not smooth at the steady state (posted prices: excess demand on one side, unsold
+        goods on the other), if the steady state is unknown or the market is not stationary there,
+        if J is not finite, or if there are more than 600 variables.
     """
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.topological_order)
     if settings.activation not in ACTIVATIONS or noisy or settings.lag:
         return None
     if not settings.rules.smooth:
         return None
-    rest = equilibrium(economy) if rest is None else rest
-    if rest is None or not rest.solved:
+    best = equilibrium(economy) if steady_state is None else steady_state
+    if best is None or not best.solved:
         return None
     try:
-        step = _Step(economy, settings, rest)
+        step = _Step(economy, settings, best)
         matrix = step.jacobian() if step.size <= MAX_VARIABLES else None
     except MarketError:
         return None
@@ -184,23 +201,24 @@ class _Step:
 
 
 def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:
-    """J on what is left if disturbances that stay, and move no good's quantity or price, are none.
+    """J without the disturbances that persist and move no good's quantity or price.
 
-    On their space J is the identity: its other eigenvalues are those of J seen at right angles.
+    On their space J is the identity; the other eigenvalues are those of J projected on its
+    orthogonal complement.
     """
     identity = np.eye(len(matrix))
-    seen = np.concatenate([matrix - identity, identity[of_goods]])
-    _, singular, directions = np.linalg.svd(seen)
+    effects = np.concatenate([matrix - identity, identity[of_goods]])
+    _, singular, directions = np.linalg.svd(effects)
     others = directions[singular > INDIFFERENCE_TOL]
     return others @ matrix @ others.T
 
 
 def _leading(eigenvalues: np.ndarray) -> complex:
-    """The largest in size, of several the one that turns most slowly; imaginary part >= 0."""
+    """The largest in size, of several the one with the smallest angle; imaginary part >= 0."""
     sizes = np.abs(eigenvalues)
     radius = float(sizes.max(initial=0.0))
     largest = eigenvalues[sizes >= radius * (1.0 - ROUNDING)]
     slowest = complex(largest[np.argmin(np.abs(np.angle(largest)))])
-    if abs(slowest.imag) <= math.sqrt(ROUNDING) * radius:  # two that coincide come apart by this
+    if abs(slowest.imag) <= math.sqrt(ROUNDING) * radius:  # rounding separates equal ones by this
         return complex(math.copysign(radius, slowest.real))
     return complex(slowest.real, abs(slowest.imag))

@@ -6,6 +6,7 @@ of the program. A *raw good* comes from a *supplier*; a *final good* goes to a *
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 
@@ -136,13 +138,42 @@ class Economy(Displayable):
             seed=seed,
             names=names,
         )
-        for industry in economy.industries:
-            if industry.population.conduct == "cournot":
-                check_cournot(industry, economy.demand.get(industry.good))
-        if economy.has_loops:
-            for good, terms in economy.demand.items():
-                check_reference(good, terms)
+        economy._check_demand()
         return economy
+
+    def with_values(self, values: Mapping[str, Any]) -> Economy:
+        """The same economy with other values of its numbers; no text is parsed.
+
+        Firms whose settings change are drawn again, with the seed of the economy: the result is,
+        to the bit, that of an economy built with these values.
+
+        Parameters
+        ----------
+        values
+            By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
+            ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
+            industries without a value of their own), ``economy.parameters.NAME``.
+
+        Raises
+        ------
+        MarketError
+            A key is unknown, or a value is out of range.
+        """
+        industries, supply, demand = changed_values(
+            self.industries, self.supply, self.demand, self.seed, values
+        )
+        changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        changed._check_demand()
+        return changed
+
+    def _check_demand(self) -> None:
+        """Refuse demand that its industry or the network cannot have."""
+        for industry in self.industries:
+            if industry.population.conduct == "cournot":
+                check_cournot(industry, self.demand.get(industry.good))
+        if self.has_loops:
+            for good, terms in self.demand.items():
+                check_reference(good, terms)
 
     # --- runs side by side ----------------------------------------------------------------------
 

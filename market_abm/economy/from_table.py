@@ -18,7 +18,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.io_table import InputOutputTable
-from market_abm.economy.nested_ces import Nest, NestedCES
+from market_abm.economy.nested_ces import Nest, NestedCES, check_elasticity
 from market_abm.economy.read_table import read_table
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, TableError, nearest
@@ -242,18 +242,11 @@ def _checked_factors(factors: Sequence[str], elasticity: float | None) -> tuple[
 
 
 def _checked_elasticity(value: Any, name: str) -> float:
-    where = f"economy.parameters.{name}" if name == SUBSTITUTION else f"economy.{name}"
-    if value == 0:
-        raise SettingError(
-            f"{name} is 0",
-            remedy="without substitution there are no marginal products: choose a small "
-            "elasticity, such as 0.01",
-            name=where,
-        )
     try:
-        return check_number(value, name, above=0.0)
+        return check_elasticity(value, name)
     except SettingError as error:
-        error.name = where
+        parameter = name == SUBSTITUTION
+        error.name = f"economy.parameters.{name}" if parameter else f"economy.{name}"
         raise
 
 

@@ -19,7 +19,8 @@ class Industry:
     """One line of the program: its good, its technology and its firms.
 
     ``weights`` (the firms' shares, with sum 1) and ``productivity`` have shape (firms,), or (runs,
-    firms) if vectorized; ``line`` is the line's number in the program, if it has one.
+    firms) if vectorized; ``line`` is the line's number in the program, if it has one. ``own_keys``
+    are the keys of ``population`` that are set for this industry alone.
     """
 
     good: str
@@ -28,6 +29,7 @@ class Industry:
     line: int | None = None
     weights: np.ndarray = field(default_factory=lambda: np.ones(1))
     productivity: np.ndarray = field(default_factory=lambda: np.ones(1))
+    own_keys: frozenset[str] = frozenset()
 
     @property
     def firms(self) -> int:
@@ -55,8 +57,8 @@ class Industry:
         SettingError, EconomyError
             A setting is out of range, or they do not fit together.
         """
-        settings = dataclasses.asdict(common)
-        settings.update(dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own)
+        own = dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own
+        settings = {**dataclasses.asdict(common), **own}
         where = f"industries.{self.good}"
         population = FirmPopulation.of(settings, where)
         rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
@@ -67,7 +69,11 @@ class Industry:
             error.name = f"{where}.{error.name}"
             raise
         return dataclasses.replace(
-            self, population=population, weights=weights, productivity=productivity
+            self,
+            population=population,
+            weights=weights,
+            productivity=productivity,
+            own_keys=frozenset(own),
         )
 
     @staticmethod

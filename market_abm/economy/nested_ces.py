@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.technology import Technology
+from market_abm.errors import SettingError
+from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.ces import log_ces
 
@@ -122,6 +124,11 @@ class NestedCES(Technology):
         """The same line with other values of its parameters, numbers or arrays."""
         return NestedCES(self.inputs, self.shares, self.elasticity, self.nests, parameters)
 
+    def check_parameters(self) -> None:
+        """Refuse elasticities that are not above 0."""
+        for name, value in self.parameters.items():
+            check_elasticity(value, name)
+
     # --- as expression and text -----------------------------------------------------------------
 
     @cached_property
@@ -192,6 +199,24 @@ class NestedCES(Technology):
                 for by, share in zip(inputs[part], shares[part], strict=True)
             ]
         return slopes
+
+
+def check_elasticity(value: Any, name: str) -> float:
+    """``value`` as an elasticity of substitution, above 0.
+
+    Raises
+    ------
+    SettingError
+        It is not a number above 0.
+    """
+    if value == 0:
+        raise SettingError(
+            f"{name} is 0",
+            remedy="without substitution there are no marginal products: choose a small "
+            "elasticity, such as 0.01",
+            name=name,
+        )
+    return check_number(value, name, above=0.0)
 
 
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:

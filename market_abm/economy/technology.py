@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from market_abm.language import expression as ex
+from market_abm.language.constants import check_formula
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,16 @@ class Technology:
         other = dataclasses.replace(self, parameters=parameters)
         other.__dict__["_tape"] = self._tape
         return other
+
+    def check_parameters(self) -> None:
+        """Refuse values of parameters with which the line is not defined.
+
+        Raises
+        ------
+        ProgramError
+            An elasticity, weight or exponent is not positive, or weights do not sum to 1.
+        """
+        check_formula(self.formula, self.parameters)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -1,13 +1,9 @@
-"""An experiment file (TOML) becomes an experiment, and an experiment is run.
-
-The only module that knows both the market and the analysis: it lets the market trade, and has a
-witness watch it from outside.
-"""
+"""An experiment: an economy, a market and a run, read from an experiment file or made in Python."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,22 +12,14 @@ from typing import TYPE_CHECKING, Any
 from market_abm.display import Displayable
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
-from market_abm.errors import MarketError, SettingError, clip, nearest, where_text
-from market_abm.experiment.files import (
-    find,
-    key_lines,
-    program_offset,
-    read,
-    tables_of,
-)
-from market_abm.experiment.reading import (
-    compatible,
-    market_under,
-    override_all,
-    read_tables,
-    split_settings,
-)
+from market_abm.errors import MarketError, SettingError, nearest, where_text
+from market_abm.experiment.files import find, read
+from market_abm.experiment.market_tables import compatible, market_under, override_all
+from market_abm.experiment.reading import expand_terms, read_tables, split_settings
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
+from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
+from market_abm.experiment.source import Source
+from market_abm.experiment.toml import tables_of
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
@@ -40,49 +28,33 @@ if TYPE_CHECKING:
     from market_abm.economy.io_table import InputOutputTable
 
 
-@dataclass(frozen=True)
-class Source:
-    """What an experiment was read from: a text, the file that it stood in, what overrode it."""
-
-    text: str
-    file: str | None
-    overrides: Mapping[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        """Where the files that it names are looked for; those named by an override, here."""
-        here = "economy.input_output" in self.overrides
-        return Path(self.file).parent if self.file and not here else Path()
-
-    def placed(self, error: MarketError) -> MarketError:
-        """``error`` with the file and line, or the override, that caused it."""
-        if error.file:  # it is another file that is wrong
-            return error
-        for key, value in self.overrides.items():
-            if error.name and (error.name == key or error.name.startswith(f"{key}.")):
-                return error.located(file=f"--set {key}={clip(str(value))}")
-            if key == "economy.program" and error.line is not None:
-                return error.located(file=f"--set {key}")
-        places = key_lines(self.text)
-        if error.line is None:
-            name = error.name or ""
-            while name and name not in places:
-                name = name.rpartition(".")[0]
-            error.located(line=places.get(name))
-        elif "economy.program" in places and not isinstance(error, SettingError):
-            error.line += program_offset(self.text, places["economy.program"])
-        return error.located(file=self.file)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Experiment(Displayable):
     """An economy, how its market works, and how long to run it.
 
-    Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` of one's own.
-    ``configuration`` holds every setting, defaults included, as nested tables: the resolved file.
-    ``changes`` are the shocks: with which step the economy becomes which other, of the same
-    structure. ``sweep`` says at which points ``market-abm sweep`` runs it, unless told otherwise;
-    ``source`` is the text that it was read from.
+    Read with :meth:`load` or :meth:`parse`, or made from an :class:`Economy` with :meth:`of`.
+
+    Parameters
+    ----------
+    economy
+        The economy at the start.
+    market, run, record
+        The settings of the tables of these names.
+    name, question
+        Its name, and the question that it answers.
+    configuration
+        All settings, defaults included, as nested tables: the resolved experiment file.
+    sweep
+        The table ``[sweep]``: the points at which ``market-abm sweep`` runs it by default.
+    shocks
+        Changes to numbers of the economy, in the order of their steps.
+    source
+        The text that it was read from, if any.
+
+    Raises
+    ------
+    SettingError
+        The parts contradict each other, or are too large for one machine.
     """
 
     economy: Economy
@@ -93,11 +65,10 @@ class Experiment(Displayable):
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sweep: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    changes: tuple[tuple[int, Economy], ...] = ()
+    shocks: tuple[Shock, ...] = ()
     source: Source | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what one machine cannot hold, before anything is run."""
         firms = sum(industry.firms for industry in self.economy.topological_order)
         if firms > MAX_AGENTS and self.run.engine == "agents":
             raise SettingError(
@@ -112,6 +83,10 @@ class Experiment(Displayable):
                     remedy=nearest(good, self.economy.goods),
                     name="record.goods",
                 )
+        self._check_shocks()
+        self._check_record()
+
+    def _check_shocks(self) -> None:
         for step, economy in self.changes:
             if not 1 <= step <= self.run.steps:
                 raise SettingError(
@@ -125,6 +100,8 @@ class Experiment(Displayable):
                     remedy="keep the lines, the firms, the kinds of supply and the forms of demand",
                     name="shocks",
                 )
+
+    def _check_record(self) -> None:
         a_step = self.record_bytes(len(BUYER_FIELDS))
         steps = self.run.steps // self.record.every
         if steps * a_step > MAX_RECORD_BYTES:
@@ -137,43 +114,50 @@ class Experiment(Displayable):
                 name="run.steps",
             )
 
-    def with_mechanism(self, mechanism: str) -> Experiment:
-        """The same experiment under another mechanism."""
-        others = self.configuration.get("mechanisms", {})
-        market = market_under(dataclasses.asdict(self.market), others, mechanism)
-        configuration = {**self.configuration, "market": dataclasses.asdict(market)}
-        return dataclasses.replace(self, market=market, configuration=configuration)
+    @cached_property
+    def changes(self) -> tuple[tuple[int, Economy], ...]:
+        """The step of each shock, and the economy from that step on, of the same structure."""
+        return economies_after(self.economy, self.shocks)
+
+    @property
+    def last_economy(self) -> Economy:
+        """The economy after the last shock."""
+        return self.changes[-1][1] if self.changes else self.economy
+
+    def economy_at(self, step: int) -> Economy:
+        """The economy in ``step``, after the shocks until then."""
+        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
 
     @cached_property
     def input_output(self) -> InputOutputTable | None:
-        """The input-output table that the economy was made of, if the experiment names one."""
+        """The input-output table of the economy, if the experiment names one."""
         made_of = self.configuration.get("economy", {})
         if self.source is None or "input_output" not in made_of:
             return None
         return TableSettings.of(made_of, "economy").table(self.source.folder)
 
-    @property
-    def last_economy(self) -> Economy:
-        """The economy as it is after the last shock."""
-        return self.changes[-1][1] if self.changes else self.economy
-
-    def economy_at(self, step: int) -> Economy:
-        """The economy as it is in ``step``: after the shocks that came by then."""
-        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
-
     def record_bytes(self, books: int) -> int:
-        """Bytes of one recorded step; ``books`` numbers of each buyer are kept, while few."""
+        """Bytes of one recorded step with ``books`` numbers of each recorded buyer."""
         goods, buyers = recorded_places(self.economy, self.record.goods)
         return 8 * (3 * len(goods) + books * len(buyers) + 2)
 
+    # --- made -----------------------------------------------------------------------------------
+
     @staticmethod
     def load(where: str | Path, settings: Mapping[str, Any] | None = None) -> Experiment:
-        """The experiment in a file, or of that name among the experiments at hand.
+        """Read an experiment file.
 
-        ``settings`` override the file, by dotted key: ``{"market.share_rate": 0.2}``.
+        Parameters
+        ----------
+        where
+            A path, or the name of an available experiment.
+        settings
+            Overrides by dotted key: ``{"market.share_rate": 0.2}``.
 
-        Raises:
-            MarketError: there is no such file, or it is not an experiment; names the line.
+        Raises
+        ------
+        MarketError
+            There is no such file, or it is not valid; names the line.
         """
         path = find(where)
         return Experiment.parse(read(path), path.stem, settings, file=str(where_text(path)))
@@ -186,37 +170,51 @@ class Experiment(Displayable):
         *,
         file: str | None = None,
     ) -> Experiment:
-        """The experiment that ``text``, the content of an experiment file, describes."""
+        """Read the text of an experiment file.
+
+        Parameters
+        ----------
+        text
+            The text, TOML.
+        name
+            The name of the experiment.
+        settings
+            Overrides by dotted key.
+        file
+            The file of the text, for messages, and to find the files that it names.
+
+        Raises
+        ------
+        MarketError
+            The text is not valid; names the line.
+        """
         source = Source(text, file, dict(settings or {}))
         try:
             tables = tables_of(text)
+            expand_terms(tables)
             override_all(tables, source.overrides)
             return Experiment(**read_tables(tables, source.folder), name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
 
-    def placed(self, error: MarketError) -> MarketError:
-        """``error`` with the place in the text that caused it, if there is a text."""
-        return self.source.placed(error) if self.source else error
-
-    def with_overrides(self, settings: Mapping[str, Any]) -> Experiment:
-        """The same text, read again with more ``settings`` (by dotted key) that override it.
-
-        Raises:
-            MarketError: the settings are wrong, or the experiment was not read from a text.
-        """
-        if self.source is None:
-            raise SettingError(
-                "the experiment was not read from a text",
-                remedy="use Experiment.load or Experiment.parse",
-            )
-        source = self.source
-        merged = {**compatible(source.overrides, settings), **settings}
-        return Experiment.parse(source.text, self.name, merged, file=source.file)
-
     @staticmethod
     def of(economy: Economy, name: str = "economy", **settings: Any) -> Experiment:
-        """An experiment with one's own economy; ``settings`` are keys of [market] and [run]."""
+        """An experiment with an economy made in Python.
+
+        Parameters
+        ----------
+        economy
+            The economy.
+        name
+            The name of the experiment.
+        **settings
+            Keys of ``[market]`` and ``[run]``.
+
+        Raises
+        ------
+        SettingError
+            A setting is unknown, or not valid.
+        """
         market, run = split_settings(settings)
         return Experiment(
             economy=economy,
@@ -243,3 +241,90 @@ class Experiment(Displayable):
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },
         )
+
+    # --- changed --------------------------------------------------------------------------------
+
+    def with_mechanism(self, mechanism: str) -> Experiment:
+        """The same experiment under another mechanism."""
+        others = self.configuration.get("mechanisms", {})
+        market = market_under(dataclasses.asdict(self.market), others, mechanism)
+        configuration = {**self.configuration, "market": dataclasses.asdict(market)}
+        return dataclasses.replace(self, market=market, configuration=configuration)
+
+    def with_steps(self, steps: int) -> Experiment:
+        """The same experiment with another maximum of steps."""
+        run = dataclasses.replace(self.run, steps=steps)
+        return dataclasses.replace(
+            self,
+            run=run,
+            configuration={**self.configuration, "run": dataclasses.asdict(run)},
+            source=self.source and self.source.with_override("run.steps", steps),
+        )
+
+    def with_shocks(self, shocks: Iterable[Shock]) -> Experiment:
+        """The same experiment with these shocks in place of its own; no text is parsed.
+
+        Raises
+        ------
+        MarketError
+            A shock has an unknown key, a value out of range, or no step of the run.
+        """
+        shocks = in_order(shocks)
+        entries = [shock.entry for shock in shocks]
+        return dataclasses.replace(
+            self,
+            shocks=shocks,
+            configuration={**self.configuration, "shocks": entries},
+            source=self.source and self.source.with_override("shocks", entries),
+        )
+
+    def with_shock_texts(self, texts: Iterable[str]) -> Experiment:
+        """The same experiment with more shocks, as on a command line.
+
+        Parameters
+        ----------
+        texts
+            See :meth:`GoodShock.parse`. A percentage is of the number at its step, after the
+            shocks before.
+
+        Raises
+        ------
+        MarketError
+            A text is not a valid shock of this economy; names the text.
+        """
+        parsed = []
+        for text in texts:
+            with located_at(text):
+                parsed.append((text, GoodShock.parse(text, self.run.steps)))
+        experiment = self
+        for text, shock in sorted(parsed, key=lambda each: each[1].step):
+            with located_at(text):
+                more = shock.on(experiment.economy_at(shock.step))
+                experiment = experiment.with_shocks([*experiment.shocks, more])
+        return experiment
+
+    def with_overrides(self, settings: Mapping[str, Any]) -> Experiment:
+        """The same text, read again with more overrides.
+
+        Parameters
+        ----------
+        settings
+            Values by dotted key.
+
+        Raises
+        ------
+        MarketError
+            A setting is not valid, or the experiment was not read from a text.
+        """
+        if self.source is None:
+            raise SettingError(
+                "the experiment was not read from a text",
+                remedy="use Experiment.load or Experiment.parse",
+            )
+        source = self.source
+        merged = {**compatible(source.overrides, settings), **settings}
+        return Experiment.parse(source.text, self.name, merged, file=source.file)
+
+    def placed(self, error: MarketError) -> MarketError:
+        """``error`` with the place in the text that caused it, if there is a text."""
+        return self.source.placed(error) if self.source else error

@@ -1,89 +1,81 @@
-"""An experiment file (TOML) becomes an experiment, and an experiment is run.
-
-The only module that knows both the market and the analysis: it lets the market trade, and has a
-witness watch it from outside.
-"""
+"""The settings of a run, of its record and of a program, and the limits of one machine."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from market_abm.economy.economy import REUSE
 from market_abm.errors import SettingError, clip
-from market_abm.fields import (
-    Settings,
-    check_number,
-    choice,
-    integer,
-    names,
-    number,
-    words,
-)
-
-if TYPE_CHECKING:
-    pass
+from market_abm.fields import Settings, check_number, choice, field, integer, names, number, words
 
 MAX_AGENTS = 1_000_000
-"""Firms that one Mesa model may hold: some 4 kB and 50 microseconds a step each."""
-
-
-ENGINES = ("agents", "arrays")
-
+"""Firms of one Mesa model: each takes about 4 kB, and 50 microseconds per step."""
 
 MAX_RECORD_BYTES = 16_000_000_000
-"""Bytes that the record of one run may come to."""
+"""Bytes of the record of one run."""
+
+ENGINES = ("agents", "arrays")
+"""What computes a step: one Mesa agent per firm, or arrays of all firms."""
 
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """How long to run, and when to stop.
+    """How long to run, with which engine and seed, and when to stop."""
 
-    ``engine`` is what moves the market (``agents``: one Mesa agent a firm; ``arrays``: all firms
-    together, for large economies), ``steps`` the most that
-    a run may take, ``tolerance`` the relative gradient error of every good that counts as settled,
-    with quantities at rest; ``seed`` fixes every random number.
-    """
-
-    engine: str = choice("agents", ENGINES)
-    steps: int = integer(500, low=0, high=1_000_000_000)
-    tolerance: float = number(1e-9, above=0.0, high=1.0)
-    seed: int = integer(1, low=0, high=2**63 - 1)
+    engine: str = choice(
+        "agents", ENGINES, help="one Mesa agent per firm, or arrays of all firms (faster)"
+    )
+    steps: int = integer(500, low=0, high=1_000_000_000, unit="steps", help="maximum of steps")
+    tolerance: float = number(
+        1e-9,
+        above=0.0,
+        high=1.0,
+        help="a run is settled when all relative price errors and quantity changes are below",
+    )
+    seed: int = integer(1, low=0, high=2**63 - 1, help="seed of all random numbers")
 
 
 @dataclass(frozen=True)
 class RecordSettings(Settings):
-    """What of a run is kept: every ``every``-th step, of these ``goods`` (by default all).
+    """Which steps and goods of a run are recorded; the last step always is, with all goods."""
 
-    Always kept is the last step, with all goods.
-    """
-
-    every: int = integer(1, low=1)
-    goods: tuple[str, ...] | None = names(None)
-
-
-@dataclass(frozen=True)
-class ProgramSettings(Settings):
-    """What is made of what: the program, how its goods are reused, the values of its parameters."""
-
-    program: str = words()
-    reuse: str = choice("rival", REUSE)
-    parameters: Mapping[str, float] = dataclasses.field(
-        default_factory=dict, metadata={"check": lambda v, w: check_table(v, w, check_number)}
-    )
-
-
-# --- from tables to an experiment ----------------------------------------------------------------
+    every: int = integer(1, low=1, unit="steps", help="interval between recorded steps")
+    goods: tuple[str, ...] | None = names(None, help="recorded goods; by default all")
 
 
 def check_table(
     value: Any, where: str, check: Callable[[Any, str], Any] | None = None
 ) -> dict[str, Any]:
-    """``value`` if it is a table, its entries checked by ``check``."""
+    """A table with its values checked by ``check``.
+
+    Raises
+    ------
+    SettingError
+        It is not a table, or ``check`` refuses a value.
+    """
     if not isinstance(value, Mapping):
         raise SettingError(
             f"{where} is {clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
         )
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
+
+
+def _numbers_by_name(value: Any, where: str) -> dict[str, float]:
+    return check_table(value, where, check_number)
+
+
+@dataclass(frozen=True)
+class ProgramSettings(Settings):
+    """An economy given by a program."""
+
+    program: str = words(help="the program, one line per industry: good = arithmetic")
+    reuse: str = choice("rival", REUSE, help="how a good serves several users, if not in [reuse]")
+    parameters: Mapping[str, float] = field(
+        _numbers_by_name,
+        default_factory=dict,
+        kind="table",
+        range="of numbers",
+        help="values of the program's parameters",
+    )

@@ -1,27 +1,138 @@
-"""Shocks in a few words, as on a command line: ``productivity.324=-20%@60``."""
+"""Shocks: numbers of the economy that change at a step of the run."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.values import TABLES, is_value_key
 from market_abm.errors import MarketError, SettingError, clip, nearest
-from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import quoted
+from market_abm.fields import check_whole
+from market_abm.gradient.backprop import references
+from market_abm.keys import flattened, quoted
 
 TARGETS = {
     "productivity": ("industries", "productivity", "no industry makes"),
-    "supply": ("supply", "quantity", "nobody supplies"),
+    "supply": ("supply", "quantity", "no supplier of"),
     "demand": ("demand", "price", "no consumer buys"),
 }
-"""What a shock may hit: the table and key that it changes, and what is wrong with other goods."""
+"""The targets of a shock to one good: table, key, and the message for any other good."""
 
 
-_SHOCK = re.compile(
+@dataclass(frozen=True)
+class Shock:
+    """Numbers of the economy that change at a step, and stay changed.
+
+    Parameters
+    ----------
+    step
+        The first step with the new numbers.
+    values
+        The new numbers by dotted key, as for :meth:`Economy.with_values`.
+
+    Raises
+    ------
+    SettingError
+        The step is below 1, or a key is not of a number of the economy.
+    """
+
+    step: int
+    values: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for key in self.values:
+            if not is_value_key(key):
+                raise SettingError(
+                    f"a shock cannot change '{key}'",
+                    remedy=f"it can change numbers under {', '.join(TABLES)}",
+                    name="shocks",
+                )
+        object.__setattr__(self, "step", check_whole(self.step, "shocks.step", low=1))
+
+    @staticmethod
+    def of(entry: Mapping[str, Any]) -> Shock:
+        """The shock of an entry of ``[[shocks]]``."""
+        if "step" not in entry:
+            raise SettingError("a shock has no step", remedy="write step = ...", name="shocks")
+        values = {key: value for key, value in entry.items() if key != "step"}
+        return Shock(entry["step"], dict(flattened(values)))
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The shock as an entry of ``[[shocks]]``."""
+        return {"step": self.step, **self.values}
+
+
+def read_shocks(entries: Any) -> tuple[Shock, ...]:
+    """The shocks of ``[[shocks]]``, in the order of their steps.
+
+    Raises
+    ------
+    SettingError
+        The entries are not a list of tables, or one is not a valid shock.
+    """
+    if not isinstance(entries, list) or not all(isinstance(each, Mapping) for each in entries):
+        raise SettingError(
+            "shocks is not a list of tables", remedy="write [[shocks]]", name="shocks"
+        )
+    return in_order(map(Shock.of, entries))
+
+
+def in_order(shocks: Iterable[Shock]) -> tuple[Shock, ...]:
+    """Shocks by their steps; those of one step as given."""
+    return tuple(sorted(shocks, key=lambda shock: shock.step))
+
+
+def economies_after(economy: Economy, shocks: Sequence[Shock]) -> tuple[tuple[int, Economy], ...]:
+    """The step and the resulting economy of each shock; each adds to those before.
+
+    Reference quantities of demand that are not given are those of the first ``economy``, at its
+    start.
+
+    Raises
+    ------
+    MarketError
+        A shock has an unknown key, or a value out of range; names its step.
+    """
+    changes = []
+    changed = economy
+    for shock in shocks:
+        try:
+            changed = changed.with_values(shock.values)
+        except MarketError as error:
+            error.what = f"the shock at step {shock.step}: {error.what}"
+            error.name, error.line = "shocks", None
+            raise
+        changes.append((shock.step, _with_references_of(economy, changed)))
+    return tuple(changes)
+
+
+def _with_references_of(first: Economy, economy: Economy) -> Economy:
+    if all(terms.quantity is not None for terms in economy.demand.values()):
+        return economy
+    try:
+        quantities = references(first)
+    except MarketError:  # a loop that does not settle: demand keeps the references of `economy`
+        return economy
+    return dataclasses.replace(
+        economy,
+        demand={
+            good: terms
+            if terms.quantity is not None
+            else dataclasses.replace(terms, quantity=float(quantity))
+            for (good, terms), quantity in zip(economy.demand.items(), quantities, strict=True)
+        },
+    )
+
+
+# --- shocks to one good, as on a command line ----------------------------------------------------
+
+_GOOD_SHOCK = re.compile(
     r"\s*(?P<target>[^.=\s]+)\s*\.(?P<good>[^=]+)"
     r"=\s*(?P<change>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*(?P<percent>%?)"
     r"\s*(@\s*(?P<step>\d+)\s*)?"
@@ -29,12 +140,22 @@ _SHOCK = re.compile(
 
 
 @dataclass(frozen=True)
-class Shock:
-    """A change to one number of the economy.
+class GoodShock:
+    """A change to one number of one good.
 
-    ``target`` is one of ``TARGETS``: the productivity of the industry that makes ``good``, the
-    quantity of a raw good, or the price that a consumer pays. ``step`` is the first with the new
-    number: the old one and ``amount`` per cent of it if ``relative``, else ``amount`` itself.
+    Parameters
+    ----------
+    target
+        One of ``TARGETS``: the productivity of the industry that makes ``good``, the quantity of a
+        raw good, or the price that a consumer pays.
+    good
+        The good.
+    amount
+        The change in per cent if ``relative``, else the new number.
+    relative
+        Whether the change is relative to the number before.
+    step
+        The first step with the new number.
     """
 
     target: str
@@ -44,33 +165,39 @@ class Shock:
     step: int
 
     @staticmethod
-    def of(text: str, steps: int) -> Shock:
-        """The shock that ``text`` tells: TARGET.GOOD=CHANGE or TARGET.GOOD=CHANGE@STEP.
+    def parse(text: str, steps: int) -> GoodShock:
+        """The shock that a text describes: TARGET.GOOD=CHANGE or TARGET.GOOD=CHANGE@STEP.
 
-        CHANGE is a change in per cent, ``-20%``, or the new value, ``0.8``. Where no step is told
-        it is half of ``steps``, those of the run: as long to settle before it as after it.
+        Parameters
+        ----------
+        text
+            CHANGE is in per cent, ``-20%``, or the new number, ``0.8``.
+        steps
+            Steps of the run: the shock is in the middle if there is no STEP.
 
-        Raises:
-            SettingError: the text says something else.
+        Raises
+        ------
+        SettingError
+            The text is not a valid shock.
         """
-        found = _SHOCK.fullmatch(text)
+        found = _GOOD_SHOCK.fullmatch(text)
         if found is None:
             raise SettingError(
-                "this is no shock",
-                remedy="write TARGET.GOOD=CHANGE, such as productivity.324=-20%, and @STEP after "
-                "it if you like",
+                "not a valid shock",
+                remedy="write TARGET.GOOD=CHANGE, such as productivity.324=-20%; "
+                "@STEP after it is optional",
             )
         target, change = found["target"], found["change"]
         if target not in TARGETS:
             raise SettingError(
-                f"a shock cannot hit '{target}'", remedy=f"choose one of: {', '.join(TARGETS)}"
+                f"a shock cannot change '{target}'", remedy=f"choose one of: {', '.join(TARGETS)}"
             )
         if change.startswith("+") and not found["percent"]:
             raise SettingError(
                 f"'{change}' may be a change or a value",
                 remedy="write a change in per cent, or a new value without +",
             )
-        return Shock(
+        return GoodShock(
             target=target,
             good=found["good"].strip(),
             amount=float(change),
@@ -78,11 +205,13 @@ class Shock:
             step=max(1, steps // 2) if found["step"] is None else int(found["step"]),
         )
 
-    def entry(self, economy: Economy) -> dict[str, Any]:
-        """The shock as an entry of [[shocks]], where it hits ``economy``.
+    def on(self, economy: Economy) -> Shock:
+        """The shock to the numbers of ``economy``.
 
-        Raises:
-            SettingError: there is no such good to be hit.
+        Raises
+        ------
+        SettingError
+            The economy has no such good, or not of this kind.
         """
         table, key, trouble = TARGETS[self.target]
         all_numbers: dict[str, dict[str, Any]] = {
@@ -95,13 +224,11 @@ class Shock:
             raise SettingError(
                 f"{trouble} '{self.good}'", remedy=nearest(self.good, numbers, economy.names)
             )
-        return {
-            "step": self.step,
-            f"{table}.{quoted(self.good)}.{key}": self._after(numbers[self.good]),
-        }
+        value = self._after(numbers[self.good])
+        return Shock(self.step, {f"{table}.{quoted(self.good)}.{key}": value})
 
     def _after(self, number: Any) -> Any:
-        """The number, or the list of one a firm, after the shock."""
+        """The number, or list of numbers of the firms, after the shock."""
         if not self.relative:
             return self.amount
         if isinstance(number, tuple):
@@ -109,30 +236,9 @@ class Shock:
         return number * (100.0 + self.amount) / 100.0
 
 
-def with_shocks(experiment: Experiment, texts: Iterable[str]) -> Experiment:
-    """``experiment``, which was read from a text, with more shocks (see :meth:`Shock.of`).
-
-    They become entries of [[shocks]] in its configuration. A percentage is of the number as it is
-    by then, after the shocks that came before.
-
-    Raises:
-        MarketError: a text is no shock, or what it says cannot be; names the text.
-    """
-    shocks = []
-    for text in texts:
-        with _named(text):
-            shocks.append((text, Shock.of(text, experiment.run.steps)))
-    for text, shock in sorted(shocks, key=lambda each: each[1].step):
-        with _named(text):
-            entry = shock.entry(experiment.economy_at(shock.step))
-            entries = [*experiment.configuration.get("shocks", []), entry]
-            experiment = experiment.with_overrides({"shocks": entries})
-    return experiment
-
-
 @contextmanager
-def _named(text: str) -> Iterator[None]:
-    """A mistake here is one of this shock."""
+def located_at(text: str) -> Iterator[None]:
+    """Locate an error at the ``--shock`` that caused it."""
     try:
         yield
     except MarketError as error:

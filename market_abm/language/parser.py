@@ -24,11 +24,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from market_abm.errors import ProgramError, SettingError, clip, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
+from market_abm.language.constants import check_positive, check_sum, entry_of
 
 MAX_PROGRAM_LENGTH = 10_000_000
 """Characters beyond which a program is refused unread."""
@@ -296,14 +295,7 @@ class _Translator:
                 )
         scalars = [self._constant(keywords[key], key) for key in form.scalars]
         per_input = self._constants(node, form.per_input, keywords, len(arguments))
-        total = sum(self._value_of(constant) for constant in per_input)
-        if form.sums_to_one and abs(total - 1.0) > 1e-9:
-            raise ProgramError(
-                f"the {form.per_input} of {function}() sum to {total:.12g}",
-                line=node.lineno,
-                name=function,
-                remedy="make them sum to 1, and scale the whole by a factor if necessary",
-            )
+        check_sum(per_input, function, self.parameters, node.lineno)
         return ex.Expression(function, (*scalars, *per_input, *arguments))
 
     def _constants(
@@ -320,7 +312,7 @@ class _Translator:
                 line=node.lineno,
                 remedy="give one for each input",
             )
-        return [self._constant(each, f"an entry of {key}") for each in given]
+        return [self._constant(each, entry_of(key)) for each in given]
 
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
@@ -331,16 +323,8 @@ class _Translator:
                 line=node.lineno,
                 remedy=nearest(inner.inputs[0], self.parameters),
             )
-        if not self._value_of(constant) > 0:
-            raise ProgramError(
-                f"{what} is {self._value_of(constant):g}", line=node.lineno, remedy="must be > 0"
-            )
+        check_positive(constant, what, self.parameters, node.lineno)
         return constant
-
-    def _value_of(self, constant: ex.Expression) -> float:
-        with np.errstate(all="ignore"):
-            value = float(ex.Tape(constant, ()).evaluate(self.parameters)[0])
-        return value if np.isfinite(value) else float("nan")
 
 
 def _negative(argument: ex.Expression) -> ex.Expression:

@@ -1,1 +1,1 @@
-"""Running one experiment, its result, and the folder that keeps it."""
+"""Running experiments, their results, and the files that keep them."""

@@ -1,4 +1,4 @@
-"""Folders and files of results, written whole or not at all."""
+"""Write result files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,28 +17,37 @@ if TYPE_CHECKING:
 
 
 def draw(figure: Figure, where: Path | BinaryIO, **options: Any) -> None:
-    """Write a picture; letters that the font lacks are drawn as boxes, and no more said."""
+    """Write a picture, without warnings about letters that its font lacks."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         figure.savefig(where, **options)
 
 
-def check_folder(folder: Path, known: Sequence[str]) -> None:
-    """Make sure that results may be written to ``folder``, before there are any.
+def write_file(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file atomically, also with respect to a crash.
 
-    Raises:
-        ResultsError: it is no folder, or holds anything but the ``known`` results.
+    Parameters
+    ----------
+    path
+        The file; an existing one is replaced.
+    write
+        Writes the content to the path that it is given: a temporary file in the same folder, with
+        the same suffix.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; an existing file is unchanged.
     """
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    for name in found:
-        if name not in known and not name.startswith("."):
-            raise ResultsError(
-                f"'{folder.name}' holds '{name}', which is no result of this command",
-                remedy="choose a new folder with --out",
-            )
+        write(aside)
+        with aside.open("r+b") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
 
 
 def write_folder(
@@ -46,12 +55,21 @@ def write_folder(
     writers: Mapping[str, Callable[[Path], Any]],
     known: Sequence[str] | None = None,
 ) -> Path:
-    """Write each named file into ``folder``, whole or not at all: aside first, then by renaming.
+    """Write all files of a folder, or none.
 
-    An existing folder is replaced only if it holds nothing but such files.
+    Parameters
+    ----------
+    folder
+        An existing folder is replaced if it holds nothing but ``known`` files.
+    writers
+        For each file name, what writes the file to a path.
+    known
+        The file names that may be replaced; by default those of ``writers``.
 
-    Raises:
-        ResultsError: it holds something else, or cannot be written; what was there is untouched.
+    Raises
+    ------
+    ResultsError
+        The folder holds something else, or cannot be written; an existing folder is unchanged.
     """
     folder = folder.resolve()
     check_folder(folder, tuple(writers) if known is None else known)
@@ -70,11 +88,44 @@ def write_folder(
         fresh.rename(folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
-    finally:  # whatever stopped it, Ctrl-C included: put back what was there
+    finally:  # after any failure, Ctrl-C included, restore the old folder
         if old.exists() and not folder.exists():
             old.rename(folder)
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def check_file(path: Path) -> None:
+    """Check, before a run, that ``path`` can be written, and make its folder.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def check_folder(folder: Path, known: Sequence[str]) -> None:
+    """Check, before a run, that results may be written to ``folder``.
+
+    Raises
+    ------
+    ResultsError
+        It is not a folder, or holds anything but ``known`` files.
+    """
+    try:
+        found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    for name in found:
+        if name not in known and not name.startswith("."):
+            raise ResultsError(
+                f"'{folder.name}' holds '{name}', which is not a result of this command",
+                remedy="choose a new folder with --out",
+            )
 
 
 def _unwritable(folder: Path, error: OSError) -> ResultsError:
@@ -82,16 +133,3 @@ def _unwritable(folder: Path, error: OSError) -> ResultsError:
         f"cannot write results to '{folder.name}' ({error.strerror})",
         remedy="choose another folder with --out",
     )
-
-
-def write_whole(path: Path, texts: Iterable[str]) -> None:
-    """Write ``texts`` to ``path`` so that nobody ever sees a part of it, not even after a crash."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(texts)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,26 +1,25 @@
-"""What a run found: arrays, tables, figures, and the files that keep them."""
+"""The result of a run: its data, measures and tables."""
 
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import PathMeasures
+from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
-from market_abm.simulation.endings import Ending, Status, out_of_steps
+from market_abm.runs.ending import full_ending
+from market_abm.runs.summary import jsonable, resolved, versions
+from market_abm.simulation.endings import Ending
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
 
@@ -34,20 +33,31 @@ if TYPE_CHECKING:
     from market_abm.market.agents import Firm
 
 FEW = 8
-"""Goods whose prices can be read off lines, shocks and all."""
+"""Goods up to which each price has a line of its own in figures, also after shocks."""
 
 
 MANY = 40
-"""Goods beyond which tables and figures show the largest only."""
+"""Goods beyond which tables and figures show the largest industries only."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Displayable):
     """A finished run.
 
-    Arrays of its path have shape (records, recorded goods), in the order of ``recorded``: those of
-    all steps and goods, unless ``[record]`` says otherwise. What is of the last step is of all
+    Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
+    steps and goods, unless ``[record]`` says otherwise. Arrays of the last step cover all
     ``goods``.
+
+    Parameters
+    ----------
+    experiment
+        What was run.
+    outcome
+        The run as the simulation recorded it.
+    ending
+        How it ended.
+    firm
+        The class of the firms.
     """
 
     experiment: Experiment
@@ -57,8 +67,8 @@ class Result(Displayable):
 
     @staticmethod
     def of(experiment: Experiment, outcome: Run, firm: type[Firm]) -> Result:
-        """The result of a run that met no error."""
-        return Result(experiment, outcome, _told(experiment, outcome), firm)
+        """The result of a run without an error."""
+        return Result(experiment, outcome, full_ending(experiment, outcome), firm)
 
     @property
     def status(self) -> str:
@@ -67,37 +77,37 @@ class Result(Displayable):
 
     @property
     def steps(self) -> int:
-        """How many steps were made."""
+        """The last step."""
         return self.trajectory.steps
 
     @property
     def trajectory(self) -> Trajectory:
-        """Prices, quantities and books along the path."""
+        """Prices, quantities, inputs, shares and bids along the path."""
         return self.outcome.trajectory
 
     @property
     def last(self) -> State:
-        """What could be seen at the last step, of all goods and buyers."""
+        """The state at the last step, of all goods and buyers."""
         return self.outcome.last
 
     @property
     def times(self) -> np.ndarray:
-        """Which steps are recorded: the axis of all arrays of steps, shape (records,)."""
+        """The recorded steps, shape (records,)."""
         return self.trajectory.times
 
     @property
     def goods(self) -> tuple[str, ...]:
-        """The names of the goods: raw ones first, then in flow order."""
+        """The names of the goods: raw ones first, then in topological order."""
         return self.experiment.economy.goods
 
     @cached_property
     def recorded(self) -> tuple[str, ...]:
-        """The goods whose path was recorded, in the order of ``goods``."""
+        """The recorded goods, in the order of ``goods``."""
         return tuple(self.goods[k] for k in self.trajectory.goods)
 
     @property
     def economy(self) -> Economy:
-        """The economy as it is at the last step, after the shocks that came by then."""
+        """The economy at the last step, after the shocks up to then."""
         return self.experiment.economy_at(self.steps)
 
     @property
@@ -134,25 +144,25 @@ class Result(Displayable):
 
     @cached_property
     def sales(self) -> np.ndarray:
-        """What is on sale at the last step, at its price: money a step, shape (goods,)."""
+        """Quantity times price at the last step: money a step, shape (goods,)."""
         with np.errstate(all="ignore"):  # it may have diverged
             return self.last.prices * self.last.quantities
 
     @cached_property
     def largest(self) -> tuple[str, ...]:
-        """The goods of industries that sell to others (if none does, all), largest sales first."""
+        """The goods of industries that sell to others (if none does, of all), by falling sales."""
         return largest(self.experiment.economy, self.sales)
 
     @cached_property
     def path(self) -> PathMeasures:
-        """How gradient-descent-like the path was."""
+        """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
 
     @cached_property
     def prediction(self) -> np.ndarray | None:
-        """The prices that theory predicts, shape (steps + 1, goods), where it does (else None)."""
+        """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
         from market_abm.market.agents import Firm
 
@@ -166,19 +176,17 @@ class Result(Displayable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best allocation, found by SciPy without a market; None if that is too large.
-
-        Of the economy as it is at the end, after all shocks.
-        """
+        """The optimal allocation of the final economy, by SciPy; None if that is too large."""
         from market_abm.gradient.equilibrium import equilibrium
 
         return equilibrium(self.economy)
 
     @cached_property
     def stability(self) -> Stability | None:
-        """How the market should behave near rest, from the eigenvalues of its step there.
+        """The stability of the market at its steady state, from the eigenvalues of a step there.
 
-        None if no rest is known, or what happens is random, or the firms have a rule of their own.
+        None if no steady state is known, if steps are random, or if firms are of a class of their
+        own.
         """
         from market_abm.analysis.stability import stability
         from market_abm.market.agents import Firm
@@ -189,31 +197,30 @@ class Result(Displayable):
         return stability(self.economy, experiment.market, self.equilibrium)
 
     @cached_property
-    def rest_prices(self) -> np.ndarray | None:
-        """Prices where the economy, after all shocks, is at rest, shape (goods,); None if unknown.
+    def steady_state_prices(self) -> np.ndarray | None:
+        """Steady-state prices of the final economy, shape (goods,); None if unknown.
 
-        Found without a market: of an input-output table in closed form, else those of
+        Found without a market: for an input-output table in closed form, else those of
         :attr:`equilibrium`.
         """
         from market_abm.gradient.closed_form import rest_prices
 
-        table, best, told = self.experiment.input_output, self.equilibrium, None
+        table, best, prices = self.experiment.input_output, self.equilibrium, None
         if table is not None:
-            with suppress(MarketError):  # there is none
-                told = rest_prices(table, self.economy)
-        if told is None and best is not None and best.solved:
+            with suppress(MarketError):  # there is no steady state
+                prices = rest_prices(table, self.economy)
+        if prices is None and best is not None and best.solved:
             return best.prices
-        return told
+        return prices
 
     @cached_property
     def predicted_rate(self) -> float | None:
-        """By which factor a step should shrink what is off near rest; None if that is not known.
+        """The predicted factor by which errors shrink in a step near the steady state, or None.
 
-        The largest eigenvalue of the step (:attr:`stability`). Where that is too much to compute:
-        of an input-output table with one factor and elasticities of 1, the largest eigenvalue of
-        its cost shares (docs/model.md, 4), if prices are those of the ``trading-post``. There it is
-        one twice, of money and of the goods that follow it, so that from the start errors go as
-        t λ^t, a little slower.
+        The largest eigenvalue of the step (:attr:`stability`). Where that is too large to compute:
+        the largest eigenvalue λ of the cost shares of an input-output table with one factor and
+        elasticities of 1, under ``trading-post`` (docs/model.md, 4). There λ is a double eigenvalue
+        (of money and of the goods that follow it), so that errors go as t λ^t, a little slower.
         """
         from market_abm.gradient.closed_form import spectral_radius
         from market_abm.market.agents import Firm
@@ -228,16 +235,16 @@ class Result(Displayable):
             and (market.activation, market.lag) == ("simultaneous", 0)
             and getattr(market, "bid_rate", None) == 1.0
         )
-        if table is None or not plain or self.rest_prices is None:
+        if table is None or not plain or self.steady_state_prices is None:
             return None
         elasticities = economy.industries[0].technology.parameters.values()
         return spectral_radius(table) if all(each == 1.0 for each in elasticities) else None
 
-    def near_rest(self) -> dict[str, Any] | None:
-        """:attr:`stability` as numbers, and the rate that the run showed; None without it.
+    def near_steady_state(self) -> dict[str, Any] | None:
+        """:attr:`stability` as numbers, with the rate of the run; None if it is unknown.
 
-        ``radius`` is the factor by which a disturbance should shrink in a step, ``rate`` that by
-        which moves shrank (see ``analysis/path.py``); ``period`` and ``half_life`` in steps.
+        ``radius`` is the predicted factor by which a disturbance shrinks in a step, ``rate`` the
+        measured one (see ``analysis/measures.py``); ``period`` and ``half_life`` are in steps.
         """
         near = self.stability
         if near is None:
@@ -251,10 +258,10 @@ class Result(Displayable):
         }
 
     def distance(self) -> dict[str, Any] | None:
-        """How far the market ended from :attr:`equilibrium`, or None if there is none.
+        """The distance of the last step from :attr:`equilibrium`; None if it is unknown.
 
-        ``prices`` and ``quantities``: the largest relative difference of any good; ``welfare``: W
-        at the optimum less W at the end, money.
+        ``prices`` and ``quantities`` are the largest relative difference of any good, ``welfare``
+        is W at the optimum minus W at the end, money.
         """
         best = self.equilibrium
         if best is None:
@@ -271,11 +278,11 @@ class Result(Displayable):
         }
 
     def accounts(self) -> pd.DataFrame:
-        """One row an industry, at the last step and its prices: revenue, cost, profit, margin.
+        """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        All in money, a step; ``margin`` is profit over revenue (NaN where that is not above 0). A
-        line homogeneous of degree b keeps 1 - b of its revenue where prices are derivatives:
-        with constant returns nothing, and with increasing returns it loses money.
+        In money a step; ``margin`` is profit over revenue (NaN where that is not above 0). At
+        prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
+        zero with constant returns, a loss with increasing returns.
         """
         import pandas as pd
 
@@ -300,11 +307,11 @@ class Result(Displayable):
 
     @property
     def first_steps(self) -> np.ndarray:
-        """For each good, the first step from which its error stays within tolerance, or -1."""
+        """The first step from which each good's error stays within tolerance, or -1."""
         return self.outcome.last_observations["since"]
 
     def table(self) -> pd.DataFrame:
-        """One row a good, at the last step: quantity, price, gradient, error, first_step."""
+        """One row per good, at the last step: quantity, price, gradient, error, first_step."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -319,7 +326,7 @@ class Result(Displayable):
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row a recorded step and good: step, good, quantity, price, gradient, error."""
+        """One row per recorded step and good: step, good, quantity, price, gradient, error."""
         import pandas as pd
 
         count = len(self.prices)
@@ -335,7 +342,7 @@ class Result(Displayable):
         )
 
     def measures(self) -> pd.DataFrame:
-        """One row a step: the largest error, the staleness, the alignment and the welfare."""
+        """One row per recorded step: largest error, staleness, alignment and welfare."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -349,12 +356,13 @@ class Result(Displayable):
         )
 
     def summary(self) -> dict[str, Any]:
-        """All there is to say of the run in one object, ready for JSON (None for no number)."""
-        path = self.path
-        alignment = path.alignment[np.isfinite(path.alignment)]
+        """Everything about the run as one object for JSON, with None where there is no number.
+
+        Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
+        """
+        numbers = measured(self)
         rows = self.table().to_dict("index")
-        predicted = self.prediction
-        lags = dict(zip(self.recorded, path.staleness_of_good, strict=True))
+        lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
         names = self.experiment.economy.names
         for good, row in rows.items():
             if good in names:
@@ -370,14 +378,12 @@ class Result(Displayable):
                 "steps": self.steps,
                 "goods": rows,
                 "industries": self.accounts().to_dict("index"),
-                "error": self.last_errors.max(),
-                "welfare": path.welfare[-1],
+                "error": numbers.pop("error"),
+                "welfare": numbers.pop("welfare"),
                 "equilibrium": self.distance(),
-                "near_rest": self.near_rest(),
-                "staleness": path.overall_staleness,
-                "alignment": alignment.mean() if alignment.size else None,
-                "uphill_share": path.ascent_fraction,
-                "theory_error": None if predicted is None else self._theory_error(predicted),
+                "near_rest": self.near_steady_state(),
+                **numbers,
+                "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
                 "firm": self.firm.__name__,
                 "versions": versions(),
@@ -385,14 +391,17 @@ class Result(Displayable):
         )
 
     @np.errstate(invalid="ignore")
-    def _theory_error(self, predicted: np.ndarray) -> float:
+    def _theory_error(self) -> float | None:
+        """The largest relative distance of a price from its prediction; None without one."""
+        if self.prediction is None:
+            return None
         scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
-        return float((np.abs(self.prices - predicted) / scale).max())
+        return float((np.abs(self.prices - self.prediction) / scale).max())
 
     # --- figures --------------------------------------------------------------------------------
 
     def convergence_figure(self) -> Figure:
-        """Prices approaching their gradients, and the error on a log axis."""
+        """Prices and gradients over time, and the error on a log axis."""
         return view(self, "convergence_figure")(self)
 
     def network_figure(self) -> Figure:
@@ -400,87 +409,20 @@ class Result(Displayable):
         return view(self, "network_figure")(self)
 
     def shock_figure(self) -> Figure | None:
-        """Prices since the first shock beside those of the new equilibrium; None if few goods."""
+        """Prices since the first shock and those of the new steady state; None if few goods."""
         return view(self, "shock_figure")(self)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the result into ``folder``, whole or not at all; see ``views/save.py``."""
+        """Write the result into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
 
 
 def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
-    """The goods of industries that sell to others (if none does, all), largest sales first.
+    """The goods of industries that sell to others (if none does, of all), by falling sales.
 
-    ``sales`` is what each good is sold for, money a step, shape (goods,).
+    ``sales``, money a step, has shape (goods,).
     """
     made = [industry.good for industry in economy.topological_order]
     size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))
     goods = [good for good in made if good not in economy.demand] or made
     return tuple(sorted(goods, key=lambda good: -size[good]))
-
-
-def _told(experiment: Experiment, run: Run) -> Ending:
-    """How the run ended, in full: with what the comparison with the gradient adds to it."""
-    economy, tolerance = experiment.economy, experiment.run.tolerance
-    if run.ending is not None:
-        return run.ending
-    if run.last_observations["settled"]:
-        first = run.last_observations["since"]
-        last = economy.goods[int(np.argmax(first))]
-        detail = (
-            f"converged at step {run.last.step}: every price is within {tolerance:g} of its "
-            f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
-        )
-        return Ending(Status.CONVERGED, run.last.step, last, detail)
-    changes = experiment.changes
-    last_shock = changes[-1][0] if changes else 0
-    ending = out_of_steps(economy, experiment.market, run.trajectory, last_shock)
-    if ending.status is not Status.MAX_STEPS:
-        return ending
-    with np.errstate(all="ignore"):
-        errors = relative_error(run.last.prices, run.last_observations["gradients"])
-    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-    if errors[worst] <= tolerance:
-        detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"
-    else:
-        detail = (
-            f"{ending.detail}: the price of {economy.goods[worst]} is {errors[worst]:.3g} "
-            f"(relative) from its gradient"
-        )
-    return Ending(ending.status, ending.step, economy.goods[worst], detail)
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in ("market-abm", "mesa", "numpy"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def resolved(experiment: Experiment) -> dict[str, Any]:
-    """The configuration as JSON can hold it, and as it may be read back."""
-    return jsonable(_with_infinities(experiment.configuration))
-
-
-def _with_infinities(settings: Any) -> Any:
-    """Settings with infinity as the text that they may be read back from: JSON has no number."""
-    if isinstance(settings, Mapping):
-        return {key: _with_infinities(value) for key, value in settings.items()}
-    return "inf" if settings == math.inf else settings
-
-
-def jsonable(value: Any) -> Any:
-    """``value`` as JSON can hold it: None for what is no number."""
-    if isinstance(value, Mapping):
-        return {str(k): jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

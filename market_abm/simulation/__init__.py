@@ -1,1 +1,1 @@
-"""The loop that steps a market, how runs end, what is recorded."""
+"""The simulation loop, how runs end, and what is recorded."""

@@ -1,11 +1,10 @@
-"""The only loop: run markets step by step, record what is seen, and say how each run ended."""
+"""How runs end: divergence, oscillation, or out of steps."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,12 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
-if TYPE_CHECKING:
-    pass
-
 DIVERGENCE_LIMIT = 1e100
-"""A price or quantity beyond this, in either direction, counts as diverged."""
+"""A price or quantity of this size or more counts as diverged."""
 
 
 class Status(enum.Enum):
-    """How a run ended; the value is the name used in files, ``exit_code`` the command's."""
+    """How a run ended; the value is its name in files."""
 
     CONVERGED = "converged"
     MAX_STEPS = "max_steps"
@@ -32,7 +28,7 @@ class Status(enum.Enum):
 
     @property
     def exit_code(self) -> int:
-        """0 converged, 3 max_steps, 4 oscillating, 5 diverged, 130 interrupted (2: a mistake)."""
+        """The exit code of the command; 2 is a user error."""
         return _EXIT_CODES[self]
 
 
@@ -47,7 +43,7 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: its status, the step, the good that decided it, and a sentence."""
+    """How a run ended: status, last step, the good that decided it, and a message."""
 
     status: Status
     step: int
@@ -56,7 +52,7 @@ class Ending:
 
 
 def divergence(economy: Economy, state: State, row: int) -> Ending | None:
-    """How run ``row`` has diverged: the first number that is too large, or none; or None."""
+    """The ending of run ``row`` if it has diverged, by its first number out of range; or None."""
     for what, values in (("quantity", state.quantities[row]), ("price", state.prices[row])):
         for k in np.flatnonzero(~(np.abs(values) < DIVERGENCE_LIMIT)):
             return Ending(
@@ -72,9 +68,9 @@ def divergence(economy: Economy, state: State, row: int) -> Ending | None:
 def out_of_steps(
     economy: Economy, settings: MarketSettings, trajectory: Trajectory, last_shock: int = 0
 ) -> Ending:
-    """The ending of a run that did not settle: does it swing for ever, or only need more time?
+    """The ending of a run that did not settle: is it oscillating, or still converging?
 
-    Judged by what came after the ``last_shock``.
+    Judged by the records from ``last_shock`` on.
     """
     goods, step = economy.goods, trajectory.steps
     bought = economy.buyers.good
@@ -89,14 +85,14 @@ def out_of_steps(
         ),
     ]
     after = max(1, int(np.count_nonzero(trajectory.times >= last_shock)))
-    swings = [
+    oscillations = [
         (size, name(places[k]), good(places[k]), low, high, period)
         for path, places, name, good in paths
-        for size, k, low, high, period in _swings(path[-after:])
+        for size, k, low, high, period in _oscillations(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
-    if swings and not noisy:
-        _, what, k, low, high, period = max(swings)
+    if oscillations and not noisy:
+        _, what, k, low, high, period = max(oscillations)
         spacing = step / max(1, len(trajectory.times) - 1)
         detail = (
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
@@ -109,12 +105,12 @@ def out_of_steps(
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 
 
-def _swings(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
-    """(relative size, column, low, high, period) of each column that swings and does not die down.
+def _oscillations(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
+    """(relative size, column, low, high, period) of each column with an undamped oscillation.
 
-    Looks at the last half of the path (at most 400 records): a swing turns round at least four
-    times, is larger than 1e-6 of the value, and is in its second half at least 0.9 of its first
-    half.
+    Within the last half of the path (at most 400 records) an oscillation has at least four turning
+    points, is larger than 1e-6 of the value, and is in its second half at least 0.9 of its size in
+    the first.
     """
     window = path[-min(len(path) // 2, 400) :]
     if len(window) < 8:

@@ -1,4 +1,4 @@
-"""The only loop: run markets step by step, record what is seen, and say how each run ended."""
+"""The simulation loop: step engines, record runs, and say how each run ended."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of a market: its path, what the watcher ``observations`` of it, and how it ended.
+    """One run of a market: its trajectory, the observer's results, and how it ended.
 
-    ``observations`` has an axis of records, like the arrays of ``trajectory``. ``last`` and ``last_observations`` are
-    the state at the last step and all that was seen of it, of every good. ``ending`` is None if
-    the run stopped because it was settled (what that means is the watcher's to say) or if a user's
-    mistake, ``error``, showed on the way.
+    Parameters
+    ----------
+    trajectory
+        The recorded path.
+    observations
+        The observer's results by name, with an axis of records like the arrays of ``trajectory``.
+    last, last_observations
+        State and observations of the last step, of every good.
+    ending
+        How the run ended; None if it settled (as the observer defines it), ran out of steps or
+        failed.
+    error
+        The user error that stopped the run, if any.
     """
 
     trajectory: Trajectory
@@ -37,145 +46,207 @@ class Run:
 
 
 class Engine(Protocol):
-    """Something that moves one or more runs of a market: arrays have a leading axis of runs.
+    """Moves one or more runs of a market; arrays have a leading axis of runs.
 
-    ``failed`` says which runs, by row, cannot go on, and why. :meth:`keep` drops all other rows.
+    ``failed`` maps rows that cannot continue to the reason. :meth:`keep` drops all other rows.
     """
 
     @property
     def economy(self) -> Economy:
-        """The economy, stacked if there are several runs."""
+        """The economy, vectorized if there are several runs."""
 
     @property
     def state(self) -> State:
-        """What can be seen now."""
+        """The observable state."""
 
     @property
     def reference(self) -> np.ndarray:
-        """The quantities that consumers refer to, units, shape (runs, final goods)."""
+        """The consumers' reference quantities, units, shape (runs, final goods)."""
 
     @property
     def failed(self) -> Mapping[int, MarketError]:
-        """Rows that cannot go on."""
+        """Rows that cannot continue."""
 
     def step(self) -> None:
-        """Move all runs one step on."""
+        """Advance all runs by one step."""
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
 
     def change(self, economies: Sequence[Economy]) -> None:
-        """Go on with other numbers: economies of the same structure, one a run."""
+        """Continue with other economies of the same structure, one per run."""
 
 
 class Observer(Protocol):
-    """Whoever looks on: says whether each run is ``settled``, and anything else by name."""
+    """Computes results of each state by name, among them whether each run has ``settled``."""
 
     @property
     def path(self) -> Sequence[str]:
-        """What is to be recorded at each step; of the rest, the last is kept."""
+        """Names of results to record at each step; of all others only the last is kept."""
 
     def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """What is seen in ``state``; arrays of shape (runs,) or (runs, goods)."""
+        """The results for ``state``; arrays of shape (runs,) or (runs, goods)."""
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
 
     def change(self, economy: Economy) -> None:
-        """The market goes on in this economy, stacked if there are several runs."""
+        """Continue with this economy, vectorized if there are several runs."""
 
 
 Progress = Callable[[State, Mapping[str, np.ndarray]], None]
-"""Whoever is shown a run while it goes on: called at the start and after every step, with what can
-be seen of the market and what the watcher observations of it. Arrays are to be copied, or read at once."""
+"""Called at the start and after every step with the state and the observer's results.
+
+Its arrays are valid during the call only: copy what is to be kept.
+"""
 
 
 def simulate(
-    market: Engine,
+    engine: Engine,
     steps: int | np.ndarray,
     observer: Observer,
     progress: Progress | None = None,
     *,
     every: int = 1,
     goods: Sequence[str] | None = None,
-    books: Sequence[str] = BUYER_FIELDS,
+    buyer_fields: Sequence[str] = BUYER_FIELDS,
     changes: Sequence[tuple[int, Sequence[Economy]]] = (),
 ) -> list[Run]:
-    """Run each of the market's runs for at most ``steps`` steps, until settled, diverged or failed.
+    """Run each of the engine's runs until it settles, diverges, fails or reaches its last step.
 
-    ``steps`` is one number, or one a run. Every ``every``-th step and each run's last is recorded:
-    of these ``goods`` (by default all), and of their buyers, while they are few, these ``books``.
-    ``changes`` says with which steps the economies, one a run, become others; no run settles before
-    the last of them. ``progress(state, observations)`` is called at the start and after every step; its
-    arrays have an axis of the runs that go on. Ctrl-C ends all runs and keeps what was recorded.
+    Ctrl-C ends all runs; what was recorded is kept.
+
+    Parameters
+    ----------
+    engine
+        The runs at their start.
+    steps
+        The last step: one number, or one per run, shape (runs,).
+    observer
+        Says which runs have settled; its results are recorded.
+    progress
+        Called at the start and after every step; its arrays have an axis of the remaining runs.
+    every
+        Record every so many steps; each run's last step is always recorded.
+    goods
+        The goods to record; by default all.
+    buyer_fields
+        The fields of ``State`` to record for the buyers of these goods, unless there are too many.
+    changes
+        Steps, each with the economies, one per run, that apply from it on. No run settles before
+        the last of them.
+
+    Returns
+    -------
+    list of Run
+        One per run, in the engine's order.
     """
-    state = market.state
-    runs = len(state.prices)
-    last_allowed = np.broadcast_to(steps, (runs,))
-    numbers = np.arange(runs)  # which run each row is
-    record = Record(market.economy, every, goods, (*books, *observer.path))
-    endings: dict[int, Ending | None] = {}
-    errors = {int(numbers[row]): error for row, error in market.failed.items()}
+    state = engine.state
+    economies_at = dict(changes)
+    record = Record(engine.economy, every, goods, (*buyer_fields, *observer.path))
+    runs = _Runs(record, np.broadcast_to(steps, (len(state.prices),)), max(economies_at, default=0))
     observations = observer(state)
-    record.add(state, observations, numbers)
-    economies_of = dict(changes)
-    last_change = max(economies_of, default=0)
-    settled = observations["settled"] & (state.step >= last_change)
-    active = ~(settled | (last_allowed <= state.step) | np.isin(numbers, list(errors)))
-    record.close(numbers[~active], state.step)
+    record.add(state, observations, runs.numbers)
+    runs.end_failed(engine)
+    runs.end_finished(state, observations)
     try:
         if progress:
             progress(state, observations)
-        while active.any():
-            if 2 * np.count_nonzero(active) <= len(active):  # carry on without those that are done
-                market.keep(active)
-                observer.keep(active)
-                numbers, active = numbers[active], active[active]
-            before = state.step
-            due = economies_of.get(before + 1)
+        while runs.active.any():
+            runs.drop_ended(engine, observer)
+            due = economies_at.get(state.step + 1)
             state, observations = advance(
-                market, observer, due and [due[run] for run in numbers.tolist()]
+                engine, observer, due and [due[run] for run in runs.numbers.tolist()]
             )
-            for row in set(market.failed) & set(np.flatnonzero(active).tolist()):
-                errors[int(numbers[row])] = market.failed[row]
-                active[row] = False
-                record.close(numbers[[row]], before)
-            for row in np.flatnonzero(active & _beyond(state)).tolist():
-                endings[int(numbers[row])] = divergence(market.economy, state, row)
-                active[row] = False
-                record.close(numbers[[row]], before)
-            record.add(state, observations, numbers)
-            settled = observations["settled"] & (state.step >= last_change)
-            done = active & (settled | (last_allowed[numbers] <= state.step))
-            record.close(numbers[done], state.step)
-            active &= ~done
+            runs.end_failed(engine)
+            runs.end_diverged(engine.economy, state)
+            record.add(state, observations, runs.numbers)
+            runs.end_finished(state, observations)
             if progress:
                 progress(state, observations)
     except KeyboardInterrupt:
-        for stopped in numbers[active].tolist():
-            step = record.close_early(stopped)
-            endings[stopped] = Ending(
-                Status.INTERRUPTED, step, None, f"interrupted after step {step}"
-            )
-    return [Run(*record.of(run), endings.get(run), errors.get(run)) for run in range(runs)]
+        runs.interrupt()
+    return runs.all()
 
 
 def advance(
-    market: Engine, observer: Observer, economies: Sequence[Economy] | None = None
+    engine: Engine, observer: Observer, economies: Sequence[Economy] | None = None
 ) -> tuple[State, dict[str, np.ndarray]]:
-    """Move all runs one step on, and look: the state that they come to, and what is seen of it.
+    """Advance all runs by one step; return the new state and the observer's results for it.
 
-    With ``economies``, one a run, this is the first step with their numbers.
+    With ``economies``, one per run, it is the first step of these.
     """
     if economies is not None:
-        market.change(economies)
-        observer.change(market.economy)
-    market.step()
-    state = market.state
+        engine.change(economies)
+        observer.change(engine.economy)
+    engine.step()
+    state = engine.state
     return state, observer(state)
 
 
-def _beyond(state: State) -> np.ndarray:
-    """Which runs have a quantity or price that is no number, or too large; shape (runs,)."""
+class _Runs:
+    """The runs of a simulation: which are active, and how the others ended.
+
+    ``numbers`` are the runs in the engine's rows; ``active`` says which of these rows continue.
+    """
+
+    def __init__(self, record: Record, last_step: np.ndarray, last_change: int) -> None:
+        self.record = record
+        self.last_step = last_step
+        self.last_change = last_change
+        self.numbers = np.arange(len(last_step))
+        self.active = np.ones(len(last_step), bool)
+        self._endings: dict[int, Ending] = {}
+        self._errors: dict[int, MarketError] = {}
+
+    def drop_ended(self, engine: Engine, observer: Observer) -> None:
+        """Drop the ended runs from engine and observer once they are half of the rows."""
+        if 2 * np.count_nonzero(self.active) <= len(self.active):
+            engine.keep(self.active)
+            observer.keep(self.active)
+            self.numbers, self.active = self.numbers[self.active], self.active[self.active]
+
+    def end_failed(self, engine: Engine) -> None:
+        """End runs that the engine cannot continue, at the last recorded step."""
+        for row in set(engine.failed) & set(np.flatnonzero(self.active).tolist()):
+            self._errors[int(self.numbers[row])] = engine.failed[row]
+            self._end(row)
+
+    def end_diverged(self, economy: Economy, state: State) -> None:
+        """End runs whose new state is out of range, at the last recorded step."""
+        for row in np.flatnonzero(self.active & _out_of_range(state)).tolist():
+            ending = divergence(economy, state, row)
+            assert ending is not None
+            self._endings[int(self.numbers[row])] = ending
+            self._end(row)
+
+    def end_finished(self, state: State, observations: Mapping[str, np.ndarray]) -> None:
+        """End runs that have settled, after the last change, or are at their last step."""
+        settled = observations["settled"] & (state.step >= self.last_change)
+        done = self.active & (settled | (self.last_step[self.numbers] <= state.step))
+        self.record.close(self.numbers[done])
+        self.active &= ~done
+
+    def interrupt(self) -> None:
+        """End all active runs at the last recorded step."""
+        for run in self.numbers[self.active].tolist():
+            step = self.record.close([run])
+            detail = f"interrupted after step {step}"
+            self._endings[run] = Ending(Status.INTERRUPTED, step, None, detail)
+
+    def all(self) -> list[Run]:
+        """All runs in their first order."""
+        return [
+            Run(*self.record.of(run), self._endings.get(run), self._errors.get(run))
+            for run in range(len(self.last_step))
+        ]
+
+    def _end(self, row: int) -> None:
+        self.record.close(self.numbers[[row]])
+        self.active[row] = False
+
+
+def _out_of_range(state: State) -> np.ndarray:
+    """Which runs have a quantity or price that is NaN or too large, shape (runs,)."""
     beyond = [~(np.abs(each) < DIVERGENCE_LIMIT) for each in (state.quantities, state.prices)]
     return np.any(beyond[0] | beyond[1], axis=-1)

@@ -1,9 +1,9 @@
-"""What is recorded of runs: their paths, step by step, and the last step whole."""
+"""The record of runs: their trajectories, and all of their last step."""
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
@@ -13,29 +13,35 @@ from market_abm.economy.economy import Economy
 from market_abm.market.state import State
 
 BUYER_FIELDS = ("inputs", "shares", "bids")
-"""What ``State`` holds of each buyer."""
+"""Fields of ``State`` with one number per buyer."""
 
 
 MAX_RECORDED_BUYERS = 10_000
-"""Buyers up to whom the books of each are recorded at every step; of more, at the last only."""
+"""Buyers up to which their fields are recorded at every step; beyond, at the last step only."""
 
 
-CHAPTER = 64
-"""Records that room is made for at a time."""
+BLOCK_STEPS = 64
+"""Recorded steps for which memory is allocated at once."""
 
 
-GROUP = 16
-"""Neighbouring runs whose records are taken apart together."""
+GROUP_RUNS = 16
+"""Neighbouring runs whose trajectories are copied from the blocks together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """What was seen at each recorded step of a run: the arrays of ``State`` with an axis of steps.
+    """The recorded steps of a run: the arrays of ``State`` with an axis of records.
 
-    ``quantities`` and ``prices`` have shape (records, recorded goods); ``inputs``, ``shares`` and
-    ``bids`` (records, their buyers), or (0, their buyers) where such books were not kept.
-    ``times``, shape (records,), says which steps these are: all from 0 on, unless thinned;
-    ``goods`` and ``buyers`` which goods and buyers: all, unless chosen.
+    Parameters
+    ----------
+    quantities, prices
+        Units and money per unit, shape (records, recorded goods).
+    inputs, shares, bids
+        Shape (records, their buyers), or (0, their buyers) where these were not recorded.
+    times
+        The recorded steps, shape (records,): all from 0 on, unless the record is thinned.
+    goods, buyers
+        The recorded goods and buyers, by their places in the economy: all, unless chosen.
     """
 
     quantities: np.ndarray
@@ -63,36 +69,48 @@ class Trajectory:
 def recorded_places(
     economy: Economy, goods: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the goods that are recorded stand, and those of their buyers whose books are kept."""
+    """The places of the recorded goods, and those of their buyers unless these are too many."""
     places = np.sort([economy.index[good] for good in (goods or economy.goods)])
     buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
     return places, buyers if len(buyers) <= MAX_RECORDED_BUYERS else buyers[:0]
 
 
-Seen = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
-class _Chapter:
-    """What was seen of the same runs, step by step: arrays of shape (steps, ..., runs)."""
+class _Block:
+    """Consecutive records of the same runs: arrays of shape (records, ..., runs)."""
 
-    def __init__(self, numbers: np.ndarray, first: int, seen: Seen) -> None:
+    def __init__(self, numbers: np.ndarray, first: int, entry: Arrays) -> None:
         self.numbers = numbers
         self.first = first
         self.size = 0
         self.arrays = {
-            name: np.empty((CHAPTER, *value.shape[1:], len(numbers)))
-            for name, value in seen.items()
+            name: np.empty((BLOCK_STEPS, *value.shape[1:], len(numbers)))
+            for name, value in entry.items()
         }
 
-    def add(self, seen: Seen) -> None:
-        """One more step."""
-        for name, value in seen.items():
+    def add(self, entry: Arrays) -> None:
+        """Add one record."""
+        for name, value in entry.items():
             self.arrays[name][self.size] = value.T
         self.size += 1
 
 
 class Record:
-    """What has been seen, step by step, of each run up to its last step."""
+    """The record of several runs, each up to its last step.
+
+    Parameters
+    ----------
+    economy
+        The economy of the runs.
+    every
+        Record every so many steps.
+    goods
+        The goods to record; by default all.
+    path
+        The fields of states and observations to record, beside quantities and prices.
+    """
 
     def __init__(
         self, economy: Economy, every: int, goods: Sequence[str] | None, path: Sequence[str]
@@ -102,27 +120,29 @@ class Record:
         self.goods, self.buyers = recorded_places(economy, goods)
         self._some = goods is not None
         self._times: list[int] = []
-        self._chapters: list[_Chapter] = []
-        self._tails: dict[int, tuple[int, Seen]] = {}
-        self._now: tuple[int, np.ndarray, Seen] | None = None
-        self._before: tuple[int, np.ndarray, Seen] | None = None
-        self._group: tuple[int, Seen] = -1, {}
+        self._blocks: list[_Block] = []
+        self._last: dict[int, tuple[int, Arrays]] = {}
+        self._latest: tuple[int, np.ndarray, Arrays] | None = None
+        self._group: tuple[int, Arrays] = -1, {}
 
-    def add(self, state: State, saw: Seen, numbers: np.ndarray) -> None:
-        """Take in what the rows, which are these runs, look like now."""
-        entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"} | saw
-        self._before, self._now = self._now, (state.step, numbers, entry)
+    def add(
+        self, state: State, observations: Mapping[str, np.ndarray], numbers: np.ndarray
+    ) -> None:
+        """Add one step, whose rows are the runs of these ``numbers``."""
+        entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"}
+        entry |= observations
+        self._latest = state.step, numbers, entry
         if state.step % self.every == 0:
-            seen = self._chosen(entry)
-            last = self._chapters[-1] if self._chapters else None
-            if last is None or last.numbers is not numbers or last.size == CHAPTER:
-                last = _Chapter(numbers, len(self._times), seen)
-                self._chapters.append(last)
-            last.add(seen)
+            chosen = self._chosen(entry)
+            block = self._blocks[-1] if self._blocks else None
+            if block is None or block.numbers is not numbers or block.size == BLOCK_STEPS:
+                block = _Block(numbers, len(self._times), chosen)
+                self._blocks.append(block)
+            block.add(chosen)
             self._times.append(state.step)
 
-    def _chosen(self, entry: Seen) -> Seen:
-        """What of an entry belongs to the path: of the recorded goods, of their buyers."""
+    def _chosen(self, entry: Arrays) -> Arrays:
+        """The part of an entry that is recorded at every step."""
         chosen = {}
         for name in self.path:
             value = entry[name]
@@ -135,64 +155,59 @@ class Record:
             chosen[name] = value
         return chosen
 
-    def close(self, runs: np.ndarray, step: int) -> None:
-        """These runs ended at ``step``, which is that seen last or the one before."""
-        for run in runs.tolist():
-            for seen in (self._now, self._before):
-                if seen is not None and seen[0] == step:
-                    row = int(np.flatnonzero(seen[1] == run)[0])
-                    self._tails[run] = step, {k: np.array(v[row]) for k, v in seen[2].items()}
+    def close(self, runs: Iterable[int]) -> int:
+        """End these runs at the step added last, and return it."""
+        assert self._latest is not None
+        step, numbers, entry = self._latest
+        for run in runs:
+            row = int(np.flatnonzero(numbers == run)[0])
+            self._last[int(run)] = step, {name: np.array(v[row]) for name, v in entry.items()}
+        return step
 
-    def close_early(self, run: int) -> int:
-        """The run was stopped: it ends at the step seen last."""
-        assert self._now is not None
-        self.close(np.array([run]), self._now[0])
-        return self._now[0]
-
-    def of(self, run: int) -> tuple[Trajectory, Seen, State, Seen]:
-        """All that is known of one run: its path, what was seen of it, and both at the end."""
-        last, tail = self._tails[run]
-        count = bisect.bisect_left(self._times, last)
-        group = run - run % GROUP
+    def of(self, run: int) -> tuple[Trajectory, Arrays, State, Arrays]:
+        """The record of one run: trajectory, observations on it, last state and observations."""
+        step, last = self._last[run]
+        count = bisect.bisect_left(self._times, step)
+        group = run - run % GROUP_RUNS
         if self._group[0] != group:
-            self._group = group, self._together(group)
-        path: Seen = {}
-        for name, value in self._chosen({k: v[None] for k, v in tail.items()}).items():
+            self._group = group, self._collect(group)
+        path: Arrays = {}
+        for name, value in self._chosen({k: v[None] for k, v in last.items()}).items():
             array = self._group[1][name][run - group]
             array[..., count] = value[0]
             path[name] = array[..., : count + 1].T
-        nothing = np.zeros((0, len(self.buyers)))
+        empty = np.zeros((0, len(self.buyers)))
         names = [f.name for f in fields(State) if f.name != "step"]
         trajectory = Trajectory(
-            **{name: path.pop(name, nothing) for name in names},
-            times=np.array([*self._times[:count], last]),
+            **{name: path.pop(name, empty) for name in names},
+            times=np.array([*self._times[:count], step]),
             goods=self.goods,
             buyers=self.buyers,
         )
-        state = State(step=last, **{name: tail[name] for name in names})
-        saw = {name: value for name, value in tail.items() if name not in names}
-        return trajectory, path, state, saw
+        state = State(step=step, **{name: last[name] for name in names})
+        observations = {name: value for name, value in last.items() if name not in names}
+        return trajectory, path, state, observations
 
-    def _together(self, group: int) -> Seen:
-        """The paths of neighbouring runs from ``group`` on: arrays of shape (runs, ..., steps).
+    def _collect(self, group: int) -> Arrays:
+        """The paths of ``GROUP_RUNS`` runs from ``group`` on: arrays of shape (runs, ..., records).
 
-        Neighbours stand side by side in memory, and are best read together; each has room for its
-        last step.
+        Neighbouring runs are adjacent in memory, so copying them together is fastest. Each has room
+        for its last step.
         """
-        numbers = [run for run in range(group, group + GROUP) if run in self._tails]
-        steps = 1 + bisect.bisect_left(self._times, max(self._tails[run][0] for run in numbers))
-        result: Seen = {}
-        tail = {name: value[None] for name, value in self._tails[group][1].items()}
-        for name, value in self._chosen(tail).items():
+        numbers = [run for run in range(group, group + GROUP_RUNS) if run in self._last]
+        steps = 1 + bisect.bisect_left(self._times, max(self._last[run][0] for run in numbers))
+        result: Arrays = {}
+        last = {name: value[None] for name, value in self._last[group][1].items()}
+        for name, value in self._chosen(last).items():
             array = np.empty((len(numbers), *value.shape[1:], steps))
-            for chapter in self._chapters:
-                low, high = np.searchsorted(chapter.numbers, (group, group + GROUP))
-                size = min(chapter.size, steps - chapter.first)
+            for block in self._blocks:
+                low, high = np.searchsorted(block.numbers, (group, group + GROUP_RUNS))
+                size = min(block.size, steps - block.first)
                 if low < high and size > 0:
-                    rows = chapter.numbers[low:high] - group
-                    part = chapter.arrays[name][:size, ..., low:high]
-                    array[rows, ..., chapter.first : chapter.first + size] = part.T
-                if len(self._tails) <= GROUP:  # there are no others who will ask
-                    del chapter.arrays[name]
+                    rows = block.numbers[low:high] - group
+                    part = block.arrays[name][:size, ..., low:high]
+                    array[rows, ..., block.first : block.first + size] = part.T
+                if len(self._last) <= GROUP_RUNS:  # no other group will read it
+                    del block.arrays[name]
             result[name] = array
         return result

@@ -1,1 +1,1 @@
-"""Many runs: sweeps, comparisons, phase planes."""
+"""Studies of many runs: sweeps, comparisons, phase planes."""

@@ -1,9 +1,9 @@
-"""A market beside its twin, and mechanisms beside each other."""
+"""Compare a market with its optimiser, and mechanisms with each other."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,9 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.gradient.welfare import surplus
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.runs.result import Result, jsonable, resolved, versions
-from market_abm.runs.run import run
+from market_abm.runs.result import Result
+from market_abm.runs.run import Runnable, as_experiment, run
+from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
 from market_abm.twins.registry import TWINS, twin
@@ -33,19 +34,48 @@ if TYPE_CHECKING:
     from market_abm.simulation.loop import Progress
 
 REACHED = 1e-6
-"""Relative distance of all prices and quantities from the best that counts as there."""
+"""Relative distance of all prices and quantities from the optimum that counts as reached."""
 
 
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """All mechanisms but the published model, which may be named beside them."""
 
 
-# --- a market and its twin ------------------------------------------------------------------------
+# --- a market and its optimiser -------------------------------------------------------------------
+
+
+def compare(
+    what: Runnable,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> OptimizerComparison:
+    """Run a market, and the optimiser that its mechanism should be, from the same start.
+
+    Parameters are those of :func:`market_abm.run`.
+
+    Raises
+    ------
+    MarketError
+        The experiment cannot be read or run, or there is no such optimiser.
+    """
+    return OptimizerComparison.of(as_experiment(what, overrides, settings), progress)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OptimizerComparison(Displayable):
-    """A run of a market, and its twin from the same start for as many steps."""
+    """A run of a market, and as many steps of its twin from the same start.
+
+    The twin is the optimiser that the market's mechanism should be, written from its formula alone.
+
+    Parameters
+    ----------
+    result
+        The run of the market.
+    twin
+        The path of the optimiser.
+    """
 
     result: Result
     twin: TwinPath
@@ -54,20 +84,21 @@ class OptimizerComparison(Displayable):
     def of(experiment: Experiment, progress: Progress | None = None) -> OptimizerComparison:
         """Run both.
 
-        Raises:
-            SettingError: the run is thinned, or has shocks, which the twin does not feel.
-            MarketError: there is no twin of such a market, or the market cannot run.
+        Raises
+        ------
+        SettingError
+            The record is thinned, or the experiment has shocks, which a twin cannot have.
+        MarketError
+            There is no twin of such a market, or the market cannot run.
         """
         if experiment.record.every != 1 or experiment.record.goods is not None:
             raise SettingError(
-                "the record is thinned, and every step is to be compared",
+                "the record is thinned, but every step is compared",
                 remedy="leave out record.every and record.goods",
                 name="record",
             )
         if experiment.changes:
-            raise SettingError(
-                "a twin does not feel shocks", remedy="leave them out", name="shocks"
-            )
+            raise SettingError("a twin cannot have shocks", remedy="leave them out", name="shocks")
         twin(experiment.economy, experiment.market, 0)
         result = run(experiment, progress=progress)
         return OptimizerComparison(
@@ -76,9 +107,9 @@ class OptimizerComparison(Displayable):
 
     @cached_property
     def distances(self) -> dict[str, tuple[float, int]]:
-        """The largest distance of prices, quantities and shares, and the step at which it was.
+        """The largest distance of prices, quantities and shares, and its step.
 
-        Relative to the largest size of each good or share on the way.
+        Relative to the largest size of each good or share on the path.
         """
         path = self.result.trajectory
         pairs = {name: getattr(path, name) for name in ("prices", "quantities", "shares")}
@@ -119,9 +150,9 @@ class OptimizerComparison(Displayable):
 
     @cached_property
     def landscape(self) -> Landscape | None:
-        """W around the path, if two variables are free."""
+        """W around the path, if two variables are free; else None."""
         best, path = self.result.equilibrium, self.result.trajectory
-        if self.potential is not None:  # plans are no allocation
+        if self.potential is not None:  # plans are not an allocation
             return None
         if best is None or not best.solved or len(path.shares) != len(path.prices):
             return None
@@ -130,7 +161,7 @@ class OptimizerComparison(Displayable):
         return landscape(self.result.experiment.economy, path.quantities, path.shares, best)
 
     def summary(self) -> dict[str, Any]:
-        """What there is to say, ready for JSON."""
+        """The comparison as one object for JSON."""
         return jsonable(
             {
                 "market": self.result.experiment.market.mechanism,
@@ -146,7 +177,7 @@ class OptimizerComparison(Displayable):
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row a step and good: prices and quantities of market and twin."""
+        """One row per step and good: prices and quantities of market and twin."""
         import pandas as pd
 
         path, goods = self.result.trajectory, self.result.goods
@@ -162,20 +193,56 @@ class OptimizerComparison(Displayable):
         )
 
     def figure(self) -> Figure:
-        """Both paths: prices, shares, welfare, and the distance between them."""
+        """Prices, shares and welfare of both, and the distance between them."""
         return view(self, "figure")(self)
 
     def save(self, folder: str | Path) -> Path:
-        """Write it into ``folder``, whole or not at all; see ``views/save.py``."""
+        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
 
 
-# --- mechanisms against each other ----------------------------------------------------------------
+# --- mechanisms with each other -------------------------------------------------------------------
+
+
+def compare_mechanisms(
+    what: Runnable,
+    mechanisms: str | Sequence[str] = "all",
+    *,
+    overrides: Mapping[str, Any] | None = None,
+) -> MechanismComparison:
+    """Run an experiment under several mechanisms, and gradient ascent on the same economy.
+
+    Parameters
+    ----------
+    what
+        An experiment or economy, an experiment file, or the name of an experiment.
+    mechanisms
+        Names of mechanisms, or ``"all"``.
+    overrides
+        Settings of the file by dotted key.
+
+    Raises
+    ------
+    MarketError
+        The experiment cannot be read, or there is no such mechanism.
+    """
+    names = [mechanisms] if isinstance(mechanisms, str) else mechanisms
+    return MechanismComparison.of(as_experiment(what, overrides), names)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MechanismComparison(Displayable):
-    """The same economy under several mechanisms, and under plain gradient ascent."""
+    """The same economy under several mechanisms, and under plain gradient ascent.
+
+    Parameters
+    ----------
+    experiment
+        What was run.
+    results
+        The result under each mechanism, or the reason why it cannot run this economy.
+    ascent
+        Gradient ascent on W; None if the optimum is unknown or the experiment has shocks.
+    """
 
     experiment: Experiment
     results: dict[str, Result | MarketError]
@@ -183,10 +250,12 @@ class MechanismComparison(Displayable):
 
     @staticmethod
     def of(experiment: Experiment, mechanisms: Sequence[str] = ("all",)) -> MechanismComparison:
-        """Run them all; a mechanism that cannot run this economy says why.
+        """Run them all.
 
-        Raises:
-            SettingError: there is no such mechanism.
+        Raises
+        ------
+        SettingError
+            There is no such mechanism.
         """
         names = list(ALL) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
         for name in names:
@@ -206,12 +275,13 @@ class MechanismComparison(Displayable):
         return MechanismComparison(experiment, results, ascent)
 
     def table(self) -> pd.DataFrame:
-        """One row a mechanism, and one for gradient ascent.
+        """One row per mechanism, and one for gradient ascent.
 
-        ``steps``: the first from which all prices and quantities stay within 1e-6 of the best;
-        ``messages``: one for each buyer in each of these steps (gradient ascent: each derivative
-        that is passed back); ``welfare``: W at the end; ``wasted``: goods on sale that nobody was
-        handed, of all; ``money_made``: money paid that nobody got, or got that nobody paid, of all.
+        ``steps`` is the first step from which all prices and quantities stay within 1e-6 of the
+        optimum; ``messages`` counts one price message per buyer in each of these steps (for
+        gradient ascent, each derivative passed back); ``welfare`` is W at the end, money;
+        ``wasted`` the unallocated share of the goods on sale; ``money_made`` the absolute
+        difference between money paid and received, over money received.
         """
         import pandas as pd
 
@@ -225,7 +295,7 @@ class MechanismComparison(Displayable):
         if self.ascent is not None and done is not None:
             best, buyers = done.equilibrium, done.experiment.economy.buyers.size
             assert best is not None
-            steps = _first_there(self.ascent.prices, self.ascent.quantities, best)
+            steps = _first_reached(self.ascent.prices, self.ascent.quantities, best)
             rows["gradient ascent"] = {
                 "status": "converged" if steps is not None else "max_steps",
                 "steps": steps,
@@ -235,21 +305,21 @@ class MechanismComparison(Displayable):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
 
     def figure(self) -> Figure:
-        """How far welfare is from the best, step by step."""
+        """The distance of welfare from the optimum over time."""
         return view(self, "figure")(self)
 
     def save(self, folder: str | Path) -> Path:
-        """Write it into ``folder``, whole or not at all; see ``views/save.py``."""
+        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
 
     def summary(self) -> dict[str, Any]:
-        """What there is to say, ready for JSON."""
+        """The comparison as one object for JSON."""
         rows = json.loads(self.table().reset_index().to_json(orient="records"))
         return {"mechanisms": rows, **_origin(self.experiment)}
 
 
 def _origin(experiment: Experiment) -> dict[str, Any]:
-    """What a comparison is of, so that its folder tells how to make it again."""
+    """What a comparison is of: all that is needed to make it again."""
     return {
         "name": experiment.name,
         "question": experiment.question,
@@ -260,10 +330,10 @@ def _origin(experiment: Experiment) -> dict[str, Any]:
 
 def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
-    there = None
+    first = None
     if best is not None and best.solved:
-        there = _first_there(result.prices, result.quantities, best)
-    steps = None if there is None else int(result.times[there])
+        first = _first_reached(result.prices, result.quantities, best)
+    steps = None if first is None else int(result.times[first])
     return {
         "steps": steps,
         "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
@@ -272,8 +342,8 @@ def _counted(result: Result) -> dict[str, Any]:
 
 
 @np.errstate(all="ignore")
-def _first_there(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int | None:
-    """The first record from which all stay within ``REACHED`` of the best, or None."""
+def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int | None:
+    """The first record from which all stay within ``REACHED`` of the optimum, or None."""
     pairs = ((prices, best.prices), (quantities, best.quantities))
     gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
     far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))

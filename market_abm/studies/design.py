@@ -1,4 +1,4 @@
-"""Which runs a sweep makes: axes, and the points that a design picks from them."""
+"""The points of a sweep: axes, and the design that combines them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.errors import SettingError
-from market_abm.experiment.files import parse_assignment
+from market_abm.experiment.toml import parse_assignment
 from market_abm.fields import Settings, choice, integer
 
 DESIGNS = ("grid", "list", "lhs", "sobol")
@@ -23,7 +23,7 @@ SEED = "run.seed"
 
 
 MAX_POINTS = 10_000_000
-"""Runs of one sweep: some 5 GB while it is planned."""
+"""Maximum number of runs in a sweep: some 5 GB while it is planned."""
 
 
 _RANGE = re.compile(r"^([^:,]+):([^:,]+)(?::(lin|log))?(?::(\d+))?$")
@@ -34,10 +34,18 @@ _SEEDS = re.compile(r"^(\d+)\.\.(\d+)$")
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One swept parameter: its column in the table, and what each of its values sets.
+    """One swept parameter.
 
-    ``values`` are what the column shows; ``overrides`` the settings, by dotted key, that each
-    stands for. ``low``, ``high`` and ``log`` are the range, where there is one to draw from.
+    Parameters
+    ----------
+    name
+        Its column in the table.
+    values
+        The values in that column.
+    overrides
+        For each value, the settings by dotted key that it stands for.
+    low, high, log
+        The range to draw from, linearly or in logarithms; NaN if there is none.
     """
 
     name: str
@@ -49,26 +57,32 @@ class Axis:
 
     @property
     def is_range(self) -> bool:
-        """Whether any number between two ends will do."""
+        """Whether values can be drawn between ``low`` and ``high``."""
         return not math.isnan(self.low)
 
     def between(self, fraction: float) -> float:
-        """The value at this fraction of the range, in logarithms if it is logarithmic."""
+        """The value at this fraction of the range."""
         if self.log:
             return float(self.low * (self.high / self.low) ** fraction)
         return float(self.low + (self.high - self.low) * fraction)
 
     @staticmethod
     def of(name: str, given: Any) -> Axis:
-        """An axis from what a user writes.
+        """An axis as a user writes it.
 
-        ``"0.1:10:log:41"`` (a range: 41 values, logarithmic; ``lin`` by default, 11 values),
-        ``"0.1,0.5,2"`` or a list (these values), ``"0..4"`` (whole numbers), or a table from
-        labels to settings, for an axis with a name of its own: ``{shallow = {"economy.program" =
-        "..."}, deep = {...}}``.
+        Parameters
+        ----------
+        name
+            The dotted key of the swept parameter, or any name for a table of settings.
+        given
+            A range ``"0.1:10:log:41"`` (41 values, logarithmic; by default ``lin`` and 11), values
+            ``"0.1,0.5,2"`` or a list, whole numbers ``"0..4"``, or a table from labels to settings
+            by dotted key: ``{shallow = {"economy.program" = "..."}, deep = {...}}``.
 
-        Raises:
-            SettingError: it is none of these.
+        Raises
+        ------
+        SettingError
+            It is none of these.
         """
         if isinstance(given, Mapping):
             return Axis._named(name, given)
@@ -79,7 +93,7 @@ class Axis:
                 if last < first:
                     raise _unreadable(name, given)
                 _check_count(
-                    last - first + 1, f"{name} is to have {last - first + 1:,} values", name
+                    last - first + 1, f"{name} would have {last - first + 1:,} values", name
                 )
                 given = list(range(first, last + 1))
             elif _RANGE.match(given.strip()):
@@ -118,11 +132,11 @@ class Axis:
                 remedy="both ends must be finite (above 0, if log), and the count 1 or more",
                 name=name,
             )
-        _check_count(count, f"{name} is to have {count:,} values", name)
+        _check_count(count, f"{name} would have {count:,} values", name)
         axis = Axis(name, (), (), low, high, log)
         fractions = [0.0] if count == 1 else [k / (count - 1) for k in range(count)]
         values = [axis.between(fraction) for fraction in fractions]
-        values[-1] = high if count > 1 else low  # to the last digit
+        values[-1] = high if count > 1 else low  # without rounding
         return Axis(name, tuple(values), tuple({name: v} for v in values), low, high, log)
 
 
@@ -141,10 +155,17 @@ def _unreadable(name: str, given: Any) -> SettingError:
 
 @dataclass(frozen=True)
 class DesignSettings(Settings):
-    """How points are picked from the axes.
+    """How axes are combined to points.
 
-    ``grid``: all combinations. ``list``: the k-th values of all axes together. ``lhs`` (latin
-    hypercube) and ``sobol``: ``points`` points of the ranges, by SciPy's qmc, drawn with ``seed``.
+    Parameters
+    ----------
+    design
+        ``grid``: all combinations. ``list``: the k-th values of all axes together. ``lhs`` (Latin
+        hypercube) and ``sobol``: points drawn from the ranges by ``scipy.stats.qmc``.
+    points
+        The number of points drawn.
+    seed
+        The seed of the drawing.
     """
 
     design: str = choice("grid", DESIGNS)
@@ -154,7 +175,22 @@ class DesignSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """The points of a sweep, in order; made from the axes when they are asked for."""
+    """The points of a sweep, in order; each is computed when it is asked for.
+
+    Parameters
+    ----------
+    axes
+        The swept parameters.
+    settings
+        How they are combined.
+    seeds
+        Seeds of runs; with any, every point is run once with each.
+
+    Raises
+    ------
+    SettingError
+        There are no axes, too many points, or axes that do not fit the design.
+    """
 
     axes: tuple[Axis, ...]
     settings: DesignSettings
@@ -170,7 +206,7 @@ class Design:
         lengths = {len(axis.values) for axis in self.axes}
         if kind == "list" and len(lengths) > 1:
             raise SettingError(
-                f"a list needs axes of one length, not of {sorted(lengths)}",
+                f"a list design needs axes of equal length, not of {sorted(lengths)}",
                 remedy="give each axis as many values, or choose the grid",
             )
         _check_count(self.size, f"the sweep would have {self.size:,} runs")
@@ -197,7 +233,7 @@ class Design:
 
     @property
     def size(self) -> int:
-        """How many runs there are."""
+        """The number of runs."""
         return self._without_seeds * max(1, len(self.seeds))
 
     @cached_property
@@ -212,7 +248,7 @@ class Design:
         return sobol.random_base2(math.ceil(math.log2(count)))[:count]
 
     def point(self, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The values of a point's columns, and the settings that they stand for."""
+        """The values of a point in the columns ``names``, and the settings they stand for."""
         rest, seed = divmod(number, max(1, len(self.seeds)))
         values: list[Any] = []
         settings: dict[str, Any] = {}
@@ -230,7 +266,7 @@ class Design:
         return tuple(values), settings
 
     def _places(self, number: int) -> list[int]:
-        """Which value of each axis a point takes: the last axis varies fastest in a grid."""
+        """The index of a point's value on each axis; in a grid the last axis varies fastest."""
         if self.settings.design == "list":
             return [number] * len(self.axes)
         places = []
@@ -239,8 +275,8 @@ class Design:
             places.append(k)
         return places[::-1]
 
-    def corners(self) -> list[dict[str, Any]]:
-        """Settings that use every value of every axis once: what to check before a sweep."""
+    def one_at_a_time(self) -> list[dict[str, Any]]:
+        """Settings with one axis changed at a time, for every value: to check before a sweep."""
         found = []
         for axis in self.axes:
             if self.settings.design in ("lhs", "sobol"):

@@ -1,4 +1,4 @@
-"""Where the batches of a sweep are worked: here, in local processes, or on a Dask cluster."""
+"""Where the batches of a sweep run: here, in local processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from market_abm.errors import SettingError
 def executor(
     jobs: int | None, scheduler: str | None, batches: int
 ) -> Iterator[tuple[Executor | None, int]]:
-    """An executor and how many workers it has; None and 1 if the work is best done right here.
+    """An executor and its number of workers; None and 1 to run batches in this process.
 
-    ``jobs`` local processes (by default one a core, never more than ``batches``), or the Dask
-    cluster whose ``scheduler`` has this address.
+    Parameters
+    ----------
+    jobs
+        The number of local processes, at most ``batches``; None for one per core.
+    scheduler
+        The address of a Dask scheduler, to use its cluster instead.
+    batches
+        The number of batches.
 
-    Raises:
-        SettingError: Dask is not installed, or nothing answers at that address.
+    Raises
+    ------
+    SettingError
+        Dask is not installed, or no scheduler answers at that address.
     """
     if scheduler is not None:
         with _dask(scheduler) as (pool, workers):
@@ -42,7 +50,7 @@ def executor(
 
 
 def _end_with_parent() -> None:
-    """In a worker: leave when the process that began the sweep is gone, however it went."""
+    """In a worker: exit when the process that started the sweep ends, however it ends."""
     parent = parent_process()
 
     def watch() -> None:
@@ -72,7 +80,7 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
             name="scheduler",
         ) from None
     try:
-        # a worker that dies takes nothing with it: its batches are given to another
+        # the batches of a worker that dies are given to another
         yield client.get_executor(pure=False, retries=5), max(1, len(client.ncores()))
     finally:
         client.close()

@@ -1,12 +1,11 @@
-"""The published model's phase plane beside ours: at which rates do the same networks settle?
+"""Compare the phase plane of the published model with ours: at which rates do networks settle?
 
 The published model is the excess-demand economy of Dessertaine et al. (2022), in
-``baselines/excess_demand.py``; ours are the markets of ``from_input_output`` on the table of the
-same network. They start alike and are judged alike: prices and outputs begin off their equilibrium
-by the same factors, all else as at rest, and a run has converged if, when it stands still or is out
-of steps, all of them are within 1e-3 of the equilibrium. Ours is judged by this, and not by the
-gradient at its own batches (as ``GradientObserver`` does), for that is a test which the published
-model, which has no gradient, cannot take: two rules would give two planes that do not compare.
+``baselines/dessertaine2022``; ours are the markets of ``from_input_output`` on the table of the
+same network. Both start with prices and outputs off their steady state by the same factors, and
+have converged if all of them are within 1e-3 of the steady state when they are stationary or out
+of steps. (A ``GradientObserver`` needs a gradient, which the published model has not; two
+criteria would make two planes that do not compare.)
 """
 
 from __future__ import annotations
@@ -30,13 +29,16 @@ from market_abm.economy.from_table import from_input_output
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.nested_ces import NestedCES
 from market_abm.errors import SettingError
+from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.settings import RecordSettings, RunSettings
 from market_abm.fields import Settings, check_number, check_whole, integer
 from market_abm.gradient.closed_form import domar_weights
 from market_abm.gradient.equilibrium import Equilibrium, Problem
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
-from market_abm.market.mechanisms.registry import array_market, keys_of, market_settings
+from market_abm.market.mechanisms.registry import keys_of, market_settings
 from market_abm.market.state import State
+from market_abm.runs.start import start_runs
 from market_abm.simulation.loop import Run, simulate
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
 
 RATES = (0.05, 0.1, 0.25, 0.5, 0.8)
-"""Both rates of a cell of the plane."""
+"""Values of both rates in the plane."""
 
 
 TECHNOLOGIES = {"Leontief": 0.0, "q = 1/3": 1.0 / 3.0, "q = 1": 1.0, "Cobb–Douglas": math.inf}
@@ -54,27 +56,27 @@ TECHNOLOGIES = {"Leontief": 0.0, "q = 1/3": 1.0 / 3.0, "q = 1": 1.0, "Cobb–Dou
 
 
 MIN_ELASTICITY = 0.05
-"""What our firms have in the place of Leontief's 0, for which there are no marginal products.
+"""Our elasticity in place of Leontief's 0, for which there are no marginal products.
 
-Marginal products are (y a/x)^(1/σ) (``bundle.py``): 5 % too much of an input, the size of the
-disturbance, takes 62 % of what a unit of it is worth. Their own errors grow like 1/σ, too.
+Marginal products are (y a/x)^(1/σ) (``economy/nested_ces.py``): 5 % too much of an input, the size
+of the disturbance, costs 62 % of its value. Rounding errors grow like 1/σ, too.
 """
 
 
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
-"""The published model twice: goods that are left over are lost at once, or never."""
+"""The variants of the published model: unsold goods spoil at once, or never."""
 
 
 MECHANISMS = ("unit-bid", "trading-post")
-"""Our model: under ``unit-bid`` by both its rates, under ``trading-post`` by the one it has."""
+"""Our mechanisms: ``unit-bid`` has both rates, ``trading-post`` the bid rate only."""
 
 
 MODELS = (*SPOILAGE, *MECHANISMS)
-"""All of them, the rows of the figure."""
+"""All models, the rows of the figure."""
 
 
 PERTURBATION = 0.05
-"""Prices and outputs start off their equilibrium by factors that are uniform in 1 ± this."""
+"""Prices and outputs start off their steady state by factors uniform in 1 ± this."""
 
 
 COLUMNS = (
@@ -93,11 +95,39 @@ COLUMNS = (
 """The columns of the table."""
 
 
+def phase_plane(progress: Callable[[int, int], None] | None = None, **settings: Any) -> PhasePlane:
+    """Run the published excess-demand model and our markets near the steady state of networks.
+
+    Parameters
+    ----------
+    progress
+        ``progress(done, size)``, called with the number of finished runs.
+    **settings
+        ``networks`` (5), ``firms`` (30), ``degree`` (4) and ``steps`` (3000): see
+        :class:`market_abm.studies.phase_plane.PlaneSettings`.
+
+    Raises
+    ------
+    MarketError
+        A setting is wrong, or a network cannot be drawn or has no equilibrium.
+    """
+    return PhasePlane.of(PlaneSettings.of(settings, "phase-plane"), progress)
+
+
 @dataclass(frozen=True)
 class PlaneSettings(Settings):
-    """How many random networks (seeds 1, 2, ...), how large, and for how many steps each runs.
+    """The random networks of a phase plane, and the length of its runs.
 
-    ``degree`` is how many others' goods a firm uses.
+    Parameters
+    ----------
+    networks
+        The number of networks, drawn with seeds 1, 2, ...
+    firms
+        The number of firms of each.
+    degree
+        The number of other firms whose goods a firm uses.
+    steps
+        The maximum number of steps of a run.
     """
 
     networks: int = integer(5, low=1)
@@ -106,30 +136,35 @@ class PlaneSettings(Settings):
     steps: int = integer(3000, low=1)
 
     def check(self, where: str) -> None:
-        """A firm cannot buy from more others than there are."""
+        """Refuse a degree that is not below the number of firms."""
         if self.degree >= self.firms:
             raise SettingError(
-                f"{where}.degree is {self.degree}, and there are {self.firms} firms",
-                remedy="a firm buys from others: it must be below the number of firms",
+                f"{where}.degree is {self.degree}, but there are {self.firms} firms",
+                remedy="it must be below the number of firms",
                 name=f"{where}.degree",
             )
 
     def network(self, seed: int) -> NetworkEconomy:
-        """The network of a seed, with Leontief firms; others have the same table."""
+        """The network of a seed, with Leontief firms; other technologies have the same table."""
         return random_network(self.firms, self.degree, seed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PhasePlane(Displayable):
-    """All runs of all models.
+    """The runs of all models.
 
-    ``table`` has a row a run: ``model`` and ``technology`` (by name), ``elasticity`` (of
-    substitution, σ), ``network`` (its seed), the rates that the model has (``price_rate`` is α = α′
-    and ``output_rate`` β = β′ of the published model, ``bid_rate`` and ``share_rate`` ours; NaN for
-    what it has not), ``status`` (``converged``, ``elsewhere``, ``diverged``, ``max_steps`` as of
-    :func:`market_abm.baselines.dessertaine2022.plane.simulate`, or ``failed``, if our market could not
-    split a good), ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
-    end.
+    Parameters
+    ----------
+    settings
+        The networks and the length of runs.
+    table
+        One row per run: ``model`` and ``technology`` (names), ``elasticity`` (of substitution, σ),
+        ``network`` (its seed), the model's rates (``price_rate`` is α = α′ and ``output_rate``
+        β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN),
+        ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
+        end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
+        ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market
+        could not split a good.
     """
 
     settings: PlaneSettings
@@ -137,7 +172,7 @@ class PhasePlane(Displayable):
 
     @staticmethod
     def size(settings: PlaneSettings) -> int:
-        """How many runs there are."""
+        """The number of runs."""
         cells = len(RATES) * (len(RATES) * (len(SPOILAGE) + 1) + 1)
         return settings.networks * len(TECHNOLOGIES) * cells
 
@@ -145,10 +180,12 @@ class PhasePlane(Displayable):
     def of(
         settings: PlaneSettings, progress: Callable[[int, int], None] | None = None
     ) -> PhasePlane:
-        """Run them all; ``progress(done, size)`` counts runs.
+        """Run all models; ``progress(done, size)`` is called with the number of finished runs.
 
-        Raises:
-            MarketError: a network cannot be drawn, or has no equilibrium.
+        Raises
+        ------
+        MarketError
+            A network cannot be drawn, or has no equilibrium.
         """
         import pandas as pd
 
@@ -161,30 +198,30 @@ class PhasePlane(Displayable):
 
     @cached_property
     def cells(self) -> dict[str, int]:
-        """How many cells the plane of each model has: 25, under ``trading-post`` 5."""
+        """The number of cells of each model's plane: 25, under ``trading-post`` 5."""
         runs = self.table["model"].value_counts()
         planes = len(TECHNOLOGIES) * self.settings.networks
         return {model: int(runs[model]) // planes for model in MODELS}
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """Cells that converged, the mean over networks: a row a model, a column a technology."""
+        """Converged cells, mean over networks; a row per model, a column per technology."""
         converged = self.table["status"] == "converged"
         keys = [self.table[name] for name in ("model", "technology")]
         counts = converged.groupby(keys).sum().unstack() / self.settings.networks
         return counts.loc[list(MODELS), list(TECHNOLOGIES)]
 
     def figure(self) -> Figure:
-        """A row of panels a model, a column a technology; shares of networks as colours."""
+        """A row of panels per model, a column per technology; colour is the share of networks."""
         return view(self, "figure")(self)
 
     def save(self, folder: str | Path) -> Path:
-        """Write it into ``folder``, whole or not at all; see ``views/save.py``."""
+        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
 
 
 def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:
-    """What goes through an engine together, each as a function that makes its part of the table."""
+    """Runs that an engine makes together, each as a function that returns its part of the table."""
     for model, spoilage in SPOILAGE.items():
         for technology in TECHNOLOGIES:
             yield partial(_published, settings, model, spoilage, technology)
@@ -226,7 +263,7 @@ def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
         )
         for _, _, bid_rate, share_rate in points
     ]
-    runs = run_from_rest(
+    runs = run_near_steady_state(
         network, [point[1] for point in points], markets, steps=settings.steps, seed=seed
     )
     columns = ("technology", "elasticity", "bid_rate", "share_rate")
@@ -241,16 +278,16 @@ def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
 
 
 def _table(columns: dict[str, Any]) -> pd.DataFrame:
-    """A table with all of ``COLUMNS``, in their order."""
+    """A table with all ``COLUMNS`` in order."""
     import pandas as pd
 
     return pd.DataFrame(columns).reindex(columns=list(COLUMNS)).astype({"share_rate": float})
 
 
-# --- our markets, from near their rest ----------------------------------------------------------
+# --- our markets, started near their steady state ------------------------------------------------
 
 
-def run_from_rest(
+def run_near_steady_state(
     network: NetworkEconomy,
     elasticities: Sequence[float],
     settings: Sequence[MarketSettings],
@@ -259,42 +296,67 @@ def run_from_rest(
     seed: int,
     perturbation: float = PERTURBATION,
 ) -> list[tuple[str, int, float]]:
-    """Our market on the table of ``network``, a run for each entry of both sequences.
+    """Run our market on the table of ``network``, once for each entry of both sequences.
 
-    It starts as the published model does (:func:`market_abm.baselines.dessertaine2022.plane.simulate`):
-    prices and outputs of all industries are those at rest, times the same factors, drawn from
-    ``seed``; shares, and what the last batches were made of, are those at rest, and what is bid for
-    a good is its price. Settings are of one mechanism.
+    It starts like the published model
+    (``baselines.dessertaine2022.plane.simulate``): prices and outputs of industries
+    are those of the steady state times the same random factors; shares, inputs and marginal
+    products are those of the steady state, and bids for a good are its price.
 
-    Returns the status (see :class:`PhasePlane`), the last step and the distance from the
-    equilibrium, of each run.
+    Parameters
+    ----------
+    network
+        The network whose table is used.
+    elasticities
+        Elasticities of substitution, one per run.
+    settings
+        Of one mechanism, one per run.
+    steps
+        The maximum number of steps.
+    seed
+        The seed of the random factors.
+    perturbation
+        Factors are uniform in 1 ± this.
 
-    Raises:
-        MarketError: a number is out of range, or the market cannot run.
+    Returns
+    -------
+    list of (str, int, float)
+        For each run its status (see :class:`PhasePlane`), last step and distance from the steady
+        state.
+
+    Raises
+    ------
+    MarketError
+        A number is out of range, or the market cannot run.
     """
     steps = check_whole(steps, "steps", low=1)
     check_number(perturbation, "perturbation", low=0.0, high=0.999)
-    economies = [
-        from_input_output(network.table, substitution_elasticity=each) for each in elasticities
+    run, record = RunSettings(steps=steps, seed=seed), RecordSettings(every=steps)
+    experiments = [
+        Experiment(
+            from_input_output(network.table, substitution_elasticity=each), market, run, record
+        )
+        for each, market in zip(elasticities, settings, strict=True)
     ]
-    market = array_market(economies, settings, [seed] * len(economies))
-    rest = at_rest(economies[0], network.table)
-    _put_near(market, rest, network.table, disturbance(network.firms, seed, perturbation))
-    runs = simulate(market, steps, _Standstill(), every=steps, books=())
-    return [_told(run, rest) for run in runs]
+    engine, _ = start_runs(experiments)
+    assert isinstance(engine, ArrayEngine)
+    state = steady_state(experiments[0].economy, network.table)
+    _put_near(engine, state, network.table, disturbance(network.firms, seed, perturbation))
+    runs = simulate(engine, steps, _StationaryPrices(), every=steps, buyer_fields=())
+    return [_outcome(run, state) for run in runs]
 
 
-def at_rest(economy: Economy, table: InputOutputTable) -> Equilibrium:
-    """The equilibrium of the table's economy, whatever its elasticity: the table itself.
+def steady_state(economy: Economy, table: InputOutputTable) -> Equilibrium:
+    """The steady state of the table's economy, for any elasticity: the table itself.
 
-    Shares are those of the table; quantities and prices are what the economy's own lines and the
-    exact gradient make of them: Domar weights, and 1.
+    Shares are those of the table; quantities and prices follow from them by the economy's own
+    technologies and the exact gradient: they are Domar weights, and 1.
     """
     buyers, sales = economy.buyers, dict(zip(table.codes, domar_weights(table), strict=True))
     inputs = np.zeros(buyers.size)
     for industry in economy.topological_order:
         assert isinstance(industry.technology, NestedCES)
-        uses = buyers.of_industry[industry.good][:, 0]  # one firm an industry
+        uses = buyers.of_industry[industry.good][:, 0]  # one firm per industry
         inputs[uses] = industry.technology.shares * sales.get(industry.good, 1.0)
     shares = inputs / np.add.reduceat(inputs, buyers.starts)[buyers.pool]
     problem = Problem(economy)
@@ -305,29 +367,29 @@ def at_rest(economy: Economy, table: InputOutputTable) -> Equilibrium:
 
 
 def _put_near(
-    market: ArrayEngine, rest: Equilibrium, table: InputOutputTable, factors: np.ndarray
+    engine: ArrayEngine, steady: Equilibrium, table: InputOutputTable, factors: np.ndarray
 ) -> None:
-    """Put all runs near ``rest``: prices and outputs of industries times ``factors``, (2, n)."""
-    economy, buyers = market.economy, market.economy.buyers
+    """Put all runs near a steady state: prices and outputs of industries times ``factors``."""
+    economy, buyers = engine.economy, engine.economy.buyers
     industries = [economy.index[code] for code in table.codes]
-    prices, quantities = rest.prices.copy(), rest.quantities.copy()
+    prices, quantities = steady.prices.copy(), steady.quantities.copy()
     prices[industries] *= factors[0]
     quantities[industries] *= factors[1]
-    inputs = rest.shares * rest.quantities[buyers.good]
-    products = rest.prices[buyers.good] / rest.prices[buyers.maker]
+    inputs = steady.shares * steady.quantities[buyers.good]
+    products = steady.prices[buyers.good] / steady.prices[buyers.maker]
     memory = {
-        "shares": rest.shares,
-        "bids": market.mechanism.as_bid(prices[buyers.good], inputs),
-        "products": market.mechanism.as_bid(products, inputs),
+        "shares": steady.shares,
+        "bids": engine.mechanism.as_bid(prices[buyers.good], inputs),
+        "products": engine.mechanism.as_bid(products, inputs),
         "quantities": quantities,
         "prices": prices,
     }
-    runs = len(market.shares)
-    market.memory = {name: np.tile(array, (runs, 1)) for name, array in memory.items()}
+    runs = len(engine.shares)
+    engine.memory = {name: np.tile(array, (runs, 1)) for name, array in memory.items()}
 
 
-class _Standstill:
-    """Settled is a run in which no price has moved, as in the published model's simulation."""
+class _StationaryPrices:
+    """Observes when prices are stationary, by the criterion of the published model."""
 
     path: Sequence[str] = ()
 
@@ -336,24 +398,26 @@ class _Standstill:
 
     @np.errstate(all="ignore")
     def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """Take in one more state."""
+        """Whether each run has ``settled``: no price has moved for a while."""
         self._window = [*self._window[-WINDOW:], state.prices]
         return {"settled": plane.is_stationary(np.array(self._window))}
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only."""
+        """Continue with these runs only."""
         self._window = [prices[rows] for prices in self._window]
 
     def change(self, economy: Economy) -> None:
-        """There are no shocks."""
+        """Do nothing: there are no shocks."""
 
 
 @np.errstate(all="ignore")
-def _told(run: Run, rest: Equilibrium) -> tuple[str, int, float]:
+def _outcome(run: Run, steady: Equilibrium) -> tuple[str, int, float]:
     """Status, last step and distance of a run."""
-    both = np.concatenate([run.last.prices / rest.prices, run.last.quantities / rest.quantities])
-    distance = float(np.abs(both - 1.0).max())
-    lost = run.ending is not None or not np.all((both > 1.0 / MAX_VALUE) & (both < MAX_VALUE))
+    ratios = np.concatenate(
+        [run.last.prices / steady.prices, run.last.quantities / steady.quantities]
+    )
+    distance = float(np.abs(ratios - 1.0).max())
+    lost = run.ending is not None or not np.all((ratios > 1.0 / MAX_VALUE) & (ratios < MAX_VALUE))
     if run.error is not None:
         status = "failed"
     elif lost:

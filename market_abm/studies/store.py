@@ -1,28 +1,23 @@
-"""Many runs: the points of a design in batches, through an executor, into one tidy table.
-
-A batch is a range of neighbouring points. It goes through the array engine as one (or as one for
-each structure among its economies), and is written to a file of its own, whole or not at all. What
-is in a batch depends on the sweep alone, so that neither the number of workers nor an interruption
-changes a bit of the table.
-"""
+"""The folder of a sweep: its specification, finished batches, and the table made of them."""
 
 from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.errors import ResultsError
-from market_abm.runs.folders import write_whole
+from market_abm.runs.folders import draw, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 SPECIFICATION = "sweep.json"
@@ -41,10 +36,23 @@ FIGURE = "sweep.png"
 
 
 class Store:
-    """A folder that holds a sweep: what it is, its finished batches, and in the end its table.
+    """The folder of a sweep: its specification, its finished batches, and finally its table.
 
-    ``specification`` says what is run, and where; the sweep has ``size`` runs in batches of
-    ``batch_size``.
+    Parameters
+    ----------
+    folder
+        A new or empty folder, or one that holds a sweep.
+    specification
+        What is run, at which points.
+    batches
+        The number of batches of the sweep.
+    resume
+        Continue the sweep in the folder, which must have the same specification.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds something else or another sweep, or cannot be written.
     """
 
     def __init__(
@@ -52,12 +60,10 @@ class Store:
         folder: Path,
         specification: Mapping[str, Any],
         *,
-        size: int,
-        batch_size: int,
+        batches: int,
         resume: bool,
     ) -> None:
-        self.folder, self.size, self.batch_size = folder, size, batch_size
-        self.batches = -(-size // batch_size)
+        self.folder, self.batches = folder, batches
         text = json.dumps(specification, indent=1, default=str) + "\n"
         try:
             found = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -74,63 +80,59 @@ class Store:
                         f"'{folder.name}' holds a sweep that was not finished",
                         remedy="go on with --resume, or choose another folder with --out",
                     )
-                if not resume:  # a finished one is replaced, as the results of a run are
+                if not resume:  # a finished sweep is replaced, like the results of a run
                     for name in (TABLE, PARQUET, FIGURE):
                         (folder / name).unlink(missing_ok=True)
             elif found:
                 raise ResultsError(
-                    f"'{folder.name}' holds '{min(found)}', and is no sweep",
+                    f"'{folder.name}' holds '{min(found)}' and is not a sweep",
                     remedy="choose a new folder with --out",
                 )
             elif resume:
                 raise ResultsError(
-                    f"there is no sweep in '{folder.name}' to go on with",
+                    f"there is no sweep in '{folder.name}' to resume",
                     remedy="leave out --resume, or name its folder with --out",
                 )
             self.finished = resume and TABLE in found and PARTS not in found
             if not self.finished:
                 (folder / PARTS).mkdir(parents=True, exist_ok=True)
-                write_whole(folder / SPECIFICATION, [text])
+                write_file(folder / SPECIFICATION, partial(_write, [text]))
         except OSError as error:
-            raise self._trouble(error) from None
+            raise self._unwritable(error) from None
 
     def _part(self, batch: int) -> Path:
         return self.folder / PARTS / f"{batch:07d}.csv"
 
     def has(self, batch: int) -> bool:
-        """Whether a batch is finished."""
+        """Whether the batch is finished."""
         return self._part(batch).exists()
 
-    def runs(self, batch: int) -> int:
-        """How many runs a batch has."""
-        return min(self.batch_size, self.size - batch * self.batch_size)
-
     def keep(self, batch: int, text: str) -> None:
-        """Write the rows of a batch, whole or not at all."""
+        """Write the rows of a batch, completely or not at all."""
         try:
-            write_whole(self._part(batch), [text])
+            write_file(self._part(batch), partial(_write, [text]))
         except OSError as error:
-            raise self._trouble(error) from None
+            raise self._unwritable(error) from None
 
     def finish(
-        self, columns: Sequence[str], draw: Callable[[pd.DataFrame, Path], object]
+        self, columns: Sequence[str], figure_of: Callable[[pd.DataFrame], Figure | None]
     ) -> pd.DataFrame:
-        """Put the batches together in their order, write the table, ``draw`` it, and return it.
+        """Write the table of all batches in their order and its figure, and return the table.
 
-        The batches are removed once the table is safe: without them, a sweep is finished.
+        The batches are removed last: a sweep without them is finished.
         """
-        header = io.StringIO()
-        csv.writer(header).writerow(columns)
         parts = (self._part(batch).read_text("utf-8") for batch in range(self.batches))
         try:
-            write_whole(self.folder / TABLE, itertools.chain([header.getvalue()], parts))
+            write_file(self.folder / TABLE, partial(_write, csv_table(columns, parts)))
             table = self.table()
             if find_spec("pyarrow"):
-                table.to_parquet(self.folder / PARQUET, index=False)
-            draw(table, self.folder / FIGURE)
+                write_file(self.folder / PARQUET, lambda p: table.to_parquet(p, index=False))
+            figure = figure_of(table)
+            if figure is not None:
+                write_file(self.folder / FIGURE, partial(draw, figure))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:
-            raise self._trouble(error) from None
+            raise self._unwritable(error) from None
         return table
 
     def table(self) -> pd.DataFrame:
@@ -139,9 +141,22 @@ class Store:
 
         return pd.read_csv(self.folder / TABLE)
 
-    def _trouble(self, error: OSError) -> ResultsError:
+    def _unwritable(self, error: OSError) -> ResultsError:
         return ResultsError(
             f"cannot write results to '{self.folder.name}' ({error.strerror})",
             remedy="what was finished is kept: make room and go on with --resume, or choose "
             "another folder with --out",
         )
+
+
+def csv_table(columns: Sequence[str], parts: Iterable[str]) -> Iterator[str]:
+    """The text of a table: a header of ``columns``, then the rows in ``parts``."""
+    header = io.StringIO()
+    csv.writer(header).writerow(columns)
+    yield header.getvalue()
+    yield from parts
+
+
+def _write(texts: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(texts)

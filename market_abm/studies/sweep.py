@@ -1,9 +1,8 @@
-"""Many runs: the points of a design in batches, through an executor, into one tidy table.
+"""Sweeps: the points of a design in batches, through an executor, into one tidy table.
 
-A batch is a range of neighbouring points. It goes through the array engine as one (or as one for
-each structure among its economies), and is written to a file of its own, whole or not at all. What
-is in a batch depends on the sweep alone, so that neither the number of workers nor an interruption
-changes a bit of the table.
+A batch is a range of neighbouring points, run together by the array engine (once per structure
+among its economies) and written to a file of its own. Batches depend on the sweep alone, so that
+neither the number of workers nor an interruption changes a bit of the table.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,63 +21,124 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.measures import MEASURES, measured
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.market.arrays import ACTIVATIONS
+from market_abm.runs.result import Result
+from market_abm.runs.run import Runnable, as_experiment, run
+from market_abm.runs.start import run_together
 from market_abm.studies.design import SEED, Axis, Design, DesignSettings
-from market_abm.studies.store import Store
+from market_abm.studies.executors import executor as executor_of
+from market_abm.studies.store import Store, csv_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market_abm.economy.economy import Economy
-    from market_abm.runs.result import Result
 
 MAX_BATCH_RUNS = 1024
-"""Runs in a batch, at the most."""
+"""Maximum number of runs in a batch."""
 
 
 BATCH_MEMORY = 500_000_000
-"""Bytes that the record of a batch may come to, if all its runs take all their steps."""
-
-
-MEASURES = (
-    "status",
-    "steps",
-    "error",
-    "welfare",
-    "best_welfare",
-    "staleness",
-    "alignment",
-    "uphill_share",
-    "rate",
-    "predicted_rate",
-    "message",
-)
+"""Maximum bytes of the record of a batch, if all its runs take all their steps."""
 
 
 BEST = "best_quantity"
+"""Prefix of the columns with the quantities of the optimal allocation."""
+
+
+def sweep(
+    what: Runnable,
+    axes: Mapping[str, Any] | None = None,
+    *,
+    seeds: str | Sequence[int] | None = None,
+    design: str | None = None,
+    points: int | None = None,
+    folder: str | Path | None = None,
+    jobs: int | None = 1,
+    scheduler: str | None = None,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Run an experiment at many points, in parallel, into one table.
+
+    Parameters
+    ----------
+    what
+        An experiment, an experiment file, or the name of an experiment.
+    axes
+        The swept parameters by dotted key: a range ``"low:high:log:count"``, a list of values, or
+        a table of settings. By default those of the file's [sweep] table.
+    seeds
+        Seeds to run every point with: ``"0..4"`` or a list.
+    design
+        ``grid``, ``list``, ``lhs`` or ``sobol``.
+    points
+        The number of points of an ``lhs`` or ``sobol`` design.
+    folder
+        Where to keep batches, table and figure; by default nothing is kept.
+    jobs
+        The number of processes; None for one per core.
+    scheduler
+        The address of a Dask scheduler, to use its cluster instead.
+    resume
+        Continue the interrupted sweep in ``folder``.
+    progress
+        ``progress(done, size)``, called with the number of finished runs.
+    overrides
+        Settings of the file by dotted key.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run: swept parameters, measures, and the last quantity and price of each raw
+        and final good.
+
+    Raises
+    ------
+    MarketError
+        An axis or setting is wrong, or the folder cannot be used.
+    """
+    experiment = as_experiment(what, overrides)
+    planned = Sweep.planned(experiment, axes, seeds=seeds, design=design, points=points)
+    with executor_of(jobs, scheduler, planned.batches) as (pool, workers):
+        return run_sweep(
+            planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sweep(Displayable):
-    """An experiment, and the points at which to run it."""
+    """An experiment, and the design of the points at which to run it."""
 
     base: Experiment
     design: Design
 
     @staticmethod
     def of(base: Experiment, axes: Mapping[str, Any], **settings: Any) -> Sweep:
-        """A sweep over ``axes`` (see :meth:`market_abm.studies.design.Axis.of`), each value checked.
+        """The sweep of an experiment, with every value of its axes checked.
 
-        ``settings`` are ``design``, ``points`` and ``seed`` of the design, and ``seeds``: the seeds
-        to run every point with.
+        Parameters
+        ----------
+        base
+            The experiment.
+        axes
+            As of :meth:`market_abm.studies.design.Axis.of`, by name.
+        **settings
+            ``design``, ``points`` and ``seed`` of the design, and ``seeds``, the seeds to run every
+            point with.
 
-        Raises:
-            MarketError: an axis is unknown or cannot be read, or one of its values is not allowed.
+        Raises
+        ------
+        MarketError
+            An axis is unknown or cannot be read, or one of its values is not allowed.
         """
         given = dict(settings)
         seeds = Axis.of(SEED, given.pop("seeds")).values if given.get("seeds") else ()
@@ -88,13 +148,24 @@ class Sweep(Displayable):
             tuple(seeds),
         )
         sweep = Sweep(base, design)
-        for settings_of_point in design.corners():
+        for settings_of_point in design.one_at_a_time():
             try:
                 sweep.experiment(settings_of_point)
-            except MarketError as error:  # an axis is no --set, and is not told as one
+            except MarketError as error:  # an axis was not given with --set
                 error.file = (error.file or "").removeprefix("--set ")
                 raise
         return sweep
+
+    @staticmethod
+    def planned(base: Experiment, axes: Mapping[str, Any] | None, **settings: Any) -> Sweep:
+        """The sweep of the experiment's [sweep] table, but with these axes and settings.
+
+        Parameters and errors are those of :meth:`of`; None, or no axes, leaves those of the table.
+        """
+        given = dict(base.sweep)
+        own = given.pop("axes", {})
+        given.update({key: value for key, value in settings.items() if value is not None})
+        return Sweep.of(base, axes or own, **given)
 
     def experiment(self, settings: Mapping[str, Any]) -> Experiment:
         """The base experiment with other settings."""
@@ -102,30 +173,38 @@ class Sweep(Displayable):
 
     @cached_property
     def batch_size(self) -> int:
-        """Runs in a batch: as many as the memory for their record allows."""
+        """Runs in a batch: as many as the memory for their records allows."""
         size = self.base.record_bytes(len(recorded_buyer_fields(self.base.economy)))
         records = 1 + self.base.run.steps // self.base.record.every
         return max(1, min(MAX_BATCH_RUNS, BATCH_MEMORY // (size * records)))
 
     @property
     def batches(self) -> int:
-        """How many batches there are."""
+        """The number of batches."""
         return -(-self.design.size // self.batch_size)
+
+    def runs(self, batch: int) -> int:
+        """The number of runs in a batch."""
+        return min(self.batch_size, self.design.size - batch * self.batch_size)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the table: swept parameters, measures, and where the goods ended.
+        """The columns of the table: swept parameters, measures, and the last state of some goods.
 
-        Of each raw and final good, quantity and price, and the quantity of the best allocation.
+        Of each raw and final good: quantity, price, and the quantity of the optimal allocation.
         """
         ends = [*self.base.economy.supply, *self.base.economy.demand]
         goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price", BEST)]
-        return (*self.design.names, *MEASURES, *goods)
+        measures = [measure.key for measure in MEASURES]
+        place = measures.index("welfare") + 1
+        measures.insert(place, "best_welfare")
+        described = ("status", "steps", *measures, "predicted_rate", "message")
+        return (*self.design.names, *described, *goods)
 
     def rows(self, batch: int) -> list[dict[str, Any]]:
-        """Run one batch: a row a run."""
+        """Run one batch; a row per run."""
         first = batch * self.batch_size
-        numbers = range(first, min(first + self.batch_size, self.design.size))
+        numbers = range(first, first + self.runs(batch))
         rows: list[dict[str, Any]] = []
         groups: dict[Any, list[tuple[int, Experiment]]] = {}
         for place, number in enumerate(numbers):
@@ -139,17 +218,17 @@ class Sweep(Displayable):
         best: dict[str, Equilibrium | None] = {}
         for members in groups.values():
             experiments = [experiment for _, experiment in members]
-            for (place, experiment), told in zip(members, _run(experiments), strict=True):
+            for (place, experiment), result in zip(members, _run(experiments), strict=True):
                 optimum = _optimum(experiment, best)
                 rows[place]["predicted_rate"] = _predicted(experiment, optimum)
-                if isinstance(told, MarketError):
-                    rows[place].update(status="failed", message=str(told))
+                if isinstance(result, MarketError):
+                    rows[place].update(status="failed", message=str(result))
                 else:
-                    rows[place].update(_measured(experiment, told, optimum))
+                    rows[place].update(_row(result, optimum))
         return rows
 
     def text(self, batch: int) -> str:
-        """The rows of one batch as CSV, without a header; numbers to the last digit."""
+        """The rows of one batch as CSV, without a header; numbers in full precision."""
         out = io.StringIO()
         writer = csv.DictWriter(out, self.columns, restval="", extrasaction="ignore")
         for row in self.rows(batch):
@@ -158,7 +237,7 @@ class Sweep(Displayable):
 
 
 def _cell(value: Any) -> Any:
-    """A number as its shortest text that reads back as itself; nothing where there is none."""
+    """A number as its shortest exact text; empty for None and NaN."""
     if value is None:
         return ""
     if isinstance(value, float | np.floating):
@@ -167,7 +246,7 @@ def _cell(value: Any) -> Any:
 
 
 def _structure(experiment: Experiment) -> Any:
-    """What runs must have in common to go through the array engine together."""
+    """What experiments must have in common to be run together."""
     return (
         experiment.economy.structure,
         experiment.market.mechanism,
@@ -179,61 +258,26 @@ def _structure(experiment: Experiment) -> Any:
 
 
 def recorded_buyer_fields(economy: Economy) -> tuple[str, ...]:
-    """What of the buyers is recorded of each run, for its rate and swings: shares, if they move."""
+    """The buyers' fields that the measures of a run need: shares, if they can move."""
     return ("shares",) if economy.buyers.shared_pools else ()
 
 
 def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
-    """The outcomes of experiments of one structure: side by side, if the array engine can."""
-    from market_abm.analysis.observer import GradientObserver
-    from market_abm.market.agents import Firm
-    from market_abm.market.arrays import ACTIVATIONS
-    from market_abm.market.mechanisms.registry import array_market
-    from market_abm.runs.result import Result
-    from market_abm.runs.run import run
-    from market_abm.simulation.loop import simulate
-
-    told: list[Result | MarketError] = []
-    if experiments[0].market.activation not in ACTIVATIONS:
-        for experiment in experiments:
-            try:
-                told.append(run(experiment))
-            except MarketError as error:
-                told.append(error)
-        return told
-    market = array_market(
-        [each.economy for each in experiments],
-        [each.market for each in experiments],
-        [each.run.seed for each in experiments],
-    )
-    witness = GradientObserver(
-        market.economy,
-        np.array([each.run.tolerance for each in experiments]),
-        shares_move=np.array([each.market.shares_move for each in experiments]),
-        rules=experiments[0].market.rules,
-        reference=market.reference,
-    )
-    steps = np.array([each.run.steps for each in experiments])
-    record = experiments[0].record
-    outcomes = simulate(
-        market,
-        steps,
-        witness,
-        every=record.every,
-        goods=record.goods,
-        books=recorded_buyer_fields(market.economy),
-        changes=[
-            (step, [each.changes[k][1] for each in experiments])
-            for k, (step, _) in enumerate(experiments[0].changes)
-        ],
-    )
-    for experiment, outcome in zip(experiments, outcomes, strict=True):
-        told.append(outcome.error or Result.of(experiment, outcome, Firm))
-    return told
+    """Run experiments of one structure: together, if the array engine can."""
+    if experiments[0].market.activation in ACTIVATIONS:
+        fields = recorded_buyer_fields(experiments[0].economy)
+        return run_together(experiments, buyer_fields=fields)
+    results: list[Result | MarketError] = []
+    for experiment in experiments:
+        try:
+            results.append(run(experiment))
+        except MarketError as error:
+            results.append(error)
+    return results
 
 
 def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equilibrium | None:
-    """The best allocation, if it can be found; ``best`` remembers that of each economy."""
+    """The optimal allocation, or None; ``best`` caches those of economies."""
     settings = experiment.configuration
     economy = {key: settings[key] for key in settings if key not in ("market", "run", "record")}
     key = json.dumps([economy, experiment.economy.seed], default=str)
@@ -244,7 +288,7 @@ def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equ
 
 
 def _predicted(experiment: Experiment, optimum: Equilibrium | None) -> float | None:
-    """The factor by which moves should shrink: in closed form, or from the step's eigenvalues."""
+    """The predicted rate: in closed form, or from the eigenvalues of a step."""
     known = rate(experiment.last_economy, experiment.market)
     if known is not None or optimum is None:
         return known
@@ -252,27 +296,18 @@ def _predicted(experiment: Experiment, optimum: Equilibrium | None) -> float | N
     return None if near is None else near.radius
 
 
-@np.errstate(all="ignore")
-def _measured(
-    experiment: Experiment, result: Result, optimum: Equilibrium | None
-) -> dict[str, Any]:
-    """The row of a run."""
-    path = result.path
-    moved = path.alignment[np.isfinite(path.alignment)]
+def _row(result: Result, optimum: Equilibrium | None) -> dict[str, Any]:
+    """The measures of a run, and the last quantities and prices of its raw and final goods."""
     row: dict[str, Any] = {
         "status": result.status,
         "steps": result.steps,
-        "error": float(result.last_errors.max()),
-        "welfare": float(path.welfare[-1]),
+        **measured(result),
         "best_welfare": None if optimum is None else optimum.welfare,
-        "staleness": path.overall_staleness,
-        "alignment": float(moved.mean()) if moved.size else None,
-        "uphill_share": path.ascent_fraction,
-        "rate": path.rate,
         "message": result.ending.detail,
     }
-    for good in (*experiment.economy.supply, *experiment.economy.demand):
-        k = experiment.economy.index[good]
+    economy = result.experiment.economy
+    for good in (*economy.supply, *economy.demand):
+        k = economy.index[good]
         row[f"quantity.{good}"] = float(result.last.quantities[k])
         row[f"price.{good}"] = float(result.last.prices[k])
         row[f"{BEST}.{good}"] = None if optimum is None else float(optimum.quantities[k])
@@ -280,7 +315,7 @@ def _measured(
 
 
 def specification(sweep: Sweep) -> dict[str, Any]:
-    """What is run, and where, as ``sweep.json`` holds it."""
+    """What is run, at which points, as ``sweep.json`` holds it."""
     design, source = sweep.design, sweep.base.source
     assert source is not None
     return {
@@ -301,67 +336,94 @@ def specification(sweep: Sweep) -> dict[str, Any]:
 
 def run_sweep(
     sweep: Sweep,
-    folder: str | Path,
+    folder: str | Path | None,
     *,
     executor: Executor | None = None,
     workers: int = 1,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Run what is missing of ``sweep``, keep it in ``folder``, and return the whole table.
+    """Run the missing batches of a sweep, and return its table.
 
-    Without ``executor`` the batches run here, one after another; with it, ``workers`` + 1 at a time
-    are in flight. ``progress(done, size)`` counts runs. Whatever ends it early loses the batches in
-    flight only: ``resume`` does the rest, and the table is the same.
+    If interrupted, only batches in progress are lost: ``resume`` runs the rest, and the table is
+    the same.
 
-    Raises:
-        ResultsError: the folder holds something else, or another sweep, or cannot be written.
+    Parameters
+    ----------
+    sweep
+        What to run.
+    folder
+        Where to keep batches, table and figure; None keeps nothing.
+    executor, workers
+        Where batches run, ``workers`` + 1 at a time; by default here, one after another.
+    resume
+        Continue the sweep in ``folder``.
+    progress
+        ``progress(done, size)``, called with the number of finished runs.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds something else or another sweep, or cannot be written.
     """
-    store = Store(
-        Path(folder),
-        specification(sweep),
-        size=sweep.design.size,
-        batch_size=sweep.batch_size,
-        resume=resume,
-    )
+    if folder is None:
+        return _run_in_memory(sweep, executor, workers, progress)
+    store = Store(Path(folder), specification(sweep), batches=sweep.batches, resume=resume)
     if store.finished:
         if progress:
             progress(sweep.design.size, sweep.design.size)
         return store.table()
     missing = iter([batch for batch in range(sweep.batches) if not store.has(batch)])
-    done = sum(store.runs(batch) for batch in range(sweep.batches) if store.has(batch))
+    done = sum(sweep.runs(batch) for batch in range(sweep.batches) if store.has(batch))
     if progress:
         progress(done, sweep.design.size)
     for batch, text in _worked(sweep, missing, executor, workers):
         store.keep(batch, text)
-        done += store.runs(batch)
+        done += sweep.runs(batch)
         if progress:
             progress(done, sweep.design.size)
-    return store.finish(sweep.columns, partial(view(sweep, "draw"), sweep))
+    return store.finish(sweep.columns, partial(view(sweep, "figure"), sweep))
+
+
+def _run_in_memory(
+    sweep: Sweep,
+    executor: Executor | None,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    texts: dict[int, str] = {}
+    for batch, text in _worked(sweep, iter(range(sweep.batches)), executor, workers):
+        texts[batch] = text
+        if progress:
+            progress(sum(map(sweep.runs, texts)), sweep.design.size)
+    parts = (texts[batch] for batch in range(sweep.batches))
+    return pd.read_csv(io.StringIO("".join(csv_table(sweep.columns, parts))))
 
 
 def _worked(
     sweep: Sweep, missing: Iterator[int], executor: Executor | None, workers: int
 ) -> Iterator[tuple[int, str]]:
-    """Each batch with its rows, as they come in; never more in flight than there is work for."""
+    """Each batch with its rows, as they finish; at most ``workers`` + 1 are submitted at a time."""
     if executor is None:
         for batch in missing:
             yield batch, sweep.text(batch)
         return
-    flying: dict[Future[str], int] = {}
+    pending: dict[Future[str], int] = {}
     try:
         while True:
-            for batch in itertools.islice(missing, workers + 1 - len(flying)):
-                flying[executor.submit(sweep.text, batch)] = batch
-            if not flying:
+            for batch in itertools.islice(missing, workers + 1 - len(pending)):
+                pending[executor.submit(sweep.text, batch)] = batch
+            if not pending:
                 return
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                yield flying.pop(future), future.result()
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
     except BrokenProcessPool:
         raise ResultsError(
             "a worker process died (was it killed, or out of memory?)",
             remedy="what was finished is kept: go on with --resume, perhaps with fewer --jobs",
         ) from None
     finally:
-        for future in flying:
+        for future in pending:
             future.cancel()

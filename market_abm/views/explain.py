@@ -1,12 +1,13 @@
-"""The essay's heart, for any program: each firm's profit condition beside backprop's line.
+"""The claim of the essay for any program: each firm's profit condition beside backprop's line.
 
-For each industry, last first, what a profit-maximising firm pays for its inputs, and what backprop
-computes at that line: the same formula, with prices in one and derivatives in the other; then the
-numbers, the prices from the market and the derivatives from the reverse sweep.
+For each industry, final goods first: the price that a profit-maximising firm pays for each input,
+and what backprop computes at that line. It is the same formula, in prices and in derivatives; below
+it the numbers, prices from the market and derivatives from the reverse sweep.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from market_abm.economy.industry import Industry
 from market_abm.gradient import backprop
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
+from market_abm.views.numbers import format_plain
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -24,10 +26,21 @@ if TYPE_CHECKING:
 WIDE = 8
 """Inputs of a line beyond which its profit is not written out."""
 
+REUSE_NOTES = {
+    "rival": "rival: divided among its users, who pay one price in the steady state",
+    "copy": "copy (nonrival): every user gets all of it, and their bids add up (the sum rule)",
+    "external": "external: every user gets all of it, and only the first one pays",
+}
+"""How several users share a good."""
+
 
 @dataclass(frozen=True)
 class Pair:
-    """One equation twice: in prices (the market's) and in derivatives (backprop's)."""
+    """One equation twice, as text and as formulas: in prices and in derivatives.
+
+    The numbers of each side are in ``condition_numbers`` and ``backprop_numbers``; ``equations``
+    are both sides as formulas.
+    """
 
     condition: str
     condition_numbers: str
@@ -38,10 +51,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence under it, and the equations that belong to it.
+    """A title, a note, and the equations below them.
 
-    For an industry, ``line`` is the heading as an equation, and the sentence ends in ``profit``,
-    which comes after ``preface``; a wide line's profit is not written out so.
+    For an industry ``line`` is the title as an equation, and the note is the ``preface`` and the
+    ``profit``; ``profit`` is None for a line of more than :data:`WIDE` inputs.
     """
 
     title: str
@@ -53,11 +66,19 @@ class Section:
 
 
 def explain(result: Result) -> list[Section]:
-    """The derivation for the result's program at the last step, final goods first."""
+    """The derivation for the program of a result at its last step.
+
+    Returns
+    -------
+    list of Section
+        Consumers, then industries from final goods upstream, and each shared good after its users.
+    """
     return _Explanation(result).sections()
 
 
 class _Explanation:
+    """Builds the sections from the last state of a run."""
+
     def __init__(self, result: Result) -> None:
         self.economy = result.economy
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
@@ -66,29 +87,29 @@ class _Explanation:
         rules = result.experiment.market.rules
         self.bids = rules.per_unit(result.last.bids, result.last.inputs)
         self.products = backprop.marginal_products(self.economy, result.last.inputs)
-        self.readers: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
+        self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
-                self.readers[good].append((industry, slot))
+                self.users[good].append((industry, slot))
 
     def sections(self) -> list[Section]:
-        """Consumers; then industry by industry, upstream; a shared good once all users are done."""
+        """Consumers; then industries upstream; a shared good after the last of its users."""
         sections = [self._consumers()]
-        waiting = {good: len(readers) for good, readers in self.readers.items()}
+        waiting = {good: len(users) for good, users in self.users.items()}
         for industry in reversed(self.economy.topological_order):
             sections.append(self._industry(industry))
             for good in industry.technology.inputs:
                 waiting[good] -= 1
-                if waiting[good] == 0 and len(self.readers[good]) > 1:
+                if waiting[good] == 0 and len(self.users[good]) > 1:
                     sections.append(self._reuse(good))
         return sections
 
     def _consumers(self) -> Section:
         pairs = [
             Pair(
-                f"p_{good} = {_shown(self.prices[good])}",
+                f"p_{good} = {format_plain(self.prices[good])}",
                 "",
-                f"df_d{good} = {_shown(self.gradients[good])}",
+                f"df_d{good} = {format_plain(self.gradients[good])}",
                 "",
                 (
                     Equation(name(("price", good)), lift(self.prices[good])),
@@ -97,15 +118,15 @@ class _Explanation:
             )
             for good in self.economy.demand
         ]
-        return Section("consumers", "pay a given price for what comes out at the end", tuple(pairs))
+        return Section("consumers", "pay a given price for each final good", tuple(pairs))
 
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
-        costs = "".join(f" - p_{read}*{label}" for read, label in self._labels(industry))
+        costs = "".join(f" - p_{used}*{label}" for used, label in self._labels(industry))
         firms = f"{industry.firms} firms, each with " if industry.firms > 1 else ""
         loop = (
-            "in a loop, whose lines backprop has to solve together; " if self._loops(good) else ""
+            "in a loop, whose lines backprop solves simultaneously; " if self._loops(good) else ""
         )
         preface = f"{loop}{firms}"
         note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
@@ -119,7 +140,7 @@ class _Explanation:
         return Section(industry.text(), note, tuple(pairs), line, preface, profit)
 
     def _profit(self, industry: Industry) -> Equation:
-        """What comes in for the output less what is paid for the inputs."""
+        """Revenue minus the cost of the inputs."""
         technology = industry.technology
         profit = _joined("*", name(("price", industry.good)), technology.formula)
         for slot, good in enumerate(technology.inputs):
@@ -136,11 +157,11 @@ class _Explanation:
         return zip(industry.technology.inputs, industry.technology.labels, strict=True)
 
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
-        """What the firms bid for one input, beside the chain rule at this line."""
+        """The firms' bid for one input, beside the chain rule at this line."""
         good, output = industry.technology.inputs[slot], industry.good
         slope, bid = self._slope(industry, slot), self._bid(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
-        shared = len(self.readers[good]) > 1
+        shared = len(self.users[good]) > 1
         label = industry.technology.labels[slot]
         price = f"bid[{label} by {output}]" if shared else f"p_{good}"
         term = f"term[{label} in {output}]" if shared else f"df_d{good}"
@@ -152,71 +173,41 @@ class _Explanation:
         ]
         names = dict(enumerate(industry.technology.labels))
         condition, backprop_line = (
-            Equation(name(left), _joined("*", name(worth), slope_tree), names)
-            for left, worth in sides
+            Equation(name(left), _joined("*", name(value), slope_tree), names)
+            for left, value in sides
         )
         return Pair(
             f"{price} = p_{output} * {factor}",
-            f"{_shown(self.prices[output])} * {_shown(slope)} = {_shown(bid)}",
+            f"{format_plain(self.prices[output])} * {format_plain(slope)} = {format_plain(bid)}",
             f"{term} = df_d{output} * {factor}",
-            f"{_shown(gradient)} * {_shown(slope)} = {_shown(gradient * slope)}",
+            f"{format_plain(gradient)} * {format_plain(slope)} = {format_plain(gradient * slope)}",
             (condition, backprop_line),
         )
 
     def _reuse(self, good: str) -> Section:
-        rival = self.economy.reuse[good] == "rival"
-        readers = self.readers[good]
-        parts = [self._part(industry, slot) if rival else 1.0 for industry, slot in readers]
-        bids = [self._bid(industry, slot) for industry, slot in readers]
-        terms = [
-            self.gradients[industry.good] * self._slope(industry, slot)
-            for industry, slot in readers
-        ]
-        names = [f"{i.technology.labels[slot]} by {i.good}" for i, slot in readers]
-        places = [f"{i.technology.labels[slot]} in {i.good}" for i, slot in readers]
-
-        def total(symbol: str, labels: list[str]) -> str:
-            if rival:
-                return " + ".join(
-                    f"{_shown(part)}*{symbol}[{label}]"
-                    for part, label in zip(parts, labels, strict=True)
-                )
-            return " + ".join(f"{symbol}[{label}]" for label in labels)
-
-        def numbers(values: list[float], result: float) -> str:
-            products = zip(parts, values, strict=False)  # of an external good one user pays
-            shown = [f"{_shown(p)}*{_shown(v)}" if rival else _shown(v) for p, v in products]
-            return f"{' + '.join(shown)} = {_shown(result)}"
-
-        notes = {
-            "rival": "rival: it is split among its users, who end up paying one price",
-            "copy": "copy: every user gets all of it, and what they pay adds up (the sum rule)",
-            "external": "external: every user gets all of it, and only the first one pays",
-        }
-        note = notes[self.economy.reuse[good]]
-        if self.economy.reuse[good] == "external":
-            names, bids = names[:1], bids[:1]
-        uses = [(i.technology.labels[slot], i.good) for i, slot in readers]
-
-        def equation(what: str, symbol: str, count: int) -> Equation:
-            summed = [name((symbol, *use)) for use in uses[:count]]
-            if rival:
-                summed = [
-                    _joined("*", lift(part), each) for part, each in zip(parts, summed, strict=True)
-                ]
-            return Equation(name((what, good)), _joined("+", *summed))
-
+        """How the bids, and the terms of the chain rule, of all users of a good add up."""
+        reuse, users = self.economy.reuse[good], self.users[good]
+        parts = [self._part(*use) for use in users] if reuse == "rival" else None
+        bids = [self._bid(*use) for use in users]
+        terms = [self.gradients[i.good] * self._slope(i, slot) for i, slot in users]
+        uses = [(i.technology.labels[slot], i.good) for i, slot in users]
+        payers = 1 if reuse == "external" else len(users)
+        bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
+        term_names = [f"term[{label} in {output}]" for label, output in uses]
         pair = Pair(
-            f"p_{good} = {total('bid', names)}",
-            numbers(bids, self.prices[good]),
-            f"df_d{good} = {total('term', places)}",
-            numbers(terms, self.gradients[good]),
-            (equation("price", "bid", len(bids)), equation("gradient", "term", len(terms))),
+            f"p_{good} = {_weighted_sum(bid_names, parts)}",
+            f"{_weighted_sum(_shown(bids[:payers]), parts)} = {format_plain(self.prices[good])}",
+            f"df_d{good} = {_weighted_sum(term_names, parts)}",
+            f"{_weighted_sum(_shown(terms), parts)} = {format_plain(self.gradients[good])}",
+            (
+                _sum_equation(("price", good), "bid", uses[:payers], parts),
+                _sum_equation(("gradient", good), "term", uses, parts),
+            ),
         )
-        return Section(good, note, (pair,))
+        return Section(good, REUSE_NOTES[reuse], (pair,))
 
     def _part(self, industry: Industry, slot: int) -> float:
-        """The share of the pool that goes to this use."""
+        """The share of a good that goes to one use."""
         return float(self.shares[self.economy.buyers.uses[industry.good][slot]].sum())
 
     def _mean(self, values: np.ndarray, industry: Industry, slot: int) -> float:
@@ -232,20 +223,40 @@ class _Explanation:
         return self._mean(self.bids, industry, slot)
 
 
+def _shown(values: Iterable[float]) -> list[str]:
+    return [format_plain(value) for value in values]
+
+
+def _weighted_sum(terms: Sequence[str], weights: Sequence[float] | None) -> str:
+    """A sum as text; without weights, of the terms alone."""
+    if weights is None:
+        return " + ".join(terms)
+    return " + ".join(f"{w}*{term}" for w, term in zip(_shown(weights), terms, strict=True))
+
+
+def _sum_equation(
+    left: tuple[str, str],
+    symbol: str,
+    uses: Sequence[tuple[str, str]],
+    weights: Sequence[float] | None,
+) -> Equation:
+    """The equation of :func:`_weighted_sum` as a formula."""
+    terms = [name((symbol, *use)) for use in uses]
+    if weights is not None:
+        terms = [_joined("*", lift(w), term) for w, term in zip(weights, terms, strict=True)]
+    return Equation(name(left), _joined("+", *terms))
+
+
 def _joined(operation: str, *arguments: Expression) -> Expression:
-    """The operation from left to right, written as it is: nothing is simplified."""
+    """The operation applied from left to right, without simplification."""
     return reduce(lambda a, b: Expression(operation, (a, b)), arguments)
 
 
 def _is_sum(formula: str) -> bool:
-    """Whether the formula is a sum at its outermost level, and so needs brackets in a product."""
+    """Whether the outermost operation is a sum, which needs brackets in a product."""
     depth = 0
     for before, character in zip(" " + formula, formula, strict=False):
         depth += (character == "(") - (character == ")")
         if depth == 0 and character in "+-" and before == " ":
             return True
     return False
-
-
-def _shown(value: float) -> str:
-    return f"{value:.6g}"

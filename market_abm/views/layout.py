@@ -1,7 +1,7 @@
-"""Where to draw each good of a network, and each arrow: a layered drawing (Sugiyama's method).
+"""Positions of goods and arrows in a drawing of the network: a layered layout (Sugiyama's method).
 
-Columns by distance from the consumer; within a column, near what each good feeds; an arrow that
-passes a column by is given a place of its own there. All lengths are in inches.
+Columns by distance from the consumer; within a column, each good near its users; an arrow that
+passes a column has a position of its own there. All lengths are in inches.
 """
 
 from __future__ import annotations
@@ -16,30 +16,40 @@ import numpy as np
 from market_abm.economy.economy import Economy
 
 BOX = (1.5, 0.86)
+"""Width and height of a box."""
 
 
 PITCH = 2.7
+"""From the centre of a column to the next."""
 
 
 BOX_SLOT, ARROW_SLOT = 1.34, 0.62
+"""Heights reserved in a column for a box and for an arrow that passes."""
 
 
 ROW_LENGTH = 6
+"""Boxes in a row of a long chain."""
 
 
 Point = tuple[float, float]
 
 
 Use = tuple[str, int]
-"""An arrow: the good that reads, and which of its inputs."""
+"""An arrow: the good that is produced, and the number of its input."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything goes.
+    """Positions of all parts of a drawing.
 
-    ``boxes``: the centre of each good's box. ``routes``: for each use, the points of a Bezier
-    curve, a start and then three a segment. ``labels``: where to write at each use.
+    Attributes
+    ----------
+    boxes
+        The centre of each good's box.
+    routes
+        For each use the points of a Bezier curve: a start, and then three a segment.
+    labels
+        The position of the text at each use.
     """
 
     boxes: dict[str, Point]
@@ -48,16 +58,16 @@ class Layout:
 
 
 def layout(economy: Economy) -> Layout:
-    """Lay out the network of ``economy``."""
+    """The layout of the network of an economy; a long chain is folded into rows."""
     column = _columns(economy)
     uses = {
         (industry.good, slot): good
         for industry in economy.topological_order
         for slot, good in enumerate(industry.technology.inputs)
     }
-    alone = len(set(column.values())) == len(column)
+    one_each = len(set(column.values())) == len(column)
     if (
-        alone
+        one_each
         and len(column) > ROW_LENGTH + 2
         and all(column[user] - column[good] == 1 for (user, _), good in uses.items())
     ):
@@ -68,7 +78,7 @@ def layout(economy: Economy) -> Layout:
 
 
 def _columns(economy: Economy) -> dict[str, int]:
-    """A column for each good, from the left; the goods of a loop stand in columns of their own."""
+    """The column of each good, from the left; each good of a loop has a column of its own."""
     distance = economy.stages
     width = {0: 1}
     for component in economy.components:
@@ -89,7 +99,7 @@ def _columns(economy: Economy) -> dict[str, int]:
 def _heights(
     economy: Economy, column: dict[str, int], uses: dict[Use, str]
 ) -> dict[Hashable, float]:
-    """The height of each good, and of each (use, column) that an arrow passes by."""
+    """The height of each good, and of each arrow in each column that it passes: (use, column)."""
     slots: dict[int, list[Hashable]] = {}
     after: dict[Hashable, list[Hashable]] = {good: [] for good in economy.goods}
     for good in reversed(economy.goods):
@@ -118,7 +128,7 @@ def _heights(
 
 
 def _ports(ends: list[tuple[Use, float]], centre: float) -> dict[Use, float]:
-    """Heights along one side of a box for the arrows there, in the order of where they lead."""
+    """Heights of the arrows along one side of a box, in the order of their other ends."""
     ordered = [use for use, _ in sorted(ends, key=lambda end: -end[1])]
     gap = min(0.3, 0.7 * BOX[1] / max(1, len(ordered) - 1))
     return {use: centre + gap * ((len(ordered) - 1) / 2 - n) for n, use in enumerate(ordered)}
@@ -130,6 +140,7 @@ def _routed(
     uses: dict[Use, str],
     heights: dict[Hashable, float],
 ) -> Layout:
+    """The curves and their labels between boxes that are placed."""
     outgoing: dict[str, list[tuple[Use, float]]] = {}
     incoming: dict[str, list[tuple[Use, float]]] = {}
     for use, good in uses.items():
@@ -163,7 +174,7 @@ def _routed(
 
 
 def _spot(points: list[Point], t: float) -> Point:
-    """Where to write along a route: where it passes a box by, or else a fraction t of the way."""
+    """The position of a label: at the first column that is passed, or else at fraction t."""
     if len(points) > 2:
         return ((points[1][0] + points[2][0]) / 2, points[1][1])
     (x0, y0), (x1, y1) = points
@@ -172,7 +183,7 @@ def _spot(points: list[Point], t: float) -> Point:
 
 
 def _curve(points: list[Point]) -> list[Point]:
-    """A Bezier curve through ``points`` that is level at each of them."""
+    """A Bezier curve through ``points``, horizontal at each of them."""
     curve = [points[0]]
     for (x0, y0), (x1, y1) in pairwise(points):
         middle = (x0 + x1) / 2
@@ -183,7 +194,7 @@ def _curve(points: list[Point]) -> list[Point]:
 def _back(
     boxes: dict[str, Point], column: dict[str, int], good: str, user: str
 ) -> tuple[list[Point], Point]:
-    """The way back in a loop: below all that stands between."""
+    """The arrow back in a loop: below all boxes between its ends; and the position of its label."""
     (x0, y0), (x1, y1) = boxes[good], boxes[user]
     between = [boxes[g][1] for g, x in column.items() if column[user] <= x <= column[good]]
     low = min(between) - BOX[1] / 2 - 0.42
@@ -195,7 +206,7 @@ def _back(
 
 
 def _rows(column: dict[str, int], uses: dict[Use, str]) -> Layout:
-    """A long chain, to and fro in rows."""
+    """A long chain in rows that run left to right and right to left in turn."""
     boxes = {}
     for good, x in column.items():
         line, rest = divmod(x, ROW_LENGTH)

@@ -1,4 +1,4 @@
-"""Which views each class has: registered with ``display.register`` when this is imported."""
+"""The views of each class, registered with ``display.register`` when this module is imported."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from market_abm.runs.result import Result
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.phase_plane import PhasePlane
 from market_abm.studies.sweep import Sweep
-from market_abm.views import save
+from market_abm.views import save, words
 from market_abm.views.notebook import economy, result
-from market_abm.views.plots.compare import beside, contest
+from market_abm.views.plots.compare import mechanism_figure, optimizer_figure
 from market_abm.views.plots.convergence import convergence
 from market_abm.views.plots.network import network
 from market_abm.views.plots.phase_plane import phase_plane_figure
-from market_abm.views.plots.sweep import draw_sweep
+from market_abm.views.plots.sweep import figure_of_sweep
 
 register(Economy, text=economy.economy_text, html=economy.economy_html)
 register(InputOutputTable, text=economy.table_text, html=economy.table_html)
-register(Experiment, text=result.experiment_text, html=result.experiment_html)
+register(Experiment, text=words.experiment_line, html=result.experiment_html)
 register(
     Result,
-    text=result.result_text,
+    text=words.run_line,
     html=result.result_html,
     save=save.save_result,
     convergence_figure=convergence,
@@ -32,26 +32,26 @@ register(
 )
 register(
     OptimizerComparison,
-    text=result.beside_text,
-    html=result.beside_html,
+    text=words.comparison_line,
+    html=result.comparison_html,
     save=save.save_comparison,
-    figure=beside,
+    figure=optimizer_figure,
 )
 register(
     MechanismComparison,
-    text=result.contest_text,
-    html=result.contest_html,
+    text=words.mechanisms_line,
+    html=result.mechanisms_html,
     save=save.save_comparison,
-    figure=contest,
+    figure=mechanism_figure,
 )
 register(
     PhasePlane,
-    text=lambda plane: f"<PhasePlane of {len(plane.table)} runs>",
+    text=words.plane_line,
     save=save.save_plane,
     figure=lambda plane: phase_plane_figure(plane.table),
 )
 register(
     Sweep,
-    text=lambda sweep: f"<Sweep of {sweep.base.name}: {sweep.design.size} runs>",
-    draw=draw_sweep,
+    text=words.sweep_line,
+    figure=figure_of_sweep,
 )

@@ -1,4 +1,4 @@
-"""Results as files: what is written of a run, a sweep, a comparison and a phase plane."""
+"""Results as files: the folders of a run, a comparison and a phase plane."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUN_FILES = (
     "network.png",
     "shock.png",
 )
-"""What a folder of a run may hold; ``shock.png`` after a shock to more than ``FEW`` goods."""
+"""The files of a run; ``shock.png`` after a shock to an economy of more than ``FEW`` goods."""
 
 COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 
@@ -31,7 +31,7 @@ PLANE_FILES = ("table.csv", "phase-plane.png")
 
 
 def shock_figure(result: Result) -> Any:
-    """Prices since the first shock; None if there are few goods, or it ended before a shock."""
+    """Prices since the first shock; None for at most ``FEW`` goods, or if no shock has occurred."""
     changes = result.experiment.changes
     if len(result.recorded) <= FEW or not changes or result.steps < changes[0][0]:
         return None
@@ -39,12 +39,12 @@ def shock_figure(result: Result) -> Any:
 
 
 def save_result(result: Result, folder: str | Path) -> Path:
-    """Write ``RUN_FILES`` into ``folder``, all or none; an earlier result there is replaced.
+    """Write ``RUN_FILES`` into ``folder``, all or none, replacing an earlier result.
 
     Raises
     ------
     ResultsError
-        The folder holds something else, or cannot be written.
+        The folder holds other files, or cannot be written.
     """
     shocked = shock_figure(result)
     writers = {

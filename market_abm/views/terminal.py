@@ -1,4 +1,4 @@
-"""A run in the terminal while it goes on: prices approaching their gradients, and the error."""
+"""The live view of a run in the terminal: prices over their gradients, and errors, by step."""
 
 from __future__ import annotations
 
@@ -7,82 +7,83 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.views.convergence import (
+    FLOOR,
+    error_axis,
+    error_powers,
+    error_ticks,
+    followed,
+    ratio_axis,
+)
+from market_abm.views.numbers import format_plain, format_power_of_ten
+from market_abm.views.palette import OKABE_ITO
+from market_abm.views.words import progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from market_abm.economy.economy import Economy
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
 
 MAX_GOODS = 4
+"""Goods that are plotted."""
 
 
 MAX_POINTS = 400
-"""Steps that are kept to be drawn; of a longer run, every second, fourth, ... step."""
+"""Steps that are plotted; of a longer run every second, fourth, ... step."""
 
 
 PERIOD = 0.125
-"""Seconds from one picture to the next, at least."""
+"""Minimum seconds from one frame to the next."""
 
 
 PATIENCE = 3.0
-"""A picture waits for so many times as long as the last one took: the run has the other time."""
+"""Minimum time between frames, as a multiple of the time that the last one took to draw."""
 
 
-FLOOR = -17.0
-"""Where the error axis ends, as a power of ten: an error of exactly 0 is drawn here."""
+HIGHEST_POWER = 20
+"""Where the error axis ends at the latest, as a power of ten."""
 
 
-WIDEST, HIGHEST = 110, 28
+MAX_WIDTH, MAX_HEIGHT = 110, 28
+"""Columns and rows of the terminal that are used."""
 
 
-NARROWEST, LOWEST, LOW = 36, 8, 15
-"""Below the first two numbers there is but the status line; below the last, one chart of two."""
+MIN_WIDTH, MIN_HEIGHT, BOTH_HEIGHT = 36, 8, 15
+"""Below the first two only the status line is shown; below the last, one chart of the two."""
 
 
 FRAME = 4
-"""Rows of a chart that are not its own: title, border and steps."""
+"""Rows of a chart outside its plot area: title, border and step labels."""
 
 
 SHORT = 40
-"""Steps up to which a line is drawn as a staircase: nothing happens between two steps."""
+"""Steps up to which a line is drawn as a staircase: values change at steps only."""
 
 
 LABEL = 5
-"""Letters of a number at an axis, so that one chart stands right below the other."""
+"""Characters of an axis label, so that the axes of both charts are aligned."""
 
 
 def watchable(console: Console) -> bool:
-    """Whether pictures can be drawn on ``console``, one over the other."""
+    """Whether the live view can be drawn on ``console``."""
     options = console.options
     return console.is_terminal and not console.is_dumb_terminal and not options.ascii_only
 
 
-def followed(economy: Economy, most: int = MAX_GOODS) -> list[int]:
-    """The places of ``most`` goods at the most: from all stages, raw goods first, few final ones.
-
-    The price of a final good is the consumer's, and nothing is to be seen in it.
-    """
-    stages = economy.stages
-    goods = [good for good in economy.goods if good not in economy.demand] or list(economy.goods)
-    goods.sort(key=lambda good: -stages[good])
-    chosen = np.unique(np.linspace(0, len(goods) - 1, most).round().astype(int))
-    return [economy.index[goods[k]] for k in chosen]
-
-
 class History:
-    """What was seen of some goods so far, at :data:`MAX_POINTS` steps at the most.
+    """The values to plot of some goods, at :data:`MAX_POINTS` steps at most.
 
-    ``rows`` holds, of each of these steps, the ratio price/gradient and the error of each good that
-    is followed, and the largest error of all goods. A step comes in at once, with all that is seen:
-    Ctrl-C may fall anywhere.
+    ``rows`` has for each of these steps the ratio price/gradient and the error of each followed
+    good, and the largest error of all goods. A step is added in one assignment, because Ctrl-C may
+    come at any time.
     """
 
     def __init__(self, places: Sequence[int]) -> None:
@@ -91,7 +92,7 @@ class History:
         self._every = 1
 
     def add(self, state: State, gradients: np.ndarray) -> None:
-        """Take in a step, if it is one of those that are kept."""
+        """Add a step, if it is one of those that are kept."""
         if state.step % self._every:
             return
         self.rows[state.step] = _row(state, gradients, self.places)
@@ -108,26 +109,26 @@ def _row(state: State, gradients: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until this is done: code of others may swallow it, or stop half way."""
-    came: list[FrameType | None] = []
+def _deferred_interrupt() -> Iterator[None]:
+    """Delay Ctrl-C until the block ends: a library may swallow it, or stop half way."""
+    received: list[FrameType | None] = []
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    before = signal.signal(signal.SIGINT, lambda _, frame: received.append(frame))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came and callable(before):
-        before(signal.SIGINT, came[0])
+    if received and callable(before):
+        before(signal.SIGINT, received[0])
 
 
 class Live:
-    """A ``progress`` that draws: to be used as a context, within which the run takes place.
+    """A ``progress`` callback that draws; the run takes place within it as a context.
 
-    A picture is drawn when :data:`PERIOD` is over, and the last drawing's time :data:`PATIENCE`
-    times over, so that a run takes a third longer at the most; the last stays on the screen.
+    A frame is drawn after :data:`PERIOD` seconds and :data:`PATIENCE` times the drawing time of the
+    last frame, so that a run takes at most a third longer. The last frame stays on the screen.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Live:
 
         self.experiment = experiment
         self.console = console
-        self.history = History(followed(experiment.economy))
+        self.history = History(followed(experiment.economy, MAX_GOODS))
         self.drawn = 0
         self._clock = clock
         self._screen = Screen(console=console, auto_refresh=False)
@@ -162,41 +163,41 @@ class Live:
         finally:
             self._screen.stop()
 
-    def __call__(self, state: State, seen: Mapping[str, np.ndarray]) -> None:
-        """Take in what is there now, and draw it if it is time."""
-        self._now = state, seen
-        self.history.add(state, seen["gradients"])
-        begun = self._clock()
-        if begun >= self._due:
+    def __call__(self, state: State, observations: Mapping[str, np.ndarray]) -> None:
+        """Record a step, and draw a frame if one is due."""
+        self._now = state, observations
+        self.history.add(state, observations["gradients"])
+        started = self._clock()
+        if started >= self._due:
             self._draw()
             ended = self._clock()
-            self._due = max(begun + PERIOD, ended + PATIENCE * (ended - begun))
+            self._due = max(started + PERIOD, ended + PATIENCE * (ended - started))
 
     def _draw(self) -> None:
         if self._now is not None:
-            with _undisturbed():
+            with _deferred_interrupt():
                 self.drawn += 1
                 self._screen.update(self.picture(*self._now), refresh=True)
 
-    def picture(self, state: State, seen: Mapping[str, np.ndarray]) -> RenderableType:
-        """What is known now, as large as the terminal allows."""
+    def picture(self, state: State, observations: Mapping[str, np.ndarray]) -> RenderableType:
+        """The current frame, as large as the terminal allows."""
         from rich.console import Group
         from rich.text import Text
 
-        width = min(self.console.width, WIDEST)
-        height = min(self.console.height - 1, HIGHEST)
-        status = Text(self._status(state, seen), no_wrap=True, overflow="ellipsis")
-        if width < NARROWEST or height < LOWEST:
+        width = min(self.console.width, MAX_WIDTH)
+        height = min(self.console.height - 1, MAX_HEIGHT)
+        status = Text(self._status(state, observations), no_wrap=True, overflow="ellipsis")
+        if width < MIN_WIDTH or height < MIN_HEIGHT:
             return Group(status)
         rows = {**self.history.rows}
         if state.step not in rows:
-            rows[state.step] = _row(state, seen["gradients"], self.history.places)
+            rows[state.step] = _row(state, observations["gradients"], self.history.places)
         steps = list(rows)
         path = np.array(list(rows.values()))
         count = len(self.history.places)
         parts: list[Any] = [self._legend()]
         room = height - len(parts) - 1
-        if height >= LOW:
+        if height >= BOTH_HEIGHT:
             ratios = _ratio_chart(steps, path[:, :count], (width, room // 2))
             parts.append(Text.from_ansi(ratios, no_wrap=True))
             room -= room // 2
@@ -208,7 +209,7 @@ class Live:
     def _legend(self) -> RenderableType:
         from rich.text import Text
 
-        from market_abm.views.plots.style import OKABE_ITO, shortened
+        from market_abm.views.plots.style import shortened
 
         goods = self.experiment.economy.goods
         legend = Text(no_wrap=True, overflow="ellipsis")
@@ -218,43 +219,37 @@ class Live:
         legend.append("━━ ", style=color).append("largest error of all  ")
         return legend.append("··· gradient, tolerance")
 
-    def _status(self, state: State, seen: Mapping[str, np.ndarray]) -> str:
+    def _status(self, state: State, observations: Mapping[str, np.ndarray]) -> str:
         with np.errstate(all="ignore"):
-            errors = relative_error(state.prices, seen["gradients"])
-        worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-        good = self.experiment.economy.goods[worst]
-        return (
-            f"step {state.step:,} of at most {self.experiment.run.steps:,}"
-            f"   largest error {errors[worst]:.1e} ({good})   welfare {seen['welfare']:.6g}"
-        )
+            errors = relative_error(state.prices, observations["gradients"])
+        limit, goods = self.experiment.run.steps, self.experiment.economy.goods
+        return progress_text(state.step, errors, goods, float(observations["welfare"]), limit=limit)
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:
-    """Price over gradient; what is beyond the axis, from -1 to 3 at the most, is at its edge."""
-    finite = ratios[np.isfinite(ratios)]
-    low = max(finite.min(initial=0.0), -1.0)
-    high = min(finite.max(initial=1.1), 3.0)
-    ticks = {tick: f"{tick:g}" for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high}
-    return _chart("price ÷ gradient", steps, ratios, (low, high), ticks, 1.0, size)
+    """Price over gradient, from 0 on; what is beyond the axis is drawn at its edge."""
+    axis = ratio_axis(ratios)
+    assert axis.limits is not None
+    low, high = min(axis.limits[0], 0.0), max(axis.limits[1], 1.1)
+    ticks = {
+        tick: format_plain(tick) for tick in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0) if low <= tick <= high
+    }
+    return _chart(axis.label, steps, ratios, (low, high), ticks, 1.0, size)
 
 
 def _error_chart(
     steps: Sequence[int], errors: np.ndarray, tolerance: float, size: tuple[int, int]
 ) -> str:
     """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
-    from market_abm.views.plots.style import power_of_ten
-
-    with np.errstate(all="ignore"):
-        powers = np.clip(np.log10(errors), FLOOR, None)
-    finite = powers[np.isfinite(powers)]
-    aim = max(np.log10(tolerance), FLOOR) if tolerance > 0.0 else FLOOR
-    low = np.floor(max(min(aim - 1.0, finite.min(initial=0.0)), FLOOR))
-    high = np.ceil(min(finite.max(initial=0.5), 20.0))
-    spacing = np.ceil((high - low) / 5)
-    whole = np.arange(low, high + 1)
-    shown = whole[(whole % spacing == 0) & (whole >= FLOOR + 2)]
-    ticks = ({FLOOR: "0"} if low == FLOOR else {}) | {p: power_of_ten(10.0**p) for p in shown}
-    return _chart("|price − gradient| ÷ |gradient|", steps, powers, (low, high), ticks, aim, size)
+    axis = error_axis(errors, tolerance)
+    low, high = axis.decades[0], min(axis.decades[1], HIGHEST_POWER)
+    axis = replace(axis, limits=(10.0**low, 10.0**high))
+    ticks = {
+        round(np.log10(tick)): "0" if tick == FLOOR else format_power_of_ten(tick)
+        for tick in error_ticks(axis, 6)
+    }
+    level = float(error_powers(np.array(tolerance)))
+    return _chart(axis.label, steps, error_powers(errors), (low, high), ticks, level, size)
 
 
 def _chart(
@@ -266,13 +261,11 @@ def _chart(
     level: float,
     size: tuple[int, int],
 ) -> str:
-    """Columns of numbers, (steps, lines), as lines of text with colours; dots mark a level.
+    """A plot of ``columns``, (steps, lines), as coloured text; dots mark ``level``.
 
-    The axis is stretched a little, so that the level is at the middle of a row, where its label is.
+    The axis is stretched slightly, so that ``level`` is in the middle of a row, as its label is.
     """
     import plotext
-
-    from market_abm.views.plots.style import OKABE_ITO
 
     plotext.clear_figure()
     plotext.theme("clear")

@@ -1,7 +1,7 @@
-// One update: numbers that the server sent are put into the sources, and drawn with the next frame.
-// They are changed in place, so that nothing of it is sent back.
-const {nodes, flows, rows, route, kept, status, sent} = pulse.frame
-const source = (name) => pulse.sources[name]
+// One update: the numbers that the server sent are put into the data sources and drawn with the next
+// frame. They are changed in place, so that nothing is sent back.
+const {nodes, flows, rows, route, kept, status, sent} = page.frame
+const source = (name) => page.sources[name]
 const replace = (name, columns) => {
   const target = source(name)
   Object.assign(target.data, columns)
@@ -26,7 +26,7 @@ if (Object.keys(rows).length > 0) {
     replace(name, {xs: ys.map(() => path.step), ys})
   }
   const last = path.step[path.step.length - 1]
-  source("along").setv({start: Math.max(0, last - kept), end: Math.max(last, SHORTEST)}, {sync: false})
+  source("along").setv({start: Math.max(0, last - kept), end: Math.max(last, MIN_STEPS)}, {sync: false})
 }
 if (route) append("route", route, 10 * kept)
 document.getElementById("status").textContent = status
@@ -38,6 +38,6 @@ while (beats[0] < now - 1000) beats.shift()
 const rate = beats.length > 1 ? `(${beats.length} updates a second)` : ""
 document.getElementById("meter").textContent = rate
 
-const drawn = () => { pulse.drawn = sent }
-if (document.hidden) requestAnimationFrame(drawn)  // which comes when somebody looks
+const drawn = () => { page.drawn = sent }
+if (document.hidden) requestAnimationFrame(drawn)  // waits until the tab is visible
 else setTimeout(drawn, 0)

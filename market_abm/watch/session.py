@@ -1,14 +1,12 @@
-"""One market under somebody's hands: it moves step by step, and its numbers can be turned.
+"""A market that is run step by step while its settings change; independent of the browser.
 
-Nothing here knows of a browser. What a shock may change (the numbers of ``[supply]``, ``[demand]``,
-``[industries]`` and the economy's parameters) changes while the market runs, and is noted as one of
-``[[shocks]]``; anything else starts the market anew. So what was seen can always be written down as
-an experiment file, and ``market-abm run`` sees the same.
+Numbers that a shock can change (of ``[supply]``, ``[demand]``, ``[industries]`` and the parameters)
+change while the market runs, and are recorded as ``[[shocks]]``; any other setting restarts it. So
+a session can always be saved as an experiment file, and ``market-abm run`` reproduces it.
 """
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import math
 import re
@@ -20,22 +18,24 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.files import key_parts, quoted, toml_text
-from market_abm.experiment.reading import SHOCKABLE
-from market_abm.experiment.shocks import Shock
+from market_abm.experiment.shocks import GoodShock, Shock, in_order
+from market_abm.experiment.toml import toml_text
+from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
-from market_abm.runs.run import watched
+from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
+from market_abm.watch.elasticities import with_parameters
 
 DECADES = (0.05, 20.0)
-"""The ends of an elasticity's slider, unless it stands beyond."""
+"""The ends of the slider of an elasticity, if it is between them."""
 
 
 FILES = ("economy", "economy.input_output", "economy.sectors")
-"""Settings that name files: who opens a page may not have any file of this machine read."""
+"""Settings that name files; a page may not read any file of this machine."""
 
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
@@ -44,10 +44,24 @@ UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_r
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A number that can be turned: a setting by its dotted ``key``, and where a slider ends.
+    """A setting that is a number, and the range of its slider.
 
-    ``logarithmic`` sliders move in ratios; ``endless`` ones have infinity beyond ``high``; those
-    with ``whole`` numbers stop at these only.
+    Parameters
+    ----------
+    key
+        The dotted key.
+    label
+        The label of the slider.
+    value
+        The present value.
+    low, high
+        The ends of the slider.
+    logarithmic
+        Whether the slider moves in ratios.
+    endless
+        Whether infinity is valid, beyond ``high``.
+    whole
+        Whether only integers are valid.
     """
 
     key: str
@@ -61,139 +75,179 @@ class Parameter:
 
 
 class Session:
-    """A market that is watched and turned.
+    """A market that is run step by step while its settings change.
 
-    ``experiment`` is what has been asked for so far, shocks included; ``state`` (arrays without an
-    axis of runs) and ``seen`` (what the witness makes of it, by name) are those of the last step.
-    ``ending`` says why the market cannot go on, once it cannot.
+    Parameters
+    ----------
+    where
+        A file, or the name of an available experiment.
+    settings
+        Overrides by dotted key.
 
-    Raises:
-        MarketError: the experiment cannot be read, or its market cannot begin.
+    Attributes
+    ----------
+    experiment
+        The experiment with all settings so far, shocks included.
+    state
+        The state at the last step, without an axis of runs.
+    observations
+        What the gradient observer reports at the last step, by name.
+    ending
+        Why the market cannot continue, or None.
+
+    Raises
+    ------
+    MarketError
+        The experiment cannot be read, or its market cannot start.
     """
 
     def __init__(self, where: str, settings: Mapping[str, Any] | None = None) -> None:
         experiment = Experiment.load(where, settings)
         try:
-            self._begin(_ready(experiment))
-        except MarketError:  # it is the file's own mistake that is to be told, or none
+            self._begin(with_parameters(experiment))
+        except MarketError:  # an error in the file must be reported as it is there
             self._begin(experiment)
 
     def _begin(self, experiment: Experiment) -> None:
-        """Start the market of ``experiment``, or keep the one that there is if it has a mistake."""
+        """Start the market of ``experiment``; if it is not valid, keep the present one."""
         try:
-            market, witness = watched(experiment)
+            market, observer = start_runs([experiment], engine=experiment.run.engine)
             if market.failed:
                 raise market.failed[0]
         except MarketError as error:
             raise experiment.placed(error) from None
         self.first = self.experiment = experiment
-        self._turned: dict[str, Any] = {}
-        self._market, self._witness = market, witness
+        self._numbers_set: dict[str, Any] = {}
+        self._market, self._observer = market, observer
         self.ending: Ending | None = None
         state = market.state
-        self._take(state, witness(state))
+        self._update(state, observer(state))
 
-    def _take(self, state: State, saw: Mapping[str, np.ndarray]) -> None:
+    def _update(self, state: State, observations: Mapping[str, np.ndarray]) -> None:
         self.state = state.select_runs(0)
-        self.seen = {name: each[0] for name, each in saw.items()}
+        self.observations = {name: each[0] for name, each in observations.items()}
 
-    # --- moving -----------------------------------------------------------------------------------
+    # --- steps ------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Move one step on; where the market cannot, ``ending`` says why.
+        """Run one step, unless the market cannot continue: then ``ending`` says why.
 
-        Raises:
-            MarketError: a mistake of the experiment shows on the way.
+        Raises
+        ------
+        MarketError
+            The step shows an error of the experiment.
         """
         if self.ending is not None:
             return
         changes = dict(self.experiment.changes)
         economy = changes.get(self.state.step + 1)
-        state, saw = advance(self._market, self._witness, [economy] if economy else None)
+        state, observations = advance(self._market, self._observer, [economy] if economy else None)
         if self._market.failed:
             raise self.experiment.placed(self._market.failed[0])
-        self._take(state, saw)
+        self._update(state, observations)
         self.ending = divergence(self._market.economy, state, 0)
 
     def restart(self) -> None:
-        """Back to step 0; shocks that were made by hand are forgotten, what was turned is kept."""
-        self._begin(self._kept({}))
+        """Restart at step 0 with all settings, but without the shocks of :meth:`shock`."""
+        self._begin(self._restarted({}))
 
-    def _kept(self, settings: dict[str, Any]) -> Experiment:
-        """The experiment without shocks by hand, with all that was turned, and ``settings``."""
-        settings = {**self._turned, **settings}
+    def _restarted(self, settings: dict[str, Any]) -> Experiment:
+        """The experiment without added shocks, with all that was set, and ``settings``."""
+        settings = {**self._numbers_set, **settings}
         return self.first.with_overrides(settings) if settings else self.first
 
     @property
     def economy(self) -> Economy:
-        """The economy as it is now."""
+        """The present economy."""
         return self.experiment.economy_at(self.state.step)
 
     @property
     def errors(self) -> np.ndarray:
         """|price - gradient| / |gradient| of all goods, shape (goods,)."""
         with np.errstate(all="ignore"):
-            return relative_error(self.state.prices, self.seen["gradients"])
+            return relative_error(self.state.prices, self.observations["gradients"])
 
-    # --- turning ----------------------------------------------------------------------------------
+    # --- settings ---------------------------------------------------------------------------------
 
-    def turn(self, key: str, value: Any) -> bool:
-        """Give the setting ``key`` (dotted) another value; says whether the market began anew.
+    def set(self, key: str, value: Any) -> bool:
+        """Set a setting; a number of the economy while the market runs, any other restarts it.
 
-        A number that a shock may change is changed while the market runs; anything else begins it
-        anew, with all that was turned before.
+        Parameters
+        ----------
+        key
+            The dotted key.
+        value
+            The new value.
 
-        Raises:
-            MarketError: there is no such setting, or it cannot have this value, or it names files
-                to be read. Nothing is changed.
+        Returns
+        -------
+        bool
+            Whether the market was restarted.
+
+        Raises
+        ------
+        MarketError
+            The setting is unknown, not valid, or names files to be read. Nothing is changed.
         """
         if ".".join(key_parts(key)) in FILES:  # however it is quoted
             raise SettingError(
                 f"{key} names a file, and this page reads none",
                 remedy="name it in an experiment file, or with --set, and watch that",
             )
-        with _spoken():
-            kept = self._kept({key: value})
-            numbers = any(key.startswith(f"{table}.") for table in SHOCKABLE)
+        with _without_place():
             running = self.state.step > 0 and self.ending is None
-            if numbers and running and kept.economy.structure == self.economy.structure:
-                self._shock({"step": self.state.step + 1, key: value})
-                self._turned[key] = value
+            if is_value_key(key) and running and self._is_shock(key, value):
+                self._add_shock(Shock(self.state.step + 1, {key: value}))
+                self._numbers_set[key] = value
                 return False
-            self._begin(kept)
+            self._begin(self._restarted({key: value}))
             return True
 
-    def shock(self, target: str, good: str, percent: float) -> None:
-        """Change a number of ``good`` by so many per cent: see ``shock.TARGETS``.
+    def _is_shock(self, key: str, value: Any) -> bool:
+        """Whether a number can be set from now on: not if the structure of the economy changes.
 
-        Raises:
-            MarketError: there is no such number, or it cannot be changed so. Nothing is changed.
+        It must be valid from step 0 on too, for a restart.
+        """
+        values = {**self._numbers_set, key: value}
+        initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
+        return initial.economy.structure == self.economy.structure
+
+    def shock(self, target: str, good: str, percent: float) -> None:
+        """Change a number of a good by so many per cent, from the next step on.
+
+        Parameters
+        ----------
+        target, good
+            See :class:`GoodShock`.
+        percent
+            The change.
+
+        Raises
+        ------
+        MarketError
+            There is no such number, or it cannot change so. Nothing is changed.
         """
         if self.ending is not None:
-            raise MarketError("this market cannot go on", remedy="reset it, and then shock it")
+            raise MarketError("this market cannot continue", remedy="reset it, and then shock it")
         step = self.state.step + 1
-        shock = Shock(target, good, percent, relative=True, step=step)
-        with _spoken():
-            self._shock(shock.entry(self.experiment.economy_at(step)))
+        shock = GoodShock(target, good, percent, relative=True, step=step)
+        with _without_place():
+            self._add_shock(shock.on(self.experiment.economy_at(step)))
 
-    def _shock(self, entry: dict[str, Any]) -> None:
-        """Add an entry of [[shocks]] to come with the next step, with the others of that step."""
-        step = entry["step"]
-        entries = [dict(each) for each in self.experiment.configuration["shocks"]]
-        entries.append(entry)
-        entries.sort(key=lambda each: each["step"])
-        merged: dict[int, dict[str, Any]] = {}
-        for each in entries:
-            merged.setdefault(each["step"], {}).update(each)
-        steps = max(self.experiment.run.steps, 2 * step)
-        self.experiment = self.experiment.with_overrides(
-            {"shocks": list(merged.values()), "run.steps": steps}
+    def _add_shock(self, shock: Shock) -> None:
+        """Add a shock, merged with others of its step, to a run that is long enough for it."""
+        values: dict[int, dict[str, Any]] = {}
+        for each in in_order([*self.experiment.shocks, shock]):
+            values.setdefault(each.step, {}).update(each.values)
+        steps = max(self.experiment.run.steps, 2 * shock.step)
+        self.experiment = self.experiment.with_steps(steps).with_shocks(
+            Shock(step, merged) for step, merged in values.items()
         )
 
-    # --- what can be turned, and what was ---------------------------------------------------------
+    # --- parameters -------------------------------------------------------------------------------
 
-    def knobs(self) -> list[Parameter]:
-        """The numbers that are worth turning: the market's rates and lag, and all elasticities."""
+    def parameters(self) -> list[Parameter]:
+        """The parameters with sliders: rates, lag, elasticities and the program's parameters."""
         return [*self._rates(), *self._elasticities(), *self._parameters()]
 
     def _rates(self) -> Iterator[Parameter]:
@@ -212,22 +266,25 @@ class Session:
             )
 
     def _elasticities(self) -> Iterator[Parameter]:
-        for good, demand in self._coming.demand.items():
-            if demand.form == "elastic":  # it can be nothing else: see _curved
+        for good, demand in self._next_economy.demand.items():
+            if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
             key = f"demand.{quoted(good)}.elasticity"
             label, value = f"elasticity of demand for {good}", demand.elasticity
             yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
-        for good, supply in self._coming.supply.items():
+        for good, supply in self._next_economy.supply.items():
             key = f"supply.{quoted(good)}.elasticity"
             label, value = f"elasticity of supply of {good}", supply.elasticity
             yield Parameter(key, label, value, 0.0, max(4.0, value))
 
     def _parameters(self) -> Iterator[Parameter]:
         values: dict[str, float] = {}
-        for industry in self._coming.industries:
+        for industry in self._next_economy.industries:
             values.update(industry.technology.parameters)
+        own = self.experiment.configuration["economy"]["parameters"]  # not of nests of a table
         for name, value in values.items():
+            if name not in own:
+                continue
             key, label = f"economy.parameters.{quoted(name)}", name.replace("_", " ")
             if value > 0:
                 ends = _decades(value) if "elasticity" in name else (value / 4.0, value * 4.0)
@@ -237,15 +294,15 @@ class Session:
                 yield Parameter(key, label, value, value - reach, value + reach)
 
     @property
-    def _coming(self) -> Economy:
-        """The economy of the next step, with all that has been turned."""
+    def _next_economy(self) -> Economy:
+        """The economy of the next step, with all that was set."""
         return self.experiment.economy_at(self.state.step + 1)
 
     def text(self) -> str:
-        """All this as an experiment file; step by step a run of it goes the same way, to its end.
+        """The session as an experiment file, whose run has the same steps, bit for bit.
 
-        A run ends where the market has come to rest after the last shock. Files that are read are
-        named by where they are.
+        The run ends when it is settled after the last shock. Files that it names are named by
+        their absolute paths.
         """
         steps = max(self.experiment.run.steps, self.state.step)
         configuration = dict(self.experiment.configuration)
@@ -259,90 +316,18 @@ class Session:
 
 
 def _decades(value: float) -> tuple[float, float]:
-    """The ends of the slider of an elasticity that is ``value`` now."""
+    """The ends of the slider of an elasticity."""
     low, high = DECADES
     return (min(low, value), max(high, value)) if math.isfinite(value) and value > 0 else DECADES
 
 
 @contextmanager
-def _spoken() -> Iterator[None]:
-    """A mistake here is one of what was turned: nobody typed a --set, or a list of shocks."""
+def _without_place() -> Iterator[None]:
+    """Report an error without the place of a --set or of a shock, which the user did not type."""
     try:
         yield
     except MarketError as error:
         if (error.file or "").startswith("--set "):
             error.file = error.line = None
-            error.what = re.sub(r"^the shock at step \d+:? ", "", error.what)
+        error.what = re.sub(r"^the shock at step \d+:? ", "", error.what)
         raise
-
-
-# --- so that every elasticity can be turned ------------------------------------------------------
-
-
-def _ready(experiment: Experiment) -> Experiment:
-    """The same experiment, said so that a shock can change each of its elasticities.
-
-    Elasticities that stand in the program as numbers become parameters, and where demand is
-    infinitely elastic, the form is written down that it has with any other elasticity.
-    """
-    made_of = experiment.configuration["economy"]
-    settings: dict[str, Any] = {}
-    if "program" in made_of:
-        program, found = with_elasticity_parameters(made_of["program"], experiment.economy)
-        if found:
-            settings["economy.program"] = program
-            settings["economy.parameters"] = {**made_of["parameters"], **found}
-    for good, demand in experiment.economy.demand.items():
-        if math.isinf(demand.elasticity):
-            settings |= _curved(experiment, good)
-    return experiment.with_overrides(settings) if settings else experiment
-
-
-def _curved(experiment: Experiment, good: str) -> dict[str, Any]:
-    """Settings by which demand for ``good`` is as elastic as before, and can be less; or none.
-
-    In a loop nobody knows a reference quantity: there it is what the market begins with.
-    """
-    key = f"demand.{quoted(good)}"
-    for settings in ({}, {f"{key}.quantity": _first_quantity(experiment, good)}):
-        with suppress(MarketError):
-            finite = experiment.with_overrides({**settings, f"{key}.elasticity": 1.0})
-            form = finite.economy.demand[good].form
-            told = {} if form is None else {f"{key}.form": form}
-            return {**settings, **told, f"{key}.elasticity": math.inf}
-    return {}
-
-
-def _first_quantity(experiment: Experiment, good: str) -> float:
-    quantities = watched(experiment)[0].state.quantities[0]
-    return float(quantities[experiment.economy.index[good]])
-
-
-def with_elasticity_parameters(program: str, economy: Economy) -> tuple[str, dict[str, float]]:
-    """``program`` with ``elasticity=NUMBER`` written as ``elasticity=NAME``; each name's number.
-
-    Names are ``elasticity_of_GOOD``, with ``_2`` and so on behind if the line has several.
-    """
-    taken = {
-        *economy.goods,
-        *(name for i in economy.topological_order for name in i.technology.parameters),
-    }
-    found: dict[str, float] = {}
-    lines = [line.encode() for line in program.splitlines()]
-    places = []
-    for statement in ast.parse(program).body:
-        for node in ast.walk(statement):
-            if not isinstance(node, ast.keyword) or node.arg != "elasticity":
-                continue
-            value = node.value
-            number = value.value if isinstance(value, ast.Constant) else None
-            if isinstance(number, int | float) and value.lineno == value.end_lineno:
-                good = statement.targets[0].id  # type: ignore[attr-defined]
-                names = (f"elasticity_of_{good}{k}" for k in ("", *map("_{}".format, range(2, 99))))
-                name = next(each for each in names if each not in taken | set(found))
-                found[name] = float(number)
-                places.append((value.lineno, value.col_offset, value.end_col_offset, name))
-    for line, start, stop, name in sorted(places, reverse=True):
-        old = lines[line - 1]
-        lines[line - 1] = old[:start] + name.encode() + old[stop:]
-    return b"\n".join(lines).decode(), found

@@ -1,6 +1,6 @@
 """Economies and input-output tables as a notebook shows them.
 
-Knows nothing of gradients: an economy can be shown by whoever trades in it.
+Imports no gradients, so that an economy can be shown next to a market, too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from market_abm.views.notebook.pieces import (
     lettering,
     marked,
     note,
-    number,
     shortened,
     table,
 )
+from market_abm.views.numbers import format_count, format_number, format_plain, format_share
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
     from market_abm.economy.io_table import InputOutputTable
     from market_abm.economy.terms import Demand, Supply
 
-MOST_LINES, SOME_LINES = 12, 6
-"""Lines up to which all are shown; of more, so many."""
+MAX_LINES, SOME_LINES = 12, 6
+"""Lines of a program up to which all are shown; of a longer one, the second number."""
 
 
 MAX_GOODS, SOME_GOODS = 12, 8
-"""The same of goods."""
+"""The same for goods."""
 
 
-MOST_BOXES, MOST_ARROWS = 32, 80
-"""Goods and uses of them up to which the network is drawn."""
+MAX_BOXES, MAX_ARROWS = 32, 80
+"""Goods, and their uses, up to which the network is drawn."""
 
 
 MAX_INPUTS = 8
-"""Inputs of a line up to which it is set in type."""
+"""Inputs of a line up to which its formula is typeset."""
 
 
 WIDE = 100
-"""Characters of a line that are shown."""
+"""Characters of a line up to which it is shown in full."""
 
 
 SCALE = (60.0, 38.0)
-"""Pixels an inch of the layout: across, and upward."""
+"""Pixels per inch of the layout: horizontally and vertically."""
 
 
 def economy_text(economy: Economy) -> str:
@@ -66,35 +66,30 @@ def economy_text(economy: Economy) -> str:
 
 
 def economy_html(economy: Economy) -> str:
-    """The program, the network if it is small, and the goods with everybody's terms."""
+    """The program, the network if it is small, and the goods with the terms of all agents."""
     return block(heading("Economy", _sizes(economy)), *economy_parts(economy))
 
 
 def economy_parts(economy: Economy) -> list[str]:
-    """The same without its heading."""
+    """The parts of :func:`economy_html` below its heading."""
     industries = economy.industries
     uses = Counter(good for industry in industries for good in industry.technology.inputs)
-    small = len(economy.supply) + len(industries) <= MOST_BOXES and uses.total() <= MOST_ARROWS
+    small = len(economy.supply) + len(industries) <= MAX_BOXES and uses.total() <= MAX_ARROWS
     return [_program(economy), network(economy) if small else "", _goods(economy, uses)]
 
 
 def _sizes(economy: Economy) -> str:
-    """How many industries, goods and firms there are."""
+    """The numbers of industries, goods and firms."""
     industries, raw = len(economy.industries), len(economy.supply)
     firms = sum(industry.firms for industry in economy.industries)
-    told = [
-        f"{counted(industries, 'industry', 'industries')}"
+    parts = [
+        f"{format_count(industries, 'industry', 'industries')}"
         + (f" with {firms:,} firms" if firms > industries else ""),
-        f"{counted(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
+        f"{format_count(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
     ]
-    if industries <= MOST_BOXES and economy.has_loops:
-        told.append("with a loop")
-    return ", ".join(told)
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """So many of something: 1 good, 2 goods."""
-    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+    if industries <= MAX_BOXES and economy.has_loops:
+        parts.append("with a loop")
+    return ", ".join(parts)
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -102,17 +97,19 @@ def counted(count: int, one: str, several: str = "") -> str:
 
 def _program(economy: Economy) -> str:
     industries = economy.industries
-    few = len(industries) <= MOST_LINES
+    few = len(industries) <= MAX_LINES
     rows = [_line(industry) for industry in (industries if few else industries[:SOME_LINES])]
     more = len(industries) - len(rows)
     columns = 2 if any(formula for _, formula in rows) else 1
     parameters: dict[str, Any] = {}
     for industry in industries:
         parameters.update(industry.technology.parameters)
-    shown = [f"{key} = {number(value)}" for key, value in list(parameters.items())[:MOST_LINES]]
+    shown = [
+        f"{key} = {format_number(value)}" for key, value in list(parameters.items())[:MAX_LINES]
+    ]
     return (
         table(("line", "as a formula")[:columns], [row[:columns] for row in rows], words=columns)
-        + note(f"and {counted(more, 'line')} more" if more > 0 else "")
+        + note(f"and {format_count(more, 'line')} more" if more > 0 else "")
         + note(f"with {', '.join(shown)}" if shown else "")
     )
 
@@ -131,7 +128,7 @@ def _line(industry: Industry) -> tuple[Markup, Markup]:
 
 
 def _goods(economy: Economy, uses: Counter[str]) -> str:
-    """Who supplies, makes or buys each good, on what terms; all raw and final ones, if possible."""
+    """The supplier, the consumer or the firms of each good; of many goods, some raw and final."""
     made = {industry.good: industry for industry in economy.industries}
     goods = [*economy.supply, *made]
     few, half = len(goods) <= MAX_GOODS, SOME_GOODS // 2 - 1
@@ -147,7 +144,7 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
         elif good in economy.demand:
             kind, terms = "final", demand_text(economy.demand[good])
         else:
-            kind, terms = "made", ""
+            kind, terms = "intermediate", ""
         rows.append(
             (
                 shortened(economy.label(good), 48),
@@ -162,57 +159,57 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
     more = len(goods) - len(rows)
     return table(
         [columns[k] for k in kept], [[row[k] for k in kept] for row in rows], words=len(kept)
-    ) + note(f"and {counted(more, 'good')} more" if more > 0 else "")
+    ) + note(f"and {format_count(more, 'good')} more" if more > 0 else "")
 
 
 def supply_text(terms: Supply) -> str:
-    """A supplier's terms in words."""
+    """The terms of a supplier in words."""
     if not np.any(terms.elasticity):
         return f"{_units(terms.quantity)} a step"
-    told = (
-        f"{_units(terms.quantity)} a step at a price of {number(terms.price)}, "
-        f"elasticity {number(terms.elasticity)}"
+    text = (
+        f"{_units(terms.quantity)} a step at a price of {format_number(terms.price)}, "
+        f"elasticity {format_number(terms.elasticity)}"
     )
     if terms.kind == "gradient":
-        return f"{told}; follows its margin at a rate of {number(terms.rate)}"
+        return f"{text}; follows its margin at rate {format_number(terms.rate)}"
     slow = np.any(np.not_equal(terms.adjustment, 1.0))
-    return f"{told}, adjustment {number(terms.adjustment)}" if slow else told
+    return f"{text}, adjustment {format_number(terms.adjustment)}" if slow else text
 
 
 def demand_text(terms: Demand) -> str:
-    """A consumer's terms in words."""
-    pays = f"consumers pay {number(terms.price)}"
+    """The terms of a consumer in words."""
+    pays = f"consumers pay {format_number(terms.price)}"
     if np.all(np.isinf(terms.elasticity)):
         return f"{pays} a unit"
     known = terms.quantity is not None and not np.any(np.isnan(terms.quantity))
-    at = f"for {_units(terms.quantity)}" if known else "for the first day's output"
+    at = f"for {_units(terms.quantity)}" if known else "for the initial output"
     form = f", {terms.form}" if terms.form else ""
-    return f"{pays} a unit {at}, elasticity {number(terms.elasticity)}{form}"
+    return f"{pays} a unit {at}, elasticity {format_number(terms.elasticity)}{form}"
 
 
 def _units(quantity: Any) -> str:
-    return f"{number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
+    return f"{format_number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
 
 
 def firms_text(industry: Industry) -> str:
-    """How many firms, and what tells them from one that is the line itself."""
-    population, told = industry.population, [f"{industry.firms:,}"]
+    """How many firms, and how they differ from one firm that is the line itself."""
+    population, parts = industry.population, [f"{industry.firms:,}"]
     if population.conduct != "competitive":
-        told.append(population.conduct)
+        parts.append(population.conduct)
     with np.errstate(all="ignore"):
         mean = (industry.weights * industry.productivity).sum(axis=-1)
     if not np.allclose(mean, 1.0, rtol=1e-9):
-        told.append(f"productivity {number(mean, 4)}")
+        parts.append(f"productivity {format_number(mean, 4)}")
     if np.any(population.bid_noise):
-        told.append(f"noise {number(population.bid_noise)}")
-    return ", ".join(told)
+        parts.append(f"noise {format_number(population.bid_noise)}")
+    return ", ".join(parts)
 
 
 # --- the network ----------------------------------------------------------------------------------
 
 
 def network(economy: Economy) -> str:
-    """The network as a drawing: goods in boxes, an arrow for each use."""
+    """The network as a drawing: goods as boxes, uses as arrows."""
     plan = layout(economy)
     across, upward = SCALE
     points = [*(point for route in plan.routes.values() for point in route)]
@@ -235,7 +232,7 @@ def network(economy: Economy) -> str:
 
 
 def _box(economy: Economy, good: str, centre: Point) -> str:
-    """A rounded box, coloured if the good is raw or final, with its name."""
+    """A rounded box with the name of the good, coloured if it is raw or final."""
     width, height = BOX[0] * SCALE[0], BOX[1] * SCALE[1]
     color = RAW if good in economy.supply else FINAL if good in economy.demand else "currentColor"
     shade, edge = (0.06, 0.5) if color == "currentColor" else (0.2, 1)
@@ -250,7 +247,7 @@ def _box(economy: Economy, good: str, centre: Point) -> str:
 
 
 def _arrow(route: list[Point]) -> str:
-    """A curve with a head, which points where it ends."""
+    """A curve with an arrowhead at its end."""
     tip, before = route[-1], next((p for p in route[-2::-1] if p != route[-1]), route[0])
     length = math.dist(tip, before) or 1.0
     ux, uy = (tip[0] - before[0]) / length, (tip[1] - before[1]) / length
@@ -266,39 +263,42 @@ def _arrow(route: list[Point]) -> str:
 # --- input-output tables --------------------------------------------------------------------------
 
 
-def table_text(told: InputOutputTable) -> str:
+def table_text(io_table: InputOutputTable) -> str:
     """An input-output table in one line."""
-    return f"<InputOutputTable: {_table_sizes(told)}>"
+    return f"<InputOutputTable: {_table_sizes(io_table)}>"
 
 
-def table_html(told: InputOutputTable) -> str:
-    """Its size, how well it adds up, and its largest industries."""
-    first = np.argsort(-told.output, kind="stable")[:MAX_GOODS]
+def table_html(io_table: InputOutputTable) -> str:
+    """Its size, its accounting residuals, and its largest industries."""
+    first = np.argsort(-io_table.output, kind="stable")[:MAX_GOODS]
     rows = [
         (
-            told.codes[k],
-            shortened(told.names[k], 60),
-            told.output[k],
-            told.final_use[k],
-            f"{told.primary_shares[k]:.1%}",
+            io_table.codes[k],
+            shortened(io_table.names[k], 60),
+            io_table.output[k],
+            io_table.final_use[k],
+            format_share(io_table.primary_shares[k], 1),
         )
         for k in first
     ]
-    more = told.size - len(rows)
+    more = io_table.size - len(rows)
     off = {
-        "rows are off by at most": told.row_residuals,
-        "columns are off by at most": told.column_residuals,
+        "rows balance to within": io_table.row_residuals,
+        "columns balance to within": io_table.column_residuals,
     }
     return block(
-        heading("Input-output table", _table_sizes(told)),
+        heading("Input-output table", _table_sizes(io_table)),
         table(("code", "industry", "output", "final use", "primary inputs"), rows, words=2),
-        note(f"and {counted(more, 'industry', 'industries')} more, each smaller" if more else ""),
-        facts((what, f"{np.abs(each).max():.2g} of output") for what, each in off.items()),
+        note(f"and {format_count(more, 'industry', 'industries')} more" if more else ""),
+        facts(
+            (what, f"{format_plain(np.abs(each).max(), 2)} of output") for what, each in off.items()
+        ),
     )
 
 
-def _table_sizes(told: InputOutputTable) -> str:
+def _table_sizes(io_table: InputOutputTable) -> str:
     return (
-        f"{counted(told.size, 'industry', 'industries')}, output {number(told.output.sum(), 4)}, "
-        f"final use {number(told.final_use.sum(), 4)}"
+        f"{format_count(io_table.size, 'industry', 'industries')}, "
+        f"output {format_number(io_table.output.sum(), 4)}, "
+        f"final use {format_number(io_table.final_use.sum(), 4)}"
     )

@@ -1,20 +1,19 @@
-"""Pieces of HTML: numbers, tables, drawings.
+"""Elements of HTML: numbers, tables, drawings.
 
-All text is escaped. Styles stand in the elements and use the reader's own colour of text, so that
-they suit light and dark pages, and what is left where styles are dropped is a plain table.
+All text is escaped. Styles are inline and use the current colour of text, so that they suit light
+and dark pages; a viewer that drops styles shows plain tables.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
+from market_abm.views.numbers import format_number
 
 RAW, FINAL = "#E69F00", "#009E73"
-"""Colours of raw and final goods that stand out on white and on black (Okabe and Ito, 2008)."""
+"""Colours of raw and final goods, visible on white and on black (Okabe and Ito, 2008)."""
 
 
 NOTE = "margin:0.3em 0;font-size:0.9em;opacity:0.75"
@@ -30,49 +29,19 @@ RULE = "border-bottom:1px solid"
 
 
 Cell = Any
-"""A number, text, or markup that is ready (:class:`Markup`)."""
+"""A number, text, or HTML (:class:`Markup`)."""
 
 
 class Markup(str):
-    """HTML that is escaped already."""
+    """HTML, as opposed to text that has to be escaped."""
 
     __slots__ = ()
 
 
-def human(value: float, digits: int = 6) -> str:
-    """A number for people: 0.0416667, 12,345.7, 1.2 × 10⁻⁹."""
-    if value == 0.0:
-        return "0"
-    sign, size = "\N{MINUS SIGN}" if value < 0.0 else "", abs(value)
-    if 1e-4 <= size < 1e9:
-        places = max(0, digits - 1 - math.floor(math.log10(size)))
-        text = f"{size:,.{places}f}"
-        return sign + (text.rstrip("0").rstrip(".") if "." in text else text)
-    mantissa, _, power = f"{size:.{digits - 1}e}".partition("e")
-    mantissa = mantissa.rstrip("0").rstrip(".")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{sign}{'' if mantissa == '1' else f'{mantissa} × '}10{raised}"
-
-
-def number(value: Any, digits: int = 6) -> str:
-    """A number as text, or the range of the numbers of several runs side by side."""
-    if isinstance(value, np.ndarray) and value.size != 1:
-        low, high = float(value.min()), float(value.max())
-        return (
-            human(low, digits) if low == high else f"{human(low, digits)} … {human(high, digits)}"
-        )
-    exact = float(np.asarray(value).item())
-    if math.isnan(exact):
-        return "no number"
-    if math.isinf(exact):
-        return "∞" if exact > 0 else "−∞"
-    return human(exact, digits)
-
-
 def data(value: Any, digits: int = 6) -> Markup:
-    """A number with all its digits behind those that are shown."""
+    """A rounded number, with its exact value as an attribute."""
     exact = repr(value) if isinstance(value, int) else repr(float(value))
-    return Markup(f'<data value="{exact}">{number(value, digits)}</data>')
+    return Markup(f'<data value="{exact}">{format_number(value, digits)}</data>')
 
 
 def shortened(text: str, most: int) -> str:
@@ -81,33 +50,33 @@ def shortened(text: str, most: int) -> str:
 
 
 def marked(text: str) -> Markup:
-    """``text``, escaped; what cannot be written in UTF-8 becomes a question mark."""
+    """``text``, escaped; characters that UTF-8 cannot encode become question marks."""
     return Markup(escape(text.encode("utf-8", "replace").decode("utf-8")))
 
 
 def block(*parts: str) -> str:
-    """What is shown, as one element."""
+    """One element that holds all parts."""
     return f'<div style="max-width:60em">\n{"".join(part for part in parts if part)}</div>'
 
 
 def heading(name: str, text: str = "") -> str:
-    """A name in bold, and what it is."""
+    """A name in bold, and a description."""
     after = f": {marked(text)}" if text else ""
     return f'<p style="margin:0.5em 0"><strong>{marked(name)}</strong>{after}</p>\n'
 
 
 def paragraph(text: str) -> str:
-    """A sentence of its own."""
+    """A paragraph; nothing if the text is empty."""
     return f'<p style="margin:0.5em 0">{marked(text)}</p>\n' if text else ""
 
 
 def note(text: str) -> str:
-    """A sentence in small type."""
+    """A paragraph in small type; nothing if the text is empty."""
     return f'<p style="{NOTE}">{marked(text)}</p>\n' if text else ""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], words: int = 1) -> str:
-    """A table whose first ``words`` columns hold text, the first of them a row's header."""
+    """A table whose first ``words`` columns are text, the first of them the headers of rows."""
     aligned = [LEFT if k < words else RIGHT for k in range(len(heads))]
     head = "".join(
         f'<th scope="col" style="{style};{RULE}">{marked(text)}</th>'
@@ -130,7 +99,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], words: int = 1) 
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> str:
-    """Names and values; nothing, if there are none."""
+    """A table of names and values; nothing if there are none."""
     rows = list(pairs)
     lines = "\n".join(
         f'<tr><th scope="row" style="{LEFT};font-weight:normal;opacity:0.75">{marked(name)}</th>'
@@ -149,18 +118,18 @@ def _cell(value: Cell) -> str:
     return data(value)
 
 
-def drawing(width: float, height: float, told: str, parts: Iterable[str]) -> str:
-    """A picture as SVG, ``told`` in words; ``parts`` are its elements."""
+def drawing(width: float, height: float, title: str, parts: Iterable[str]) -> str:
+    """A drawing as SVG; ``title`` describes it, ``parts`` are its elements."""
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return (
         f'<div style="overflow-x:auto"><svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
         'style="max-width:100%;height:auto" fill="none" stroke="currentColor">\n'
-        f"<title>{marked(told)}</title>\n{chr(10).join(parts)}\n</svg></div>\n"
+        f"<title>{marked(title)}</title>\n{chr(10).join(parts)}\n</svg></div>\n"
     )
 
 
 def lettering(x: float, y: float, text: str, *, anchor: str = "middle", size: float = 12) -> str:
-    """Text in a drawing, in the reader's own font and colour."""
+    """Text in a drawing, in the current font and colour."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" '
         f'stroke="none" fill="currentColor">{marked(text)}</text>'

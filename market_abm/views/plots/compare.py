@@ -1,9 +1,9 @@
-"""A market beside its twin, and mechanisms beside each other."""
+"""Figures of comparisons: of a market with its twin, and of several mechanisms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,30 +12,32 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.runs.result import Result
 from market_abm.twins.registry import TWINS
-from market_abm.views.plots.style import (
-    FAINT,
-    GREY,
-    INK,
-    OKABE_ITO,
-    new_figure,
-    power_of_ten,
-    shortened,
-    tidy,
-)
+from market_abm.views.convergence import FLOOR, intermediate_goods
+from market_abm.views.numbers import format_error, format_power_of_ten
+from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 
-FLOOR = 1e-17
-
-
 DASHES = (0, (3, 3))
+"""The line of a twin."""
+
+CONVERGED = 1e-6
+"""The relative distance from the optimum that is marked."""
+
+LEGEND: dict[str, Any] = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1.0, 1.05),
+    "fontsize": 7.5,
+    "frameon": False,
+}
 
 
-def beside(comparison: OptimizerComparison) -> Figure:
-    """Prices, shares (or quantities) and welfare of both, and the distance between them.
+def optimizer_figure(comparison: OptimizerComparison) -> Figure:
+    """A market and its twin: prices, shares or quantities, welfare, and their distance.
 
-    For two free variables also the path of both over the contours of welfare.
+    For two free variables also both paths over the contours of welfare.
     """
     result, land = comparison.result, comparison.landscape
     figure = new_figure(8.2 if land is None else 11.6, 7.6)
@@ -53,7 +55,7 @@ def beside(comparison: OptimizerComparison) -> Figure:
     panels = [figure.add_subplot(grid[k, 0]) for k in range(4)]
     _prices(panels[0], comparison)
     _amounts(panels[1], comparison)
-    _height(panels[2], comparison)
+    _objective(panels[2], comparison)
     _distances(panels[3], comparison)
     for panel in panels:
         tidy(panel)
@@ -67,7 +69,8 @@ def beside(comparison: OptimizerComparison) -> Figure:
     worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
         f"{shortened(result.experiment.name, 40)}: {mechanism} (coloured) and its twin, "
-        f"{TWINS[mechanism].name} (dashed)\nlargest distance {worst:.1e} in {result.steps} steps",
+        f"{TWINS[mechanism].name} (dashed)\n"
+        f"largest distance {format_error(worst)} in {result.steps} steps",
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -76,8 +79,8 @@ def beside(comparison: OptimizerComparison) -> Figure:
     return figure
 
 
-def _height(axes: Axes, comparison: OptimizerComparison) -> None:
-    """What is climbed: welfare; or, where prices are called, what they descend."""
+def _objective(axes: Axes, comparison: OptimizerComparison) -> None:
+    """What the optimiser maximises, welfare; or the dual potential, if it minimises that."""
     if comparison.potential is None:
         times: np.ndarray = comparison.result.times
         market, twin = comparison.result.path.welfare, comparison.welfare
@@ -88,16 +91,15 @@ def _height(axes: Axes, comparison: OptimizerComparison) -> None:
         least = min(np.nanmin(market), np.nanmin(twin))
         size = np.nanmax(np.abs(market))
         market, twin = (np.clip((each - least) / size, FLOOR, None) for each in (market, twin))
-        axes.set_ylabel("dual potential\nabove its least", fontsize=8.5)
+        axes.set_ylabel("dual potential\nabove its minimum", fontsize=8.5)
     axes.plot(times, market, color=GREY, lw=2.4)
     axes.plot(times, twin, color=INK, lw=1.0, ls=DASHES)
 
 
 def _prices(axes: Axes, comparison: OptimizerComparison) -> None:
-    """Prices of all but final goods, over their last gradients."""
+    """Prices of intermediate goods, relative to their last gradients."""
     result = comparison.result
-    final = result.experiment.economy.demand
-    goods = [good for good in result.goods if good not in final] or list(result.goods)
+    goods = intermediate_goods(result.goods, result.experiment.economy)
     places = [result.goods.index(good) for good in goods]
     with np.errstate(all="ignore"):
         scale = np.abs(result.last_gradients)
@@ -107,21 +109,19 @@ def _prices(axes: Axes, comparison: OptimizerComparison) -> None:
 
 
 def _amounts(axes: Axes, comparison: OptimizerComparison) -> None:
-    """The shares of contested goods; where there are none, or none kept, quantities."""
+    """The shares of goods with several buyers; quantities, if there are none or none recorded."""
     result, twin = comparison.result, comparison.twin
     path, buyers = result.trajectory, result.experiment.economy.buyers
-    contested = [
-        b for pool in buyers.shared_pools for b in range(pool.buyers.start, pool.buyers.stop)
-    ]
-    if contested and len(path.shares) == len(path.prices):
+    shared = [b for pool in buyers.shared_pools for b in range(pool.buyers.start, pool.buyers.stop)]
+    if shared and len(path.shares) == len(path.prices):
         names = [
-            f"{result.goods[buyers.good[b]]} → {result.goods[buyers.maker[b]]}" for b in contested
+            f"{result.goods[buyers.good[b]]} → {result.goods[buyers.maker[b]]}" for b in shared
         ]
-        _both(axes, path.shares, twin.shares, contested, names)
+        _both(axes, path.shares, twin.shares, shared, names)
         axes.set_ylabel("shares", fontsize=8.5)
     else:
-        every = range(len(result.goods))
-        _both(axes, path.quantities, twin.quantities, every, result.goods)
+        places = range(len(result.goods))
+        _both(axes, path.quantities, twin.quantities, places, result.goods)
         axes.set_ylabel("quantities", fontsize=8.5)
 
 
@@ -136,10 +136,11 @@ def _both(
     for k, name, color in zip(places, names, OKABE_ITO, strict=False):
         axes.plot(market[:, k], color=color, lw=2.4, label=shortened(name, 18))
         axes.plot(twin[:, k], color=INK, lw=1.0, ls=DASHES)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
+    axes.legend(**LEGEND)
 
 
 def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
+    """The largest distance of any good, relative to its largest size, at each step."""
     path = comparison.result.trajectory
     axes.set_yscale("log")
     for n, name in enumerate(comparison.distances):
@@ -154,13 +155,14 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     axes.set_yticks([FLOOR, *ticks[:: max(1, len(ticks) // 4)]])
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: "0" if v <= FLOOR else power_of_ten(v))
+        FuncFormatter(lambda v, _: "0" if v <= FLOOR else format_power_of_ten(v))
     )
     axes.set_ylabel("distance", fontsize=8.5)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5, frameon=False)
+    axes.legend(**LEGEND)
 
 
 def _contours(axes: Axes, comparison: OptimizerComparison) -> None:
+    """Both paths over the contours of welfare, in the plane of the two free variables."""
     land, result = comparison.landscape, comparison.result
     assert land is not None
     best = result.equilibrium
@@ -183,13 +185,13 @@ def _contours(axes: Axes, comparison: OptimizerComparison) -> None:
     axes.set_xlabel(land.names[0], fontsize=9)
     axes.set_ylabel(land.names[1], fontsize=9)
     axes.set_title(
-        "welfare (light: high), the path, and the best (star)", fontsize=9, loc="left", color=INK
+        "welfare (light: high), the path, and the optimum (star)", fontsize=9, loc="left", color=INK
     )
     tidy(axes)
 
 
-def contest(comparison: MechanismComparison) -> Figure:
-    """How far welfare is from the best, step by step, on a log axis; one line a mechanism."""
+def mechanism_figure(comparison: MechanismComparison) -> Figure:
+    """The distance of welfare from the optimum on a log axis, with a line a mechanism."""
     figure = new_figure(8.2, 4.4)
     axes = figure.add_axes((0.1, 0.12, 0.87, 0.68))
     axes.set_yscale("log")
@@ -218,9 +220,9 @@ def contest(comparison: MechanismComparison) -> Figure:
     ticks = [10.0**e for e in range(-16, 3, 4)]
     axes.set_yticks(ticks)
     axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
-    axes.axhline(1e-6, color=FAINT, lw=0.8, ls=":")
-    axes.set_ylabel("|best − welfare| ÷ |best|", fontsize=9)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
+    axes.axhline(CONVERGED, color=FAINT, lw=0.8, ls=":")
+    axes.set_ylabel("|optimum − welfare| ÷ |optimum|", fontsize=9)
     axes.set_xlabel("step", fontsize=9)
     figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
     name = shortened(done[0].experiment.name, 40) if done else ""

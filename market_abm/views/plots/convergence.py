@@ -1,4 +1,4 @@
-"""Prices approaching their gradients, and the error on a log axis."""
+"""The convergence picture in Matplotlib: prices and gradients, and the error on a log axis."""
 
 from __future__ import annotations
 
@@ -13,41 +13,32 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.analysis.observer import relative_error
-from market_abm.runs.result import MANY
-from market_abm.views.plots.style import (
-    GREY,
-    INK,
-    OKABE_ITO,
-    in_lines,
-    new_figure,
-    number_text,
-    power_of_ten,
-    shortened,
-    tidy,
+from market_abm.views.convergence import (
+    FLOOR,
+    MAX_PANELS,
+    ConvergencePicture,
+    Series,
+    error_ticks,
+    ratio_axis,
 )
+from market_abm.views.numbers import format_label, format_plain, format_power_of_ten
+from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import in_lines, new_figure, shortened, tidy
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
-FLOOR = 1e-17
-"""Where the error axis ends: an error of exactly 0 is drawn here."""
-
-
-ROUNDED = 1e-9
-"""Errors above this are no rounding: what theory says of their size may be looked for."""
-
-
-MAX_PANELS = 6
-
-
-HIGHLIGHTED = 10
-
-
 WIDTH = 8.2
-
+"""Inches."""
 
 SHORT = 60
+"""Steps up to which errors are drawn as a staircase."""
 
+FEW = 40
+"""Steps up to which each has a marker."""
+
+OTHERS = "#c4c4c4"
+"""The colour of goods without a name."""
 
 LEGEND: dict[str, Any] = {
     "loc": "lower left",
@@ -63,24 +54,24 @@ LEGEND: dict[str, Any] = {
 def convergence(result: Result) -> Figure:
     """Prices against their gradients (dashed), and below them the relative error on a log axis.
 
-    Of the goods that were recorded, up to six get a panel each; more are drawn in one, as price
-    over gradient. Of more than 40 only the errors are drawn: the ten industries with the largest
-    sales by name, the others in grey, the largest and the median of all; and, where theory tells
-    it, how fast they should shrink.
+    Up to six goods get a panel each; more are drawn in one, as price over gradient. Of more than 40
+    only the errors are drawn: the ten industries with the largest sales by name, the others in
+    grey, the largest and the median of all; and, where theory predicts it, their rate.
     """
-    if len(result.recorded) > MANY:
-        return _largest_goods(result)
-    final = result.experiment.economy.demand
-    goods = [good for good in result.recorded if good not in final] or list(result.recorded)
-    places = [result.recorded.index(good) for good in goods]
-    if len(goods) <= MAX_PANELS:
-        return _few_goods(result, goods, places)
-    return _many_goods(result, goods, places)
+    picture = ConvergencePicture.of(result)
+    draw = {"panels": _panels, "ratios": _ratios, "errors": _errors_only}[picture.layout]
+    figure = draw(picture)
+    _title(figure, result, picture)
+    return figure
 
 
-def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
-    columns = 2 if len(goods) in (2, 4) else min(len(goods), 3)
-    rows = -(-len(goods) // columns)
+# --- a panel a good -------------------------------------------------------------------------------
+
+
+def _panels(picture: ConvergencePicture) -> Figure:
+    count = len(picture.series)
+    columns = 2 if count in (2, 4) else min(count, 3)
+    rows = -(-count // columns)
     height = 3.7 + 1.75 * rows
     figure = new_figure(WIDTH, height)
     panels = figure.add_gridspec(
@@ -93,100 +84,126 @@ def _few_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> F
         hspace=0.55,
         wspace=0.33,
     )
-    for n, (good, k) in enumerate(zip(goods, places, strict=True)):
+    for n, series in enumerate(picture.series):
         axes = figure.add_subplot(panels[n // columns, n % columns])
-        _price_panel(axes, result, good, k, OKABE_ITO[n])
+        _price_panel(axes, picture, series)
         if n % columns == 0:
-            axes.set_ylabel("money per unit", fontsize=8)
-        if n + columns >= len(goods):
-            axes.set_xlabel("step", fontsize=8)
+            axes.set_ylabel(series.price_axis.label, fontsize=8)
+        if n + columns >= count:
+            axes.set_xlabel(picture.step_axis.label, fontsize=8)
     below = figure.add_axes((0.105, 0.5 / height, 0.88, 1.75 / height))
-    _error_panel(below, result, goods, places, OKABE_ITO[: len(goods)])
+    _error_panel(below, picture, [OKABE_ITO[series.color] for series in picture.series])
     below.legend(ncols=MAX_PANELS + 1, **LEGEND)
-    _title(figure, result)
     return figure
 
 
-def _price_panel(axes: Axes, result: Result, good: str, k: int, color: str) -> None:
-    steps = result.times
-    prices, gradients = result.prices[:, k], result.gradients[:, k]
-    marker = "o" if len(steps) <= 40 else ""
-    axes.plot(steps, prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price")
+def _price_panel(axes: Axes, picture: ConvergencePicture, series: Series) -> None:
+    steps, color = picture.steps, OKABE_ITO[series.color]
+    marker = "o" if len(steps) <= FEW else ""
     axes.plot(
-        steps, gradients, "--", color=INK, lw=1.1, dashes=(4, 2.5), zorder=4, label="gradient"
+        steps, series.prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price"
     )
-    if result.prediction is not None:
-        _theory(axes, steps, result.prediction[:, k])
-    name = shortened(good, 22)
+    axes.plot(
+        steps,
+        series.gradients,
+        "--",
+        color=INK,
+        lw=1.1,
+        dashes=(4, 2.5),
+        zorder=4,
+        label="gradient",
+    )
+    _mark_prediction(axes, picture, series, series.predicted)
+    name = shortened(series.good, 22)
     axes.set_title(name, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
     if len(name) <= 12:
-        axes.set_title(f"gradient {number_text(gradients[-1])}", fontsize=8, loc="right", pad=4)
+        last = format_label(series.gradients[-1])
+        axes.set_title(f"gradient {last}", fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
-    _wide_scale(axes, np.concatenate([prices, gradients]))
-    _step_axis(axes, result)
+    _scale_prices(axes, series)
+    _step_axis(axes, picture)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     tidy(axes)
 
 
-def _wide_scale(axes: Axes, values: np.ndarray) -> None:
-    """A plain axis; or, where values span six decades or more, one that is logarithmic above 1."""
-    sizes = np.abs(values[np.isfinite(values) & (values != 0.0)])
-    if sizes.size == 0 or sizes.max() < 1e6 * np.median(sizes):
+def _scale_prices(axes: Axes, series: Series) -> None:
+    """Scale and ticks of a price axis; of a symlog one at powers of ten and 0."""
+    axis = series.price_axis
+    if axis.scale == "linear":
         axes.yaxis.set_major_locator(MaxNLocator(4))
         return
-    low, high = np.ceil(np.log10(np.median(sizes))), np.floor(np.log10(sizes.max()))
-    axes.set_yscale("symlog", linthresh=10.0**low)
-    powers = 10.0 ** np.round(np.linspace(low, high, 4))[1:]
-    below, above = values.min() < -(10.0**low), values.max() > 10.0**low
+    axes.set_yscale("symlog", linthresh=axis.unit)
+    values = np.concatenate([series.prices, series.gradients])
+    values = values[~np.isnan(values)]
+    largest = np.abs(values[np.isfinite(values)]).max()
+    exponents = np.linspace(np.log10(axis.unit), np.floor(np.log10(largest)), 4)
+    powers = 10.0 ** np.round(exponents)[1:]
+    below, above = values.min() < -axis.unit, values.max() > axis.unit
     axes.set_yticks([*(-powers[::-1] if below else []), 0.0, *(powers if above else [])])
     axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_label(v)))
 
 
-def _step_axis(axes: Axes, result: Result) -> None:
-    """Room for one step at least, where a run ended before it began; shocks are marked."""
-    if len(result.times) == 1:
-        axes.set_xlim(-0.5, 1.5)
-    for step, _ in result.experiment.changes:
-        if step <= result.steps:
-            axes.axvline(step, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5)
+def _step_axis(axes: Axes, picture: ConvergencePicture) -> None:
+    """The axis of steps; dotted lines mark shocks."""
+    if picture.step_axis.limits is not None:
+        axes.set_xlim(picture.step_axis.limits)
+    for step in picture.shocks:
+        axes.axvline(step, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5)
 
 
-def _theory(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
-    """Mark what theory predicts, at no more than sixteen steps."""
-    some = slice(None, None, max(1, len(steps) // 16))
-    shown = np.clip(values[some], FLOOR, None) if axes.get_yscale() == "log" else values[some]
+def _mark_prediction(
+    axes: Axes, picture: ConvergencePicture, series: Series, values: np.ndarray
+) -> None:
+    """Crosses at the predicted ``values``, shape (records,)."""
+    if len(series.marks) == 0:
+        return
     axes.plot(
-        steps[some], shown, ls="", marker="x", ms=5, mew=1.1, color=INK, zorder=8, clip_on=False
+        picture.steps[series.marks],
+        values[series.marks],
+        ls="",
+        marker="x",
+        ms=5,
+        mew=1.1,
+        color=INK,
+        zorder=8,
+        clip_on=False,
     )
 
 
-def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> Figure:
+# --- one panel of ratios --------------------------------------------------------------------------
+
+
+def _ratios(picture: ConvergencePicture) -> Figure:
     figure = new_figure(WIDTH, 6.0)
     above = figure.add_axes((0.105, 0.53, 0.79, 0.36))
     below = figure.add_axes((0.105, 0.085, 0.79, 0.38), sharex=above)
     above.tick_params(labelbottom=False)
-    distance = result.experiment.economy.stages
-    depths = np.array([distance[good] for good in goods])
-    shade = colormaps["viridis"](0.92 * (depths - depths.min()) / max(1, np.ptp(depths)))
-    steps = result.times
-    above.axhline(1.0, color="white", lw=2.6, zorder=6)
-    above.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
-    _step_axis(above, result)
-    with np.errstate(all="ignore"):
-        ratio = result.prices / result.gradients
-        expected = None if result.prediction is None else result.prediction / result.gradients
-    for k, color in zip(places, shade, strict=True):
-        above.plot(steps, ratio[:, k], color=color, lw=1.3)
-    if expected is not None:
-        for k in places[:: max(1, len(places) // 4)]:
-            _theory(above, steps, expected[:, k])
-    shown = ratio[:, places]
-    finite = shown[np.isfinite(shown)]
-    low, high = finite.min(initial=1.0), finite.max(initial=1.0)
-    above.set_ylim(max(low, -1.0) - 0.08, min(high, 3.0) + 0.08)
-    above.set_ylabel("price ÷ exact gradient", fontsize=9)
-    above.annotate(
+    stages = np.array([series.stage for series in picture.series])
+    shades = colormaps["viridis"](0.92 * (stages - stages.min()) / max(1, np.ptp(stages)))
+    _ratio_panel(above, picture, shades)
+    _error_panel(below, picture, list(shades))
+    below.legend(*[[each[-1]] for each in below.get_legend_handles_labels()], **LEGEND)
+    if np.ptp(stages):
+        _stage_bar(figure, stages)
+    return figure
+
+
+def _ratio_panel(axes: Axes, picture: ConvergencePicture, colors: np.ndarray) -> None:
+    axes.axhline(1.0, color="white", lw=2.6, zorder=6)
+    axes.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
+    _step_axis(axes, picture)
+    ratios = picture.ratios
+    for ratio, color in zip(ratios.T, colors, strict=True):
+        axes.plot(picture.steps, ratio, color=color, lw=1.3)
+    for series in picture.series:
+        with np.errstate(all="ignore"):
+            _mark_prediction(axes, picture, series, series.predicted / series.gradients)
+    axis = ratio_axis(ratios)
+    assert axis.limits is not None
+    axes.set_ylim(axis.limits[0] - 0.08, axis.limits[1] + 0.08)
+    axes.set_ylabel(axis.label, fontsize=9)
+    axes.annotate(
         "the gradient",
         (1.0, 1.0),
         xycoords=("axes fraction", "data"),
@@ -196,161 +213,148 @@ def _many_goods(result: Result, goods: Sequence[str], places: Sequence[int]) -> 
         ha="right",
         va="bottom",
     )
-    tidy(above)
-    _error_panel(below, result, goods, places, list(shade))
-    below.legend(*[[each[-1]] for each in below.get_legend_handles_labels()], **LEGEND)
-    if np.ptp(depths):
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
-        scale = ScalarMappable(
-            Normalize(depths.min(), depths.max() + np.ptp(depths) * 0.087), "viridis"
-        )
-        bar = figure.colorbar(scale, cax=figure.add_axes((0.915, 0.085, 0.017, 0.805)))
-        bar.set_label("stages from the consumer", fontsize=8)
-        bar.ax.set_ylim(depths.min(), depths.max())
-        bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        bar.ax.tick_params(labelsize=8)
-        bar.outline.set_visible(False)
-    _title(figure, result)
-    return figure
-
-
-def _largest_goods(result: Result) -> Figure:
-    figure = new_figure(WIDTH, 5.6)
-    axes = figure.add_axes((0.105, 0.09, 0.565, 0.79))
-    steps, errors = result.times, np.clip(result.errors, FLOOR, None)
-    largest = [good for good in result.largest if good in result.recorded][:HIGHLIGHTED]
-    places = [result.recorded.index(good) for good in largest]
-    others = np.setdiff1d(np.arange(len(result.recorded)), places)
-    axes.plot(steps, errors[:, others], color="#c4c4c4", lw=0.6, zorder=2)
-    lines = []
-    for n, (good, k) in enumerate(zip(largest, places, strict=True)):
-        again, color = divmod(n, len(OKABE_ITO))
-        label = in_lines(result.experiment.economy.label(good), 33)
-        style = ("-", (0, (6, 1.2, 1.5, 1.2)))[again]
-        lines += axes.plot(
-            steps, errors[:, k], color=OKABE_ITO[color], lw=1.3, ls=style, label=label, zorder=4
-        )
-    known = np.where(np.isnan(errors), np.inf, errors)  # it may have diverged
-    worst, median = known.max(axis=1), np.median(known, axis=1)
-    count = len(result.recorded)
-    handles = axes.plot(steps, worst, color=INK, lw=1.8, label=f"largest of all {count}", zorder=5)
-    handles += axes.plot(
-        steps, median, color=INK, lw=1.8, ls=(0, (1, 1)), label=f"median of all {count}", zorder=5
-    )
-    handles += axes.plot([], [], color="#c4c4c4", lw=0.8, label="the other goods")
-    _error_axis(axes, result, range(count))
-    handles += [line for line in axes.get_lines() if line.get_label() == "tolerance"]
-    handles += _theory_slopes(axes, result, worst)
-    axes.set_xlim(steps[0], max(steps[-1], 1))
-    beside: dict[str, Any] = {"fontsize": 8, "frameon": False, "borderaxespad": 0.0}
-    beside |= {"bbox_transform": figure.transFigure, "labelspacing": 0.55, "handlelength": 2.4}
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, 0.885), **beside)
-    title = f"the {len(largest)} industries with the largest sales"
-    named = figure.legend(
-        handles=lines, loc="lower left", bbox_to_anchor=(0.69, 0.085), title=title, **beside
-    )
-    named.get_title().set_fontsize(8)
-    named.set_alignment("left")
-    _title(figure, result, "distance of each price from its exact gradient")
-    return figure
-
-
-def _theory_slopes(axes: Axes, result: Result, worst: np.ndarray) -> list[Line2D]:
-    """After the start and each shock, a dashed line as steep as theory tells, just above."""
-    rate = result.predicted_rate
-    if rate is None or not 0.0 < rate < 1.0:
-        return []
-    steps, shocks = result.times, [step for step, _ in result.experiment.changes]
-    starts, lines = [0, *(step for step in shocks if step <= result.steps)], []
-    label = f"theory: × {number_text(rate)} a step"
-    for start, end in zip(starts, [*starts[1:], result.steps + 1], strict=True):
-        here = (steps >= start) & (steps < end) & (worst > ROUNDED) & np.isfinite(worst)
-        if here.any():  # the lower half of the descent, where what else there was has died out
-            here &= np.log(worst) <= np.log(worst[here][[0, -1]]).mean()
-        if here.any():
-            height = np.max(np.log(worst[here]) - (steps[here] - start) * np.log(rate))
-            last = start + min(end - start, (height - np.log(FLOOR)) / -np.log(rate))
-            ends = np.array([start, last])
-            told = 2.0 * np.exp(height + (ends - start) * np.log(rate))
-            lines += axes.plot(ends, told, color=INK, lw=1.1, ls="--", label=label, zorder=6)
-    return lines[:1]
-
-
-def _error_axis(axes: Axes, result: Result, places: Sequence[int]) -> None:
-    """The axes of the errors of the goods at these ``places``, with the tolerance."""
-    axes.set_yscale("log")
-    errors = np.clip(result.errors, FLOOR, None)[:, places]
-    tolerance = result.experiment.run.tolerance
-    finite = errors[np.isfinite(errors)]
-    top = 10.0 ** np.ceil(np.log10(max(3.0, finite.max(initial=1.0))))
-    exact = np.any(result.errors[:, places] == 0.0)
-    bottom = FLOOR if exact else max(FLOOR, min(1e-2 * tolerance, finite.min(initial=1.0)))
-    axes.set_ylim(bottom, top)
-    axes.axhline(tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
-    exponents = np.arange(np.ceil(np.log10(bottom)), np.log10(top) + 0.1)
-    spacing = max(1, int(np.ceil(len(exponents) / 7)))
-    ticks = [10.0**e for e in exponents if e % spacing == 0 and e - np.log10(FLOOR) > 1.0]
-    axes.set_yticks([FLOOR, *ticks] if exact else ticks)
-    axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: "exact (0)" if v <= FLOOR else power_of_ten(v))
-    )
-    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
-    axes.set_xlabel("step", fontsize=9)
-    axes.set_ylabel("|price − gradient| ÷ |gradient|", fontsize=9)
-    axes.margins(x=0.02)
-    _step_axis(axes, result)
     tidy(axes)
 
 
-def _error_panel(
-    axes: Axes, result: Result, goods: Sequence[str], places: Sequence[int], colors: Sequence[Any]
-) -> None:
-    steps, errors = result.times, np.clip(result.errors, FLOOR, None)
-    axes.set_yscale("log")  # before crosses are put on it
-    many = len(goods) > MAX_PANELS
-    for n, (good, k, color) in enumerate(zip(goods, places, colors, strict=True)):
-        marker = "osD^vP"[n % 6] if len(steps) <= 40 and not many else ""
-        exactly = result.errors[:, k] == 0.0
-        if len(steps) > SHORT and exactly.any():  # dots, rather than dips of a long line
-            axes.plot(
-                steps[exactly],
-                errors[exactly, k],
-                ".",
-                color=color,
-                ms=3.5,
-                clip_on=False,
-                zorder=3,
-            )
+def _stage_bar(figure: Figure, stages: np.ndarray) -> None:
+    """Which colour is which stage."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    low, high = stages.min(), stages.max()
+    scale = ScalarMappable(Normalize(low, high + np.ptp(stages) * 0.087), "viridis")
+    bar = figure.colorbar(scale, cax=figure.add_axes((0.915, 0.085, 0.017, 0.805)))
+    bar.set_label("stages from the consumer", fontsize=8)
+    bar.ax.set_ylim(low, high)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+
+
+# --- errors only ----------------------------------------------------------------------------------
+
+
+def _errors_only(picture: ConvergencePicture) -> Figure:
+    figure = new_figure(WIDTH, 5.6)
+    axes = figure.add_axes((0.105, 0.09, 0.565, 0.79))
+    steps = picture.steps
+    axes.plot(steps, np.clip(picture.others, FLOOR, None), color=OTHERS, lw=0.6, zorder=2)
+    named = []
+    for series in picture.series:
+        named += axes.plot(
+            steps,
+            np.clip(series.errors, FLOOR, None),
+            color=OKABE_ITO[series.color],
+            lw=1.3,
+            ls=("-", (0, (6, 1.2, 1.5, 1.2)))[series.dash],
+            label=in_lines(series.label, 33),
+            zorder=4,
+        )
+    handles: list[Line2D] = []
+    count = len(picture.series) + picture.others.shape[1]
+    for values, name, dashes in (
+        (picture.largest, "largest", "-"),
+        (picture.median, "median", (0, (1, 1))),
+    ):
+        line: dict[str, Any] = {"ls": dashes, "label": f"{name} of all {count}"}
+        shown = np.clip(values, FLOOR, None)
+        handles += axes.plot(steps, shown, color=INK, lw=1.8, zorder=5, **line)
+    handles += axes.plot([], [], color=OTHERS, lw=0.8, label="the other goods")
+    _error_axis(axes, picture)
+    handles += [line for line in axes.get_lines() if line.get_label() == "tolerance"]
+    slopes: list[Line2D] = []
+    for ends, errors in picture.slopes:
+        dashed: dict[str, Any] = {"ls": "--", "label": picture.slope_label}
+        slopes += axes.plot(ends, errors, color=INK, lw=1.1, zorder=6, **dashed)
+    handles += slopes[:1]
+    axes.set_xlim(steps[0], max(steps[-1], 1))
+    _legends_beside(figure, handles, named)
+    return figure
+
+
+def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D]) -> None:
+    """What lines of all goods mean, and below it the goods that have a name."""
+    beside: dict[str, Any] = {"fontsize": 8, "frameon": False, "borderaxespad": 0.0}
+    beside |= {"bbox_transform": figure.transFigure, "labelspacing": 0.55, "handlelength": 2.4}
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, 0.885), **beside)
+    title = f"the {len(named)} industries with the largest sales"
+    legend = figure.legend(
+        handles=named, loc="lower left", bbox_to_anchor=(0.69, 0.085), title=title, **beside
+    )
+    legend.get_title().set_fontsize(8)
+    legend.set_alignment("left")
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any]) -> None:
+    steps, count = picture.steps, len(picture.series)
+    many, long = count > MAX_PANELS, len(picture.steps) > SHORT
+    axes.set_yscale("log")  # before the prediction is marked
+    for n, (series, color) in enumerate(zip(picture.series, colors, strict=True)):
+        errors, exact = np.clip(series.errors, FLOOR, None), series.errors == 0.0
+        if long and exact.any():  # dots, rather than dips of a long line
+            dots: dict[str, Any] = {"color": color, "ms": 3.5, "clip_on": False, "zorder": 3}
+            axes.plot(steps[exact], errors[exact], ".", **dots)
         axes.plot(
             steps,
-            np.where(exactly & (len(steps) > SHORT), np.nan, errors[:, k]),
+            np.where(exact & long, np.nan, errors),
             color=color,
             lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
-            marker=marker,
+            marker="osD^vP"[n % 6] if len(steps) <= FEW and not many else "",
             ms=4.5,
-            label=shortened(good, max(8, 78 // len(goods) - 6)),
-            drawstyle="steps-post" if len(steps) <= SHORT else "default",
+            label=shortened(series.good, max(8, 78 // count - 6)),
+            drawstyle="default" if long else "steps-post",
             clip_on=False,
             zorder=3,
         )
-        if result.prediction is not None and not many:
-            _theory(axes, steps, relative_error(result.prediction, result.gradients)[:, k])
-    _error_axis(axes, result, places)
+        if not many:
+            with np.errstate(all="ignore"):
+                predicted = relative_error(series.predicted, series.gradients)
+            _mark_prediction(axes, picture, series, np.clip(predicted, FLOOR, None))
+    _error_axis(axes, picture)
 
 
-def _title(
-    figure: Figure, result: Result, what: str = "prices (coloured) and the exact gradients (dashed)"
-) -> None:
-    market = result.experiment.market
-    rates = [f"{key.replace('_', ' ')} {getattr(market, key):g}" for key in market.rules.rates]
+def _error_axis(axes: Axes, picture: ConvergencePicture) -> None:
+    """The axes of errors, with the tolerance."""
+    axis = picture.error_axis
+    axes.set_yscale("log")
+    axes.set_ylim(axis.limits)
+    if picture.tolerance is not None:
+        axes.axhline(picture.tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
+    axes.set_yticks(error_ticks(axis, 7))
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: error_label(v)))
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    axes.set_xlabel(picture.step_axis.label, fontsize=9)
+    axes.set_ylabel(axis.label, fontsize=9)
+    axes.margins(x=0.02)
+    _step_axis(axes, picture)
+    tidy(axes)
+
+
+def error_label(error: float) -> str:
+    """A tick of an error axis."""
+    return "exact (0)" if error <= FLOOR else format_power_of_ten(error)
+
+
+def _title(figure: Figure, result: Result, picture: ConvergencePicture) -> None:
+    """How the run ended, its rates, and what is drawn."""
+    market, predicted = result.experiment.market, any(len(each.marks) for each in picture.series)
+    rates = [
+        f"{key.replace('_', ' ')} {format_plain(getattr(market, key))}"
+        for key in market.rules.rates
+    ]
     figure.suptitle(
         f"{result.experiment.name}: {result.status.replace('_', ' ')} at step {result.ending.step} "
         f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
-        + what
-        + ("" if result.prediction is None else "; crosses: what theory predicts")
+        + (
+            "distance of each price from its exact gradient"
+            if picture.layout == "errors"
+            else "prices (coloured) and the exact gradients (dashed)"
+        )
+        + ("; crosses: what theory predicts" if predicted else "")
         + ("; dotted lines: shocks" if result.experiment.changes else ""),
         fontsize=9.5,
         x=0.01,

@@ -17,34 +17,29 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
-from market_abm.views.plots.style import (
-    GREY,
-    INK,
-    OKABE_ITO,
-    in_lines,
-    new_figure,
-    number_text,
-    power_of_ten,
-    shortened,
-)
+from market_abm.views.numbers import format_fixed, format_label, format_power_of_ten
+from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import in_lines, new_figure, shortened
+from market_abm.views.words import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
     from market_abm.runs.result import Result
 
-MOST_NODES, MOST_FLOWS = 18, 40
+MAX_NODES, MAX_FLOWS = 18, 40
 
 
 WIDTH, HEIGHT = 8.2, 6.9
+"""Inches."""
 
 
 AXES = (1.95, 2.95)
-"""Half the width and half the height of the ellipse that industries stand on, in inches."""
+"""Half the width and height of the ellipse of industries, in inches."""
 
 
-LARGEST_NODE, WIDEST_FLOW = 0.23, 5.0
-"""A radius, in inches, and a width, in points."""
+MAX_RADIUS, MAX_LINE = 0.23, 5.0
+"""Of the largest industry, in inches, and of the largest flow, in points."""
 
 
 FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
@@ -54,9 +49,14 @@ FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
 class Flows:
     """The largest flows of money between the industries with the largest sales.
 
-    ``goods`` are what these make, the largest sales first; ``flows`` who (its place in ``goods``)
-    sells to whom, and for how much money a step, the largest first; ``part`` is their share of all
-    that industries pay to other industries.
+    Parameters
+    ----------
+    goods
+        The products of these industries, the largest sales first.
+    flows
+        Seller and buyer (places in ``goods``) and money a step, the largest first.
+    part
+        The share of these flows in all payments between industries.
     """
 
     goods: tuple[str, ...]
@@ -64,18 +64,18 @@ class Flows:
     part: float
 
     @staticmethod
-    def of(result: Result, nodes: int = MOST_NODES, flows: int = MOST_FLOWS) -> Flows:
-        """Those of the last step of a run: up to so many industries, and flows between them.
+    def of(result: Result, nodes: int = MAX_NODES, flows: int = MAX_FLOWS) -> Flows:
+        """The largest flows of the last step of a run, between at most ``nodes`` industries.
 
-        What an industry buys of itself does not count, nor do those that sell to no industry.
+        Purchases of an industry from itself are left out, and industries that sell to no other.
         """
         return Flows.at(result.experiment, result.last, nodes, flows)
 
     @staticmethod
     def at(
-        experiment: Experiment, state: State, nodes: int = MOST_NODES, flows: int = MOST_FLOWS
+        experiment: Experiment, state: State, nodes: int = MAX_NODES, flows: int = MAX_FLOWS
     ) -> Flows:
-        """Those of one step, in whose ``state`` arrays have no axis of runs."""
+        """The largest flows of one step; the arrays of ``state`` have no axis of runs."""
         economy = experiment.economy
         with np.errstate(all="ignore"):  # it may have diverged
             everything = largest(economy, state.prices * state.quantities)
@@ -99,9 +99,9 @@ class Flows:
         return Flows(goods, drawn, sum(each for *_, each in drawn) / total if total else 0.0)
 
     def order(self) -> list[int]:
-        """Places in ``goods`` around a circle: who trade much stand near each other.
+        """Places in ``goods`` around a circle, with those near each other that trade much.
 
-        Neighbours are exchanged as long as that makes the sum of flows times distances smaller.
+        Pairs are exchanged as long as that reduces the sum of flows times distances.
         """
         count = len(self.goods)
         weights = np.zeros((count, count))
@@ -125,7 +125,7 @@ class Flows:
         return [int(k) for k in order]
 
     def places(self) -> dict[int, Point]:
-        """Where each stands, in inches: clockwise from the top, evenly downwards on either side."""
+        """Positions in inches, clockwise from the top, at equal heights on either side."""
         order = self.order()
         right = -(-len(order) // 2)
         across, up = AXES
@@ -138,33 +138,33 @@ class Flows:
 
 
 def payments(experiment: Experiment, state: State) -> np.ndarray:
-    """What each buyer pays, money a step, shape (buyers,); 0 where that is no number."""
+    """The payment of each buyer, money a step, shape (buyers,); 0 where it is not finite."""
     with np.errstate(all="ignore"):
         paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
     return np.where(np.isfinite(paid), paid, 0.0)
 
 
-def largest_flows(result: Result, told: Flows) -> Figure:
-    """The largest industries on an ellipse, and between them the largest flows of money.
+def largest_flows(result: Result, flows: Flows) -> Figure:
+    """The largest industries on an ellipse, and the largest flows of money between them.
 
-    The area of a disc is its sales, the width of an arrow the money that is paid, from seller to
-    buyer; the colour of a disc how far its price is from its exact gradient.
+    The area of a disc is its sales, its colour the error of its price; the width of an arrow, from
+    seller to buyer, is the payment.
     """
     figure = new_figure(WIDTH, HEIGHT)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(-WIDTH / 2, WIDTH / 2)
     axes.set_ylim(-HEIGHT / 2 - 0.06, HEIGHT / 2 - 0.06)
-    places = told.places()
-    sales = np.array([result.sales[result.experiment.economy.index[good]] for good in told.goods])
+    places = flows.places()
+    sales = np.array([result.sales[result.experiment.economy.index[good]] for good in flows.goods])
     sales = np.where(np.isfinite(sales), np.abs(sales), 0.0)
-    radii = LARGEST_NODE * np.sqrt(sales / (sales.max(initial=0.0) or 1.0))
-    widest = max(money for *_, money in told.flows) or 1.0
-    for seller, buyer, money in reversed(told.flows):
+    radii = MAX_RADIUS * np.sqrt(sales / (sales.max(initial=0.0) or 1.0))
+    widest = max(money for *_, money in flows.flows) or 1.0
+    for seller, buyer, money in reversed(flows.flows):
         ends = [(np.array(places[k]), radii[k]) for k in (seller, buyer)]
-        _arrow(axes, ends, WIDEST_FLOW * money / widest)
-    colors = _colors(figure, result, told)
-    for k, good in enumerate(told.goods):
+        _arrow(axes, ends, MAX_LINE * money / widest)
+    colors = _colors(figure, result, flows)
+    for k, good in enumerate(flows.goods):
         x, y = places[k]
         axes.add_patch(
             Circle((x, y), radii[k], facecolor=colors[k], edgecolor="white", lw=1, zorder=3)
@@ -181,15 +181,19 @@ def largest_flows(result: Result, told: Flows) -> Figure:
             linespacing=1.15,
             zorder=4,
         )
-    _words(figure, result, told)
+    _captions(figure, result, flows)
     return figure
 
 
 def bent(ends: list[tuple[np.ndarray, float]]) -> np.ndarray:
-    """From the rim of one disc to that of another, bent inwards, and to the right of the way back.
+    """A quadratic Bezier curve from the rim of one disc to that of another, shape (3, 2).
 
-    ``ends`` are two centres and radii. A quadratic Bezier curve, shape (3, 2), of which the parts
-    inside the discs are left out.
+    It is bent inwards and to its right, so that flows in both directions do not overlap.
+
+    Parameters
+    ----------
+    ends
+        The centres and radii of both discs.
     """
     (start, near), (end, far) = ends
     way = end - start
@@ -223,9 +227,9 @@ def _arrow(axes: Axes, ends: list[tuple[np.ndarray, float]], width: float) -> No
     )
 
 
-def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
-    """One colour a disc, and what it means: a colour bar, if any price is off its gradient."""
-    places = [result.experiment.economy.index[good] for good in told.goods]
+def _colors(figure: Figure, result: Result, flows: Flows) -> list[Any]:
+    """The colour of each disc; with a colour bar, if any price is off its gradient."""
+    places = [result.experiment.economy.index[good] for good in flows.goods]
     errors = np.where(np.isfinite(result.last_errors), result.last_errors, np.inf)
     tolerance = result.experiment.run.tolerance
     if np.all(errors <= tolerance):
@@ -241,22 +245,22 @@ def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
     bar.outline.set_linewidth(0.5)
     low, high = np.ceil(np.log10(tolerance)), np.floor(np.log10(most))
     bar.set_ticks([10.0**e for e in np.unique(np.linspace(low, high, 4).round())])
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: power_of_ten(v)))
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
-    bar.ax.set_title("|price − gradient| ÷ |gradient|", fontsize=8, color=INK, pad=3)
+    bar.ax.set_title(RELATIVE_ERROR, fontsize=8, color=INK, pad=3)
     return [scale.to_rgba(errors[k]) for k in places]
 
 
-def _words(figure: Figure, result: Result, told: Flows) -> None:
-    """The title, how much of everything is drawn, and what the signs mean."""
+def _captions(figure: Figure, result: Result, flows: Flows) -> None:
+    """The title, the share of payments that is drawn, and the legend."""
     name = f"{shortened(result.experiment.name, 40)}, step {result.steps}"
-    part = f"{100.0 * told.part:.1f} %"
+    part = f"{format_fixed(100.0 * flows.part, 1)} %"
     figure.text(
         0.01,
         0.988,
-        f"{name}: the {len(told.goods)} industries with the largest sales, and the "
-        f"{len(told.flows)} largest flows between them\n"
+        f"{name}: the {len(flows.goods)} industries with the largest sales, and the "
+        f"{len(flows.flows)} largest flows between them\n"
         f"drawn: {part} of all that industries pay to other industries",
         fontsize=9.5,
         color=INK,
@@ -264,7 +268,7 @@ def _words(figure: Figure, result: Result, told: Flows) -> None:
     )
     tolerance = result.experiment.run.tolerance
     exact = bool(np.all(result.last_errors <= tolerance))
-    note = f"; every price is within {number_text(tolerance)} of its exact gradient"
+    note = f"; every price is within {format_label(tolerance)} of its exact gradient"
     figure.text(
         0.01,
         0.012,

@@ -1,4 +1,4 @@
-"""The supply network of a run, with what flows and at what price."""
+"""The supply network of a run, with quantities, prices and bids."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from market_abm.runs.result import MANY
-from market_abm.views.layout import BOX, Point, layout
+from market_abm.views.layout import BOX, Layout, Point, layout
+from market_abm.views.numbers import format_label
+from market_abm.views.palette import GREY, INK
 from market_abm.views.plots.flows import Flows, largest_flows
-from market_abm.views.plots.style import GREY, INK, new_figure, number_text, shortened
+from market_abm.views.plots.style import new_figure, shortened
 
 if TYPE_CHECKING:
     from market_abm.economy.industry import Industry
     from market_abm.runs.result import Result
 
-MARGIN = 0.35
+MARGIN, TITLE = 0.35, 0.22
+"""Units of the layout around the network, and above and below it for text."""
 
 
-NARROWEST, WIDEST = 6.4, 20.0
+MIN_WIDTH, MAX_SIZE = 6.4, 20.0
+"""Inches."""
 
 
 KINDS = {
@@ -33,35 +37,21 @@ KINDS = {
 
 
 FLOW, BID = "#0062A3", "#B84300"
+"""Colours of units and of money."""
 
 
 def network(result: Result) -> Figure:
     """The supply network at the last step: goods flow along the arrows, prices against them.
 
-    A box is a good, with its quantity, price and gradient; an arrow is one use of it, labelled with
-    the units that flow and what is bid for them. Of more than 40 goods only the largest flows are
-    drawn (``plots/flows.py``); without numbers, if no industry sells to another.
+    A box is a good with its quantity, price and gradient; an arrow is one use of it, labelled with
+    units and the bid for one. Of more than 40 goods only the largest flows are drawn
+    (``plots/flows.py``), or a network without numbers if no industry sells to another.
     """
-    if len(result.goods) > MANY and (told := Flows.of(result)).flows:
-        return largest_flows(result, told)
+    if len(result.goods) > MANY and (flows := Flows.of(result)).flows:
+        return largest_flows(result, flows)
     economy = result.experiment.economy
     plan = layout(economy)
-    curves = [point for route in plan.routes.values() for point in route]
-    corners = np.array(
-        [(x + i * BOX[0] / 2, y + i * BOX[1] / 2) for x, y in plan.boxes.values() for i in (-1, 1)]
-        + curves
-    )
-    low = corners.min(axis=0) - MARGIN - np.array([0.0, 0.22])
-    high = corners.max(axis=0) + MARGIN + np.array([0.0, 0.22])
-    slack = max(0.0, NARROWEST - (high - low)[0]) / 2
-    low, high = low - np.array([slack, 0.0]), high + np.array([slack, 0.0])
-    width, height = high - low
-    scale = min(1.0, WIDEST / max(width, height))
-    figure = new_figure(width * scale, height * scale)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(low[1], high[1])
+    figure, axes, scale = _canvas(plan)
     labelled = len(economy.goods) <= MANY
     for good, centre in plan.boxes.items():
         _box(axes, result, good, centre, scale, labelled=labelled)
@@ -71,25 +61,44 @@ def network(result: Result) -> Figure:
             _arrow(axes, plan.routes[use], scale)
             if labelled:
                 _label(axes, result, industry, slot, plan.labels[use], scale)
-    axes.text(
-        low[0] + 0.12,
-        high[1] - 0.1,
-        f"{result.experiment.name}, step {result.steps}",
-        fontsize=10,
-        fontweight="bold",
-        color=INK,
-        va="top",
+    _captions(axes, f"{result.experiment.name}, step {result.steps}", labelled=labelled)
+    return figure
+
+
+def _canvas(plan: Layout) -> tuple[Figure, Axes, float]:
+    """A figure filled by axes with room for the network and text, and inches a unit of them."""
+    curves = [point for route in plan.routes.values() for point in route]
+    corners = np.array(
+        [(x + i * BOX[0] / 2, y + i * BOX[1] / 2) for x, y in plan.boxes.values() for i in (-1, 1)]
+        + curves
     )
+    low = corners.min(axis=0) - MARGIN - np.array([0.0, TITLE])
+    high = corners.max(axis=0) + MARGIN + np.array([0.0, TITLE])
+    slack = max(0.0, MIN_WIDTH - (high - low)[0]) / 2
+    low, high = low - np.array([slack, 0.0]), high + np.array([slack, 0.0])
+    width, height = high - low
+    scale = min(1.0, MAX_SIZE / max(width, height))
+    figure = new_figure(width * scale, height * scale)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    return figure, axes, scale
+
+
+def _captions(axes: Axes, title: str, *, labelled: bool) -> None:
+    """The title above the network, and what is drawn below it."""
+    left, bottom, top = axes.get_xlim()[0] + 0.12, axes.get_ylim()[0], axes.get_ylim()[1]
+    axes.text(left, top - 0.1, title, fontsize=10, fontweight="bold", color=INK, va="top")
     axes.text(
-        low[0] + 0.12,
-        low[1] + 0.1,
+        left,
+        bottom + 0.1,
         "goods flow along the arrows, prices against them"
         + (" (blue: units in the batch now on sale; orange: bids)" if labelled else ""),
         fontsize=8,
         color=GREY,
         va="bottom",
     )
-    return figure
 
 
 def _box(
@@ -136,7 +145,7 @@ def _box(
     for n, (what, values, color) in enumerate(rows):
         line = y + 0.06 - 0.175 * n
         axes.text(x - 0.06, line, what, ha="right", color=GREY, fontsize=8 * scale, **options)
-        shown = number_text(values[k])
+        shown = format_label(values[k])
         axes.text(x + 0.02, line, shown, ha="left", color=color, fontsize=8 * scale, **options)
 
 
@@ -167,8 +176,8 @@ def _label(
     units = inputs.sum()
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for text, color, offset, va in (
-        (number_text(units), FLOW, 2.0, "bottom"),
-        (number_text(bid), BID, -2.0, "top"),
+        (format_label(units), FLOW, 2.0, "bottom"),
+        (format_label(bid), BID, -2.0, "top"),
     ):
         axes.annotate(
             text,

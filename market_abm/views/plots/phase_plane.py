@@ -1,7 +1,8 @@
-"""Where in the plane of its rates each model comes back to its equilibrium."""
+"""Where in the plane of its rates each model returns to its equilibrium."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from market_abm.views.plots.style import GREY, INK, OKABE_ITO, new_figure, tidy
+from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.style import new_figure, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,87 +27,138 @@ RATES = {
     "bid_rate": "bid rate α",
     "share_rate": "share rate κ",
 }
-"""The columns that hold rates, and what they are called: the first that a model has is across."""
+"""The columns of rates and their labels; the first that a model has is the horizontal axis."""
 
 
 Box = tuple[float, float, float, float]
-"""Left, bottom, width and height, as parts of the figure."""
+"""Left, bottom, width and height, as fractions of the figure."""
 
 
 CELL, GAP = 0.32, 0.24
-"""Inches: a side of a cell, and what is between panels."""
+"""Inches: the side of a cell, and the space between panels."""
 
 
 LEFT, RIGHT, TOP, ABOVE, BELOW = 1.15, 0.85, 0.62, 0.22, 0.48
-"""Inches: around all panels, and above (its title) and below (its axis) each."""
+"""Inches: margins of the figure, and space above and below each panel (title, axis)."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the panels are: a row a model, a column a technology; lengths in inches.
+
+    Parameters
+    ----------
+    sizes
+        Rows and columns of cells of each model's panels.
+    technologies
+        How many there are.
+    """
+
+    sizes: dict[str, tuple[int, int]]
+    technologies: int
+
+    @property
+    def panel(self) -> float:
+        """The width of a panel."""
+        return CELL * max(columns for _, columns in self.sizes.values())
+
+    @property
+    def width(self) -> float:
+        """The width of the figure."""
+        return LEFT + self.technologies * (self.panel + GAP) - GAP + RIGHT
+
+    @property
+    def height(self) -> float:
+        """The height of the figure."""
+        return TOP + sum(ABOVE + CELL * rows + BELOW for rows, _ in self.sizes.values())
+
+    def place(self, left: float, top: float, wide: float, high: float) -> Box:
+        """A box, given from the left and from the top."""
+        bottom = 1.0 - (top + high) / self.height
+        return left / self.width, bottom, wide / self.width, high / self.height
+
+    def box(self, model: str, k: int) -> Box:
+        """The panel of a model and the k-th technology."""
+        top = TOP + ABOVE
+        for each, (rows, _) in self.sizes.items():
+            if each == model:
+                break
+            top += CELL * rows + BELOW + ABOVE
+        rows, _ = self.sizes[model]
+        return self.place(LEFT + k * (self.panel + GAP), top, self.panel, CELL * rows)
 
 
 def phase_plane_figure(table: pd.DataFrame) -> Figure:
-    """A row of panels a model, a column a technology; colour is the share of networks.
+    """A row of panels a model, a column a technology; the colour is the share of networks.
 
-    ``table`` has a row a run, with the columns ``model``, ``technology``, ``elasticity``,
-    ``network``, ``status`` and those of ``RATES`` that the models have (NaN where one has not: with
-    one rate only, its plane is a line). Numbers in cells count the networks that converged; above
-    a panel stands the mean number of cells.
+    Numbers in cells count the networks that converged; above a panel stands the mean number of
+    cells.
+
+    Parameters
+    ----------
+    table
+        A row a run, with the columns ``model``, ``technology``, ``elasticity``, ``network``,
+        ``status`` and those of :data:`RATES`; a rate that a model does not have is NaN. The plane
+        of a model with one rate is a line.
     """
     models, technologies = table["model"].unique(), table["technology"].unique()
     planes = {model: table[table["model"] == model].dropna(axis=1, how="all") for model in models}
-    axes_of = {model: [rate for rate in RATES if rate in planes[model]] for model in models}
-    sizes = {model: _cells(planes[model], axes_of[model]) for model in models}
-    panel = CELL * max(columns for _, columns in sizes.values())
-    width = LEFT + len(technologies) * (panel + GAP) - GAP + RIGHT
-    height = TOP + sum(ABOVE + CELL * rows + BELOW for rows, _ in sizes.values())
-    figure = new_figure(width, height)
-
-    def place(left: float, top: float, wide: float, high: float) -> Box:
-        """Inches from the left and from the top as parts of the figure."""
-        return left / width, 1.0 - (top + high) / height, wide / width, high / height
-
-    top = TOP
+    rates = {model: [rate for rate in RATES if rate in planes[model]] for model in models}
+    sizes = {model: _cells(planes[model], rates[model]) for model in models}
+    grid = _Grid(sizes, len(technologies))
+    figure = new_figure(grid.width, grid.height)
     for model in models:
         rows, _ = sizes[model]
-        top += ABOVE
         for k, technology in enumerate(technologies):
-            box = place(LEFT + k * (panel + GAP), top, panel, CELL * rows)
-            axes = figure.add_axes(box)
+            axes = figure.add_axes(grid.box(model, k))
             runs = planes[model][planes[model]["technology"] == technology]
-            _plane(axes, runs, axes_of[model])
+            _plane(axes, runs, rates[model])
             if k > 0:
                 axes.set_yticklabels([])
             elif rows > 1:
-                axes.set_ylabel(RATES[axes_of[model][1]], fontsize=8)
-            if model == models[0]:
-                middle, above = box[0] + box[2] / 2, box[1] + box[3] + 0.26 / height
-                figure.text(middle, above, technology, ha="center", fontsize=9.5, color=INK)
-        _, bottom, _, high = place(0.0, top, 0.0, CELL * rows)
-        figure.text(
-            0.36 / width,
-            bottom + high / 2,
-            model.replace(", ", "\n") if rows > 1 else model.replace("-", "-\n"),
-            rotation=90 if rows > 1 else 0,
-            ha="center",
-            va="center",
-            fontsize=9,
-            color=INK,
-        )
-        top += CELL * rows + BELOW
-    first = sizes[models[0]][0] * CELL
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0.0, 1.0), SHADES),
-        cax=figure.add_axes(place(width - RIGHT + 0.18, TOP + ABOVE, 0.12, first)),
-    )
-    bar.set_label("share of networks", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
-    bar.outline.set_visible(False)
-    networks, runs = table["network"].nunique(), len(table)
+                axes.set_ylabel(RATES[rates[model][1]], fontsize=8)
+        _name_model(figure, grid, model)
+    for k, technology in enumerate(technologies):
+        left, bottom, width, height = grid.box(models[0], k)
+        place = (left + width / 2, bottom + height + 0.26 / grid.height)
+        figure.text(*place, technology, ha="center", fontsize=9.5, color=INK)
+    _share_bar(figure, grid, sizes[models[0]][0] * CELL)
+    networks = table["network"].nunique()
     figure.text(
-        0.1 / width,
-        1.0 - 0.2 / height,
-        f"How many of {networks} random networks come back to equilibrium ({runs:,} runs)",
+        0.1 / grid.width,
+        1.0 - 0.2 / grid.height,
+        f"How many of {networks} random networks return to equilibrium ({len(table):,} runs)",
         fontsize=10,
         color=INK,
     )
     return figure
+
+
+def _name_model(figure: Figure, grid: _Grid, model: str) -> None:
+    """The name of a model at the left of its panels."""
+    _, bottom, _, height = grid.box(model, 0)
+    plane = grid.sizes[model][0] > 1
+    figure.text(
+        0.36 / grid.width,
+        bottom + height / 2,
+        model.replace(", ", "\n") if plane else model.replace("-", "-\n"),
+        rotation=90 if plane else 0,
+        ha="center",
+        va="center",
+        fontsize=9,
+        color=INK,
+    )
+
+
+def _share_bar(figure: Figure, grid: _Grid, height: float) -> None:
+    """What the colours mean, at the right of the first row."""
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0.0, 1.0), SHADES),
+        cax=figure.add_axes(grid.place(grid.width - RIGHT + 0.18, TOP + ABOVE, 0.12, height)),
+    )
+    bar.set_label("share of networks", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
 
 
 def _cells(runs: pd.DataFrame, rates: list[str]) -> tuple[int, int]:
@@ -114,7 +168,7 @@ def _cells(runs: pd.DataFrame, rates: list[str]) -> tuple[int, int]:
 
 
 def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
-    """One technology: cells of equal size, with how many networks converged in them."""
+    """One technology: cells of equal size, with the number of networks that converged."""
     converged = runs.assign(converged=runs["status"] == "converged")
     across, *up = rates
     cells = converged.groupby([*up, across])["converged"].agg(["mean", "sum"])
@@ -134,11 +188,14 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         )
     mean, elasticity = share.sum(), runs["elasticity"].iloc[0]
     axes.set_title(
-        f"σ = {elasticity:g}:  {mean:.1f} of {share.size} cells", fontsize=8, color=GREY, pad=3
+        f"σ = {format_plain(elasticity)}:  {format_fixed(mean, 1)} of {share.size} cells",
+        fontsize=8,
+        color=GREY,
+        pad=3,
     )
     ticks = sorted(runs[across].unique())
-    axes.set_xticks(np.arange(columns) + 0.5, [f"{rate:g}" for rate in ticks])
+    axes.set_xticks(np.arange(columns) + 0.5, [format_plain(rate) for rate in ticks])
     heights = sorted(runs[up[0]].unique()) if up else []
-    axes.set_yticks(np.arange(len(heights)) + 0.5, [f"{rate:g}" for rate in heights])
+    axes.set_yticks(np.arange(len(heights)) + 0.5, [format_plain(rate) for rate in heights])
     axes.set_xlabel(RATES[across], fontsize=8)
     tidy(axes)

@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, numbers."""
+"""What all figures share: size, axes, shortened labels."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import io
 import textwrap
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""A palette that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
-
-
-INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
+from market_abm.views.palette import FAINT
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook shows as a picture, though pyplot does not know it."""
+    """A figure that a notebook displays, though pyplot does not manage it."""
 
     def _repr_png_(self) -> bytes:
         from market_abm.runs.folders import draw
@@ -29,7 +24,7 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty white figure of so many inches."""
+    """An empty white figure; its size is in inches."""
     return NotebookFigure(figsize=(width, height), dpi=150, facecolor="white", **options)
 
 
@@ -38,11 +33,6 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, color=FAINT)
     axes.spines[["left", "bottom"]].set_color(FAINT)
-
-
-def power_of_ten(value: float) -> str:
-    """10⁻³, in plain characters: matplotlib's own formula renderer takes half a second to load."""
-    return "10" + f"{np.log10(value):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def shortened(name: str, most: int) -> str:
@@ -57,16 +47,5 @@ def worded(label: str, most: int) -> str:
 
 
 def in_lines(label: str, width: int) -> str:
-    """``label`` in lines of at most ``width`` characters, so far as its words allow."""
+    """``label`` in lines of at most ``width`` characters; longer words are not broken."""
     return textwrap.fill(label, width, break_long_words=False)
-
-
-def percent_text(percent: float, digits: int | None = None) -> str:
-    """A signed percentage, with so many digits after the point or as few as tell it."""
-    shown = f"{percent:+g}" if digits is None else f"{percent:+.{digits}f}"
-    return "0 %" if float(shown) == 0.0 else shown.replace("-", "\N{MINUS SIGN}") + " %"
-
-
-def number_text(value: float) -> str:
-    """Four significant digits, as in a caption."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

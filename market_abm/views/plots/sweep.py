@@ -1,9 +1,8 @@
-"""Sweeps: curves along one parameter, a phase diagram over two."""
+"""Figures of sweeps: curves along one parameter, a phase diagram over two."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,29 +14,37 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from market_abm.runs.folders import draw
 from market_abm.studies.sweep import Sweep
-from market_abm.views.plots.style import FAINT, GREY, INK, new_figure, shortened, tidy
+from market_abm.views.convergence import FLOOR
+from market_abm.views.numbers import format_plain
+from market_abm.views.palette import FAINT, GREY, INK
+from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.words import RELATIVE_ERROR, status_counts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FLOOR = 1e-17
-
-
 REGIMES = {
     "converged": ("#0072B2", "converged"),
-    "max_steps": ("#56B4E9", "out of steps, not swinging"),
+    "max_steps": ("#56B4E9", "out of steps, not oscillating"),
     "oscillating": ("#E69F00", "oscillating"),
     "diverged": ("#D55E00", "diverged"),
     "failed": ("#666666", "failed (see the table)"),
 }
+"""The colour and the label of each status of a run."""
 
 
 def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure | None:
     """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have; else None.
 
-    ``table`` has a row a run (see :mod:`market_abm.studies.sweep`).
+    Parameters
+    ----------
+    table
+        A row a run (see :mod:`market_abm.studies.sweep`).
+    axes
+        The columns that were swept.
+    name
+        The name of the experiment, for the title.
     """
     import pandas as pd
 
@@ -66,21 +73,21 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     )
     if is_logarithmic(x):
         _set_logarithmic(panels[0].xaxis, panels[0].set_xscale, x)
-    _by_regime(panels[0], table, x, table["steps"].to_numpy(float))
+    _points(panels[0], table, x, table["steps"].to_numpy(float))
     panels[0].set_ylabel("steps", fontsize=9)
-    _by_regime(panels[1], table, x, table["rate"].to_numpy(float))
+    _points(panels[1], table, x, table["rate"].to_numpy(float))
     predicted = table["predicted_rate"].to_numpy(float)
     panels[1].plot(x, predicted, "--", color=INK, lw=1.2, zorder=4)
     panels[1].axhline(1.0, color=FAINT, lw=0.8, zorder=1)
     panels[1].set_ylabel("rate of a step", fontsize=9)
-    _by_regime(panels[2], table, x, table["alignment"].to_numpy(float))
+    _points(panels[2], table, x, table["alignment"].to_numpy(float))
     panels[2].axhline(0.0, color=FAINT, lw=0.8, zorder=1)
     panels[2].set_ylim(-1.08, 1.08)
     panels[2].set_ylabel("mean alignment", fontsize=9)
-    _against_best(panels[3], table, x, "welfare", "best_welfare")
+    _with_optimum(panels[3], table, x, "welfare", "best_welfare")
     panels[3].set_ylabel("welfare", fontsize=9)
     if moving is not None:
-        _against_best(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
+        _with_optimum(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
         gap = " " if len(moving) <= 6 else "\n"
         panels[4].set_ylabel(f"quantity of{gap}{shortened(moving, 20)}", fontsize=9)
     panels[-1].set_xlabel(axis, fontsize=9)
@@ -90,7 +97,7 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
             panel.axvline(boundary, color=GREY, lw=1.0, ls=":", zorder=1)
     for panel in panels:
         tidy(panel)
-    dashed = Line2D([], [], color=INK, ls="--", lw=1.2, label="predicted; best possible")
+    dashed = Line2D([], [], color=INK, ls="--", lw=1.2, label="predicted; optimum")
     edge = Line2D([], [], color=GREY, ls=":", lw=1.0, label="predicted boundary")
     _legend(figure, table, [dashed, edge] if np.isfinite(predicted).any() else [dashed])
     _title(figure, table, name)
@@ -111,16 +118,17 @@ def moving_good(table: pd.DataFrame) -> str | None:
     return widest if widest is not None and spread[widest] > 1e-6 else None
 
 
-def _against_best(axes: Axes, table: pd.DataFrame, x: np.ndarray, what: str, ideal: str) -> None:
-    """Where the runs ended, and a dashed line: the best allocation, found without a market."""
-    _by_regime(axes, table, x, table[what].to_numpy(float))
+def _with_optimum(axes: Axes, table: pd.DataFrame, x: np.ndarray, what: str, ideal: str) -> None:
+    """Points at the end of the runs, and a dashed line at the optimum, found without a market."""
+    _points(axes, table, x, table[what].to_numpy(float))
     best = table[ideal].to_numpy(float)
     axes.plot(x, best, "--", color=INK, lw=1.2, zorder=4)
     _limits(axes, np.concatenate([best, table[what][table["status"] == "converged"]]))
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
-def _by_regime(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+def _points(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+    """A point a run, in the colour of its status."""
     for status, (color, _) in REGIMES.items():
         here = (table["status"] == status).to_numpy()
         size = 14.0 if len(x) <= 200 else 5.0
@@ -128,7 +136,7 @@ def _by_regime(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) ->
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:
-    """Show what matters: runs that blew up have no welfare worth an axis."""
+    """Limit the axis to these values: those of diverged runs are out of scale."""
     finite = values[np.isfinite(values)]
     if finite.size:
         low, high = finite.min(), finite.max()
@@ -137,7 +145,7 @@ def _limits(axes: Axes, values: np.ndarray) -> None:
 
 
 def _crossings(x: np.ndarray, rate: np.ndarray) -> list[float]:
-    """Where the predicted rate goes through 1."""
+    """Where the predicted rate crosses 1, by linear interpolation."""
     above = rate > 1.0
     found = []
     for k in np.flatnonzero(above[1:] != above[:-1]):
@@ -162,7 +170,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
         _error_map(figure, axes, table, across, upward)
     elif grid.size == len(x) * len(y) and grid.notna().to_numpy().all():
         axes.pcolormesh(x, y, grid.to_numpy(), cmap=colors, norm=norm, shading="nearest")
-    else:  # no grid: points of a sample
+    else:  # the points of a sample
         axes.scatter(table[across], table[upward], c=code, cmap=colors, norm=norm, s=22)
     extra = []
     rates = table.pivot_table(index=upward, columns=across, values="predicted_rate")
@@ -187,21 +195,21 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
 
 
 def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upward: str) -> None:
-    """The final error, where all runs are of one regime: the median of those at a point."""
+    """The final error, if all runs have one status: the median of the runs at each point."""
     median = table.pivot_table(index=upward, columns=across, values="error", aggfunc="median")
     size = np.log10(np.maximum(median.to_numpy(), FLOOR))
     colored = axes.pcolormesh(median.columns, median.index, size, cmap="viridis", shading="nearest")
     axes.set_position((0.12, 0.1, 0.72, 0.72))
     bar = figure.colorbar(colored, cax=figure.add_axes((0.86, 0.1, 0.025, 0.72)))
-    bar.set_label("|price − gradient| ÷ |gradient| at the end", fontsize=8)
+    bar.set_label(f"{RELATIVE_ERROR} at the end", fontsize=8)
     ticks = [t for t in bar.get_ticks() if size.min() <= t <= size.max()]
-    bar.set_ticks(ticks, labels=[f"{10**t:.2g}" for t in ticks])
+    bar.set_ticks(ticks, labels=[format_plain(10**t, 2) for t in ticks])
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 
 
 def is_logarithmic(values: np.ndarray) -> bool:
-    """Whether values are spread more evenly in logarithms than as they are."""
+    """Whether the spacing of values is more even on a logarithmic scale."""
     values = np.unique(values[np.isfinite(values)])
     if len(values) < 3 or values[0] <= 0 or values[-1] < 10 * values[0]:
         return False
@@ -210,11 +218,11 @@ def is_logarithmic(values: np.ndarray) -> bool:
 
 
 def _set_logarithmic(axis: Axis, scale: Callable[[str], None], values: np.ndarray) -> None:
-    """A log axis with plain numbers, 1, 2 and 5 in each decade, or only 1 over many."""
+    """A log axis with plain numbers at 1, 2 and 5 of each decade, or at 1 if there are many."""
     scale("log")
     digits = (1.0, 2.0, 5.0) if values.max() < 500 * values.min() else (1.0,)
     axis.set_major_locator(LogLocator(subs=digits))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: format_plain(v)))
     axis.set_minor_locator(NullLocator())
 
 
@@ -238,10 +246,9 @@ def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
 
 
 def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
-    counts = table["status"].value_counts()
-    shares = ", ".join(f"{n:,} {str(s).replace('_', ' ')}" for s, n in counts.items())
+    counts = status_counts(table["status"].value_counts())
     figure.suptitle(
-        f"{shortened(name, 50)}: {len(table):,} runs ({shares})",
+        f"{shortened(name, 50)}: {len(table):,} runs ({counts})",
         fontsize=9.5,
         x=0.01,
         y=1 - 0.09 / figure.get_figheight(),
@@ -250,8 +257,6 @@ def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
     )
 
 
-def draw_sweep(sweep: Sweep, table: pd.DataFrame, path: Path) -> None:
-    """Write the figure of a sweep's table, where there is one to draw."""
-    figure = sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
-    if figure is not None:
-        draw(figure, path)
+def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
+    """The figure of a sweep's table; None if no axis can be drawn."""
+    return sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)

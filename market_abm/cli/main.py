@@ -1,0 +1,38 @@
+"""The group of all commands, and what a command that fails prints and returns.
+
+Exit codes: 0 for success, or a run that converged; 2 for a user error; 130 after Ctrl-C; ``run``
+returns 3, 4 or 5 for a run that did not converge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from market_abm.errors import MarketError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+class _Commands(click.Group):
+    """Prints a user error as one sentence instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MarketError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(USER_ERROR)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted: nothing was written.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="market-abm", prog_name="market-abm")
+def main() -> None:
+    """Markets as distributed backprop: firms' bids become exact derivatives.
+
+    Start with: market-abm run essay-chain
+    """

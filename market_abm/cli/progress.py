@@ -1,0 +1,55 @@
+"""Progress bars and the live view, shown only where a terminal is attached."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from market_abm.cli import printing
+
+if TYPE_CHECKING:
+    from market_abm.experiment.experiment import Experiment
+    from market_abm.market.state import State
+    from market_abm.runs.result import Result
+
+
+def run_with_progress(chosen: Experiment, *, quiet: bool, live: bool = False) -> Result:
+    """Run an experiment with a progress bar, or with the ``live`` view; ``quiet``: with neither."""
+    from market_abm.runs.run import run
+
+    if live and not quiet:
+        from market_abm.views.terminal import Live, watchable
+
+        console = printing.console()
+        if watchable(console):
+            with Live(chosen, console) as picture:
+                return run(chosen, progress=picture)
+    if quiet or not sys.stderr.isatty():
+        return run(chosen)
+    with click.progressbar(
+        length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
+    ) as bar:
+
+        def advance(state: State, _: object) -> None:
+            bar.update(state.step - bar.pos)
+
+        return run(chosen, progress=advance)
+
+
+@contextmanager
+def progress_bar(size: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of ``size`` runs with the time left, to be called with how many are done."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("runs", total=size)
+        yield lambda done, _: bar.update(task, completed=done)

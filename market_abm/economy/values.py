@@ -1,0 +1,136 @@
+"""Other values of an economy's numbers: parameters, terms of supply and demand, firms.
+
+The values are given by dotted key, as in an experiment file; the parts of the economy that they
+concern are constructed anew, with the checks of a new economy, and all others are kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from market_abm.economy.checks import check_demand, check_keys, check_supply
+from market_abm.economy.industry import Industry
+from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.errors import SettingError, nearest
+from market_abm.fields import check_number
+from market_abm.keys import flattened, quoted, set_key
+
+TABLES = ("economy.parameters", "supply", "demand", "industries")
+"""The tables that hold the numbers of an economy."""
+
+Terms = TypeVar("Terms", Supply, Demand)
+
+
+def is_value_key(key: str) -> bool:
+    """Whether a dotted key is one of a number of an economy."""
+    return key.startswith(tuple(f"{table}." for table in TABLES))
+
+
+def changed_values(
+    industries: Sequence[Industry],
+    supply: Mapping[str, Supply],
+    demand: Mapping[str, Demand],
+    seed: int,
+    values: Mapping[str, Any],
+) -> tuple[tuple[Industry, ...], dict[str, Supply], dict[str, Demand]]:
+    """The parts of an economy with other values (see :meth:`Economy.with_values`).
+
+    Raises
+    ------
+    MarketError
+        A key is unknown, or a value is out of range.
+    """
+    tables: dict[str, Any] = {}
+    for key, value in flattened(values):
+        if not is_value_key(key):
+            raise SettingError(
+                f"'{key}' is not a number of the economy",
+                remedy=f"choose a key under {', '.join(TABLES)}",
+                name=key,
+            )
+        set_key(tables, key, value)
+    terms_of_supply, terms_of_demand = tables.get("supply", {}), tables.get("demand", {})
+    of_firms = tables.get("industries", {})
+    own = {good: keys for good, keys in of_firms.items() if isinstance(keys, Mapping)}
+    common = {key: value for key, value in of_firms.items() if key not in own}
+
+    industries = _with_parameters(industries, tables.get("economy", {}).get("parameters", {}))
+    made = {industry.good: industry for industry in industries}
+    check_supply({**supply, **terms_of_supply}, list(supply), made)
+    check_demand(terms_of_demand, list(demand), made)
+    check_keys("industries", "industry or key", own, list(made))
+    FirmPopulation.of(common, "industries")  # checks the keys
+    return (
+        tuple(
+            _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
+            for k, industry in enumerate(industries)
+        ),
+        _with_terms(Supply, supply, terms_of_supply, "supply"),
+        _with_terms(Demand, demand, terms_of_demand, "demand"),
+    )
+
+
+def check_parameters_are_read(names: Iterable[str], industries: Iterable[Industry]) -> None:
+    """Refuse a parameter that no line reads.
+
+    Raises
+    ------
+    SettingError
+        Names the parameter, and the one that may be meant.
+    """
+    read = {name for industry in industries for name in industry.technology.parameters}
+    for name in names:
+        if name not in read:
+            raise SettingError(
+                f"no line of the program reads the parameter '{name}'",
+                remedy=nearest(name, read) if read else "leave it out",
+                name=f"economy.parameters.{quoted(name)}",
+            )
+
+
+def _with_parameters(
+    industries: Sequence[Industry], given: Mapping[str, Any]
+) -> tuple[Industry, ...]:
+    values = {
+        name: check_number(value, f"economy.parameters.{name}") for name, value in given.items()
+    }
+    check_parameters_are_read(values, industries)
+    return tuple(_with_own_parameters(industry, values) for industry in industries)
+
+
+def _with_own_parameters(industry: Industry, values: Mapping[str, float]) -> Industry:
+    """The industry with the values of those parameters that its line reads."""
+    now = industry.technology.parameters
+    if not values.keys() & now.keys():
+        return industry
+    parameters = {name: values.get(name, value) for name, value in now.items()}
+    technology = industry.technology.with_parameters(parameters)
+    technology.check_parameters()
+    return dataclasses.replace(industry, technology=technology)
+
+
+def _with_firms(
+    industry: Industry, common: Mapping[str, Any], own: Mapping[str, Any], seed: tuple[int, int]
+) -> Industry:
+    """The industry with its firms drawn again, if any of their settings is given."""
+    now = dataclasses.asdict(industry.population)
+    kept = {key: now[key] for key in industry.own_keys}
+    common = {key: value for key, value in common.items() if key not in own and key not in kept}
+    if not common and not own:
+        return industry
+    population = FirmPopulation.of({**now, **common}, f"industries.{industry.good}")
+    return industry.with_firms(population, {**kept, **own}, seed)
+
+
+def _with_terms(
+    kind: type[Terms], now: Mapping[str, Terms], given: Mapping[str, Any], table: str
+) -> dict[str, Terms]:
+    """Terms of all goods; a value for the good itself is its first key, others are by default."""
+    terms = dict(now)
+    for good, value in given.items():
+        keys = isinstance(value, Mapping)
+        settings = {**dataclasses.asdict(now[good]), **value} if keys else value
+        terms[good] = kind.of(settings, f"{table}.{good}")
+    return terms

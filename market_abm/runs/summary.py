@@ -1,0 +1,49 @@
+"""Parts of every summary file: versions, the resolved configuration, and values as JSON."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from market_abm.experiment.experiment import Experiment
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("market-abm", "mesa", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def resolved(experiment: Experiment) -> dict[str, Any]:
+    """The configuration as JSON, from which the same experiment can be read."""
+    return jsonable(_with_infinities(experiment.configuration))
+
+
+def _with_infinities(settings: Any) -> Any:
+    """Settings with infinity as a text, since JSON has no such number."""
+    if isinstance(settings, Mapping):
+        return {key: _with_infinities(value) for key, value in settings.items()}
+    return "inf" if settings == math.inf else settings
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` as JSON: None in the place of NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,7 @@
+"""The colours that all pictures share."""
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""A palette that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
+
+INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
+"""Text and reference lines, captions, and axes."""

@@ -1,0 +1,166 @@
+"""A folder of results, and the sections that a report has of every kind of results."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from market_abm.errors import MarketError, ResultsError
+from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.toml import toml_text
+from market_abm.views.explain import explain
+from market_abm.views.report.commands import commands_html
+from market_abm.views.report.page import Page
+from market_abm.views.report.reading import UNREADABLE, as_mapping, as_text
+from market_abm.views.report.rerun import experiment_of
+from market_abm.views.report.tables import derivation_html, facts_html
+from market_abm.views.words import flat
+
+if TYPE_CHECKING:
+    from market_abm.runs.result import Result
+
+DERIVATION = "Profit conditions beside backprop"
+"""The title of the section with the equations."""
+
+MAX_SECTIONS = 24
+"""Lines of the program that are derived; of more, the first upstream from the consumer."""
+
+MAX_OPEN_SECTIONS = 8
+"""Derivations of more lines than this are folded."""
+
+
+class ResultsFolder:
+    """One folder of results; a subclass a kind of results writes its sections.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    content
+        The object in its JSON file.
+    """
+
+    kind: ClassVar[str] = ""
+    verb: ClassVar[str] = ""
+    checked = ""
+    """How well the folder agrees with the experiment run again."""
+
+    def __init__(self, folder: Path, content: dict[str, Any]) -> None:
+        self.folder, self.content = folder, content
+        self.name = as_text(content.get("name")) or folder.resolve().name
+        self.question = as_text(content.get("question"))
+        self.configuration = as_mapping(content.get("configuration"))
+        self.versions = as_mapping(content.get("versions"))
+        self.status = ""
+
+    def write(self, page: Page) -> None:
+        """Add the sections to the page."""
+        raise NotImplementedError
+
+    def html(self) -> str:
+        """The page."""
+        page = Page()
+        self.write(page)
+        version = as_text(self.versions.get("market-abm"))
+        return page.html(kind=self.kind, name=self.name, question=self.question, version=version)
+
+    def experiment(self) -> Experiment:
+        """The experiment of the configuration.
+
+        Raises
+        ------
+        MarketError
+            It cannot be read, or would read files of this machine.
+        """
+        if not self.configuration:
+            raise ResultsError("the folder does not hold the configuration")
+        return experiment_of(self.configuration, self.name)
+
+    def rerun(self, experiment: Experiment) -> Result:
+        """The experiment run again, and checked to agree with the folder.
+
+        Raises
+        ------
+        MarketError
+            It takes long, or does not agree.
+        """
+        raise NotImplementedError
+
+    def write_program(self, page: Page) -> None:
+        """The program, or the table that stands for one, and the other settings of the economy."""
+        economy = as_mapping(self.configuration.get("economy"))
+        table, program = as_text(economy.get("input_output")), as_text(economy.get("program"))
+        if table:
+            files = " and ".join(filter(None, (table, as_text(economy.get("sectors")))))
+            shown = (
+                f"<p>An input–output table, <strong>{escape(files)}</strong>: each industry is a "
+                "line of constant elasticity of substitution, and a household buys the final "
+                "uses.</p>"
+            )
+        elif program:
+            shown = f"<pre><code>{escape(program.strip())}</code></pre>"
+        else:
+            return page.omit("The program: the folder does not hold it.")
+        rows = {key: value for key, value in economy.items() if key not in ("program", "seed")}
+        return page.add("The program", shown, facts_html(flat(rows)))
+
+    def write_derivation(self, page: Page) -> None:
+        """Each firm's profit condition beside backprop's line, from the experiment run again."""
+        try:
+            experiment = self.experiment()
+            with np.errstate(all="ignore"):
+                sections = explain(self.rerun(experiment))
+        except (MarketError, *UNREADABLE) as error:
+            return page.omit(f"{DERIVATION}: {error}.")
+        shown = [derivation_html(section) for section in sections[:MAX_SECTIONS]]
+        if len(sections) > MAX_SECTIONS:
+            shown.append(
+                f'<p class="note">The first {MAX_SECTIONS} of {len(sections):,} lines upstream '
+                "from the consumer; market-abm explain shows all.</p>"
+            )
+        if len(sections) > MAX_OPEN_SECTIONS:
+            count = min(len(sections), MAX_SECTIONS)
+            summary = f"<summary>Show {count} lines</summary>"
+            shown = [f"<details>{summary}", *shown, "</details>"]
+        diverged = " The run diverged; the numbers are those of its last step."
+        return page.add(
+            DERIVATION,
+            "<p>On the left the price that a profit-maximising firm pays, on the right the chain "
+            "rule at the same line: the same formula in prices and in derivatives."
+            f"{diverged if self.status == 'diverged' else ''} {escape(self.checked)}</p>",
+            *shown,
+        )
+
+    def write_origin(self, page: Page, *more: str) -> None:
+        """The command, versions and seed; then the resolved configuration."""
+        facts = [(f"version of {key}", value) for key, value in self.versions.items()]
+        seed = as_mapping(self.configuration.get("run")).get("seed")
+        page.add(
+            "How to reproduce it",
+            *self.commands(),
+            facts_html([("seed", seed), *facts] if seed is not None else facts),
+        )
+        if not self.configuration and not more:
+            return page.omit("The configuration: the folder does not hold it.")
+        text = toml_text(self.configuration) if self.configuration else ""
+        return page.add(
+            "Configuration",
+            *more,
+            "<p>Every setting, defaults included, as an experiment file.</p>"
+            f"<pre><code>{escape(text)}</code></pre>"
+            if text
+            else "",
+        )
+
+    def commands(self) -> list[str]:
+        """The command that reproduces the folder, checked to give this configuration; as HTML."""
+        if not self.configuration:
+            return ["<p>The folder does not hold the configuration.</p>"]
+        return commands_html(self.verb, self.name, self.configuration, self.options())
+
+    def options(self) -> str:
+        """The options of the command after the experiment, each with a space before it."""
+        return ""

@@ -1,0 +1,174 @@
+"""The report of a run."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.analysis.measures import MEASURES
+from market_abm.errors import ResultsError
+from market_abm.experiment.experiment import Experiment
+from market_abm.views.report.folder import ResultsFolder
+from market_abm.views.report.page import Page
+from market_abm.views.report.reading import (
+    AGAIN,
+    as_list,
+    as_mapping,
+    as_mappings,
+    as_number,
+    as_text,
+    read_path,
+    read_table,
+)
+from market_abm.views.report.rerun import agreement, difference, rerun
+from market_abm.views.report.run_figures import run_figures
+from market_abm.views.report.tables import facts_html, status_html, table_html
+from market_abm.views.words import REGIMES, changes_text, measure_label, optimum_unknown, sentence
+
+if TYPE_CHECKING:
+    from market_abm.runs.result import Result
+
+STABILITY = {
+    "regime": "a small disturbance",
+    "radius": "predicted factor of a step",
+    "rate": "measured factor of a step",
+    "period": "period, steps",
+    "half_life": "half-life, steps",
+}
+"""Keys of ``near_rest`` in ``summary.json``, and their labels."""
+
+OPTIMUM = {
+    "solved": "found, without a market",
+    "prices": "largest relative difference of a price",
+    "quantities": "largest relative difference of a quantity",
+    "welfare": "missing welfare, money",
+    "best_welfare": "welfare at the optimum, money",
+}
+"""Keys of ``equilibrium`` in ``summary.json``, and their labels."""
+
+
+class RunFolder(ResultsFolder):
+    """The folder of ``market-abm run``."""
+
+    kind, verb = "run", "run"
+
+    def __init__(self, folder: Path, content: dict[str, Any]) -> None:
+        super().__init__(folder, content)
+        self.status = as_text(content.get("status"))
+        self.goods = as_mappings(content.get("goods"))
+        self.equilibrium = as_mapping(content.get("equilibrium"))
+        self.shocks = [as_mapping(each) for each in as_list(self.configuration.get("shocks"))]
+        if not self.status or not self.goods:
+            raise ResultsError(f"'{folder.name}/summary.json' is no summary of a run", remedy=AGAIN)
+
+    def write(self, page: Page) -> None:
+        """Add the sections to the page."""
+        message = as_text(self.content.get("message")).removeprefix(self.status)
+        page.outcome = status_html(self.status) + escape(sentence(message))
+        page.add("Measures", facts_html(self._measures()))
+        self.write_program(page)
+        self._write_figures(page)
+        page.add(
+            "Shocks",
+            facts_html(
+                (f"from step {each.get('step')}", changes_text(each)) for each in self.shocks
+            ),
+        )
+        page.add(
+            "Prices and gradients at the end",
+            table_html(
+                "good",
+                self.goods,
+                ("name", "quantity", "price", "gradient", "error", "first_step", "staleness"),
+                "At the last step. The first step is that from which on the error stays within "
+                "tolerance.",
+            ),
+        )
+        self.write_derivation(page)
+        self._write_accounts(page)
+        near = as_mapping(self.content.get("near_rest"))
+        if isinstance(near.get("regime"), str):
+            near = {**near, "regime": REGIMES.get(near["regime"], near["regime"])}
+        _add_facts(page, "Near the steady state", near, STABILITY, "it was not computed")
+        _add_facts(page, "Distance to the optimum", self.equilibrium, OPTIMUM, optimum_unknown())
+        self.write_origin(page)
+
+    def _measures(self) -> list[tuple[str, Any]]:
+        """Every measure of the package that the summary has as a number, and what belongs to it."""
+        content = self.content
+        return [
+            ("steps", as_number(content.get("steps"))),
+            *(
+                (measure_label(measure), as_number(content.get(measure.key)))
+                for measure in MEASURES
+            ),
+            (
+                "welfare at the optimum, money a step",
+                as_number(self.equilibrium.get("best_welfare")),
+            ),
+            ("largest distance from theory", as_number(content.get("theory_error"))),
+        ]
+
+    def _write_figures(self, page: Page) -> None:
+        path = read_path(self.folder / "trajectory.csv", ("quantity", "price", "gradient", "error"))
+        if path is None:
+            return page.omit("The figures: trajectory.csv is missing or cannot be read.")
+        steps = [as_number(each.get("step")) for each in self.shocks]
+        figures = run_figures(
+            path,
+            read_table(self.folder / "measures.csv", ("step", "welfare", "alignment")),
+            tolerance=as_number(as_mapping(self.configuration.get("run")).get("tolerance")),
+            best_welfare=as_number(self.equilibrium.get("best_welfare")),
+            shocks=[int(step) for step in steps if step is not None],
+        )
+        return page.add_figures("Path", figures)
+
+    def _write_accounts(self, page: Page) -> None:
+        industries = as_mappings(self.content.get("industries"))
+        if industries:
+            table = table_html(
+                "industry",
+                industries,
+                ("revenue", "cost", "profit", "margin"),
+                "Money a step, at the prices of the last step; the margin is profit over revenue.",
+            )
+            page.add("Accounts", table)
+
+    def rerun(self, experiment: Experiment) -> Result:
+        """The run made again, checked to have the same last prices and quantities."""
+        if self.content.get("firm", "Firm") != "Firm":
+            raise ResultsError("its firms bid by a rule of their own, which is not in the folder")
+        result = rerun(experiment, as_number(self.content.get("steps")))
+        rows = result.table()
+        goods = [good for good in rows.index if good in self.goods]
+        if len(goods) != len(self.goods):
+            raise ResultsError("the configuration is not that of these results")
+        worst = 0.0
+        for column in ("price", "quantity"):
+            old = np.array([as_number(self.goods[g].get(column)) for g in goods], float)
+            worst = max(worst, difference(old, rows.loc[goods, column].to_numpy(float)))
+        self.checked = agreement(worst, "prices and quantities")
+        return result
+
+    def commands(self) -> list[str]:
+        """The command that reproduces the run; a rule of bidding in Python has none."""
+        if self.content.get("firm", "Firm") != "Firm":
+            firm = escape(str(self.content["firm"]))
+            return [
+                f"<p>The firms bid by a rule of their own, <code>{firm}</code>, which is Python "
+                "code and not in the folder: no command reproduces this run.</p>"
+            ]
+        return super().commands()
+
+
+def _add_facts(
+    page: Page, title: str, values: dict[str, Any], labels: dict[str, str], why: str
+) -> None:
+    """A section of labelled values; without any, a remark why they are left out."""
+    if values:
+        page.add(title, facts_html((labels.get(key, key), v) for key, v in values.items()))
+    else:
+        page.omit(f"{title}: {why}.")

@@ -1,0 +1,179 @@
+"""The figures of a run in a report: prices, errors, quantities, welfare and alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.views.convergence import FLOOR, ConvergencePicture, Paths, value_axis
+from market_abm.views.numbers import format_plain
+from market_abm.views.report.figures import (
+    REFERENCE,
+    Figure,
+    axis_data,
+    by_good,
+    chosen_goods,
+    description,
+    kept_rows,
+    legend_data,
+    line_data,
+    listed,
+    step_axis_data,
+    thinning_note,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run_figures(
+    path: pd.DataFrame,
+    measures: pd.DataFrame | None,
+    *,
+    tolerance: float | None = None,
+    best_welfare: float | None = None,
+    shocks: Sequence[int] = (),
+) -> list[Figure]:
+    """Prices, errors, quantities, welfare and alignment along a run.
+
+    Parameters
+    ----------
+    path
+        ``trajectory.csv``, a row a step and good.
+    measures
+        ``measures.csv``, a row a step; without it welfare and alignment are left out.
+    tolerance, best_welfare
+        Where known, they are drawn as horizontal lines.
+    shocks
+        Steps, drawn as vertical lines.
+    """
+    wide = by_good(path, ("price", "gradient", "error", "quantity"))
+    goods, shown = chosen_goods(wide)
+    steps = wide["price"].index.to_numpy(float)
+    kept = kept_rows(len(steps))
+    arrays = {what: table.to_numpy()[kept] for what, table in wide.items()}
+    paths = Paths(
+        steps=steps[kept],
+        goods=tuple(wide["price"].columns),
+        prices=arrays["price"],
+        gradients=arrays["gradient"],
+        errors=arrays["error"],
+    )
+    picture = ConvergencePicture.of_paths(paths, goods, tolerance=tolerance, shocks=shocks)
+    note = thinning_note(len(steps)) + shown
+    quantities = wide["quantity"][goods].to_numpy()[kept]
+    figures = [
+        _prices(picture, note),
+        _errors(picture, note),
+        _quantities(picture, quantities, note),
+    ]
+    if measures is None:
+        return figures
+    return [
+        *figures,
+        *_measures(picture, measures, "welfare", best_welfare),
+        *_measures(picture, measures, "alignment", None),
+    ]
+
+
+def _common(picture: ConvergencePicture) -> Figure:
+    """What all figures of a run share."""
+    return {
+        "kind": "lines",
+        "steps": listed(picture.steps),
+        "x": step_axis_data(),
+        "stops": picture.shocks,
+    }
+
+
+def _prices(picture: ConvergencePicture, note: str) -> Figure:
+    series = list(enumerate(picture.series))
+    return {
+        **_common(picture),
+        "title": "Prices and their exact gradients",
+        "note": f"Solid: market prices. Dotted: gradients by backprop.{note}",
+        "y": axis_data(picture.price_axis),
+        "series": [
+            *(line_data(n, each.good, each.prices) for n, each in series),
+            *(
+                line_data(n, f"{each.good} (gradient)", each.gradients, **REFERENCE)
+                for n, each in series
+            ),
+        ],
+        "legend": legend_data(each.good for each in picture.series),
+        "alt": description(
+            "Prices", picture.steps, {each.good: each.prices[-1] for each in picture.series}
+        ),
+    }
+
+
+def _errors(picture: ConvergencePicture, note: str) -> Figure:
+    tolerance = picture.tolerance
+    line = f" Horizontal line: the tolerance, {format_plain(tolerance)}." if tolerance else ""
+    return {
+        **_common(picture),
+        "title": "Errors of prices",
+        "note": f"The relative distance of each price from its gradient, on a logarithmic axis."
+        f"{note}{line}",
+        "y": axis_data(picture.error_axis, floor=FLOOR),
+        "series": [line_data(n, each.good, each.errors) for n, each in enumerate(picture.series)],
+        "legend": legend_data(each.good for each in picture.series),
+        "marks": [{"y": tolerance}] if tolerance else [],
+        "alt": description(
+            "Errors", picture.steps, {each.good: each.errors[-1] for each in picture.series}
+        ),
+    }
+
+
+def _quantities(picture: ConvergencePicture, quantities: np.ndarray, note: str) -> Figure:
+    """``quantities`` has shape (records, series)."""
+    goods = [each.good for each in picture.series]
+    return {
+        **_common(picture),
+        "title": "Quantities",
+        "note": f"Units on sale.{note}",
+        "y": axis_data(value_axis(quantities, "units")),
+        "series": [line_data(n, good, quantities[:, n]) for n, good in enumerate(goods)],
+        "legend": legend_data(goods),
+        "alt": description(
+            "Quantities", picture.steps, dict(zip(goods, quantities[-1], strict=True))
+        ),
+    }
+
+
+MEASURES = {
+    "welfare": ("Welfare", "Total surplus, in money."),
+    "alignment": (
+        "Alignment of moves with the gradient",
+        "The cosine between the move of a step and the gradient of welfare: 1 is steepest ascent.",
+    ),
+}
+"""Titles and notes of the columns of ``measures.csv`` that are drawn."""
+
+
+def _measures(
+    picture: ConvergencePicture, measures: pd.DataFrame, column: str, best: float | None
+) -> list[Figure]:
+    """One measure over the steps, with the ``best`` value if known; none if it has no number."""
+    steps, values = measures["step"].to_numpy(float), measures[column].to_numpy(float)
+    if not np.isfinite(values).any():
+        return []
+    kept, (title, note) = kept_rows(len(steps)), MEASURES[column]
+    if best is not None:
+        note += f" Horizontal line: the optimum, {format_plain(best)}, found without a market."
+    axis: dict[str, Any] = axis_data(value_axis(values, column))
+    if column == "alignment":
+        axis["range"] = [-1.0, 1.0]
+    figure = {
+        **_common(picture),
+        "steps": listed(steps[kept]),
+        "title": title,
+        "note": note + thinning_note(len(steps)),
+        "y": axis,
+        "series": [line_data(0, column, values[kept])],
+        "marks": [] if best is None else [{"y": best}],
+        "alt": f"{title} over {len(steps):,} steps, at the end {format_plain(values[-1])}",
+    }
+    return [figure]

@@ -1,0 +1,201 @@
+"""The report of a sweep."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.errors import MarketError, ResultsError
+from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.files import available
+from market_abm.experiment.toml import toml_value
+from market_abm.runs.summary import resolved
+from market_abm.studies.store import TABLE
+from market_abm.studies.sweep import Sweep, specification
+from market_abm.views.report.commands import command_html, file_command_html
+from market_abm.views.report.folder import ResultsFolder
+from market_abm.views.report.page import Page
+from market_abm.views.report.reading import (
+    AGAIN,
+    UNREADABLE,
+    as_list,
+    as_mapping,
+    as_text,
+    read_table,
+)
+from market_abm.views.report.rerun import parse_untrusted, rerun
+from market_abm.views.report.sweep_figures import sweep_figures
+from market_abm.views.report.tables import MAX_ROWS, facts_html, table_html
+from market_abm.views.words import flat, status_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from market_abm.runs.result import Result
+
+COLUMNS = {"steps", "error", "rate", "predicted_rate", "alignment", "welfare", "best_welfare"}
+"""Columns of numbers that the table of a sweep must have."""
+
+
+class SweepFolder(ResultsFolder):
+    """The folder of ``market-abm sweep``."""
+
+    kind, verb = "sweep", "sweep"
+
+    def __init__(self, folder: Path, content: dict[str, Any]) -> None:
+        super().__init__(folder, content)
+        self.name = as_text(content.get("experiment")) or self.name
+        self.axes = as_mapping(content.get("axes"))
+        self.table = self._checked_table()
+        self.base: Experiment | None = None
+        self.trouble = ""
+        try:
+            self.base = parse_untrusted(
+                as_text(content.get("text")), self.name, as_mapping(content.get("overrides"))
+            )
+            self.question = self.base.question
+            self.configuration = resolved(self.base)
+        except (MarketError, *UNREADABLE) as error:
+            self.trouble = str(error)
+
+    def _checked_table(self) -> pd.DataFrame:
+        table = read_table(self.folder / TABLE)
+        found = set() if table is None else set(table.columns)
+        numbers = COLUMNS | {
+            column for column in found if column.startswith(("quantity.", "best_quantity."))
+        }
+        if (
+            table is None
+            or not numbers | {"status"} | set(self.axes) <= found
+            or any(table[column].dtype.kind != "f" for column in numbers)
+        ):
+            raise ResultsError(
+                f"'{self.folder.name}/{TABLE}' is no table of this sweep", remedy=AGAIN
+            )
+        return table
+
+    def experiment(self) -> Experiment:
+        """The experiment that is swept."""
+        if self.base is None:
+            raise ResultsError(self.trouble)
+        return self.base
+
+    def rerun(self, experiment: Experiment) -> Result:
+        """The experiment itself, run again; it need not be a point of the sweep."""
+        self.checked = "The numbers are those of the experiment itself, at no point of the sweep."
+        return rerun(experiment)
+
+    def write(self, page: Page) -> None:
+        """Add the sections to the page."""
+        table = self.table
+        counts = status_counts(table["status"].value_counts().to_dict())
+        page.outcome = escape(f"{len(table):,} runs: {counts}.")
+        design = as_mapping(self.content["design"])
+        page.add(
+            "Axes",
+            self._axes_html(),
+            facts_html((k, v) for k, v in flat(design) if k in _relevant(design)),
+        )
+        figures = sweep_figures(table, list(self.axes))
+        if figures:
+            page.add_figures("Results", figures)
+        else:
+            page.omit("Figures: they need one or two axes with numbers that vary.")
+        page.add("The runs", self._runs_html())
+        self.write_program(page)
+        self.write_derivation(page)
+        text = as_text(self.content.get("text"))
+        own = f"<p>As it was written:</p><pre><code>{escape(text)}</code></pre>" if text else ""
+        self.write_origin(page, own)
+
+    def _axes_html(self) -> str:
+        rows = {}
+        for name, values in self.axes.items():
+            listed = values if isinstance(values, list) else [values]
+            ends = {"from": listed[0], "to": listed[-1]} if listed else {}
+            rows[name] = {"values": len(listed), **ends}
+        seeds = as_list(self.content.get("seeds"))
+        if seeds:
+            rows["run.seed"] = {"values": len(seeds), "from": seeds[0], "to": seeds[-1]}
+        return table_html("axis", rows, ("values", "from", "to"), "The axes of the sweep.")
+
+    def _runs_html(self) -> str:
+        """A table of the runs, folded; of many, some at equal distances."""
+        table = self.table
+        shown = [*self.axes, "status", "steps", "error", "rate", "predicted_rate", "welfare"]
+        kept = np.unique(np.linspace(0, len(table) - 1, min(len(table), MAX_ROWS)).astype(int))
+        rows = {str(k + 1): table.iloc[k][shown].to_dict() for k in kept.tolist()}
+        some = f" {len(kept)} of {len(table):,}, at equal distances."
+        listed = table_html(
+            "run", rows, shown, "A row a run." + (some if len(kept) < len(table) else "")
+        )
+        return f"<details><summary>Show the table</summary>\n{listed}\n</details>"
+
+    def commands(self) -> list[str]:
+        """The command that reproduces the sweep, as HTML."""
+        if self.base is None:
+            return [f"<p>The folder's experiment cannot be read: {escape(self.trouble)}.</p>"]
+        axes = self._arguments()
+        if axes is None:
+            return ["<p>No command has these axes; see sweep.json.</p>"]
+        sets = [f"{key}={toml_value(v)}" for key, v in self.content["overrides"].items()]
+        words = [*axes, *(word for each in sets for word in ("--set", each))]
+        options = "".join(f" {shlex.quote(word)}" for word in words)
+        text, path = as_text(self.content["text"]), available().get(self.name)
+        if not options.isprintable():
+            return ["<p>No command has these settings; see sweep.json.</p>"]
+        if path is not None and path.read_text("utf-8") == text:
+            return [command_html(f"market-abm sweep {shlex.quote(self.name)}{options}")]
+        return file_command_html(
+            "sweep", self.name, options, "the experiment below, as it was written,"
+        )
+
+    def _arguments(self) -> list[str] | None:
+        """The arguments that give these axes: none if the file has them; None if none do."""
+        content, base = self.content, self.base
+        assert base is not None
+        settings = dict(base.sweep)
+        own = settings.pop("axes", {})
+        if self._is_same(own, settings):
+            return []
+        words, axes = [], {}
+        for (name, values), ends in zip(self.axes.items(), content["ranges"], strict=True):
+            low, high, log = ends
+            axes[name] = (
+                ",".join(toml_value(value) for value in values)
+                if low is None or math.isnan(low)
+                else f"{low!r}:{high!r}:{'log' if log else 'lin'}:{len(values)}"
+            )
+            words.append(f"{name}={axes[name]}")
+        design = as_mapping(content["design"])
+        options = {key: design.get(key) for key in _relevant(design) if key != "seed"}
+        if content["seeds"]:
+            options["seeds"] = ",".join(map(str, content["seeds"]))
+        words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        return words if self._is_same(axes, {**settings, **options}) else None
+
+    def _is_same(self, axes: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+        """Whether these axes and settings are those of the folder."""
+        assert self.base is not None
+        try:
+            found = json.loads(
+                json.dumps(specification(Sweep.of(self.base, axes, **settings)), default=str)
+            )
+        except (MarketError, *UNREADABLE):
+            return False
+        return all(
+            found[key] == self.content.get(key) for key in ("axes", "settings", "seeds", "design")
+        )
+
+
+def _relevant(design: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of a design: the points of a grid and of a list are those of the axes."""
+    drawn = design.get("design") in ("lhs", "sobol")
+    return ("design", "points", "seed") if drawn else ("design",)

@@ -1,0 +1,249 @@
+"""The figures of a sweep in a report: curves along one axis, a phase diagram of two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from market_abm.views.convergence import FLOOR, Axis, value_axis
+from market_abm.views.numbers import format_plain
+from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
+from market_abm.views.report.figures import (
+    Figure,
+    axis_data,
+    kept_rows,
+    listed,
+    thinning_note,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CELLS = 10_000
+"""Cells of a phase diagram; of more, every n-th row and column is kept."""
+
+
+def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
+    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have, else nothing.
+
+    Parameters
+    ----------
+    table
+        ``table.csv``, a row a run.
+    axes
+        The columns that were swept.
+    """
+    varying = [
+        axis
+        for axis in axes
+        if table[axis].dtype.kind in "if" and np.unique(table[axis].to_numpy(float)).size > 1
+    ]
+    if len(varying) == 1:
+        return _curves(table, varying[0])
+    if len(varying) == 2:
+        return [_plane(table, *varying)]
+    return []
+
+
+def _axis(values: np.ndarray, label: str) -> Axis:
+    """The axis of a swept setting."""
+    return Axis(label, "log" if is_logarithmic(values) else "linear")
+
+
+def _status_groups(table: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """For each status that occurs its legend entry, and which runs have it."""
+    found = []
+    for status, (_, label) in REGIMES.items():
+        here = (table["status"] == status).to_numpy()
+        if here.any():
+            found.append(({"label": label, "group": status, "color": status}, here))
+    return found
+
+
+# --- one axis -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A column of the table along the axis, and the column that it is compared with.
+
+    ``name`` is that of the dashed line; ``clipped`` leaves out of the axis what diverged.
+    """
+
+    column: str
+    title: str
+    note: str
+    reference: str | None = None
+    name: Literal["", "predicted", "best"] = ""
+    clipped: bool = False
+
+
+PANELS = (
+    _Panel("steps", "Steps", "The steps that each run made."),
+    _Panel(
+        "rate",
+        "Rate of a step",
+        "The factor by which moves shrank in a step, where it could be measured, and, dashed, "
+        "the one that theory predicts.",
+        "predicted_rate",
+        "predicted",
+    ),
+    _Panel("alignment", "Mean alignment with the gradient", "1 is steepest ascent."),
+    _Panel(
+        "welfare",
+        "Welfare",
+        "At the end of the runs, and, dashed, at the optimum.",
+        "best_welfare",
+        "best",
+        clipped=True,
+    ),
+)
+
+
+def _curves(table: pd.DataFrame, axis: str) -> list[Figure]:
+    table, panels, good = table.sort_values(axis, kind="stable"), list(PANELS), moving_good(table)
+    if good is not None:
+        panels.append(
+            _Panel(
+                f"quantity.{good}",
+                f"Quantity of {good}",
+                "At the end of the runs, and, dashed, at the optimum, found without a market.",
+                f"best_quantity.{good}",
+                "best",
+                clipped=True,
+            )
+        )
+    figures = (_curve(table, axis, panel) for panel in panels)
+    return [figure for figure in figures if figure is not None]
+
+
+def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
+    """One panel; None if it has no number."""
+    kept, x, y = kept_rows(len(table)), table[axis].to_numpy(float), table[panel.column]
+    y, groups = y.to_numpy(float), _status_groups(table)
+    series = [
+        {
+            "name": entry["label"],
+            "group": entry["group"],
+            "color": entry["color"],
+            "points": True,
+            "x": listed(x[kept & here]),
+            "y": listed(y[kept & here]),
+        }
+        for entry, here in groups
+    ]
+    legend = [{**entry, "box": True} for entry, _ in groups]
+    values = y[(table["status"] == "converged").to_numpy()]
+    if panel.reference is not None:
+        best = table[panel.reference].to_numpy(float)
+        line = {"group": panel.name, "color": "ink", "dash": 1}
+        more = {"name": panel.name, "x": listed(x[kept]), "y": listed(best[kept])}
+        series.append({**line, **more, "thin": True})
+        legend.append({**line, "label": panel.name})
+        values = np.concatenate([values, best])
+    if not np.isfinite(np.concatenate([y, values])).any():
+        return None
+    upward, beyond = value_axis(y, panel.title.lower()), ""
+    found = values[np.isfinite(values)]
+    if panel.clipped and found.size:
+        upward = Axis(upward.label, limits=(float(found.min()), float(found.max())))
+        beyond = " What is beyond the axis is drawn at its edge."
+    return {
+        "kind": "lines",
+        "title": panel.title,
+        "note": panel.note + beyond + thinning_note(len(table), "runs"),
+        "x": axis_data(_axis(x, axis)),
+        "y": axis_data(upward),
+        "series": series,
+        "legend": legend,
+        "alt": f"{panel.title} of {len(table):,} runs along {axis}",
+    }
+
+
+# --- two axes -------------------------------------------------------------------------------------
+
+
+def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
+    """A phase diagram, or points if the runs fill no grid."""
+    x, y = (np.unique(table[axis].to_numpy(float)) for axis in (across, upward))
+    x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+    groups = _status_groups(table)
+    common = {
+        "x": axis_data(_axis(x, across)),
+        "y": axis_data(_axis(y, upward)),
+        "title": "Status of the runs",
+        "legend": [{**entry, "group": entry["color"], "box": True} for entry, _ in groups],
+        "alt": f"The status of {len(table):,} runs, by {across} and {upward}: "
+        + ", ".join(f"{int(here.sum()):,} {entry['label']}" for entry, here in groups),
+    }
+    if len(table[[across, upward]].drop_duplicates()) != len(x) * len(y):
+        return {**common, **_points(table, across, upward)}
+    return {**common, **_grid(table, (across, x), (upward, y))}
+
+
+def _points(table: pd.DataFrame, across: str, upward: str) -> Figure:
+    """A point a run."""
+    kept = kept_rows(len(table))
+    return {
+        "kind": "lines",
+        "note": f"Upward: {upward}.{thinning_note(len(table), 'runs')}",
+        "series": [
+            {
+                "name": upward,
+                "group": entry["color"],
+                "color": entry["color"],
+                "points": True,
+                "x": listed(table[across].to_numpy(float)[kept & here]),
+                "y": listed(table[upward].to_numpy(float)[kept & here]),
+            }
+            for entry, here in _status_groups(table)
+        ],
+    }
+
+
+def _grid(
+    table: pd.DataFrame, across: tuple[str, np.ndarray], upward: tuple[str, np.ndarray]
+) -> Figure:
+    """A cell for each pair of values of both axes, each given by its name and values."""
+    (row, y), (column, x) = upward, across
+    stride = int(np.ceil(np.sqrt(len(x) * len(y) / MAX_CELLS)))
+    x, y = x[::stride], y[::stride]
+    statuses = list(REGIMES)
+    code = table["status"].map({status: k for k, status in enumerate(statuses)})
+    table = table.assign(code=code.astype(float))
+
+    def cells(values: str, how: Literal["max", "median"]) -> np.ndarray:
+        grid = table.pivot_table(index=row, columns=column, values=values, aggfunc=how)
+        result: np.ndarray = grid.reindex(index=y, columns=x).to_numpy(float).ravel()
+        return result
+
+    status, error = cells("code", "max"), cells("error", "median")
+    one = table["status"].nunique() == 1
+    shade, note = _shades(error) if one and np.isfinite(error).any() else ({}, "")
+    return {
+        "kind": "grid",
+        "across": listed(x, 12),
+        "upward": listed(y, 12),
+        "statuses": statuses,
+        "status": [None if np.isnan(each) else int(each) for each in status],
+        "steps": listed(cells("steps", "median")),
+        "error": listed(error),
+        "rate": listed(cells("predicted_rate", "median")),
+        "note": f"Upward: {row}. The dark line: where the predicted rate is 1."
+        + ("" if stride == 1 else f" Every {stride}th value of each axis is shown.")
+        + note,
+        **shade,
+    }
+
+
+def _shades(error: np.ndarray) -> tuple[Figure, str]:
+    """Where all runs have one status, its shade is the final error; and a sentence about it."""
+    finite = error[np.isfinite(error)]
+    size = np.log10(np.maximum(error, FLOOR))
+    low, high = (float(np.log10(max(end, FLOOR))) for end in (finite.min(), finite.max()))
+    shade = listed(0.12 + 0.88 * (size - low) / max(high - low, 1e-9), 3)
+    largest = format_plain(finite.max(), 2)
+    return {"shade": shade}, f" A stronger colour is a larger final error, up to {largest}."

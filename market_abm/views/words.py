@@ -1,0 +1,396 @@
+"""Every sentence that a user reads about a run, a comparison, a sweep or a phase plane.
+
+The terminal, notebooks, the report and the page call these functions and only lay out what they
+return.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market_abm.analysis.measures import MEASURES, Measure
+from market_abm.analysis.observer import relative_error
+from market_abm.errors import where_text
+from market_abm.views.numbers import (
+    format_count,
+    format_error,
+    format_fixed,
+    format_plain,
+    format_share,
+)
+
+if TYPE_CHECKING:
+    from market_abm.experiment.experiment import Experiment
+    from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
+    from market_abm.studies.sweep import Sweep
+
+RELATIVE_ERROR = "|price − gradient| ÷ |gradient|"
+"""The error of a price, as an axis or a scale is labelled."""
+
+MAX_LOSSES = 5
+"""Industries whose losses are reported."""
+
+REGIMES = {
+    "unstable": "grows",
+    "oscillating": "oscillates and decays",
+    "monotone": "decays",
+}
+"""What a small disturbance of the steady state does, by the regime of the eigenvalues."""
+
+
+# --- any text -------------------------------------------------------------------------------------
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital letter and a full stop; empty if it is empty."""
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def status_text(status: str) -> str:
+    """A status of a run as words: max steps."""
+    return status.replace("_", " ")
+
+
+def status_counts(counts: Mapping[Any, int]) -> str:
+    """How many runs ended how: 12 converged, 3 max steps."""
+    return ", ".join(f"{n:,} {status_text(str(status))}" for status, n in counts.items())
+
+
+def changes_text(shock: Mapping[str, Any]) -> str:
+    """The changes of a shock, by dotted names: supply.labour.quantity = 1."""
+    changes = {key: value for key, value in flat(shock) if key != "step"}
+    return ", ".join(
+        f"{key} = {format_plain(value) if isinstance(value, float) else value}"
+        for key, value in changes.items()
+    )
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of nested tables, each with its dotted name."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def written(path: Path, detail: str = "") -> str:
+    """Where results were written, and which."""
+    return f"Written to {where_text(path)}{f': {detail}' if detail else ''}"
+
+
+def experiment_line(experiment: Experiment) -> str:
+    """An experiment in one line."""
+    return (
+        f"<Experiment {experiment.name}: {experiment.market.mechanism}, "
+        f"{format_count(len(experiment.economy.industries), 'industry', 'industries')}, "
+        f"at most {format_count(experiment.run.steps, 'step')}>"
+    )
+
+
+def experiment_lines(experiment: Experiment) -> list[str]:
+    """That an experiment is valid, and what its economy consists of."""
+    economy = experiment.economy
+    loops = [
+        " <-> ".join(industry.good for industry in component)
+        for component in economy.components
+        if economy.is_loop(component)
+    ]
+    groups: dict[str, Iterable[str]] = {
+        "raw goods": economy.supply,
+        "industries": [industry.good for industry in economy.topological_order],
+        "final goods": economy.demand,
+        "loops": loops,
+    }
+    return [
+        f"{experiment.name}: valid",
+        *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
+        f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+    ]
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+
+def run_line(result: Result) -> str:
+    """A run in one line."""
+    with np.errstate(all="ignore"):
+        error = float(result.last_errors.max())
+    return (
+        f"<Result of {result.experiment.name}: {result.status} at step {result.steps}, "
+        f"{format_count(len(result.goods), 'good')}, largest error {format_error(error)}>"
+    )
+
+
+def run_sentences(result: Result) -> list[str]:
+    """How a run ended, its measures, the distance to the optimum, losses and stability."""
+    return [
+        ending_sentence(result),
+        measures_sentence(result),
+        optimum_sentence(result),
+        *loss_sentences(result),
+        *filter(None, [stability_sentence(result)]),
+    ]
+
+
+def ending_sentence(result: Result) -> str:
+    """How a run ended."""
+    return sentence(result.ending.detail)
+
+
+def progress_text(
+    step: int,
+    errors: np.ndarray,
+    goods: Sequence[str],
+    welfare: float,
+    *,
+    limit: int | None = None,
+    note: str = "",
+) -> str:
+    """The state of a run in progress: the step, the largest error of a price, welfare.
+
+    Parameters
+    ----------
+    step
+        The step that was made last.
+    errors
+        |price - gradient| / |gradient|, shape (goods,).
+    goods
+        Their names.
+    welfare
+        Total surplus, money a step.
+    limit
+        The number of steps after which the run ends.
+    note
+        A remark on the errors.
+    """
+    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    most = "" if limit is None else f" of at most {limit:,}"
+    parts = [f"largest error {format_error(errors[worst])} ({goods[worst]})", note]
+    return f"step {step:,}{most}: {'; '.join(filter(None, parts))}; {welfare_text(welfare)}"
+
+
+def welfare_text(welfare: float) -> str:
+    """Total surplus as words and a number."""
+    return f"welfare {format_plain(float(welfare))}"
+
+
+def measure_label(measure: Measure) -> str:
+    """The label of a measure with its unit, as the header of its row."""
+    return f"{measure.label}, {measure.unit}" if measure.unit else measure.label
+
+
+def measures_sentence(result: Result) -> str:
+    """Every measure of a run that no other sentence reports."""
+    parts = []
+    if _no_competing_buyers(result):
+        parts.append("no good has competing buyers, so quantities are fixed")
+    for measure in MEASURES:
+        value = None if measure.key in _REPORTED else measure.of(result)
+        if value is not None:
+            wording = _WORDINGS.get(measure.key)
+            parts.append(wording(value, result) if wording else measure_text(measure, value))
+    return sentence("; ".join(parts) or "nothing changed")
+
+
+def measure_text(measure: Measure, value: float) -> str:
+    """A measure by its label, number and unit."""
+    return f"{measure.label} {format_plain(value)} {measure.unit}".rstrip()
+
+
+def _no_competing_buyers(result: Result) -> bool:
+    """Whether no share of any good can move, as bids are made for shares."""
+    shares = result.experiment.market.mechanism in ("unit-bid", "trading-post")
+    free = result.economy.buyers.shared_pools or np.isfinite(result.path.alignment).any()
+    return shares and not free
+
+
+def _alignment(value: float, result: Result) -> str:
+    dual = result.experiment.market.mechanism == "tatonnement"
+    direction = "dual potential's descent" if dual else "gradient"
+    return f"mean alignment with the {direction} {format_fixed(value, 3)}"
+
+
+def _staleness(value: float, result: Result) -> str:
+    return f"prices lag their gradients by {format_count(int(value), 'step')}"
+
+
+def _ascent(value: float, result: Result) -> str:
+    return f"welfare rose in {format_share(value)} of the steps that changed it"
+
+
+_WORDINGS: dict[str, Callable[[float, Result], str]] = {
+    "alignment": _alignment,
+    "staleness": _staleness,
+    "uphill_share": _ascent,
+}
+"""Measures with a wording of their own, by key; any other is its label, number and unit."""
+
+_REPORTED = {"error", "welfare", "rate"}
+"""Measures in other sentences: of the ending, the optimum and stability."""
+
+
+def optimum_sentence(result: Result) -> str:
+    """How far prices and quantities ended from the optimum that SciPy finds without a market."""
+    distance = result.distance()
+    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
+        prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
+        return f"Distance to the steady state (closed form): prices {prices} (relative)."
+    if distance is None:
+        return f"The optimum was not computed: {optimum_unknown()}."
+    if not distance["solved"]:
+        return "SciPy did not find the optimum."
+    best = format_plain(distance["best_welfare"])
+    if result.status == "diverged":
+        return f"Welfare at the optimum (SciPy): {best}."
+    return (
+        f"Distance to the optimum (SciPy): prices {format_error(distance['prices'])}, "
+        f"quantities {format_error(distance['quantities'])} (relative); "
+        f"{welfare_text(result.path.welfare[-1])} of {best}."
+    )
+
+
+def optimum_unknown() -> str:
+    """Why there is no optimum to compare with."""
+    from market_abm.gradient.equilibrium import MAX_VARIABLES
+
+    return f"more than {MAX_VARIABLES} free variables, or welfare is not finite"
+
+
+def loss_sentences(result: Result) -> list[str]:
+    """Which industries make losses at the prices of the last step, :data:`MAX_LOSSES` at most."""
+    accounts = result.accounts()
+    active = accounts["revenue"] > 1e-9 * accounts["revenue"].max()
+    losses = accounts[active & (accounts["margin"] < -1e-6)]["margin"].items()
+    return [
+        f"Producers of {good} make losses: {format_plain(-margin, 3)} of their revenue."
+        for good, margin in itertools.islice(losses, MAX_LOSSES)
+    ]
+
+
+def stability_sentence(result: Result) -> str:
+    """The predicted and measured rate near the steady state; empty if there is none to predict."""
+    near = result.near_steady_state()
+    if near is None or near["radius"] <= 0:
+        return ""
+    parts = [f"Near the steady state a small disturbance {REGIMES[near['regime']]}"]
+    if math.isfinite(near["period"]):
+        parts.append(f"period {_steps(near['period'])}")
+    if math.isfinite(near["half_life"]):
+        parts.append(f"half-life {_steps(near['half_life'])}")
+    predicted = f"predicted rate {format_fixed(near['radius'], 4)} a step"
+    rate = near["rate"]
+    measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
+    return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _steps(duration: float) -> str:
+    shown = format_plain(duration, 3)
+    return f"{shown} step" if shown == "1" else f"{shown} steps"
+
+
+def largest_note(shown: int, total: int, *, what: str = "goods", files: str = "") -> str:
+    """That a table has the largest sales only, of how many goods, or which files have them all."""
+    rest = f"; all {total:,} goods are in {files}" if files else f", of {total:,}"
+    return f"The {shown} {what} with the largest sales{rest}."
+
+
+def explanation_note(result: Result) -> str:
+    """Of which step the numbers of a derivation are."""
+    return f"Prices are those of the market: {result.ending.detail}."
+
+
+# --- comparisons ----------------------------------------------------------------------------------
+
+
+def twin_name(comparison: OptimizerComparison) -> str:
+    """The optimiser that the market is compared with."""
+    from market_abm.twins.registry import TWINS
+
+    return TWINS[comparison.result.experiment.market.mechanism].name
+
+
+def comparison_line(comparison: OptimizerComparison) -> str:
+    """A comparison of a market with its twin in one line."""
+    return f"<OptimizerComparison of {comparison.result!r} with {twin_name(comparison)}>"
+
+
+def twin_text(market: str, twin: str) -> str:
+    """Which market was compared with which optimiser."""
+    return f"{market} compared with {twin}, its twin"
+
+
+def comparison_sentence(comparison: OptimizerComparison) -> str:
+    """What was compared, for how many steps, and what distances are relative to."""
+    result = comparison.result
+    both = twin_text(result.experiment.market.mechanism, twin_name(comparison))
+    steps = format_count(result.steps, "step")
+    return f"{both}: {steps}, {status_text(result.status)}. {DISTANCE_NOTE}"
+
+
+DISTANCE_NOTE = "Distances are relative to the largest value of each price, quantity or share."
+
+
+def mechanisms_line(comparison: MechanismComparison) -> str:
+    """A comparison of mechanisms in one line."""
+    name = comparison.experiment.name
+    return f"<MechanismComparison of {', '.join(comparison.results)} in {name}>"
+
+
+MECHANISM_LABELS = {"wasted": "unallocated", "money_made": "budget imbalance"}
+"""Headers of columns whose name in files is another."""
+
+
+def column_label(column: str) -> str:
+    """The header of a column of a table, from its name in files."""
+    return MECHANISM_LABELS.get(column, column.replace("_", " "))
+
+
+def mechanisms_note() -> str:
+    """What the columns of a comparison of mechanisms count."""
+    from market_abm.studies.comparisons import REACHED
+
+    return (
+        "Steps and price messages until all prices and quantities stay within "
+        f"{format_plain(REACHED)} of the optimum; unallocated goods and the budget imbalance are "
+        "shares of the total."
+    )
+
+
+# --- sweeps and phase planes ----------------------------------------------------------------------
+
+
+def sweep_line(sweep: Sweep) -> str:
+    """A sweep in one line."""
+    return f"<Sweep of {sweep.base.name}: {format_count(sweep.design.size, 'run')}>"
+
+
+def sweep_start(sweep: Sweep) -> str:
+    """How many runs a sweep has, and how many are stepped at once."""
+    size = format_count(sweep.design.size, "run")
+    return f"{sweep.base.name}: {size}, up to {sweep.batch_size:,} at a time"
+
+
+def plane_line(plane: PhasePlane) -> str:
+    """A phase plane in one line."""
+    return f"<PhasePlane of {format_count(len(plane.table), 'run')}>"
+
+
+def plane_start(settings: PlaneSettings, runs: int) -> str:
+    """How many networks, firms and runs a phase plane has."""
+    networks = format_count(settings.networks, "network")
+    return f"{networks} of {format_count(settings.firms, 'firm')}: {format_count(runs, 'run')}"
+
+
+def plane_note() -> str:
+    """What the cells of a phase plane count."""
+    return "Cells of the plane that return to the equilibrium, averaged over networks."

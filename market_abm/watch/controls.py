@@ -1,0 +1,222 @@
+"""The controls of the page: buttons, menus, sliders and a field for any other setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from bokeh.models import (
+    Button,
+    Column,
+    CustomJS,
+    CustomJSTickFormatter,
+    Row,
+    Select,
+    Slider,
+    TextInput,
+)
+
+from market_abm.experiment.files import available
+from market_abm.experiment.shocks import TARGETS
+from market_abm.market.base import ACTIVATIONS
+from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.watch.scripts import REFOCUS
+from market_abm.watch.session import Parameter, Session
+from market_abm.watch.sliders import WIDE, parameter_slider, position, value_at
+
+MIN_SPEED, MAX_SPEED = 1.0, 1000.0
+"""Steps per second."""
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What the controls of a page do."""
+
+    toggle: Callable[[], None]
+    step: Callable[[], None]
+    reset: Callable[[], None]
+    shock: Callable[[str, str, float], None]
+    save: Callable[[], None]
+    set: Callable[[str, Any], None]
+    assign: Callable[[str], None]
+    load: Callable[[str], None]
+
+
+class Controls:
+    """The controls of one page.
+
+    Parameters
+    ----------
+    actions
+        What they do.
+    where
+        The experiment that the page is opened with; others are chosen by name.
+
+    Attributes
+    ----------
+    transport, panel
+        The layouts of the buttons that run the market, and of all other controls.
+    sliders
+        The layout of the sliders.
+    """
+
+    def __init__(self, actions: Actions, where: str) -> None:
+        self._actions = actions
+        self._updating = False
+        self._parameters: dict[str, Parameter] = {}
+        self._make_transport()
+        self._make_menus(where)
+        self.sliders = Column(name="sliders", sizing_mode="stretch_width")
+        self._make_shock()
+        self.text = TextInput(
+            title="any other setting", placeholder="market.share_rate=0.2", name="setting", **WIDE
+        )
+        self.text.on_event("value_submit", lambda event: actions.assign(event.value))
+        self.panel = Column(
+            name="controls",
+            sizing_mode="stretch_width",
+            children=[
+                self.experiment,
+                self._mechanism,
+                self._activation,
+                self.sliders,
+                self._target,
+                self._good,
+                self._percent,
+                _button("Shock", self._shock),
+                self.text,
+                _button("Save as experiment file", actions.save),
+            ],
+        )
+
+    def _make_transport(self) -> None:
+        self._play = _button("Play", self._actions.toggle)
+        self._play.js_on_change("label", CustomJS(args={"play": self._play}, code=REFOCUS))
+        step, reset = _button("Step", self._actions.step), _button("Reset", self._actions.reset)
+        for button in (self._play, step, reset):
+            button.update(sizing_mode="fixed", width=88)
+        self._speed = Slider(
+            title="steps per second",
+            start=np.log10(MIN_SPEED),
+            end=np.log10(MAX_SPEED),
+            step=0.1,
+            value=1.0,
+            format=CustomJSTickFormatter(code="return (10 ** tick).toPrecision(2) * 1 + ''"),
+            name="speed",
+            **WIDE,
+        )
+        self._speed.styles = {"flex": "1 1 10rem"}
+        self.transport = Row(
+            name="transport",
+            sizing_mode="stretch_width",
+            styles={"align-items": "center", "gap": "0.4rem", "flex-wrap": "wrap"},
+            children=[self._play, step, reset, self._speed],
+        )
+
+    def _make_menus(self, where: str) -> None:
+        self.experiment = Select(
+            title="experiment", options=sorted({*available(), where}), name="experiment", **WIDE
+        )
+        self._mechanism = Select(
+            title="mechanism", options=list(MECHANISMS), name="mechanism", **WIDE
+        )
+        self._activation = Select(
+            title="activation", options=list(ACTIVATIONS), name="activation", **WIDE
+        )
+        self._on_change(self.experiment, "value", self._actions.load)
+        for menu, key in ((self._mechanism, "mechanism"), (self._activation, "activation")):
+            self._on_change(menu, "value", partial(self._actions.set, f"market.{key}"))
+
+    def _make_shock(self) -> None:
+        self._target = Select(title="shock", options=list(TARGETS), name="target", **WIDE)
+        self._good = Select(title="of", name="good", **WIDE)
+        self._on_change(self._target, "value", lambda _: self._list_goods())
+        self._percent = Slider(
+            title="by, per cent", start=-90, end=100, step=5, value=-20, name="percent", **WIDE
+        )
+
+    def _shock(self) -> None:
+        self._actions.shock(self._target.value, self._good.value, self._percent.value)
+
+    def _on_change(self, widget: Any, attribute: str, act: Callable[[Any], Any]) -> None:
+        """Call ``act`` when the user changes ``widget``, not when :meth:`update` does."""
+
+        def changed(_: str, old: Any, new: Any) -> None:
+            if not self._updating:
+                act(new)
+
+        widget.on_change(attribute, changed)
+
+    @property
+    def speed(self) -> float:
+        """Steps per second."""
+        return float(10.0**self._speed.value)
+
+    def show_playing(self, playing: bool) -> None:
+        """Label the button that starts and pauses the run."""
+        self._play.label = "Pause" if playing else "Play"
+
+    def update(self, session: Session, where: str) -> bool:
+        """Set all controls to the settings of a session.
+
+        Returns
+        -------
+        bool
+            Whether there are other sliders than before.
+        """
+        self._updating = True
+        try:
+            self.experiment.value = where
+            self._mechanism.value = session.experiment.market.mechanism
+            self._activation.value = session.experiment.market.activation
+            self._target.value = self._target.value or next(iter(TARGETS))
+            self._economy = session.economy
+            self._list_goods()
+            return self._update_sliders(session.parameters())
+        finally:
+            self._updating = False
+
+    def _update_sliders(self, parameters: list[Parameter]) -> bool:
+        self._parameters = {parameter.key: parameter for parameter in parameters}
+        sliders = list(self.sliders.children)
+        others = [slider.name for slider in sliders] != list(self._parameters)
+        if others:
+            sliders = [self._slider(parameter) for parameter in parameters]
+            self.sliders.children = sliders
+        for slider, parameter in zip(sliders, parameters, strict=True):
+            place = position(parameter)
+            slider.update(start=min(slider.start, place), end=max(slider.end, place), value=place)
+        return others
+
+    def _slider(self, parameter: Parameter) -> Slider:
+        slider = parameter_slider(parameter)
+        self._on_change(slider, "value_throttled", partial(self._slide, parameter))
+        return slider
+
+    def _slide(self, parameter: Parameter, place: float) -> None:
+        value = value_at(parameter, place)
+        now = self._parameters.get(parameter.key)
+        if now is None or value != now.value:
+            self._actions.set(parameter.key, value)
+
+    def _list_goods(self) -> None:
+        """Offer the goods that the chosen target of a shock can have."""
+        economy = self._economy
+        goods_of: dict[str, list[str]] = {
+            "productivity": [industry.good for industry in economy.topological_order],
+            "supply": list(economy.supply),
+            "demand": list(economy.demand),
+        }
+        goods = goods_of[self._target.value]
+        self._good.options = [(good, economy.label(good)[:60]) for good in goods]
+        if self._good.value not in goods:
+            self._good.value = goods[0]
+
+
+def _button(label: str, act: Callable[[], None]) -> Button:
+    button = Button(label=label, name=label, **WIDE)
+    button.on_click(act)
+    return button

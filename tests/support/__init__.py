@@ -1,0 +1,1 @@
+"""What several test files share: strategies, references, comparisons, a browser."""

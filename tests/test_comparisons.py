@@ -1,0 +1,219 @@
+"""``compare``: a market beside its twin, and mechanisms beside each other."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from market_abm import Experiment, MarketError, from_text, run
+from market_abm.cli.commands import main
+from market_abm.gradient.equilibrium import equilibrium
+from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
+from market_abm.studies.comparisons import ALL, MechanismComparison, OptimizerComparison
+
+
+def spiral(**settings):
+    return Experiment.load("spiral", settings)
+
+
+@pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_the_distance_told_is_that_of_the_paths(mechanism, engine):
+    """Sums in another order, 90 steps: 1e-13; the number told is worked out here once more."""
+    comparison = OptimizerComparison.of(
+        spiral(**{"market.mechanism": mechanism, "run.engine": engine})
+    )
+    path, twin = comparison.result.trajectory, comparison.twin
+    assert set(comparison.distances) == {"prices", "quantities", "shares"}
+    for name, (size, step) in comparison.distances.items():
+        one, other = getattr(path, name), getattr(twin, name)
+        gap = np.abs(one - other) / np.maximum(np.abs(one), np.abs(other)).max(axis=0)
+        assert size == pytest.approx(gap.max(), rel=1e-12)
+        assert gap[step].max() == gap.max()
+        assert size < 1e-13
+    assert comparison.summary()["optimiser"] in ("exponentiated gradient", "proportional response")
+    np.testing.assert_allclose(comparison.welfare, comparison.result.path.welfare, rtol=1e-12)
+
+
+def test_a_market_that_is_no_such_optimiser_is_seen():
+    """The twin of a market with another share rate is far from it: the comparison can fail."""
+    result = run(spiral())
+    other = OptimizerComparison.of(spiral(**{"market.share_rate": 0.16}))
+    wrong = OptimizerComparison(result, other.twin)
+    steps = min(len(result.prices), len(other.twin.prices))
+    gap = np.abs(result.prices[:steps] - wrong.twin.prices[:steps]).max()
+    assert gap > 1e-4
+
+
+def test_the_landscape_is_welfare():
+    """At the grid's points W is what the program makes there, by hand; the best is its top."""
+    comparison = OptimizerComparison.of(spiral())
+    land = comparison.landscape
+    best = comparison.result.equilibrium
+    assert land.names == ("quantity of x", "share of x for a maker of r")
+    assert land.welfare.shape == (GRID, GRID)
+    r, weights = (0.7 - 1) / 0.7, (0.3, 0.4, 0.3)
+    first = (4 * 0.5) ** 0.8, (4 * 0.5) ** 0.7, 2.0
+
+    def output(inputs):
+        return sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** (1 / r)
+
+    c0 = output(first)
+    for row, column in [(0, 0), (7, 40), (59, 31)]:
+        q, share = land.x[column], land.y[row]
+        c = output((((1 - share) * q) ** 0.8, (share * q) ** 0.7, 2.0))
+        worth = c0 * (1 + ((c / c0) ** 0.5 - 1) / 0.5)
+        cost = 0.3 * 4 * (q / 4) ** 3 / 3
+        assert land.welfare[row, column] == pytest.approx(worth - cost, rel=1e-12)
+    assert land.welfare.max() <= best.welfare
+    route = land.route(comparison.result.quantities, comparison.result.trajectory.shares)
+    assert route[0].tolist() == [4.0, 0.5]
+    assert land.x[0] < route[:, 0].min() and route[:, 0].max() < land.x[-1]
+
+
+def test_there_is_no_landscape_of_one_variable():
+    economy = from_text("y = sqrt(x) + ln(1 + x)", {"x": 2})
+    result = run(economy)
+    best = equilibrium(economy)
+    assert landscape(economy, result.quantities, result.trajectory.shares, best) is None
+
+
+def test_gradient_ascent_climbs_to_the_best():
+    """With a step of one over the largest curvature W never falls, and ends at the optimum."""
+    economy = spiral().economy
+    best = equilibrium(economy)
+    path = gradient_ascent(economy, best, 1e-10)
+    assert np.all(np.diff(path.welfare) > -1e-15)
+    np.testing.assert_allclose(path.quantities[-1], best.quantities, rtol=1e-8)
+    np.testing.assert_allclose(path.prices[-1], best.prices, rtol=1e-8)
+    assert gradient_ascent(from_text("y = x", {"x": 1}), best, 1e-10) is None
+
+
+def test_mechanisms_against_each_other():
+    """All end at the same prices; money is conserved by the one that trades in money.
+
+    To 1e-15 of the turnover, that is to rounding; unit bids lose or make some on the way.
+    """
+    contest = MechanismComparison.of(spiral(), ["unit-bid", "trading-post"])
+    table = contest.table()
+    assert list(table.index) == ["unit-bid", "trading-post", "gradient ascent"]
+    assert set(table["status"]) == {"converged"}
+    prices = np.array([result.last.prices for result in contest.results.values()])
+    np.testing.assert_allclose(prices[1], prices[0], rtol=1e-6)
+    assert table.loc["trading-post", "money_made"] < 1e-15
+    assert 1e-6 < table.loc["unit-bid", "money_made"] < 1e-2
+    assert table["wasted"].max() < 1e-15
+    for name, result in contest.results.items():
+        best, step = result.equilibrium, int(table.loc[name, "steps"])
+        gaps = [
+            np.abs(result.prices / best.prices - 1).max(axis=1),
+            np.abs(result.quantities / best.quantities - 1).max(axis=1),
+        ]
+        far = np.maximum(*gaps) > 1e-6
+        assert not far[step:].any() and far[step - 1]
+        buyers = result.experiment.economy.buyers.size
+        assert table.loc[name, "messages"] == step * buyers == step * 5
+    assert table["welfare"].max() - table["welfare"].min() < 1e-9
+
+
+@pytest.mark.slow
+def test_all_mechanisms_end_at_the_same_prices():
+    """Runs stop at 1e-9 of the gradient; the slowest, posted prices, at a rate of 0.99 a step."""
+    contest = MechanismComparison.of(Experiment.load("mechanisms"))
+    table = contest.table()
+    assert list(table.index) == [*ALL, "gradient ascent"]
+    assert set(table["status"]) == {"converged"}
+    for result in contest.results.values():
+        np.testing.assert_allclose(result.last.prices, result.equilibrium.prices, rtol=1e-6)
+        np.testing.assert_allclose(result.last.quantities, result.equilibrium.quantities, rtol=1e-6)
+    assert table.loc["posted-price", "money_made"] == 0.0
+    assert 1e-3 < table.loc["posted-price", "wasted"] < 0.1  # prices start too high: unsold goods
+    kept = MechanismComparison.of(
+        Experiment.load("mechanisms", {"market.spoilage": 0.5}), ["posted-price"]
+    )
+    assert kept.table().loc["posted-price", "wasted"] < 0.8 * table.loc["posted-price", "wasted"]
+    assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades
+
+
+def test_a_mechanism_that_cannot_run_an_economy_is_a_row_that_says_why():
+    economy = from_text("y = x1 - x2", {"x1": 2.0, "x2": 1.0})
+    contest = MechanismComparison.of(Experiment.of(economy))
+    table = contest.table()
+    assert table.loc["unit-bid", "status"] == "converged"
+    assert table.loc["trading-post", "status"] == "refused"
+    assert "bids -1" in table.loc["trading-post", "why"]
+    assert contest.figure()
+
+
+def test_the_command_writes_what_it_prints(tmp_path):
+    out = tmp_path / "c"
+    result = CliRunner().invoke(main, ["compare", "spiral", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    told = json.loads((out / "comparison.json").read_text("utf-8"))
+    assert "unit-bid compared with exponentiated gradient" in result.output
+    assert f"{told['distance']['prices']['largest']:.1e}" in result.output
+    frame = pd.read_csv(out / "comparison.csv")
+    assert len(frame) == (told["steps"] + 1) * 5
+    np.testing.assert_allclose(frame["price"], frame["twin_price"], rtol=1e-12)
+    assert (out / "comparison.png").stat().st_size > 10_000
+    again = ["compare", "spiral", "--mechanisms", "all", "--out", str(out)]
+    result = CliRunner().invoke(main, again)
+    assert result.exit_code == 0, result.output
+    told = json.loads((out / "comparison.json").read_text("utf-8"))["mechanisms"]
+    assert [row["mechanism"] for row in told] == [*ALL, "gradient ascent"]
+    refused = [row["mechanism"] for row in told if row["status"] == "refused"]
+    assert refused == ["tatonnement"]  # the last line of spiral has constant returns
+    assert all(math.isfinite(row["welfare"]) for row in told if row["status"] != "refused")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["shocks"], "a twin cannot have shocks"),
+        (["spiral", "--set", "record.every=2"], "the record is thinned"),
+        (["spiral", "--set", "market.activation=random"], "no twin of activation 'random'"),
+        (["spiral", "--set", "industries.bid_noise=0.1"], "no twin of the noise"),
+        (
+            ["spiral", "--mechanisms", "unitbid"],
+            "--mechanisms is 'unitbid'; did you mean 'unit-bid'?",
+        ),
+    ],
+)
+def test_what_cannot_be_compared(arguments, told, tmp_path):
+    result = CliRunner().invoke(main, ["compare", *arguments, "--out", str(tmp_path / "c")])
+    assert result.exit_code == 2
+    assert told in result.output
+    with pytest.raises(MarketError):
+        OptimizerComparison.of(Experiment.load("activation-random"))
+
+
+def test_ctrl_c_stops_the_whole_contest(monkeypatch, tmp_path):
+    from market_abm.studies import comparisons as module
+
+    asked = []
+
+    def interrupted(experiment, **options):
+        asked.append(experiment.market.mechanism)
+
+        def stop(state, seen):
+            if state.step == 3:
+                raise KeyboardInterrupt
+
+        return run(experiment, progress=stop)
+
+    monkeypatch.setattr(module, "run", interrupted)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["compare", "spiral", "--mechanisms", "all"])
+    assert result.exit_code == 130 and len(asked) == 1
+    assert "Interrupted: nothing was written." in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_contests_and_twins_have_folders_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    line = ["compare", "rival-diamond", "--mechanisms", "unit-bid,trading-post"]
+    assert CliRunner().invoke(main, line).exit_code == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["rival-diamond-mechanisms"]

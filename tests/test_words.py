@@ -1,0 +1,95 @@
+"""Sentences for users, and numbers as text."""
+
+import math
+
+import numpy as np
+import pytest
+
+from market_abm import from_text, run
+from market_abm.analysis.measures import MEASURES, Measure
+from market_abm.views import words
+from market_abm.views.numbers import (
+    format_count,
+    format_error,
+    format_number,
+    format_percent,
+    format_plain,
+    format_power_of_ten,
+    format_share,
+)
+
+
+@pytest.fixture(scope="module")
+def diamond():
+    return run("rival-diamond")
+
+
+def test_a_new_measure_appears_in_the_sentence_and_in_the_notebook(monkeypatch, diamond):
+    """One entry of the table of measures, and no other edit."""
+    path_length = Measure("length", "length of the path", "money", lambda result: 12.5)
+    missing = Measure("missing", "a measure without a value", "", lambda result: math.nan)
+    monkeypatch.setattr("market_abm.views.words.MEASURES", [*MEASURES, path_length, missing])
+    monkeypatch.setattr(
+        "market_abm.views.notebook.result.MEASURES", [*MEASURES, path_length, missing]
+    )
+    assert words.measures_sentence(diamond).endswith("; length of the path 12.5 money.")
+    page = diamond._repr_html_()
+    assert "length of the path, money" in page and "12.5</data>" in page
+    assert "without a value" not in words.measures_sentence(diamond) + page
+
+
+def test_every_known_measure_is_in_some_sentence(diamond):
+    printed = " ".join(words.run_sentences(diamond))
+    for part in (
+        "Converged at",
+        "lag their gradients by 1 step;",
+        "mean alignment",
+        "welfare rose",
+    ):
+        assert part in printed
+    assert f"measured {diamond.path.rate:.4f}" in printed
+    assert f"{diamond.path.welfare[-1]:.6g}" in printed
+
+
+def test_where_no_good_has_competing_buyers_quantities_are_fixed(diamond):
+    fixed = "No good has competing buyers, so quantities are fixed."
+    assert words.measures_sentence(run("essay-chain")) == fixed
+    assert words.measures_sentence(run("rival-diamond", steps=0)) == "Nothing changed."
+    assert fixed not in words.run_sentences(run("cobweb"))  # a supplier who responds
+    assert fixed not in words.run_sentences(diamond)
+
+
+def test_why_there_is_no_optimum(monkeypatch):
+    monkeypatch.setattr("market_abm.gradient.equilibrium.MAX_VARIABLES", 0)
+    result = run(from_text("y = a**0.5\nz = a**0.5\nw = y*z", supply={"a": 4.0}))
+    assert "more than 0 free variables" in words.optimum_sentence(result)
+
+
+def test_the_progress_of_a_run_in_words():
+    errors = np.array([1e-3, math.nan, 0.5])
+    told = words.progress_text(1200, errors, ["a", "b", "c"], 2.0, limit=5000)
+    assert told == "step 1,200 of at most 5,000: largest error nan (b); welfare 2"
+    assert words.progress_text(3, errors[:1], ["a"], 1 / 3, note="done") == (
+        "step 3: largest error 1.0e-03 (a); done; welfare 0.333333"
+    )
+
+
+def test_text_that_is_a_sentence():
+    assert words.sentence(" not settled. ") == "Not settled." and words.sentence("") == ""
+    assert (
+        words.status_counts({"converged": 1200, "max_steps": 1}) == "1,200 converged, 1 max steps"
+    )
+    shock = {"step": 3, "supply": {"x": {"quantity": 2.0}}, "demand.y.price": 1}
+    assert words.changes_text(shock) == "supply.x.quantity = 2, demand.y.price = 1"
+
+
+def test_numbers_as_text():
+    assert format_number(np.array([1.0, 1.0])) == "1"
+    assert format_number(np.array([0.5, 1e-9])) == "10⁻⁹ … 0.5"
+    assert format_number(math.nan) == "no number" and format_number(-math.inf) == "−∞"
+    assert format_plain(-1e-9) == "-1e-09" and format_plain(1 / 3, 2) == "0.33"
+    assert format_error(0.0) == "0" and format_error(math.nan) == "nan"
+    assert format_share(0.754) == "75%" and format_percent(0.0) == "0 %"
+    assert format_count(1, "good") == "1 good"
+    assert format_count(1000, "industry", "industries") == "1,000 industries"
+    assert format_power_of_ten(1e7) == "10⁷"
