@@ -128,7 +128,7 @@ def test_what_does_not_go_with_a_lag():
     economy = from_text("y = x", {"x": 1.0})
     market = market_settings(lag=1)
     assert stability(economy, market) is None
-    with pytest.raises(MarketError, match="heard 1 steps late"):
+    with pytest.raises(MarketError, match="observed 1 steps late"):
         twin(economy, market, 1)
     with pytest.raises(MarketError, match="lag is -1"):
         market_settings(lag=-1)

@@ -379,8 +379,8 @@ def _put_near(
     products = steady.prices[buyers.good] / steady.prices[buyers.maker]
     memory = {
         "shares": steady.shares,
-        "bids": engine.mechanism.quoted(prices[buyers.good], inputs),
-        "products": engine.mechanism.quoted(products, inputs),
+        "bids": engine.mechanism.as_bid(prices[buyers.good], inputs),
+        "products": engine.mechanism.as_bid(products, inputs),
         "quantities": quantities,
         "prices": prices,
     }
