@@ -359,7 +359,7 @@ def test_a_small_plane_and_its_figure():
     assert np.all(cells.loc["Cobb–Douglas"] > cells.loc["Leontief"])
     figure = phase_plane_figure(table.assign(model="published"))
     assert_nothing_is_cut_off(figure)
-    assert [text.get_text() for text in figure.texts][:4] == list(TECHNOLOGIES)
+    assert set(TECHNOLOGIES) <= {text.get_text() for text in figure.texts}
     for name, axes in zip(TECHNOLOGIES, figure.axes, strict=False):
         shown = sum(int(text.get_text()) for text in axes.texts)
         assert shown == cells.loc[name].sum()

@@ -295,7 +295,7 @@ def _newton_step(matrix: np.ndarray, value: np.ndarray, unused: np.ndarray) -> n
 
 
 def check_returns(industry: Industry, inputs: np.ndarray) -> None:
-    """Refuse a line whose profit has no unique maximum.
+    """Refuse a line whose profit has no maximum.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
     reason = why_no_unique_maximum(industry.technology, inputs)
     if reason:
         raise EconomyError(
-            f"the profit of '{industry.text()}' has no unique maximum: {reason}",
+            f"the profit of '{industry.text()}' has no maximum: {reason}",
             name=industry.good,
             line=industry.line,
             remedy="a plan at quoted prices requires decreasing returns, as in ...**0.9; "
@@ -335,7 +335,7 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
 
 @np.errstate(all="ignore")
 def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> str:
-    """Why profit has no unique maximum, or "" if it has one.
+    """Why profit has no maximum, or "" if it has one.
 
     The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, (inputs,); its
     curvature along x gives the returns to scale.

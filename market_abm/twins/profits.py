@@ -162,7 +162,7 @@ def _newton_step(bend: np.ndarray, slope: np.ndarray, free: np.ndarray) -> np.nd
 
 
 def check_concave(industry: Industry, inputs: np.ndarray) -> None:
-    """Refuse a line whose profit has no unique maximum.
+    """Refuse a line whose profit has no maximum.
 
     The Hessian in units of the ``inputs``, (1, inputs), must be negative definite.
 

@@ -22,7 +22,11 @@ from market_abm.market.mechanisms.trading_post import TradingPost
 from market_abm.market.mechanisms.unit_bid import UnitBid
 
 MECHANISMS: dict[str, type[Mechanism]] = {
-    rules.name: rules for rules in (UnitBid, TradingPost, Tatonnement, PostedPrice, ExcessDemand)
+    "unit-bid": UnitBid,
+    "trading-post": TradingPost,
+    "tatonnement": Tatonnement,
+    "posted-price": PostedPrice,
+    "excess-demand": ExcessDemand,
 }
 """All mechanisms by name, the default first."""
 
