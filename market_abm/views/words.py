@@ -208,16 +208,14 @@ def measure_text(measure: Measure, value: float) -> str:
 
 
 def _no_competing_buyers(result: Result) -> bool:
-    """Whether no share of any good can move, as bids are made for shares."""
-    shares = result.experiment.market.mechanism in ("unit-bid", "trading-post")
+    """Whether prices are formed by bids, and no good has several buyers to bid for it."""
     free = result.economy.buyers.shared_pools or np.isfinite(result.path.alignment).any()
-    return shares and not free
+    return result.experiment.market.rules.bids_form_prices and not free
 
 
 def _alignment(value: float, result: Result) -> str:
-    dual = result.experiment.market.mechanism == "tatonnement"
-    direction = "dual potential's descent" if dual else "gradient"
-    return f"mean alignment with the {direction} {format_fixed(value, 3)}"
+    target = result.experiment.market.rules.alignment_target
+    return f"mean alignment with the {target} {format_fixed(value, 3)}"
 
 
 def _staleness(value: float, result: Result) -> str:
