@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from market_abm import Economy, MarketModel, MarketSettings, from_text
+from market_abm import Economy, MarketModel, from_text, market_settings
 from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver
 from market_abm.economy.buyers import PART
@@ -34,7 +34,7 @@ ethylene     = natgas ** 0.5
 polyethylene = 1 - 1/(ethylene + 1)
 tupperware   = ln(polyethylene)
 """
-MARKET = MarketSettings(share_rate=0.1)
+MARKET = market_settings(share_rate=0.1)
 
 
 def median_time(work: Callable[[], object], repeats: int) -> float:

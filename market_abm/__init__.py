@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from market_abm.gradient.backprop import exact_gradient as exact_gradient
     from market_abm.gradient.equilibrium import equilibrium as equilibrium
     from market_abm.market.agents import Firm as Firm
+    from market_abm.market.mechanisms.registry import market_settings as market_settings
     from market_abm.market.model import MarketModel as MarketModel
-    from market_abm.market.settings import MarketSettings as MarketSettings
     from market_abm.runs.result import Result as Result
     from market_abm.runs.run import run as run
     from market_abm.studies.comparisons import compare as compare
@@ -58,7 +58,6 @@ _HOME = {
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",
-    "MarketSettings": "market.settings",
     "Result": "runs.result",
     "Supply": "economy.terms",
     "animate": "views.animation.film",

@@ -1,4 +1,4 @@
-"""What a user can do wrong: one exception each, naming the culprit and the remedy."""
+"""User errors, one exception per kind: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from pathlib import Path
 
 
 class MarketError(Exception):
-    """A mistake that the user can mend, told in one sentence: what, where, how to mend.
+    """A user error: what is wrong, where, and how to fix it.
 
-    ``what`` says what is wrong, ``remedy`` how to mend it; ``file`` and ``line`` (1-based) say
-    where, ``name`` is the good, key or function at fault. All but ``what`` may be unknown, and
-    may be added by a caller that knows more, with :meth:`located`.
+    Parameters
+    ----------
+    what
+        What is wrong.
+    remedy
+        How to fix it.
+    name
+        The good, key or function at fault.
+    line
+        The line of the file or program, counted from 1.
+    file
+        The file; file and line may be added later, by :meth:`located`.
     """
 
     def __init__(
@@ -35,14 +44,14 @@ class MarketError(Exception):
         return f"{message}; {self.remedy}" if self.remedy else message
 
     def located(self, *, file: str | None = None, line: int | None = None) -> MarketError:
-        """The same error, with the place filled in where it was not known yet."""
+        """The same error, with file and line filled in where they were unknown."""
         self.file = self.file or file
         self.line = self.line if self.line is not None else line
         return self
 
 
 class ProgramError(MarketError):
-    """A program's text is not in the language (see ``program.py``)."""
+    """A program is not in the language (see ``language/parser.py``)."""
 
 
 class EconomyError(MarketError):
@@ -50,7 +59,7 @@ class EconomyError(MarketError):
 
 
 class SettingError(MarketError):
-    """A setting is unknown, of the wrong kind or out of range."""
+    """A setting is unknown, of the wrong type or out of range."""
 
 
 class TableError(MarketError):
@@ -58,38 +67,38 @@ class TableError(MarketError):
 
 
 class RivalGoodError(MarketError):
-    """A good that is split among several users has no positive quantity or price to split by."""
+    """A good with several users has no positive quantity or price to be split by."""
 
 
 class ResultsError(MarketError):
-    """Results cannot be written where they were asked for."""
+    """Results cannot be written to the given place."""
 
 
 def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = None) -> str:
-    """A remedy that names the valid name nearest to ``name``, or else the valid names.
+    """A remedy that suggests the valid name nearest to ``name``, or else lists the valid names.
 
-    ``full`` holds full names of some; it may be these that ``name`` is part of.
+    ``full`` maps some of them to full names, which are searched for ``name`` as well.
     """
     valid, full = sorted(valid), full or {}
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     close = close or [each for each in valid if name.casefold() in full.get(each, "").casefold()]
     if close:
-        told = f" ({full[close[0]]})" if close[0] in full else ""
-        return f"did you mean '{close[0]}'{told}?"
+        explained = f" ({full[close[0]]})" if close[0] in full else ""
+        return f"did you mean '{close[0]}'{explained}?"
     if not valid:
-        return "there is none to choose from"
+        return "there are no valid names"
     shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")
     return f"choose one of: {shown}"
 
 
 def where_text(path: Path) -> Path:
-    """``path`` as one would type it here."""
+    """``path``, relative to the current folder if it is inside."""
     try:
         return path.resolve().relative_to(Path.cwd())
     except ValueError:
         return path
 
 
-def clip(string: str) -> str:
-    """``string``, cut at 80 characters, for messages."""
-    return string if len(string) <= 80 else string[:77] + "..."
+def clip(string: str, length: int = 80) -> str:
+    """``string``, cut to ``length`` characters, for messages."""
+    return string if len(string) <= length else string[: length - 3] + "..."

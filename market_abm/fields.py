@@ -1,20 +1,24 @@
-"""Settings as frozen dataclasses whose fields know their own range.
+"""Settings as frozen dataclasses whose fields know their type, range, unit and meaning.
 
 A field made by :func:`number`, :func:`integer`, :func:`numbers`, :func:`choice`, :func:`switch`,
-:func:`names` or :func:`words` is checked whenever its dataclass is made, from Python or from a
-file, and the error names the key and the remedy.
+:func:`names`, :func:`words` or :func:`field` is checked whenever its dataclass is constructed, from
+Python or from a file; the error names the key and the remedy. :func:`describe` lists the fields.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from market_abm.errors import SettingError, nearest
+from market_abm.errors import SettingError, clip, nearest
+
+Check = Callable[[Any, str], Any]
+"""``check(value, where)`` returns the value to store, or raises a SettingError naming ``where``."""
 
 
 class Settings:
@@ -27,12 +31,19 @@ class Settings:
 
     @classmethod
     def of(cls, given: Any, where: str) -> Self:
-        """``given`` as these settings: already such, a mapping of keys, or the first key's value.
+        """Convert ``given`` to these settings.
 
-        ``where`` is the dotted name of the table, for messages.
+        Parameters
+        ----------
+        given
+            Settings of this class, a mapping of keys to values, or the value of the first key.
+        where
+            The dotted name of the table, for messages.
 
-        Raises:
-            SettingError: a key is unknown, missing, of the wrong kind or out of range.
+        Raises
+        ------
+        SettingError
+            A key is unknown, missing, of the wrong type or out of range.
         """
         if isinstance(given, cls):
             given.check(where)
@@ -50,8 +61,7 @@ class Settings:
                 )
             values[key] = fields[key].metadata["check"](value, f"{where}.{key}")
         for key, item in fields.items():
-            required = item.default is item.default_factory is dataclasses.MISSING
-            if key not in values and required:
+            if key not in values and _is_required(item):
                 raise SettingError(
                     f"'{where}.{key}' is missing", remedy=f"write {key} = ...", name=where
                 )
@@ -64,9 +74,9 @@ class Settings:
 
     @classmethod
     def vectorized(cls, several: Sequence[Self]) -> Self:
-        """Settings of the same kind side by side: each number an array of shape (runs, 1).
+        """Combine the settings of several runs: each float becomes an array of shape (runs, 1).
 
-        What is no number must be the same in all. A number that is None in some is NaN there.
+        All other values must be the same in all. None among numbers becomes NaN.
         """
         result = object.__new__(cls)
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -79,7 +89,7 @@ class Settings:
         return result
 
     def select_runs(self, part: Callable[[Any], Any]) -> Self:
-        """Stacked settings with ``part`` of each array."""
+        """Vectorized settings with ``part`` of each array."""
         result = object.__new__(type(self))
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
@@ -88,27 +98,110 @@ class Settings:
         return result
 
 
-Check = Callable[[Any, str], Any]
+# --- what a field says of itself -----------------------------------------------------------------
 
 
-def _field(default: Any, check: Check) -> Any:
-    return dataclasses.field(default=default, metadata={"check": check})
+class FieldDescription(NamedTuple):
+    """One row of the table of keys, as text; ``default`` in TOML, empty where there is none."""
+
+    key: str
+    default: str
+    range: str
+    unit: str
+    help: str
+
+
+def describe(settings_class: type[Settings]) -> list[FieldDescription]:
+    """Describe the keys of a settings class, in order: default, type and range, unit, meaning."""
+    rows = []
+    for item in dataclasses.fields(settings_class):  # type: ignore[arg-type]
+        known = item.metadata
+        default = item.default
+        if item.default_factory is not dataclasses.MISSING:
+            default = item.default_factory()
+        rows.append(
+            FieldDescription(
+                item.name,
+                "required" if _is_required(item) else _toml(default),
+                f"{known.get('kind', '')} {known.get('range', '')}".strip(),
+                known.get("unit", ""),
+                known.get("help", ""),
+            )
+        )
+    return rows
+
+
+def field(
+    check: Check,
+    default: Any = dataclasses.MISSING,
+    *,
+    default_factory: Any = dataclasses.MISSING,
+    kind: str,
+    range: str = "",
+    unit: str = "",
+    help: str = "",
+) -> Any:
+    """A dataclass field with a check of its own.
+
+    Parameters
+    ----------
+    check
+        Returns the value to store, or raises a SettingError.
+    default, default_factory
+        As for ``dataclasses.field``; without either the key is required.
+    kind, range
+        The type and the valid values, in words, such as "number" and "> 0".
+    unit
+        Such as "money per unit"; empty for a pure number.
+    help
+        One line that says what the setting does.
+    """
+    metadata = {"check": check, "kind": kind, "range": range, "unit": unit, "help": help}
+    if default_factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=default_factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _is_required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is item.default_factory is dataclasses.MISSING
+
+
+def _toml(value: Any) -> str:
+    """``value`` as TOML writes it; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key} = {_toml(each)}" for key, each in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f"{value:.12g}"
+
+
+def _and(parts: Iterable[str]) -> str:
+    *first, last = [part for part in parts if part] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _bounds(low: float, above: float, high: float) -> str:
+    """The range in signs, such as "> 0 and ≤ 1"."""
+    limits = ((">", above, -math.inf), ("≥", low, -math.inf), ("≤", high, math.inf))
+    return _and(f"{sign} {_shown(limit)}" for sign, limit, none in limits if limit != none)
+
+
+def _shown(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:,.12g}"
 
 
 def _wrong(value: Any, where: str, wanted: str) -> SettingError:
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-    return SettingError(f"{where} is {shown}", remedy=f"it must be {wanted}", name=where)
+    return SettingError(
+        f"{where} is {clip(repr(value), 60)}", remedy=f"must be {wanted}", name=where
+    )
 
 
-def _range_text(kind: str, low: float, above: float, high: float) -> str:
-    bounds = []
-    if above > -math.inf:
-        bounds.append(f"above {above:g}")
-    if low > -math.inf:
-        bounds.append(f"at least {low:g}")
-    if high < math.inf:
-        bounds.append(f"at most {high:g}")
-    return " ".join([kind, " and ".join(bounds)]).strip()
+# --- numbers -------------------------------------------------------------------------------------
 
 
 def check_number(
@@ -120,19 +213,27 @@ def check_number(
     high: float = math.inf,
     infinite: bool = False,
 ) -> float:
-    """``value`` as a float within its range, or a SettingError; ``infinite`` allows inf."""
-    wanted = _range_text("a number" if infinite else "a finite number", low, above, high)
-    if infinite and value == "inf":  # as JSON has to write it
+    """``value`` as a float within its range; ``infinite`` allows inf.
+
+    Raises
+    ------
+    SettingError
+        It is not a number, or is out of range.
+    """
+    if infinite and value == "inf":  # JSON has no number for it
         return math.inf
-    if isinstance(value, bool):
-        raise _wrong(value, where, wanted)
     try:
-        result = float(value) if not isinstance(value, str) else math.nan
+        result = float(value) if not isinstance(value, str | bool) else None
     except (TypeError, ValueError, OverflowError):
-        raise _wrong(value, where, wanted) from None
+        result = None
+    if result is None:
+        raise _wrong(value, where, "a number")
     real = math.isfinite(result) or (infinite and result == math.inf)
     if not real or result < low or result <= above or result > high:
-        raise _wrong(value, where, wanted)
+        bounded = high < math.inf and max(low, above) > -math.inf
+        finite = "" if infinite or bounded else "finite"
+        wanted = _and([finite, _bounds(low, above, high)])
+        raise _wrong(value, where, wanted or "a number")
     return result
 
 
@@ -143,10 +244,21 @@ def number(
     above: float = -math.inf,
     high: float = math.inf,
     infinite: bool = False,
+    unit: str = "",
+    help: str = "",
 ) -> Any:
-    """A field that holds a finite number, ``low <= x <= high`` and ``x > above``.
+    """A field that holds a finite number, or None if that is the default.
 
-    ``infinite`` allows infinity as well, and a default of None leaving it out.
+    Parameters
+    ----------
+    default
+        Without one the key is required.
+    low, above, high
+        Bounds: ``low <= x <= high`` and ``x > above``.
+    infinite
+        Whether infinity is valid as well.
+    unit, help
+        As for :func:`field`.
     """
 
     def check(value: Any, where: str) -> float | None:
@@ -154,11 +266,17 @@ def number(
             return None
         return check_number(value, where, low=low, above=above, high=high, infinite=infinite)
 
-    return _field(default, check)
+    bounds = _bounds(low, above, high)
+    return field(check, default, kind="number", range=bounds, unit=unit, help=help)
 
 
 def numbers(
-    default: Any = dataclasses.MISSING, *, above: float = -math.inf, scalar: bool = False
+    default: Any = dataclasses.MISSING,
+    *,
+    above: float = -math.inf,
+    scalar: bool = False,
+    unit: str = "",
+    help: str = "",
 ) -> Any:
     """A field that holds a list of finite numbers above ``above`` (or one, if ``scalar``)."""
 
@@ -175,19 +293,20 @@ def numbers(
             check_number(each, f"{where}[{k}]", above=above) for k, each in enumerate(value)
         )
 
-    return _field(default, check)
-
-
-def integer(
-    default: Any = dataclasses.MISSING, *, low: float = -math.inf, high: float = math.inf
-) -> Any:
-    """A field that holds a whole number, ``low <= n <= high``."""
-    return _field(default, lambda value, where: check_whole(value, where, low=low, high=high))
+    kind = "number or list of numbers" if scalar else "list of numbers"
+    bounds = _bounds(-math.inf, above, math.inf)
+    return field(check, default, kind=kind, range=bounds, unit=unit, help=help)
 
 
 def check_whole(value: Any, where: str, *, low: float = -math.inf, high: float = math.inf) -> int:
-    """``value`` as an int within its range, or a SettingError."""
-    wanted = _range_text("a whole number", low, -math.inf, high)
+    """``value`` as an int within its range.
+
+    Raises
+    ------
+    SettingError
+        It is not an integer, or is out of range.
+    """
+    wanted = f"an integer {_bounds(low, -math.inf, high)}".strip()
     if isinstance(value, bool | str):
         raise _wrong(value, where, wanted)
     try:
@@ -199,20 +318,48 @@ def check_whole(value: Any, where: str, *, low: float = -math.inf, high: float =
     return whole
 
 
+def integer(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    unit: str = "",
+    help: str = "",
+) -> Any:
+    """A field that holds an integer, ``low <= n <= high``."""
+    return field(
+        lambda value, where: check_whole(value, where, low=low, high=high),
+        default,
+        kind="integer",
+        range=_bounds(low, -math.inf, high),
+        unit=unit,
+        help=help,
+    )
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
 def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:
-    """``value`` if it is one of ``options``, or a SettingError."""
+    """``value`` if it is one of ``options``; else a SettingError that names the nearest."""
     options = tuple(options)
     if value not in options:
         raise SettingError(f"{where} is {value!r}", remedy=nearest(str(value), options), name=where)
     return value
 
 
-def choice(default: Any, options: Iterable[str]) -> Any:
+def choice(default: Any, options: Iterable[str], *, unit: str = "", help: str = "") -> Any:
     """A field that holds one of ``options``, or None if that is the default."""
-    return _field(default, lambda v, w: v if v is default is None else check_choice(v, w, options))
+
+    def check(value: Any, where: str) -> Any:
+        return value if value is default is None else check_choice(value, where, options)
+
+    return field(
+        check, default, kind="one of", range=", ".join(map(_toml, options)), unit=unit, help=help
+    )
 
 
-def switch(default: bool) -> Any:
+def switch(default: bool, *, help: str = "") -> Any:
     """A field that holds true or false."""
 
     def check(value: Any, where: str) -> bool:
@@ -220,11 +367,11 @@ def switch(default: bool) -> Any:
             raise _wrong(value, where, "true or false")
         return value
 
-    return _field(default, check)
+    return field(check, default, kind="true or false", help=help)
 
 
-def names(default: Any = dataclasses.MISSING) -> Any:
-    """A field that holds a list of names, at least one."""
+def names(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:
+    """A field that holds a list of names, at least one; duplicates are dropped."""
 
     def check(value: Any, where: str) -> Any:
         if value is None and default is None:
@@ -233,13 +380,13 @@ def names(default: Any = dataclasses.MISSING) -> Any:
         if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
             raise _wrong(value, where, "a list of names")
         if not listed:
-            raise _wrong(value, where, "at least one name")
+            raise _wrong(value, where, "a list of at least one name")
         return tuple(dict.fromkeys(listed))
 
-    return _field(default, check)
+    return field(check, default, kind="list of names", help=help)
 
 
-def words(default: Any = dataclasses.MISSING) -> Any:
+def words(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:
     """A field that holds text, or None if that is the default."""
 
     def check(value: Any, where: str) -> str | None:
@@ -249,4 +396,4 @@ def words(default: Any = dataclasses.MISSING) -> Any:
             raise _wrong(value, where, "text in quotes")
         return value
 
-    return _field(default, check)
+    return field(check, default, kind="text", help=help)

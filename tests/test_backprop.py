@@ -86,7 +86,7 @@ def test_firms_of_an_industry_add_up():
 
 def test_a_loop_that_grows_for_ever_is_told():
     economy = from_text("a = x + 2*a\nb = a", {"x": 1}, reuse="copy")
-    with pytest.raises(MarketError, match="does not settle"):
+    with pytest.raises(MarketError, match="does not converge"):
         forward_pass(economy)
 
 

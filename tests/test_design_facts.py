@@ -153,7 +153,9 @@ def deviations(
     recursion is linear however far off: no small perturbation is needed. The optimum is by hand:
     0.3 s**(-1/sigma) equal for both uses, so s_a / s_b = (3/7)**sigma.
     """
-    settings = market_abm.MarketSettings(activation=activation, bid_rate=1.0, share_rate=share_rate)
+    settings = market_abm.market_settings(
+        activation=activation, bid_rate=1.0, share_rate=share_rate
+    )
     model = market_abm.MarketModel(economy, settings)
     (first, second) = np.flatnonzero(economy.buyers.good == economy.goods.index("x"))
     best = sigma * math.log(0.3 / 0.7)

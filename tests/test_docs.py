@@ -11,8 +11,9 @@ from support import pages
 from support.pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
 
 import market_abm
-from market_abm import Demand, Experiment, FirmPopulation, MarketSettings, Supply, run
+from market_abm import Demand, Experiment, FirmPopulation, Supply, market_settings, run
 from market_abm.experiment.settings import RunSettings
+from market_abm.market.mechanisms.registry import MECHANISMS
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
@@ -64,8 +65,8 @@ def test_the_readmes_own_program_runs():
 
 def test_the_readme_lists_every_key_with_its_default():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for table, settings in (("market", MarketSettings()), ("run", RunSettings())):
-        for key, value in vars(settings).items():
+    for table, settings in (("market", market_settings()), ("run", RunSettings())):
+        for key, value in settings.items():
             shown = (
                 f'"{value}"' if isinstance(value, str) else f"{value:g}".replace("1e-09", "1e-9")
             )
@@ -79,6 +80,15 @@ def test_links_lead_somewhere(page):
     assert not list(broken_links(page))
 
 
+def market_keys():
+    """The keys of [market] with their defaults, the default mechanism's first."""
+    keys = {}
+    for rules in MECHANISMS.values():
+        for each in fields(rules.Settings):
+            keys.setdefault(each.name, each.default)
+    return keys
+
+
 def shown(value):
     if value is None or value is MISSING:
         return "–"
@@ -88,7 +98,7 @@ def shown(value):
 @pytest.mark.parametrize(
     ("table", "settings"),
     [
-        ("market", MarketSettings),
+        ("market", None),
         ("supply.GOOD", Supply),
         ("demand.GOOD", Demand),
         ("industries", FirmPopulation),
@@ -97,7 +107,10 @@ def shown(value):
 )
 def test_the_odd_lists_every_setting_with_its_default(table, settings):
     rows = re.findall(rf"^\| `{re.escape(table)}\.(\w+)` \| (.*?) \|", text_of("docs/odd.md"), re.M)
-    assert dict(rows) == {each.name: shown(each.default) for each in fields(settings)}
+    if settings is None:
+        assert dict(rows) == {key: shown(value) for key, value in market_keys().items()}
+    else:
+        assert dict(rows) == {each.name: shown(each.default) for each in fields(settings)}
 
 
 MODULES = {module.name for module in iter_modules(market_abm.__path__)}
@@ -106,7 +119,7 @@ MODULES = {module.name for module in iter_modules(market_abm.__path__)}
 @pytest.mark.parametrize("page", ["docs/odd.md", "docs/theory.md"])
 def test_the_functions_that_a_page_names_exist(page):
     dotted = set(re.findall(r"`((?:\w+\.)+\w+)`", text_of(page)))
-    keys = {f"market.{each.name}" for each in fields(MarketSettings)}
+    keys = {f"market.{key}" for key in market_keys()}
     named = {name for name in dotted if name.partition(".")[0] in MODULES} - keys
     assert page != "docs/odd.md" or len(named) > 40
     for name in sorted(named):

@@ -548,9 +548,9 @@ def beside(name: str, steps: int = 1000, **settings: object):
     ("name", "settings"),
     [
         ("essay-chain", {}),
-        ("rival-diamond", {}),
+        pytest.param("rival-diamond", {}, marks=pytest.mark.slow),
         ("mechanisms", {"spoilage": 0.4, "bid_rate": 0.7}),
-        ("twenty-firms", {"order_rate": 0.1}),
+        pytest.param("twenty-firms", {"order_rate": 0.1}, marks=pytest.mark.slow),
     ],
 )
 def test_posted_prices_are_their_twin(name, settings):

@@ -65,7 +65,7 @@ def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
     economies = [each.economy() for each in several]
     market = rest(
         economies,
-        market_abm.MarketSettings(activation="sequential", share_rate=0.2, bid_rate=1.0),
+        market_abm.market_settings(activation="sequential", share_rate=0.2, bid_rate=1.0),
         6000,
     )
     event(several[0].program.reuse)
@@ -379,7 +379,7 @@ def test_a_share_of_nothing_that_should_be_more_is_not_solved() -> None:
     economy = market_abm.from_text("y = 2*sqrt(x)\nz = sqrt(x)", {"x": 5}, {"y": 2, "z": 3})
     problem = Problem(economy)
     corner = problem.at(np.array([-60.0]))
-    assert abs(corner.slope[0]) < 1e-11
+    assert abs(corner.gradient[0]) < 1e-11
     assert problem.residual(corner) > 1.0
     assert problem.residual(problem.at(problem.solve())) < 1e-12
 

@@ -12,18 +12,19 @@ import math
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from scipy.optimize import minimize, root
 from support.economies import uneven
 from support.figures import assert_nothing_is_cut_off
 
 import market_abm
-from market_abm import MarketSettings, from_input_output, read_table
+from market_abm import from_input_output, market_settings, read_table
 from market_abm.baselines.dessertaine2022.economy import (
     TECHNOLOGIES,
     NetworkEconomy,
     random_network,
 )
-from market_abm.baselines.dessertaine2022.plane import converged_cells, phase_plane, simulate
+from market_abm.baselines.dessertaine2022.plane import phase_plane, simulate
 from market_abm.baselines.dessertaine2022.step import (
     ExcessDemandSettings,
     at_rest,
@@ -34,7 +35,7 @@ from market_abm.baselines.dessertaine2022.step import (
 )
 from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.gradient.closed_form import closed_form
-from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.views.plots.phase_plane import phase_plane_figure
 
 KINDS = [(0.0, 1.0), (0.0, 0.95), (0.4, 1.0), (1.0, 1.0), (3.0, 0.9), (math.inf, 1.0)]
@@ -243,8 +244,8 @@ def test_the_household_does_its_best():
     def loss(logs):
         bought = np.exp(logs)
         hours = prices @ bought / 0.6 - 0.4
-        toil = economy.aversion * (hours / economy.labour) ** 2 / 2
-        return toil - economy.tastes @ np.log(bought) + (1e3 * hours**2 if hours < 0 else 0.0)
+        disutility = economy.aversion * (hours / economy.labour) ** 2 / 2
+        return disutility - economy.tastes @ np.log(bought) + (1e3 * hours**2 if hours < 0 else 0.0)
 
     best = minimize(loss, np.log(plan) + 0.1, tol=1e-12)
     assert np.exp(best.x) == pytest.approx(plan, rel=1e-5)
@@ -342,6 +343,12 @@ def test_slumps_end_where_the_wage_is_slow_enough(substitution, beta, beta_, sha
 # --- the plane ---------------------------------------------------------------------------------
 
 
+def converged_cells(table: DataFrame) -> DataFrame:
+    """How many cells of a plane converged: a row per technology, a column per network."""
+    converged = (table["status"] == "converged").groupby([table["technology"], table["network"]])
+    return converged.sum().unstack("network").loc[table["technology"].unique()]
+
+
 def test_a_small_plane_and_its_figure():
     """Where substitution is easy more cells converge; the table and the figure tell the same."""
     table = phase_plane((0.1, 0.5), networks=(1, 2), firms=12, degree=3, steps=600)
@@ -396,12 +403,12 @@ def test_mistakes_are_told_in_a_sentence():
     free[0, 0] = 0.0
     settings = ExcessDemandSettings()
     for wrong, words in (
-        (lambda: ExcessDemandSettings(wage_rate=-1), "wage_rate is -1; it must be"),
-        (lambda: ExcessDemandSettings(step=0), "step is 0; it must be"),
-        (lambda: random_network(4, 4, 1), "degree is 4; it must be"),
-        (lambda: random_network(4, 2, 1, labour_share=0), "labour_share is 0; it must be"),
-        (lambda: dataclasses.replace(good, substitution=-1), "substitution is -1; it must be"),
-        (lambda: dataclasses.replace(good, returns=1.5), "returns is 1.5; it must be"),
+        (lambda: ExcessDemandSettings(wage_rate=-1), "wage_rate is -1; must be"),
+        (lambda: ExcessDemandSettings(step=0), "step is 0; must be"),
+        (lambda: random_network(4, 4, 1), "degree is 4; must be"),
+        (lambda: random_network(4, 2, 1, labour_share=0), "labour_share is 0; must be"),
+        (lambda: dataclasses.replace(good, substitution=-1), "substitution is -1; must be"),
+        (lambda: dataclasses.replace(good, returns=1.5), "returns is 1.5; must be"),
         (lambda: dataclasses.replace(good, tastes=[1, 2]), "tastes has shape"),
         (lambda: dataclasses.replace(good, tastes=[1, 2, 0, 1]), "tastes holds a 0"),
         (lambda: dataclasses.replace(good, tastes=[1, 2, math.nan, 1]), "not finite"),
@@ -490,7 +497,7 @@ def test_many_runs_side_by_side_are_each_their_own():
         from_input_output("us-2023", substitution_elasticity=s, productivity={"324": 0.9})
         for s in (0.3, 0.6, 1.0)
     ]
-    market = MarketSettings(mechanism="excess-demand", price_rate=0.5, output_rate=0.25)
+    market = market_settings(mechanism="excess-demand", price_rate=0.5, output_rate=0.25)
     together = array_market(economies, [market] * 3, [1] * 3)
     alone = [array_market([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):

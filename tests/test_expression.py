@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_abm import from_text, run
 from market_abm.economy.program import read_program
 from market_abm.economy.technology import Technology
 from market_abm.language import expression as ex
@@ -199,7 +200,7 @@ def test_ces_from_logarithms_is_the_formula(sigma, a, b):
 
     Roundings of a few units in the last place, to the power of 1/σ <= 10: 1e-13.
     """
-    y, slope = ex.OPERATIONS["ces"].jointly(sigma, 0.3, 0.7, a, b)
+    y, slope = ex.OPERATIONS["ces"].with_derivatives(sigma, 0.3, 0.7, a, b)
     for k in (3, 4):
         formula = ex.OPERATIONS["ces"].derivative(k, y, sigma, 0.3, 0.7, a, b)
         assert slope(k) == pytest.approx(formula, rel=1e-13)
@@ -212,6 +213,14 @@ def test_ces_without_one_input():
         assert output(technology("ces(a, b, elasticity=2)"), x) == pytest.approx(1.0, rel=1e-14)
         assert output(technology("ces(a, b, elasticity=0.5)"), x) == 0.0
         assert output(technology("ces(a, b, elasticity=1)"), x) == 0.0
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_ces_without_an_input_at_elasticity_one(engine):
+    """A parameter is a plain float: 1/r at r = 0 must not raise."""
+    economy = from_text("y = ces(a, b, elasticity=s)", {"a": 0.0, "b": 1.0}, parameters={"s": 1.0})
+    result = run(economy, steps=2, engine=engine)
+    assert result.quantities[0].tolist() == [0.0, 1.0, 0.0]
 
 
 def test_parameters_may_be_arithmetic():

@@ -11,7 +11,7 @@ from support.engines import assert_each_its_own, numbers_for
 from support.profiles import examples, members
 from support.strategies import rival_dags
 
-from market_abm import Experiment, MarketError, MarketSettings, from_text, run
+from market_abm import Experiment, MarketError, from_text, market_settings, run
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
 from market_abm.market.arrays import ArrayEngine
@@ -47,7 +47,7 @@ def test_both_engines_hear_alike(mechanism, activation, program, data):
     economies = [numbers_for(program, rng, firms=2, noise=0.0, positive=True) for _ in range(3)]
     lag = data.draw(st.integers(1, 4))
     markets = [
-        MarketSettings(
+        market_settings(
             mechanism=mechanism, activation=activation, lag=lag, share_rate=0.03, bid_rate=0.6
         )
     ] * 3
@@ -84,7 +84,7 @@ def test_stale_information_narrows_the_bound(depth, lag, activation):
     bound = 2 * np.sin(np.pi / (2 * (2 * delay + 1)))
     economy = split(depth, 1.0)
     markets = [
-        MarketSettings(activation=activation, lag=lag, share_rate=k * bound) for k in (0.99, 1.01)
+        market_settings(activation=activation, lag=lag, share_rate=k * bound) for k in (0.99, 1.01)
     ]
     for settings_, above in zip(markets, (False, True), strict=True):
         told = rate(economy, settings_)
@@ -126,10 +126,10 @@ def test_lags_can_be_swept(tmp_path):
 
 def test_what_does_not_go_with_a_lag():
     economy = from_text("y = x", {"x": 1.0})
-    market = MarketSettings(lag=1)
+    market = market_settings(lag=1)
     assert stability(economy, market) is None
     with pytest.raises(MarketError, match="heard 1 steps late"):
         twin(economy, market, 1)
     with pytest.raises(MarketError, match="lag is -1"):
-        MarketSettings(lag=-1)
+        market_settings(lag=-1)
     assert run(economy, lag=3).prediction is None

@@ -15,7 +15,7 @@ from support.engines import assert_twins
 from support.tables import files, made_up, three
 
 import market_abm
-from market_abm import Experiment, InputOutputTable, MarketSettings, from_input_output, read_table
+from market_abm import Experiment, InputOutputTable, from_input_output, market_settings, read_table
 from market_abm.economy.nested_ces import Nest, NestedCES
 from market_abm.economy.technology import Technology
 from market_abm.errors import MarketError, SettingError, TableError
@@ -28,7 +28,7 @@ def test_the_table_of_the_united_states():
     table = read_table("us-2023")
     assert table.size == 71 and table.codes[:2] == ("111CA", "113FF")
     assert "331" in table.codes and "5412OP" in table.codes
-    assert table.called(table.codes.index("331")) == "331 (Primary metals)"
+    assert table.label(table.codes.index("331")) == "331 (Primary metals)"
     assert table.final_use.sum() == pytest.approx(29_645_838, abs=1)
     assert table.factors["value_added"].sum() == pytest.approx(27_720_704, abs=1)
     assert table.shares.sum(axis=0).max() == pytest.approx(0.898, abs=5e-4)
@@ -76,7 +76,7 @@ def test_industries_that_make_nothing_are_left_out_if_one_says_so(tmp_path):
         read_table(*paths)
     table = read_table(*paths, drop_empty=True)
     assert table.codes == ("a", "c") and table.dropped == ("b",)
-    assert table.report().endswith("make nothing: b")
+    assert table.report().endswith("without output: b")
 
 
 def test_small_inputs_are_dropped_and_the_others_grow():
@@ -115,10 +115,10 @@ def test_a_pymrio_system_is_a_table():
 
 def test_a_pymrio_system_must_be_whole():
     whole = system(three())
-    with pytest.raises(TableError, match=r"the system has no x; let pymrio .*calc_all"):
+    with pytest.raises(TableError, match=r"the system has no x; compute it .*calc_all"):
         InputOutputTable.from_pymrio(SimpleNamespace(Z=whole.Z, Y=whole.Y, x=None))
     whole.x = whole.x.loc[["b", "a", "c"]]
-    with pytest.raises(TableError, match="industry 1 is 'a' by Z, and 'b' by x"):
+    with pytest.raises(TableError, match="industry 1 is 'a' in Z, and 'b' in x"):
         InputOutputTable.from_pymrio(whole)
 
 
@@ -128,20 +128,20 @@ WRONG_TABLES = {
     r"output has the shape \(2,\), with 3 codes": {"output": np.ones(2)},
     "3 codes, 2 names and 3 rows": {"names": ("", "")},
     "industry 2 of the table has no code": {"codes": ("a", " ", "c")},
-    "the code a stands for two industries": {"codes": ("a", "b", "a")},
+    "two industries have the code a": {"codes": ("a", "b", "a")},
     "final_use holds something that is not a number": {"final_use": ["x", 1, 2]},
     r"output of a \(Arms\) holds nan": {"output": np.array([np.nan, 10.0, 10.0])},
-    r"a \(Arms\) sold -1 to b; .*set the flow to 0": {
+    r"a \(Arms\) sold -1 to b; .*set it to 0": {
         "flows": np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 2.0], [3.0, 1.0, 0.0]])
     },
-    r"final use of c \(Cars\) is -6; count final use before": {
+    r"final use of c \(Cars\) is -6; take final use before": {
         "final_use": np.array([7.0, 8.0, -6.0])
     },
     r"output of a \(Arms\) is 0; an industry that buys or sells": {
         "output": np.array([0.0, 10.0, 10.0])
     },
     r"output of a \(Arms\) is -1": {"output": np.array([-1.0, 10.0, 10.0])},
-    r"a \(Arms\) buys 4 and makes 3": {"output": np.array([3.0, 10.0, 10.0])},
+    r"a \(Arms\) buys 4, more than its output of 3": {"output": np.array([3.0, 10.0, 10.0])},
     r"b does not add up.*off its row sum and final use by -1\.00%; balance .*0\.1%": {
         "final_use": np.array([7.0, 8.1, 6.0])
     },
@@ -152,11 +152,11 @@ WRONG_TABLES = {
         "flows": np.eye(3) * 10.0,
         "final_use": np.zeros(3),
     },
-    r"nothing of what a \(Arms\) makes ever comes to a final use": {
+    r"a \(Arms\) contributes to no final use": {
         "flows": np.diag([10.0, 2.0, 4.0]),
         "final_use": np.array([0.0, 8.0, 6.0]),
     },
-    r"a \(Arms\) is made of no primary input, not even by way": {
+    r"a \(Arms\) uses no primary input": {
         "flows": np.diag([10.0, 2.0, 4.0]),
         "final_use": np.array([0.005, 8.0, 6.0]),
     },
@@ -173,13 +173,13 @@ HEAD = ",a,b,c\n"
 WRONG_FILES = {
     r"flows\.csv: the file is empty": {"flows": ""},
     r"flows\.csv: the rows and the header differ in number: 1 and 3": {"flows": HEAD + "a,1,2,0\n"},
-    r"flows\.csv: industry 2 is 'c' by the rows, and 'b' by the header": {
+    r"flows\.csv: industry 2 is 'c' in the rows, and 'b' in the header": {
         "flows": HEAD + "a,1,2,0\nc,3,1,0\nb,0,0,2\n"
     },
     r"flows\.csv:3: the row of b has 2 numbers, for 3 buyers": {
         "flows": HEAD + "a,1,2,0\nb,0,0\nc,3,1,0\n"
     },
-    r"flows\.csv:2: a: '1.2.3' is not a number; write it with a point": {
+    r"flows\.csv:2: a: '1.2.3' is not a number; use a decimal point": {
         "flows": HEAD + "a,1.2.3,2,0\nb,0,0,2\nc,3,1,0\n"
     },
     r"flows\.csv:4: c: 'inf' is not a number": {"flows": HEAD + "a,1,2,0\nb,0,0,2\nc,3,1,inf\n"},
@@ -196,7 +196,7 @@ WRONG_FILES = {
     r"sectors\.csv: the flows and the sector table differ in number: 3 and 2": {
         "sectors": "code,gross_output,final_use\na,10,7\nb,10,8\n"
     },
-    r"sectors\.csv: industry 3 is 'c' by the flows, and 'd' by the sector table": {
+    r"sectors\.csv: industry 3 is 'c' in the flows, and 'd' in the sector table": {
         "sectors": "code,gross_output,final_use\na,10,7\nb,10,8\nd,10,6\n"
     },
 }
@@ -373,7 +373,7 @@ def test_both_engines_move_wide_lines_alike(n, mechanism, activation):
         )
         for sigma, seed in ((0.7, 3), (1.0, 4))
     ]
-    market = MarketSettings(
+    market = market_settings(
         mechanism=mechanism, activation=activation, bid_rate=0.5, share_rate=0.05, lag=1
     )
     assert_twins(economies, [market] * 2, [5, 6], 12)
@@ -413,11 +413,11 @@ WRONG_ECONOMIES = {
     r"code of primary \(Arms\) is the name": {"table": three(codes=("primary", "b", "c"))},
     "factors are 'land'; choose": {"factors": ("land",)},
     "factor_elasticity is 0.5, and there is one factor": {"factor_elasticity": 0.5},
-    "substitution_elasticity is 0; inputs that do not .* such as 0.01": {
+    "substitution_elasticity is 0; without substitution .* such as 0.01": {
         "substitution_elasticity": 0.0
     },
-    "materials_elasticity is -1; it must be a finite number above 0": {"materials_elasticity": -1},
-    "does not tell 'compensation', so that labour": {"factors": ("labour", "capital")},
+    "materials_elasticity is -1; must be finite and > 0": {"materials_elasticity": -1},
+    "has no column 'compensation', the income of labour": {"factors": ("labour", "capital")},
     r"c \(Cars\) has operating_surplus -1; a cost share": {
         "factors": ("labour", "capital"),
         "table": three(
@@ -430,8 +430,8 @@ WRONG_ECONOMIES = {
             factors={"compensation": np.array([0.0, 1, 1]), "operating_surplus": np.zeros(3)}
         ),
     },
-    "min_share is 1.0; it must be a share": {"min_share": 1.0},
-    r"with min_share = 0.3 nobody buys from a \(Arms\); lower": {
+    "min_share is 1.0; must be ≥ 0 and < 1": {"min_share": 1.0},
+    r"with min_share = 0.3, a \(Arms\) has no sales; lower": {
         "min_share": 0.3,
         "table": three(
             flows=np.array([[1.0, 4.0, 4.0], [0.0, 0.0, 5.0], [0.0, 5.0, 0.0]]),
@@ -526,7 +526,7 @@ def test_a_sweep_varies_the_elasticity():
 
     table = made_up(3, density=0.7)
     economies = [from_input_output(table, substitution_elasticity=s) for s in (0.8, 1.0, 1.5)]
-    market = MarketSettings(mechanism="trading-post")
+    market = market_settings(mechanism="trading-post")
     together = ArrayEngine(economies, [market] * 3, [1] * 3)
     alone = [ArrayEngine([economy], [market], [1]) for economy in economies]
     for each in (together, *alone):
@@ -544,14 +544,14 @@ WRONG_EXPERIMENTS = {
     r"made-up\.toml:5: unknown key 'economy\.min_shar'; did you mean 'economy\.min_share'": (
         FILE + "min_shar = 0.1\n"
     ),
-    r"made-up\.toml:5: economy\.parameters\.sigma is no parameter": (
+    r"made-up\.toml:5: economy\.parameters\.sigma is not a parameter": (
         FILE + "parameters.sigma = 2\n"
     ),
     r"made-up\.toml:5: economy\.parameters is 2; make it a table": FILE + "parameters = 2\n",
-    r"made-up\.toml:5: economy\.drop_empty is 'yes'; it must be true or false": (
+    r"made-up\.toml:5: economy\.drop_empty is 'yes'; must be true or false": (
         FILE + "drop_empty = 'yes'\n"
     ),
-    r"made-up\.toml:6: substitution_elasticity is 0; inputs": (
+    r"made-up\.toml:6: substitution_elasticity is 0; without": (
         FILE + "[economy.parameters]\nsubstitution_elasticity = 0\n"
     ),
     r"made-up\.toml:5: materials_elasticity is 0": FILE + "materials_elasticity = 0\n",
@@ -580,6 +580,6 @@ def test_a_mistake_in_a_table_is_told_with_its_own_file_and_line(tmp_path):
 
 
 def test_words_may_be_left_out_only_where_they_may():
-    with pytest.raises(SettingError, match="economy.input_output is 3; it must be text"):
+    with pytest.raises(SettingError, match="economy.input_output is 3; must be text"):
         Experiment.parse("[economy]\ninput_output = 3")
     assert math.isclose(read_table("us-2023").final_shares.sum(), 1.0, rel_tol=1e-15)

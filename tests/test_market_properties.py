@@ -452,7 +452,7 @@ def test_overflow_and_nan_are_a_diverged_run_with_its_record(program: str, reuse
     assert np.all(np.isfinite(result.prices))
     assert np.all(np.isfinite(result.quantities))
     # What was recorded is the run, as a model without an end would have it.
-    model = market_abm.MarketModel(economy, market_abm.MarketSettings())
+    model = market_abm.MarketModel(economy, market_abm.market_settings())
     for step in range(result.steps + 1):
         np.testing.assert_array_equal(model.state.quantities, result.quantities[step])
         np.testing.assert_array_equal(model.state.prices, result.prices[step])

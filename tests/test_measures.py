@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
+from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
 from market_abm.analysis.alignment import GradientAlignment
 from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver, relative_error
@@ -41,7 +41,7 @@ def test_a_market_that_hardly_moves_has_not_converged():
     assert np.abs(np.diff(result.quantities[-2:], axis=0)).max() < 1e-9
     assert result.errors[-1].max() < 1e-9
     assert result.status == "max_steps"
-    assert "quantities are not at rest" in result.ending.detail
+    assert "quantities are not stationary" in result.ending.detail
 
 
 def test_frozen_shares_converge_on_the_gradient_at_those_shares():
@@ -54,7 +54,7 @@ def test_frozen_shares_converge_on_the_gradient_at_those_shares():
 def test_the_witness_needs_rest_as_well_as_exact_prices():
     """A loop's quantities move on by themselves while a sequential market's prices are exact."""
     economy = from_text("a = x + 0.5*a\nb = a", {"x": 1}, reuse="copy")
-    model = MarketModel(economy, MarketSettings(activation="sequential"))
+    model = MarketModel(economy, market_settings(activation="sequential"))
     witness = GradientObserver(economy, 1e-9)
     settled = [witness(model.state)["settled"]]
     for _ in range(60):
@@ -151,7 +151,7 @@ def test_the_predicted_climb_is_negative_binomial(alpha):
     # SciPy's distribution is another road to the same number; betainc is good to about 1e-14.
     lines = "\n".join(f"g{k + 1} = 2*g{k}" for k in range(6))
     economy = from_text(lines, {"g0": 1.0})
-    found = predicted_price_path(economy, MarketSettings(bid_rate=alpha), 80)
+    found = predicted_price_path(economy, market_settings(bid_rate=alpha), 80)
     steps = np.arange(81)
     for k in range(7):
         n = 6 - k
@@ -160,10 +160,10 @@ def test_the_predicted_climb_is_negative_binomial(alpha):
 
 
 def test_nothing_is_predicted_where_theory_is_silent():
-    market = MarketSettings()
+    market = market_settings()
     chain = from_text("b = a", {"a": 1})
     assert predicted_price_path(chain, market, 3) is not None
-    assert predicted_price_path(chain, MarketSettings(activation="random"), 3) is None
+    assert predicted_price_path(chain, market_settings(activation="random"), 3) is None
     assert predicted_price_path(from_text(SPLIT, {"x": 1}), market, 3) is None
     assert (
         predicted_price_path(from_text("b = a", {"a": 1}, population={"firms": 2}), market, 3)

@@ -4,7 +4,7 @@ import mesa
 import numpy as np
 import pytest
 
-from market_abm import Firm, MarketError, MarketModel, MarketSettings, from_text, run
+from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
 from market_abm.market.agents import Consumer, Supplier
 from market_abm.market.mechanisms.unit_bid import pool_price, revised_shares
 
@@ -60,7 +60,7 @@ def test_goods_take_one_step_a_stage():
 
 def test_learning_values_the_batch_just_sold():
     """The bid at t + 1 is p(t) times the marginal product of what went into the batch of step t."""
-    model = MarketModel(from_text(SPLIT, {"x": 4}), MarketSettings(share_rate=0.3))
+    model = MarketModel(from_text(SPLIT, {"x": 4}), market_settings(share_rate=0.3))
     buyers = model.economy.buyers
     for _ in range(6):
         model.step()
@@ -156,7 +156,7 @@ def test_unequal_firms_settle_where_money_is_negative(line):
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential", "random"])
 def test_same_seed_same_bits(activation):
     economy = from_text(SPLIT, {"x": 4}, population={"firms": 3, "bid_noise": 0.1})
-    settings = MarketSettings(activation=activation, share_rate=0.1)
+    settings = market_settings(activation=activation, share_rate=0.1)
     runs = [trajectory(MarketModel(economy, settings, seed=s), 25) for s in (7, 7, 8)]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
@@ -165,7 +165,7 @@ def test_same_seed_same_bits(activation):
 def test_mesas_own_randomness_is_never_used():
     """Whatever is drawn from Mesa's generators on the side, the path is the same."""
     economy = from_text(SPLIT, {"x": 4}, population={"firms": 2, "bid_noise": 0.1})
-    settings = MarketSettings(activation="random", share_rate=0.1)
+    settings = market_settings(activation="random", share_rate=0.1)
     quiet = MarketModel(economy, settings, seed=3)
     nosy = MarketModel(economy, settings, seed=3)
     nosy.random.random()

@@ -14,7 +14,6 @@ from market_abm import (
     Experiment,
     Firm,
     InputOutputTable,
-    MarketSettings,
     from_input_output,
     from_text,
     read_table,
@@ -23,6 +22,7 @@ from market_abm import (
 from market_abm.experiment.files import available
 from market_abm.language.expression import name
 from market_abm.language.mathml import Equation, equation
+from market_abm.market.mechanisms.registry import market_settings
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.twins.registry import twin
 from market_abm.views.convergence import error_axis
@@ -360,7 +360,7 @@ def test_comparisons_show_themselves():
             "rounding",
         ]
     far = dataclasses.replace(
-        beside, twin=twin(spiral.economy, MarketSettings(), beside.result.steps)
+        beside, twin=twin(spiral.economy, market_settings(), beside.result.steps)
     )
     size, step = far.distances["prices"]
     assert size > 0.01

@@ -20,7 +20,7 @@ from support.economies import uneven
 from support.figures import assert_nothing_is_cut_off
 
 import market_abm
-from market_abm import MarketSettings, from_input_output
+from market_abm import from_input_output, market_settings
 from market_abm.analysis.stability import stability
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import random_network
@@ -29,7 +29,7 @@ from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.cli.commands import main
 from market_abm.errors import SettingError
 from market_abm.gradient.closed_form import closed_form
-from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.studies.phase_plane import (
     COLUMNS,
     MECHANISMS,
@@ -112,7 +112,7 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
     """
     network = SMALL.network(1)
     elasticities = [MIN_ELASTICITY, 1.0]
-    settings = [MarketSettings(mechanism=mechanism, bid_rate=0.8, share_rate=0.05)] * 2
+    settings = [market_settings(mechanism, bid_rate=0.8, **shares(mechanism, 0.05))] * 2
 
     def ends(steps, size):
         return run_near_steady_state(
@@ -126,12 +126,17 @@ def test_undisturbed_our_market_stays_at_rest(mechanism):
     assert cobb_douglas == "converged" and 10 < last < 500
 
 
+def shares(mechanism, share_rate):
+    """The key that moves shares, where the mechanism has one."""
+    return {"share_rate": share_rate} if mechanism == "unit-bid" else {}
+
+
 def test_both_models_start_alike():
     """Prices and outputs of both are the same numbers at step 0, but for rounding."""
     network = random_network(10, 3, 3, substitution=1.0)
     published = plane.simulate(network, ExcessDemandSettings(), steps=0, seed=3)
     economy = from_input_output(network.table, substitution_elasticity=network.elasticity)
-    market = array_market([economy], [MarketSettings()], [3])
+    market = array_market([economy], [market_settings()], [3])
     _put_near(market, steady_state(economy, network.table), network.table, disturbance(10, 3, 0.05))
     places = [economy.index[code] for code in network.table.codes]
     np.testing.assert_allclose(market.prices[0, places], published.prices[0, 0], rtol=1e-12)
@@ -151,7 +156,7 @@ def test_eigenvalues_tell_which_cells_converge(mechanism):
     share_rates = RATES if mechanism == "unit-bid" else (0.5,)
     points = list(itertools.product((0.25, 1.0), RATES, share_rates))
     settings = [
-        MarketSettings(mechanism=mechanism, bid_rate=bid_rate, share_rate=share_rate)
+        market_settings(mechanism, bid_rate=bid_rate, **shares(mechanism, share_rate))
         for _, bid_rate, share_rate in points
     ]
     runs = run_near_steady_state(
@@ -236,9 +241,9 @@ def test_the_committed_plane(committed):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--networks", "0"], "phase-plane.networks is 0; it must be a whole number at least 1"),
-        (["--firms", "1"], "phase-plane.firms is 1; it must be a whole number at least 2"),
-        (["--steps", "0"], "phase-plane.steps is 0; it must be a whole number at least 1"),
+        (["--networks", "0"], "phase-plane.networks is 0; must be an integer ≥ 1"),
+        (["--firms", "1"], "phase-plane.firms is 1; must be an integer ≥ 2"),
+        (["--steps", "0"], "phase-plane.steps is 0; must be an integer ≥ 1"),
         (["--degree", "6", "--firms", "6"], "phase-plane.degree is 6, but there are 6 firms"),
         (["--out", "full"], "'full' holds 'diary.txt'"),
     ],
@@ -267,9 +272,9 @@ def test_the_command(tmp_path, monkeypatch):
 
 
 def test_mistakes_in_python():
-    with pytest.raises(SettingError, match="perturbation is 1.0; it must be"):
+    with pytest.raises(SettingError, match="perturbation is 1.0; must be"):
         run_near_steady_state(
-            SMALL.network(1), [1.0], [MarketSettings()], steps=1, seed=1, perturbation=1.0
+            SMALL.network(1), [1.0], [market_settings()], steps=1, seed=1, perturbation=1.0
         )
-    with pytest.raises(SettingError, match="steps is 0; it must be"):
-        run_near_steady_state(SMALL.network(1), [1.0], [MarketSettings()], steps=0, seed=1)
+    with pytest.raises(SettingError, match="steps is 0; must be"):
+        run_near_steady_state(SMALL.network(1), [1.0], [market_settings()], steps=0, seed=1)

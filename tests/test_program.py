@@ -85,10 +85,10 @@ BAD = {
     "y = ces(x, z, elasticity=0)": (1, "elasticity is 0"),
     "y = ces(x, z, elasticity=x)": (1, "'x' is not a parameter"),
     "y = ces(x, z, elasticity=2, weights=(1, 1))": (1, "sum to 2"),
-    "y = ces(x, z, elasticity=2, weights=(1,))": (1, "2 inputs and 1 numbers"),
+    "y = ces(x, z, elasticity=2, weights=(1,))": (1, "2 inputs and 1 weights"),
     "y = ces(x, z, elasticity=2, wieghts=(0.5, 0.5))": (1, "did you mean 'weights'"),
     "y = ces(elasticity=2)": (1, "no inputs"),
-    "y = cobb_douglas(x, z, exponents=(0.5, -0.5))": (1, "make it positive"),
+    "y = cobb_douglas(x, z, exponents=(0.5, -0.5))": (1, "must be > 0"),
     "y = x\0": (1, "null"),
 }
 

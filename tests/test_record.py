@@ -87,8 +87,8 @@ def test_books_of_many_buyers_are_of_the_last_step_only():
     ("goods", "told"),
     [
         (["a", "z"], r"there is no good 'z'"),
-        ([], r"record.goods is \[\]; it must be at least one name"),
-        (3, r"record.goods is 3; it must be a list of names"),
+        ([], r"record.goods is \[\]; must be a list of at least one name"),
+        (3, r"record.goods is 3; must be a list of names"),
     ],
 )
 def test_what_cannot_be_recorded(goods, told):

@@ -30,7 +30,7 @@ TIMINGS = ("simultaneous", "sequential")
 
 
 def market(activation: str = "simultaneous", **more: Any) -> market_abm.MarketSettings:
-    return market_abm.MarketSettings(**{"activation": activation, "bid_rate": 1.0} | more)
+    return market_abm.market_settings(**{"activation": activation, "bid_rate": 1.0} | more)
 
 
 def known(*args: Any) -> Stability:

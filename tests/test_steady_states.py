@@ -6,11 +6,10 @@ import pytest
 from autograd import grad
 from scipy.optimize import minimize
 
-from market_abm import from_text
+from market_abm import from_text, market_settings
 from market_abm.analysis.observer import GradientObserver
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.settings import MarketSettings
 from market_abm.simulation.loop import simulate
 
 STRUCTURES = {
@@ -74,7 +73,7 @@ def test_markets_rest_where_surplus_is_greatest(structure):
         economy = random_economy(structure, rng)
         forms.setdefault(tuple(d.form for d in economy.demand.values()), []).append(economy)
     for economies in forms.values():
-        market = MarketSettings(activation="sequential", share_rate=0.05)
+        market = market_settings(activation="sequential", share_rate=0.05)
         together = ArrayEngine(economies, [market] * len(economies), [1] * len(economies))
         outcomes = simulate(together, 20_000, GradientObserver(together.economy, 1e-10), every=1000)
         for economy, outcome in zip(economies, outcomes, strict=True):

@@ -107,7 +107,7 @@ def walk(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Quantities and prices of the agents' market, in the same shape; it never stops early."""
     settings = {"activation": activation, "bid_rate": 1.0} | settings
-    model = market_abm.MarketModel(economy, market_abm.MarketSettings(**settings))
+    model = market_abm.MarketModel(economy, market_abm.market_settings(**settings))
     states = [model.state]
     for _ in range(steps):
         model.step()

@@ -110,7 +110,7 @@ def test_samples_fill_every_stratum(kind):
     [
         ({"market.share_rat": "0:1:3"}, {}, "unknown key 'market.share_rat'"),
         ({"supply.y.elasticity": "0:1:3"}, {}, r"supply\.y"),
-        ({"demand.y.elasticity": "-1:1:3"}, {}, "demand.y.elasticity is -1.0.*above 0"),
+        ({"demand.y.elasticity": "-1:1:3"}, {}, "demand.y.elasticity is -1.0.*> 0"),
         ({"market.share_rate": "-1:1:log:3"}, {}, "both ends must be finite"),
         ({"market.share_rate": "1:x"}, {}, "cannot read the axis market.share_rate"),
         ({}, {}, "nothing to sweep over"),
@@ -127,7 +127,7 @@ def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, messa
 def test_a_swept_value_is_told_as_it_was_typed():
     with pytest.raises(MarketError) as told:
         Sweep.of(cobweb(), {"run.steps": "10,1.5"})
-    assert str(told.value).startswith("run.steps=1.5: run.steps is 1.5; it must be a whole number")
+    assert str(told.value).startswith("run.steps=1.5: run.steps is 1.5; must be an integer")
 
 
 # --- the table -------------------------------------------------------------------------------

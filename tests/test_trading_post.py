@@ -1,5 +1,6 @@
 """``trading-post``: money buys shares. By hand, by closed forms, and what must be conserved."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,10 +12,11 @@ from support.open_economies import open_economies
 from support.profiles import examples
 from support.strategies import rival_dags
 
-from market_abm import MarketError, MarketSettings, from_text, run
+from market_abm import MarketError, from_text, market_settings, run
+from market_abm.fields import choice, number
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import PooledMarket
+from market_abm.market.base import MarketSettings, PooledMarket
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.twins.registry import twin
 
@@ -91,7 +93,7 @@ def split(sigma: float, depth: int):
 
 def left(economies, bid_rates, steps: int) -> np.ndarray:
     """How far the first share is from its best in the last fifty steps, as a part of the first."""
-    markets = [MarketSettings(mechanism=POST, bid_rate=rate) for rate in bid_rates]
+    markets = [market_settings(mechanism=POST, bid_rate=rate) for rate in bid_rates]
     market = ArrayEngine(economies, markets, [1] * len(economies))
     best = np.array([equilibrium(economy).shares[0] for economy in economies])
     distances = [np.abs(market.state.shares[:, 0] - best)]
@@ -149,7 +151,7 @@ def test_both_engines_give_the_same_numbers(activation, program, firms, data):
         for k in range(3)
     ]
     markets = [
-        MarketSettings(mechanism=POST, activation=activation, bid_rate=float(rng.uniform(0.2, 1)))
+        market_settings(mechanism=POST, activation=activation, bid_rate=float(rng.uniform(0.2, 1)))
         for _ in range(3)
     ]
     assert assert_each_its_own(economies, markets, [5, 5, 9]) > 0.5
@@ -221,31 +223,43 @@ def test_pledges_are_money_and_the_figures_show_money_per_unit():
 # --- a mechanism of one's own, as CONTRIBUTING.md says --------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class FrozenSettings(MarketSettings):
+    mechanism: str = choice("frozen", ("frozen",))
+    bid_rate: float = number(1.0, above=0.0, high=1.0)
+
+
 class Frozen(PooledMarket):
-    """A toy: the first day's shares are for ever. It is ``unit-bid`` with a share rate of 0."""
+    """A toy: the shares of step 0 are for ever. It is ``unit-bid`` with a share rate of 0."""
+
+    Settings = FrozenSettings
+
+    @staticmethod
+    def array_engine():
+        return ArrayEngine
 
     @staticmethod
     def pool_price(shares, bids, quantity):
         return np.sum(shares * bids, axis=-1, keepdims=True)
 
     @staticmethod
-    def revised_shares(shares, bids, quantity, *, bidding, share_rate, out=None):
+    def revised_shares(shares, bids, quantity, *, bidding, settings, out=None):
         return shares
 
-    @staticmethod
-    def shares_move(share_rate):
+    @classmethod
+    def shares_move(cls, settings):
         return False
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
 def test_a_mechanism_is_one_class_and_one_line(engine, monkeypatch):
     monkeypatch.setitem(MECHANISMS, "frozen", Frozen)
-    own = run(split(0.8, 1), mechanism="frozen", engine=engine, share_rate=0.3)
+    own = run(split(0.8, 1), mechanism="frozen", engine=engine)
     same = run(split(0.8, 1), engine=engine, share_rate=0)
     assert own.status == same.status == "converged"
     np.testing.assert_allclose(own.prices, same.prices, rtol=1e-15)
     np.testing.assert_array_equal(own.trajectory.shares, same.trajectory.shares)
     with pytest.raises(MarketError, match="market.mechanism is 'frozen'"):  # it has no twin yet
-        twin(split(0.8, 1), MarketSettings(mechanism="frozen"), 1)
+        twin(split(0.8, 1), market_settings(mechanism="frozen"), 1)
     with pytest.raises(MarketError, match="did you mean .frozen"):
-        MarketSettings(mechanism="frozem")
+        market_settings(mechanism="frozem")

@@ -17,7 +17,7 @@ from support.profiles import examples
 from support.strategies import RandomProgram, chains, copy_dags, loops, numbers, rival_dags, trees
 
 import market_abm
-from market_abm import MarketSettings
+from market_abm import market_settings
 from market_abm.gradient.backprop import marginal_products
 from market_abm.twins import base, dual, mirror_ascent, primal_dual, registry, terms
 from market_abm.twins.base import TwinPath, largest_distance
@@ -34,7 +34,7 @@ def run_and_twin(
     economy: market_abm.Economy, steps: int, engine: str = "agents", **market: Any
 ) -> tuple[market_abm.Result, TwinPath]:
     result = market_abm.run(economy, steps=steps, tolerance=UNSETTLED, engine=engine, **market)
-    return result, twin(economy, MarketSettings(**market), result.steps)
+    return result, twin(economy, market_settings(**market), result.steps)
 
 
 def distance(one: TwinPath, other: Any) -> float:
@@ -187,7 +187,7 @@ def test_another_optimiser_walks_another_path(activation: str, other: dict[str, 
     market = {"activation": activation, "bid_rate": 0.8, "share_rate": 0.1}
     result, path = run_and_twin(economy, 50, **market)
     assert distance(path, result.trajectory) <= 1e-13
-    changed = twin(economy, MarketSettings(**(market | other)), result.steps)
+    changed = twin(economy, market_settings(**(market | other)), result.steps)
     assert 1e-8 < distance(changed, result.trajectory) < 1e-5
 
 
@@ -207,7 +207,7 @@ def test_the_twin_knows_nothing_of_the_market(module: ModuleType) -> None:
         "economy.terms",
         "errors",
         "fields",
-        "market.settings",
+        "market.base",
     }
     assert "market_abm" not in {
         name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names
@@ -218,7 +218,7 @@ def test_the_twin_knows_nothing_of_the_market(module: ModuleType) -> None:
 
 
 def posts(economy: market_abm.Economy, steps: int, **market: Any) -> TwinPath:
-    return twin(economy, MarketSettings(mechanism="trading-post", **market), steps)
+    return twin(economy, market_settings(mechanism="trading-post", **market), steps)
 
 
 def split(sigma: float) -> market_abm.Economy:
@@ -323,7 +323,7 @@ def test_fresh_proportional_response_is_exponentiated_gradient(program: RandomPr
     That is stable if σ > 1/2 (κ/σ < 2); near it roundings of 1e-16 hardly die out: 1e-9.
     """
     economy = market_abm.from_text(**program.arguments)
-    market = MarketSettings(activation="sequential", bid_rate=1.0, share_rate=1.0)
+    market = market_settings(activation="sequential", bid_rate=1.0, share_rate=1.0)
     assert distance(twin(economy, market, 40), posts(economy, 40, activation="sequential")) <= 1e-9
 
 
@@ -389,7 +389,7 @@ def test_what_has_no_twin_is_refused_with_a_remedy() -> None:
         (noisy, {}),
     ):
         with pytest.raises(market_abm.MarketError) as caught:
-            twin(economy, MarketSettings(**market), 1)
+            twin(economy, market_settings(**market), 1)
         assert caught.value.remedy
 
 

@@ -16,19 +16,19 @@ from support.engines import FIELDS, assert_each_its_own, assert_twins, numbers_f
 from support.profiles import examples
 from support.strategies import chains, copy_dags, loops, rival_dags, trees
 
-from market_abm import MarketModel, MarketSettings, from_text, run
+from market_abm import MarketModel, from_text, market_settings, run
 from market_abm.errors import MarketError, RivalGoodError
 from market_abm.market.arrays import ArrayEngine
 
-market_settings = st.builds(
-    MarketSettings,
+unit_bid_settings = st.builds(
+    market_settings,
     activation=st.sampled_from(["simultaneous", "sequential"]),
     bid_rate=st.sampled_from([1.0, 0.7, 0.2]),
     share_rate=st.sampled_from([0.0, 0.05, 0.2]),
 )
 
 
-@given(st.data(), market_settings, st.integers(0, 2**32))
+@given(st.data(), unit_bid_settings, st.integers(0, 2**32))
 @settings(max_examples=examples(60))
 def test_random_economies(data, market, seed):
     kind = data.draw(st.sampled_from([chains, copy_dags, rival_dags, lambda: loops("copy")]))
@@ -88,7 +88,7 @@ def responding(k: int, firms: int, noise: float):
 def test_runs_side_by_side_are_each_their_own_market(activation, firms, noise):
     economies = [responding(k, firms, noise) for k in range(5)]
     markets = [
-        MarketSettings(activation=activation, bid_rate=0.5 + k / 10, share_rate=0.05 * k)
+        market_settings(activation=activation, bid_rate=0.5 + k / 10, share_rate=0.05 * k)
         for k in range(5)
     ]
     assert_twins(economies, markets, [7, 7, 8, 9, 10], 40)
@@ -98,7 +98,7 @@ def test_a_run_that_cannot_go_on_leaves_the_others_alone():
     def split(quantity):
         return from_text("y = ln(x)\nz = x ** 0.5\nw = y + z", supply={"x": quantity})
 
-    market = MarketSettings()
+    market = market_settings()
     bad = from_text("y = ln(x)\nz = 0.1 - x\nw = y + z", supply={"x": 4.0})
     with pytest.raises(RivalGoodError) as told:
         model = MarketModel(bad, market)
@@ -120,7 +120,7 @@ def test_a_run_that_cannot_go_on_leaves_the_others_alone():
 
 def test_dropping_runs_changes_nothing_for_the_rest():
     economies = [responding(k, 2, 0.1) for k in range(4)]
-    market = [MarketSettings(share_rate=0.1)] * 4
+    market = [market_settings(share_rate=0.1)] * 4
     whole, part = (ArrayEngine(economies, market, [1, 2, 3, 4]) for _ in range(2))
     for step in range(20):
         if step == 8:
@@ -136,7 +136,7 @@ def test_dropping_runs_changes_nothing_for_the_rest():
 def test_firms_one_by_one_need_agents():
     economy = from_text("y = sqrt(x)", supply={"x": 4})
     with pytest.raises(MarketError, match=r"market\.activation.*needs? engine = \"agents\""):
-        ArrayEngine([economy], [MarketSettings(activation="random")], [1])
+        ArrayEngine([economy], [market_settings(activation="random")], [1])
 
 
 # --- the same, by somebody who had not seen either engine ----------------------------------------
@@ -172,7 +172,7 @@ def test_economies_that_respond_side_by_side(drawn, activation, data):
         for k in range(3)
     ]
     markets = [
-        MarketSettings(
+        market_settings(
             activation=activation,
             bid_rate=float(rng.choice([1.0, rng.uniform(0.2, 1)])),
             share_rate=float(rng.choice([0.0, rng.uniform(0.02, 0.15)])),
@@ -197,7 +197,7 @@ def test_what_was_drawn_above_is_not_mostly_skipped(activation):
         )
         for eta, eps, p in [(0.0, 2.0, 1.0), (0.6, math.inf, 1.5), (0.6, 0.9, 0.4)]
     ]
-    markets = [MarketSettings(activation=activation)] * 3
+    markets = [market_settings(activation=activation)] * 3
     assert assert_each_its_own(economies, markets, [1, 2, 3]) == 1.0
 
 
@@ -212,7 +212,9 @@ def test_numbers_that_decide_the_form_of_demand(activation):
         )
         for q, eps in [(2.0, 1.5), (0.5, 1.5), (0.5, math.inf), (2.0, 4.0)]
     ]
-    assert assert_each_its_own(economies, [MarketSettings(activation=activation)] * 4, [1] * 4) == 1
+    assert (
+        assert_each_its_own(economies, [market_settings(activation=activation)] * 4, [1] * 4) == 1
+    )
 
 
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
@@ -233,7 +235,7 @@ def test_kinds_and_forms_are_each_runs_own_or_refused(activation):
         from_text("y = 2*sqrt(x)\nz = 0.5*y", {"x": supply}, {"z": demand})
         for supply, demand in zip(supplies, demands, strict=True)
     ]
-    markets = [MarketSettings(activation=activation)] * 4
+    markets = [market_settings(activation=activation)] * 4
     for economy in economies:
         assert assert_each_its_own([economy] * 4, markets, [1] * 4) == 1
     try:
@@ -268,7 +270,7 @@ def test_negative_prices_and_quantities_side_by_side(activation):
             (0.7, 0.05, 9.0, 1),
         ]
     ]
-    markets = [MarketSettings(activation=activation, bid_rate=rate) for rate in (1.0, 0.5, 0.9)]
+    markets = [market_settings(activation=activation, bid_rate=rate) for rate in (1.0, 0.5, 0.9)]
     assert assert_each_its_own(economies, markets, [1] * 3, steps=40) == 1
     market = ArrayEngine(economies, markets, [1] * 3)
     for _ in range(40):
@@ -284,7 +286,7 @@ def test_noise_is_the_runs_own():
         {"x": {"quantity": 2, "price": 0.3, "elasticity": 0.4, "adjustment": 0.5}},
         population={"firms": 3, "weight_spread": 0.4, "bid_noise": 0.1},
     )
-    markets = [MarketSettings(share_rate=0.1)] * 4
+    markets = [market_settings(share_rate=0.1)] * 4
     market = ArrayEngine([economy] * 4, markets, [3, 8, 3, 1])
     for _ in range(10):
         market.step()
@@ -297,7 +299,7 @@ def test_noise_is_the_runs_own():
 def test_literal_numbers_are_each_runs_own_or_refused():
     """Never, silently, those of another run."""
     economies = [from_text(f"y = {c} * x**{a}", {"x": 2.0}) for c, a in [(2, 0.5), (3, 0.7)]]
-    markets = [MarketSettings()] * 2
+    markets = [market_settings()] * 2
     try:
         ArrayEngine(economies, markets, [1, 1])
     except MarketError:
@@ -319,19 +321,19 @@ def test_other_structures_are_each_their_own_or_refused(other):
     first = from_text("y = sqrt(x)", {"x": 1.0})
     for pair in ([first, other], [other, first]):
         try:
-            ArrayEngine(pair, [MarketSettings()] * 2, [1, 1])
+            ArrayEngine(pair, [market_settings()] * 2, [1, 1])
         except MarketError:
             continue
-        assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1
+        assert assert_each_its_own(pair, [market_settings()] * 2, [1, 1]) == 1
 
 
 def test_other_reuse_is_its_own_or_refused():
     pair = [from_text("y = sqrt(x) + ln(1 + x)", {"x": 2.0}, reuse=r) for r in ("rival", "copy")]
     try:
-        ArrayEngine(pair, [MarketSettings()] * 2, [1, 1])
+        ArrayEngine(pair, [market_settings()] * 2, [1, 1])
     except MarketError:
         return
-    assert assert_each_its_own(pair, [MarketSettings()] * 2, [1, 1]) == 1
+    assert assert_each_its_own(pair, [market_settings()] * 2, [1, 1]) == 1
 
 
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])

@@ -50,7 +50,9 @@ class GradientAlignment:
             shares, raw, uphill, weight = self._before
             self._before = shares[rows], raw[rows], uphill[rows], weight[rows]
 
-    def __call__(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
+    ) -> np.ndarray:
         """The cosine of the move to ``state``, shape (...).
 
         ``gradient``, (..., goods), is exact; ``products``, (..., buyers), are marginal products.
@@ -125,7 +127,9 @@ class DualAlignment:
         if self._before is not None:
             self._before = self._before[0][rows], self._before[1][rows]
 
-    def __call__(self, state: State, reference: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
+    ) -> np.ndarray:
         """The cosine of the move to ``state``, shape (...).
 
         ``reference`` are the consumers' reference quantities, units, (..., final goods).
@@ -152,3 +156,10 @@ class DualAlignment:
             cosine = np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
         self._before = now, downhill
         return cosine
+
+
+ALIGNMENTS: dict[str, type[GradientAlignment] | type[DualAlignment]] = {
+    "allocation": GradientAlignment,
+    "prices": DualAlignment,
+}
+"""What alignment means, by what a mechanism says of itself (``Mechanism.alignment``)."""

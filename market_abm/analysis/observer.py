@@ -6,14 +6,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from market_abm.analysis.alignment import DualAlignment, GradientAlignment
+from market_abm.analysis.alignment import ALIGNMENTS
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
 from market_abm.market.base import Mechanism
-from market_abm.market.mechanisms.tatonnement import Tatonnement
-from market_abm.market.mechanisms.unit_bid import UnitBid
 from market_abm.market.state import State
 
 
@@ -76,7 +74,7 @@ class GradientObserver:
         tolerance: float | np.ndarray,
         *,
         shares_move: bool | np.ndarray = True,
-        rules: type[Mechanism] = UnitBid,
+        rules: type[Mechanism] = Mechanism,
         reference: np.ndarray | None = None,
     ) -> None:
         self.rules = rules
@@ -87,15 +85,12 @@ class GradientObserver:
         self._largest: np.ndarray | float = 0.0
         self._since: np.ndarray | int = -1
         self._reference = None if reference is None else reference.copy()
-        dual = issubclass(rules, Tatonnement)
-        self._compass: GradientAlignment | DualAlignment = (
-            DualAlignment(economy) if dual else GradientAlignment(economy)
-        )
+        self._align = ALIGNMENTS[rules.alignment](economy)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
-        self._compass.keep(self.economy, rows)
+        self._align.keep(self.economy, rows)
         for name in ("tolerance", "shares_move", "_largest", "_since", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
@@ -105,7 +100,7 @@ class GradientObserver:
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
-        self.economy = self._compass.economy = economy
+        self.economy = self._align.economy = economy
         if self._reference is not None:
             self._reference = _given_references(economy, self._reference)
 
@@ -138,15 +133,8 @@ class GradientObserver:
             "since": self._since,
             "gradients": gradient,
             "welfare": surplus(economy, self._reference, state.quantities),
-            "alignment": self._alignment(state, gradient, products),
+            "alignment": self._align(state, gradient, products, self._reference),
         }
-
-    def _alignment(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
-        """The cosine of the last move with the gradient of W, or of minus Φ for quoted prices."""
-        if isinstance(self._compass, GradientAlignment):
-            return self._compass(state, gradient, products)
-        assert self._reference is not None
-        return self._compass(state, self._reference)
 
     def _is_stationary(
         self, state: State, gradient: np.ndarray, products: np.ndarray

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.special import betainc
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
-from market_abm.market.base import PooledMarket
-from market_abm.market.settings import MarketSettings
 
 
-def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -> np.ndarray | None:
+def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarray | None:
     """Price over gradient at steps 0, 1, ..., ``steps``, shape (steps + 1, goods); or None.
 
     Where every good has one buyer, there are no loops and supply is fixed, quantities are constant
@@ -26,7 +25,7 @@ def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -
     alone = len(np.unique(buyers.good)) == buyers.size
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.topological_order)
-    bids_alone = issubclass(market.rules, PooledMarket) and market.activation == "simultaneous"
+    bids_alone = market.rules.bids_form_prices and market.activation == "simultaneous"
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
         return None
@@ -37,7 +36,7 @@ def predicted_price_path(economy: Economy, market: MarketSettings, steps: int) -
     return np.where(n == 0, 1.0, np.where(t < n, 0.0, within))
 
 
-def rate(economy: Economy, market: MarketSettings) -> float | None:
+def rate(economy: Economy, market: Any) -> float | None:
     """The factor by which a small disturbance shrinks or grows in a step; None if unknown.
 
     Where one variable follows x(t+1) = a x(t) - b x(t - τ), it is the largest root, in size, of
@@ -47,9 +46,10 @@ def rate(economy: Economy, market: MarketSettings) -> float | None:
     through two chains of d identities, a = 1, b = κ/σ. A lag of prices adds to τ once for each
     agent on the way that uses a lagged price which moves (in a split the final good's does not).
     """
-    if market.mechanism != "unit-bid" or market.bid_rate != 1.0 or market.activation == "random":
+    share_response = market.rules.share_response(market)
+    if share_response is None or market.activation == "random":
         return None
-    found = _cobweb(economy) or _split(economy, market.share_rate)
+    found = _cobweb(economy) or _split(economy, share_response)
     if found is None:
         return None
     keep, response, stages, lagged = found

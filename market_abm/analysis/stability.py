@@ -18,9 +18,8 @@ from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
-from market_abm.market.mechanisms.array_market import array_market
-from market_abm.market.mechanisms.tatonnement import Tatonnement
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import array_market
 
 MAX_VARIABLES = 600
 """Maximum number of variables, since the matrix is dense."""
@@ -150,24 +149,10 @@ class _Step:
         products = backprop.marginal_products(economy, inputs)
         worth = rest.prices[buyers.maker] * products
         self.rest_of_pool = np.arange(buyers.size)  # for each buyer, who takes what it leaves
-        if issubclass(settings.rules, Tatonnement):
-            quotes = np.add.reduceat(rest.shares * worth, buyers.starts)
-            self.at = {"quotes": quotes, "prices": rest.prices}
-            moves = {"quotes": np.ones(quotes.shape, bool), "prices": np.zeros(len(economy.goods))}
-            moves["prices"][economy.final] = [
-                np.isfinite(terms.elasticity) for terms in economy.demand.values()
-            ]
-        else:
-            self.at = {
-                "shares": rest.shares,
-                "bids": settings.rules.quoted(worth, inputs),
-                "products": settings.rules.quoted(products, inputs),
-                "quantities": rest.quantities,
-                "prices": rest.prices,
-                "offers": rest.quantities[: len(economy.supply)],
-            }
-            moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
-            moves["offers"] = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
+        self.at = settings.rules.steady_memory(economy, rest, worth, products)
+        moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
+        moves |= settings.rules.moving(economy)
+        if "shares" in moves:
             moves["shares"][:] = False
             for pool in buyers.shared_pools:
                 largest = pool.buyers.start + int(np.argmax(rest.shares[pool.buyers]))

@@ -1,1 +1,1 @@
-"""Published models to compare with, written from their equations."""
+"""Published models, for comparison: one folder each."""

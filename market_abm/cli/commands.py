@@ -306,7 +306,7 @@ def watch(
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
-            remedy="add --network to allow it; whoever opens the page can run markets here",
+            remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):

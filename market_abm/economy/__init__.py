@@ -1,1 +1,1 @@
-"""What is made of what, by whom, on what terms: the immutable production network."""
+"""The production network: goods, technologies, and the terms of suppliers, consumers, firms."""

@@ -1,8 +1,8 @@
-"""Who buys what from which pool: the layout of all arrays over buyers.
+"""The layout of arrays over buyers.
 
-A *use* is a place where a line reads a good. A *buyer* is one input of one firm. The buyers who
-split a quantity between them are a *pool*: all buyers of a rival good form one pool; of a copy
-good, each use is a pool of its own, and each pool gets all of the good.
+A *use* is a place where a line reads a good. A *buyer* is one input of one firm. A *pool* is the
+buyers who split one quantity: all buyers of a rival good are one pool; of a nonrival good each use
+is a pool, and each pool gets all of the good.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 from market_abm.economy.industry import Industry
 
 PART = 16_384
-"""Numbers of one array worked on at a time: few enough that all a line needs stays in cache."""
+"""Elements of an array processed at a time, so that the arrays of one line stay in cache."""
 
 
 def cached_parts(shape: tuple[int, ...]) -> Iterator[slice]:
-    """The last axis of an array, (..., n), in parts that stay in cache together."""
+    """Slices of the last axis of an array of this shape, each small enough for the cache."""
     *rows, size = shape
     step = max(1, PART // math.prod(rows))
     for first in range(0, size, step):
@@ -31,7 +31,7 @@ def cached_parts(shape: tuple[int, ...]) -> Iterator[slice]:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The buyers (a slice of all) who split a quantity of a good (its place in ``goods``)."""
+    """The buyers (a slice of all) who split a quantity of a good (an index of ``goods``)."""
 
     good: int
     buyers: slice
@@ -39,11 +39,20 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Buyers:
-    """The layout of all arrays over buyers, shape (..., buyers), grouped by good, then by pool.
+    """The layout of arrays over buyers, shape (..., buyers), grouped by good, then by pool.
 
-    ``uses`` says for each industry, by its good, where the buyers of each of its inputs stand, one
-    a firm; ``initial_shares``: uses of a rival good start equal, firms of one use by their weights;
-    ``makers``: each industry's place in ``goods``, and its good.
+    Attributes
+    ----------
+    size
+        The number of buyers.
+    uses
+        For each industry, by its good: the slice of the buyers of each input, one per firm.
+    pools
+        In the order of buyers.
+    initial_shares
+        Equal for the uses of a rival good; within a use, the firms' weights. Shape (..., buyers).
+    makers
+        For each industry, the index of its good in ``Economy.goods``, and the good.
     """
 
     size: int
@@ -54,7 +63,7 @@ class Buyers:
 
     @cached_property
     def of_industry(self) -> dict[str, np.ndarray]:
-        """Which buyer is input i of firm m of an industry: shape (inputs, firms)."""
+        """For each industry, the buyer of input i for firm m (an index), shape (inputs, firms)."""
         return {
             good: np.array([np.arange(use.start, use.stop) for use in uses], int)
             for good, uses in self.uses.items()
@@ -62,45 +71,45 @@ class Buyers:
 
     @cached_property
     def bought(self) -> dict[str, np.ndarray]:
-        """The places in ``Economy.goods`` of what an industry buys, shape (inputs,)."""
+        """For each industry, the indices in ``Economy.goods`` of its inputs, shape (inputs,)."""
         goods = np.array([pool.good for pool in self.pools], int)
         return {good: goods[self._pools_served(uses)] for good, uses in self.uses.items()}
 
     def _pools_served(self, uses: Sequence[slice]) -> np.ndarray:
-        """From which pool each of these uses is served."""
+        """The index of the pool that each of these uses belongs to."""
         first = np.array([use.start for use in uses], int)
         return np.searchsorted(self.starts, first, side="right") - 1
 
     @cached_property
     def good(self) -> np.ndarray:
-        """The place in ``Economy.goods`` of what each buyer buys."""
+        """The index in ``Economy.goods`` of the good that each buyer buys, shape (buyers,)."""
         return _spread([(pool.good, pool.buyers) for pool in self.pools], self.size)
 
     @cached_property
     def maker(self) -> np.ndarray:
-        """The place in ``Economy.goods`` of what each buyer's firm makes."""
+        """The index in ``Economy.goods`` of the good that each buyer's firm makes."""
         return _spread(
             [(maker, use) for maker, good in self.makers for use in self.uses[good]], self.size
         )
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """The first buyer of each pool."""
+        """The index of each pool's first buyer, shape (pools,)."""
         return np.array([pool.buyers.start for pool in self.pools], int)
 
     @cached_property
     def pool(self) -> np.ndarray:
-        """The pool of each buyer."""
+        """The index of each buyer's pool, shape (buyers,)."""
         return _spread([(k, pool.buyers) for k, pool in enumerate(self.pools)], self.size)
 
     @cached_property
     def shared_pools(self) -> tuple[Pool, ...]:
-        """The pools in which there is somebody to share with."""
+        """The pools of more than one buyer."""
         return tuple(p for p in self.pools if p.buyers.stop - p.buyers.start > 1)
 
     @cached_property
     def pools_of(self) -> Mapping[int, list[Pool]]:
-        """The pools of each good, by its place in ``Economy.goods``; none of what nobody buys."""
+        """The pools of each good, by its index in ``Economy.goods``; none for unused goods."""
         found: defaultdict[int, list[Pool]] = defaultdict(list)
         for pool in self.pools:
             found[pool.good].append(pool)
@@ -108,7 +117,7 @@ class Buyers:
 
     @cached_property
     def users(self) -> Mapping[int, list[tuple[slice, str]]]:
-        """The uses that each pool serves, by its first buyer: where they stand, for which maker."""
+        """For each pool, by its first buyer: the slice of each use, and the good that it makes."""
         found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}
         for _, good in self.makers:
             uses = self.uses[good]
@@ -120,13 +129,13 @@ class Buyers:
 
     @cached_property
     def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each use, in the order of buyers: its first buyer, and the goods it buys and makes."""
+        """For each use, in the order of buyers: first buyer, good bought, good made (indices)."""
         starts = np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
         starts.sort()
         return starts, self.good[starts], self.maker[starts]
 
     def slice_of(self, good: int) -> slice:
-        """The buyers of one good, by its place in ``Economy.goods``."""
+        """The slice of the buyers of a good, by its index in ``Economy.goods``."""
         own = [pool.buyers for pool in self.pools_of[good]]
         return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
 
@@ -134,7 +143,7 @@ class Buyers:
     def of(
         industries: Sequence[Industry], goods: Sequence[str], reuse: Mapping[str, str]
     ) -> Buyers:
-        """Lay out the buyers of ``industries``, in flow order, who buy ``goods``."""
+        """Lay out the buyers of ``industries``, in topological order, over ``goods``."""
         index = {good: k for k, good in enumerate(goods)}
         readers: list[list[tuple[Industry, int]]] = [[] for _ in goods]
         for industry in industries:
@@ -155,7 +164,7 @@ class Buyers:
                     pools.append(Pool(k, slice(first, position)))
                     first = position
         lead = np.broadcast_shapes(*{part.shape[:-1] for part in shares})
-        shares.append(np.zeros(0))  # so that there is something to put together
+        shares.append(np.zeros(0))  # np.concatenate needs at least one array
         return Buyers(
             size=position,
             uses={good: tuple(slots) for good, slots in uses.items()},
@@ -174,7 +183,7 @@ class Buyers:
 
 
 def _spread(parts: Iterable[tuple[int, slice]], size: int) -> np.ndarray:
-    """An array of shape (size,) with each number at the places of its slice."""
+    """An array of shape (size,) that holds each value throughout its slice."""
     result = np.zeros(size, int)
     for value, places in parts:
         result[places] = value

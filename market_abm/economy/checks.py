@@ -1,23 +1,18 @@
-"""Goods, industries, suppliers and consumers: the validated, immutable production network.
-
-Vocabulary: an *industry* makes one *good* with one *technology* and consists of *firms*, replicas
-of the line. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*.
-"""
+"""Whether the parts of an economy fit together; each check raises an EconomyError that says why."""
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from market_abm.economy.industry import Industry
-from market_abm.economy.terms import Demand, FirmPopulation
+from market_abm.economy.terms import Demand
 from market_abm.errors import EconomyError, nearest
 
 
-def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:
+def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
+    """The industries by the good they make: at least one, and one per good."""
     if not industries:
         raise EconomyError("the program has no line", remedy="write one, such as: y = sqrt(x)")
     made: dict[str, Industry] = {}
@@ -25,8 +20,9 @@ def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:
         if industry.good in made:
             first = made[industry.good].line
             raise EconomyError(
-                f"'{industry.good}' is made twice" + (f", first in line {first}" if first else ""),
-                remedy="give each line a good of its own",
+                f"two lines produce '{industry.good}'"
+                + (f", the first is {first}" if first else ""),
+                remedy="rename one of the goods",
                 name=industry.good,
                 line=industry.line,
             )
@@ -34,63 +30,13 @@ def _made_once(industries: tuple[Industry, ...]) -> dict[str, Industry]:
     return made
 
 
-def _populated(
-    industry: Industry, common: FirmPopulation, own: Any, seed: tuple[int, int]
-) -> Industry:
-    """``industry`` with its firms drawn: the ``common`` settings, but for its ``own``."""
-    settings = dataclasses.asdict(common)
-    settings.update(dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own)
-    where = f"industries.{industry.good}"
-    firms = FirmPopulation.of(settings, where)
-    rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
-    try:
-        weights, productivity = firms.draw(rng)
-    except EconomyError as error:
-        error.what = f"{where}.{error.what}"
-        error.name = f"{where}.{error.name}"
-        raise
-    return dataclasses.replace(
-        industry, population=firms, weights=weights, productivity=productivity
-    )
-
-
-def _check_cournot(industry: Industry, demand: Demand | None) -> None:
-    """Firms that mind their own share must face demand that they can know, and live with."""
-    where = f"industries.{industry.good}.conduct"
-    if demand is None:
-        raise EconomyError(
-            f"{where} is 'cournot', and other firms buy {industry.good}",
-            remedy="only the firms of a final good know the demand that they face; for one "
-            "industry alone, set it under [industries.GOOD]",
-            name=where,
-        )
-    share = float(industry.weights.max())
-    if demand.form != "linear" and demand.elasticity <= share:
-        raise EconomyError(
-            f"{where} is 'cournot' with a firm of {share:.3g} of the market and demand elasticity "
-            f"{demand.elasticity:g}: it would earn more by making less, down to nothing",
-            remedy=f"raise demand.{industry.good}.elasticity above {share:.3g}, or add firms",
-            name=where,
-        )
-
-
-def _check_names(
-    raw: list[str],
-    made: Mapping[str, Industry],
-    final: list[str],
-    *,
-    supply: Mapping[str, Any],
-    demand: Mapping[str, Any],
-    reuse_of: Mapping[str, Any],
-    population_of: Mapping[str, Any],
-    names: Mapping[str, str],
-) -> None:
-    """Every setting must be of a good that can have it, and every raw good must have a supplier."""
+def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, Industry]) -> None:
+    """Every raw good, and no other, must have a supplier."""
     for good in supply:
         if good in made:
             raise EconomyError(
                 f"supply.{good}: '{good}' is made by a line of the program",
-                remedy=f"drop the endowment, or drop the line that makes '{good}'",
+                remedy=f"remove the endowment, or the line that makes '{good}'",
                 name=f"supply.{good}",
             )
         if good not in raw:
@@ -109,11 +55,15 @@ def _check_names(
                 name=good,
                 line=user.line,
             )
+
+
+def check_demand(demand: Mapping[str, Any], final: list[str], made: Mapping[str, Industry]) -> None:
+    """There must be a final good, and demand for final goods only."""
     for good in demand:
         if good in made and good not in final:
             raise EconomyError(
                 f"demand.{good}: '{good}' is used by another line, so it is not final",
-                remedy=f"sell it through a line of its own, such as: {good}_retail = {good}",
+                remedy=f"sell it through a separate line, such as: {good}_retail = {good}",
                 name=f"demand.{good}",
             )
         if good not in final:
@@ -122,20 +72,54 @@ def _check_names(
                 remedy=nearest(good, final),
                 name=f"demand.{good}",
             )
-    for table, what, keys, valid in (
-        ("reuse", "good", reuse_of, [*raw, *made]),
-        ("industries", "industry or key", population_of, list(made)),
-        ("names", "good", names, [*raw, *made]),
-    ):
-        for good in keys:
-            if good not in valid:
-                raise EconomyError(
-                    f"{table}.{good}: the program has no such {what}",
-                    remedy=nearest(good, valid),
-                    name=f"{table}.{good}",
-                )
+
+
+def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str]) -> None:
+    """Every key of a table must be one of the ``valid`` names."""
+    for good in keys:
+        if good not in valid:
+            raise EconomyError(
+                f"{table}.{good}: the program has no such {what}",
+                remedy=nearest(good, valid),
+                name=f"{table}.{good}",
+            )
+
+
+def check_has_final_good(final: list[str], made: Mapping[str, Industry]) -> None:
+    """Some good must be used by no line."""
     if not final:
         raise EconomyError(
             "the program has no final good: every good is used by another line",
             remedy="add a line whose good no other line uses, such as: sold = " + next(iter(made)),
+        )
+
+
+def check_cournot(industry: Industry, demand: Demand | None) -> None:
+    """Cournot firms must make a final good, with positive marginal revenue at some output."""
+    where = f"industries.{industry.good}.conduct"
+    if demand is None:
+        raise EconomyError(
+            f"{where} is 'cournot', and {industry.good} is not a final good",
+            remedy="only firms of a final good know the demand curve that they face; for a single "
+            "industry, set it under [industries.GOOD]",
+            name=where,
+        )
+    share = float(industry.weights.max())
+    if demand.form != "linear" and demand.elasticity <= share:
+        raise EconomyError(
+            f"{where} is 'cournot' with a firm of {share:.3g} of the market and demand elasticity "
+            f"{demand.elasticity:g}: marginal revenue is never positive",
+            remedy=f"raise demand.{industry.good}.elasticity above {share:.3g}, or add firms",
+            name=where,
+        )
+
+
+def check_reference(good: str, demand: Demand) -> None:
+    """In a program with a loop, elastic demand needs a reference quantity."""
+    if math.isfinite(demand.elasticity) and demand.quantity is None:
+        raise EconomyError(
+            f"demand.{good} has an elasticity but no reference quantity",
+            remedy="a program with a loop has no output before step 0 to take it from: "
+            f"give demand.{good}.quantity",
+            name=f"demand.{good}",
         )

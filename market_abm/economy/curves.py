@@ -1,8 +1,4 @@
-"""What one agent does with its own books: pure functions, for one agent or for arrays of them.
-
-Every argument may be a number or an array; nothing here knows more than the agent whose books it is
-handed (see ``agents.py``), and nothing here may import the gradient or the analysis.
-"""
+"""Supply and demand curves: pure functions of an agent's terms, on numbers or arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from market_abm.economy.terms import Demand, Supply
 def marginal_cost(terms: Supply, quantity: Any) -> Any:
     """MC(q) = r0 (q/q0)^(1/η), money per unit, continued through 0 as an odd function.
 
-    Of a fixed endowment (η = 0) it is r0 at q0; any other quantity cannot be had.
+    For a fixed endowment (η = 0) it is r0 at q0, 0 below and infinite above.
     """
     with np.errstate(divide="ignore"):
         inverse = 1.0 / np.asarray(terms.elasticity, float)
@@ -25,10 +21,9 @@ def marginal_cost(terms: Supply, quantity: Any) -> Any:
 
 
 def supply_quantity(terms: Supply, price: Any) -> Any:
-    """What a supplier would best offer at ``price`` (units): q0 (p/r0)^η.
+    """The supply curve q0 (p/r0)^η, units per step, where marginal cost equals the price.
 
-    There marginal cost is the price. A fixed endowment is offered at any price, anything else not
-    at one of the wrong sign.
+    A fixed endowment is offered at any price, another supply not at a price of the wrong sign.
     """
     relative_price = np.maximum(price / terms.price, 0.0)
     fixed = np.equal(terms.elasticity, 0.0)
@@ -36,16 +31,16 @@ def supply_quantity(terms: Supply, price: Any) -> Any:
 
 
 def reference_quantity(terms: Demand, otherwise: Any) -> Any:
-    """c0, units: what the terms name, and ``otherwise`` where they name nothing (None, or NaN)."""
+    """c0, units: that of the terms, and ``otherwise`` where they have none (None or NaN)."""
     if terms.quantity is None:
         return otherwise
     return np.where(np.isnan(terms.quantity), otherwise, terms.quantity)[()]
 
 
 def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
-    """What a consumer pays for each of ``quantity`` units, money per unit.
+    """The inverse demand curve P(c), money per unit, at ``quantity`` units.
 
-    ``reference`` is its c0, units. See :class:`market_abm.economy.terms.Demand` for the forms.
+    ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
     """
     elasticity = np.asarray(terms.elasticity, float)
     with np.errstate(all="ignore"):
@@ -59,9 +54,9 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
 
 
 def demand_quantity(terms: Demand, reference: Any, price: Any) -> Any:
-    """What a consumer would take at ``price`` (units), the inverse of :func:`demand_price`.
+    """The demand curve, units per step, the inverse of :func:`demand_price`.
 
-    Infinite if demand is elastic, at p0, the one price that it pays.
+    Infinite for ``elastic`` demand, which pays p0 for any quantity.
     """
     elasticity = np.asarray(terms.elasticity, float)
     with np.errstate(all="ignore"):

@@ -1,13 +1,11 @@
-"""Goods, industries, suppliers and consumers: the validated, immutable production network.
+"""The production network: goods, industries, suppliers and consumers, checked and immutable.
 
-Vocabulary: an *industry* makes one *good* with one *technology* and consists of *firms*, replicas
-of the line. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*.
+An *industry* makes one *good* with one *technology* and consists of *firms*, replicas of one line
+of the program. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,30 +16,45 @@ import numpy as np
 
 from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
-from market_abm.economy.checks import _check_cournot, _check_names, _made_once, _populated
+from market_abm.economy.checks import (
+    check_cournot,
+    check_demand,
+    check_has_final_good,
+    check_keys,
+    check_reference,
+    check_supply,
+    industry_of_good,
+)
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 
 REUSE = ("rival", "copy", "external")
-"""How a good serves several users: split among them; all of it to each, who all pay; or all of it
-to each, while only the first user (upstream first) pays: an externality."""
+"""How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
+gets all of it and pays. ``external``: nonrival, but only the first user in topological order pays,
+an externality."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Economy(Displayable):
-    """A production network, checked when it is made.
+    """A production network, checked on construction by :meth:`build`.
 
-    Built by :func:`market_abm.from_text` or :func:`market_abm.from_function`. ``industries`` are
-    in the program's order; ``reuse`` gives each good's kind; the firms were drawn with ``seed``.
-    ``names`` says what goods are called in full, where the short names of the lines do not tell.
-    Arrays over goods follow ``goods``: raw goods, then made goods in flow order. Arrays over buyers
-    follow ``buyers``.
+    Arrays over goods follow ``goods``: raw goods, then made goods in topological order. Arrays over
+    buyers follow ``buyers``.
 
-    Raises:
-        EconomyError: a good is made twice, has no supplier, or is supplied, demanded or set
-            without being what that needs.
+    Attributes
+    ----------
+    industries
+        In the program's order.
+    supply, demand
+        The terms of each raw good's supplier and of each final good's consumer.
+    reuse
+        One of ``REUSE`` for each good.
+    seed
+        The seed that the firms were drawn with.
+    names
+        Full names of goods, for tables and figures.
     """
 
     industries: tuple[Industry, ...]
@@ -66,64 +79,76 @@ class Economy(Displayable):
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
-        ``supply`` gives each raw good's quantity (a number or a :class:`Supply`), ``demand`` each
-        final good's price (a number or a :class:`Demand`; 1 where it says nothing), ``reuse`` the
-        kind of all goods and ``reuse_of`` of single ones, ``population`` the firms of all
-        industries and ``population_of`` of single ones (a mapping of keys that differ), ``names``
-        what goods are called in full.
+        Parameters
+        ----------
+        industries
+            The lines, in the program's order.
+        supply
+            Each raw good's endowment, units per step: a number, or a :class:`Supply`.
+        demand
+            Each final good's price, money per unit: a number (1 by default), or a :class:`Demand`.
+        reuse, reuse_of
+            The kind of all goods, and of single ones.
+        population, population_of
+            The firms of all industries, and of single ones (the keys that differ).
+        seed
+            Fixes the firms drawn.
+        names
+            Full names of goods.
+
+        Raises
+        ------
+        EconomyError
+            Two lines make one good, a raw good has no supplier, or a setting is of a good that
+            cannot have it.
+        SettingError
+            A setting is unknown, of the wrong type or out of range.
         """
         industries = tuple(industries)
         demand, reuse_of = dict(demand or {}), dict(reuse_of or {})
         population_of, names = dict(population_of or {}), dict(names or {})
-        made = _made_once(industries)
+        made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
-        _check_names(
-            raw,
-            made,
-            final,
-            supply=supply,
-            demand=demand,
-            reuse_of=reuse_of,
-            population_of=population_of,
-            names=names,
-        )
+        goods = [*raw, *made]
+        check_supply(supply, raw, made)
+        check_demand(demand, final, made)
+        check_keys("reuse", "good", reuse_of, goods)
+        check_keys("industries", "industry or key", population_of, list(made))
+        check_keys("names", "good", names, goods)
+        check_has_final_good(final, made)
 
         common = FirmPopulation.of(population or {}, "industries")
-        populated = [
-            _populated(industry, common, population_of.get(industry.good, {}), (seed, k))
+        drawn = [
+            industry.with_firms(common, population_of.get(industry.good, {}), (seed, k))
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
-        kinds = {
-            good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
-            for good in [*raw, *made]
-        }
         economy = Economy(
-            industries=tuple(populated),
+            industries=tuple(drawn),
+            reuse={
+                good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
+                for good in goods
+            },
             supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
             demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
-            reuse=kinds,
             seed=seed,
             names=names,
         )
         for industry in economy.industries:
             if industry.population.conduct == "cournot":
-                _check_cournot(industry, economy.demand.get(industry.good))
-        for good, terms in economy.demand.items():
-            if math.isfinite(terms.elasticity) and terms.quantity is None and economy.has_loops:
-                raise EconomyError(
-                    f"demand.{good} has an elasticity but no reference quantity",
-                    remedy="in a program with a loop nothing is made before the start: "
-                    f"give demand.{good}.quantity",
-                    name=f"demand.{good}",
-                )
+                check_cournot(industry, economy.demand.get(industry.good))
+        if economy.has_loops:
+            for good, terms in economy.demand.items():
+                check_reference(good, terms)
         return economy
+
+    # --- runs side by side ----------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:
-        """All but the numbers: what economies must have in common to be stacked."""
+        """All but the numbers: what economies must have in common to be vectorized."""
         return (
             tuple(
                 (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
@@ -135,42 +160,28 @@ class Economy(Displayable):
 
     @staticmethod
     def vectorized(several: Sequence[Economy]) -> Economy:
-        """Economies of one structure side by side: each number gets a leading axis of runs.
+        """Combine economies of one structure: each number gets a leading axis of runs.
 
         Parameters, supply and demand have shape (runs, 1), weights and productivities
-        (runs, firms), or (1, firms) where all agree. Whatever computes with the numbers of an
-        economy computes with those of all at once.
+        (runs, firms), or (1, firms) where all agree. Whatever computes with an economy's numbers
+        then computes all runs at once.
+
+        Raises
+        ------
+        EconomyError
+            They differ in more than numbers.
         """
         first = several[0]
         if any(each.structure != first.structure for each in several[1:]):
             raise EconomyError(
-                "economies side by side must differ in numbers only",
-                remedy="name the numbers of their lines as parameters, or run them apart",
-            )
-        industries = []
-        for k, industry in enumerate(first.industries):
-            same = [each.industries[k] for each in several]
-            technology = industry.technology
-            parameters = {
-                key: np.array([i.technology.parameters[key] for i in same])[:, None]
-                for key in technology.parameters
-            }
-            industries.append(
-                dataclasses.replace(
-                    industry,
-                    technology=technology.with_parameters(parameters),
-                    population=FirmPopulation.vectorized(
-                        [
-                            dataclasses.replace(i.population, weights=None, productivity=1.0)
-                            for i in same
-                        ]
-                    ),
-                    weights=_side_by_side([i.weights for i in same]),
-                    productivity=_side_by_side([i.productivity for i in same]),
-                )
+                "economies that run side by side must differ in numbers only",
+                remedy="make the numbers of their lines parameters, or run them separately",
             )
         return Economy(
-            industries=tuple(industries),
+            industries=tuple(
+                Industry.vectorized([each.industries[k] for each in several])
+                for k in range(len(first.industries))
+            ),
             supply={
                 good: Supply.vectorized([each.supply[good] for each in several])
                 for good in first.supply
@@ -185,25 +196,13 @@ class Economy(Displayable):
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
-        """Some of the runs of a stacked economy."""
+        """Some of the runs of a vectorized economy."""
 
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        industries = [
-            dataclasses.replace(
-                industry,
-                technology=industry.technology.with_parameters(
-                    {key: part(each) for key, each in industry.technology.parameters.items()}
-                ),
-                population=industry.population.select_runs(part),
-                weights=part(industry.weights),
-                productivity=part(industry.productivity),
-            )
-            for industry in self.industries
-        ]
         return Economy(
-            industries=tuple(industries),
+            industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
             reuse=self.reuse,
@@ -215,31 +214,33 @@ class Economy(Displayable):
 
     @cached_property
     def components(self) -> tuple[tuple[Industry, ...], ...]:
-        """Industries in flow order, upstream first; those of one loop stand together.
+        """The strongly connected components of the network, in topological order.
 
-        A group of one that does not read its own good is an ordinary line; any other group is a
-        loop (a strongly connected component of the network), in the program's order.
+        A component of one industry that does not use its own good is an ordinary line; any other
+        is a loop, whose industries are in the program's order.
         """
         lines = tuple((i.good, i.technology.inputs) for i in self.industries)
-        return tuple(tuple(self.industries[k] for k in group) for group in _in_flow_order(lines))
+        return tuple(
+            tuple(self.industries[k] for k in group) for group in _topological_order(lines)
+        )
 
     def is_loop(self, component: tuple[Industry, ...]) -> bool:
-        """Whether the goods of a component need each other (or themselves)."""
+        """Whether the goods of a component are made from each other (or from themselves)."""
         return len(component) > 1 or component[0].good in component[0].technology.inputs
 
     @cached_property
     def has_loops(self) -> bool:
-        """Whether any good is needed, by way of others, to make itself."""
+        """Whether any good is made, directly or indirectly, from itself."""
         return any(self.is_loop(component) for component in self.components)
 
     @cached_property
     def topological_order(self) -> tuple[Industry, ...]:
-        """The industries in flow order, upstream first."""
+        """The industries, upstream first."""
         return tuple(industry for component in self.components for industry in component)
 
     @cached_property
     def goods(self) -> tuple[str, ...]:
-        """Every good: raw ones first, then the made ones in flow order."""
+        """Every good: raw goods first, then made goods in topological order."""
         return (*self.supply, *(industry.good for industry in self.topological_order))
 
     @cached_property
@@ -248,13 +249,13 @@ class Economy(Displayable):
         return {good: k for k, good in enumerate(self.goods)}
 
     def label(self, good: str) -> str:
-        """What to call a good in tables and figures: its short name, and its full one if known."""
+        """A good's name for tables and figures: short, and in full if there is a full one."""
         name = self.names.get(good, good)
         return good if name == good else f"{good} {name}"
 
     @cached_property
     def stages(self) -> dict[str, int]:
-        """How many industries lie between each good and the consumer, the longest way.
+        """The number of industries between each good and the consumer, on the longest path.
 
         The goods of one loop count as one stage.
         """
@@ -269,12 +270,12 @@ class Economy(Displayable):
         return distance
 
     def is_divided(self, good: str) -> bool:
-        """Whether a good is split among several uses, rather than all going to one or to each."""
+        """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
 
     @cached_property
     def _uses(self) -> Counter[str]:
-        """In how many places each good is read."""
+        """The number of places where each good is used."""
         return Counter(good for industry in self.industries for good in industry.technology.inputs)
 
     @cached_property
@@ -286,30 +287,22 @@ class Economy(Displayable):
 
     @cached_property
     def buyers(self) -> Buyers:
-        """Every input of every firm, grouped by the pool that it is served from."""
+        """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
 
     def buyer_name(self, buyer: int) -> str:
-        """Who a buyer is, for messages."""
+        """A buyer's name, for messages."""
         for maker, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
 
 
-def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """(runs, firms), or (1, firms) if all runs agree; equal firms take the room of one."""
-    first = arrays[0]
-    alike = all(np.array_equal(first, each) for each in arrays[1:])
-    together = first[None, :] if alike else np.array(arrays)
-    if np.all(together == together[:, :1]):
-        return np.broadcast_to(together[:, :1].copy(), together.shape)
-    return together
-
-
 @lru_cache(maxsize=256)
-def _in_flow_order(lines: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[tuple[int, ...], ...]:
-    """Which lines (each its good and the goods that it reads) stand together, upstream first."""
+def _topological_order(
+    lines: tuple[tuple[str, tuple[str, ...]], ...],
+) -> tuple[tuple[int, ...], ...]:
+    """The components, upstream first, of lines that are each a good and its inputs."""
     import networkx as nx
 
     place = {good: k for k, (good, _) in enumerate(lines)}

@@ -1,15 +1,15 @@
-"""An input-output table becomes an economy: a line an industry, a household, primary factors.
+"""An input-output table becomes an economy: industries, a household, primary factors.
 
-Closed, and calibrated so that the table itself is the equilibrium at prices of 1: every industry
-makes one unit of output out of its cost shares (see ``bundle.py``), the household turns what it
-buys into one unit of consumption, and has one unit of money a step for it.
+The economy is closed and calibrated: the table is its equilibrium at prices of 1. Each industry
+makes one unit of output from its cost shares (see ``nested_ces.py``); the household makes one unit
+of consumption from its purchases, and spends one unit of money per step on it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,16 @@ from market_abm.economy.nested_ces import Nest, NestedCES
 from market_abm.economy.read_table import read_table
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, TableError, nearest
-from market_abm.fields import Settings, check_number, names, number, switch, words
+from market_abm.fields import Settings, check_number, field, names, number, switch, words
 
 HOUSEHOLD = "household"
-"""The good that all final use becomes, and the line that makes it."""
-
+"""The good that the household makes of all final use, and its line."""
 
 FACTOR_CHOICES = (("primary",), ("labour", "capital"))
-"""The raw goods: all primary inputs as one, or as two."""
-
+"""The raw goods: all primary inputs as one factor, or as two."""
 
 PAYMENTS = {"labour": "compensation", "capital": "operating_surplus"}
-"""The column of the sector table that tells what each of two factors got."""
-
+"""The column of the sector table that holds the income of each of two factors."""
 
 SUBSTITUTION, MATERIALS, FACTORS = (
     "substitution_elasticity",
@@ -51,7 +48,7 @@ def _parameters(value: Any, where: str) -> dict[str, float]:
     for name in value:
         if name != SUBSTITUTION:
             raise SettingError(
-                f"{where}.{name} is no parameter of an input-output table's economy",
+                f"{where}.{name} is not a parameter of an input-output table's economy",
                 remedy=nearest(name, [SUBSTITUTION]),
                 name=f"{where}.{name}",
             )
@@ -60,25 +57,33 @@ def _parameters(value: Any, where: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class TableSettings(Settings):
-    """What an economy is made of, if not of a program: an input-output table.
+    """The ``[economy]`` of an input-output table; keys as for :func:`from_input_output`."""
 
-    ``input_output`` names a table that comes with the package, or, with ``sectors``, two files. The
-    rest is as for :func:`from_input_output`; ``parameters`` holds ``substitution_elasticity``.
-    """
-
-    input_output: str = words()
-    sectors: str | None = words(None)
-    factors: tuple[str, ...] = names(("primary",))
-    min_share: float = number(0.0, low=0.0, high=1.0)
-    materials_elasticity: float | None = number(None, low=0.0)
-    factor_elasticity: float | None = number(None, low=0.0)
-    drop_empty: bool = switch(False)
+    input_output: str = words(help="a bundled table (us-2023), or the CSV file of flows")
+    sectors: str | None = words(None, help="the CSV file of sectors, if flows are in a file")
+    factors: tuple[str, ...] = names(
+        ("primary",), help='raw goods: ["primary"], or ["labour", "capital"]'
+    )
+    min_share: float = number(
+        0.0, low=0.0, high=1.0, help="inputs below this share of the buyer's costs are dropped"
+    )
+    materials_elasticity: float | None = number(
+        None, low=0.0, help="elasticity of substitution among materials, if nested"
+    )
+    factor_elasticity: float | None = number(
+        None, low=0.0, help="elasticity of substitution between labour and capital, if nested"
+    )
+    drop_empty: bool = switch(False, help="leave out industries that buy, sell and make nothing")
     parameters: Mapping[str, float] = field(
-        default_factory=lambda: {SUBSTITUTION: 1.0}, metadata={"check": _parameters}
+        _parameters,
+        default_factory=lambda: {SUBSTITUTION: 1.0},
+        kind="table",
+        range=f"of {SUBSTITUTION}",
+        help="σ, elasticity of substitution among all inputs, or of materials for factors",
     )
 
     def table(self, folder: Path) -> InputOutputTable:
-        """The table, without its small inputs; files are looked for from ``folder`` on."""
+        """The table, without its small inputs; paths are relative to ``folder``."""
         if self.sectors is None:
             table = read_table(self.input_output, drop_empty=self.drop_empty)
         else:
@@ -87,7 +92,7 @@ class TableSettings(Settings):
         return table.without_small_inputs(self.min_share)
 
     def economy(self, folder: Path, **options: Any) -> Economy:
-        """The economy; ``options`` are others of :func:`from_input_output`."""
+        """The economy; ``options`` are further ones of :func:`from_input_output`."""
         return from_input_output(
             self.table(folder),
             factors=self.factors,
@@ -114,65 +119,76 @@ def from_input_output(
     population_of: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Economy:
-    """The closed economy of an input-output table; at rest at prices of 1, its table again.
+    """The closed economy of an input-output table, in equilibrium at prices of 1.
 
-    ``table`` is one that was read, the name of one that comes with the package (``us-2023``), or
-    two files: flows, and sectors. Each industry is a line that makes the good of its code, CES in
-    its cost shares with ``substitution_elasticity`` σ > 0 (1: Cobb-Douglas; towards Leontief as
-    σ -> 0). ``materials_elasticity``, between what industries make, and ``factor_elasticity``,
-    between labour and capital, make it nested: σ is then that between materials and factors, and
-    of whichever nest has none of its own. All three are parameters of every industry's line.
+    Each industry is a line that makes the good of its code, CES in its cost shares. All goods are
+    rival. The household is a line too, Π (c/β)^β with β the shares of final use; demand for its
+    good has price 1, reference quantity 1 and elasticity 1, so that the household always spends 1.
+    Sales p y are then Domar weights: sales over final use.
 
-    ``factors`` are the raw goods: ``primary``, a unit of it in all, or ``labour`` and
-    ``capital``, a unit in all together, in the proportions of each industry's compensation and
-    operating surplus (so its taxes, imports and other primary inputs count as both, in these
-    proportions). ``min_share`` drops small inputs (:meth:`InputOutputTable.without_small_inputs`).
+    Parameters
+    ----------
+    table
+        A table, the name of one that comes with the package (``us-2023``), or two files: flows and
+        sectors.
+    substitution_elasticity
+        σ > 0 between all inputs; 1 is Cobb-Douglas, σ -> 0 tends to Leontief. In nested lines, that
+        between materials and factors, and of a nest that has none of its own.
+    materials_elasticity, factor_elasticity
+        That among inputs made by industries, and between labour and capital; either makes lines
+        nested. All three are parameters of every industry's line.
+    factors
+        The raw goods: ``primary``, one unit in all, or ``labour`` and ``capital``, one unit in all
+        together, split like each industry's compensation and operating surplus (taxes, imports and
+        other primary inputs are split in the same proportions).
+    min_share
+        Drop smaller inputs (:meth:`InputOutputTable.without_small_inputs`).
+    productivity
+        Factors on the output of industries, by code.
+    firms
+        Firms per industry (the household is one).
+    supply, demand
+        Replace terms of the factors and of ``household``, key by key.
+    population
+        The firms of all industries but the household.
+    population_of, **options
+        Those of :meth:`Economy.build`; ``names`` are the table's by default.
 
-    All goods are rival. The household is a line of its own, Π (c/β)^β with β the shares in final
-    use; its good has a price of 1 where there is one unit of it, and demand elasticity 1, so that
-    the household always spends 1. Sales p y are then Domar weights, over all final use.
-
-    ``productivity`` multiplies the output of industries, by code; ``firms`` is how many each has
-    (the household is one). ``supply`` and ``demand`` replace terms of the factors and of
-    ``household``, key by key. ``population``, of all industries but the household,
-    ``population_of`` and other ``options`` are those of :meth:`Economy.build`; ``names``, unless
-    given, are the table's.
-
-    Raises:
-        TableError: the table cannot be read, does not add up, or lacks what is asked of it.
-        MarketError: an elasticity, a name or another option is wrong.
+    Raises
+    ------
+    TableError
+        The table cannot be read, does not add up, or lacks a column.
+    MarketError
+        An elasticity, a name or another option is wrong.
     """
-    table = _of(table).without_small_inputs(min_share)
+    table = _read(table).without_small_inputs(min_share)
     factors = _checked_factors(factors, factor_elasticity)
     for k, code in enumerate(table.codes):
         if code in (HOUSEHOLD, *factors):
             raise TableError(
-                f"the code of {table.called(k)} is the name of another good of the economy",
+                f"the code of {table.label(k)} is the name of another good of the economy",
                 remedy="give the industry another code",
                 name=code,
             )
+    elasticities = {
+        SUBSTITUTION: substitution_elasticity,
+        MATERIALS: materials_elasticity,
+        FACTORS: factor_elasticity,
+    }
     parameters = {
         name: _checked_elasticity(value, name)
-        for name, value in (
-            (SUBSTITUTION, substitution_elasticity),
-            (MATERIALS, materials_elasticity),
-            (FACTORS, factor_elasticity),
-        )
+        for name, value in elasticities.items()
         if value is not None
     }
-    of_factors = _factor_shares(table, factors)
+    factor_shares = _factor_shares(table, factors)
     industries = [
-        Industry(code, _technology(table, k, of_factors, parameters))
+        Industry(code, _technology(table, k, factor_shares, parameters))
         for k, code in enumerate(table.codes)
     ]
     used = np.flatnonzero(table.final_shares)
     consumed = [table.codes[k] for k in used]
     industries.append(Industry(HOUSEHOLD, NestedCES(consumed, table.final_shares[used], 1.0)))
 
-    sales = np.linalg.solve(np.eye(table.size) - table.shares, table.final_shares)
-    supplies = {name: float(shares @ sales) for name, shares in of_factors.items()}
-    if factors == ("primary",):
-        supplies = {"primary": 1.0}  # to the last digit
     own: dict[str, Any] = {HOUSEHOLD: dataclasses.asdict(FirmPopulation())}
     for given in (
         {code: {"productivity": value} for code, value in (productivity or {}).items()},
@@ -180,21 +196,29 @@ def from_input_output(
     ):
         for good, settings in given.items():
             own[good] = _merged(own.get(good, {}), settings)
-    endowments = {name: {"quantity": quantity} for name, quantity in supplies.items()}
-    both = zip(table.codes, table.names, strict=True)
-    called = {code: name for code, name in both if name not in ("", code)}
+    labels = zip(table.codes, table.names, strict=True)
     spending = {HOUSEHOLD: {"price": 1.0, "elasticity": 1.0, "quantity": 1.0}}
     return Economy.build(
         industries,
-        supply=_with_terms(endowments, supply, "quantity"),
+        supply=_with_terms(_endowments(table, factor_shares), supply, "quantity"),
         demand=_with_terms(spending, demand, "price"),
         population=_merged({"firms": firms}, population or {}),
         population_of=own,
-        **{"names": called, **options},
+        **{"names": {code: name for code, name in labels if name not in ("", code)}, **options},
     )
 
 
-def _of(table: Any) -> InputOutputTable:
+def _endowments(
+    table: InputOutputTable, factor_shares: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Supply of each factor: what all industries use at the table's own sales."""
+    sales = np.linalg.solve(np.eye(table.size) - table.shares, table.final_shares)
+    if tuple(factor_shares) == ("primary",):
+        return {"primary": {"quantity": 1.0}}  # without rounding
+    return {name: {"quantity": float(shares @ sales)} for name, shares in factor_shares.items()}
+
+
+def _read(table: Any) -> InputOutputTable:
     if isinstance(table, InputOutputTable):
         return table
     return read_table(table) if isinstance(table, str) else read_table(*table)
@@ -222,8 +246,8 @@ def _checked_elasticity(value: Any, name: str) -> float:
     if value == 0:
         raise SettingError(
             f"{name} is 0",
-            remedy="inputs that do not substitute at all have no marginal products: "
-            "take a small elasticity, such as 0.01",
+            remedy="without substitution there are no marginal products: choose a small "
+            "elasticity, such as 0.01",
             name=where,
         )
     try:
@@ -234,7 +258,7 @@ def _checked_elasticity(value: Any, name: str) -> float:
 
 
 def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """What each industry spends on each factor, of its output: arrays of shape (industries,)."""
+    """Each industry's spending on each factor over its output, arrays of shape (industries,)."""
     if factors == ("primary",):
         return {"primary": table.primary_shares}
     paid = {}
@@ -242,22 +266,22 @@ def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[st
         column = PAYMENTS[name]
         if column not in table.factors:
             raise TableError(
-                f"the table does not tell '{column}', so that {name} has no share",
-                remedy=f"add the column to the sector table, or use one factor; "
+                f"the table has no column '{column}', the income of {name}",
+                remedy=f"add it to the sector table, or use one factor; "
                 f"{nearest(column, table.factors)}",
                 name="economy.factors",
             )
         paid[name] = table.factors[column]
         for k in np.flatnonzero(paid[name] < 0.0)[:1]:
             raise TableError(
-                f"{table.called(k)} has {column} {paid[name][k]:g}",
-                remedy="a cost share cannot be below 0: use one factor",
+                f"{table.label(k)} has {column} {paid[name][k]:g}",
+                remedy="a cost share must be ≥ 0: use one factor",
                 name=table.codes[k],
             )
     total = sum(paid.values())
     for k in np.flatnonzero((total == 0.0) & (table.primary_shares > 0.0))[:1]:
         raise TableError(
-            f"{table.called(k)} pays neither labour nor capital, but has primary inputs",
+            f"{table.label(k)} pays neither labour nor capital, but has primary inputs",
             remedy="use one factor",
             name=table.codes[k],
         )
@@ -268,15 +292,15 @@ def _factor_shares(table: InputOutputTable, factors: tuple[str, ...]) -> dict[st
 def _technology(
     table: InputOutputTable,
     k: int,
-    of_factors: Mapping[str, np.ndarray],
+    factor_shares: Mapping[str, np.ndarray],
     parameters: Mapping[str, float],
 ) -> NestedCES:
-    """The line of industry k: materials first, then factors; what it does not use is no input."""
+    """The line of industry k: materials, then factors, without inputs of zero share."""
     column = table.shares[:, k]
     bought = np.flatnonzero(column)
-    hired = [name for name, shares in of_factors.items() if shares[k] > 0.0]
+    hired = [name for name, shares in factor_shares.items() if shares[k] > 0.0]
     inputs = [*(table.codes[n] for n in bought), *hired]
-    shares = np.array([*column[bought], *(of_factors[name][k] for name in hired)])
+    shares = np.array([*column[bought], *(factor_shares[name][k] for name in hired)])
     nests = [
         Nest(name, size, elasticity if elasticity in parameters else SUBSTITUTION)
         for name, size, elasticity in (
@@ -290,7 +314,7 @@ def _technology(
 
 
 def _merged(settings: Any, own: Any) -> Any:
-    """``settings`` with those of ``own`` in their place; what is no mapping replaces all."""
+    """``settings`` updated by ``own``; anything but a mapping replaces them all."""
     both = isinstance(settings, Mapping) and isinstance(own, Mapping)
     return {**settings, **own} if both else own
 
@@ -298,7 +322,7 @@ def _merged(settings: Any, own: Any) -> Any:
 def _with_terms(
     terms: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any] | None, first: str
 ) -> dict[str, Any]:
-    """The ``terms`` of goods with what is ``given``: some keys, or the value of the ``first``."""
+    """The ``terms`` of goods updated by ``given``: some keys, or the value of the ``first``."""
     result: dict[str, Any] = dict(terms)
     for good, own in (given or {}).items():
         whole = isinstance(own, Mapping | Supply | Demand)

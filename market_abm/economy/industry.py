@@ -1,12 +1,9 @@
-"""Goods, industries, suppliers and consumers: the validated, immutable production network.
-
-Vocabulary: an *industry* makes one *good* with one *technology* and consists of *firms*, replicas
-of the line. A *raw good* comes from a *supplier*; a *final good* goes to a *consumer*.
-"""
+"""An industry: one line of the program, and the firms that are replicas of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +11,15 @@ import numpy as np
 
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import FirmPopulation
+from market_abm.errors import EconomyError
 
 
 @dataclass(frozen=True, eq=False)
 class Industry:
-    """One line of the program: what it makes, how, and its firms.
+    """One line of the program: its good, its technology and its firms.
 
-    ``weights`` and ``productivity`` have shape (firms,), or (runs, firms) in a stacked economy;
-    ``line`` is the line's number in the program's text, where it has one.
+    ``weights`` (the firms' shares, with sum 1) and ``productivity`` have shape (firms,), or (runs,
+    firms) if vectorized; ``line`` is the line's number in the program, if it has one.
     """
 
     good: str
@@ -33,27 +31,112 @@ class Industry:
 
     @property
     def firms(self) -> int:
-        """How many firms the industry holds."""
+        """The number of firms."""
         return self.weights.shape[-1]
 
     def text(self, *, exact: bool = False) -> str:
-        """The line itself, its numbers to twelve digits or, if ``exact``, to the last."""
+        """The line, its numbers to twelve digits or, if ``exact``, to the last."""
         return f"{self.good} = {self.technology.text(exact=exact)}"
+
+    def with_firms(self, common: FirmPopulation, own: Any, seed: tuple[int, int]) -> Industry:
+        """The industry with its firms drawn.
+
+        Parameters
+        ----------
+        common
+            The settings of all industries.
+        own
+            Those of this one (a mapping, or a FirmPopulation), which take precedence.
+        seed
+            The economy's seed, and the industry's place in the program.
+
+        Raises
+        ------
+        SettingError, EconomyError
+            A setting is out of range, or they do not fit together.
+        """
+        settings = dataclasses.asdict(common)
+        settings.update(dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own)
+        where = f"industries.{self.good}"
+        population = FirmPopulation.of(settings, where)
+        rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
+        try:
+            weights, productivity = population.draw(rng)
+        except EconomyError as error:
+            error.what = f"{where}.{error.what}"
+            error.name = f"{where}.{error.name}"
+            raise
+        return dataclasses.replace(
+            self, population=population, weights=weights, productivity=productivity
+        )
+
+    @staticmethod
+    def vectorized(several: Sequence[Industry]) -> Industry:
+        """Combine the same industry of several runs: arrays get a leading axis of runs."""
+        first = several[0]
+        populations = [
+            dataclasses.replace(each.population, weights=None, productivity=1.0) for each in several
+        ]
+        parameters = {
+            key: np.array([each.technology.parameters[key] for each in several])[:, None]
+            for key in first.technology.parameters
+        }
+        return dataclasses.replace(
+            first,
+            technology=first.technology.with_parameters(parameters),
+            population=FirmPopulation.vectorized(populations),
+            weights=_stack([each.weights for each in several]),
+            productivity=_stack([each.productivity for each in several]),
+        )
+
+    def select_runs(self, part: Callable[[Any], Any]) -> Industry:
+        """A vectorized industry with ``part`` of each array."""
+        parameters = {key: part(each) for key, each in self.technology.parameters.items()}
+        return dataclasses.replace(
+            self,
+            technology=self.technology.with_parameters(parameters),
+            population=self.population.select_runs(part),
+            weights=part(self.weights),
+            productivity=part(self.productivity),
+        )
 
 
 def production(
     technology: Technology, inputs: Iterable[Any], weight: Any, productivity: Any
 ) -> tuple[Any, Any]:
-    """What a replica of the line makes of ``inputs``, and its marginal products.
+    """A firm's output f_i(x) = z w f(x/w), units of the good, and ∂f_i/∂x = z f'(x/w).
 
-    Output is f_i(x) = z w f(x / w), in units of the good, and ∂f_i/∂x = z f'(x / w). ``inputs`` has
-    one entry an input, each of shape (...) as ``weight`` w and ``productivity`` z; the output has
-    that shape too, and so has each marginal product. Replicas with z = 1 that hold each input by
-    their weights together make exactly f. A line of many inputs takes them as one array, shape
-    (inputs, ...), and so are its products.
+    Firms with z = 1 that hold inputs in proportion to their weights together make exactly f.
+
+    Parameters
+    ----------
+    technology
+        The line, f.
+    inputs
+        x, one entry per input, each of shape (...); one array of shape (inputs, ...) for a
+        vectorized technology.
+    weight, productivity
+        w and z, shape (...).
+
+    Returns
+    -------
+    output
+        Shape (...).
+    products
+        Marginal products, one per input, each of shape (...), in the form of ``inputs``.
     """
     if technology.vectorized:
         output, products = technology.production(np.asarray(inputs) / weight)
         return productivity * weight * output, productivity * np.asarray(products)
     output, products = technology.production([x / weight for x in inputs])
     return productivity * weight * output, [productivity * product for product in products]
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """(runs, firms), or (1, firms) if all runs agree; equal firms share the memory of one."""
+    first = arrays[0]
+    alike = all(np.array_equal(first, each) for each in arrays[1:])
+    together = first[None, :] if alike else np.array(arrays)
+    if np.all(together == together[:, :1]):
+        return np.broadcast_to(together[:, :1].copy(), together.shape)
+    return together

@@ -1,9 +1,7 @@
-"""National input-output tables: read, checked, and made into economies.
+"""National input-output tables: sales of each industry (row) to each industry (column) in a year.
 
-A table says what each industry (row) sold to each industry (column) in a year. Over output, a
-column is the industry's recipe: what it spends on each input, per unit of money that it takes. What
-is left of output is for primary inputs (labour, capital, imports); what no industry bought is final
-use.
+A column divided by the industry's output holds its cost shares; the rest of output is spent on
+primary inputs (labour, capital, imports). Output that no industry buys is final use.
 """
 
 from __future__ import annotations
@@ -19,19 +17,16 @@ from market_abm.display import Displayable
 from market_abm.errors import TableError
 
 TOLERANCE = 1e-3
-"""By how much of its output an industry's row or column may fail to add up.
+"""The residual of an industry's row or column, over its output, above which a table is refused.
 
-Published tables are rounded, and often balanced by hand: some 1e-4 is usual. More is a slip.
+Published tables are rounded, and often balanced by hand: some 1e-4 is usual.
 """
 
-
 ROUNDING = 1e-12
-"""A share of output below this is what rounding left of nothing."""
-
+"""A share of output below this is a rounding error of 0."""
 
 SECTOR_COLUMNS = ("code", "gross_output", "final_use")
-"""What a sector table must tell."""
-
+"""The columns that a sector table must have."""
 
 FACTORS = (
     "primary_inputs",
@@ -42,25 +37,34 @@ FACTORS = (
     "intermediate_imported",
     "other_inputs",
 )
-"""What it may tell of the inputs that no industry makes."""
+"""The columns of primary inputs that a sector table may have."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InputOutputTable(Displayable):
-    """A square table of industries by industries, checked when it is made.
+    """A square table of n industries, checked on construction; arrays are copied and read-only.
 
-    Of n industries, ``codes`` are the short names (always text), ``names`` the long ones (they may
-    be empty). ``flows``, shape (n, n), is what the industry of a row sold to that of a column;
-    ``output``, ``final_use`` and each array of ``factors`` (by the names of ``FACTORS``) have shape
-    (n,): all in money a year. Arrays are copied, and cannot be written to.
+    Attributes
+    ----------
+    codes, names
+        Short and long names of the industries; long ones may be empty.
+    flows
+        Sales of the row's industry to the column's, money per year, shape (n, n).
+    output, final_use
+        Money per year, shape (n,).
+    factors
+        Spending on primary inputs by the names of ``FACTORS``, money per year, each of shape (n,).
+    dropped
+        Codes of industries that were left out because they make nothing.
+    kept
+        The share of the flows that :meth:`without_small_inputs` kept.
 
-    ``dropped`` names the industries that were left out because they made nothing, ``kept`` is the
-    share of the flows that were kept by :meth:`without_small_inputs`.
-
-    Raises:
-        TableError: shapes or codes do not agree; a number is missing, infinite or negative; an
-            industry makes nothing, or buys more than it makes; a row or column is off its total by
-            more than 0.1 % of output; an industry serves no final use, or needs nothing primary.
+    Raises
+    ------
+    TableError
+        Shapes or codes do not agree; a number is missing, infinite or negative; an industry makes
+        nothing, or buys more than it makes; a row or column is off its total by more than 0.1 % of
+        output; an industry contributes to no final use, or needs no primary input.
     """
 
     codes: tuple[str, ...]
@@ -85,36 +89,36 @@ class InputOutputTable(Displayable):
         self._check_numbers()
         self._check_accounts()
 
-    # --- what is in it --------------------------------------------------------------------------
+    # --- shares ---------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
-        """How many industries there are."""
+        """The number of industries, n."""
         return len(self.codes)
 
     @cached_property
     def shares(self) -> np.ndarray:
-        """A, shape (n, n): what the industry of a column spends on that of a row, of its output."""
+        """A, shape (n, n): spending of the column's industry on the row's, over its output."""
         return _fixed(self.flows / self.output)
 
     @cached_property
     def primary_shares(self) -> np.ndarray:
-        """What each industry spends on primary inputs, of its output, shape (n,): 1 - Σ A."""
+        """Each industry's spending on primary inputs over its output, shape (n,): 1 - Σ A."""
         left = 1.0 - self.shares.sum(axis=0)
         return _fixed(np.where(left < ROUNDING, 0.0, left))
 
     @cached_property
     def final_shares(self) -> np.ndarray:
-        """β, shape (n,): what of all final use is each industry's."""
+        """β, shape (n,): each industry's share of all final use."""
         return _fixed(self.final_use / self.final_use.sum())
 
     @property
     def primary_inputs(self) -> np.ndarray:
-        """What is spent on primary inputs, (n,): as told, or else output less what was bought."""
+        """Spending on primary inputs, (n,): as given, or else output less purchases."""
         given = self.factors.get("primary_inputs")
         return self.output - self.flows.sum(axis=0) if given is None else given
 
-    # --- does it add up? ------------------------------------------------------------------------
+    # --- accounts -------------------------------------------------------------------------------
 
     @cached_property
     def row_residuals(self) -> np.ndarray:
@@ -126,13 +130,13 @@ class InputOutputTable(Displayable):
         """(Output - column sum - primary inputs) / output, shape (n,)."""
         return _fixed((self.output - self.flows.sum(axis=0) - self.primary_inputs) / self.output)
 
-    def called(self, k: int) -> str:
-        """The name of industry k, for messages: its code, and what it is called if that is told."""
+    def label(self, k: int) -> str:
+        """The name of industry k, for messages: its code, and its long name if it has one."""
         code, name = self.codes[k], self.names[k]
         return f"{code} ({name})" if name and name != code else code
 
     def report(self) -> str:
-        """What the table is, and how well it adds up: a few lines."""
+        """A summary in a few lines: size, and how well the accounts add up."""
         lines = [
             f"{self.size} industries; output {self.output.sum():,.6g}, final use "
             f"{self.final_use.sum():,.6g}, {np.mean(self.flows > 0.0):.1%} of the flows above 0"
@@ -144,18 +148,18 @@ class InputOutputTable(Displayable):
             worst = int(np.argmax(np.abs(residuals)))
             lines.append(
                 f"{what}: off by {np.mean(np.abs(residuals)):.2g} of output on average, at most "
-                f"{abs(residuals[worst]):.2g}, {self.called(worst)}"
+                f"{abs(residuals[worst]):.2g}, {self.label(worst)}"
             )
         if self.kept < 1.0:
             lines.append(f"small inputs were dropped: {self.kept:.1%} of the flows were kept")
         if self.dropped:
-            lines.append(f"left out, for they make nothing: {', '.join(self.dropped)}")
+            lines.append(f"left out, without output: {', '.join(self.dropped)}")
         return "\n".join(lines)
 
     def _check_shapes(self) -> None:
         n = self.size
         if n == 0:
-            raise TableError("the table has no industry", remedy="give one row an industry")
+            raise TableError("the table has no industry", remedy="give one row per industry")
         if self.flows.ndim != 2 or self.flows.shape[0] != self.flows.shape[1]:
             raise TableError(
                 f"the flows have the shape {self.flows.shape}",
@@ -165,12 +169,12 @@ class InputOutputTable(Displayable):
             if array.shape != (n,):
                 raise TableError(
                     f"{name} has the shape {array.shape}, with {n} codes",
-                    remedy="give one number an industry",
+                    remedy="give one number per industry",
                 )
         if len(self.flows) != n or len(self.names) != n:
             raise TableError(
                 f"there are {n} codes, {len(self.names)} names and {len(self.flows)} rows of flows",
-                remedy="give one of each an industry",
+                remedy="give one of each per industry",
             )
         seen: set[str] = set()
         for k, code in enumerate(self.codes):
@@ -180,8 +184,8 @@ class InputOutputTable(Displayable):
                 )
             if code in seen:
                 raise TableError(
-                    f"the code {code} stands for two industries",
-                    remedy="give each a code of its own",
+                    f"two industries have the code {code}",
+                    remedy="give each its own code",
                     name=code,
                 )
             seen.add(code)
@@ -193,31 +197,30 @@ class InputOutputTable(Displayable):
         for name, array in [("flows", self.flows), *self._columns()]:
             for place in np.argwhere(~np.isfinite(array))[:1]:
                 raise TableError(
-                    f"{name} of {self.called(place[0])} holds {array[tuple(place)]}",
+                    f"{name} of {self.label(place[0])} holds {array[tuple(place)]}",
                     remedy="fill in the number",
                     name=self.codes[place[0]],
                 )
         for seller, buyer in np.argwhere(self.flows < 0.0)[:1]:
             raise TableError(
-                f"{self.called(seller)} sold {self.flows[seller, buyer]:g} to {self.called(buyer)}",
-                remedy="nothing can be bought less than not at all: set the flow to 0, "
-                "and balance the table",
+                f"{self.label(seller)} sold {self.flows[seller, buyer]:g} to {self.label(buyer)}",
+                remedy="a flow cannot be negative: set it to 0, and balance the table",
                 name=self.codes[seller],
             )
         for k in np.flatnonzero(self.final_use < 0.0)[:1]:
             raise TableError(
-                f"the final use of {self.called(k)} is {self.final_use[k]:g}",
-                remedy="count final use before imports and before what is drawn from stocks, or "
-                "merge the industry with another",
+                f"the final use of {self.label(k)} is {self.final_use[k]:g}",
+                remedy="take final use before imports and inventory withdrawals are subtracted, "
+                "or merge the industry with another",
                 name=self.codes[k],
             )
         for k in np.flatnonzero(self.output <= 0.0)[:1]:
             unused = not (self.flows[k].any() or self.flows[:, k].any())
             raise TableError(
-                f"the output of {self.called(k)} is {self.output[k]:g}",
+                f"the output of {self.label(k)} is {self.output[k]:g}",
                 remedy="leave it out, with drop_empty = True"
                 if unused and self.output[k] == 0.0
-                else "an industry that buys or sells has an output above 0",
+                else "an industry that buys or sells must have an output > 0",
                 name=self.codes[k],
             )
 
@@ -225,7 +228,7 @@ class InputOutputTable(Displayable):
         bought = self.flows.sum(axis=0)
         for k in np.flatnonzero(bought > self.output * (1.0 + ROUNDING))[:1]:
             raise TableError(
-                f"{self.called(k)} buys {bought[k]:g} and makes {self.output[k]:g}",
+                f"{self.label(k)} buys {bought[k]:g}, more than its output of {self.output[k]:g}",
                 remedy="purchases must leave something for primary inputs: check its column",
                 name=self.codes[k],
             )
@@ -236,27 +239,27 @@ class InputOutputTable(Displayable):
             k = int(np.argmax(np.abs(residuals)))
             if abs(residuals[k]) > TOLERANCE:
                 raise TableError(
-                    f"{self.called(k)} does not add up: its output, {self.output[k]:g}, is off its "
+                    f"{self.label(k)} does not add up: its output, {self.output[k]:g}, is off its "
                     f"{line} and {rest} by {residuals[k]:.2%}",
                     remedy=f"balance the table to within {TOLERANCE:.1%}",
                     name=self.codes[k],
                 )
         if not self.final_use.any():
             raise TableError(
-                "no industry has a final use", remedy="give what goes to households and others"
+                "no industry has a final use",
+                remedy="give sales to households and other final users",
             )
         stuck = np.flatnonzero(~_reaches(self.flows > 0.0, self.final_use > 0.0))
         if stuck.size:
             raise TableError(
-                f"nothing of what {self.called(int(stuck[0]))} makes ever comes to a final use",
+                f"{self.label(int(stuck[0]))} contributes to no final use, directly or indirectly",
                 remedy="check its row, or leave it out",
                 name=self.codes[stuck[0]],
             )
         lost = np.flatnonzero(~_reaches(self.flows.T > 0.0, self.primary_shares > 0.0))
         if lost.size:
             raise TableError(
-                f"{self.called(int(lost[0]))} is made of no primary input, not even by way of "
-                "others",
+                f"{self.label(int(lost[0]))} uses no primary input, directly or indirectly",
                 remedy="check its column: something must be left for primary inputs",
                 name=self.codes[lost[0]],
             )
@@ -264,20 +267,21 @@ class InputOutputTable(Displayable):
     # --- other tables ---------------------------------------------------------------------------
 
     def without_small_inputs(self, min_share: float) -> InputOutputTable:
-        """The table without inputs below ``min_share`` of what the buyer's output is worth.
+        """The table without inputs below ``min_share`` of the buyer's output.
 
-        The others of the column grow in proportion, so that each industry spends as much on the
-        inputs together as before; its largest input always stays. Final uses are the same, and
-        outputs are those that they then take, so that the new table adds up. ``kept`` of it says
-        what share of all flows was not dropped.
+        The column's other inputs are scaled up in proportion, so that each industry spends as much
+        on inputs as before; its largest input always stays. Final uses are the same; outputs follow
+        from them, so that the new table adds up.
 
-        Raises:
-            TableError: ``min_share`` is not in [0, 1), or an industry then sells to nobody.
+        Raises
+        ------
+        TableError
+            ``min_share`` is not in [0, 1), or an industry would have no sales.
         """
         if not 0.0 <= min_share < 1.0:
             raise TableError(
                 f"min_share is {min_share!r}",
-                remedy="it must be a share of the buyer's costs, from 0 to below 1",
+                remedy="must be ≥ 0 and < 1, a share of the buyer's costs",
                 name="economy.min_share",
             )
         if min_share == 0.0:
@@ -291,7 +295,7 @@ class InputOutputTable(Displayable):
         stuck = np.flatnonzero(~_reaches(left > 0.0, self.final_use > 0.0))
         if stuck.size:
             raise TableError(
-                f"with min_share = {min_share:g} nobody buys from {self.called(int(stuck[0]))}",
+                f"with min_share = {min_share:g}, {self.label(int(stuck[0]))} has no sales",
                 remedy="lower min_share",
                 name="economy.min_share",
             )
@@ -311,17 +315,19 @@ class InputOutputTable(Displayable):
     def from_pymrio(system: Any, *, drop_empty: bool = False) -> InputOutputTable:
         """The table of a pymrio system (or anything with its ``Z``, ``Y`` and ``x``).
 
-        ``Z``, ``Y`` and ``x`` are pandas tables with industries for rows; the columns of ``Y`` are
-        added up. A code of several parts (region and sector) becomes one text with spaces.
+        ``Z``, ``Y`` and ``x`` are pandas tables with a row per industry; the columns of ``Y`` are
+        summed. The levels of a code (region and sector) are joined by spaces.
 
-        Raises:
-            TableError: something is missing, or as for :class:`InputOutputTable`.
+        Raises
+        ------
+        TableError
+            Something is missing, or as for :class:`InputOutputTable`.
         """
         for name in ("Z", "Y", "x"):
             if getattr(system, name, None) is None:
                 raise TableError(
                     f"the system has no {name}",
-                    remedy="let pymrio work it out first, with system.calc_all()",
+                    remedy="compute it first, with system.calc_all()",
                     name=name,
                 )
         codes = _labels(system.Z.index)
@@ -341,7 +347,7 @@ class InputOutputTable(Displayable):
 
 
 def _labels(index: Any) -> list[str]:
-    """The labels of a pandas index, several levels in one text."""
+    """The labels of a pandas index, levels joined by spaces."""
     return [
         " ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
         for label in index
@@ -358,13 +364,13 @@ def _numbers(values: Any, name: str) -> np.ndarray:
 
 
 def _fixed(array: np.ndarray) -> np.ndarray:
-    """``array``, which nobody can write to any more: tables are remembered and shared."""
+    """``array``, made read-only, as tables are cached and shared."""
     array.flags.writeable = False
     return array
 
 
 def _reaches(sells: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """From which industries one comes to a ``goal``, (n,), by ``sells``, (n, n): to whom each."""
+    """Which industries reach a ``goal``, (n,), along the edges ``sells``, (n, n)."""
     found = goal
     while True:
         further = found | (sells @ found)
@@ -376,17 +382,17 @@ def _reaches(sells: np.ndarray, goal: np.ndarray) -> np.ndarray:
 def check_order(
     codes: Sequence[str], others: Sequence[str], what: str, other: str, file: str | None = None
 ) -> None:
-    """The same codes must stand in the same order."""
+    """Refuse two lists of codes that are not the same in the same order."""
     if len(codes) != len(others):
         raise TableError(
             f"{what} and {other} differ in number: {len(codes)} and {len(others)} industries",
             remedy="give the same industries, in the same order",
             file=file,
         )
-    for k, (code, told) in enumerate(zip(codes, others, strict=True)):
-        if code != told:
+    for k, (code, found) in enumerate(zip(codes, others, strict=True)):
+        if code != found:
             raise TableError(
-                f"industry {k + 1} is '{code}' by {what}, and '{told}' by {other}",
+                f"industry {k + 1} is '{code}' in {what}, and '{found}' in {other}",
                 remedy="give the same industries, in the same order",
                 name=code,
                 file=file,
@@ -403,7 +409,7 @@ def checked_table(
     *,
     drop_empty: bool,
 ) -> InputOutputTable:
-    """The table of these parts, without industries that make and trade nothing if so wished."""
+    """The table of these parts; ``drop_empty`` leaves out industries without any flow."""
     empty = (output == 0.0) & (final_use == 0.0) & ~flows.any(axis=0) & ~flows.any(axis=1)
     stays = [k for k in range(len(codes)) if not (drop_empty and empty[k])]
     return InputOutputTable(

@@ -1,13 +1,13 @@
-"""A line of any number of inputs that substitute at a constant elasticity, all computed at once.
+"""CES lines of many inputs, flat or nested, vectorized over inputs.
 
-In the calibrated share form of applied general equilibrium (T. F. Rutherford, 1995): with cost
-shares a, which sum to 1, and elasticity of substitution σ, r = (σ - 1)/σ,
+In the calibrated share form of applied general equilibrium (T. F. Rutherford, 1995), with cost
+shares a, which sum to 1, elasticity of substitution σ, and r = (σ - 1)/σ,
 
-    y = (Σ a (x/a)^r)^(1/r),    ∂y/∂x = (y a/x)^(1/σ),
+    y = (Σ a (x/a)^r)^(1/r),    ∂y/∂x = (y a/x)^(1/σ).
 
-so that one unit is made of a of each input, and at prices of 1 that is the cheapest way, whatever
-σ. σ = 1 is the limit Π (x/a)^a (Cobb-Douglas); σ -> 0 tends to min x/a (Leontief). In a nested
-line groups of inputs first make one thing each, by an elasticity of their own.
+One unit of output from inputs a is the least-cost choice at prices of 1, for any σ. σ = 1 is the
+limit Π (x/a)^a (Cobb-Douglas); σ -> 0 tends to min x/a (Leontief). In a nested line each nest of
+inputs is first aggregated with an elasticity of its own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ import numpy as np
 
 from market_abm.economy.technology import Technology
 from market_abm.language import expression as ex
+from market_abm.language.ces import log_ces
 
 SHOWN = 3
-"""Inputs of a line that are named before the rest is only counted."""
+"""Inputs of a longer line that its text names; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Nest:
-    """Neighbouring inputs that make one thing together: its name, how many, their elasticity.
-
-    The elasticity is a number, or the name of a parameter.
-    """
+    """An aggregate of ``size`` consecutive inputs; the elasticity is a number or a parameter."""
 
     name: str
     size: int
@@ -42,10 +40,23 @@ class Nest:
 class NestedCES(Technology):
     """A CES line in calibrated share form, flat or with one layer of nests.
 
-    Each of ``inputs`` is another good. ``shares``, shape (inputs,), are the cost shares a, above
-    0, which sum to 1. ``elasticity`` is a number above 0 or the name of one of ``parameters``;
-    ``nests``, if any, take the inputs in turn. Marginal products change by 1/σ of what inputs do,
-    and so do their errors: at σ = 0.001 they are good to some 1e-12, relative, at σ = 0.1 to 1e-14.
+    Parameters
+    ----------
+    inputs
+        The goods, all different.
+    shares
+        The cost shares a > 0, shape (inputs,), with sum 1.
+    elasticity
+        σ > 0, or the name of a parameter.
+    nests
+        Consecutive nests that together hold all inputs; none for a flat line.
+    parameters
+        Values by name.
+
+    Notes
+    -----
+    Marginal products amplify relative errors by 1/σ: they are accurate to some 1e-12 at σ = 0.001,
+    to 1e-14 at σ = 0.1.
     """
 
     vectorized = True
@@ -71,7 +82,7 @@ class NestedCES(Technology):
     nests: tuple[Nest, ...]
 
     def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
-        """The output, shape (...), and ∂output/∂input, shape (inputs, ...), like ``inputs``."""
+        """The output, shape (...), and ∂output/∂input, shape (inputs, ...), as ``inputs``."""
         if not isinstance(inputs, np.ndarray):
             inputs = np.stack(np.broadcast_arrays(*inputs))
         shares = _in_front(self.shares, inputs.ndim)
@@ -79,26 +90,28 @@ class NestedCES(Technology):
         with np.errstate(divide="ignore"):
             logs = np.log(inputs / shares)
         if not self.nests:
-            made, gaps = log_ces(logs, shares, elasticity)
-            return np.exp(made), np.exp(gaps / elasticity)
+            log_output, gaps = log_ces(logs, shares, elasticity)
+            return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
             total = self.shares[part].sum()
             own = self._value(nest.elasticity)
-            made, gaps = log_ces(logs[part], shares[part] / total, own)
+            log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
-            parts.append(made)
+            parts.append(log_output)
             totals.append(total)
-        made, gaps = log_ces(np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity)
+        log_output, gaps = log_ces(
+            np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
+        )
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             slopes[part] += gap
-        return np.exp(made), np.exp(slopes)
+        return np.exp(log_output), np.exp(slopes)
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
 
     def _parts(self) -> list[tuple[Nest, slice]]:
-        """Where the inputs of each nest stand."""
+        """Each nest, and the slice of its inputs."""
         parts, end = [], 0
         for nest in self.nests:
             parts.append((nest, slice(end, end + nest.size)))
@@ -106,14 +119,14 @@ class NestedCES(Technology):
         return parts
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> NestedCES:
-        """The same line with other values of its parameters (numbers or arrays)."""
+        """The same line with other values of its parameters, numbers or arrays."""
         return NestedCES(self.inputs, self.shares, self.elasticity, self.nests, parameters)
 
-    # --- in words -------------------------------------------------------------------------------
+    # --- as expression and text -----------------------------------------------------------------
 
     @cached_property
     def formula(self) -> ex.Expression:
-        """The line as an expression, an operation an input: the same numbers, slowly."""
+        """The line as an expression, with the same value."""
         inputs = [ex.name(k) / share for k, share in enumerate(self.shares.tolist())]
         if not self.nests:
             return _ces(self.elasticity, self.shares, inputs)
@@ -129,7 +142,7 @@ class NestedCES(Technology):
         return self.inputs
 
     def text(self, *, exact: bool = False) -> str:
-        """The line's right side in short, or, if ``exact``, with what tells it from any other."""
+        """The line's right-hand side in short, or, if ``exact``, unique to the line."""
         if not self.nests:
             inside = self._shown(slice(None), exact=exact)
         else:
@@ -150,11 +163,11 @@ class NestedCES(Technology):
         return f"{', '.join(names[:SHOWN])}, ... {len(names) - SHOWN} more"
 
     def marginal_product_formulas(self, output: str) -> tuple[ex.Expression, ...]:
-        """∂output/∂input for each input; in nests, by way of what the nest makes."""
+        """∂output/∂input for each input; in nests, ∂output/∂nest times ∂nest/∂input."""
         return tuple(reduce(_times, factors) for factors in self._slopes(output))
 
     def marginal_product_texts(self, output: str) -> tuple[str, ...]:
-        """The same in words."""
+        """∂output/∂input as text for each input."""
         names = dict(enumerate(self.labels))
         return tuple(
             " * ".join(ex.text(factor, names) for factor in factors)
@@ -162,18 +175,18 @@ class NestedCES(Technology):
         )
 
     def _slopes(self, output: str) -> list[tuple[ex.Expression, ...]]:
-        """The factors of ∂output/∂input: ∂output/∂nest, if it is in one, and ∂nest/∂input."""
-        made, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
+        """The factors of each ∂output/∂input: ∂output/∂nest, if nested, and ∂nest/∂input."""
+        value, inputs = ex.name(output), [ex.name(k) for k in range(len(self.inputs))]
         shares = self.shares.tolist()
         if not self.nests:
             return [
-                (_slope(made, share, by, self.elasticity),)
+                (_slope(value, share, by, self.elasticity),)
                 for by, share in zip(inputs, shares, strict=True)
             ]
         slopes: list[tuple[ex.Expression, ...]] = []
         for nest, part in self._parts():
             total, own = float(self.shares[part].sum()), ex.name(nest.name)
-            outer = _slope(made, total, own, self.elasticity)
+            outer = _slope(value, total, own, self.elasticity)
             slopes += [
                 (outer, _slope(own, share / total, by, nest.elasticity))
                 for by, share in zip(inputs[part], shares[part], strict=True)
@@ -181,37 +194,8 @@ class NestedCES(Technology):
         return slopes
 
 
-def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any, np.ndarray]:
-    """The logarithm of a CES aggregate, shape (...), and by how much it is above each input's.
-
-    ``logs`` are those of the inputs, shape (inputs, ...), and ``weights``, which sum to 1 over the
-    first axis, go with them. With m the mean of the logarithms, ln y = m + ln(1 + g) / r, where
-    g = Σ w (e^(r (ln x - m)) - 1) is never negative: nothing cancels as σ -> 1, where m is the
-    limit. Where an input is 0, or g too large for a number, the largest term is what all are
-    measured by.
-    """
-    r = np.asarray((elasticity - 1.0) / elasticity)
-    mean = (weights * logs).sum(axis=0)
-    with np.errstate(all="ignore"):
-        centred = logs - mean
-        if np.all(r == 0.0) and np.all(np.isfinite(mean)):
-            return mean, -centred
-        divisor = np.where(r == 0.0, 1.0, r)
-        above = np.log1p((weights * np.expm1(r * centred)).sum(axis=0)) / divisor
-        above = np.where(r == 0.0, 0.0, above)
-        if np.all(np.isfinite(above)):
-            return mean + above, above - centred
-        powers = r * logs
-        largest = powers.max(axis=0)
-        total = largest + np.log((weights * np.exp(powers - largest)).sum(axis=0))
-        no_input = (r <= 0.0) & np.any(np.isneginf(logs), axis=0)
-        made = np.where(no_input, -np.inf, total / divisor)
-        made = np.where(np.isfinite(above), mean + above, made)
-        return made, made - logs
-
-
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:
-    """``array`` along the first of so many axes."""
+    """``array`` along the first of this many axes."""
     return array.reshape(-1, *[1] * (axes - 1))
 
 
@@ -224,10 +208,10 @@ def _ces(
 
 
 def _slope(
-    made: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
+    output: ex.Expression, share: float, by: ex.Expression, elasticity: float | str
 ) -> ex.Expression:
-    """∂made/∂by = (share made/by)^(1/elasticity), as it is written here."""
-    ratio = ex.Expression("/", (_times(ex.number(share), made), by))
+    """∂output/∂by = (share output/by)^(1/elasticity), unsimplified."""
+    ratio = ex.Expression("/", (_times(ex.number(share), output), by))
     if elasticity == 1.0:
         return ratio
     known = ex.name(elasticity) if isinstance(elasticity, str) else ex.number(elasticity)

@@ -1,21 +1,4 @@
-"""Text, or a Python function, becomes an economy. Nothing that is read is ever executed.
-
-The language, one line an industry::
-
-    ethylene     = natgas ** 0.5          # a comment
-    polyethylene = 1 - 1/(ethylene + 1)
-    tupperware   = ln(polyethylene)
-
-Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbers, the functions of
-``expression.FUNCTIONS``, and two production functions of several inputs::
-
-    ces(x, y, ..., elasticity=0.5, weights=(0.3, 0.7))        (Σ w x^((σ-1)/σ))^(σ/(σ-1))
-    cobb_douglas(x, y, ..., exponents=(0.3, 0.7))             Π x^a
-
-whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
-and sum to 1 unless given; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
-Douglas. The text is read with Python's own parser and then translated from a whitelist of syntax.
-"""
+"""Text, or a Python function, becomes an economy. The language is that of ``language.parser``."""
 
 from __future__ import annotations
 
@@ -29,15 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
-from market_abm.fields import check_number
-from market_abm.language import expression as ex
-from market_abm.language.parser import (
-    _FUNCTIONS,
-    MAX_PROGRAM_LENGTH,
-    _parsed,
-    _Translator,
-    _unparsed,
-)
+from market_abm.language.parser import Line, parse, translate_lines
 
 
 def from_text(
@@ -50,14 +25,28 @@ def from_text(
 ) -> Economy:
     """The economy whose industries are the lines of ``program``.
 
-    ``supply`` gives the endowment of each raw good (units a step), ``demand`` the price of each
-    final good (1 unless given), ``parameters`` the value of names that are no goods. ``options``
-    are those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
-    ``population_of``, ``seed``.
+    Parameters
+    ----------
+    program
+        One line per industry, ``good = arithmetic`` (see ``language/parser.py``).
+    supply
+        The endowment of each raw good, units per step: a number, or terms
+        (:class:`~market_abm.Supply`).
+    demand
+        The price of each final good, money per unit: a number, or terms
+        (:class:`~market_abm.Demand`); 1 by default.
+    parameters
+        Values of names that are not goods.
+    **options
+        Those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
+        ``population_of``, ``seed``, ``names``.
 
-    Raises:
-        ProgramError: the text is not in the language; names the line.
-        EconomyError: the goods do not fit together.
+    Raises
+    ------
+    ProgramError
+        The text is not in the language; names the line.
+    EconomyError
+        The goods do not fit together.
     """
     industries = read_program(program, parameters or {})
     return Economy.build(industries, supply=supply, demand=demand, **options)
@@ -72,17 +61,31 @@ def from_function(
     reuse: str = "copy",
     **options: Any,
 ) -> Economy:
-    """The economy whose industries are the assignment lines of an ordinary Python function.
+    """The economy whose industries are the assignments of a Python function.
 
-    The function's arguments are the raw goods (an argument's default is its endowment where
-    ``supply`` gives none), the names that it returns the final goods; plain numbers that it reads
-    from around it are parameters. It is read, not called. ``reuse`` is ``"copy"`` unless given,
-    because reading a variable twice in Python uses nothing up: so prices become the derivatives of
-    the function as Python computes it.
+    The function is read, not called. Its arguments are the raw goods, the names that it returns
+    the final goods; numbers of the enclosing scope that it reads are parameters.
 
-    Raises:
-        ProgramError: the function does more than assign arithmetic to new names and return them.
-        EconomyError: the goods do not fit together.
+    Parameters
+    ----------
+    function
+        A function of assignments ``good = arithmetic`` and a final ``return``.
+    supply
+        As for :func:`from_text`; by default an argument's default value is its endowment.
+    demand, parameters
+        As for :func:`from_text`.
+    reuse
+        ``"copy"`` by default, as reading a Python variable twice uses nothing up: prices are then
+        the derivatives of the function.
+    **options
+        Those of :meth:`Economy.build`.
+
+    Raises
+    ------
+    ProgramError
+        The function does more than assign arithmetic to new names and return them.
+    EconomyError
+        The goods do not fit together.
     """
     definition, first_line = _definition(function)
     arguments = [argument.arg for argument in _arguments_of(definition)]
@@ -98,9 +101,10 @@ def from_function(
         surroundings = inspect.getclosurevars(function)
         around = {**surroundings.globals, **surroundings.nonlocals}
         constants = {k: v for k, v in around.items() if isinstance(v, int | float)}
-        industries = _industries(body[:-1], {**constants, **(parameters or {})})
+        lines = translate_lines(body[:-1], {**constants, **(parameters or {})})
     except ProgramError as error:
         raise error.located(file=f"function {function.__name__}, line {first_line} on") from None
+    industries = [_industry(line) for line in lines]
     read = _check_function(industries, arguments, returned)
     defaults = {
         k: p.default
@@ -117,60 +121,13 @@ def from_function(
 
 
 def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry]:
-    """The lines of ``program`` as industries, in its order, line numbers counted from 1.
-
-    The program may be indented as a whole.
-
-    Raises:
-        ProgramError: the text is not in the language; names the line.
-    """
-    if len(program) > MAX_PROGRAM_LENGTH:
-        raise ProgramError(
-            f"the program has {len(program):,} characters",
-            remedy=f"keep it below {MAX_PROGRAM_LENGTH:,}",
-        )
-    return _industries(_parsed(textwrap.dedent(program)).body, parameters)
+    """The lines of ``program`` as industries; arguments and errors as for ``language.parser``."""
+    return [_industry(line) for line in parse(program, parameters)]
 
 
-def _industries(statements: list[ast.stmt], parameters: Mapping[str, float]) -> list[Industry]:
-    parameters = {
-        key: check_number(value, f"parameter '{key}'") for key, value in parameters.items()
-    }
-    return [_industry(statement, parameters) for statement in statements]
-
-
-def _industry(statement: ast.stmt, parameters: Mapping[str, float]) -> Industry:
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    if not (
-        isinstance(statement, ast.Assign)
-        and len(statement.targets) == 1
-        and isinstance(target, ast.Name)
-    ):
-        raise ProgramError(
-            f"'{_unparsed(statement)}' is not a line of production",
-            line=statement.lineno,
-            remedy="write 'good = arithmetic'",
-        )
-    good = target.id
-    for taken, what in ((_FUNCTIONS, "a function"), (parameters, "a parameter")):
-        if good in taken:
-            raise ProgramError(
-                f"'{good}' is the name of {what}",
-                line=statement.lineno,
-                name=good,
-                remedy="give the good another name",
-            )
-    translator = _Translator(parameters)
-    formula = translator.translate(statement.value)
-    used = {
-        node.payload
-        for node in ex.postorder(formula)
-        if node.operation == "name" and isinstance(node.payload, str)
-    }
-    technology = Technology(
-        formula, tuple(translator.inputs), {k: parameters[k] for k in sorted(used)}
-    )
-    return Industry(good, technology, line=statement.lineno)
+def _industry(line: Line) -> Industry:
+    technology = Technology(line.formula, line.inputs, line.parameters)
+    return Industry(line.good, technology, line=line.number)
 
 
 # --- a Python function ---------------------------------------------------------------------------
@@ -193,12 +150,12 @@ def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
 def _check_function(
     industries: list[Industry], arguments: list[str], returned: list[str]
 ) -> set[str]:
-    """The goods that a function's lines read, if it says where all come from and where they go."""
+    """The goods that the function reads; every good must have a source and a use."""
     made = {industry.good for industry in industries}
     read = {good for industry in industries for good in industry.technology.inputs}
     for good in sorted(read - made - set(arguments)):
         raise EconomyError(
-            f"'{good}' is neither assigned, nor an argument, nor a number around the function",
+            f"'{good}' is neither assigned, nor an argument, nor a number of the enclosing scope",
             remedy=nearest(good, [*made, *arguments]),
             name=good,
         )
@@ -210,7 +167,7 @@ def _check_function(
     for good in sorted(read & set(returned)):
         raise EconomyError(
             f"'{good}' is returned and also used by another line",
-            remedy=f"sell it through a line of its own, such as: {good}_sold = {good}",
+            remedy=f"sell it through a separate line, such as: {good}_sold = {good}",
         )
     return read
 

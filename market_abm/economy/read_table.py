@@ -1,15 +1,10 @@
-"""National input-output tables: read, checked, and made into economies.
-
-A table says what each industry (row) sold to each industry (column) in a year. Over output, a
-column is the industry's recipe: what it spends on each input, per unit of money that it takes. What
-is left of output is for primary inputs (labour, capital, imports); what no industry bought is final
-use.
-"""
+"""Read an input-output table from two CSV files, or one that comes with the package."""
 
 from __future__ import annotations
 
 import csv
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,14 +29,20 @@ def read_table(
 ) -> InputOutputTable:
     """The table in two CSV files, or one that comes with the package, by its name (``us-2023``).
 
-    ``flows``: a header of buyers' codes, then a row for each seller, its code first. ``sectors``: a
-    row an industry in the same order, with columns ``code``, ``gross_output``, ``final_use``, and
-    if you like ``name`` and those of ``FACTORS``; other columns are not read. ``drop_empty`` leaves
-    out industries that neither buy, sell nor make anything.
+    Parameters
+    ----------
+    flows
+        A file with a header of buyers' codes, then a row per seller, its code first; or a name.
+    sectors
+        A file with a row per industry in the same order, with columns ``code``, ``gross_output``,
+        ``final_use``, and optionally ``name`` and those of ``FACTORS``; others are ignored.
+    drop_empty
+        Leave out industries that neither buy, sell nor make anything.
 
-    Raises:
-        TableError: a file cannot be read or does not fit the other, or as for
-            :class:`InputOutputTable`.
+    Raises
+    ------
+    TableError
+        A file cannot be read or does not fit the other, or as for :class:`InputOutputTable`.
     """
     if sectors is None:
         if str(flows) not in TABLES:
@@ -57,14 +58,14 @@ def read_table(
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What tells that a file has changed."""
+    """Time and size of a file, which differ when it has changed."""
     try:
         stat = path.stat()
     except OSError as error:
         raise TableError(
             f"cannot read the file '{where_text(path)}' ({error.strerror})",
-            remedy="check its name (an experiment's files are looked for beside it, those of "
-            "--set where you are)",
+            remedy="check its name (relative to the experiment file, or with --set to the current "
+            "folder)",
             name="economy.input_output",
         ) from None
     return stat.st_mtime_ns, stat.st_size
@@ -72,30 +73,58 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=8)
 def _read(paths: tuple[Path, Path], stamps: Any, drop_empty: bool) -> InputOutputTable:
-    """The table in two files, remembered while they stay as they are: a sweep asks often."""
-    flows, sectors = (str(where_text(path)) for path in paths)
-    (_, header), *rows = _rows(paths[0])
+    """The table in two files, cached while they are unchanged, for sweeps."""
+    codes, flows = _read_flows(paths[0])
+    columns = _read_sectors(paths[1], codes)
+    factors = {title: _numbers(columns[title]) for title in FACTORS if title in columns}
+    output, final_use = _numbers(columns["gross_output"]), _numbers(columns["final_use"])
+    names = [cell.text for cell in columns["name" if "name" in columns else "code"]]
+    try:
+        return checked_table(codes, names, flows, output, final_use, factors, drop_empty=drop_empty)
+    except TableError as error:
+        raise error.located(file=str(where_text(paths[0]))) from None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell of a CSV file: its text, what it is, and where."""
+
+    text: str
+    what: str
+    file: str
+    line: int
+
+
+def _read_flows(path: Path) -> tuple[list[str], np.ndarray]:
+    """The codes, and the flows, shape (n, n)."""
+    file = str(where_text(path))
+    (_, header), *rows = _rows(path)
     codes = [row[0].strip() for _, row in rows]
-    check_order(codes, [code.strip() for code in header[1:]], "the rows", "the header", file=flows)
-    matrix = np.zeros((len(rows), len(rows)))
+    check_order(codes, [code.strip() for code in header[1:]], "the rows", "the header", file=file)
+    flows = np.zeros((len(rows), len(rows)))
     for k, (line, row) in enumerate(rows):
         if len(row) != len(codes) + 1:
             raise TableError(
                 f"the row of {codes[k]} has {len(row) - 1} numbers, for {len(codes)} buyers",
                 remedy="give one for each column of the header",
-                file=flows,
+                file=file,
                 line=line,
             )
-        matrix[k] = [_number(cell, codes[k], flows, line) for cell in row[1:]]
+        flows[k] = _numbers([_Cell(text, codes[k], file, line) for text in row[1:]])
+    return codes, flows
 
-    (_, titles), *rows = _rows(paths[1])
-    columns = {title.strip(): k for k, title in enumerate(titles)}
+
+def _read_sectors(path: Path, codes: list[str]) -> dict[str, list[_Cell]]:
+    """The columns of the sector table, whose rows must be these industries."""
+    file = str(where_text(path))
+    (_, titles), *rows = _rows(path)
+    titles = [title.strip() for title in titles]
     for title in SECTOR_COLUMNS:
-        if title not in columns:
+        if title not in titles:
             raise TableError(
                 f"there is no column '{title}'",
                 remedy=f"the sector table needs {', '.join(SECTOR_COLUMNS)}",
-                file=sectors,
+                file=file,
                 line=1,
             )
     for line, row in rows:
@@ -103,36 +132,29 @@ def _read(paths: tuple[Path, Path], stamps: Any, drop_empty: bool) -> InputOutpu
             raise TableError(
                 f"the row has {len(row)} cells, for {len(titles)} columns",
                 remedy="put names with commas in quotes",
-                file=sectors,
+                file=file,
                 line=line,
             )
-
-    def column(title: str) -> np.ndarray:
-        k = columns[title]
-        return np.array([_number(row[k], title, sectors, line) for line, row in rows])
-
-    told = [row[columns["code"]].strip() for _, row in rows]
-    check_order(codes, told, "the flows", "the sector table", file=sectors)
-    names = [row[columns["name"]] for _, row in rows] if "name" in columns else told
-    factors = {title: column(title) for title in FACTORS if title in columns}
-    output, final_use = column("gross_output"), column("final_use")
-    try:
-        return checked_table(
-            codes, names, matrix, output, final_use, factors, drop_empty=drop_empty
-        )
-    except TableError as error:
-        raise error.located(file=flows) from None
+    columns = {
+        title: [_Cell(row[k], title, file, line) for line, row in rows]
+        for k, title in enumerate(titles)
+    }
+    listed = [cell.text.strip() for cell in columns["code"]]
+    check_order(codes, listed, "the flows", "the sector table", file=file)
+    return columns
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not empty, each with its line; at least one."""
+    """The non-empty rows of a CSV file, each with its line number; at least one."""
     file = str(where_text(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines)
             rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except UnicodeDecodeError:
-        raise TableError("the file is not text in UTF-8", remedy="save it so", file=file) from None
+        raise TableError(
+            "the file is not text in UTF-8", remedy="save it as UTF-8", file=file
+        ) from None
     except (OSError, csv.Error) as error:
         raise TableError(
             f"cannot read the file ({error})", remedy="give a CSV file", file=file
@@ -142,16 +164,20 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _number(cell: str, what: str, file: str, line: int) -> float:
+def _numbers(cells: list[_Cell]) -> np.ndarray:
+    return np.array([_number(cell) for cell in cells])
+
+
+def _number(cell: _Cell) -> float:
     try:
-        value = float(cell)
+        value = float(cell.text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise TableError(
-            f"{what}: '{cell}' is not a number",
-            remedy="write it with a point for decimals, and without other marks",
-            file=file,
-            line=line,
+            f"{cell.what}: '{cell.text}' is not a number",
+            remedy="use a decimal point, and no thousands separators",
+            file=cell.file,
+            line=cell.line,
         )
     return value

@@ -1,4 +1,4 @@
-"""A firm's production function: output and marginal products."""
+"""Production functions: output and marginal products of one line of a program."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from market_abm.language import expression as ex
 
 @dataclass(frozen=True, eq=False)
 class Technology:
-    """What one line of a program makes of its inputs.
+    """The production function of one line of a program.
 
-    ``inputs`` names the good of each input, one entry for each place in the line where a good is
-    read (a good read twice is two inputs). ``formula`` refers to input k by the symbol k, and to
-    parameters by their names.
+    ``inputs`` names the good of each input, one entry per place where the line reads a good (a good
+    read twice is two inputs). ``formula`` refers to input k by the symbol k, and to ``parameters``
+    by name.
     """
 
     formula: ex.Expression
@@ -25,30 +25,30 @@ class Technology:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     vectorized: ClassVar[bool] = False
-    """Whether :meth:`production` takes all inputs, and gives all products, as one array."""
+    """Whether :meth:`production` takes all inputs, and returns all products, as one array."""
 
     @cached_property
     def _tape(self) -> ex.Tape:
         return ex.Tape(self.formula, tuple(range(len(self.inputs))))
 
     def production(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
-        """The output and the marginal products ∂output/∂input, one for each of ``inputs``.
+        """The output and the marginal products ∂output/∂input, one per input.
 
-        Each input is a number or an array; output and products have their common shape, or are
-        single numbers where they do not depend on them.
+        Inputs are numbers or arrays of one shape; output and products have that shape, or are
+        single numbers where they do not depend on the inputs.
         """
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
-        """The same line with other values of its parameters (numbers or arrays)."""
+        """The same line with other values of its parameters, numbers or arrays."""
         other = dataclasses.replace(self, parameters=parameters)
         other.__dict__["_tape"] = self._tape
         return other
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """A name for each input: its good, numbered where the line reads it more than once."""
+        """A name for each input: its good, numbered if the line reads it more than once."""
         labels = []
         for k, good in enumerate(self.inputs):
             repeat = self.inputs[:k].count(good)
@@ -56,13 +56,13 @@ class Technology:
         return tuple(labels)
 
     def text(self, *, exact: bool = False) -> str:
-        """The line's right side, its numbers to twelve digits or, if ``exact``, to the last."""
+        """The line's right-hand side, numbers to twelve digits or, if ``exact``, to all."""
         return ex.text(self.formula, dict(enumerate(self.inputs)), exact=exact)
 
     def marginal_product_formulas(self, output: str) -> tuple[ex.Expression | None, ...]:
-        """∂output/∂input for each input, in the symbols of ``formula``; ``output`` is its name.
+        """∂output/∂input for each input, in the symbols of ``formula``, ``output`` for its value.
 
-        None where a line has hundreds of operations: nobody would read the formula.
+        None for a line of hundreds of operations, whose formula would be illegible.
         """
         try:
             formulas = self._tape.formulas(ex.name(output))
@@ -71,7 +71,7 @@ class Technology:
         return tuple(formulas[k] for k in range(len(self.inputs)))
 
     def marginal_product_texts(self, output: str) -> tuple[str, ...]:
-        """∂output/∂input in words for each input; ``output`` is the name of what is made."""
+        """∂output/∂input as text for each input; ``output`` is the name of the line's good."""
         names = dict(enumerate(self.labels))
         return tuple(
             f"∂{output}/∂{label}" if formula is None else ex.text(formula, names)

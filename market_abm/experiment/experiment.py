@@ -6,7 +6,6 @@ witness watch it from outside.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +24,16 @@ from market_abm.experiment.files import (
     read,
     tables_of,
 )
-from market_abm.experiment.reading import override, read_tables, split_settings
+from market_abm.experiment.reading import (
+    compatible,
+    market_under,
+    override_all,
+    read_tables,
+    split_settings,
+)
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
 
 if TYPE_CHECKING:
@@ -133,7 +139,8 @@ class Experiment(Displayable):
 
     def with_mechanism(self, mechanism: str) -> Experiment:
         """The same experiment under another mechanism."""
-        market = dataclasses.replace(self.market, mechanism=mechanism)
+        others = self.configuration.get("mechanisms", {})
+        market = market_under(dataclasses.asdict(self.market), others, mechanism)
         configuration = {**self.configuration, "market": dataclasses.asdict(market)}
         return dataclasses.replace(self, market=market, configuration=configuration)
 
@@ -183,8 +190,7 @@ class Experiment(Displayable):
         source = Source(text, file, dict(settings or {}))
         try:
             tables = tables_of(text)
-            for key, value in source.overrides.items():
-                override(tables, key, copy.deepcopy(value))  # another may change a part of it
+            override_all(tables, source.overrides)
             return Experiment(**read_tables(tables, source.folder), name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
@@ -204,7 +210,8 @@ class Experiment(Displayable):
                 "the experiment was not read from a text",
                 remedy="use Experiment.load or Experiment.parse",
             )
-        source, merged = self.source, {**self.source.overrides, **settings}
+        source = self.source
+        merged = {**compatible(source.overrides, settings), **settings}
         return Experiment.parse(source.text, self.name, merged, file=source.file)
 
     @staticmethod
@@ -213,7 +220,7 @@ class Experiment(Displayable):
         market, run = split_settings(settings)
         return Experiment(
             economy=economy,
-            market=MarketSettings.of(market, "market"),
+            market=read_market(market),
             run=RunSettings.of(run, "run"),
             name=name,
             configuration={
@@ -232,7 +239,7 @@ class Experiment(Displayable):
                 "industries": {
                     i.good: dataclasses.asdict(i.population) for i in economy.industries
                 },
-                "market": dataclasses.asdict(MarketSettings.of(market, "market")),
+                "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },
         )

@@ -26,7 +26,14 @@ from market_abm.fields import (
     check_choice,
     check_whole,
 )
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import (
+    MECHANISMS,
+    all_keys,
+    default_mechanism,
+    keys_of,
+    read_market,
+)
 
 if TYPE_CHECKING:
     pass
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """``settings`` sorted into keys of [market] and keys of [run]."""
-    market = {f.name for f in dataclasses.fields(MarketSettings)}
+    market = set(all_keys())
     rest = {f.name for f in dataclasses.fields(RunSettings)}
     for key in settings:
         if key not in market | rest:
@@ -55,6 +62,7 @@ _TOP = (
     "demand",
     "industries",
     "market",
+    "mechanisms",
     "run",
     "record",
     "sweep",
@@ -76,7 +84,9 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
     table = {key: check_table(tables.get(key, {}), key) for key in _TOP[1:-1]}
     made_of = _made_of(table["economy"])
-    market = MarketSettings.of(table["market"], "market")
+    market = read_market(table["market"])
+    for name in table["mechanisms"]:
+        market_under(table["market"], table["mechanisms"], name)
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
     economy = _economy(table, run.seed, folder)
@@ -99,6 +109,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
             "industries": dataclasses.asdict(FirmPopulation.of(common, "industries")) | single,
             "market": dataclasses.asdict(market),
+            **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),
             "record": dataclasses.asdict(record),
             "shocks": shocks,
@@ -215,6 +226,61 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{name}.")
         else:
             yield name, value
+
+
+def market_under(
+    market: Mapping[str, Any], mechanisms: Mapping[str, Any], name: str
+) -> MarketSettings:
+    """The settings of the table ``[market]`` under the mechanism ``name``.
+
+    Keys of its own mechanism that the other does not have are left out, and those in
+    ``[mechanisms.NAME]`` are set.
+
+    Raises
+    ------
+    SettingError
+        There is no such mechanism, or a key of it is unknown or not allowed.
+    """
+    check_choice(name, "market.mechanism", MECHANISMS)
+    return read_market(switched(market, mechanisms, name), "market")
+
+
+def switched(market: Mapping[str, Any], mechanisms: Mapping[str, Any], name: Any) -> dict[str, Any]:
+    """The table ``[market]`` for another mechanism, see :func:`market_under`."""
+    own = market.get("mechanism", default_mechanism())
+    if name == own or name not in MECHANISMS or own not in MECHANISMS:
+        return {**market, "mechanism": name}
+    dropped = set(keys_of(own)) - set(keys_of(name))
+    kept = {key: value for key, value in market.items() if key not in dropped}
+    return {
+        **kept,
+        **check_table(mechanisms.get(name, {}), f"mechanisms.{name}"),
+        "mechanism": name,
+    }
+
+
+def compatible(overrides: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Earlier ``overrides`` without keys of ``[market]`` that a new mechanism does not have."""
+    name = settings.get("market.mechanism")
+    if name not in MECHANISMS:
+        return dict(overrides)
+    foreign = {f"market.{key}" for key in set(all_keys()) - set(keys_of(name))}
+    return {key: value for key, value in overrides.items() if key not in foreign}
+
+
+def override_all(tables: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Set keys of nested tables by their dotted names.
+
+    Where another mechanism is chosen, what the file says of its own is left out (:func:`switched`);
+    the other overrides come after that.
+    """
+    name = overrides.get("market.mechanism")
+    if name is not None:
+        market = check_table(tables.get("market", {}), "market")
+        mechanisms = check_table(tables.get("mechanisms", {}), "mechanisms")
+        tables["market"] = switched(market, mechanisms, name)
+    for key, value in overrides.items():
+        override(tables, key, copy.deepcopy(value))  # another may change a part of it
 
 
 def override(tables: dict[str, Any], key: str, value: Any) -> None:

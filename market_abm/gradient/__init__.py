@@ -1,1 +1,1 @@
-"""What is true without a market: gradients, welfare, equilibria, closed forms."""
+"""Exact results that need no market: the gradient by backprop, welfare, and its optimum."""

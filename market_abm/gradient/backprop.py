@@ -1,6 +1,6 @@
 """The exact gradient: a forward pass and a reverse sweep over the network, as in the essay.
 
-The essay's program and its backprop, and what they are here::
+The essay's program and its backprop, with their counterparts here::
 
     a = x^(1/2)               forward_pass: y = f(inputs), line by line
     b = 1 - 1/(a+1)
@@ -11,9 +11,9 @@ The essay's program and its backprop, and what they are here::
     df_da = df_db * db_da
     df_dx = df_da * da_dx
 
-Where a good is split, an extra unit of it reaches each user by the user's share; where it is
-copied, each user gets all of it, and the users' terms add up (the sum rule). Lines that need each
-other's goods (a loop) cannot be taken one after another: their gradients solve a linear system.
+An extra unit of a rival good reaches each user in proportion to its share; an extra unit of a
+nonrival good reaches each user in full, and the users' terms add up (the sum rule). The gradients
+of lines in a loop solve a linear system.
 """
 
 from __future__ import annotations
@@ -28,22 +28,35 @@ from market_abm.economy.industry import Industry, production
 from market_abm.errors import EconomyError
 
 MAX_ITERATIONS = 20_000
-"""How often the lines of a loop are repeated, at the most."""
+"""The maximal number of iterations of a loop."""
 
 
 @np.errstate(all="ignore")
 def forward_pass(
     economy: Economy, shares: np.ndarray | None = None, raw: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the program computes with its goods split by ``shares``.
+    """Evaluate the program with goods split by ``shares``; loops by fixed-point iteration.
 
-    ``shares`` has shape (buyers,), by default the equal split of the start; ``raw`` is how much
-    there is of the raw goods, by default what their suppliers start with. Returns the quantities,
-    shape (goods,), and the marginal products ∂(firm's output)/∂(input), shape (buyers,). The lines
-    of a loop are repeated until they agree.
+    Parameters
+    ----------
+    economy
+        The economy.
+    shares
+        Shape (buyers,); by default the initial shares.
+    raw
+        Quantities of the raw goods, units; by default the suppliers' initial offers.
 
-    Raises:
-        EconomyError: a loop does not settle.
+    Returns
+    -------
+    quantities
+        Units, shape (goods,).
+    products
+        Marginal products ∂(firm's output)/∂(input), shape (buyers,).
+
+    Raises
+    ------
+    EconomyError
+        A loop does not converge.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities = np.zeros(len(economy.goods))
@@ -52,37 +65,56 @@ def forward_pass(
         [supply.quantity for supply in economy.supply.values()] if raw is None else raw
     )
 
-    def run(industry: Industry) -> None:
-        made, of_inputs = production(
-            industry.technology,
-            [shares[use] * quantities[economy.index[g]] for g, use in _uses(economy, industry)],
-            industry.weights,
-            industry.productivity,
-        )
-        quantities[economy.index[industry.good]] = np.sum(made)
-        for (_, use), product in zip(_uses(economy, industry), of_inputs, strict=True):
-            products[use] = product
-
     for component in economy.components:
-        if not economy.is_loop(component):
-            run(component[0])
-            continue
-        places = [economy.index[industry.good] for industry in component]
-        quantities[places] = [industry.population.start for industry in component]
-        change, before = np.inf, quantities[places]
-        for _ in range(MAX_ITERATIONS):
-            for industry in component:
-                run(industry)
-            change = relative_change(quantities[places], before)
-            before = quantities[places]
-            if not change > 4 * np.finfo(float).eps:
-                break
-        if not change <= 1e-12:
-            raise EconomyError(
-                f"the loop of {', '.join(i.good for i in component)} does not settle",
-                remedy="let it use less of its own goods",
-            )
+        if economy.is_loop(component):
+            _iterate_loop(economy, component, shares, quantities, products)
+        else:
+            _evaluate(economy, component[0], shares, quantities, products)
     return quantities, products
+
+
+def _evaluate(
+    economy: Economy,
+    industry: Industry,
+    shares: np.ndarray,
+    quantities: np.ndarray,
+    products: np.ndarray,
+) -> None:
+    """Write one industry's output to ``quantities``, its marginal products to ``products``."""
+    made, of_inputs = production(
+        industry.technology,
+        [shares[use] * quantities[economy.index[g]] for g, use in _uses(economy, industry)],
+        industry.weights,
+        industry.productivity,
+    )
+    quantities[economy.index[industry.good]] = np.sum(made)
+    for (_, use), product in zip(_uses(economy, industry), of_inputs, strict=True):
+        products[use] = product
+
+
+def _iterate_loop(
+    economy: Economy,
+    component: tuple[Industry, ...],
+    shares: np.ndarray,
+    quantities: np.ndarray,
+    products: np.ndarray,
+) -> None:
+    """Evaluate the industries of a loop in turn until their outputs no longer change."""
+    places = [economy.index[industry.good] for industry in component]
+    quantities[places] = [industry.population.start for industry in component]
+    change, before = np.inf, quantities[places]
+    for _ in range(MAX_ITERATIONS):
+        for industry in component:
+            _evaluate(economy, industry, shares, quantities, products)
+        change = relative_change(quantities[places], before)
+        before = quantities[places]
+        if not change > 4 * np.finfo(float).eps:
+            break
+    if not change <= 1e-12:
+        raise EconomyError(
+            f"the loop of {', '.join(i.good for i in component)} does not converge",
+            remedy="let it use less of its own goods",
+        )
 
 
 def relative_change(after: np.ndarray, before: np.ndarray) -> float:
@@ -91,13 +123,21 @@ def relative_change(after: np.ndarray, before: np.ndarray) -> float:
 
 
 def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[str, float]:
-    """The derivative of the value of final output by each good, with goods split by ``shares``.
+    """∂(value of final output)/∂(each good), money per unit, by backprop; no market is run.
 
-    No market is run: a forward pass, and a reverse sweep. ``shares`` are as in
-    :func:`forward_pass`; the final goods are valued at their consumers' prices.
+    Final goods are valued at their consumers' prices.
 
-    Raises:
-        EconomyError: a loop does not settle.
+    Parameters
+    ----------
+    economy
+        The economy.
+    shares
+        How goods are split, shape (buyers,); by default the initial shares.
+
+    Raises
+    ------
+    EconomyError
+        A loop does not converge.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities, products = forward_pass(economy, shares)
@@ -107,7 +147,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
 
 
 def references(economy: Economy) -> np.ndarray:
-    """The reference quantity c0 of each consumer, shape (final goods,): what the start makes."""
+    """Each consumer's reference quantity c0, units, (final goods,); by default initial output."""
     given = [terms.quantity for terms in economy.demand.values()]
     if None not in given:
         return np.array(given)
@@ -116,7 +156,10 @@ def references(economy: Economy) -> np.ndarray:
 
 
 def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
-    """What consumers pay for a unit, (..., final goods), at ``quantities`` (..., goods)."""
+    """The consumers' prices, money per unit, shape (..., final goods).
+
+    ``quantities`` has shape (..., goods), ``reference`` (..., final goods); both in units.
+    """
     prices = [
         curves.demand_price(terms, reference[..., k : k + 1], quantities[..., good : good + 1])
         for k, (good, terms) in enumerate(zip(economy.final, economy.demand.values(), strict=True))
@@ -148,13 +191,23 @@ def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
 def reverse_sweep(
     economy: Economy, products: np.ndarray, shares: np.ndarray, final_prices: np.ndarray
 ) -> np.ndarray:
-    """∂(value of final output)/∂(each good), money per unit, shape (goods,).
+    """∂(value of final output)/∂(each good), money per unit.
 
-    ``products`` are the marginal products and ``shares`` the shares at which to differentiate, both
-    of shape (..., buyers); ``final_prices`` what consumers pay, shape (..., final goods). The
-    result has shape (..., goods).
+    Parameters
+    ----------
+    economy
+        The economy.
+    products, shares
+        Marginal products and shares at which to differentiate, shape (..., buyers).
+    final_prices
+        The consumers' prices, money per unit, shape (..., final goods).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., goods).
     """
-    order: Literal["C", "F"] = "F" if products.flags.fnc else "C"  # laid out like what it is of
+    order: Literal["C", "F"] = "F" if products.flags.fnc else "C"  # the memory order of products
     gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)), order=order)
     gradient[..., economy.final] = final_prices
     slopes = shares * products
@@ -180,7 +233,7 @@ def _sweep_together(
     slopes: np.ndarray,
     gradient: np.ndarray,
 ) -> None:
-    """The same for lines of many inputs, by one matrix of slopes from all goods to theirs."""
+    """The sweep over vectorized lines, by one matrix of slopes."""
     starts, bought, makers = economy.buyers.places_of_uses
     rows = np.array([economy.index[industry.good] for industry in component])
     column = np.full(len(economy.goods), -1)
@@ -197,7 +250,7 @@ def _sweep_together(
 
 
 def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
-    """Each input of the industry: the good, and its buyers (one a firm)."""
+    """Each input of the industry: the good, and its buyers (one per firm)."""
     return zip(industry.technology.inputs, economy.buyers.uses[industry.good], strict=True)
 
 
@@ -207,7 +260,7 @@ def _solve_loop(
     slopes: np.ndarray,
     gradient: np.ndarray,
 ) -> None:
-    """Within a loop, gradient = (what comes from outside) + slopesᵀ gradient: solve for it."""
+    """Solve gradient = (terms from outside the loop) + slopesᵀ gradient."""
     place = {industry.good: k for k, industry in enumerate(component)}
     rows = [economy.index[good] for good in place]
     inner = np.zeros((*gradient.shape[:-1], len(component), len(component)))
@@ -222,7 +275,7 @@ def _solved(system: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """The solution of each run's linear system, (..., lines); NaN where there is none."""
     try:
         return np.linalg.solve(system, outside[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # one of several runs has no solution: the others keep theirs
+    except np.linalg.LinAlgError:  # some of the runs have no solution
         result = np.full(outside.shape, np.nan)
         for run in np.ndindex(outside.shape[:-1]):
             if np.linalg.matrix_rank(system[run]) == outside.shape[-1]:

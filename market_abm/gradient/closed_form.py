@@ -1,14 +1,13 @@
-"""What a national economy must come to, from its input-output table alone.
+"""The equilibrium of a national economy in closed form, from its input-output table alone.
 
-Linear algebra on cost shares: nothing of the market, its lines or its bids is used here. The
-economy is that of ``from_input_output`` with one primary factor, of which there is one unit: A are
-the industries' cost shares, β the household's, which spends 1 by fixed shares (docs/model.md, 4).
+The economy is that of ``from_input_output`` with one unit of one primary factor. A are the
+industries' cost shares, β the household's, which spends 1 by fixed shares (docs/model.md, 4).
 
-* Sales are the Domar weights λ = (I - A)⁻¹ β, over final use (E. Domar, Economic Journal 71, 1961).
-* A productivity z changes real consumption C by d ln C = λ · d ln z (C. Hulten, Review of Economic
-  Studies 45, 1978), in any efficient economy: so that λ is a gradient.
-* What is beyond first order depends on how inputs substitute (D. Baqaee and E. Farhi, Econometrica
-  87, 2019): see :func:`second_order`.
+* Sales over final use are the Domar weights λ = (I - A)⁻¹ β (E. Domar, Economic Journal 71, 1961).
+* In any efficient economy productivities z change real consumption C by d ln C = λ · d ln z (C.
+  Hulten, Review of Economic Studies 45, 1978): λ is a gradient.
+* Beyond first order the effect depends on substitution between inputs (D. Baqaee and E. Farhi,
+  Econometrica 87, 2019): see :func:`second_order`.
 """
 
 from __future__ import annotations
@@ -26,15 +25,23 @@ if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
 
 MAX_ITERATIONS = 100
-"""Newton steps for the prices of nested lines; far from the table it takes some ten."""
+"""The maximal number of Newton steps for the prices of nested lines; usually ten suffice."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
     """The competitive equilibrium of a table's economy at given productivities.
 
-    ``log_prices`` and ``sales`` (money) have shape (n,); ``log_consumption`` is ln C, real
-    consumption over that of the table; ``shares``, (n, n), the cost shares that the prices lead to.
+    Attributes
+    ----------
+    log_prices
+        Shape (n,).
+    sales
+        Money per step, shape (n,).
+    log_consumption
+        ln C, with C real consumption over that of the table.
+    shares
+        Cost shares at these prices, shape (n, n).
     """
 
     log_prices: np.ndarray
@@ -44,7 +51,7 @@ class ClosedForm:
 
 
 def spectral_radius(table: InputOutputTable) -> float:
-    """The largest eigenvalue of A, in size: by it rounds of sales and purchases shrink."""
+    """The spectral radius of A: the factor by which successive rounds of purchases shrink."""
     return float(np.abs(np.linalg.eigvals(table.shares)).max())
 
 
@@ -61,18 +68,33 @@ def closed_form(
     materials_elasticity: float | None = None,
     supply: float = 1.0,
 ) -> ClosedForm:
-    """Prices, sales and consumption at ``productivity`` z, (n,), all in closed form.
+    """Prices, sales and consumption in closed form.
 
-    Of one primary factor there are ``supply`` units; it earns all that the household spends, 1, so
-    that its price is w = 1/supply, and every industry's price is its unit cost:
+    The primary factor earns all that the household spends, 1, so its price is w = 1/supply. Every
+    industry's price is its unit cost, with a = 1 - Σ A the primary shares:
 
-    * σ = 1, the ``elasticity``: ln p = (I - Aᵀ)⁻¹ (a ln w - ln z), a = 1 - Σ A the primary shares;
+    * σ = 1, the ``elasticity``: ln p = (I - Aᵀ)⁻¹ (a ln w - ln z);
     * any other σ: p^(1-σ) = z^(σ-1) (Aᵀ p^(1-σ) + a w^(1-σ)), linear in p^(1-σ);
-    * ``materials_elasticity`` of its own: Newton's method on unit costs, exact to rounding.
+    * with another ``materials_elasticity``: Newton's method on unit costs, exact to rounding.
 
-    Raises:
-        MarketError: there is no such equilibrium (inputs substitute so badly, or so well, that at
-            these productivities the economy could make nothing, or without end).
+    Parameters
+    ----------
+    table
+        The table.
+    productivity
+        z, shape (n,); 1 by default.
+    elasticity
+        σ, of all inputs, or between materials and the factor.
+    materials_elasticity
+        That among materials; σ by default.
+    supply
+        Units of the primary factor.
+
+    Raises
+    ------
+    MarketError
+        There is no equilibrium: at these productivities and elasticities output would be 0 or
+        infinite.
     """
     n = table.size
     log_z = np.zeros(n) if productivity is None else np.log(np.asarray(productivity, float))
@@ -94,15 +116,21 @@ def closed_form(
 
 
 def rest_prices(table: InputOutputTable, economy: Economy) -> np.ndarray | None:
-    """Prices of an economy made of ``table`` where it is at rest, money per unit, shape (goods,).
+    """Equilibrium prices of an economy made of ``table``, money per unit, shape (goods,).
 
-    By :func:`closed_form`, at the productivities, endowment, elasticities and spending that
-    ``economy`` has by now: of its lines, only these numbers are read. None where that does not
-    apply: with two factors, a supply that responds, a household that does not spend the same at
-    every price, goods that are not rival, or firms of one industry that differ.
+    By :func:`closed_form`, with the current productivities, endowment, elasticities and spending of
+    ``economy``; nothing else is read from its lines.
 
-    Raises:
-        MarketError: there is no such equilibrium (see :func:`closed_form`).
+    Returns
+    -------
+    numpy.ndarray or None
+        None where the closed form does not apply: with two factors, elastic supply, a household
+        that does not spend the same at every price, nonrival goods, or unequal firms.
+
+    Raises
+    ------
+    MarketError
+        There is no equilibrium (see :func:`closed_form`).
     """
     demand = economy.demand[HOUSEHOLD]
     numbers = {i.good: i.productivity for i in economy.industries}
@@ -118,35 +146,35 @@ def rest_prices(table: InputOutputTable, economy: Economy) -> np.ndarray | None:
         return None
     ((factor, terms),) = economy.supply.items()
     parameters = economy.industries[0].technology.parameters
-    told = closed_form(
+    found = closed_form(
         table,
         np.array([numbers[code][0] for code in table.codes]),
         elasticity=parameters[SUBSTITUTION],
         materials_elasticity=parameters.get(MATERIALS),
         supply=terms.quantity,
     )
-    prices = dict(zip(table.codes, np.exp(told.log_prices), strict=True))
+    prices = dict(zip(table.codes, np.exp(found.log_prices), strict=True))
     prices[factor] = 1.0 / terms.quantity
-    prices[HOUSEHOLD] = np.exp(-told.log_consumption) / numbers[HOUSEHOLD][0]
+    prices[HOUSEHOLD] = np.exp(-found.log_consumption) / numbers[HOUSEHOLD][0]
     return demand.price * demand.quantity * np.array([prices[good] for good in economy.goods])
 
 
 def second_order(
     table: InputOutputTable, *, elasticity: float = 1.0, materials_elasticity: float | None = None
 ) -> np.ndarray:
-    """d² ln C / d(ln z)² of each industry by itself, at the table's own prices, shape (n,).
+    """d² ln C / d(ln z_k)² of each industry k, at the table's own prices, shape (n,).
 
-    By Hulten it is the derivative of the industry's own Domar weight. With L = (I - A)⁻¹, a higher
-    z_k lowers the price of i by L_ki d ln z_k, and buyers j move their cost shares a_ij by
-    (1 - σ) times what i's price does, less what j's unit cost does; all this changes the sales of
-    k by L_k. Collected,
+    By Hulten's theorem it is the derivative of the industry's Domar weight. With L = (I - A)⁻¹, a
+    higher z_k lowers the price of i by L_ki d ln z_k; the cost share a_ij of buyer j changes by
+    (1 - σ) times the change of i's price less that of j's unit cost; this changes the sales of k
+    through L_k. Together,
 
         d² ln C / d(ln z_k)² = (σ - 1) Σ_j λ_j Var_j(L_k),
 
-    the variance of L_k over what j buys (i with weight a_ij, and the primary factor, in which there
-    is no k at all: 0). In a nested line the variance within materials counts by their own
-    elasticity, that between materials and the factor by the line's. The household's shares are
-    fixed: it has no such term. Complements (σ < 1) make losses worse and gains smaller.
+    with the variance of L_k over j's inputs (i with weight a_ij, the primary factor with L_k = 0).
+    In a nested line the variance within materials has the factor of their elasticity, that between
+    materials and the primary factor the line's. The household's fixed shares contribute nothing.
+    Complements (σ < 1) amplify losses and dampen gains.
     """
     inner = elasticity if materials_elasticity is None else materials_elasticity
     shares, inverse = table.shares, np.linalg.inv(np.eye(table.size) - table.shares)
@@ -166,7 +194,7 @@ def second_order(
 def _ces_prices(table: InputOutputTable, log_z: np.ndarray, elasticity: float) -> np.ndarray:
     """Log prices where w = 1, shape (n,), from the linear system for q = p^(1-σ).
 
-    It is solved for q - 1, so that nothing cancels where σ is near 1: with D = z^(σ-1),
+    Solved for q - 1, to avoid cancellation near σ = 1: with D = z^(σ-1),
     (I - D Aᵀ) (q - 1) = D - 1.
     """
     power = elasticity - 1.0
@@ -201,7 +229,7 @@ def _nested_prices(
 def _cost_shares(
     table: InputOutputTable, log_prices: np.ndarray, elasticity: float, inner: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The logarithm of unit costs before productivity, (n,), and the cost shares, (n, n); w = 1."""
+    """Log unit costs before productivity, (n,), and cost shares, (n, n), at w = 1."""
     shares, primary = table.shares, table.primary_shares
     total = shares.sum(axis=0)
     within = shares / np.where(total > 0.0, total, 1.0)
@@ -215,7 +243,7 @@ def _cost_shares(
 
 
 def _mean(logs: np.ndarray, weights: np.ndarray, power: float) -> np.ndarray:
-    """The logarithm of a power mean over the first axis, of what has these ``logs``."""
+    """The logarithm of a power mean over the first axis, of values with these ``logs``."""
     middle = (weights * logs).sum(axis=0)
     if power == 0.0:
         return middle
@@ -224,7 +252,7 @@ def _mean(logs: np.ndarray, weights: np.ndarray, power: float) -> np.ndarray:
 
 def _no_equilibrium(elasticity: float) -> MarketError:
     return MarketError(
-        f"at these productivities, with elasticity {elasticity:g}, there is no equilibrium: the "
-        "economy could make nothing at all, or without end",
-        remedy="take a smaller change, or an elasticity nearer to 1",
+        f"at these productivities, with elasticity {elasticity:g}, there is no equilibrium: output "
+        "would be 0 or infinite",
+        remedy="choose a smaller change, or an elasticity nearer to 1",
     )

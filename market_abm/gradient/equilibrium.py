@@ -1,8 +1,7 @@
-"""The competitive equilibrium without a market: the allocation of the greatest total surplus.
+"""The competitive equilibrium without a market: the allocation that maximizes total surplus W.
 
-By the first welfare theorem a market at rest maximises W. Here W is maximised directly, by SciPy,
-from the program alone: over the shares of each contested pool and the quantities of the suppliers
-who respond. Nothing that trades is run.
+By the first welfare theorem a market in equilibrium maximizes W. Here SciPy maximizes W directly,
+over the shares of each shared pool and the quantities of elastic suppliers; no market is run.
 """
 
 from __future__ import annotations
@@ -19,24 +18,31 @@ from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
 
 MAX_VARIABLES = 400
-"""Free variables beyond which an economy is left to other methods."""
-
+"""Free variables beyond which no equilibrium is computed."""
 
 ACCURACY = 1e-9
-"""First-order conditions, relative to the money at stake, that count as solved."""
+"""Residual of the first-order conditions, relative to money flows, that counts as solved."""
 
-
-LEAST = 1e-4
-"""A share below this weighs as much in the first-order conditions, if its holder wants more."""
+MIN_SHARE = 1e-4
+"""Smaller shares have this weight in the residual, if more of the good would be a gain."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
-    """Where W is greatest (at least locally, from the start's allocation).
+    """A maximum of W (possibly local, found from the initial allocation).
 
-    ``quantities`` (units) and ``prices`` (the exact gradient there, money per unit) have shape
-    (goods,), ``shares`` (buyers,); ``residual`` is the largest first-order condition left, relative
-    to the money at stake, and ``solved`` whether it is small.
+    Attributes
+    ----------
+    quantities
+        Units per step, shape (goods,).
+    prices
+        The exact gradient there, money per unit, shape (goods,).
+    shares
+        Shape (buyers,).
+    welfare
+        W, money per step.
+    residual
+        The largest residual of the first-order conditions, relative to money flows.
     """
 
     quantities: np.ndarray
@@ -53,11 +59,15 @@ class Equilibrium:
 
 @np.errstate(all="ignore")
 def equilibrium(economy: Economy) -> Equilibrium | None:
-    """Maximise W over everything that is free; None if that is too much, or W is not finite.
+    """Maximize W over the free variables (see :class:`Problem`).
 
-    Newton's steps within a trust region (by conjugate gradients, from the exact gradient of W) on
-    the logarithms of shares and quantities, and then Levenberg-Marquardt on the first-order
-    conditions themselves, for the last digits.
+    First a trust-region Newton method (conjugate gradients, with the exact gradient of W), then
+    Levenberg-Marquardt on the first-order conditions, for the last digits.
+
+    Returns
+    -------
+    Equilibrium or None
+        None with more than 400 free variables, or if W is not finite.
     """
     try:
         problem = Problem(economy)
@@ -65,7 +75,7 @@ def equilibrium(economy: Economy) -> Equilibrium | None:
             return None
         point = problem.solve()
         best = problem.at(point)
-    except MarketError:  # a loop that does not settle
+    except MarketError:  # a loop that does not converge
         return None
     if not np.isfinite(best.value):
         return None
@@ -75,14 +85,14 @@ def equilibrium(economy: Economy) -> Equilibrium | None:
 
 
 class _Allocation(NamedTuple):
-    """What is so at a point: W, its gradient by the free variables, and the economy there.
+    """W at a point, its gradient by the free variables, and the economy there.
 
-    ``worth``, shape (buyers,), is what all of its good would earn at what each buyer makes of one
-    more unit, in money.
+    ``worth``, shape (buyers,), is each buyer's marginal value of the good times the quantity of
+    the good, in money.
     """
 
     value: float
-    slope: np.ndarray
+    gradient: np.ndarray
     quantities: np.ndarray
     prices: np.ndarray
     shares: np.ndarray
@@ -90,10 +100,10 @@ class _Allocation(NamedTuple):
 
 
 class Problem:
-    """W as a function of a vector of free variables: that which a market leaves to bids.
+    """W as a function of a vector of free variables.
 
-    First the responding suppliers' quantities: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier; then for each contested pool ln(s/s0) of its buyers but the first, up to a constant.
+    First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
+    supplier; then for each shared pool ln(s/s0) of its buyers but the first, up to a constant.
     """
 
     def __init__(self, economy: Economy) -> None:
@@ -107,7 +117,7 @@ class Problem:
         self.size = len(self.raw) + sum(pool.stop - pool.start - 1 for pool in self.pools)
 
     def start(self) -> np.ndarray:
-        """The allocation of the market's first day."""
+        """The market's initial allocation."""
         point = np.zeros(self.size)
         point[: len(self.raw)] = np.where(self.logs, 0.0, 1.0)
         return point
@@ -137,7 +147,7 @@ class Problem:
 
     @np.errstate(all="ignore")
     def at(self, point: np.ndarray) -> _Allocation:
-        """W and all that goes with it at ``point``."""
+        """W, its gradient and the allocation at ``point``."""
         economy, buyers = self.economy, self.economy.buyers
         raw, shares = self.allocation(point)
         quantities, products = backprop.forward_pass(economy, shares, raw)
@@ -145,88 +155,99 @@ class Problem:
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[buyers.maker] * products * quantities[buyers.good]
         margins = prices[self.raw] - self._marginal_costs(raw)
-        slopes = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
+        parts = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
         for pool in self.pools:
             gain = shares[pool] * (worth[pool] - shares[pool] @ worth[pool])
-            slopes.append(gain[1:])
+            parts.append(gain[1:])
         value = float(surplus(economy, self.reference, quantities))
-        return _Allocation(value, np.concatenate(slopes), quantities, prices, shares, worth)
+        return _Allocation(value, np.concatenate(parts), quantities, prices, shares, worth)
 
     def _marginal_costs(self, raw: np.ndarray) -> np.ndarray:
         terms = list(self.economy.supply.values())
         return np.array([curves.marginal_cost(terms[k], raw[k]) for k in self.raw])
 
-    def stakes(self, at: _Allocation) -> np.ndarray:
-        """The money that flows through each good, shape (goods,); 1 where that is 0."""
+    def money_flows(self, at: _Allocation) -> np.ndarray:
+        """|price × quantity| of each good, money per step, shape (goods,); 1 where that is 0."""
         money = np.abs(at.quantities * at.prices)
         return np.where(money > 0.0, money, 1.0)
 
     def residual(self, at: _Allocation) -> float:
-        """The largest first-order condition left, relative to the money at stake.
+        """The largest residual of the first-order conditions, relative to money flows.
 
-        Of a supplier, price less marginal cost, and of a buyer, what more of the good would gain,
-        times its share. The logarithm of what is next to nothing has no slope, whether there should
-        be more of it or not: so a share counts for at least 1e-4 if more of it would gain, and a
-        supplier for all of its quantity.
+        For a supplier, price less marginal cost; for a buyer, the gain from more of the good, times
+        its share. In logarithms the slope vanishes near 0, even where more would be a gain: so a
+        share that should grow counts for at least 1e-4, and a supplier that should grow in full.
         """
-        stakes = self.stakes(at)
+        money = self.money_flows(at)
         offered = at.quantities[self.raw]
         relative = offered / self.endowment[self.raw]
         gain = (at.prices[self.raw] - self._marginal_costs(at.quantities)) * np.sign(offered)
-        per_unit = stakes[self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
+        per_unit = money[self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
         shut = self.logs & (gain < 0.0)
         left = [np.abs(gain) / per_unit * np.where(shut, np.minimum(relative, 1.0), 1.0)]
         for pool in self.pools:
             shares, worth = at.shares[pool], at.worth[pool]
-            gain = (worth - shares @ worth) / stakes[self.economy.buyers.good[pool.start]]
-            left.append(np.where(gain > 0.0, np.maximum(shares, LEAST), shares) * np.abs(gain))
+            gain = (worth - shares @ worth) / money[self.economy.buyers.good[pool.start]]
+            left.append(np.where(gain > 0.0, np.maximum(shares, MIN_SHARE), shares) * np.abs(gain))
         return float(np.concatenate(left).max(initial=0.0))
 
     def solve(self) -> np.ndarray:
-        """The best point."""
+        """The point of the maximum."""
         from scipy.optimize import minimize, root
 
         point = self.start()
         if self.size == 0:
             return point
-        first = self.at(point)
-        scale = max(abs(first.value), float(self.stakes(first).max()), 1e-300)
-
-        seen: dict[bytes, tuple[float, np.ndarray]] = {}
-
-        def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-            key = x.tobytes()
-            if key not in seen:
-                at = self.at(x)
-                seen.clear()
-                if np.isfinite(at.value) and np.all(np.isfinite(at.slope)):
-                    seen[key] = -at.value / scale, -at.slope / scale
-                else:
-                    seen[key] = 1e300, np.zeros_like(x)
-            value, downhill = seen[key]
-            return value, downhill.copy()
-
-        def slope(x: np.ndarray) -> np.ndarray:
-            return loss(x)[1]
-
-        def curved(x: np.ndarray, way: np.ndarray) -> np.ndarray:
-            """How the slope changes that ``way``: a difference, good to eight digits."""
-            before = slope(x)
-            far = np.sqrt(np.finfo(float).eps) / max(float(np.abs(way).max()), 1e-300)
-            return (-self.at(x + far * way).slope / scale - before) / far
-
-        def curvature(x: np.ndarray) -> np.ndarray:
-            return np.array([curved(x, way) for way in np.eye(self.size)]).T
-
-        # No step of a logarithm is far beyond 1: a share that is once nothing never comes back.
-        reach = float(np.sqrt(self.size))
-        near = {"initial_trust_radius": 0.2 * reach, "max_trust_radius": reach, "gtol": 1e-8}
-        found = minimize(loss, point, jac=True, hessp=curved, method="trust-ncg", options=near)
-        polished = found
-        for _ in range(3):  # it stops when it cannot tell steps apart: afresh it often can
-            if np.abs(slope(polished.x)).max() > 1e-14:
-                polished = root(slope, polished.x, jac=curvature, method="lm", tol=1e-15)
-        before, after = (np.abs(slope(x)).max() for x in (found.x, polished.x))
-        return (
-            polished.x if after < before and loss(polished.x)[0] <= found.fun + 1e-12 else found.x
+        loss = _Loss(self, point)
+        # Logarithms move by about 1 per step at most: a share that reaches 0 never comes back.
+        radius = float(np.sqrt(self.size))
+        options = {
+            "initial_trust_radius": 0.2 * radius,
+            "max_trust_radius": radius,
+            "gtol": 1e-8,
+        }
+        found = minimize(
+            loss, point, jac=True, hessp=loss.hessian_product, method="trust-ncg", options=options
         )
+        polished = found
+        for _ in range(3):  # a restart often gets further, where it stopped for rounding
+            if np.abs(loss.gradient(polished.x)).max() > 1e-14:
+                polished = root(loss.gradient, polished.x, jac=loss.hessian, method="lm", tol=1e-15)
+        before, after = (np.abs(loss.gradient(x)).max() for x in (found.x, polished.x))
+        improved = after < before and loss(polished.x)[0] <= found.fun + 1e-12
+        return polished.x if improved else found.x
+
+
+class _Loss:
+    """-W, scaled to be of order 1, with its derivatives; the last evaluation is cached."""
+
+    def __init__(self, problem: Problem, start: np.ndarray) -> None:
+        self.problem = problem
+        first = problem.at(start)
+        self.scale = max(abs(first.value), float(problem.money_flows(first).max()), 1e-300)
+        self.cache: dict[bytes, tuple[float, np.ndarray]] = {}
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss and its gradient."""
+        key = x.tobytes()
+        if key not in self.cache:
+            at = self.problem.at(x)
+            self.cache.clear()
+            if np.isfinite(at.value) and np.all(np.isfinite(at.gradient)):
+                self.cache[key] = -at.value / self.scale, -at.gradient / self.scale
+            else:
+                self.cache[key] = 1e300, np.zeros_like(x)
+        value, gradient = self.cache[key]
+        return value, gradient.copy()
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        return self(x)[1]
+
+    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """The Hessian times ``direction``: a finite difference, accurate to eight digits."""
+        before = self.gradient(x)
+        step = np.sqrt(np.finfo(float).eps) / max(float(np.abs(direction).max()), 1e-300)
+        return (-self.problem.at(x + step * direction).gradient / self.scale - before) / step
+
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        return np.array([self.hessian_product(x, way) for way in np.eye(self.problem.size)]).T

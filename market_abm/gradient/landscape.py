@@ -1,4 +1,4 @@
-"""Welfare as a landscape over two free variables, and gradient ascent in it."""
+"""Welfare as a function of two free variables, and gradient ascent on it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from market_abm.gradient.equilibrium import Equilibrium, Problem
 GRID = 60
 """Points of the landscape along each axis."""
 
-
 MAX_STEPS = 100_000
-"""Steps of gradient ascent, at the most."""
+"""The maximal number of steps of gradient ascent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """W, shape (y, x), over two free variables: raw quantities (units) or shares of a good.
+    """W over two free variables, raw quantities (units) or shares of a good.
 
-    ``names`` says which; :meth:`route` gives a path in these coordinates.
+    Attributes
+    ----------
+    names
+        The variables.
+    x, y
+        Their values on the grid.
+    welfare
+        W, money, shape (y, x).
     """
 
     names: tuple[str, str]
@@ -32,7 +38,15 @@ class Landscape:
     _buyers: np.ndarray
 
     def route(self, quantities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Shape (steps, 2), of quantities (steps, goods) and shares (steps, buyers)."""
+        """A path in these coordinates, shape (steps, 2).
+
+        Parameters
+        ----------
+        quantities
+            Shape (steps, goods).
+        shares
+            Shape (steps, buyers).
+        """
         return np.concatenate([quantities[:, self._raw], shares[:, self._buyers]], axis=1)
 
 
@@ -44,11 +58,20 @@ def landscape(
     best: Equilibrium,
     points: int = GRID,
 ) -> Landscape | None:
-    """The landscape around a path and the optimum; None unless just two variables are free.
+    """The landscape around a path and the optimum; None unless exactly two variables are free.
 
-    ``quantities`` (steps, goods) and ``shares`` (steps, buyers) are what the path went through. Of
-    each contested pool all buyers but the first are variables, and the first has the rest. W is
-    worked out at ``points`` places along each axis.
+    Of each shared pool all buyers but the first are variables; the first has the rest.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    quantities, shares
+        The path, shapes (steps, goods) and (steps, buyers).
+    best
+        The optimum.
+    points
+        Grid points along each axis.
     """
     problem = Problem(economy)
     if problem.size != 2:
@@ -61,10 +84,10 @@ def landscape(
         for b in buyers
     ]
     ends = np.concatenate([best.quantities[problem.raw], best.shares[buyers]])
-    seen = np.concatenate([quantities[:, problem.raw], shares[:, buyers]], axis=1)
+    visited = np.concatenate([quantities[:, problem.raw], shares[:, buyers]], axis=1)
     axes = []
     for k, end in enumerate(ends):
-        low, high = min(seen[:, k].min(), end), max(seen[:, k].max(), end)
+        low, high = min(visited[:, k].min(), end), max(visited[:, k].max(), end)
         margin = 0.35 * (high - low) if high > low else 0.5 * abs(high)
         bounds = (1e-3, 1.0 - 1e-3) if k >= len(problem.raw) else (1e-3 * abs(end), np.inf)
         axes.append(
@@ -95,26 +118,39 @@ class Ascent:
 
 @np.errstate(all="ignore")
 def gradient_ascent(economy: Economy, best: Equilibrium, accuracy: float) -> Ascent | None:
-    """Plain gradient ascent on W from the market's start, with the exact gradient at every step.
+    """Gradient ascent on W from the market's initial allocation, with a constant step size.
 
-    Its variables are the logarithms of shares and quantities. The step is as long as it may be for
-    every mode to shrink at the optimum without overshooting: one over the largest curvature there.
-    It ends when the slope is ``accuracy`` times the first; None if nothing is free.
+    The variables are logarithms of shares and quantities. The step size is one over the largest
+    curvature at the optimum, so that no mode overshoots there.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    best
+        The optimum.
+    accuracy
+        The ratio of the last gradient to the first at which to stop.
+
+    Returns
+    -------
+    Ascent or None
+        None if there are no free variables.
     """
     problem = Problem(economy)
     if problem.size == 0:
         return None
-    at_rest = problem.point(best.quantities[: len(economy.supply)], best.shares)
+    optimum = problem.point(best.quantities[: len(economy.supply)], best.shares)
     h = 1e-6 * np.eye(problem.size)
     curvature = np.array(
-        [(problem.at(at_rest + d).slope - problem.at(at_rest - d).slope) / 2e-6 for d in h]
+        [(problem.at(optimum + d).gradient - problem.at(optimum - d).gradient) / 2e-6 for d in h]
     )
     step = 1.0 / np.abs(np.linalg.eigvalsh((curvature + curvature.T) / 2)).max()
     point = problem.start()
     path = [problem.at(point)]
-    target = accuracy * np.abs(path[0].slope).max()
-    while np.abs(path[-1].slope).max() > target and len(path) <= MAX_STEPS:
-        point = point + step * path[-1].slope
+    target = accuracy * np.abs(path[0].gradient).max()
+    while np.abs(path[-1].gradient).max() > target and len(path) <= MAX_STEPS:
+        point = point + step * path[-1].gradient
         path.append(problem.at(point))
     return Ascent(
         np.array([at.quantities for at in path]),

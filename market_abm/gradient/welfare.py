@@ -1,4 +1,4 @@
-"""Total surplus W: what consumers value, less what suppliers' goods cost (docs/model.md, 5)."""
+"""Total surplus W: the consumers' value, less the suppliers' cost (docs/model.md, 5)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ from market_abm.economy.terms import Demand, Supply
 
 @np.errstate(all="ignore")
 def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
-    """W = Σ (p0 c0 + ∫P dc from c0 to c) - Σ ∫MC dq from 0 to q, in money; shape (...).
+    """W = Σ (p0 c0 + ∫P dc from c0 to c) - Σ ∫MC dq from 0 to q, in money.
 
-    ``quantities`` (units) has shape (..., goods), ``reference`` (the consumers' c0, units)
-    (..., final goods). With elastic demand and fixed endowments it is the value of final output.
+    With elastic demand and fixed endowments it is the value of final output.
+
+    Parameters
+    ----------
+    economy
+        The terms of consumers and suppliers.
+    reference
+        The consumers' c0, units, shape (..., final goods).
+    quantities
+        Units, shape (..., goods).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (...).
     """
     total = np.zeros((*quantities.shape[:-1], 1))
     finals = zip(economy.final, economy.demand.values(), strict=True)
@@ -26,7 +39,7 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
 
 
 def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """p0 c0 + ∫P dc from c0 to ``amount``, in money; of the shape of ``amount``."""
+    """p0 c0 + ∫P dc from c0 to ``amount``, in money, shape as ``amount``."""
     price, elasticity = terms.price, np.asarray(terms.elasticity, float)
     change = amount - reference
     linear = price * (amount - change**2 / (2.0 * elasticity * np.abs(reference)))
@@ -43,7 +56,7 @@ def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> 
 
 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
-    """∫MC dq from 0 to ``amount``, in money, 0 for a fixed endowment; of its shape.
+    """∫MC dq from 0 to ``amount``, in money, shape as ``amount``; 0 for a fixed endowment.
 
     r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q.
     """

@@ -1,10 +1,9 @@
-"""One line's arithmetic: build, evaluate, differentiate, print.
+"""Arithmetic expressions: build, evaluate, differentiate, print.
 
-An :class:`Expression` is a tree of operations over names and numbers. The one table
-``OPERATIONS`` says of each operation how to compute it and how to differentiate it, in
-arithmetic that works alike on floats, on NumPy arrays and on expressions: so the same reverse
-sweep gives a marginal product as a number (what a firm bids), as an array (many firms at once)
-and as a formula (what ``explain`` prints).
+An :class:`Expression` is a tree of operations on names and numbers. The table ``OPERATIONS``
+defines each operation and its derivatives, in arithmetic that works on floats, NumPy arrays and
+expressions alike: one reverse sweep gives a marginal product as a number (one firm), as an array
+(many firms) or as a formula (``explain``).
 """
 
 from __future__ import annotations
@@ -20,14 +19,18 @@ from market_abm.language.ces import (
     Value,
     ces,
     ces_derivative,
-    ces_jointly,
+    ces_with_derivatives,
     cobb_douglas,
     cobb_douglas_derivative,
 )
 
 
 class Expression:
-    """An immutable node: an operation on arguments, a named quantity, or a number."""
+    """An immutable node: an operation on arguments, a name, or a number.
+
+    ``operation`` is a key of ``OPERATIONS``, ``"name"`` or ``"number"``; ``payload`` is the symbol
+    or the value of the latter two.
+    """
 
     __slots__ = ("arguments", "operation", "payload")
 
@@ -81,7 +84,7 @@ def number(value: float) -> Expression:
 
 
 def name(symbol: Any) -> Expression:
-    """A quantity looked up by ``symbol`` when the expression is evaluated."""
+    """A variable, looked up by ``symbol`` when the expression is evaluated."""
     return Expression("name", payload=symbol)
 
 
@@ -90,48 +93,61 @@ def lift(value: Value) -> Expression:
     return value if isinstance(value, Expression) else number(value)
 
 
-# --- what each operation computes, and its derivative ------------------------------------------
+# --- operations ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Operation:
-    """How to compute an operation and its local derivatives.
+    """An operation and its local derivatives, on numbers, arrays and expressions.
 
-    ``compute(*arguments)`` gives the value y; ``derivative(k, y, *arguments)`` gives dy/d(argument
-    k). Both do plain arithmetic only, so that they serve numbers, arrays and formulas.
-    ``by_output`` says that the derivative is best written with the name of what is made. Where
-    value and derivatives have work in common, ``jointly(*arguments)`` gives, for numbers and
-    arrays, the value and a function of k for the derivatives.
+    Attributes
+    ----------
+    compute
+        ``compute(*arguments)`` returns the value y.
+    derivative
+        ``derivative(k, y, *arguments)`` returns ∂y/∂(argument k).
+    uses_output
+        Whether a derivative is shorter in terms of y, so that formulas name y in it.
+    with_derivatives
+        Where value and derivatives share work: ``with_derivatives(*arguments)`` returns, for
+        numbers and arrays, y and a function of k for the derivatives.
     """
 
     compute: Callable[..., Value]
     derivative: Callable[..., Value]
-    by_output: bool = False
-    jointly: Callable[..., tuple[Value, Callable[[int], Value]]] | None = None
+    uses_output: bool = False
+    with_derivatives: Callable[..., tuple[Value, Callable[[int], Value]]] | None = None
 
 
 @dataclass(frozen=True)
 class Aggregator(Operation):
-    """A function of several inputs, with positive constants that are given by keyword.
+    """A function of several inputs, with positive constants as keywords.
 
-    ``alone`` names the constants that are given once, ``each`` the one with a number for each
-    input (equal, and summing to 1, unless given; it must sum to 1 if ``sums_to_one``). The
-    arguments are in this order: what is given once, the numbers for the inputs, the inputs.
+    Its arguments are, in this order: the scalar constants, one constant per input, the inputs.
+
+    Attributes
+    ----------
+    scalars
+        The keywords of the scalar constants.
+    per_input
+        The keyword of the list of one constant per input; equal with sum 1 by default.
+    sums_to_one
+        Whether that list must sum to 1.
     """
 
-    alone: tuple[str, ...] = ()
-    each: str = ""
+    scalars: tuple[str, ...] = ()
+    per_input: str = ""
     sums_to_one: bool = False
 
-    def sorted_arguments(self, arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
-        """``arguments`` taken apart: given once, numbers for the inputs, inputs."""
-        first = len(self.alone)
+    def split_arguments(self, arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Split ``arguments`` into scalar constants, constants per input, and inputs."""
+        first = len(self.scalars)
         count = (len(arguments) - first) // 2
         return arguments[:first], arguments[first : first + count], arguments[first + count :]
 
 
 def apply(operation: str, *arguments: Value) -> Value:
-    """``operation`` on numbers or arrays: a value; on expressions: a larger expression."""
+    """The value of ``operation`` on numbers or arrays; on expressions, a new expression."""
     if any(isinstance(argument, Expression) for argument in arguments):
         return Expression(operation, tuple(lift(argument) for argument in arguments))
     return OPERATIONS[operation].compute(*arguments)
@@ -147,7 +163,7 @@ def _function(ufunc: np.ufunc, derivative: Callable[[Value, Value], Value]) -> O
 
 FUNCTIONS: dict[str, Operation] = {
     "sqrt": _function(np.sqrt, lambda y, u: 0.5 / y),
-    "exp": Operation(np.exp, lambda k, y, u: y, by_output=True),
+    "exp": Operation(np.exp, lambda k, y, u: y, uses_output=True),
     "expm1": _function(np.expm1, lambda y, u: apply("exp", u)),
     "ln": _function(np.log, lambda y, u: 1.0 / u),
     "log": _function(np.log, lambda y, u: 1.0 / u),
@@ -162,25 +178,23 @@ FUNCTIONS: dict[str, Operation] = {
     "cosh": _function(np.cosh, lambda y, u: apply("sinh", u)),
     "tanh": _function(np.tanh, lambda y, u: 1.0 / apply("cosh", u) ** 2.0),
 }
-"""Functions of one quantity. ``log`` is the natural logarithm, as in Python."""
-
+"""Functions of one argument. ``log`` is the natural logarithm, as in Python."""
 
 AGGREGATORS: dict[str, Aggregator] = {
     "ces": Aggregator(
         ces,
         ces_derivative,
-        by_output=True,
-        jointly=ces_jointly,
-        alone=("elasticity",),
-        each="weights",
+        uses_output=True,
+        with_derivatives=ces_with_derivatives,
+        scalars=("elasticity",),
+        per_input="weights",
         sums_to_one=True,
     ),
     "cobb_douglas": Aggregator(
-        cobb_douglas, cobb_douglas_derivative, by_output=True, each="exponents"
+        cobb_douglas, cobb_douglas_derivative, uses_output=True, per_input="exponents"
     ),
 }
-"""Production functions of several inputs; their derivatives are by input only."""
-
+"""Production functions of several inputs, differentiated with respect to inputs only."""
 
 OPERATIONS: dict[str, Operation] = {
     "+": Operation(operator.add, lambda k, y, a, b: 1.0),
@@ -194,7 +208,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-# --- evaluate and differentiate ----------------------------------------------------------------
+# --- evaluate and differentiate ------------------------------------------------------------------
 
 
 def postorder(root: Expression) -> list[Expression]:
@@ -214,32 +228,37 @@ def postorder(root: Expression) -> list[Expression]:
 
 
 class Tape:
-    """An expression laid out for repeated evaluation: one entry an operation, inputs first.
+    """An expression in topological order, for repeated evaluation with derivatives.
 
-    ``wanted`` are the symbols to differentiate by; nothing is computed for the others.
+    Parameters
+    ----------
+    root
+        The expression.
+    variables
+        The symbols to differentiate with respect to; no derivative is computed for others.
     """
 
-    def __init__(self, root: Expression, wanted: tuple[Any, ...]) -> None:
+    def __init__(self, root: Expression, variables: tuple[Any, ...]) -> None:
         nodes = postorder(root)
         position = {id(node): i for i, node in enumerate(nodes)}
         self.nodes = nodes
         self.arguments = [tuple(position[id(a)] for a in node.arguments) for node in nodes]
-        moving = [False] * len(nodes)
+        active = [False] * len(nodes)
         for i, node in enumerate(nodes):
-            moving[i] = (node.operation == "name" and node.payload in wanted) or any(
-                moving[a] for a in self.arguments[i]
+            active[i] = (node.operation == "name" and node.payload in variables) or any(
+                active[a] for a in self.arguments[i]
             )
-        self.moving = moving
+        self.active = active
         self.leaves = {
             node.payload: i
             for i, node in enumerate(nodes)
-            if node.operation == "name" and moving[i]
+            if node.operation == "name" and active[i]
         }
 
     def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
-        """The expression's value, and d(expression)/d(symbol) for each wanted symbol."""
+        """The value, and ∂(expression)/∂(variable) for each variable in the expression."""
         values: list[Value] = []
-        slopes: dict[int, Callable[[int], Value]] = {}
+        derivatives: dict[int, Callable[[int], Value]] = {}
         for i, (node, arguments) in enumerate(zip(self.nodes, self.arguments, strict=True)):
             if node.operation == "number":
                 values.append(node.payload)
@@ -248,20 +267,20 @@ class Tape:
             else:
                 operation = OPERATIONS[node.operation]
                 given = [values[a] for a in arguments]
-                if operation.jointly is None:
+                if operation.with_derivatives is None:
                     values.append(operation.compute(*given))
                 else:
-                    value, slopes[i] = operation.jointly(*given)
+                    value, derivatives[i] = operation.with_derivatives(*given)
                     values.append(value)
-        return values[-1], self._reverse(values, slopes)
+        return values[-1], self._reverse(values, derivatives)
 
     def _reverse(
-        self, values: list[Value], slopes: Mapping[int, Callable[[int], Value]]
+        self, values: list[Value], derivatives: Mapping[int, Callable[[int], Value]]
     ) -> dict[Any, Value]:
-        """d(expression)/d(symbol) for each wanted symbol, by one reverse sweep over ``values``.
+        """∂(expression)/∂(variable) for each variable, by one reverse sweep.
 
-        With numbers or arrays for values the derivatives are such; with the nodes themselves
-        for values (:meth:`formulas`) they are formulas. ``slopes`` are derivatives in hand.
+        ``values`` are those of the nodes: numbers, arrays or (:meth:`formulas`) the nodes
+        themselves. ``derivatives`` holds those already known, by node.
         """
         adjoint: list[Value] = [None] * len(self.nodes)
         adjoint[-1] = np.float64(1.0)
@@ -272,24 +291,25 @@ class Tape:
             derivative = OPERATIONS[self.nodes[i].operation].derivative
             argument_values = [values[a] for a in arguments]
             for k, a in enumerate(arguments):
-                if self.moving[a]:
-                    local = (
-                        slopes[i](k) if i in slopes else derivative(k, values[i], *argument_values)
-                    )
+                if self.active[a]:
+                    if i in derivatives:
+                        local = derivatives[i](k)
+                    else:
+                        local = derivative(k, values[i], *argument_values)
                     term = local if i == len(self.nodes) - 1 else adjoint[i] * local
                     adjoint[a] = term if adjoint[a] is None else adjoint[a] + term
         return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
 
     def formulas(self, output: Expression | None = None) -> dict[Any, Expression]:
-        """The derivatives as formulas; ``output`` stands for the expression's own value."""
+        """The derivatives as expressions; ``output`` stands for the value of the whole."""
         values: list[Value] = list(self.nodes)
         whole = OPERATIONS.get(self.nodes[-1].operation)
-        if output is not None and whole is not None and whole.by_output:
+        if output is not None and whole is not None and whole.uses_output:
             values[-1] = output
         return {symbol: lift(d) for symbol, d in self._reverse(values, {}).items()}
 
 
-# --- formulas: simplify and print ---------------------------------------------------------------
+# --- simplify ------------------------------------------------------------------------------------
 
 
 def _is(expression: Expression, value: float) -> bool:
@@ -297,7 +317,7 @@ def _is(expression: Expression, value: float) -> bool:
 
 
 def _simplified(operation: str, *arguments: Expression) -> Expression:
-    """The operation as a node, with the few rewritings that make a derivative readable."""
+    """The operation as a node, simplified so far as makes derivatives readable."""
     if all(argument.operation == "number" for argument in arguments):
         with np.errstate(all="ignore"):
             value = OPERATIONS[operation].compute(*[a.payload for a in arguments])
@@ -364,34 +384,30 @@ def _rewrite_quotient(a: Expression, b: Expression) -> Expression | None:
     return a.arguments[0] / (a.arguments[1] * b) if a.operation == "/" else None
 
 
-def _rewrite_power(a: Expression, b: Expression) -> Expression | None:
-    return a if _is(b, 1.0) else None
-
-
-_REWRITE = {
+_REWRITE: dict[str, Callable[[Expression, Expression], Expression | None]] = {
     "+": _rewrite_sum,
     "-": _rewrite_difference,
     "*": _rewrite_product,
     "/": _rewrite_quotient,
-    "**": _rewrite_power,
+    "**": lambda a, b: a if _is(b, 1.0) else None,
 }
 
 
+# --- print ---------------------------------------------------------------------------------------
+
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
-
-
 _ATOM = 5
 
 
 def number_text(value: float, *, exact: bool = False) -> str:
-    """A constant as one would write it: 2, 0.5, 1e-09; to twelve digits, or all of them."""
+    """A constant as in a program: 2, 0.5, 1e-09; to twelve digits, or to all if ``exact``."""
     if value == round(value) and abs(value) < 1e15:
         return f"{value:.0f}"
     return repr(float(value)) if exact else f"{value:.12g}"
 
 
 def text(root: Expression, names: Mapping[Any, str] | None = None, *, exact: bool = False) -> str:
-    """The expression in the language's own syntax; ``names`` says what to call each symbol."""
+    """The expression in the syntax of programs; ``names`` maps symbols to names."""
     written: dict[int, tuple[str, int]] = {}
     for node in postorder(root):
         if node.operation == "number":
@@ -424,7 +440,8 @@ def _node_text(
     arguments = [string for string, _ in parts]
     if node.operation in AGGREGATORS:
         form = AGGREGATORS[node.operation]
-        alone, each, inputs = form.sorted_arguments(arguments)
-        given = [f"{key}={value}" for key, value in zip(form.alone, alone, strict=True)]
-        arguments = [*inputs, *given, f"{form.each}=({', '.join(each)}{',' * (len(each) == 1)})"]
+        scalars, constants, inputs = form.split_arguments(arguments)
+        given = [f"{key}={value}" for key, value in zip(form.scalars, scalars, strict=True)]
+        listed = f"({', '.join(constants)}{',' * (len(constants) == 1)})"
+        arguments = [*inputs, *given, f"{form.per_input}={listed}"]
     return f"{node.operation}({', '.join(arguments)})", _ATOM

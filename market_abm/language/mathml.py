@@ -1,7 +1,6 @@
-"""A line's arithmetic in type: an expression, or an equation, as MathML.
+"""Equations as MathML (W3C, MathML Core), which browsers show without a library.
 
-Every current browser shows MathML without a library (W3C, MathML Core). What is written here is
-marked up and escaped, and may stand anywhere in an HTML page.
+The markup is escaped and may stand anywhere in an HTML page.
 """
 
 from __future__ import annotations
@@ -18,18 +17,14 @@ from market_abm.language.expression import AGGREGATORS, Expression, number_text,
 DIGITS = 6
 """Significant digits of a number in a formula."""
 
-
 MAX_TERMS = 4
-"""Terms of a wide sum or product that are written out before the rest is only counted."""
-
+"""Terms of a longer sum or product that are shown; the others are counted."""
 
 MAX_LETTERS = 20_000
-"""Length of markup beyond which a formula is left out: nobody would read it."""
-
+"""Characters of markup beyond which a formula is left out as illegible."""
 
 _HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
-"""Private characters around what is said of a formula's shape to who cannot see it."""
-
+"""Operators implied by layout (powers, fractions), between private-use characters."""
 
 _PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
 """One name or number."""
@@ -37,17 +32,17 @@ _PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
 
 _SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
 
-
 _Written = tuple[str, int]
+"""Markup, and its precedence."""
 
 
 @dataclass(frozen=True)
 class Equation:
-    """left = right, as trees.
+    """An equation of two expressions.
 
-    Symbols are ``("price", good)``, ``("gradient", good)``, ``("bid", input, good)``, ``("term",
-    input, good)`` (what one use of a good adds to its gradient), ``("slope", good, input)``,
-    names, and numbers of inputs, of which ``names`` tells the names.
+    Symbols are names, numbers of inputs (named by ``names``), ``("price", good)``, ``("gradient",
+    good)``, ``("bid", input, good)``, ``("term", input, good)`` (the contribution of one use of a
+    good to its gradient) and ``("slope", good, input)``.
     """
 
     left: Expression
@@ -56,10 +51,15 @@ class Equation:
 
 
 def equation(what: Equation, *, legible: bool = False) -> str:
-    """``left = right`` as one element ``math``, or nothing where it is too long to be read.
+    """The equation as one ``math`` element, or "" if it is longer than ``MAX_LETTERS``.
 
-    ``legible``: it hides operators of the program's language, so that a viewer which drops the
-    markup leaves ``x**0.5`` and not ``x0.5``; by ``style`` attributes, which not all pages allow.
+    Parameters
+    ----------
+    what
+        The equation.
+    legible
+        Add invisible operators, so that a viewer which drops the markup shows ``x**0.5``, not
+        ``x0.5``. They need ``style`` attributes, which not all pages allow.
     """
     left, right = (_formula(side, what.names) for side in (what.left, what.right))
     if left is None or right is None:
@@ -106,9 +106,9 @@ def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str])
 def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
     """(Σ w x^r)^(1/r) with r = (σ − 1)/σ, and its limit Π x^w where σ is 1."""
     form = AGGREGATORS[node.operation]
-    alone, each, inputs = form.sorted_arguments(parts)
+    scalars, weights, inputs = form.split_arguments(parts)
     if node.operation == "cobb_douglas" or _is_one(node.arguments[0]):
-        powers = [_power(x, w[0]) for w, x in zip(each, inputs, strict=True)]
+        powers = [_power(x, w[0]) for w, x in zip(weights, inputs, strict=True)]
         return _elided(powers, "·"), _PRODUCT
     elasticity = node.arguments[0]
     if elasticity.operation == "number":
@@ -116,9 +116,9 @@ def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
         r, _ = _number((sigma - 1.0) / sigma)
         inverse, _ = _number(sigma / (sigma - 1.0))
     else:
-        sigma_text, less = alone[0][0], f"{alone[0][0]}<mo>−</mo><mn>1</mn>"
+        sigma_text, less = scalars[0][0], f"{scalars[0][0]}<mo>−</mo><mn>1</mn>"
         r, inverse = _fraction(less, sigma_text), _fraction(sigma_text, less)
-    terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(each, inputs, strict=True)]
+    terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(weights, inputs, strict=True)]
     return _power((_elided(terms, "+"), _SUM), inverse), _POWER
 
 
@@ -127,7 +127,7 @@ def _is_one(elasticity: Expression) -> bool:
 
 
 def _elided(terms: Sequence[str], sign: str) -> str:
-    """The terms between signs; of many, the first few, and how many more there are."""
+    """The terms joined by ``sign``; of many, the first few and the number of the others."""
     shown = list(terms)
     if len(terms) > MAX_TERMS + 1:
         rest = f"<mtext>({len(terms) - MAX_TERMS} more)</mtext>"
@@ -160,7 +160,7 @@ def _bracketed(part: _Written, least: int) -> str:
 
 
 def _second(part: _Written, least: int) -> str:
-    """What stands after a sign, and must not begin with one."""
+    """An operand after a sign: in brackets if it begins with a sign."""
     return _brackets(part[0]) if part[1] == _SIGN else _bracketed(part, least)
 
 
@@ -169,7 +169,7 @@ def _brackets(markup: str) -> str:
 
 
 def _row(markup: str) -> str:
-    """One argument of an element that counts its arguments."""
+    """A group, where an element takes a fixed number of arguments."""
     return f"<mrow>{markup}</mrow>"
 
 
@@ -180,7 +180,7 @@ def _function(operation: str) -> str:
 
 
 def _number(value: float) -> _Written:
-    """A number to a few digits, with a power of ten where it needs one."""
+    """A number to ``DIGITS`` digits, with a power of ten where needed."""
     if not math.isfinite(value):
         return f"<mi>{'no number' if math.isnan(value) else '∞' if value > 0 else '−∞'}</mi>", _ATOM
     text = number_text(value)
@@ -197,7 +197,7 @@ def _number(value: float) -> _Written:
 
 
 def _symbol(symbol: Any) -> str:
-    """A name, or what is asked of a good: its price p, its gradient ∂f/∂good, a bid b for it."""
+    """A name, a price p, a gradient ∂f/∂good, a bid b, or a derivative."""
     if not isinstance(symbol, tuple):
         return f"<mi>{escape(str(symbol))}</mi>"
     kind, *names = symbol

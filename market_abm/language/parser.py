@@ -1,6 +1,6 @@
-"""Text, or a Python function, becomes an economy. Nothing that is read is ever executed.
+"""The language of programs: text becomes expressions, and nothing is executed.
 
-The language, one line an industry::
+One line per industry::
 
     ethylene     = natgas ** 0.5          # a comment
     polyethylene = 1 - 1/(ethylene + 1)
@@ -13,22 +13,25 @@ Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbe
     cobb_douglas(x, y, ..., exponents=(0.3, 0.7))             Π x^a
 
 whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
-and sum to 1 unless given; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
-Douglas. The text is read with Python's own parser and then translated from a whitelist of syntax.
+with sum 1 by default; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
+Douglas. Python's parser reads the text, and a whitelist of its syntax is translated.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from market_abm.errors import ProgramError, SettingError, nearest
+import numpy as np
+
+from market_abm.errors import ProgramError, SettingError, clip, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
 
 MAX_PROGRAM_LENGTH = 10_000_000
 """Characters beyond which a program is refused unread."""
-
 
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",
@@ -38,35 +41,104 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Pow: "**",
 }
 
-
 _MODULES = {"math", "np", "numpy"}
-
-
 _FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
 
 
-# --- reading -------------------------------------------------------------------------------------
+# --- from text to lines --------------------------------------------------------------------------
 
 
-def _parsed(source: str) -> ast.Module:
+@dataclass(frozen=True)
+class Line:
+    """One line of a program, ``good = formula``.
+
+    ``formula`` refers to input k by the symbol k and to parameters by name; ``inputs`` names the
+    good of each input, one entry per place where a good is read; ``parameters`` holds the values
+    of the parameters that are used; ``number`` counts from 1.
+    """
+
+    good: str
+    formula: ex.Expression
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, float]
+    number: int
+
+
+def parse(program: str, parameters: Mapping[str, float]) -> list[Line]:
+    """The lines of ``program``, in its order.
+
+    Parameters
+    ----------
+    program
+        The text; it may be indented as a whole.
+    parameters
+        Values of names that are not goods.
+
+    Raises
+    ------
+    ProgramError
+        The text is not in the language; names the line.
+    SettingError
+        A parameter is not a finite number.
+    """
+    if len(program) > MAX_PROGRAM_LENGTH:
+        raise ProgramError(
+            f"the program has {len(program):,} characters",
+            remedy=f"keep it below {MAX_PROGRAM_LENGTH:,}",
+        )
+    return translate_lines(_syntax_tree(textwrap.dedent(program)).body, parameters)
+
+
+def translate_lines(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> list[Line]:
+    """The lines that these Python statements are; errors as for :func:`parse`."""
+    parameters = {
+        key: check_number(value, f"parameter '{key}'") for key, value in parameters.items()
+    }
+    return [_line(statement, parameters) for statement in statements]
+
+
+def _line(statement: ast.stmt, parameters: Mapping[str, float]) -> Line:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not (
+        isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(target, ast.Name)
+    ):
+        raise ProgramError(
+            f"'{_unparsed(statement)}' is not a line of production",
+            line=statement.lineno,
+            remedy="write 'good = arithmetic'",
+        )
+    good = target.id
+    for taken, what in ((_FUNCTIONS, "a function"), (parameters, "a parameter")):
+        if good in taken:
+            raise ProgramError(
+                f"'{good}' is the name of {what}",
+                line=statement.lineno,
+                name=good,
+                remedy="give the good another name",
+            )
+    translator = _Translator(parameters)
+    formula = translator.translate(statement.value)
+    used = {
+        node.payload
+        for node in ex.postorder(formula)
+        if node.operation == "name" and isinstance(node.payload, str)
+    }
+    return Line(
+        good,
+        formula,
+        tuple(translator.inputs),
+        {key: parameters[key] for key in sorted(used)},
+        statement.lineno,
+    )
+
+
+def _syntax_tree(source: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        lines = source.splitlines()
-        line = error.lineno
-        shown = lines[line - 1].strip() if line and line <= len(lines) else ""
-        if "too many nested" in (error.msg or ""):
-            raise _too_deep(line) from None
-        message, hint = error.msg, "write one 'good = arithmetic' a line"
-        if any(dash in shown for dash in "–—−"):
-            hint = "write '-' for minus"
-        elif "integer string conversion" in (error.msg or ""):
-            message, hint = "a number has thousands of digits", "write a shorter one, such as 1e9"
-        raise ProgramError(
-            f"cannot read '{_short(shown)}' ({message})" if shown else f"{message}",
-            line=line,
-            remedy=hint,
-        ) from None
+        raise _syntax_error(error, source.splitlines()) from None
     except (RecursionError, MemoryError):
         lines = source.splitlines()
         raise _too_deep(1 + max(range(len(lines)), key=lambda k: len(lines[k]))) from None
@@ -74,27 +146,40 @@ def _parsed(source: str) -> ast.Module:
         raise ProgramError(f"cannot read the program ({error})", remedy="save it as text") from None
 
 
+def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
+    line, message = error.lineno, error.msg or ""
+    shown = lines[line - 1].strip() if line and line <= len(lines) else ""
+    if "too many nested" in message:
+        return _too_deep(line)
+    remedy = "write one 'good = arithmetic' per line"
+    if any(dash in shown for dash in "–—−"):
+        remedy = "write '-' for minus"
+    elif "integer string conversion" in message:
+        message, remedy = "a number has thousands of digits", "write a shorter one, such as 1e9"
+    what = f"cannot read '{clip(shown, 60)}' ({message})" if shown else message
+    return ProgramError(what, line=line, remedy=remedy)
+
+
 def _too_deep(line: int | None) -> ProgramError:
     return ProgramError(
         "the expression is nested too deeply",
         line=line,
-        remedy="give parts of it lines, and so names, of their own",
+        remedy="split it into several lines",
     )
 
 
-def _short(string: str) -> str:
-    return string if len(string) <= 60 else string[:57] + "..."
+# --- from a syntax tree to an expression ---------------------------------------------------------
 
 
 class _Translator:
-    """From Python's syntax tree to an Expression, a whitelist of node types, without recursion."""
+    """Translates Python's syntax tree to an Expression, by a whitelist, without recursion."""
 
     def __init__(self, parameters: Mapping[str, float]) -> None:
         self.parameters = parameters
         self.inputs: list[str] = []
 
     def translate(self, root: ast.expr) -> ex.Expression:
-        """The expression for ``root``; ``self.inputs`` collects the goods it reads, in order."""
+        """The expression for ``root``; ``self.inputs`` collects its goods, in order."""
         results: list[ex.Expression] = []
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
         while stack:
@@ -146,7 +231,7 @@ class _Translator:
             value = check_number(node.value, "the number")
         except SettingError:
             raise ProgramError(
-                f"the number {_short(_unparsed(node))} is too large",
+                f"the number {_unparsed(node)} is too large",
                 line=node.lineno,
                 remedy="keep numbers below 1e308",
             ) from None
@@ -168,7 +253,7 @@ class _Translator:
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = _function_name(node)
         form = ex.AGGREGATORS.get(function)
-        known = (*form.alone, form.each) if form else ()
+        known = (*form.scalars, form.per_input) if form else ()
         keywords = {keyword.arg: keyword.value for keyword in node.keywords}
         for key in keywords:
             if key not in known:
@@ -178,20 +263,30 @@ class _Translator:
                     name=function,
                     remedy=nearest(str(key), known),
                 )
-        if form is None:
-            if len(arguments) != 1:
-                raise ProgramError(
-                    f"{function}() takes one argument, not {len(arguments)}",
-                    line=node.lineno,
-                    name=function,
-                    remedy=f"write {function}(x)",
-                )
-            return ex.Expression(function, arguments)
+        if form is not None:
+            return self._aggregate(node, form, arguments, keywords)
+        if len(arguments) != 1:
+            raise ProgramError(
+                f"{function}() takes one argument, not {len(arguments)}",
+                line=node.lineno,
+                name=function,
+                remedy=f"write {function}(x)",
+            )
+        return ex.Expression(function, arguments)
+
+    def _aggregate(
+        self,
+        node: ast.Call,
+        form: ex.Aggregator,
+        arguments: tuple[ex.Expression, ...],
+        keywords: Mapping[str | None, ast.expr],
+    ) -> ex.Expression:
+        function = _function_name(node)
         if not arguments:
             raise ProgramError(
                 f"{function}() has no inputs", line=node.lineno, name=function, remedy="name some"
             )
-        for key in form.alone:
+        for key in form.scalars:
             if key not in keywords:
                 raise ProgramError(
                     f"{function}() needs its {key}",
@@ -199,51 +294,50 @@ class _Translator:
                     name=function,
                     remedy=f"write {function}(..., {key}=0.5)",
                 )
-        alone = [self._constant(keywords[key], key) for key in form.alone]
-        each = self._constants(node, keywords.get(form.each), len(arguments))
-        total = sum(self._number_of(number) for number in each)
+        scalars = [self._constant(keywords[key], key) for key in form.scalars]
+        per_input = self._constants(node, form.per_input, keywords, len(arguments))
+        total = sum(self._value_of(constant) for constant in per_input)
         if form.sums_to_one and abs(total - 1.0) > 1e-9:
             raise ProgramError(
-                f"the {form.each} of {function}() sum to {total:.12g}",
+                f"the {form.per_input} of {function}() sum to {total:.12g}",
                 line=node.lineno,
                 name=function,
-                remedy="make them sum to 1, and multiply the whole by a number if need be",
+                remedy="make them sum to 1, and scale the whole by a factor if necessary",
             )
-        return ex.Expression(function, (*alone, *each, *arguments))
+        return ex.Expression(function, (*scalars, *per_input, *arguments))
 
-    def _constants(self, node: ast.Call, value: ast.expr | None, count: int) -> list[ex.Expression]:
+    def _constants(
+        self, node: ast.Call, key: str, keywords: Mapping[str | None, ast.expr], count: int
+    ) -> list[ex.Expression]:
         """One positive number (or arithmetic on parameters) for each of ``count`` inputs."""
-        if value is None:
+        if key not in keywords:
             return [ex.number(1.0 / count)] * count
+        value = keywords[key]
         given = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
         if len(given) != count:
             raise ProgramError(
-                f"{_function_name(node)}() has {count} inputs and {len(given)} numbers for them",
+                f"{_function_name(node)}() has {count} inputs and {len(given)} {key}",
                 line=node.lineno,
                 remedy="give one for each input",
             )
-        return [self._constant(each, "each number for an input") for each in given]
+        return [self._constant(each, f"an entry of {key}") for each in given]
 
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
         constant = inner.translate(node)
         if inner.inputs:
             raise ProgramError(
-                f"'{inner.inputs[0]}' is not a parameter, and {what} must not depend on goods",
+                f"'{inner.inputs[0]}' is not a parameter, and {what} cannot depend on goods",
                 line=node.lineno,
                 remedy=nearest(inner.inputs[0], self.parameters),
             )
-        if not self._number_of(constant) > 0:
+        if not self._value_of(constant) > 0:
             raise ProgramError(
-                f"{what} is {self._number_of(constant):g}",
-                line=node.lineno,
-                remedy="make it positive",
+                f"{what} is {self._value_of(constant):g}", line=node.lineno, remedy="must be > 0"
             )
         return constant
 
-    def _number_of(self, constant: ex.Expression) -> float:
-        import numpy as np
-
+    def _value_of(self, constant: ex.Expression) -> float:
         with np.errstate(all="ignore"):
             value = float(ex.Tape(constant, ()).evaluate(self.parameters)[0])
         return value if np.isfinite(value) else float("nan")
@@ -279,6 +373,6 @@ def _function_name(node: ast.Call) -> str:
 
 def _unparsed(node: ast.AST) -> str:
     try:
-        return _short(ast.unparse(node).splitlines()[0])
+        return clip(ast.unparse(node).splitlines()[0], 60)
     except (RecursionError, ValueError):
         return type(node).__name__

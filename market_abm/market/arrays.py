@@ -17,8 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry, production
 from market_abm.errors import MarketError, SettingError
 from market_abm.market import behaviour
-from market_abm.market.base import cannot_allocate, paying, price_lag
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings, cannot_allocate, paying, price_lag
 from market_abm.market.state import State, start_trouble, told_at
 
 ACTIVATIONS = ("simultaneous", "sequential")
@@ -34,8 +33,7 @@ class ArrayEngine:
     or (runs, buyers), and the longer axis is contiguous. ``failed`` says which rows cannot go on,
     and why; their numbers mean nothing from then on.
 
-    Between two steps the shares are still those by which goods were handed out last: they are
-    revised when the next step begins.
+    ``state`` is observed at the end of a step, before the shares are revised for the next one.
 
     Raises:
         SettingError: the activation is one that needs one agent after the other.
@@ -53,7 +51,7 @@ class ArrayEngine:
         seeds: Sequence[int],
     ) -> None:
         self.economy = Economy.vectorized(economies)
-        self.settings = MarketSettings.vectorized(settings)
+        self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
         if self.settings.activation not in ACTIVATIONS:
@@ -70,6 +68,7 @@ class ArrayEngine:
         self._lay_out(len(economies))
         with np.errstate(all="ignore"):
             self._start()
+            self._observe()
         self._check_start(economies)
 
     def _lay_out(self, runs: int) -> None:
@@ -98,9 +97,19 @@ class ArrayEngine:
         }
         self._shocks = np.zeros((runs, 0))
 
-    @property
-    def state(self) -> State:
-        """What could be seen at the end of the last step."""
+    def _observe(self) -> None:
+        """Keep what can be observed now, before the shares in force are revised."""
+        self.state = State(
+            step=self.clock,
+            quantities=self.quantities.copy(order="K"),
+            prices=self.prices.copy(order="K"),
+            inputs=self._inputs_used(),
+            shares=self.shares.copy(order="K"),
+            bids=self.bids.copy(order="K"),
+        )
+
+    def _inputs_used(self) -> np.ndarray:
+        """What went into the batch on sale, units, shape (runs, buyers)."""
         inputs = np.empty_like(self.shares)
         for industry in self.economy.topological_order:
             uses = self._uses(industry, slice(0, industry.firms))
@@ -109,25 +118,19 @@ class ArrayEngine:
                     np.multiply(self.shares[:, use], quantity, out=inputs[:, use])
                 else:
                     inputs[:, use] = self.shares[:, use] * quantity
-        return State(
-            step=self.clock,
-            quantities=self.quantities.copy(order="K"),
-            prices=self.prices.copy(order="K"),
-            inputs=inputs,
-            shares=self.shares.copy(order="K"),
-            bids=self.bids.copy(order="K"),
-        )
+        return inputs
 
     @property
     def memory(self) -> dict[str, np.ndarray]:
-        """All that the next step builds on, by name: copies of the arrays of ``MEMORY``.
+        """All that the next step builds on, by name, as it was observed: copies of ``MEMORY``.
 
         ``shares``, ``bids`` and ``products`` (of the last batch, as bids are quoted) have shape
         (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit) (runs, goods),
         ``offers`` (units) (runs, suppliers). To set some or all of them is to put the market into
         a state in which every good has had a price and every firm has bid.
         """
-        return {name: getattr(self, name).copy(order="K") for name in MEMORY}
+        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
+        return {**arrays, "shares": self.state.shares.copy(order="K")}
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
@@ -135,10 +138,14 @@ class ArrayEngine:
             getattr(self, name)[:] = array
         self._priced[:] = True
         self._bidding.update(industry.good for industry in self.economy.topological_order)
+        with np.errstate(all="ignore"):
+            self._observe()
+            self._reallocate()
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
         self.economy = self.economy.select_runs(rows)
+        self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
         self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
@@ -172,7 +179,6 @@ class ArrayEngine:
     def step(self) -> None:
         """One step of every run."""
         self.clock += 1
-        self._reallocate()
         self._shocks = np.zeros((len(self.shares), 0))
         if self._noisy:
             self._shocks = np.array(
@@ -182,6 +188,8 @@ class ArrayEngine:
             self._simultaneous()
         else:
             self._sequential()
+        self._observe()
+        self._reallocate()
 
     def _simultaneous(self) -> None:
         """Learn, produce, trade: all at once, on what was seen in the step before."""
@@ -419,7 +427,7 @@ class ArrayEngine:
                     self.bids[:, pool.buyers],
                     self.quantities[:, pool.good : pool.good + 1],
                     bidding=bidding,
-                    share_rate=self.settings.share_rate,
+                    settings=self.settings,
                     out=shares,
                 )
 

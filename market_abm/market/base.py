@@ -1,18 +1,50 @@
-"""What every market does, and the market of a final good, which is the same in every mechanism."""
+"""What all mechanisms have in common: settings, the market of one good, and what one declares.
+
+A mechanism is a subclass of :class:`Mechanism` in a file of its own under ``mechanisms/``. It says
+everything about itself there: its settings, its rules, both engines' part, what it conserves, what
+alignment with the gradient means for it, and what helps a run that does not settle. Nobody else
+asks for its name or class.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from market_abm.economy.economy import Economy
+from market_abm.economy.terms import Supply
 from market_abm.errors import RivalGoodError
+from market_abm.fields import Settings, choice, integer
+from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
 
-if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
-    from market_abm.market.settings import MarketSettings
+ACTIVATIONS = ("simultaneous", "sequential", "random")
+
+
+@dataclass(frozen=True)
+class MarketSettings(Settings):
+    """How the market works: what the settings of every mechanism have in common.
+
+    Each mechanism has a subclass with its own keys (``Mechanism.Settings``); ``registry.py`` makes
+    the right one of a table ``[market]``.
+    """
+
+    mechanism: str = ""
+    activation: str = choice("simultaneous", ACTIVATIONS, help="who acts when")
+    lag: int = integer(
+        0, low=0, high=10_000, unit="steps", help="by how many steps sellers observe prices late"
+    )
+
+    rules: ClassVar[type[Mechanism]]
+    """The mechanism that these are the settings of; it sets this itself."""
+
+    @property
+    def shares_move(self) -> bool:
+        """Whether shares follow bids at all."""
+        return self.rules.shares_move(self)
 
 
 class Market:
@@ -76,32 +108,81 @@ class Market:
 
 
 class Mechanism(Market):
-    """The market of a good that firms buy; what a mechanism is, is a subclass with its rules.
+    """The market of a good that firms buy; a mechanism is a subclass with its rules.
 
-    Its buyers stand in ``pools`` (slices of the buyers), each of which divides the good.
-    ``who(buyer)`` says, for messages, who a buyer is; ``divided`` whether a pool serves several
-    uses (a rival good with more than one user), which takes a positive quantity and positive bids;
-    ``external`` whether the first pool alone pays; ``first_price`` what is quoted before there was
-    any trade, if anything is.
+    The buyers are divided into ``pools`` (slices of the buyers), each of which splits the good.
+
+    Parameters
+    ----------
+    good
+        The name of the good.
+    sellers
+        How many sell it.
+    who
+        Says who a buyer is, for messages.
+    pools
+        Slices of the buyers.
+    initial_shares
+        Shape (buyers,).
+    settings
+        The settings of the mechanism.
+    divided
+        Whether a pool serves several uses (a rival good with more than one user), which takes a
+        positive quantity and positive bids.
+    external
+        Whether the first pool alone pays.
+    first_price
+        The price that is quoted before there was any trade, if any is; money per unit.
     """
+
+    # --- what a mechanism declares ----------------------------------------------------------------
+
+    Settings: ClassVar[type[MarketSettings]]
+    """Its settings; the default of their field ``mechanism`` is its name."""
+
+    has_agents: ClassVar[bool] = True
+    """Whether Mesa agents can move it; a published model may have arrays only."""
+
+    trades: ClassVar[bool] = True
+    """Whether goods are traded in every step, or plans are made at quoted prices only."""
 
     wants_positive: ClassVar[bool] = False
     """Whether any pool, and not only one that is divided, takes positive quantities and bids."""
+
+    bids_form_prices: ClassVar[bool] = False
+    """Whether bids alone form prices and shares, so that without competing buyers nothing moves."""
+
+    bids_are_money: ClassVar[bool] = False
+    """Whether a bid is a sum of money, not a price per unit."""
+
+    smooth: ClassVar[bool] = True
+    """Whether a step is differentiable at a steady state."""
+
+    alignment: ClassVar[Literal["allocation", "prices"]] = "allocation"
+    """What is compared with a gradient: the move of the allocation with that of welfare W, or the
+    move of prices with that of the dual potential."""
+
+    alignment_target: ClassVar[str] = "gradient"
+    """What alignment is measured with, for messages."""
+
+    rates: ClassVar[tuple[str, ...]] = ("bid_rate",)
+    """The settings that say how fast it moves."""
 
     remedy: ClassVar[str] = ""
     """What to do about a good that cannot be split."""
 
     stabilizing_hint: ClassVar[str] = "lower market.bid_rate"
-    """What to do about shares that swing for ever."""
+    """What to do about prices or shares that keep oscillating."""
 
-    engines: ClassVar[tuple[str, ...]] = ("agents", "arrays")
-    """What can move it."""
+    name: ClassVar[str]
+    """Its name in files; taken from its settings."""
 
-    rates: ClassVar[tuple[str, ...]] = ("bid_rate",)
-    """The settings that say how fast it moves."""
-
-    smooth: ClassVar[bool] = True
-    """Whether near rest a step is as good as a matrix."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the settings know whose they are."""
+        super().__init_subclass__(**options)
+        if "Settings" in vars(cls):
+            cls.name = cls.Settings.mechanism
+            cls.Settings.rules = cls
 
     def __init__(
         self,
@@ -126,16 +207,31 @@ class Mechanism(Market):
         self.shares = initial_shares.copy()
 
     @staticmethod
+    def array_engine() -> type[Any]:
+        """The engine on arrays, made of economies, settings and seeds, one a run each."""
+        raise NotImplementedError
+
+    @staticmethod
     def final_market() -> type[FinalMarket]:
-        """The market of a final good that goes with it."""
+        """The market of a final good under this mechanism."""
         return FinalMarket
+
+    @staticmethod
+    def initial_price(supply: Supply | None, settings: MarketSettings) -> float:
+        """What is quoted for a good before there was any trade, money per unit; 0 if nothing is.
+
+        ``supply`` are the terms of a raw good, None for a good that an industry makes.
+        """
+        return 0.0
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
         """Refuse what the mechanism cannot run.
 
-        Raises:
-            MarketError: says what, and how to mend it.
+        Raises
+        ------
+        MarketError
+            Says what, and how to fix it.
         """
 
     @staticmethod
@@ -143,10 +239,68 @@ class Mechanism(Market):
         """What ``bids`` for ``units`` come to, money per unit; all of shape (..., buyers)."""
         return bids
 
-    @staticmethod
-    def shares_move(share_rate: float) -> bool:
-        """Whether shares follow bids at all, at this ``share_rate``."""
+    @classmethod
+    def shares_move(cls, settings: MarketSettings) -> bool:
+        """Whether shares follow bids at all under these settings."""
         return True
+
+    @classmethod
+    def share_response(cls, settings: MarketSettings) -> float | None:
+        """The elasticity κ of a share with respect to a price bid for it, near a steady state.
+
+        None where shares do not follow price bids; closed forms of the rate of convergence need it.
+        """
+        return None
+
+    @classmethod
+    def advice(cls, economy: Economy, settings: MarketSettings) -> str:
+        """What to change if a run keeps oscillating; empty if nothing in the settings helps."""
+        return cls.stabilizing_hint
+
+    @classmethod
+    def conservation(
+        cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
+    ) -> Conservation | None:
+        """What a path lost of goods and of money; None where that has no meaning.
+
+        ``path`` has every step; ``reference``, units, shape (final goods,), is what consumers refer
+        to.
+        """
+        buyers = economy.buyers
+        units, left, on_sale = allocated(path, economy)
+        paid = cls.per_unit(path.bids[:-1], units) * units
+        goods = np.unique(buyers.good)
+        spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
+        earned = (path.prices * path.quantities)[:-1, goods]
+        return Conservation(
+            unallocated_share=float(left / np.abs(on_sale).sum()),
+            budget_imbalance=float(np.abs(spent - earned).sum() / np.abs(earned).sum()),
+        )
+
+    @classmethod
+    def steady_memory(
+        cls, economy: Economy, steady: Allocation, worth: np.ndarray, products: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The memory of the array engine at a steady state, by name: arrays without runs.
+
+        ``worth`` is what a unit is worth to each buyer, money per unit, and ``products`` its
+        marginal product there; shape (buyers,).
+        """
+        inputs = steady.shares * steady.quantities[economy.buyers.good]
+        return {
+            "shares": steady.shares,
+            "bids": cls.quoted(worth, inputs),
+            "products": cls.quoted(products, inputs),
+            "quantities": steady.quantities,
+            "prices": steady.prices,
+            "offers": steady.quantities[: len(economy.supply)],
+        }
+
+    @classmethod
+    def moving(cls, economy: Economy) -> dict[str, np.ndarray]:
+        """Which numbers of :meth:`steady_memory` can move, by name; all of what is not named."""
+        offers = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
+        return {"offers": offers}
 
     @classmethod
     def refusal(
@@ -175,6 +329,17 @@ class PooledMarket(Mechanism, ABC):
     (..., buyers) as well, for the array engine, and know nothing but one pool.
     """
 
+    bids_form_prices = True
+
+    @classmethod
+    def advice(cls, economy: Economy, settings: MarketSettings) -> str:
+        """The mechanism's hint where shares move; else a supplier may react too strongly."""
+        if settings.shares_move and economy.buyers.shared_pools:
+            return cls.stabilizing_hint
+        if any(terms.elasticity > 0 for terms in economy.supply.values()):
+            return "lower the supplier's adjustment"
+        return ""
+
     # --- the rules of a mechanism ---------------------------------------------------------------
 
     @staticmethod
@@ -190,10 +355,12 @@ class PooledMarket(Mechanism, ABC):
         quantity: Any,
         *,
         bidding: Any,
-        share_rate: Any,
+        settings: Any,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """The pool's next shares, (..., buyers), written to ``out`` (it may be ``shares``).
+
+        ``settings`` are those of the mechanism; of several runs, with numbers of shape (runs, 1).
 
         ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
         for its own good yet keeps its share.
@@ -224,7 +391,7 @@ class PooledMarket(Mechanism, ABC):
                     self.bids[pool],
                     self.quantity,
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
-                    share_rate=self.settings.share_rate,
+                    settings=self.settings,
                 )
 
 

@@ -144,18 +144,14 @@ class _Problem:
 
     def ascend(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As :meth:`solve`, from everywhere, in more steps."""
-        at, predicted_price_path, found = self.start, self.start, np.zeros(wanted.shape, bool)
+        at, ascending, found = self.start, self.start, np.zeros(wanted.shape, bool)
         for climbed in range(ROUNDS):
-            predicted_price_path = np.where(
-                found, predicted_price_path, self.climb(predicted_price_path)
-            )
+            ascending = np.where(found, ascending, self.climb(ascending))
             if climbed % 4 == 3:
-                less = self.gains(predicted_price_path) < -UNUSED_INPUT_TOL
-                tried = [
-                    less & (predicted_price_path < self.start - fallen) for fallen in DECREASE_TOL
-                ]
+                less = self.gains(ascending) < -UNUSED_INPUT_TOL
+                tried = [less & (ascending < self.start - fallen) for fallen in DECREASE_TOL]
                 for idle in (*tried, np.zeros_like(less)):
-                    trial, better = self.newton(predicted_price_path, idle, wanted & ~found)
+                    trial, better = self.newton(ascending, idle, wanted & ~found)
                     at, found = np.where(better, trial, at), found | better
                 if np.all(found | ~wanted):
                     break
@@ -282,7 +278,7 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
             f"the profit of '{industry.text()}' has no maximum: {trouble}",
             name=industry.good,
             line=industry.line,
-            remedy='with mechanism "tatonnement" returns must decrease, as in ...**0.9; '
+            remedy="a best plan at given prices needs decreasing returns, as in ...**0.9; "
             "the other mechanisms need not know a best plan",
         )
 

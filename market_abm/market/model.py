@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -11,10 +12,9 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
-from market_abm.market.base import Market, price_lag
-from market_abm.market.mechanisms.tatonnement import Tatonnement
+from market_abm.market.base import Market, MarketSettings, price_lag
+from market_abm.market.mechanisms.registry import market_settings
 from market_abm.market.quiet import mesa
-from market_abm.market.settings import MarketSettings
 from market_abm.market.state import State, start_trouble, told_at
 
 
@@ -43,22 +43,21 @@ class MarketModel(mesa.Model):
     ) -> None:
         super().__init__(rng=seed)
         self.economy = economy
-        self.settings = settings or MarketSettings()
+        self.settings = settings or market_settings()
         self.settings.rules.check(economy, self.settings)
-        if "agents" not in self.settings.rules.engines:
+        if not self.settings.rules.has_agents:
             raise SettingError(
                 f'mechanism "{self.settings.mechanism}" has no agents',
                 remedy='it is a published model, there to be compared: set run.engine = "arrays"',
                 name="run.engine",
             )
-        self.auction = issubclass(self.settings.rules, Tatonnement)
         self.clock = 0
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._open_markets()
         self._found_agents(firm)
         self._step_phases = {
-            "simultaneous": self._auction if self.auction else self._simultaneous,
+            "simultaneous": self._simultaneous if self.settings.rules.trades else self._auction,
             "sequential": self._sequential,
             "random": self._random,
         }[self.settings.activation]
@@ -151,7 +150,7 @@ class MarketModel(mesa.Model):
                     self.markets[industry.good].collect()
         self._flow_down()
         self._form_prices()
-        if self.auction:
+        if not self.settings.rules.trades:
             self.firms.do("initialize_plan")
             self._plan()
         self._observe()
@@ -242,7 +241,6 @@ class MarketModel(mesa.Model):
                 continue
             part = buyers.slice_of(k)
             pools = [pool.buyers for pool in buyers.pools if pool.good == k]
-            supplied = economy.supply.get(good)
             self.markets[good] = rules(
                 good,
                 sellers,
@@ -252,7 +250,7 @@ class MarketModel(mesa.Model):
                 self.settings,
                 divided=economy.is_divided(good),
                 external=economy.reuse[good] == "external",
-                first_price=supplied.price if supplied else self.settings.start_price,
+                first_price=rules.initial_price(economy.supply.get(good), self.settings),
             )
 
     def _who(self, first: int, buyer: int) -> str:
@@ -290,8 +288,47 @@ class MarketModel(mesa.Model):
             count,
             [industry] * count,
             list(range(count)),
-            [self.settings.bid_rate] * count,
+            [getattr(self.settings, "bid_rate", 1.0)] * count,
             [input_markets] * count,
             [self.markets[industry.good]] * count,
             [price_lag(self.settings.lag, late=self.settings.activation == "simultaneous")] * count,
         )
+
+
+class AgentEngine:
+    """A Mesa model as a market of one run."""
+
+    def __init__(self, model: MarketModel) -> None:
+        self.model = model
+        self.failed: dict[int, MarketError] = {}
+
+    @property
+    def state(self) -> State:
+        """The model's state, with an axis of one run."""
+        state = self.model.state
+        arrays = {f.name: getattr(state, f.name)[None] for f in fields(State) if f.name != "step"}
+        return State(step=state.step, **arrays)
+
+    def step(self) -> None:
+        """Move the model, and keep what it complains of."""
+        try:
+            self.model.step()
+        except MarketError as error:
+            self.failed[0] = error
+
+    @property
+    def reference(self) -> np.ndarray:
+        """What the model's consumers refer to, (1, final goods)."""
+        return np.array([[consumer.reference for consumer in self.model.consumers]])
+
+    @property
+    def economy(self) -> Economy:
+        """The model's economy."""
+        return self.model.economy
+
+    def keep(self, rows: np.ndarray) -> None:
+        """There is but one."""
+
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Change the model's economy."""
+        self.model.change(economies[0])

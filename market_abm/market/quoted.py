@@ -10,16 +10,27 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from market_abm.economy import curves
+from market_abm.economy.economy import Economy
+from market_abm.economy.terms import Demand, Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
-from market_abm.market.base import FinalMarket, Mechanism
+from market_abm.fields import number
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
 
-if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
-    from market_abm.market.settings import MarketSettings
+
+@dataclass(frozen=True)
+class QuotedSettings(MarketSettings):
+    """What mechanisms that quote prices have in common."""
+
+    start_price: float = number(
+        1.0, above=0.0, unit="money per unit", help="first quote of a good that an industry makes"
+    )
 
 
 class QuotedMarket(Mechanism, ABC):
@@ -33,13 +44,16 @@ class QuotedMarket(Mechanism, ABC):
         'only what is there can be ordered: market.mechanism = "unit-bid" is for goods and prices '
         "of any sign"
     )
-    name: ClassVar[str]
-    """What the mechanism is called, for messages."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.quotes = np.full(len(self.pools), self.first_price / max(1, len(self.pools)))
         self.orders = np.zeros(len(self.shares))
+
+    @staticmethod
+    def initial_price(supply: Supply | None, settings: Any) -> float:
+        """The supplier's reference price of a raw good; ``start_price`` of a made one."""
+        return supply.price if supply else settings.start_price
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
@@ -144,3 +158,71 @@ def worthless(good: str, quantity: Any, price: Any) -> EconomyError:
         name=f"demand.{good}",
         remedy=f"a quoted price begins above 0: raise demand.{good}.quantity, or its elasticity",
     )
+
+
+class QuotedArrayEngine(ArrayEngine, ABC):
+    """Runs of a market in which every pool has a quote: ``quotes``, shape (runs, pools).
+
+    ``orders``, units, has shape (runs, buyers).
+    """
+
+    mechanism: type[QuotedMarket]
+    own: ClassVar[tuple[str, ...]] = ("quotes", "orders")
+
+    def _lay_out(self, runs: int) -> None:
+        super()._lay_out(runs)
+        self.quotes = np.zeros((runs, len(self.economy.buyers.pools)))
+        self.orders = np.zeros_like(self.shares)
+        self._places: dict[int, list[tuple[int, slice]]] = {}
+        for n, pool in enumerate(self.economy.buyers.pools):
+            self._places.setdefault(pool.good, []).append((n, pool.buyers))
+
+    def _pools(self, good: str) -> list[tuple[int, slice]]:
+        """The pools of a good: their places, and their buyers."""
+        return self._places.get(self.economy.index[good], [])
+
+    def _form_price(self, good: str) -> None:
+        k = self.economy.index[good]
+        if good in self.economy.demand:
+            n = list(self.economy.demand).index(good)
+            self._form_final_price(
+                good, self.economy.demand[good], slice(n, n + 1), slice(k, k + 1)
+            )
+            self._priced[k] = True
+            return
+        pools = self._pools(good)
+        places = [n for n, _ in pools]
+        if self._priced[k]:
+            ordered = [self.orders[:, buyers].sum(axis=-1) for _, buyers in pools]
+            self.quotes[:, places] = self._follow(
+                self.quotes[:, places], np.stack(ordered, axis=-1), slice(k, k + 1)
+            )
+        else:
+            first = self.mechanism.initial_price(self.economy.supply.get(good), self.settings)
+            self.quotes[:, places] = first / len(pools)
+        quotes = self.quotes[:, places]
+        trouble = self.mechanism.unsaleable(self.quantities[:, k], quotes, final=False)
+        self._refuse(trouble, good, quotes)
+        self.prices[:, k], self._priced[k] = quotes.sum(axis=-1), True
+
+    def _form_final_price(self, good: str, terms: Demand, n: slice, k: slice) -> None:
+        """Quote the price of a final good, the n-th and at place k of ``goods``."""
+        if self.clock == 0:
+            self.reference[:, n] = curves.reference_quantity(terms, self.quantities[:, k])
+        paid = curves.demand_price(terms, self.reference[:, n], self.quantities[:, k])
+        paid = np.broadcast_to(paid, (len(self.shares), 1))
+        if self._priced[k.start]:
+            wanted = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
+            paid = np.where(np.isinf(wanted), paid, self._follow(self.prices[:, k], wanted, k))
+        self.prices[:, k] = paid
+        quantity = self.quantities[:, k.start]
+        trouble = self.mechanism.unsaleable(quantity, paid, final=True)
+        trouble = trouble & np.isfinite(terms.elasticity)[..., 0]
+        if self.clock == 0:
+            for row in np.flatnonzero(trouble).tolist():
+                self._fail(row, worthless(good, quantity[row], paid[row, 0]))
+        self._refuse(trouble, good, paid)
+
+    @abstractmethod
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+        """The next quotes for the good at place k; all of shape (runs, pools of it)."""

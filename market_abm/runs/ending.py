@@ -20,7 +20,8 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
         last = economy.goods[int(np.argmax(first))]
         detail = (
             f"converged at step {run.last.step}: every price is within {tolerance:g} of its "
-            f"exact gradient and quantities are at rest; {last} arrived last, at step {first.max()}"
+            f"exact gradient and quantities are stationary; {last} converged last, at step "
+            f"{first.max()}"
         )
         return Ending(Status.CONVERGED, run.last.step, last, detail)
     changes = experiment.changes
@@ -32,7 +33,9 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
         errors = relative_error(run.last.prices, run.last_observations["gradients"])
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if errors[worst] <= tolerance:
-        detail = f"{ending.detail}: every price is at its gradient, but quantities are not at rest"
+        detail = (
+            f"{ending.detail}: every price is at its gradient, but quantities are not stationary"
+        )
     else:
         detail = (
             f"{ending.detail}: the price of {economy.goods[worst]} is {errors[worst]:.3g} "

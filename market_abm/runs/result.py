@@ -231,8 +231,9 @@ class Result(Displayable):
         table = self.experiment.input_output
         plain = (
             self.firm is Firm
-            and (market.mechanism, market.activation) == ("trading-post", "simultaneous")
-            and (market.bid_rate, market.lag) == (1.0, 0)
+            and market.rules.bids_are_money
+            and (market.activation, market.lag) == ("simultaneous", 0)
+            and getattr(market, "bid_rate", None) == 1.0
         )
         if table is None or not plain or self.steady_state_prices is None:
             return None

@@ -10,7 +10,7 @@ import numpy as np
 from market_abm.analysis.observer import GradientObserver
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
-from market_abm.market.mechanisms.array_market import array_market
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.runs.result import Result
 from market_abm.simulation.loop import Engine, Progress, simulate
 from market_abm.simulation.record import BUYER_FIELDS
@@ -58,8 +58,7 @@ def _engine(experiments: Sequence[Experiment], name: str, firm: type[Firm] | Non
     markets = [each.market for each in experiments]
     seeds = [each.run.seed for each in experiments]
     if name == "agents":
-        from market_abm.market.model import MarketModel
-        from market_abm.simulation.loop import AgentEngine
+        from market_abm.market.model import AgentEngine, MarketModel
 
         (economy,), (market,), (seed,) = economies, markets, seeds
         return AgentEngine(MarketModel(economy, market, seed=seed, firm=firm))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.market.base import PooledMarket
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
@@ -99,11 +98,9 @@ def out_of_steps(
             f"oscillating up to step {step}: the {what} swings between {low:.6g} and {high:.6g}, "
             f"about every {period * spacing:.3g} steps"
         )
-        divided = settings.shares_move and economy.buyers.shared_pools
-        if divided or not issubclass(settings.rules, PooledMarket):
-            detail += f"; {settings.rules.stabilizing_hint}"
-        elif any(terms.elasticity > 0 for terms in economy.supply.values()):
-            detail += "; lower the supplier's adjustment"
+        advice = settings.rules.advice(economy, settings)
+        if advice:
+            detail += f"; {advice}"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from market_abm.simulation.endings import DIVERGENCE_LIMIT, Ending, Status, dive
 from market_abm.simulation.record import BUYER_FIELDS, Record, Trajectory
 
 if TYPE_CHECKING:
-    from market_abm.market.model import MarketModel
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,45 +99,6 @@ Progress = Callable[[State, Mapping[str, np.ndarray]], None]
 
 Its arrays are valid during the call only: copy what is to be kept.
 """
-
-
-class AgentEngine:
-    """A Mesa model as a market of one run."""
-
-    def __init__(self, model: MarketModel) -> None:
-        self.model = model
-        self.failed: dict[int, MarketError] = {}
-
-    @property
-    def state(self) -> State:
-        """The model's state, with an axis of one run."""
-        state = self.model.state
-        arrays = {f.name: getattr(state, f.name)[None] for f in fields(State) if f.name != "step"}
-        return State(step=state.step, **arrays)
-
-    def step(self) -> None:
-        """Move the model, and keep what it complains of."""
-        try:
-            self.model.step()
-        except MarketError as error:
-            self.failed[0] = error
-
-    @property
-    def reference(self) -> np.ndarray:
-        """What the model's consumers refer to, (1, final goods)."""
-        return np.array([[consumer.reference for consumer in self.model.consumers]])
-
-    @property
-    def economy(self) -> Economy:
-        """The model's economy."""
-        return self.model.economy
-
-    def keep(self, rows: np.ndarray) -> None:
-        """There is but one."""
-
-    def change(self, economies: Sequence[Economy]) -> None:
-        """Change the model's economy."""
-        self.model.change(economies[0])
 
 
 def simulate(

@@ -13,17 +13,13 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.display import Displayable, view
-from market_abm.economy.curves import demand_quantity
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.gradient.welfare import surplus
-from market_abm.market.mechanisms.excess_demand import ExcessDemand
-from market_abm.market.mechanisms.posted_price import PostedPrice
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.market.mechanisms.tatonnement import Tatonnement
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
@@ -41,7 +37,7 @@ REACHED = 1e-6
 """Relative distance of all prices and quantities from the optimum that counts as reached."""
 
 
-ALL = tuple(name for name, rules in MECHANISMS.items() if "agents" in rules.engines)
+ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """All mechanisms but the published model, which may be named beside them."""
 
 
@@ -136,7 +132,7 @@ class OptimizerComparison(Displayable):
         None for other mechanisms; the twin's is NaN where a good has more than one quote.
         """
         experiment = self.result.experiment
-        if not issubclass(experiment.market.rules, Tatonnement):
+        if experiment.market.rules.alignment != "prices":
             return None
         economy, path = experiment.economy, self.result.trajectory
         buyers = economy.buyers
@@ -357,34 +353,17 @@ def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int
 
 @np.errstate(all="ignore")
 def _conserved(result: Result) -> dict[str, float | None]:
-    """Goods that went to nobody and money that came from nobody, parts of all.
+    """Goods that no buyer got and money paid to no seller, as parts of all.
 
-    None if too little is recorded to tell, under ``tatonnement``, where nobody trades, and under
-    ``excess-demand``, which keeps books of its own. At a
-    posted price buyers pay what sellers get, and what is left over is lost as far as it spoils.
+    None if too little is recorded, or if it has no meaning under the mechanism.
     """
-    path, economy = result.trajectory, result.experiment.economy
-    market = result.experiment.market
-    thin = len(path.shares) != len(path.prices) or result.experiment.record.every != 1
-    if thin or issubclass(market.rules, Tatonnement | ExcessDemand):
-        return {"wasted": None, "money_made": None}
-    buyers = economy.buyers
-    units = path.shares[1:] * path.quantities[:-1, buyers.good]  # what a step's trade handed out
-    handed = np.add.reduceat(units, buyers.starts, axis=1)
-    on_sale = path.quantities[:-1, buyers.good[buyers.starts]]
-    left = np.abs(on_sale - handed).sum()
-    if issubclass(market.rules, PostedPrice):
-        final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
-        for k, terms in enumerate(economy.demand.values()):
-            wanted = demand_quantity(terms, references(economy)[k], final[:, k])
-            left += np.maximum(amounts[:, k] - wanted, 0.0).sum()
-        unallocated_share = market.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())
-        return {"wasted": float(unallocated_share), "money_made": 0.0}
-    paid = market.rules.per_unit(path.bids[:-1], units) * units
-    goods = np.unique(buyers.good)
-    spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
-    earned = (path.prices * path.quantities)[:-1, goods]
+    path, experiment = result.trajectory, result.experiment
+    thin = len(path.shares) != len(path.prices) or experiment.record.every != 1
+    kept = None
+    if not thin:
+        market, economy = experiment.market, experiment.economy
+        kept = market.rules.conservation(path, economy, market, references(economy))
     return {
-        "wasted": float(left / np.abs(on_sale).sum()),
-        "money_made": float(np.abs(spent - earned).sum() / np.abs(earned).sum()),
+        "wasted": None if kept is None else kept.unallocated_share,
+        "money_made": None if kept is None else kept.budget_imbalance,
     }

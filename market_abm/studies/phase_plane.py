@@ -22,7 +22,7 @@ import numpy as np
 
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
-from market_abm.baselines.dessertaine2022.plane import BEYOND, NEAR, WINDOW, disturbance
+from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.display import Displayable, view
 from market_abm.economy.from_table import from_input_output
@@ -35,7 +35,8 @@ from market_abm.fields import Settings, check_number, check_whole, integer
 from market_abm.gradient.closed_form import domar_weights
 from market_abm.gradient.equilibrium import Equilibrium, Problem
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.settings import MarketSettings
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import keys_of, market_settings
 from market_abm.market.state import State
 from market_abm.runs.start import start_runs
 from market_abm.simulation.loop import Run, simulate
@@ -249,17 +250,16 @@ def _published(
 def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
     """The rows of one of our mechanisms on one network, with all technologies."""
     network = settings.network(seed)
-    share_rates = RATES if mechanism == "unit-bid" else (math.nan,)
+    moving = "share_rate" in keys_of(mechanism)
+    share_rates = RATES if moving else (math.nan,)
     points = [
         (name, max(network.with_technology(q).elasticity, MIN_ELASTICITY), bid_rate, share_rate)
         for name, q in TECHNOLOGIES.items()
         for bid_rate, share_rate in itertools.product(RATES, share_rates)
     ]
     markets = [
-        MarketSettings(
-            mechanism=mechanism,
-            bid_rate=bid_rate,
-            share_rate=0.0 if math.isnan(share_rate) else share_rate,
+        market_settings(
+            mechanism, bid_rate=bid_rate, **({"share_rate": share_rate} if moving else {})
         )
         for _, _, bid_rate, share_rate in points
     ]
@@ -417,12 +417,12 @@ def _outcome(run: Run, steady: Equilibrium) -> tuple[str, int, float]:
         [run.last.prices / steady.prices, run.last.quantities / steady.quantities]
     )
     distance = float(np.abs(ratios - 1.0).max())
-    lost = run.ending is not None or not np.all((ratios > 1.0 / BEYOND) & (ratios < BEYOND))
+    lost = run.ending is not None or not np.all((ratios > 1.0 / MAX_VALUE) & (ratios < MAX_VALUE))
     if run.error is not None:
         status = "failed"
     elif lost:
         status = "diverged"
-    elif distance < NEAR:
+    elif distance < CONVERGED_TOL:
         status = "converged"
     else:
         status = "elsewhere" if run.last_observations["settled"] else "max_steps"

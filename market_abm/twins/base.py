@@ -25,14 +25,14 @@ sweep if ``sequential``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 
 if TYPE_CHECKING:
-    from market_abm.market.settings import MarketSettings
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Optimiser(Protocol):
     name: ClassVar[str]
     activations: ClassVar[tuple[str, ...]]
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    def __init__(self, economy: Economy, settings: Any) -> None:
         """Stand at step 0."""
 
     def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

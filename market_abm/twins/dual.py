@@ -20,7 +20,7 @@ demand is elastic is p0, and no variable: it has no slope.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from market_abm.twins import terms
 from market_abm.twins.terms import InitialState
 
 if TYPE_CHECKING:
-    from market_abm.market.settings import MarketSettings
+    pass
 
 WIDEST, NARROWING, WIDTHS = 0.01, 4.0, 8
 """Finite differences: the widest, relative to the quote, and how often it is narrowed by what."""
@@ -227,7 +227,7 @@ class DualDescent:
     name: ClassVar[str] = "gradient descent on the dual potential"
     activations: ClassVar[tuple[str, ...]] = ("simultaneous",)
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    def __init__(self, economy: Economy, settings: Any) -> None:
         day = InitialState.of(economy)
         self.economy, self.rate, self.dual = economy, settings.auction_rate, Dual(economy, day)
         self.quotes = first_quotes(economy, day, settings.start_price)

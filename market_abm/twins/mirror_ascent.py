@@ -24,7 +24,7 @@ sweep if ``sequential``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -36,7 +36,6 @@ from market_abm.twins.terms import InitialState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from market_abm.market.settings import MarketSettings
 
 # --- mirror ascent ------------------------------------------------------------------------------
 
@@ -54,7 +53,7 @@ class MirrorAscent:
     name: ClassVar[str]
     activations: ClassVar[tuple[str, ...]] = ("simultaneous", "sequential")
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    def __init__(self, economy: Economy, settings: Any) -> None:
         self.economy, self.settings, self.buyers = economy, settings, economy.buyers
         self.readers = [self.buyers.slice_of(k) for k in range(len(economy.goods))]
         self.prices = np.zeros(len(economy.goods))

@@ -15,7 +15,7 @@ suppliers by their own rule.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from market_abm.twins import dual, terms
 from market_abm.twins.terms import InitialState
 
 if TYPE_CHECKING:
-    from market_abm.market.settings import MarketSettings
+    pass
 
 
 @np.errstate(all="ignore")
@@ -47,7 +47,7 @@ class PrimalDual:
     name: ClassVar[str] = "primal-dual (Arrow-Hurwicz-Uzawa)"
     activations: ClassVar[tuple[str, ...]] = ("simultaneous",)
 
-    def __init__(self, economy: Economy, settings: MarketSettings) -> None:
+    def __init__(self, economy: Economy, settings: Any) -> None:
         self.economy, self.settings, self.buyers = economy, settings, economy.buyers
         pools = [pool.good for pool in self.buyers.pools]
         self.good_of_quote = dual.good_of_quotes(economy)
@@ -178,7 +178,7 @@ class Lagrangian:
 
 def uzawa_step(
     economy: Economy,
-    settings: MarketSettings,
+    settings: Any,
     orders: np.ndarray,
     offers: np.ndarray,
     quotes: np.ndarray,

@@ -37,7 +37,7 @@ from market_abm.twins.mirror_ascent import ExponentiatedGradient, ProportionalRe
 from market_abm.twins.primal_dual import PrimalDual
 
 if TYPE_CHECKING:
-    from market_abm.market.settings import MarketSettings
+    from market_abm.market.base import MarketSettings
 
 
 @np.errstate(all="ignore")  # it may diverge, as its market may

@@ -29,8 +29,8 @@ from jinja2 import Environment, FileSystemLoader
 from market_abm.errors import MarketError
 from market_abm.experiment.files import available, parse_assignment
 from market_abm.experiment.shocks import TARGETS
+from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.market.settings import ACTIVATIONS
 from market_abm.views.words import progress_text, welfare_text
 from market_abm.watch.figures import KEPT, SHORTEST, NetworkFigure, PathFigures, WelfareMap
 from market_abm.watch.session import Parameter, Session
@@ -580,7 +580,7 @@ class Page:
         welfare = float(session.seen["welfare"])
         if session.ending is not None:
             return f"{session.ending.detail}; {welfare_text(welfare)}"
-        note = "at rest, every price at its gradient" if session.seen["settled"] else ""
+        note = "stationary, every price at its gradient" if session.seen["settled"] else ""
         goods = session.economy.goods
         return progress_text(session.state.step, session.errors, goods, welfare, note=note)
 

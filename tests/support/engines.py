@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
+from market_abm.market.mechanisms.array_market import array_market
 
 from market_abm import MarketModel, MarketSettings, from_text
 from market_abm.errors import MarketError
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.mechanisms.array_market import array_market
 from support.open_economies import as_parametric, renumbered
 
 FIELDS = ("quantities", "prices", "inputs", "shares", "bids")

@@ -1,46 +1,4 @@
-"""The nearest published model: firms that follow excess demand and profit, without any gradient.
-
-The network economy out of equilibrium of T. Dessertaine, J. Moran, M. Benzaquen and J.-P. Bouchaud
-(Journal of Economic Dynamics and Control 138:104362, 2022), written from its equations. n firms
-make a good each from labour (input 0, whose wage is the unit of money) and each other's goods; one
-household works and consumes. Prices and outputs follow two signals, profit and surplus, at given
-rates, and nobody waits for markets to clear: whoever is short is rationed, and what is left over is
-kept or spoils. Near rest the state may come back to the competitive equilibrium, or never.
-
-Where the equations leave a choice, it is this:
-
-* Demand D is what was ordered, met or not; the household's orders count whether or not it could
-  pay for them in the end. A firm plans by the profit and the demand seen in the last step: what
-  it would have earned and spent, had all orders been met. Its price follows what it did earn and
-  spend.
-* A Leontief firm uses up what its scarcest input allows, and stores the rest of the others, which
-  spoils like any stock. Other firms use all that they have up to what they wanted.
-* The household's confidence is a factor on its tastes as they are given; it does not accumulate.
-* φ = 1: the disutility of labour is Γ (L/L₀)²/2.
-* A firm may run losses without end: there is no credit limit and no bankruptcy.
-* A run starts from the equilibrium with each price and each output off by its own factor, uniform
-  in 1 ± the perturbation; savings, stocks and the last step's books are those of the equilibrium.
-
-The first choice decides whether the economy can recover from a slump. If the household's orders
-are cut to what it can pay before they count, or if firms plan by what they did earn, all firms
-together see no profit (with f = 1 the household spends what it earns), and no cell of the plane
-comes back to the equilibrium. As it is here, prices keep pace with wages in a slump with
-unemployment u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, x the relative surplus; firms see a profit of
-s u, s the share of what they sell that the household buys; and planned output rises if
-β s u > β′ x. So slumps end (with f = 1, ω′ = 0 and perishable goods) only if
-
-    ω < α s β/β′,
-
-which is necessary, not sufficient: other modes, of firms against each other, have their own bounds.
-
-How many cells of a plane converge depends on what a network is, above all on s (of 25, Leontief 4
-to 5 and Cobb–Douglas 9 to 18 on average, for labour shares of 0.2 to 0.5) and on f (with f = 0.5
-none does: a slump eats up the savings); by up to three cells on whether firms plan by orders or by
-what they paid, at old prices or new, and on the size of the perturbation; hardly on ω′. That
-Leontief converges least, on average over networks, was so in all these variants in which any cell
-converges. (Prices may be at rest in a slump without end: a rule that looks at prices alone
-would count it as converged.)
-"""
+"""Runs of the published model, and the phase plane of its rates."""
 
 from __future__ import annotations
 
@@ -73,21 +31,17 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
-
 STATIONARY_TOL = 1e-7
-"""A run is at rest when no price has moved by more, relatively, within ``WINDOW`` steps."""
-
+"""Relative change of prices within ``WINDOW`` steps below which a run is stationary."""
 
 WINDOW = 10
-"""Steps over which prices must not move; how often this is looked at."""
+"""Steps over which stationarity is measured, and between measurements."""
 
+CONVERGED_TOL = 1e-3
+"""Relative distance of prices and outputs to the equilibrium below which a run has converged."""
 
-NEAR = 1e-3
-"""A run has converged if at its end all prices and outputs are as near to the equilibrium."""
-
-
-BEYOND = 1e100
-"""A run has diverged when a price or an output is above this, below its inverse, or no number."""
+MAX_VALUE = 1e100
+"""A run has diverged when a price or output is above this, below its inverse, or not a number."""
 
 
 # --- runs --------------------------------------------------------------------------------------
@@ -97,14 +51,22 @@ BEYOND = 1e100
 class Simulation:
     """Runs side by side. A run that has ended keeps its last state in all later records.
 
-    Attributes:
-        times: steps at which the state was recorded, shape (records,).
-        prices, outputs: shape (runs, records, n), in units of the wage, and γ.
-        unsold: firms' stocks of their own goods, shape (runs, records, n).
-        stocks: of inputs, shape (runs, records, n, n + 1).
-        status: of each run: ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``.
-        steps: how many steps each run took, shape (runs,).
-        distance: at the end, the largest |x/x* − 1| of a price or output, shape (runs,).
+    Attributes
+    ----------
+    times
+        Recorded steps, shape (records,).
+    prices, outputs
+        In units of the wage, and γ; shape (runs, records, n).
+    unsold
+        Firms' stocks of their own goods, shape (runs, records, n).
+    stocks
+        Of inputs, shape (runs, records, n, n + 1).
+    status
+        Of each run: ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``.
+    steps
+        The number of steps of each run, shape (runs,).
+    distance
+        At the end, the largest |x/x* − 1| of a price or output, shape (runs,).
     """
 
     times: np.ndarray
@@ -127,18 +89,36 @@ def simulate(
     perturbation: float = 0.05,
     every: int = 1,
 ) -> Simulation:
-    """Runs from near the equilibrium, as many as the longest of the three sequences has entries.
+    """Run from near the equilibrium, all runs side by side.
 
-    What is single is the same in all runs. A run is *at rest*, and ends, when no price moves by
-    more than 1e-7 within ten steps (looked at every ten). It has *converged* if, at its end, all
-    prices and outputs are within 1e-3 of the equilibrium; it is *elsewhere* if it is at rest, but
-    not there; *diverged* if a price or output is above 1e100, below 1e-100 (as in a slump without
-    end) or no number; else out of steps, ``max_steps``. The paper's rule counts ``converged`` and
-    ``elsewhere``. The state is recorded at step 0, every ``every`` steps, and at the end.
+    A run is stationary, and ends, when no price moves by more than 1e-7 within ten steps (checked
+    every ten). At its end it has
 
-    Raises:
-        EconomyError: an economy has no equilibrium, or they are of different technologies.
-        SettingError: a number is out of range, or the sequences do not fit together.
+    * ``converged`` if all prices and outputs are within 1e-3 of the equilibrium;
+    * ended ``elsewhere`` if it is stationary, but not there;
+    * ``diverged`` if a price or output is above 1e100, below 1e-100 (as in a permanent slump) or
+      not a number;
+    * else run out of steps, ``max_steps``.
+
+    The paper's rule counts ``converged`` and ``elsewhere``.
+
+    Parameters
+    ----------
+    economies, settings, seed
+        One for all runs, or a sequence with one per run; the longest sets the number of runs.
+    steps
+        The maximal number of steps.
+    perturbation
+        Prices and outputs start off the equilibrium by factors uniform in 1 ± this, by ``seed``.
+    every
+        Record the state at step 0, every so many steps, and at the end.
+
+    Raises
+    ------
+    EconomyError
+        An economy has no equilibrium, or they are of different technologies.
+    SettingError
+        A number is out of range, or the sequences differ in length.
     """
     steps = check_whole(steps, "steps", low=0)
     every = check_whole(every, "every", low=1)
@@ -148,52 +128,69 @@ def simulate(
     every_economy = _each(economies, runs, "economies")
     every_setting = _each(settings, runs, "settings")
     seeds = _each(seed, runs, "seeds")
-    start = _perturbed(every_economy, seeds, perturbation)
+    state = _perturbed(every_economy, seeds, perturbation)
     economy = NetworkEconomy.vectorized(every_economy)
     rates = ExcessDemandSettings.vectorized(every_setting)
     rest = np.array([[each.equilibrium.prices, each.equilibrium.outputs] for each in every_economy])
 
-    times = np.unique(np.append(np.arange(0, steps + 1, every), steps))
-    kept = ("prices", "outputs", "unsold", "stocks")
-    records = {name: np.repeat(getattr(start, name)[:, None], len(times), axis=1) for name in kept}
+    records = _Records(state, steps, every)
     status, taken = np.full(runs, "max_steps", dtype=object), np.full(runs, steps)
-    ends = np.stack([start.prices, start.outputs], axis=1)
-    active, state, record = np.arange(runs), start, 1
-    window = [state.prices]
+    ends = np.stack([state.prices, state.outputs], axis=1)
+    active, window = np.arange(runs), [state.prices]
     for now in range(1, steps + 1):
         state, _ = step(economy, rates, state)
-        if record < len(times) and times[record] == now:
-            for name in kept:
-                records[name][active, record] = getattr(state, name)
-            record += 1
+        records.add(now, active, state)
         window.append(state.prices)
-        if now % WINDOW == 0 or now == steps:
-            resting, lost = is_stationary(np.array(window)), _lost(state)
-            window = [state.prices]
-            over = resting | lost | (now == steps)
+        if now % WINDOW and now < steps:
+            continue
+        stationary, diverged = is_stationary(np.array(window)), _has_diverged(state)
+        window = [state.prices]
+        over = stationary | diverged | (now == steps)
+        status[active[stationary]], status[active[diverged]] = "elsewhere", "diverged"
+        if over.any():
             ended = active[over]
-            status[active[resting]], status[active[lost]] = "elsewhere", "diverged"
             taken[ended] = now
             ends[ended] = np.stack([state.prices[over], state.outputs[over]], axis=1)
-            if over.any():
-                for name in kept:
-                    records[name][ended, record:] = getattr(state, name)[over][:, None]
-                going = partial(_rows, kept=~over)
-                active, window = active[~over], [state.prices[~over]]
-                state, economy, rates = (
-                    state.select_runs(going),
-                    economy.select_runs(going),
-                    rates.select_runs(going),
-                )
-            if not active.size:
-                break
+            records.fill(ended, state.select_runs(partial(_rows, kept=over)))
+            going = partial(_rows, kept=~over)
+            active, window = active[~over], [state.prices[~over]]
+            state, economy = state.select_runs(going), economy.select_runs(going)
+            rates = rates.select_runs(going)
+        if not active.size:
+            break
     distance = np.abs(ends / rest - 1.0).max(axis=(1, 2))
-    status[(status != "diverged") & (distance < NEAR)] = "converged"
-    return Simulation(times, **records, status=tuple(status), steps=taken, distance=distance)
+    status[(status != "diverged") & (distance < CONVERGED_TOL)] = "converged"
+    return Simulation(
+        records.times, **records.arrays, status=tuple(status), steps=taken, distance=distance
+    )
+
+
+class _Records:
+    """The recorded arrays of all runs, by name, shape (runs, records, ...)."""
+
+    def __init__(self, start: State, steps: int, every: int) -> None:
+        self.times = np.unique(np.append(np.arange(0, steps + 1, every), steps))
+        self.arrays = {
+            name: np.repeat(getattr(start, name)[:, None], len(self.times), axis=1)
+            for name in ("prices", "outputs", "unsold", "stocks")
+        }
+        self.next = 1
+
+    def add(self, now: int, active: np.ndarray, state: State) -> None:
+        """Record the active runs, if step ``now`` is to be recorded."""
+        if self.next < len(self.times) and self.times[self.next] == now:
+            for name, array in self.arrays.items():
+                array[active, self.next] = getattr(state, name)
+            self.next += 1
+
+    def fill(self, ended: np.ndarray, state: State) -> None:
+        """Fill the remaining records of runs that have ended, in this state."""
+        for name, array in self.arrays.items():
+            array[ended, self.next :] = getattr(state, name)[:, None]
 
 
 def _each(given: Kind | Sequence[Kind], runs: int, what: str) -> list[Kind]:
-    """``given`` as a list of one entry a run."""
+    """``given`` as a list of one entry per run."""
     if not isinstance(given, Sequence):
         return [given] * runs
     if len(given) != runs or not runs:
@@ -212,7 +209,7 @@ def disturbance(firms: int, seed: int, size: float) -> np.ndarray:
 
 
 def _perturbed(economies: Sequence[NetworkEconomy], seeds: Sequence[int], size: float) -> State:
-    """The states that runs start from, stacked."""
+    """The initial states of the runs, vectorized."""
     states = []
     for economy, seed in zip(economies, seeds, strict=True):
         rest = at_rest(economy)
@@ -237,15 +234,18 @@ def _rows(array: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def is_stationary(window: np.ndarray) -> np.ndarray:
-    """Whether prices, shape (times, runs, n), moved by less than ``STATIONARY_TOL``, shape (runs,)."""
+    """Whether prices, (times, runs, n), moved by less than ``STATIONARY_TOL``, shape (runs,)."""
     high, low = window.max(axis=0), window.min(axis=0)
     return (len(window) > WINDOW) & np.all(high - low < STATIONARY_TOL * low, axis=-1)
 
 
-def _lost(state: State) -> np.ndarray:
-    """Whether a price or an output is beyond all bounds, shape (runs,)."""
+def _has_diverged(state: State) -> np.ndarray:
+    """Whether a price or an output is out of bounds, shape (runs,)."""
     both = np.concatenate([state.prices, state.outputs], axis=-1)
-    return ~np.all((both > 1.0 / BEYOND) & (both < BEYOND), axis=-1)
+    return ~np.all((both > 1.0 / MAX_VALUE) & (both < MAX_VALUE), axis=-1)
+
+
+# --- the phase plane ---------------------------------------------------------------------------
 
 
 def phase_plane(
@@ -261,18 +261,34 @@ def phase_plane(
     steps: int = 3000,
     perturbation: float = 0.05,
 ) -> pd.DataFrame:
-    """Where in the plane of rates, α = α′ by β = β′, the economy comes back to its equilibrium.
+    """Where in the plane of rates, α = α′ by β = β′, the economy returns to its equilibrium.
 
-    Each of ``technologies`` (a name, with q and b) runs on the network of each of the seeds
-    ``networks``, in each cell of ``rates`` × ``rates``; ``settings`` give all other rates. A
-    network is disturbed alike in all cells and technologies.
+    Parameters
+    ----------
+    rates
+        The cells are ``rates`` × ``rates``.
+    technologies
+        q and b by name.
+    networks
+        Seeds of :func:`random_network`; a network starts from the same state in all cells and
+        technologies.
+    settings
+        All other rates.
+    firms, degree, labour_share, hawkins_simon
+        Of :func:`random_network`.
+    steps, perturbation
+        Of :func:`simulate`.
 
-    Returns a row a run: ``technology``, ``substitution``, ``elasticity``, ``returns``, ``network``,
-    ``price_rate`` (α), ``output_rate`` (β), ``status``, ``steps`` and ``distance`` (see
-    :func:`simulate`).
+    Returns
+    -------
+    pandas.DataFrame
+        A row per run: ``technology``, ``substitution``, ``elasticity``, ``returns``, ``network``,
+        ``price_rate`` (α), ``output_rate`` (β), ``status``, ``steps`` and ``distance``.
 
-    Raises:
-        MarketError: a number is out of range, or there is no equilibrium.
+    Raises
+    ------
+    MarketError
+        A number is out of range, or there is no equilibrium.
     """
     import pandas as pd
 
@@ -302,20 +318,37 @@ def phase_plane(
             )
             for seed in networks
         ]
-        points = list(itertools.product(range(len(networks)), cells))
-        runs = simulate(
-            [economies[k] for k, _ in points],
-            [cell for _, cell in points],
-            seed=[networks[k] for k, _ in points],
-            steps=steps,
-            perturbation=perturbation,
-            every=max(steps, 1),
-        )
-        columns = {
-            "technology": name,
-            "substitution": substitution,
+        table = _plane_of(economies, networks, cells, steps=steps, perturbation=perturbation)
+        table.insert(0, "technology", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _plane_of(
+    economies: Sequence[NetworkEconomy],
+    networks: Sequence[int],
+    cells: Sequence[ExcessDemandSettings],
+    *,
+    steps: int,
+    perturbation: float,
+) -> pd.DataFrame:
+    """The rows of one technology: its economies, one per network, in all cells."""
+    import pandas as pd
+
+    points = list(itertools.product(range(len(networks)), cells))
+    runs = simulate(
+        [economies[k] for k, _ in points],
+        [cell for _, cell in points],
+        seed=[networks[k] for k, _ in points],
+        steps=steps,
+        perturbation=perturbation,
+        every=max(steps, 1),
+    )
+    return pd.DataFrame(
+        {
+            "substitution": economies[0].substitution,
             "elasticity": economies[0].elasticity,
-            "returns": returns,
+            "returns": economies[0].returns,
             "network": [networks[k] for k, _ in points],
             "price_rate": [cell.price_rate_surplus for _, cell in points],
             "output_rate": [cell.output_rate_profit for _, cell in points],
@@ -323,11 +356,4 @@ def phase_plane(
             "steps": runs.steps,
             "distance": runs.distance,
         }
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
-
-
-def converged_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """How many cells of a :func:`phase_plane` converged: a row a technology, a column a network."""
-    converged = (table["status"] == "converged").groupby([table["technology"], table["network"]])
-    return converged.sum().unstack("network").loc[table["technology"].unique()]
+    )

@@ -8,17 +8,49 @@ Nobody values anything at the margin there: firms follow excess demand, and thei
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from market_abm.baselines.dessertaine2022 import step as published
+from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, input_demand
+from market_abm.economy.economy import Economy
 from market_abm.economy.nested_ces import NestedCES
 from market_abm.errors import EconomyError, SettingError
-from market_abm.market.base import Mechanism
+from market_abm.fields import choice, number
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings, Mechanism
+from market_abm.market.conservation import Conservation, RecordedPath
+from market_abm.market.state import State
 
-if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
-    from market_abm.market.settings import MarketSettings
+
+@dataclass(frozen=True)
+class ExcessDemandSettings(MarketSettings):
+    """The settings of ``excess-demand``."""
+
+    mechanism: str = choice(
+        "excess-demand", ("excess-demand",), help="how goods are priced and allocated"
+    )
+    price_rate: float = number(
+        0.02,
+        above=0.0,
+        high=1.0,
+        help="α: how fast prices follow surplus and profit",
+    )
+    output_rate: float = number(
+        0.1, low=0.0, unit="per step", help="β: how fast planned outputs follow profit and surplus"
+    )
+    wage_rate: float = number(
+        0.02, low=0.0, unit="per step", help="ω: how fast wages and confidence follow unemployment"
+    )
+    spoilage: float = number(
+        1.0,
+        low=0.0,
+        high=1.0,
+        help="δ: the fraction of a stock that is lost in a step; 1: perishable goods",
+    )
 
 
 class ExcessDemand(Mechanism):
@@ -26,8 +58,21 @@ class ExcessDemand(Mechanism):
 
     stabilizing_hint = "lower market.price_rate, market.output_rate and market.wage_rate"
     rates = ("price_rate", "output_rate", "wage_rate", "spoilage")
-    engines: ClassVar[tuple[str, ...]] = ("arrays",)
+    Settings = ExcessDemandSettings
+    has_agents = False
     smooth = False  # at rest goods are on the verge of being short, and of being left over
+
+    @staticmethod
+    def array_engine() -> type[ArrayEngine]:
+        """Its engine on arrays."""
+        return ExcessDemandArrayEngine
+
+    @classmethod
+    def conservation(
+        cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
+    ) -> Conservation | None:
+        """None: the published model keeps accounts of its own."""
+        return None
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
@@ -75,3 +120,169 @@ def substitution(line: NestedCES) -> float:
     """The published q of a line, σ = q/(1 + q): infinite for Cobb-Douglas."""
     sigma = float(np.ravel(_elasticity(line))[0])
     return math.inf if sigma == 1.0 else sigma / (1.0 - sigma)
+
+
+class ExcessDemandArrayEngine(ArrayEngine):
+    """Runs of the published model, one after another: it is here to be compared, not to be fast.
+
+    It begins at rest as the table says, with all productivities at 1: what they are, and shocks to
+    them, come with the first step. Prices are in wages; the household's good, that of its line,
+    costs what it spends over what it has. Inputs are those of the batch on sale, and shares what of
+    the last supply they were.
+    """
+
+    def __init__(
+        self,
+        economies: Sequence[Economy],
+        settings: Sequence[MarketSettings],
+        seeds: Sequence[int],
+    ) -> None:
+        for economy, own in zip(economies, settings, strict=True):
+            ExcessDemand.check(economy, own)
+        self._networks = [_network(economy) for economy in economies]
+        self._rates = [_rates(each) for each in settings]
+        super().__init__(economies, settings, seeds)
+
+    def _start(self) -> None:
+        still = [published.at_rest(network_at_rest(each)) for each in self._networks]
+        self._states = still
+        self._inputs = np.zeros_like(self.shares)
+        self.reference[:] = 1.0
+        for row, (network, state) in enumerate(zip(self._networks, still, strict=True)):
+            used = input_demand(network, state.prices, state.outputs)
+            supply = state.outputs + state.unsold
+            self._show(row, state, supply, supply, used, state.consumption, 1.0)
+        self._priced[:] = True
+
+    @np.errstate(all="ignore")
+    def step(self) -> None:
+        """One step of every run."""
+        self.clock += 1
+        for row, network in enumerate(self._networks):
+            before = self._states[row]
+            after, books = published.step(network, self._rates[row], before)
+            self._states[row] = after
+            on_sale = network.productivity * after.outputs + after.unsold
+            labour = float(before.labour[0])
+            self._show(row, after, on_sale, books.supply, books.used, books.consumed, labour)
+        self._observe()
+
+    def _show(
+        self,
+        row: int,
+        state: published.State,
+        on_sale: np.ndarray,
+        supply: np.ndarray,
+        used: np.ndarray,
+        consumed: np.ndarray,
+        labour: float,
+    ) -> None:
+        """Put what is so after a step where all can see it."""
+        economy, index = self.economy, self.economy.index
+        (factor,), (household,) = economy.supply, economy.demand
+        sectors = [index[good] for good in _sectors(economy)]
+        line = next(each for each in economy.topological_order if each.good == household).technology
+        assert isinstance(line, NestedCES)
+        bought = np.concatenate([used, np.append(0.0, consumed)[None]])
+        consumption, _ = line.production(consumed[_places(economy, line) - 1])
+        spent = float(state.prices @ consumed)
+        self.quantities[row, [index[factor], *sectors, index[household]]] = np.concatenate(
+            [state.labour, on_sale, [consumption]]
+        )
+        self.prices[row, [index[factor], *sectors, index[household]]] = np.concatenate(
+            [[1.0], state.prices, [spent / consumption]]
+        )
+        offered = np.append(labour, supply)
+        for k, industry in enumerate([*_sectors(economy), household]):
+            technology = self._technologies[industry]
+            places = _places(economy, technology)
+            buyers = economy.buyers.of_industry[industry][:, 0]
+            self._inputs[row, buyers] = bought[k, places]
+            self.shares[row, buyers] = bought[k, places] / offered[places]
+            self.bids[row, buyers] = np.append(1.0, state.prices)[places]
+
+    @property
+    def _technologies(self) -> dict[str, NestedCES]:
+        return {
+            i.good: i.technology
+            for i in self.economy.topological_order
+            if isinstance(i.technology, NestedCES)
+        }
+
+    def _observe(self) -> None:
+        arrays = (self.quantities, self.prices, self._inputs, self.shares, self.bids)
+        self.state = State(self.clock, *(each.copy() for each in arrays))
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
+        super().keep(rows)
+        for name in ("_networks", "_rates", "_states"):
+            kept = [each for each, k in zip(getattr(self, name), rows, strict=True) if k]
+            setattr(self, name, kept)
+        self._inputs = self._inputs[rows]
+
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Go on with other numbers: economies of the same structure, one a run."""
+        super().change(economies)
+        self._networks = [_network(economy) for economy in economies]
+
+
+def _sectors(economy: Economy) -> list[str]:
+    """The goods of firms, in the order in which the published model has them."""
+    return [
+        industry.good
+        for industry in economy.topological_order
+        if industry.good not in economy.demand
+    ]
+
+
+def _places(economy: Economy, line: NestedCES) -> np.ndarray:
+    """Where the inputs of a line stand in the published model: labour first, then the sectors."""
+    order = {good: k for k, good in enumerate([*economy.supply, *_sectors(economy)])}
+    return np.array([order[good] for good in line.inputs])
+
+
+def _network(economy: Economy) -> NetworkEconomy:
+    """The published model's economy: J = a, the cost shares; tastes the household's shares."""
+    sectors = _sectors(economy)
+    weights = np.zeros((len(sectors), len(sectors) + 1))
+    tastes = np.zeros(len(sectors))
+    productivity = np.ones(len(sectors))
+    q = 0.0
+    for industry in economy.topological_order:
+        line = industry.technology
+        assert isinstance(line, NestedCES)
+        places = _places(economy, line)
+        if industry.good in economy.demand:
+            tastes[places - 1] = line.shares
+            continue
+        k = sectors.index(industry.good)
+        weights[k, places] = line.shares
+        productivity[k] = float(industry.productivity[0])
+        q = substitution(line)
+    return NetworkEconomy(weights, weights, productivity, tastes, substitution=q)
+
+
+def network_at_rest(network: NetworkEconomy) -> NetworkEconomy:
+    """The same with all productivities at 1: what the table says."""
+    return NetworkEconomy(
+        network.coefficients,
+        network.weights,
+        np.ones(network.firms),
+        network.tastes,
+        substitution=network.substitution,
+    )
+
+
+def _rates(settings: Any) -> published.ExcessDemandSettings:
+    """The published rates: α = α′, β = β′, ω = ω′, and of a stock a part δ is lost in a step."""
+    spoilage = np.inf if settings.spoilage == 1.0 else -np.log1p(-settings.spoilage)
+    return published.ExcessDemandSettings(
+        price_rate_surplus=settings.price_rate,
+        price_rate_profit=settings.price_rate,
+        output_rate_profit=settings.output_rate,
+        output_rate_surplus=settings.output_rate,
+        wage_rate=settings.wage_rate,
+        confidence_rate=settings.wage_rate,
+        spoilage=float(spoilage),
+    )

@@ -10,12 +10,23 @@ in logarithms.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from market_abm.economy import curves
+from market_abm.economy.economy import Economy
+from market_abm.fields import choice, number
+from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket
-from market_abm.market.quoted import QuotedFinalMarket, QuotedMarket
+from market_abm.market.conservation import Conservation, RecordedPath, allocated
+from market_abm.market.quoted import (
+    QuotedArrayEngine,
+    QuotedFinalMarket,
+    QuotedMarket,
+    QuotedSettings,
+)
 
 
 def gap(a: Any, b: Any) -> Any:
@@ -58,13 +69,50 @@ def left_over(quantity: Any, sold: Any, spoilage: Any) -> Any:
     return (1.0 - spoilage) * np.maximum(quantity - sold, 0.0)
 
 
+@dataclass(frozen=True)
+class PostedPriceSettings(QuotedSettings):
+    """The settings of ``posted-price``."""
+
+    mechanism: str = choice(
+        "posted-price", ("posted-price",), help="how goods are priced and allocated"
+    )
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
+    price_rate: float = number(
+        0.02,
+        above=0.0,
+        high=1.0,
+        help="λ: the elasticity of a price with respect to orders over supply",
+    )
+    order_rate: float = number(
+        0.2,
+        above=0.0,
+        high=1.0,
+        help="κ: the elasticity of an order with respect to value over price",
+    )
+    stock_weight: float = number(
+        0.1, low=0.0, high=1.0, help="φ: the weight of the stock in supply"
+    )
+    spoilage: float = number(
+        1.0,
+        low=0.0,
+        high=1.0,
+        help="δ: the fraction of what is left over that is lost in a step; 1: perishable goods",
+    )
+
+
 class PostedPrice(QuotedMarket):
     """Sellers post a price, buyers order, short goods are rationed, and what is unsold is kept.
 
     A copied good is made to order, so that nothing of it is left to keep.
     """
 
-    name = "posted-price"
+    Settings = PostedPriceSettings
+    settings: PostedPriceSettings
     stabilizing_hint = "lower market.price_rate and market.order_rate"
     rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
     smooth = False  # at rest goods are on the verge of being short, and of being left over
@@ -74,9 +122,27 @@ class PostedPrice(QuotedMarket):
         self.made = self.stock = np.float64(0.0)
 
     @staticmethod
+    def array_engine() -> type[ArrayEngine]:
+        """Its engine on arrays."""
+        return PostedPriceArrayEngine
+
+    @staticmethod
     def final_market() -> type[FinalMarket]:
         """Where the consumer finds a posted price, too."""
         return PostedFinalMarket
+
+    @classmethod
+    def conservation(
+        cls, path: RecordedPath, economy: Economy, settings: Any, reference: np.ndarray
+    ) -> Conservation | None:
+        """Buyers pay what sellers get; what is left over is lost as far as it spoils."""
+        _, left, on_sale = allocated(path, economy)
+        final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
+        for k, terms in enumerate(economy.demand.values()):
+            wanted = curves.demand_quantity(terms, reference[k], final[:, k])
+            left += np.maximum(amounts[:, k] - wanted, 0.0).sum()
+        lost = settings.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())
+        return Conservation(unallocated_share=float(lost), budget_imbalance=0.0)
 
     def collect(self) -> None:
         """Put on sale what has just been made, and what was left over."""
@@ -117,6 +183,8 @@ class PostedPrice(QuotedMarket):
 class PostedFinalMarket(QuotedFinalMarket):
     """A final good at a posted price: the consumer orders, and what is unsold is kept."""
 
+    settings: PostedPriceSettings
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.made = self.stock = np.float64(0.0)
@@ -142,3 +210,58 @@ class PostedFinalMarket(QuotedFinalMarket):
         wanted = self.customer.quantity_for(self.price)
         sold = self.quantity if np.isinf(wanted) else taken(wanted, self.quantity)
         self.stock = left_over(self.quantity, sold, self.settings.spoilage)
+
+
+class PostedPriceArrayEngine(QuotedArrayEngine):
+    """Runs of a market of posted prices; ``made`` and ``stock``, units, are (runs, goods)."""
+
+    own = (*QuotedArrayEngine.own, "made", "stock")
+
+    def _lay_out(self, runs: int) -> None:
+        super()._lay_out(runs)
+        self.made, self.stock = (np.zeros_like(self.quantities) for _ in range(2))
+
+    def _start(self) -> None:
+        super()._start()
+        self.orders[:] = self.shares * self.quantities[:, self.economy.buyers.good]
+
+    def _put_on_sale(self, made: np.ndarray) -> None:
+        self.made = made
+        self.quantities = made + self.stock
+
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+        return revised_quote(
+            quotes,
+            ordered,
+            self.made[:, k],
+            self.stock[:, k],
+            price_rate=self.settings.price_rate,
+            stock_weight=self.settings.stock_weight,
+        )
+
+    def _reallocate(self) -> None:
+        """New orders at the prices posted last, what they get, and what is left."""
+        for good in self.economy.goods:
+            k = self.economy.index[good]
+            quantity = self.quantities[:, k : k + 1]
+            pools = self._pools(good)
+            for n, buyers in pools:
+                bidding = self._has_bid(buyers)
+                orders, quote = self.orders[:, buyers], self.quotes[:, n : n + 1]
+                revised = revised_order(
+                    orders, self.bids[:, buyers], quote, self.settings.order_rate
+                )
+                orders[:] = np.where(bidding, revised, orders)
+                ordered = orders.sum(axis=-1, keepdims=True)
+                self.shares[:, buyers] = handed_out(orders, ordered, quantity)
+            if good in self.economy.demand:
+                n = list(self.economy.demand).index(good)
+                wanted = curves.demand_quantity(
+                    self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
+                )
+                sold = np.where(np.isinf(wanted), quantity, taken(wanted, quantity))
+            elif len(pools) == 1:
+                sold = np.minimum(ordered, quantity)
+            else:
+                continue
+            self.stock[:, k : k + 1] = left_over(quantity, sold, self.settings.spoilage)

@@ -1,30 +1,104 @@
-"""The mechanisms by which a good is priced and handed out: one file each, chosen by name."""
+"""The mechanisms, by name: one file each in this folder, and one line here.
 
-from market_abm.market.base import Mechanism, PooledMarket
+Whoever needs a mechanism gets it from its settings (``settings.rules``); nobody asks for its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from market_abm.economy.economy import Economy
+from market_abm.errors import SettingError, nearest
+from market_abm.fields import check_choice
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings, Mechanism
 from market_abm.market.mechanisms.excess_demand import ExcessDemand
 from market_abm.market.mechanisms.posted_price import PostedPrice
 from market_abm.market.mechanisms.tatonnement import Tatonnement
 from market_abm.market.mechanisms.trading_post import TradingPost
 from market_abm.market.mechanisms.unit_bid import UnitBid
-from market_abm.market.quoted import QuotedMarket
 
 MECHANISMS: dict[str, type[Mechanism]] = {
-    "unit-bid": UnitBid,
-    "trading-post": TradingPost,
-    "tatonnement": Tatonnement,
-    "posted-price": PostedPrice,
-    "excess-demand": ExcessDemand,
+    rules.name: rules for rules in (UnitBid, TradingPost, Tatonnement, PostedPrice, ExcessDemand)
 }
+"""All mechanisms by name, the default first."""
 
 
-__all__ = [
-    "MECHANISMS",
-    "ExcessDemand",
-    "Mechanism",
-    "PooledMarket",
-    "PostedPrice",
-    "QuotedMarket",
-    "Tatonnement",
-    "TradingPost",
-    "UnitBid",
-]
+def default_mechanism() -> str:
+    """The mechanism where none is named."""
+    return next(iter(MECHANISMS))
+
+
+def market_settings(mechanism: str | None = None, **keys: Any) -> MarketSettings:
+    """The settings of a market: of a mechanism, with the keys that it has.
+
+    Parameters
+    ----------
+    mechanism
+        One of ``MECHANISMS``, by default ``unit-bid``.
+    keys
+        Keys of ``[market]``, such as ``activation``, ``lag`` and those of the mechanism.
+
+    Raises
+    ------
+    SettingError
+        A key is unknown or another mechanism's, or its value is not allowed.
+    """
+    return read_market(keys if mechanism is None else {"mechanism": mechanism, **keys})
+
+
+def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market") -> MarketSettings:
+    """The settings in a table ``[market]``; ``where`` names the table, for messages.
+
+    Raises
+    ------
+    SettingError
+        A key is unknown or another mechanism's, or its value is not allowed.
+    """
+    if isinstance(given, MarketSettings):
+        return given
+    name = given.get("mechanism", default_mechanism())
+    check_choice(name, f"{where}.mechanism", MECHANISMS)
+    own = keys_of(name)
+    for key in given:
+        owners = [f'"{other}"' for other in MECHANISMS if key in keys_of(other)]
+        if key not in own and owners:
+            raise SettingError(
+                f"'{where}.{key}' is a key of mechanism {' and '.join(owners)}, "
+                f'and the mechanism is "{name}"',
+                remedy="leave it out, or write it under [mechanisms.NAME] of its mechanism",
+                name=f"{where}.{key}",
+            )
+        if key not in own:
+            raise SettingError(
+                f"unknown key '{where}.{key}'",
+                remedy=nearest(f"{where}.{key}", [f"{where}.{each}" for each in own]),
+                name=f"{where}.{key}",
+            )
+    return MECHANISMS[name].Settings.of(given, where)
+
+
+def keys_of(mechanism: str) -> tuple[str, ...]:
+    """The keys of ``[market]`` that a mechanism has."""
+    return tuple(field.name for field in dataclasses.fields(MECHANISMS[mechanism].Settings))
+
+
+def all_keys() -> tuple[str, ...]:
+    """The keys of ``[market]`` that any mechanism has."""
+    return tuple(dict.fromkeys(key for name in MECHANISMS for key in keys_of(name)))
+
+
+def array_market(
+    economies: Sequence[Economy], settings: Sequence[MarketSettings], seeds: Sequence[int]
+) -> ArrayEngine:
+    """The array engine for runs, one an entry, of ``economies`` under these ``settings``.
+
+    Raises
+    ------
+    MarketError
+        The mechanism cannot run the economy, or needs one agent after the other.
+    """
+    engine: ArrayEngine = settings[0].rules.array_engine()(economies, settings, seeds)
+    return engine

@@ -9,21 +9,47 @@ N. Devanur and L. Xiao, EC 2011). The money pledged is the money paid: none is m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from market_abm.market.base import PooledMarket
+from market_abm.fields import choice, number
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings, PooledMarket
+
+
+@dataclass(frozen=True)
+class TradingPostSettings(MarketSettings):
+    """The settings of ``trading-post``."""
+
+    mechanism: str = choice(
+        "trading-post", ("trading-post",), help="how goods are priced and allocated"
+    )
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
 
 
 class TradingPost(PooledMarket):
     """Firms pledge money for what they want, and get their part of what there is."""
+
+    Settings = TradingPostSettings
+    bids_are_money = True
 
     wants_positive = True
     remedy = (
         'money buys goods that are there and wanted: market.mechanism = "unit-bid" '
         "is for goods and prices of any sign"
     )
+
+    @staticmethod
+    def array_engine() -> type[ArrayEngine]:
+        """The array engine of all mechanisms in which bids alone count."""
+        return ArrayEngine
 
     @staticmethod
     def quoted(worth: Any, units: Any) -> Any:
@@ -42,7 +68,7 @@ class TradingPost(PooledMarket):
         quantity: Any,
         *,
         bidding: Any,
-        share_rate: Any,
+        settings: Any,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Shares s = m / Σ m, of what those who have heard no price yet leave to the others."""

@@ -7,12 +7,15 @@ pool's price if it is rival, what all users pay together if it is copied.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.buyers import cached_parts
-from market_abm.market.base import PooledMarket
+from market_abm.fields import choice, number
+from market_abm.market.arrays import ArrayEngine
+from market_abm.market.base import MarketSettings, PooledMarket
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
@@ -70,8 +73,29 @@ def revised_shares(
     return out
 
 
+@dataclass(frozen=True)
+class UnitBidSettings(MarketSettings):
+    """The settings of ``unit-bid``."""
+
+    mechanism: str = choice("unit-bid", ("unit-bid",), help="how goods are priced and allocated")
+    bid_rate: float = number(
+        1.0,
+        above=0.0,
+        high=1.0,
+        help="α: the fraction of the way that a bid moves to the value of the input in a step",
+    )
+    share_rate: float = number(
+        0.5,
+        low=0.0,
+        high=100.0,
+        help="κ: the elasticity of shares with respect to bids; 0: shares do not move",
+    )
+
+
 class UnitBid(PooledMarket):
     """Firms post a price per unit, and shares follow bids by exponentiated gradient."""
+
+    Settings = UnitBidSettings
 
     remedy = (
         'let every user have all of it, with reuse.{good} = "copy" '
@@ -79,7 +103,11 @@ class UnitBid(PooledMarket):
     )
     stabilizing_hint = "lower market.share_rate"
     rates = ("bid_rate", "share_rate")
-    revised_shares = staticmethod(revised_shares)
+
+    @staticmethod
+    def array_engine() -> type[ArrayEngine]:
+        """The array engine of all mechanisms in which bids alone count."""
+        return ArrayEngine
 
     @staticmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
@@ -87,6 +115,25 @@ class UnitBid(PooledMarket):
         return pool_price(shares, bids)
 
     @staticmethod
-    def shares_move(share_rate: float) -> bool:
+    def revised_shares(
+        shares: np.ndarray,
+        bids: np.ndarray,
+        quantity: Any,
+        *,
+        bidding: Any,
+        settings: Any,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """One step of exponentiated gradient at the rate κ of the settings."""
+        rate = settings.share_rate
+        return revised_shares(shares, bids, quantity, bidding=bidding, share_rate=rate, out=out)
+
+    @classmethod
+    def shares_move(cls, settings: Any) -> bool:
         """Not if κ is 0."""
-        return share_rate > 0.0
+        return settings.share_rate > 0.0
+
+    @classmethod
+    def share_response(cls, settings: Any) -> float | None:
+        """κ, if bids are the values themselves (α = 1)."""
+        return settings.share_rate if settings.bid_rate == 1.0 else None

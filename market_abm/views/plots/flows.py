@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
-from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.numbers import format_fixed, format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import in_lines, new_figure, shortened
 from market_abm.views.words import RELATIVE_ERROR
@@ -245,7 +245,7 @@ def _colors(figure: Figure, result: Result, told: Flows) -> list[Any]:
 def _words(figure: Figure, result: Result, told: Flows) -> None:
     """The title, how much of everything is drawn, and what the signs mean."""
     name = f"{shortened(result.experiment.name, 40)}, step {result.steps}"
-    part = f"{100.0 * told.part:.1f} %"
+    part = f"{format_fixed(100.0 * told.part, 1)} %"
     figure.text(
         0.01,
         0.988,

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from market_abm.views.numbers import format_plain
+from market_abm.views.numbers import format_fixed, format_plain
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, tidy
 
@@ -136,14 +136,14 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         )
     mean, elasticity = share.sum(), runs["elasticity"].iloc[0]
     axes.set_title(
-        f"σ = {format_plain(elasticity)}:  {mean:.1f} of {share.size} cells",
+        f"σ = {format_plain(elasticity)}:  {format_fixed(mean, 1)} of {share.size} cells",
         fontsize=8,
         color=GREY,
         pad=3,
     )
     ticks = sorted(runs[across].unique())
-    axes.set_xticks(np.arange(columns) + 0.5, [f"{rate:g}" for rate in ticks])
+    axes.set_xticks(np.arange(columns) + 0.5, [format_plain(rate) for rate in ticks])
     heights = sorted(runs[up[0]].unique()) if up else []
-    axes.set_yticks(np.arange(len(heights)) + 0.5, [f"{rate:g}" for rate in heights])
+    axes.set_yticks(np.arange(len(heights)) + 0.5, [format_plain(rate) for rate in heights])
     axes.set_xlabel(RATES[across], fontsize=8)
     tidy(axes)

@@ -215,7 +215,7 @@ def _set_logarithmic(axis: Axis, scale: Callable[[str], None], values: np.ndarra
     scale("log")
     digits = (1.0, 2.0, 5.0) if values.max() < 500 * values.min() else (1.0,)
     axis.set_major_locator(LogLocator(subs=digits))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: format_plain(v)))
     axis.set_minor_locator(NullLocator())
 
 
