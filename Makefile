@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-slow test-all docs lint experiments bench notebook screenshots clean
+.PHONY: run test test-slow test-all docs lint experiments bench settings notebook screenshots clean
 
 run: $(VENV)/.run
 	@$(BIN)/market-abm run essay-chain
@@ -45,6 +45,9 @@ bench: $(VENV)/.run
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python docs/make_screenshots.py
+
+settings: $(VENV)/.run
+	@$(BIN)/python docs/make_settings.py
 
 notebook: $(VENV)/.dev
 	$(BIN)/python docs/make_notebook.py

@@ -1,7 +1,7 @@
-"""What the build of the documentation needs beside Sphinx.
+"""Extensions of Sphinx for this documentation.
 
-Sections for commands, formulas in MathML, links to files that are no page of it, and two habits of
-docstrings: names without their module, and ``|x|`` for a size.
+Sections for commands, formulas in MathML, links to files that are not pages of it, and two
+conventions of docstrings: names without their module, and ``|x|`` for an absolute value.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FUNCTION = re.compile("<mi>(ln|sin|arg)</mi>")
 
 
 def _mathml(formula: str, display: str) -> str:
-    """A formula as MathML, with room around the names of functions."""
+    """A formula as MathML, with space around the names of functions."""
     apart = r'<mo lspace="0.15em" rspace="0.15em">\1</mo>'
     return FUNCTION.sub(apart, convert(formula, display=display))
 
@@ -65,7 +65,7 @@ def _block(translator: Any, node: Any) -> None:
     raise nodes.SkipNode
 
 
-def _without_links_out(app: Sphinx, doctree: nodes.document) -> None:
+def _without_outside_links(app: Sphinx, doctree: nodes.document) -> None:
     """Name files of the repository instead of linking to them: they are not in the build."""
     links = [*doctree.findall(pending_xref), *doctree.findall(download_reference)]
     for link in links:
@@ -78,8 +78,8 @@ def _without_links_out(app: Sphinx, doctree: nodes.document) -> None:
         link.replace_self([*link.children, nodes.Text(" ("), named, nodes.Text(")")])
 
 
-def _found_by_its_end(app: Sphinx, env: Any, node: Any, contents: nodes.Node) -> nodes.Node | None:
-    """The entry of a name that is written without its module, if there is one of that name."""
+def _by_last_part(app: Sphinx, env: Any, node: Any, contents: nodes.Node) -> nodes.Node | None:
+    """The entry of a name written without its module, if there is one."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"].lstrip(".")
@@ -91,8 +91,8 @@ def _found_by_its_end(app: Sphinx, env: Any, node: Any, contents: nodes.Node) ->
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contents)
 
 
-def _sizes(*arguments: Any) -> None:
-    """Let ``|x|`` in docstrings be a size, and no substitution."""
+def _absolute_values(*arguments: Any) -> None:
+    """Let ``|x|`` in docstrings be an absolute value, not a substitution."""
     lines = arguments[-1]
     for k, line in enumerate(lines):
         parts = line.split("``")
@@ -101,12 +101,12 @@ def _sizes(*arguments: Any) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx."""
+    """Register with Sphinx."""
     app.add_directive("command-line", CommandLine)
     app.add_html_math_renderer(
         "mathml", inline_renderers=(_inline, None), block_renderers=(_block, None)
     )
-    app.connect("doctree-read", _without_links_out)
-    app.connect("autodoc-process-docstring", _sizes)
-    app.connect("missing-reference", _found_by_its_end)
+    app.connect("doctree-read", _without_outside_links)
+    app.connect("autodoc-process-docstring", _absolute_values)
+    app.connect("missing-reference", _by_last_part)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

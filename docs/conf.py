@@ -1,7 +1,7 @@
-"""Sphinx: the pages beside this file, and a reference made of docstrings and of ``--help``.
+"""Sphinx: the pages in this folder, and a reference made of docstrings and of ``--help``.
 
-``make docs`` builds it into build/docs. Nothing is fetched, neither when it is built nor when it is
-read: formulas become MathML, which browsers draw by themselves.
+``make docs`` builds it into build/docs. Neither building nor reading it needs a network: formulas
+become MathML, which browsers render.
 """
 
 import sys
@@ -14,6 +14,7 @@ from market_abm import __version__
 project = "market_abm"
 version = release = __version__
 language = "en"
+smartquotes = False
 root_doc = "index"
 exclude_patterns = ["README.md", "**.ipynb"]
 
@@ -32,8 +33,11 @@ autodoc_default_options = {"members": True}
 add_module_names = False
 toc_object_entries = False
 
-nitpicky = True  # every name that a docstring refers to is one that has an entry
-nitpick_ignore_regex = [("py:class", ".*")]  # but for types in signatures, which it takes for such
+nitpicky = True  # every name that a docstring refers to has an entry
+nitpick_ignore_regex = [  # except types in signatures, and the standard library
+    ("py:class", ".*"),
+    ("py:func", r"dataclasses\..*"),
+]
 
 html_theme = "alabaster"
 html_title = "market_abm"

@@ -1,6 +1,6 @@
-"""Execute docs/tutorial.ipynb anew, in place: ``make notebook``.
+"""Execute docs/tutorial.ipynb in place: ``make notebook``.
 
-Nothing is kept that differs from one time to the next: no times, no version of the interpreter.
+The output is reproducible: no execution times and no version of the interpreter are kept.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ METADATA = {
 
 
 def executed(path: Path = NOTEBOOK) -> nbformat.NotebookNode:
-    """The notebook in ``path`` with today's outputs.
+    """The notebook in ``path`` with current outputs.
 
-    Raises:
-        CellExecutionError: a cell fails.
+    Raises
+    ------
+    CellExecutionError
+        A cell fails.
     """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(

@@ -1,4 +1,4 @@
-"""Run or sweep every experiment in this folder, compare some, and tabulate in results/README.md.
+"""Run every experiment in this folder, and sweep those that say how; tabulate in results/README.md.
 
 Usage: python experiments/run_all.py   (from the top of the repository; ``make experiments``)
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 
 import market_abm
-from market_abm import Experiment, compare, compare_mechanisms, run
+from market_abm import Experiment
 
 RUNS = """# Results
 
@@ -93,7 +93,7 @@ def parts() -> list[Part]:
 
 def single(experiment: Experiment, folder: Path) -> list[str]:
     """Run an experiment."""
-    result = run(experiment)
+    result = market_abm.run(experiment)
     result.save(folder)
     return [
         f"| [{experiment.name}]({folder.name}/summary.json) | {experiment.question} "
@@ -103,7 +103,7 @@ def single(experiment: Experiment, folder: Path) -> list[str]:
 
 def sweep(experiment: Experiment, folder: Path) -> list[str]:
     """Sweep an experiment."""
-    shutil.rmtree(folder, ignore_errors=True)  # else what is there would be continued
+    shutil.rmtree(folder, ignore_errors=True)  # an unfinished sweep there would be refused
     table = market_abm.sweep(experiment, folder=folder)
     (folder / "table.parquet").unlink(missing_ok=True)
     return [
@@ -113,19 +113,19 @@ def sweep(experiment: Experiment, folder: Path) -> list[str]:
 
 
 def status_counts(table: pd.DataFrame) -> str:
-    """How many runs of a sweep ended how."""
+    """The number of runs of a sweep by status."""
     counts = table["status"].value_counts()
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
 def twin_folder(name: str, mechanism: str) -> str:
-    """The folder of an experiment beside its twin."""
+    """The folder of a comparison with a twin."""
     return f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
 
 
 def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
-    """Run an experiment beside its twin."""
-    comparison = compare(Experiment.load(name).with_mechanism(mechanism))
+    """Compare an experiment with its twin."""
+    comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)
     summary = comparison.summary()
     worst = max(size for size, _ in comparison.distances.values())
@@ -137,7 +137,7 @@ def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
 
 def mechanisms(name: str, folder: Path) -> list[str]:
     """Run an experiment under every mechanism."""
-    comparison = compare_mechanisms(name)
+    comparison = market_abm.compare_mechanisms(name)
     comparison.save(folder)
     steps = comparison.table()["steps"].dropna()
     reached = ", ".join(f"{mechanism} {count:.0f}" for mechanism, count in steps.items())
@@ -148,7 +148,7 @@ def mechanisms(name: str, folder: Path) -> list[str]:
 
 
 def phase_plane(folder: Path) -> list[str]:
-    """Run the published model's phase plane beside ours: a row a model."""
+    """Run the phase planes of the published model and ours; a row per model."""
     plane = market_abm.phase_plane()
     plane.save(folder)
     return [

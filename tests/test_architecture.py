@@ -103,15 +103,7 @@ MODULE_LINES = 450
 FUNCTION_LINES = 60  # without decorators and docstring
 
 LONGER = {
-    "cli/commands.py": "All commands stand in one file until it is split by parse, call and write.",
-    "runs/result.py": "Measures are methods of the result until they are entries of a table.",
-    "watch/figures.py": "Both figures of the page, network and prices, stand in one file.",
-    "watch/page.py": "Controls and loop of the page stand in one file until split.",
-    "baselines/dessertaine2022/plane.py::phase_plane": "All rates and networks in one pass.",
-    "economy/checks.py::_check_names": "One check after another, each with its own message.",
     "economy/from_table.py::from_input_output": "One step of the construction after another.",
-    "watch/figures.py::NetworkFigure._draw": "A description of one figure, glyph after glyph.",
-    "watch/server.py::server": "The routes and limits of the server, one after another.",
 }
 """What is longer all the same, each with the reason."""
 

@@ -1,8 +1,8 @@
 """The documentation runs: every block of Python, and every command with what it prints."""
 
 import re
+import runpy
 import tomllib
-from dataclasses import MISSING, fields
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -11,9 +11,8 @@ from support import pages
 from support.pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
 
 import market_abm
-from market_abm import Demand, Experiment, FirmPopulation, Supply, market_settings, run
-from market_abm.experiment.settings import RunSettings
-from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm import Experiment, run
+from market_abm.language import expression as ex
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
@@ -55,7 +54,8 @@ def test_blocks_are_found_and_their_words_are_kept(tmp_path, monkeypatch):
 
 
 def test_the_readmes_own_program_runs():
-    text, shock = (block.text for block in blocks("README.md", "toml"))
+    (text,) = (block.text for block in blocks("README.md", "toml"))
+    (shock,) = (block.text for block in blocks("docs/tour.md", "toml"))
     result = run(Experiment.parse(text))
     assert result.status == "converged"
     shaken = run(Experiment.parse(text + shock))
@@ -63,16 +63,22 @@ def test_the_readmes_own_program_runs():
     assert shaken.last.quantities[shaken.goods.index("labour")] == 1.0
 
 
-def test_the_readme_lists_every_key_with_its_default():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for table, settings in (("market", market_settings()), ("run", RunSettings())):
-        for key, value in settings.items():
-            shown = (
-                f'"{value}"' if isinstance(value, str) else f"{value:g}".replace("1e-09", "1e-9")
-            )
-            assert f"| `{table}.{key}` | `{shown}` |" in readme or (
-                f"| `{table}.{key}` | {shown} |" in readme
-            ), key
+def test_the_page_of_settings_is_what_its_fields_say():
+    """``make settings`` writes it again."""
+    made = runpy.run_path(str(ROOT / "docs/make_settings.py"))["page"]()
+    assert text_of("docs/settings.md") == made
+
+
+def test_the_page_of_the_language_names_every_function():
+    for name in ex.OPERATIONS:
+        assert name == "neg" or f"`{name}" in text_of("docs/language.md"), name
+
+
+def test_the_page_of_the_architecture_lists_the_folders_in_their_order():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    listed = re.findall(r"^\| `(\w+)` \|", text_of("docs/architecture.md"), re.M)
+    assert listed == layers[::-1]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -80,50 +86,24 @@ def test_links_lead_somewhere(page):
     assert not list(broken_links(page))
 
 
-def market_keys():
-    """The keys of [market] with their defaults, the default mechanism's first."""
-    keys = {}
-    for rules in MECHANISMS.values():
-        for each in fields(rules.Settings):
-            keys.setdefault(each.name, each.default)
-    return keys
-
-
-def shown(value):
-    if value is None or value is MISSING:
-        return "–"
-    return f'`"{value}"`' if isinstance(value, str) else f"{value:g}".replace("1e-09", "1e-9")
-
-
-@pytest.mark.parametrize(
-    ("table", "settings"),
-    [
-        ("market", None),
-        ("supply.GOOD", Supply),
-        ("demand.GOOD", Demand),
-        ("industries", FirmPopulation),
-        ("run", RunSettings),
-    ],
-)
-def test_the_odd_lists_every_setting_with_its_default(table, settings):
-    rows = re.findall(rf"^\| `{re.escape(table)}\.(\w+)` \| (.*?) \|", text_of("docs/odd.md"), re.M)
-    if settings is None:
-        assert dict(rows) == {key: shown(value) for key, value in market_keys().items()}
-    else:
-        assert dict(rows) == {each.name: shown(each.default) for each in fields(settings)}
-
-
+PACKAGE = ROOT / "market_abm"
 MODULES = {module.name for module in iter_modules(market_abm.__path__)}
 
 
-@pytest.mark.parametrize("page", ["docs/odd.md", "docs/theory.md"])
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/odd.md", "docs/theory.md"])
 def test_the_functions_that_a_page_names_exist(page):
     dotted = set(re.findall(r"`((?:\w+\.)+\w+)`", text_of(page)))
-    keys = {f"market.{key}" for key in market_keys()}
+    keys = set(re.findall(r"^\| `([\w.]+)` \|", text_of("docs/settings.md"), re.M))
     named = {name for name in dotted if name.partition(".")[0] in MODULES} - keys
     assert page != "docs/odd.md" or len(named) > 40
     for name in sorted(named):
         assert found(name.split(".")), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_names_exist(page):
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml|js|csv))`", text_of(page)):
+        assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
 def found(parts):

@@ -23,6 +23,7 @@ from market_abm.twins import dual
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import Dual, potential, potential_slope
 from market_abm.twins.primal_dual import Lagrangian, PrimalDual, gap, uzawa_step
+from market_abm.twins.profits import profit_maximizing_inputs
 from market_abm.twins.registry import TWINS, twin
 from market_abm.twins.terms import InitialState
 
@@ -152,7 +153,7 @@ def test_a_firm_that_does_not_pay_shuts_down() -> None:
         x = max(math.sqrt(p / pi) - 1, 0.0)
         quotes = np.array([pi, p])
         assert potential(one, quotes) == pytest.approx(gain + pi, rel=1e-14)
-        _, inputs = Dual(one).answers(quotes)
+        _, inputs = Dual(one).best_responses(quotes)
         assert inputs[0] == pytest.approx(x, rel=1e-11, abs=0.0)
         wrong = abs(potential_slope(one, quotes)[0] - (1.0 - x))
         assert wrong < (1e-6 if pi == p else 1e-10)
@@ -195,7 +196,7 @@ def test_the_most_profitable_inputs_meet_the_first_order_conditions(line: str) -
     worth = np.exp(2 * rng.standard_normal(300))
     costs = np.exp(2 * rng.standard_normal((300, len(goods))))
     industry = one.industries[0]
-    inputs, profit = dual.profit_maximizing_inputs(industry, worth, costs, np.ones_like(costs))
+    inputs, profit = profit_maximizing_inputs(industry, worth, costs, np.ones_like(costs))
     assert np.all(inputs >= 0.0)
     with np.errstate(all="ignore"):
         made, products = industry.technology.production(list(inputs.T))
@@ -233,8 +234,8 @@ def test_the_slope_of_the_potential_is_excess_supply(name: str, seed: int) -> No
     one = economy(name)
     quotes = some_quotes(one, seed)
     problem = Dual(one)
-    slope = problem.slope(quotes)
-    quantities, inputs = problem.answers(quotes)
+    slope = problem.gradient(quotes)
+    quantities, inputs = problem.best_responses(quotes)
     demand = np.bincount(one.buyers.pool, inputs, len(one.buyers.pools))
     price = quotes[len(demand) :]
     wanted = []
@@ -366,11 +367,11 @@ def test_short_goods_are_rationed_by_orders(reuse: str) -> None:
     seller.step()
     np.testing.assert_allclose(seller.deliveries, [2, 1] if reuse == "rival" else [3, 2])
     seller.step()
-    assert seller.there[0] == 3.0
+    assert seller.available[0] == 3.0
     seller.orders = np.array([0.5, 0.5])
     seller.step()
     seller.step()
-    assert seller.there[0] == (3.0 + 2.0 if reuse == "rival" else 3.0)
+    assert seller.available[0] == (3.0 + 2.0 if reuse == "rival" else 3.0)
 
 
 @pytest.mark.parametrize("mechanism", ["tatonnement", "posted-price"])
@@ -389,7 +390,7 @@ def test_the_first_quotes(mechanism: str) -> None:
     paid = 3 * (1 - (y - 1) / 2)
     first = TWINS[mechanism](one, market(mechanism, start_price=0.7))
     np.testing.assert_allclose(first.quotes, [0.3, 0.3, 0.7, paid, 4.0], rtol=1e-15)
-    np.testing.assert_allclose(first.seen()[1], [0.6, 0.7, paid, 4.0], rtol=1e-15)
+    np.testing.assert_allclose(first.observed()[1], [0.6, 0.7, paid, 4.0], rtol=1e-15)
 
 
 def test_gaps_are_bounded() -> None:
@@ -450,7 +451,7 @@ def one_step(
     """The posted-price walk, a step after it stood where everybody made of ``orders``."""
     seller = PrimalDual(one, settings)
     seller.orders = seller.deliveries = orders
-    seller.made = seller.there = Lagrangian(one).supply(orders, offers)
+    seller.made = seller.available = Lagrangian(one).supply(orders, offers)
     seller.products = marginal_products(one, orders)
     seller.quotes, seller.prices = quotes, dual.prices(one, quotes)
     seller.step()

@@ -373,8 +373,9 @@ def test_both_engines_move_wide_lines_alike(n, mechanism, activation):
         )
         for sigma, seed in ((0.7, 3), (1.0, 4))
     ]
+    shares = {"share_rate": 0.05} if mechanism == "unit-bid" else {}
     market = market_settings(
-        mechanism=mechanism, activation=activation, bid_rate=0.5, share_rate=0.05, lag=1
+        mechanism=mechanism, activation=activation, bid_rate=0.5, lag=1, **shares
     )
     assert_twins(economies, [market] * 2, [5, 6], 12)
 

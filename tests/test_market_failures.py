@@ -121,7 +121,7 @@ def test_conduct_is_for_those_who_sell_to_consumers():
         from_text("a = x\ny = a", {"x": 1}, population={"conduct": "cournot"})
     economy = from_text("a = x\ny = a", {"x": 1}, population_of={"y": {"conduct": "cournot"}})
     assert run(economy).status == "converged"  # at an elastic price nothing is to be gained
-    with pytest.raises(MarketError, match="no twin of firms that mind their own share"):
+    with pytest.raises(MarketError, match="no twin of firms with market power"):
         twin(economy, market_settings(), 1)
     with pytest.raises(MarketError, match="did you mean 'cournot'"):
         from_text("y = x", {"x": 1}, population={"conduct": "curnot"})
@@ -221,5 +221,5 @@ def test_the_derivation_shows_what_is_not_paid():
     (pair,) = section.pairs
     assert pair.condition == "p_bees = bid[bees by honey]"
     assert pair.backprop == "df_dbees = term[bees in honey] + term[bees in apples]"
-    with pytest.raises(MarketError, match="no twin of users who do not pay"):
+    with pytest.raises(MarketError, match="no twin of users that do not pay"):
         twin(run("externality").experiment.economy, market_settings(), 1)

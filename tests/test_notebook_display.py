@@ -372,7 +372,7 @@ def test_comparisons_show_themselves():
     told = rows_of(shown(contest), "mechanism")
     assert told["unit-bid"][0] == "converged" and told["tatonnement"][0] == "refused"
     assert format_number(float(contest.table().steps["unit-bid"])) in told["unit-bid"]
-    assert "no maximum" in told["tatonnement"][1]
+    assert "decreasing returns" in told["tatonnement"][1]
     assert "\n" not in repr(beside) + repr(contest)
 
 

@@ -32,9 +32,9 @@ from market_abm.gradient.closed_form import closed_form
 from market_abm.market.mechanisms.registry import array_market
 from market_abm.studies.phase_plane import (
     COLUMNS,
-    MECHANISMS,
     MIN_ELASTICITY,
     MODELS,
+    OURS,
     RATES,
     SPOILAGE,
     TECHNOLOGIES,
@@ -103,7 +103,7 @@ def test_our_market_rests_where_the_network_does(substitution):
 # --- the same start and the same verdict ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", OURS)
 def test_undisturbed_our_market_stays_at_rest(mechanism):
     """One step moves nothing by more than 1e-13; ten steps are enough to tell; disturbed it moves.
 
@@ -145,7 +145,7 @@ def test_both_models_start_alike():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", OURS)
 def test_eigenvalues_tell_which_cells_converge(mechanism):
     """In each cell: within 1000 steps if and only if the spectral radius of a step is below 1.
 

@@ -56,7 +56,7 @@ BAD = {
     "y = sqrt": (1, "'sqrt' is a function"),
     "sqrt = x": (1, "the name of a function"),
     "p = x": (1, "the name of a parameter"),
-    "y = x\ny = 2*x": (2, "made twice, first in line 1"),
+    "y = x\ny = 2*x": (2, "two lines produce 'y', the first is line 1"),
     "a, b = x": (1, "not a line of production"),
     "y += x": (1, "not a line of production"),
     "x": (1, "not a line of production"),

@@ -999,7 +999,7 @@ def test_what_neither_can_do(mechanism: str, engine: str) -> None:
     assert 'use "copy", or "unit-bid"' in told
     told = sentence(from_text("a = ln(x)\ny = exp(0.1 * a)", {"x": 0.5}), **own)
     assert "at step 0, the good 'a' cannot be ordered: there are -0.693147 units of it" in told
-    assert 'market.mechanism = "unit-bid" is for goods and prices of any sign' in told
+    assert 'for goods and prices of any sign use market.mechanism = "unit-bid"' in told
 
 
 @pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
@@ -1014,7 +1014,7 @@ def test_what_an_auction_cannot_do(engine: str) -> None:
     told = sentence(split(), lag=2, **own)
     assert told == (
         'market.lag is 2 with mechanism "tatonnement"; '
-        "prices that are called are heard at once: set market.lag = 0"
+        "quoted prices are observed without a lag: set market.lag = 0"
     )
     told = sentence(split(population={"bid_noise": 0.1}), **own)
     assert told.startswith("industries.y.bid_noise is set with") and "set bid_noise = 0" in told
@@ -1022,7 +1022,7 @@ def test_what_an_auction_cannot_do(engine: str) -> None:
     assert told.startswith("industries.y.conduct is 'cournot' with mechanism")
     assert 'set conduct = "competitive"' in told
     told = sentence(split(), auction_rate=5.0, **own)
-    assert "at step 1, the good 'x' cannot be ordered: its price has come to -" in told
+    assert "at step 1, the good 'x' cannot be ordered: its price has become -" in told
     assert told.endswith("lower market.auction_rate")
     told = sentence(from_text(DIAMOND, {"x": 4.0}), **own)
     assert told.startswith("line 3: at step 0, the profit of 'y = ces(left, right")
@@ -1039,7 +1039,7 @@ def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> No
         {"y": {"elasticity": 1.5, "form": form}},
     )
     told = sentence(economy, mechanism=AUCTION, engine=engine, auction_rate=0.05, steps=20)
-    assert "the good 'y' cannot be ordered: its price has come to -1.4" in told
+    assert "the good 'y' cannot be ordered: its price has become -1.4" in told
     assert told.endswith("lower market.auction_rate")
 
 

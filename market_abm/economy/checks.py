@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
             first = made[industry.good].line
             raise EconomyError(
                 f"two lines produce '{industry.good}'"
-                + (f", the first is {first}" if first else ""),
+                + (f", the first is line {first}" if first else ""),
                 remedy="rename one of the goods",
                 name=industry.good,
                 line=industry.line,
@@ -114,12 +113,11 @@ def check_cournot(industry: Industry, demand: Demand | None) -> None:
         )
 
 
-def check_reference(good: str, demand: Demand) -> None:
+def no_reference(good: str) -> EconomyError:
     """In a program with a loop, elastic demand needs a reference quantity."""
-    if math.isfinite(demand.elasticity) and demand.quantity is None:
-        raise EconomyError(
-            f"demand.{good} has an elasticity but no reference quantity",
-            remedy="a program with a loop has no output before step 0 to take it from: "
-            f"give demand.{good}.quantity",
-            name=f"demand.{good}",
-        )
+    return EconomyError(
+        f"demand.{good} has an elasticity but no reference quantity",
+        remedy="a program with a loop has no output before step 0 to take it from: "
+        f"give demand.{good}.quantity",
+        name=f"demand.{good}",
+    )

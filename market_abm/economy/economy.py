@@ -7,6 +7,7 @@ of the program. A *raw good* comes from a *supplier*; a *final good* goes to a *
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,9 @@ from market_abm.economy.checks import (
     check_demand,
     check_has_final_good,
     check_keys,
-    check_reference,
     check_supply,
     industry_of_good,
+    no_reference,
 )
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
@@ -171,9 +172,10 @@ class Economy(Displayable):
         for industry in self.industries:
             if industry.population.conduct == "cournot":
                 check_cournot(industry, self.demand.get(industry.good))
-        if self.has_loops:
-            for good, terms in self.demand.items():
-                check_reference(good, terms)
+        for good, terms in self.demand.items():
+            # Loops are looked for only where they matter: in a large network this takes long.
+            if math.isfinite(terms.elasticity) and terms.quantity is None and self.has_loops:
+                raise no_reference(good)
 
     # --- runs side by side ----------------------------------------------------------------------
 

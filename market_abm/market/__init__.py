@@ -1,1 +1,1 @@
-"""Agents who trade on local information; nothing here can see a gradient."""
+"""Agents that trade on local information; nothing here can import a gradient."""

@@ -1,6 +1,6 @@
-"""The Mesa agents: they own their books, and call ``behaviour.py``.
+"""The Mesa agents: state variables, and methods that apply the rules of ``behaviour.py``.
 
-Each sees only its own books, and the price and deliveries of the goods that it buys and sells.
+An agent observes only its own state, and the prices and deliveries of goods that it buys or sells.
 """
 
 from __future__ import annotations
@@ -13,22 +13,34 @@ from market_abm.economy import curves
 from market_abm.economy.industry import Industry, production
 from market_abm.economy.terms import Demand, Supply
 from market_abm.market import behaviour
-from market_abm.market.base import Market
-from market_abm.market.best_plan import best_plan, check_returns, no_plan
-from market_abm.market.quiet import mesa
+from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
+from market_abm.market.import_mesa import mesa
+from market_abm.market.one_good import Market
 from market_abm.market.quoted import QuotedMarket
 
 
 class Firm(mesa.Agent):
-    """A replica of one line of the program: buys its inputs, makes its good, sells it.
+    """A firm of one line of the program: buys its inputs, makes its good, sells it.
 
-    Its books, all of them: what it is (``technology``, ``weight``, ``productivity``), what it sold
-    last (``output`` units made from ``inputs``, with marginal ``products``, at ``sale_price`` a
-    unit), what it has bought for its next batch (``purchases``), and what it bids for each input
-    (``bids``, money per unit, or as the mechanism has it). Arrays have shape (inputs,).
-
-    To try another bidding rule, subclass and override :meth:`revise_bids`, and pass the class to
+    To use another bidding rule, override :meth:`revise_bids` in a subclass, and pass the class to
     :class:`market_abm.market.model.MarketModel` or :func:`market_abm.run`.
+
+    Attributes
+    ----------
+    technology, weight, productivity
+        Its production function z w f(x/w).
+    inputs
+        Units used for the batch on sale, shape (inputs,).
+    products
+        Marginal products of these inputs, shape (inputs,).
+    output
+        Units of that batch.
+    sale_price
+        Money per unit that it observed for its good.
+    purchases
+        Units bought for the next batch, shape (inputs,).
+    bids
+        Money per unit, or as the mechanism defines a bid, shape (inputs,).
     """
 
     def __init__(
@@ -61,7 +73,7 @@ class Firm(mesa.Agent):
         self.has_price = False
 
     def update_terms(self, industry: Industry) -> None:
-        """Be a replica of this line from now on."""
+        """Replace technology, weight, productivity and conduct by those of ``industry``."""
         self._industry = industry
         self.technology = industry.technology
         self.weight = industry.weights[self._place]
@@ -69,14 +81,14 @@ class Firm(mesa.Agent):
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
 
-    # --- goods, downstream ---
+    # --- goods move downstream ---
 
     def take_delivery(self) -> None:
-        """Fetch what its shares of its input markets give it."""
+        """Buy its shares of the input markets."""
         self.purchases = np.array([market.delivery(buyer) for market, buyer in self._input_markets])
 
     def produce(self) -> None:
-        """Turn what it bought into its good."""
+        """Make the next batch from the purchases, and offer it."""
         self.inputs = self.purchases
         self.output, products = production(
             self.technology, self.inputs, self.weight, self.productivity
@@ -85,23 +97,27 @@ class Firm(mesa.Agent):
         self.offer()
 
     def offer(self) -> None:
-        """Put what it has made on sale."""
+        """Offer its output."""
         self._output_market.offers[self._place] = self.output
 
     def initialize_plan(self) -> None:
-        """Begin to plan, with what it was given on the first day as a first guess.
+        """Take the inputs of step 0 as the first guess of a plan.
 
-        Raises:
-            EconomyError: its line has no best plan.
+        Raises
+        ------
+        EconomyError
+            Its line has no profit-maximizing plan.
         """
         self._wanted = self.inputs
         check_returns(self._industry, self.inputs / self.weight)
 
     def plan(self) -> None:
-        """Order and offer what would earn most at the prices that are called; trade nothing.
+        """Order and offer the profit-maximizing quantities at the quoted prices, without trade.
 
-        Raises:
-            MarketError: there is no such plan.
+        Raises
+        ------
+        MarketError
+            No such plan is found.
         """
         input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
         self.sale_price, self.has_price = self._output_market.price, True
@@ -115,17 +131,17 @@ class Firm(mesa.Agent):
             self._wanted,
         )
         if not best.found:
-            raise no_plan(self._industry, self._wanted / self.weight)
+            raise no_plan_error(self._industry, self._wanted / self.weight)
         self._wanted = np.where(best.inputs > 0.0, best.inputs, self._wanted)
         self.inputs, self.output = best.inputs, np.float64(best.output)
         for (market, buyer), units in zip(input_markets, self.inputs, strict=True):
             market.orders[buyer] = units
         self.offer()
 
-    # --- prices, upstream ---
+    # --- prices move upstream ---
 
     def read_price(self) -> None:
-        """Note what its good sells for, and what one more unit would have brought."""
+        """Observe the price of its good, and compute its marginal revenue."""
         market = self._output_market
         self.sale_price, self.has_price = market.lagged_price(self._ago)
         self.marginal_revenue = self.sale_price
@@ -135,37 +151,46 @@ class Firm(mesa.Agent):
             )
 
     def update_bids(self) -> None:
-        """Value each input of the batch just sold, and revise and post its bids.
+        """Value the inputs of the batch just sold, and revise the bids.
 
-        A firm whose good has had no price yet has nothing to go by, and makes no bid.
+        A firm that has not observed a price of its good makes no bid.
         """
         if not self.has_price:
             return
         values = behaviour.marginal_revenue_products(self.marginal_revenue, self.products)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        quoted = [
-            market.quoted(value, units)
+        worth = [
+            market.as_bid(value, units)
             for (market, _), value, units in zip(
                 self._input_markets, values, self.inputs, strict=True
             )
         ]
-        self.bids = self.revise_bids(np.array(quoted))
+        self.bids = self.revise_bids(np.array(worth))
         for (market, buyer), bid in zip(self._input_markets, self.bids, strict=True):
             market.bid(buyer, bid)
 
     def revise_bids(self, values: np.ndarray) -> np.ndarray:
-        """The bidding rule: new bids, given what each input has earned.
+        """The bidding rule: the next bids.
 
-        That is, what a unit of it would have; under ``trading-post``, all units together.
+        Parameters
+        ----------
+        values
+            Value of each input in the unit of a bid, shape (inputs,): money per unit, or under
+            ``trading-post`` the money that all its units have earned.
         """
         return behaviour.revised_bid(self.bids, values, self.bid_rate)
 
 
 class Supplier(mesa.Agent):
-    """Offers a raw good, and follows its price on its own terms.
+    """A supplier of a raw good.
 
-    Its books: ``terms``, the ``quantity`` that it offers, and what it last got for a unit.
+    Attributes
+    ----------
+    terms
+        Its supply curve and rate of adjustment.
+    quantity
+        Units that it offers.
     """
 
     def __init__(self, model: mesa.Model, terms: Supply, market: Market, ago: int = 0) -> None:
@@ -176,30 +201,34 @@ class Supplier(mesa.Agent):
         self._market = market
 
     def update_terms(self, terms: Supply) -> None:
-        """Sell on these terms from now on."""
+        """Replace its terms; a fixed endowment becomes the new one."""
         self.terms = terms
         self.quantity = behaviour.renewed_offer(terms, self.quantity)
 
     def update_offer(self) -> None:
-        """Revise the offer, if the good has had a price."""
+        """Revise the offer, if it has observed a price."""
         price, priced = self._market.lagged_price(self._ago)
         if priced:
             self.quantity = behaviour.revised_offer(self.terms, self.quantity, price)
 
     def plan(self) -> None:
-        """Offer what would earn most at the price that is called."""
+        """Offer the quantity of its supply curve at the quoted price."""
         self.quantity = curves.supply_quantity(self.terms, self._market.price)
 
     def offer(self) -> None:
-        """Put what it offers on sale."""
+        """Offer its quantity."""
         self._market.offers[0] = self.quantity
 
 
 class Consumer(mesa.Agent):
-    """Buys all there is of a final good, at the price that its demand gives to that quantity.
+    """A consumer: buys the quantity on sale of a final good at the price of its demand curve.
 
-    Its books: ``terms``, and the ``reference`` quantity c0: unless the terms name it, that of the
-    first day.
+    Attributes
+    ----------
+    terms
+        Its demand curve.
+    reference
+        The reference quantity c0, units: that of the terms, or else the quantity of step 0.
     """
 
     def __init__(self, model: mesa.Model, terms: Demand) -> None:
@@ -208,20 +237,20 @@ class Consumer(mesa.Agent):
         self.reference = terms.quantity
 
     def update_terms(self, terms: Demand) -> None:
-        """Buy on these terms from now on."""
+        """Replace its terms; c0 stays unless they set it."""
         self.terms = terms
         self.reference = curves.reference_quantity(terms, self.reference)
 
     def price_for(self, quantity: float) -> float:
-        """What it pays for each of ``quantity`` units."""
+        """Money per unit that it pays for ``quantity`` units."""
         if self.reference is None:
             self.reference = quantity
         return curves.demand_price(self.terms, self.reference, quantity)
 
     def quantity_for(self, price: float) -> float:
-        """How much it would take at ``price`` a unit; infinite if any number."""
+        """Units that it demands at ``price``; infinite if demand is perfectly elastic there."""
         return curves.demand_quantity(self.terms, self.reference, price)
 
     def elasticity_at(self, quantity: float) -> float:
-        """How much its demand answers the price there, relatively."""
+        """The elasticity of its demand at ``quantity`` units."""
         return curves.demand_elasticity(self.terms, self.reference, quantity)

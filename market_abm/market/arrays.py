@@ -1,7 +1,7 @@
-"""The market on whole arrays: thousands of runs side by side, or one of millions of firms.
+"""The array engine: the market as vectorized operations, for many runs or millions of firms.
 
-The same phases as ``model.py``, by the same rules (``behaviour.py``, ``markets/``), with a
-leading axis of runs. ``tests/test_twins.py`` holds the two together, step by step, to 1e-12.
+It has the phases of ``model.py`` and calls the same rules (``behaviour.py``, ``mechanisms/``), with
+a leading axis of runs. Tests hold the two engines together, step by step, to 1e-12.
 """
 
 from __future__ import annotations
@@ -17,30 +17,37 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry, production
 from market_abm.errors import MarketError, SettingError
 from market_abm.market import behaviour
-from market_abm.market.base import MarketSettings, cannot_allocate, paying, price_lag
-from market_abm.market.state import State, start_trouble, told_at
+from market_abm.market.base import MarketSettings, cannot_allocate, paying
+from market_abm.market.one_good import price_lag
+from market_abm.market.state import State, at_step, initial_state_error
 
 ACTIVATIONS = ("simultaneous", "sequential")
-
+"""The activations that the array engine has."""
 
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
+"""The state variables on which the next step depends."""
 
 
 class ArrayEngine:
-    """Runs of a market, one a row, all of one structure but each with its own numbers.
+    """Runs of a market, one a row, that share one structure and differ in their numbers.
 
-    ``economies``, ``settings`` and ``seeds`` have one entry a run. Arrays have shape (runs, goods)
-    or (runs, buyers), and the longer axis is contiguous. ``failed`` says which rows cannot go on,
-    and why; their numbers mean nothing from then on.
+    Arrays have shape (runs, goods) or (runs, buyers); the longer axis is contiguous. ``state`` is
+    observed at the end of a step, before shares are revised for the next one. ``failed`` maps the
+    rows that cannot continue to their errors; their numbers have no meaning from then on.
 
-    ``state`` is observed at the end of a step, before the shares are revised for the next one.
+    Parameters
+    ----------
+    economies, settings, seeds
+        One entry for each run.
 
-    Raises:
-        SettingError: the activation is one that needs one agent after the other.
+    Raises
+    ------
+    MarketError
+        The mechanism cannot run the economy, or the activation is ``random``.
     """
 
     own: ClassVar[tuple[str, ...]] = ()
-    """Arrays with a leading axis of runs that a mechanism has of its own."""
+    """Further state variables of a mechanism: names of arrays with a leading axis of runs."""
 
     mechanism: type[Any]
 
@@ -57,7 +64,7 @@ class ArrayEngine:
         if self.settings.activation not in ACTIVATIONS:
             raise SettingError(
                 f"market.activation is '{self.settings.activation}' with engine = \"arrays\"",
-                remedy='firms who act one by one need engine = "agents"',
+                remedy='firms that act one by one need engine = "agents"',
                 name="market.activation",
             )
         self.clock = 0
@@ -86,11 +93,11 @@ class ArrayEngine:
         for k, supply in enumerate(economy.supply.values()):
             self.offers[:, k : k + 1] = supply.quantity
         self.reference = np.full((runs, len(economy.demand)), np.nan)
-        self._priced = np.zeros(len(economy.goods), bool)  # it depends on the network alone
+        self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
-        self._bidding: set[str] = set()  # industries that have heard a price, and so made bids
+        self._bidding: set[str] = set()  # goods whose firms have made bids
         self._delivered: dict[str, list[np.ndarray]] = {}
-        self._outputs = {  # of the firms that mind their own share
+        self._outputs = {  # of firms with market power
             i.good: np.zeros((runs, i.firms))
             for i in economy.topological_order
             if i.population.conduct == "cournot"
@@ -98,7 +105,7 @@ class ArrayEngine:
         self._shocks = np.zeros((runs, 0))
 
     def _observe(self) -> None:
-        """Keep what can be observed now, before the shares in force are revised."""
+        """Record the observable state, before shares are revised."""
         self.state = State(
             step=self.clock,
             quantities=self.quantities.copy(order="K"),
@@ -109,7 +116,7 @@ class ArrayEngine:
         )
 
     def _inputs_used(self) -> np.ndarray:
-        """What went into the batch on sale, units, shape (runs, buyers)."""
+        """Inputs of the batch on sale, units, shape (runs, buyers)."""
         inputs = np.empty_like(self.shares)
         for industry in self.economy.topological_order:
             uses = self._uses(industry, slice(0, industry.firms))
@@ -122,12 +129,12 @@ class ArrayEngine:
 
     @property
     def memory(self) -> dict[str, np.ndarray]:
-        """All that the next step builds on, by name, as it was observed: copies of ``MEMORY``.
+        """Copies of the state variables (``MEMORY``), by name, as observed.
 
-        ``shares``, ``bids`` and ``products`` (of the last batch, as bids are quoted) have shape
-        (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit) (runs, goods),
-        ``offers`` (units) (runs, suppliers). To set some or all of them is to put the market into
-        a state in which every good has had a price and every firm has bid.
+        ``shares``, ``bids`` and ``products`` (``Market.as_bid`` of marginal products of the last
+        batch) have shape (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit)
+        (runs, goods), ``offers`` (units) (runs, suppliers). Setting some or all of them puts the
+        market into a state in which every good has a price and every firm has bid.
         """
         arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
         return {**arrays, "shares": self.state.shares.copy(order="K")}
@@ -143,7 +150,7 @@ class ArrayEngine:
             self._reallocate()
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
+        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
         self.economy = self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
@@ -160,7 +167,7 @@ class ArrayEngine:
         }
 
     def change(self, economies: Sequence[Economy]) -> None:
-        """Go on with other numbers: economies of the same structure, one a run."""
+        """Continue with the terms of other economies of the same structure, one for each run."""
         self.economy = Economy.vectorized(economies)
         for k, supply in enumerate(self.economy.supply.values()):
             offers = self.offers[:, k : k + 1]
@@ -192,44 +199,44 @@ class ArrayEngine:
         self._reallocate()
 
     def _simultaneous(self) -> None:
-        """Learn, produce, trade: all at once, on what was seen in the step before."""
+        """All firms update bids, produce and trade, given the prices of the previous step."""
         self._revise_offers()
         quantities = np.empty_like(self.quantities)
         quantities[:, : self.offers.shape[1]] = self.offers
         for industry in self.economy.topological_order:
-            made = self._work(industry, learn=True)
+            made = self._work(industry, update_bids=True)
             quantities[:, self.economy.index[industry.good]] = made
         self._put_on_sale(quantities)
         self._form_prices()
 
     def _put_on_sale(self, made: np.ndarray) -> None:
-        """Sell what has just been ``made``, (runs, goods), or offered."""
+        """Set the quantities on sale to those just ``made`` or offered, (runs, goods)."""
         self.quantities = made
 
     def _sequential(self) -> None:
-        """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
+        """Firms produce in downstream order; then bids and prices are updated in upstream order."""
         self._revise_offers()
-        self._flow_down()
+        self._forward_pass()
         for industry in reversed(self.economy.topological_order):
             self._form_price(industry.good)
             for places in self._parts(industry):
-                self._learn(industry, places)
-            self._bid(industry)
+                self._update_bids(industry, places)
+            self._note_bids(industry)
         self._form_prices()
 
     def _form_prices(self) -> None:
         for good in self.economy.goods:
             self._form_price(good)
-        self._remember()
+        self._record_prices()
 
-    def _remember(self) -> None:
-        """Keep the prices of the step that ends, for those who hear them late."""
+    def _record_prices(self) -> None:
+        """Append the prices to the history, for agents that observe lagged prices."""
         if self.settings.lag:
             self._price_history.append((self.prices.copy(order="K"), self._priced.copy()))
             del self._price_history[: -self.settings.lag - 1]
 
-    def _heard(self, k: int, ago: int) -> tuple[np.ndarray, bool]:
-        """The price of good k that was ``ago`` remembered steps ago, and whether there was any."""
+    def _observed_price(self, k: int, ago: int) -> tuple[np.ndarray, bool]:
+        """The price of good k recorded ``ago`` entries ago, and whether there was one."""
         if ago == 0:
             prices, priced = self.prices, self._priced
         elif ago <= len(self._price_history):
@@ -238,11 +245,11 @@ class ArrayEngine:
             return np.zeros((len(self.shares), 1)), False
         return prices[:, k : k + 1], bool(priced[k])
 
-    def _heard_by(self, industry: Industry) -> tuple[np.ndarray, bool]:
-        """What an industry's firms hear of the price of their good."""
-        late = self.settings.activation == "simultaneous"
-        ago = price_lag(self.settings.lag, late=late)
-        return self._heard(self.economy.index[industry.good], ago)
+    def _observed_price_of(self, industry: Industry) -> tuple[np.ndarray, bool]:
+        """The price of their good that the firms of an industry observe."""
+        recorded = self.settings.activation == "simultaneous"
+        ago = price_lag(self.settings.lag, recorded=recorded)
+        return self._observed_price(self.economy.index[industry.good], ago)
 
     # --- phases ---------------------------------------------------------------------------------
 
@@ -253,17 +260,17 @@ class ArrayEngine:
                 for industry in component:
                     guess = industry.population.start * industry.weights
                     self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
-        self._flow_down()
+        self._forward_pass()
         self._form_prices()
 
-    def _flow_down(self) -> None:
-        """One forward pass: industry by industry in flow order, produce and sell."""
+    def _forward_pass(self) -> None:
+        """Industries, in topological order, buy inputs, produce and offer."""
         self.quantities[:, : self.offers.shape[1]] = self.offers
         for industry in self.economy.topological_order:
             self.quantities[:, self.economy.index[industry.good]] = self._work(industry)
 
-    def _work(self, industry: Industry, *, learn: bool = False) -> np.ndarray:
-        """All that the firms of an industry do with what was handed out; their output, (runs,)."""
+    def _work(self, industry: Industry, *, update_bids: bool = False) -> np.ndarray:
+        """Update bids if asked, buy inputs and produce; the output of the industry, (runs,)."""
         bought = self.economy.buyers.bought[industry.good]
         if industry.technology.vectorized:
             delivered = [self.quantities[:, bought, None]]
@@ -272,32 +279,32 @@ class ArrayEngine:
         self._delivered[industry.good] = delivered
         total = np.zeros(len(self.shares))
         for places in self._parts(industry):
-            if learn:
-                self._learn(industry, places)
+            if update_bids:
+                self._update_bids(industry, places)
             total += self._produce(industry, places, delivered)
-        if learn:
-            self._bid(industry)
+        if update_bids:
+            self._note_bids(industry)
         return total
 
     def _parts(self, industry: Industry) -> Iterator[slice]:
-        """The firms of an industry, so many at a time that their numbers stay in cache."""
+        """The firms of an industry in parts that fit into the cache."""
         width = len(industry.technology.inputs) if industry.technology.vectorized else 1
         return cached_parts((len(self.shares) * max(1, width), industry.firms))
 
     def _uses(self, industry: Industry, places: slice) -> Sequence[slice | np.ndarray]:
-        """Where the buyers of these firms stand, for each input.
+        """The places of these firms among the buyers, for each input.
 
-        Where the line takes its inputs stacked they are treated as one: places of shape
-        (inputs, firms), so that numbers of buyers come as (runs, inputs, firms).
+        A vectorized line has one entry for all inputs, of shape (inputs, firms): arrays over
+        buyers are then indexed to shape (runs, inputs, firms).
         """
         if industry.technology.vectorized:
             return [self.economy.buyers.of_industry[industry.good][:, places]]
         uses = self.economy.buyers.uses[industry.good]
         return [slice(use.start + places.start, use.start + places.stop) for use in uses]
 
-    def _learn(self, industry: Industry, places: slice) -> None:
-        """Firms value each input of the batch just sold, and revise their bids."""
-        price, priced = self._heard_by(industry)
+    def _update_bids(self, industry: Industry, places: slice) -> None:
+        """Firms value the inputs of the batch just sold, and revise their bids."""
+        price, priced = self._observed_price_of(industry)
         if not priced:
             return
         revenue = self._marginal_revenue(industry, places, price)
@@ -311,7 +318,7 @@ class ArrayEngine:
             self.bids[:, use] = behaviour.revised_bid(self.bids[:, use], value, rate)
 
     def _marginal_revenue(self, industry: Industry, places: slice, price: np.ndarray) -> np.ndarray:
-        """What one more unit of their good would have brought these firms."""
+        """The marginal revenue of these firms, money per unit."""
         k = self.economy.index[industry.good]
         if industry.good not in self._outputs:
             return price
@@ -322,15 +329,15 @@ class ArrayEngine:
         share = self._outputs[industry.good][:, places] / quantity
         return behaviour.marginal_revenue(price, share, elasticity)
 
-    def _bid(self, industry: Industry) -> None:
-        """Note that the firms have made bids, if their good has had a price."""
-        if self._heard_by(industry)[1]:
+    def _note_bids(self, industry: Industry) -> None:
+        """Note that the firms have made bids, if they observe a price of their good."""
+        if self._observed_price_of(industry)[1]:
             self._bidding.add(industry.good)
 
     def _produce(
         self, industry: Industry, places: slice, delivered: list[np.ndarray]
     ) -> np.ndarray:
-        """Firms turn their purchases into their good; what they make together, shape (runs,)."""
+        """Firms make their good from their purchases; their total output, shape (runs,)."""
         uses = self._uses(industry, places)
         inputs = [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)]
         vectorized = industry.technology.vectorized
@@ -345,18 +352,18 @@ class ArrayEngine:
         if industry.good in self._outputs:
             self._outputs[industry.good][:, places] = output
         for use, product, units in zip(uses, products, inputs, strict=True):
-            self.products[:, use] = self.mechanism.quoted(product, units)
+            self.products[:, use] = self.mechanism.as_bid(product, units)
         return np.broadcast_to(output, (len(self.shares), places.stop - places.start)).sum(axis=-1)
 
     def _revise_offers(self) -> None:
         for k, terms in enumerate(self.economy.supply.values()):
-            price, priced = self._heard(k, price_lag(self.settings.lag, late=True))
+            price, priced = self._observed_price(k, price_lag(self.settings.lag, recorded=True))
             if priced:
                 offers = self.offers[:, k : k + 1]
                 offers[:] = behaviour.revised_offer(terms, offers, price)
 
     def _form_price(self, good: str) -> None:
-        """One market forms its price, from what is bid and offered now."""
+        """Form the price of one good from current bids and offers."""
         economy, k = self.economy, self.economy.index[good]
         if good in economy.demand:
             n = list(economy.demand).index(good)
@@ -374,50 +381,50 @@ class ArrayEngine:
             total += self.mechanism.pool_price(
                 self.shares[:, pool], self.bids[:, pool], self.quantities[:, k : k + 1]
             )
-        heard = [self._has_bid(pool) for pool in pools]
-        if economy.is_divided(good) or self.mechanism.wants_positive:
-            everybody = all(np.all(self._has_bid(pool)) for pool in every)
+        if economy.is_divided(good) or self.mechanism.requires_positive:
+            all_bid = all(np.all(self._has_bid(pool)) for pool in every)
             buyers = slice(every[0].start, every[-1].stop)
-            self._check_division(good, total[:, 0], buyers, everybody)
+            self._check_allocation(good, total[:, 0], buyers, all_bid)
         self.prices[:, k : k + 1] = total
-        self._priced[k] = any(each is True or each.any() for each in heard)
+        self._priced[k] = any(np.any(self._has_bid(pool)) for pool in pools)
 
-    def _check_division(self, good: str, price: np.ndarray, pool: slice, everybody: bool) -> None:
+    def _check_allocation(self, good: str, price: np.ndarray, pool: slice, all_bid: bool) -> None:
+        """Refuse the runs in which a good cannot be allocated."""
         k = self.economy.index[good]
         quantity, bids = self.quantities[:, k], self.bids[:, pool]
         before = self.prices[:, k]
-        trouble = cannot_allocate(quantity, bids, price, before=before, all_bid=everybody)
-        self._refuse(trouble, good, bids)
+        refused = cannot_allocate(quantity, bids, price, before=before, all_bid=all_bid)
+        self._refuse(refused, good, bids)
 
-    def _refuse(self, trouble: np.ndarray, good: str, bids: np.ndarray) -> None:
-        """Note which runs are in ``trouble``, (runs,), with a good for which there are ``bids``."""
+    def _refuse(self, refused: np.ndarray, good: str, bids: np.ndarray) -> None:
+        """Record the mechanism's error for the ``refused`` runs, a mask of shape (runs,)."""
         quantity = self.quantities[:, self.economy.index[good]]
         first = self.economy.buyers.slice_of(self.economy.index[good]).start
-        for row in np.flatnonzero(trouble).tolist():
+        for row in np.flatnonzero(refused).tolist():
             error = self.mechanism.refusal(
                 good, quantity[row], bids[row], lambda buyer: self.economy.buyer_name(first + buyer)
             )
             self._fail(row, error)
 
     def _fail(self, row: int, error: MarketError) -> None:
-        """Note why a run cannot go on, if nothing was before."""
+        """Record the error of a run, unless it has failed before."""
         if row not in self.failed:
-            self.failed[row] = told_at(error, self.economy, self.clock)
+            self.failed[row] = at_step(error, self.economy, self.clock)
 
     def _has_bid(self, pool: slice) -> np.ndarray | Literal[True]:
-        """Which buyers of a pool have made a bid; simply True if all have."""
+        """Mask of the buyers of a pool that have made a bid, or True if all have."""
         if len(self._bidding) == len(self.economy.industries):
             return True
         uses = [(use, good in self._bidding) for use, good in self.economy.buyers.users[pool.start]]
-        if all(heard for _, heard in uses):
+        if all(bid for _, bid in uses):
             return True
         result = np.zeros(pool.stop - pool.start, bool)
-        for use, heard in uses:
-            result[use.start - pool.start : use.stop - pool.start] = heard
+        for use, bid in uses:
+            result[use.start - pool.start : use.stop - pool.start] = bid
         return result
 
     def _reallocate(self) -> None:
-        """Shares follow the bids, in each pool with somebody to share with."""
+        """Shares follow the bids in each pool of several buyers."""
         for pool in self.economy.buyers.shared_pools:
             bidding = self._has_bid(pool.buyers)
             if bidding is True or bidding.any():
@@ -432,11 +439,11 @@ class ArrayEngine:
                 )
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Note which runs cannot begin."""
+        """Record the errors of the runs whose initial state is not finite."""
         state = self.state
         final = state.prices[:, self.economy.final]
         finite = np.all(np.isfinite(state.quantities), -1) & np.all(np.isfinite(final), -1)
         for row in np.flatnonzero(~finite).tolist():
-            trouble = start_trouble(economies[row], state.select_runs(row))
-            if trouble:
-                self._fail(row, trouble)
+            error = initial_state_error(economies[row], state.select_runs(row))
+            if error:
+                self._fail(row, error)

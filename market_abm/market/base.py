@@ -1,9 +1,9 @@
-"""What all mechanisms have in common: settings, the market of one good, and what one declares.
+"""The base classes of mechanisms and of their settings.
 
-A mechanism is a subclass of :class:`Mechanism` in a file of its own under ``mechanisms/``. It says
-everything about itself there: its settings, its rules, both engines' part, what it conserves, what
-alignment with the gradient means for it, and what helps a run that does not settle. Nobody else
-asks for its name or class.
+A mechanism is a subclass of :class:`Mechanism` in a file of its own under ``mechanisms/``. The file
+holds all that depends on the mechanism: settings, rules, array engine, conservation, the meaning of
+alignment with the gradient, and the hint for a run that oscillates. No other module tests the name
+or class of a mechanism.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -20,106 +20,47 @@ from market_abm.economy.terms import Supply
 from market_abm.errors import RivalGoodError
 from market_abm.fields import Settings, choice, integer
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
+from market_abm.market.one_good import Customer, Market
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
 
 
 @dataclass(frozen=True)
 class MarketSettings(Settings):
-    """How the market works: what the settings of every mechanism have in common.
+    """The settings that all mechanisms share.
 
-    Each mechanism has a subclass with its own keys (``Mechanism.Settings``); ``registry.py`` makes
-    the right one of a table ``[market]``.
+    Each mechanism adds its own keys in a subclass (``Mechanism.Settings``); ``registry.py`` reads a
+    table ``[market]`` into the right one.
     """
 
     mechanism: str = ""
-    activation: str = choice("simultaneous", ACTIVATIONS, help="who acts when")
+    activation: str = choice("simultaneous", ACTIVATIONS, help="order in which agents act")
     lag: int = integer(
-        0, low=0, high=10_000, unit="steps", help="by how many steps sellers observe prices late"
+        0, low=0, high=10_000, unit="steps", help="age of the prices that sellers observe"
     )
 
     rules: ClassVar[type[Mechanism]]
-    """The mechanism that these are the settings of; it sets this itself."""
+    """The mechanism that these settings belong to (set by the mechanism)."""
 
     @property
     def shares_move(self) -> bool:
-        """Whether shares follow bids at all."""
+        """Whether shares follow bids."""
         return self.rules.shares_move(self)
 
 
-class Market:
-    """The market of one good: what is on sale, at what price, for whom.
-
-    ``offers`` (units) has shape (sellers,), ``shares`` and ``bids`` have shape (buyers,). A price
-    is 0 until somebody has bid: ``bidding`` says who has, and ``priced`` whether anybody has.
-    ``elasticity`` is that of demand, where sellers can know it.
-    """
-
-    def __init__(self, good: str, sellers: int, buyers: int) -> None:
-        self.good = good
-        self.offers = np.zeros(sellers)
-        self.quantity = np.float64(0.0)
-        self.price = np.float64(0.0)
-        self.priced = False
-        self.elasticity = np.float64(np.inf)
-        self._price_history: list[tuple[Any, bool]] = []
-        self.shares = np.zeros(buyers)
-        self.bids = np.zeros(buyers)
-        self.bidding = np.zeros(buyers, bool)
-
-    def collect(self) -> None:
-        """Put on sale what the sellers offer now, instead of what was there before."""
-        self.quantity = self.offers.sum()
-
-    def remember(self, lag: int) -> None:
-        """Keep the price of the step that ends, for sellers who hear it ``lag`` steps late."""
-        self._price_history.append((self.price, self.priced))
-        del self._price_history[: -lag - 1]
-
-    def lagged_price(self, ago: int) -> tuple[Any, bool]:
-        """The price that was ``ago`` steps ago, 0 for now, and whether there was any."""
-        if ago == 0:
-            return self.price, self.priced
-        return (
-            self._price_history[-ago]
-            if ago <= len(self._price_history)
-            else (np.float64(0.0), False)
-        )
-
-    def bid(self, buyer: int, bid: Any) -> None:
-        """Post what ``buyer`` bids."""
-        self.bids[buyer] = bid
-        self.bidding[buyer] = True
-
-    @staticmethod
-    def quoted(worth: Any, units: Any) -> Any:
-        """What to bid for an input of which ``units`` were used, each ``worth`` so much."""
-        return worth
-
-    def form_price(self) -> None:
-        """Set ``price``, money per unit, from what is bid and offered now."""
-
-    def reallocate(self) -> None:
-        """Let ``shares`` follow the bids."""
-
-    def delivery(self, buyer: int) -> Any:
-        """The units that go to ``buyer`` out of what is on sale."""
-        return self.shares[buyer] * self.quantity
-
-
 class Mechanism(Market):
-    """The market of a good that firms buy; a mechanism is a subclass with its rules.
+    """The market of an intermediate or raw good; a mechanism is a subclass with its rules.
 
-    The buyers are divided into ``pools`` (slices of the buyers), each of which splits the good.
+    The buyers form ``pools``. Each pool splits the good among its buyers.
 
     Parameters
     ----------
     good
-        The name of the good.
+        Name of the good.
     sellers
-        How many sell it.
-    who
-        Says who a buyer is, for messages.
+        Number of sellers.
+    buyer_name
+        Returns the description of a buyer, given its index, for messages.
     pools
         Slices of the buyers.
     initial_shares
@@ -127,58 +68,58 @@ class Mechanism(Market):
     settings
         The settings of the mechanism.
     divided
-        Whether a pool serves several uses (a rival good with more than one user), which takes a
-        positive quantity and positive bids.
+        Whether a pool serves several industries (a rival good with more than one user), which
+        requires a positive quantity and positive bids.
     external
-        Whether the first pool alone pays.
+        Whether only the first pool pays.
     first_price
-        The price that is quoted before there was any trade, if any is; money per unit.
+        Price quoted at step 0, money per unit; 0 if the mechanism quotes no price.
     """
 
-    # --- what a mechanism declares ----------------------------------------------------------------
+    # --- properties of a mechanism ----------------------------------------------------------------
 
     Settings: ClassVar[type[MarketSettings]]
-    """Its settings; the default of their field ``mechanism`` is its name."""
+    """The class of its settings; the default of their field ``mechanism`` is its name."""
 
     has_agents: ClassVar[bool] = True
-    """Whether Mesa agents can move it; a published model may have arrays only."""
+    """Whether Mesa agents can run it; a published model may have an array engine only."""
 
     trades: ClassVar[bool] = True
-    """Whether goods are traded in every step, or plans are made at quoted prices only."""
+    """Whether goods are traded in every step; if not, agents only plan at quoted prices."""
 
-    wants_positive: ClassVar[bool] = False
-    """Whether any pool, and not only one that is divided, takes positive quantities and bids."""
+    requires_positive: ClassVar[bool] = False
+    """Whether every good, not only a divided one, requires a positive quantity and bids."""
 
     bids_form_prices: ClassVar[bool] = False
-    """Whether bids alone form prices and shares, so that without competing buyers nothing moves."""
+    """Whether bids alone form prices and shares: without competing buyers quantities are fixed."""
 
     bids_are_money: ClassVar[bool] = False
-    """Whether a bid is a sum of money, not a price per unit."""
+    """Whether a bid is an amount of money, not a price per unit."""
 
     smooth: ClassVar[bool] = True
     """Whether a step is differentiable at a steady state."""
 
     alignment: ClassVar[Literal["allocation", "prices"]] = "allocation"
-    """What is compared with a gradient: the move of the allocation with that of welfare W, or the
-    move of prices with that of the dual potential."""
+    """What alignment compares: the step of the allocation with the gradient of welfare W, or the
+    step of prices with the gradient of the dual potential."""
 
     alignment_target: ClassVar[str] = "gradient"
-    """What alignment is measured with, for messages."""
+    """The name of that gradient in messages."""
 
     rates: ClassVar[tuple[str, ...]] = ("bid_rate",)
-    """The settings that say how fast it moves."""
+    """The keys of the settings that are rates of adjustment."""
 
     remedy: ClassVar[str] = ""
-    """What to do about a good that cannot be split."""
+    """How to fix a good that cannot be allocated; ``{good}`` is replaced by its name."""
 
     stabilizing_hint: ClassVar[str] = "lower market.bid_rate"
-    """What to do about prices or shares that keep oscillating."""
+    """How to stabilize prices or shares that oscillate."""
 
     name: ClassVar[str]
-    """Its name in files; taken from its settings."""
+    """Its name in files, taken from its settings."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let the settings know whose they are."""
+        """Link the class of settings to the mechanism."""
         super().__init_subclass__(**options)
         if "Settings" in vars(cls):
             cls.name = cls.Settings.mechanism
@@ -188,7 +129,7 @@ class Mechanism(Market):
         self,
         good: str,
         sellers: int,
-        who: Callable[[int], str],
+        buyer_name: Callable[[int], str],
         pools: Sequence[slice],
         initial_shares: np.ndarray,
         settings: MarketSettings,
@@ -198,73 +139,84 @@ class Mechanism(Market):
         first_price: Any = 0.0,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
-        self.who = who
+        self.buyer_name = buyer_name
         self.pools = pools
         self.settings = settings
         self.paying = paying(pools, external=external)
-        self.checked = divided or self.wants_positive
+        self.checked = divided or self.requires_positive
         self.first_price = first_price
         self.shares = initial_shares.copy()
 
     @staticmethod
     def array_engine() -> type[Any]:
-        """The engine on arrays, made of economies, settings and seeds, one a run each."""
+        """The class of its array engine."""
         raise NotImplementedError
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
-        """The market of a final good under this mechanism."""
+        """The class of the market of a final good."""
         return FinalMarket
 
     @staticmethod
     def initial_price(supply: Supply | None, settings: MarketSettings) -> float:
-        """What is quoted for a good before there was any trade, money per unit; 0 if nothing is.
+        """The price quoted at step 0, money per unit; 0 if the mechanism quotes no price.
 
-        ``supply`` are the terms of a raw good, None for a good that an industry makes.
+        Parameters
+        ----------
+        supply
+            The terms of a raw good; None for a good that an industry makes.
+        settings
+            The settings of the mechanism.
         """
         return 0.0
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
-        """Refuse what the mechanism cannot run.
+        """Refuse an economy or settings that the mechanism cannot run.
 
         Raises
         ------
         MarketError
-            Says what, and how to fix it.
+            What it cannot run, and how to fix it.
         """
 
     @staticmethod
     def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """What ``bids`` for ``units`` come to, money per unit; all of shape (..., buyers)."""
+        """``bids`` for ``units``, in money per unit; all of shape (..., buyers)."""
         return bids
 
     @classmethod
     def shares_move(cls, settings: MarketSettings) -> bool:
-        """Whether shares follow bids at all under these settings."""
+        """Whether shares follow bids under these settings."""
         return True
 
     @classmethod
     def share_response(cls, settings: MarketSettings) -> float | None:
-        """The elasticity κ of a share with respect to a price bid for it, near a steady state.
+        """The elasticity κ of a share with respect to a price bid, near a steady state.
 
-        None where shares do not follow price bids; closed forms of the rate of convergence need it.
+        None if shares do not follow price bids. Closed forms of the rate of convergence use it.
         """
         return None
 
     @classmethod
     def advice(cls, economy: Economy, settings: MarketSettings) -> str:
-        """What to change if a run keeps oscillating; empty if nothing in the settings helps."""
+        """What to change if a run oscillates; empty if no setting helps."""
         return cls.stabilizing_hint
 
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
-        """What a path lost of goods and of money; None where that has no meaning.
+        """How far a path fails to conserve goods and money; None if nothing is traded.
 
-        ``path`` has every step; ``reference``, units, shape (final goods,), is what consumers refer
-        to.
+        Parameters
+        ----------
+        path
+            The record of every step.
+        economy, settings
+            What was run.
+        reference
+            The consumers' reference quantities c0, units, shape (final goods,).
         """
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
@@ -281,16 +233,29 @@ class Mechanism(Market):
     def steady_memory(
         cls, economy: Economy, steady: Allocation, worth: np.ndarray, products: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The memory of the array engine at a steady state, by name: arrays without runs.
+        """The state variables of the array engine at a steady state, by name.
 
-        ``worth`` is what a unit is worth to each buyer, money per unit, and ``products`` its
-        marginal product there; shape (buyers,).
+        Parameters
+        ----------
+        economy
+            The economy.
+        steady
+            Prices, quantities and shares at the steady state.
+        worth
+            Marginal revenue product of each buyer's input there, money per unit, shape (buyers,).
+        products
+            Marginal product of each buyer's input there, shape (buyers,).
+
+        Returns
+        -------
+        dict
+            Arrays by the names of ``ArrayEngine.memory``, without the axis of runs.
         """
         inputs = steady.shares * steady.quantities[economy.buyers.good]
         return {
             "shares": steady.shares,
-            "bids": cls.quoted(worth, inputs),
-            "products": cls.quoted(products, inputs),
+            "bids": cls.as_bid(worth, inputs),
+            "products": cls.as_bid(products, inputs),
             "quantities": steady.quantities,
             "prices": steady.prices,
             "offers": steady.quantities[: len(economy.supply)],
@@ -298,54 +263,72 @@ class Mechanism(Market):
 
     @classmethod
     def moving(cls, economy: Economy) -> dict[str, np.ndarray]:
-        """Which numbers of :meth:`steady_memory` can move, by name; all of what is not named."""
+        """Masks of the entries of :meth:`steady_memory` that can change, by name.
+
+        An array without a mask can change in every entry.
+        """
         offers = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
         return {"offers": offers}
 
     @classmethod
     def refusal(
-        cls, good: str, quantity: Any, bids: np.ndarray, who: Callable[[int], str]
+        cls, good: str, quantity: Any, bids: np.ndarray, buyer_name: Callable[[int], str]
     ) -> RivalGoodError:
-        """Why :func:`cannot_allocate` is so: an error for the user."""
+        """The error of a good for which :func:`cannot_allocate` is true.
+
+        Parameters
+        ----------
+        good
+            Name of the good.
+        quantity
+            Units on sale.
+        bids
+            Shape (buyers,).
+        buyer_name
+            Returns the description of a buyer, given its index.
+        """
         lowest = int(np.argmin(bids))
         if quantity <= 0.0:
-            why = f"there are {quantity:.6g} units of it on sale"
+            reason = f"there are {quantity:.6g} units of it on sale"
         elif bids[lowest] < 0.0:
-            why = f"{who(lowest)} bids {bids[lowest]:.6g}"
+            reason = f"{buyer_name(lowest)} bids {bids[lowest]:.6g}"
         else:
-            why = "nobody bids anything for it"
+            reason = "all bids for it are zero"
         return RivalGoodError(
-            f"the rival good '{good}' cannot be split among its users: {why}",
+            f"the rival good '{good}' cannot be split among its users: {reason}",
             name=good,
             remedy=cls.remedy.format(good=good),
         )
 
 
 class PooledMarket(Mechanism, ABC):
-    """A market in which bids alone make price and shares.
+    """A market in which bids alone form the price and the shares.
 
-    A mechanism of this kind says what is bid (:meth:`quoted`), how the bids of a pool become a
-    price (:meth:`pool_price`) and shares (:meth:`revised_shares`). These rules take arrays of shape
-    (..., buyers) as well, for the array engine, and know nothing but one pool.
+    A subclass defines the bid (:meth:`as_bid`), the price of a pool (:meth:`pool_price`) and its
+    shares (:meth:`revised_shares`). These rules take the arrays of one pool, of shape
+    (..., buyers); the array engine calls them with a leading axis of runs.
     """
 
     bids_form_prices = True
 
     @classmethod
     def advice(cls, economy: Economy, settings: MarketSettings) -> str:
-        """The mechanism's hint where shares move; else a supplier may react too strongly."""
+        """The stabilizing hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
         if any(terms.elasticity > 0 for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
 
-    # --- the rules of a mechanism ---------------------------------------------------------------
+    # --- rules of a mechanism -------------------------------------------------------------------
 
     @staticmethod
     @abstractmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
-        """What the pool pays for a unit, (..., 1), of ``quantity`` (..., 1) units."""
+        """The price that one pool pays, money per unit, shape (..., 1).
+
+        ``shares`` and ``bids`` have shape (..., buyers), ``quantity`` (units) (..., 1).
+        """
 
     @staticmethod
     @abstractmethod
@@ -358,18 +341,27 @@ class PooledMarket(Mechanism, ABC):
         settings: Any,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The pool's next shares, (..., buyers), written to ``out`` (it may be ``shares``).
+        """The next shares of one pool, shape (..., buyers).
 
-        ``settings`` are those of the mechanism; of several runs, with numbers of shape (runs, 1).
-
-        ``bidding`` (..., buyers), or True for all, says who has made a bid: who has heard no price
-        for its own good yet keeps its share.
+        Parameters
+        ----------
+        shares, bids
+            Shape (..., buyers).
+        quantity
+            Units on sale, shape (..., 1).
+        bidding
+            Mask of the buyers that have made a bid, shape (..., buyers), or True for all. A firm
+            that has not observed a price of its own good has made none, and keeps its share.
+        settings
+            The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
+        out
+            Where to write the result; it may be ``shares``.
         """
 
-    # --- by these rules -------------------------------------------------------------------------
+    # --- what follows from them -----------------------------------------------------------------
 
     def form_price(self) -> None:
-        """The sum of what the pools pay; a divided good must be there, and be bid for."""
+        """Set the price to the sum of what the paying pools pay."""
         pools = [
             self.pool_price(self.shares[pool], self.bids[pool], self.quantity)[0]
             for pool in self.paying
@@ -378,12 +370,12 @@ class PooledMarket(Mechanism, ABC):
         if self.checked and cannot_allocate(
             self.quantity, self.bids, price, before=self.price, all_bid=bool(self.bidding.all())
         ):
-            raise self.refusal(self.good, self.quantity, self.bids, self.who)
+            raise self.refusal(self.good, self.quantity, self.bids, self.buyer_name)
         self.price = price
         self.priced = any(self.bidding[pool].any() for pool in self.paying)
 
     def reallocate(self) -> None:
-        """Revise the shares of each pool with somebody to share with."""
+        """Revise the shares of each pool of several buyers."""
         for pool in self.pools:
             if pool.stop - pool.start > 1:
                 self.shares[pool] = self.revised_shares(
@@ -396,45 +388,40 @@ class PooledMarket(Mechanism, ABC):
 
 
 def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
-    """The pools whose bids make the price: all, or of an external good the first."""
+    """The pools whose bids form the price: all, or only the first of an external good."""
     return pools[:1] if external else pools
 
 
 def cannot_allocate(
     quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
 ) -> np.ndarray:
-    """Whether a good cannot be split: for want of units, or of positive bids.
+    """Whether a good cannot be split: it has no units, a negative bid, or no positive bid.
 
-    ``bids`` has shape (..., buyers), the rest and the result (...); ``before`` is the last price.
+    Parameters
+    ----------
+    quantity
+        Units on sale, shape (...).
+    bids
+        Shape (..., buyers).
+    price
+        The new price, shape (...).
+    before
+        The previous price, shape (...).
+    all_bid
+        Whether every buyer has made a bid.
+
+    Returns
+    -------
+    array of bool
+        Shape (...).
     """
     lowest = np.min(bids, axis=-1)
     unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
 
 
-def price_lag(lag: int, *, late: bool) -> int:
-    """How many remembered steps back the price is that is heard; 0 is the one of now.
-
-    ``late``: it is heard after the step in which it was formed has been remembered.
-    """
-    return lag + late if lag else 0
-
-
-class Customer(Protocol):
-    """Somebody with a price for every quantity."""
-
-    def price_for(self, quantity: Any) -> Any:
-        """Money per unit that would be paid for each of ``quantity`` units."""
-
-    def quantity_for(self, price: Any) -> Any:
-        """Units that are wanted at ``price`` a unit; infinite if any number is."""
-
-    def elasticity_at(self, quantity: Any) -> Any:
-        """The elasticity of that demand at ``quantity`` units."""
-
-
 class FinalMarket(Market):
-    """The market of a final good: its consumer takes all there is, at the consumer's price."""
+    """The market of a final good: its consumer buys all of it at the price of its demand curve."""
 
     def __init__(
         self, good: str, sellers: int, customer: Customer, settings: MarketSettings
@@ -444,7 +431,7 @@ class FinalMarket(Market):
         self.settings = settings
 
     def form_price(self) -> None:
-        """Ask the consumer."""
+        """Take the consumer's price for the quantity on sale."""
         self.price = self.customer.price_for(self.quantity)
         self.elasticity = self.customer.elasticity_at(self.quantity)
         self.priced = True

@@ -1,4 +1,4 @@
-"""What trade conserves: goods handed out and money paid, along a recorded path."""
+"""Conservation of goods and money in trade, along a recorded path."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from market_abm.economy.economy import Economy
 
 @dataclass(frozen=True)
 class Conservation:
-    """What a path lost, as parts of all.
+    """How far a path fails to conserve goods and money; 0 if it conserves them.
 
-    Parameters
+    Attributes
     ----------
     unallocated_share
-        Goods on sale that no buyer got.
+        Units on sale that no buyer received, as a fraction of all units on sale.
     budget_imbalance
-        Money paid that no seller got, or got that no buyer paid.
+        Absolute difference of money paid and money received, as a fraction of money received.
     """
 
     unallocated_share: float
@@ -27,7 +27,7 @@ class Conservation:
 
 
 class RecordedPath(Protocol):
-    """Every step of a run: arrays of shape (steps, goods) or (steps, buyers)."""
+    """The record of every step: arrays of shape (steps, goods) or (steps, buyers)."""
 
     @property
     def prices(self) -> np.ndarray:
@@ -39,11 +39,11 @@ class RecordedPath(Protocol):
 
     @property
     def shares(self) -> np.ndarray:
-        """Shares of what is on sale."""
+        """Shares of the quantity on sale."""
 
     @property
     def bids(self) -> np.ndarray:
-        """Bids, as the mechanism has them."""
+        """Bids, as the mechanism defines them."""
 
 
 class Allocation(Protocol):
@@ -63,12 +63,19 @@ class Allocation(Protocol):
 
 
 def allocated(path: RecordedPath, economy: Economy) -> tuple[np.ndarray, float, np.ndarray]:
-    """What the trade of each step handed out, units, (steps - 1, buyers); what was left, and on sale.
+    """The allocation of goods in each step.
 
-    What is left is summed over all pools and steps; what was on sale has shape (steps - 1, pools).
+    Returns
+    -------
+    units
+        Units that each buyer received, shape (steps - 1, buyers).
+    left
+        Absolute difference of units on sale and received, summed over pools and steps.
+    on_sale
+        Units on sale to each pool, shape (steps - 1, pools).
     """
     buyers = economy.buyers
     units = path.shares[1:] * path.quantities[:-1, buyers.good]
-    handed = np.add.reduceat(units, buyers.starts, axis=1)
+    received = np.add.reduceat(units, buyers.starts, axis=1)
     on_sale = path.quantities[:-1, buyers.good[buyers.starts]]
-    return units, np.abs(on_sale - handed).sum(), on_sale
+    return units, np.abs(on_sale - received).sum(), on_sale

@@ -1,4 +1,4 @@
-"""The Mesa model: an economy's agents, and a step as a flat list of named phases."""
+"""The Mesa model: the agents of an economy, and a step as a list of named phases."""
 
 from __future__ import annotations
 
@@ -12,25 +12,38 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
-from market_abm.market.base import Market, MarketSettings, price_lag
+from market_abm.market.base import MarketSettings
+from market_abm.market.import_mesa import mesa
 from market_abm.market.mechanisms.registry import market_settings
-from market_abm.market.quiet import mesa
-from market_abm.market.state import State, start_trouble, told_at
+from market_abm.market.one_good import Market, price_lag
+from market_abm.market.state import State, at_step, initial_state_error
 
 
 class MarketModel(mesa.Model):
-    """A Mesa model of an economy: firms, suppliers and consumers who trade step by step.
+    """A Mesa model of an economy: firms, suppliers and consumers that trade step by step.
 
-    ``firm`` may be a subclass of :class:`market_abm.market.agents.Firm` with another bidding rule. The
-    same ``seed`` gives the same bits on every version of Mesa: all randomness comes from the
-    model's own generators, none from Mesa's.
+    The model begins at step 0 (docs/model.md, 2): one forward pass, and one trade at bids of zero.
+    ``state`` is the last observable :class:`~market_abm.market.state.State`.
 
-    The model begins at step 0 (docs/model.md, 2): a first forward pass, one trade at bids of zero.
-    ``state`` is what could be seen last.
+    Parameters
+    ----------
+    economy
+        The economy.
+    settings
+        The settings of the market; by default those of the default mechanism.
+    seed
+        Seed of the model's own generators. The same seed gives the same bits on every version of
+        Mesa, whose generators are not used.
+    firm
+        The class of firms: :class:`market_abm.market.agents.Firm`, or a subclass with another
+        bidding rule.
 
-    Raises:
-        RivalGoodError: a good that several users split has no positive quantity or bids.
-        MarketError: the start is not finite (a logarithm of a negative quantity, say).
+    Raises
+    ------
+    RivalGoodError
+        A good that several users split has no positive quantity or bids.
+    MarketError
+        The initial state is not finite (for example, a logarithm of a negative quantity).
     """
 
     def __init__(
@@ -48,31 +61,31 @@ class MarketModel(mesa.Model):
         if not self.settings.rules.has_agents:
             raise SettingError(
                 f'mechanism "{self.settings.mechanism}" has no agents',
-                remedy='it is a published model, there to be compared: set run.engine = "arrays"',
+                remedy='it is a published model for comparison: set run.engine = "arrays"',
                 name="run.engine",
             )
         self.clock = 0
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
-        self._open_markets()
-        self._found_agents(firm)
+        self._create_markets()
+        self._create_agents(firm)
         self._step_phases = {
             "simultaneous": self._simultaneous if self.settings.rules.trades else self._auction,
             "sequential": self._sequential,
             "random": self._random,
         }[self.settings.activation]
-        self._tell_step(self._start)
+        self._run_phases(self._start)
 
     # --- a step ---------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """One step: every agent acts once, in the order that the activation says."""
+        """One step: every agent acts once, in the order of the activation."""
         self.clock += 1
         self._draw_shocks()
-        self._tell_step(self._step_phases)
+        self._run_phases(self._step_phases)
 
     def change(self, economy: Economy) -> None:
-        """Go on with other numbers, those of an economy of the same structure."""
+        """Continue with the terms of another economy of the same structure."""
         self.economy = economy
         for industry in economy.topological_order:
             for firm in self.members[industry.good]:
@@ -84,16 +97,16 @@ class MarketModel(mesa.Model):
             for agent, own in zip(agents, terms, strict=True):
                 agent.update_terms(own)
 
-    def _tell_step(self, phases: Callable[[], None]) -> None:
-        """Run ``phases``; a mistake that shows there is told with the step."""
+    def _run_phases(self, phases: Callable[[], None]) -> None:
+        """Run ``phases``; add the step to an error."""
         try:
             with np.errstate(all="ignore"):
                 phases()
         except MarketError as error:
-            raise told_at(error, self.economy, self.clock) from None
+            raise at_step(error, self.economy, self.clock) from None
 
     def _simultaneous(self) -> None:
-        """Learn, produce, trade: all at once, on what was seen in the step before."""
+        """All firms update bids, produce and trade, given the prices of the previous step."""
         self.firms.do("update_bids")
         self.suppliers.do("update_offer")
         self.firms.do("produce")
@@ -104,9 +117,9 @@ class MarketModel(mesa.Model):
         self.firms.do("take_delivery")
 
     def _sequential(self) -> None:
-        """All firms, downstream, produce; then all, upstream, learn, and prices re-form at once."""
+        """Firms produce in downstream order; then bids and prices are updated in upstream order."""
         self.suppliers.do("update_offer")
-        self._flow_down()
+        self._forward_pass()
         for industry in reversed(self.economy.topological_order):
             self.markets[industry.good].form_price()
             members = self.members[industry.good]
@@ -117,7 +130,7 @@ class MarketModel(mesa.Model):
         self._reallocate()
 
     def _random(self) -> None:
-        """Firms in a fresh order, each taking delivery, producing, reading its price, learning."""
+        """Firms act one by one, in a new random order in each step."""
         self.suppliers.do("update_offer")
         self._supply()
         firms = list(self.firms)
@@ -134,7 +147,7 @@ class MarketModel(mesa.Model):
         self._reallocate()
 
     def _auction(self) -> None:
-        """Prices follow what was planned at the last ones, and everybody plans at the new ones."""
+        """Quoted prices follow the last plans; then all agents plan at the new prices."""
         self._form_prices()
         self._plan()
         self._observe()
@@ -143,12 +156,12 @@ class MarketModel(mesa.Model):
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
-        self.firms.do("offer")  # its first guess, which matters in a loop only
+        self.firms.do("offer")  # the guess of its output, which matters in a loop only
         for component in self.economy.components:
             if self.economy.is_loop(component):
                 for industry in component:
                     self.markets[industry.good].collect()
-        self._flow_down()
+        self._forward_pass()
         self._form_prices()
         if not self.settings.rules.trades:
             self.firms.do("initialize_plan")
@@ -157,8 +170,8 @@ class MarketModel(mesa.Model):
         self._check_start()
         self.firms.do("take_delivery")
 
-    def _flow_down(self) -> None:
-        """One forward pass: industry by industry in flow order, take delivery, produce, sell."""
+    def _forward_pass(self) -> None:
+        """Industries, in topological order, buy inputs, produce and offer."""
         self._supply()
         for industry in self.economy.topological_order:
             members = self.members[industry.good]
@@ -167,7 +180,7 @@ class MarketModel(mesa.Model):
             self.markets[industry.good].collect()
 
     def _plan(self) -> None:
-        """Everybody answers the prices that are called."""
+        """All agents plan at the quoted prices."""
         self.suppliers.do("plan")
         self.firms.do("plan")
         self._put_on_sale()
@@ -185,7 +198,7 @@ class MarketModel(mesa.Model):
     def _form_prices(self) -> None:
         for market in self.markets.values():
             market.form_price()
-            market.remember(self.settings.lag)
+            market.record_price(self.settings.lag)
         self.firms.do("read_price")
 
     def _reallocate(self) -> None:
@@ -201,7 +214,7 @@ class MarketModel(mesa.Model):
                     firm.shocks = each
 
     def _observe(self) -> None:
-        """Keep what can be seen now, before the shares that were in force are revised."""
+        """Record the observable state, before shares are revised."""
         markets = self.markets.values()
         inputs = np.zeros(self.economy.buyers.size)
         for good, members in self.members.items():
@@ -218,14 +231,14 @@ class MarketModel(mesa.Model):
         )
 
     def _check_start(self) -> None:
-        trouble = start_trouble(self.economy, self.state)
-        if trouble:
-            raise trouble
+        error = initial_state_error(self.economy, self.state)
+        if error:
+            raise error
 
     # --- set-up ---------------------------------------------------------------------------------
 
-    def _open_markets(self) -> None:
-        """One market a good, in the order of ``economy.goods``."""
+    def _create_markets(self) -> None:
+        """One market for each good, in the order of ``economy.goods``."""
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         self.consumers = Consumer.create_agents(
             self, len(economy.demand), list(economy.demand.values())
@@ -244,7 +257,7 @@ class MarketModel(mesa.Model):
             self.markets[good] = rules(
                 good,
                 sellers,
-                partial(self._who, part.start),
+                partial(self._buyer_name, part.start),
                 [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
                 buyers.initial_shares[part],
                 self.settings,
@@ -253,25 +266,25 @@ class MarketModel(mesa.Model):
                 first_price=rules.initial_price(economy.supply.get(good), self.settings),
             )
 
-    def _who(self, first: int, buyer: int) -> str:
+    def _buyer_name(self, first: int, buyer: int) -> str:
         return self.economy.buyer_name(first + buyer)
 
-    def _found_agents(self, firm: type[Firm]) -> None:
+    def _create_agents(self, firm: type[Firm]) -> None:
         economy = self.economy
         self.suppliers = Supplier.create_agents(
             self,
             len(economy.supply),
             list(economy.supply.values()),
             [self.markets[good] for good in economy.supply],
-            [price_lag(self.settings.lag, late=True)] * len(economy.supply),
+            [price_lag(self.settings.lag, recorded=True)] * len(economy.supply),
         )
         self.members = {
-            industry.good: self._found_industry(industry, firm)
+            industry.good: self._create_firms(industry, firm)
             for industry in economy.topological_order
         }
         self.firms = self.agents.select(agent_type=firm)
 
-    def _found_industry(self, industry: Industry, firm: type[Firm]) -> mesa.agent.AgentSet:
+    def _create_firms(self, industry: Industry, firm: type[Firm]) -> mesa.agent.AgentSet:
         buyers = self.economy.buyers
         input_markets = [
             (
@@ -291,12 +304,13 @@ class MarketModel(mesa.Model):
             [getattr(self.settings, "bid_rate", 1.0)] * count,
             [input_markets] * count,
             [self.markets[industry.good]] * count,
-            [price_lag(self.settings.lag, late=self.settings.activation == "simultaneous")] * count,
+            [price_lag(self.settings.lag, recorded=self.settings.activation == "simultaneous")]
+            * count,
         )
 
 
 class AgentEngine:
-    """A Mesa model as a market of one run."""
+    """A Mesa model with the interface of the array engine, for one run."""
 
     def __init__(self, model: MarketModel) -> None:
         self.model = model
@@ -310,7 +324,7 @@ class AgentEngine:
         return State(step=state.step, **arrays)
 
     def step(self) -> None:
-        """Move the model, and keep what it complains of."""
+        """One step of the model; an error is kept in ``failed``."""
         try:
             self.model.step()
         except MarketError as error:
@@ -318,17 +332,17 @@ class AgentEngine:
 
     @property
     def reference(self) -> np.ndarray:
-        """What the model's consumers refer to, (1, final goods)."""
+        """The consumers' reference quantities, units, shape (1, final goods)."""
         return np.array([[consumer.reference for consumer in self.model.consumers]])
 
     @property
     def economy(self) -> Economy:
-        """The model's economy."""
+        """The economy of the model."""
         return self.model.economy
 
     def keep(self, rows: np.ndarray) -> None:
-        """There is but one."""
+        """Nothing to select: there is only one run."""
 
     def change(self, economies: Sequence[Economy]) -> None:
-        """Change the model's economy."""
+        """Continue with the terms of another economy of the same structure."""
         self.model.change(economies[0])

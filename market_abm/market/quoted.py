@@ -1,8 +1,8 @@
-"""What mechanisms have in common in which prices are quoted first, and buyers answer with orders.
+"""The base classes of mechanisms that quote prices, to which buyers respond with orders.
 
-Each pool of a good has a quote of its own, and a good costs the sum of its pools' quotes: of a
-rival good that is one, and of a copied good each user pays its own (E. Lindahl, 1919). Quotes are
-above 0, and so are the quantities of all goods that have buyers.
+Each pool of a good has a quote, money per unit, and the price of the good is their sum. A rival
+good has one pool; each user of a copied good is a pool and pays its own quote (E. Lindahl, 1919).
+Quotes are positive, and so are the quantities of all goods that have buyers.
 """
 
 from __future__ import annotations
@@ -26,23 +26,34 @@ from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
 
 @dataclass(frozen=True)
 class QuotedSettings(MarketSettings):
-    """What mechanisms that quote prices have in common."""
+    """The settings that all mechanisms with quoted prices share."""
 
     start_price: float = number(
-        1.0, above=0.0, unit="money per unit", help="first quote of a good that an industry makes"
+        1.0,
+        above=0.0,
+        unit="money per unit",
+        help="quote at step 0 of a good that an industry makes",
     )
 
 
 class QuotedMarket(Mechanism, ABC):
-    """A market that quotes a price per unit to each pool of buyers, and takes their orders.
+    """A market that quotes a price to each pool of buyers, and takes their orders.
 
-    ``quotes``, money per unit, has shape (pools,), and ``orders``, units, (buyers,).
+    A subclass defines the next quotes (:meth:`follow`) and, where goods are traded, the shares that
+    the orders receive (``reallocate``).
+
+    Attributes
+    ----------
+    quotes
+        Money per unit, shape (pools,).
+    orders
+        Units, shape (buyers,).
     """
 
-    wants_positive = True
+    requires_positive = True
     remedy = (
-        'only what is there can be ordered: market.mechanism = "unit-bid" is for goods and prices '
-        "of any sign"
+        "orders require a positive quantity and price: for goods and prices of any sign use "
+        'market.mechanism = "unit-bid"'
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -52,52 +63,52 @@ class QuotedMarket(Mechanism, ABC):
 
     @staticmethod
     def initial_price(supply: Supply | None, settings: Any) -> float:
-        """The supplier's reference price of a raw good; ``start_price`` of a made one."""
+        """The supplier's reference price of a raw good; ``start_price`` for other goods."""
         return supply.price if supply else settings.start_price
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
-        """Everybody acts at once, and everybody pays."""
+        """Refuse activations other than simultaneous, and users that do not pay."""
         if settings.activation != "simultaneous":
             raise SettingError(
                 f"market.activation is '{settings.activation}' with mechanism \"{cls.name}\"",
-                remedy='prices that are quoted change once a step: use "simultaneous"',
+                remedy='quoted prices change once in a step: use "simultaneous"',
                 name="market.activation",
             )
         for good, kind in economy.reuse.items():
             if kind == "external":
                 raise EconomyError(
                     f"reuse.{good} is 'external' with mechanism \"{cls.name}\"",
-                    remedy='who pays nothing orders no end of it: use "copy", or "unit-bid"',
+                    remedy='users that do not pay order without limit: use "copy", or "unit-bid"',
                     name=f"reuse.{good}",
                 )
 
     def quote(self, buyer: int) -> Any:
-        """What ``buyer`` is to pay for a unit."""
+        """The quote to a buyer, money per unit."""
         return next(
             self.quotes[k] for k, pool in enumerate(self.pools) if pool.start <= buyer < pool.stop
         )
 
     def ordered(self) -> np.ndarray:
-        """The orders of each pool together, units, shape (pools,)."""
+        """The total order of each pool, units, shape (pools,)."""
         return np.array([self.orders[pool].sum() for pool in self.pools])
 
     def form_price(self) -> None:
-        """Quote: at first ``first_price``, then by :meth:`follow`."""
+        """Quote ``first_price`` at step 0, then the quotes of :meth:`follow`."""
         if self.priced:
             self.quotes = self.follow()
-        if self.unsaleable(self.quantity, self.quotes, final=False):
-            raise self.refusal(self.good, self.quantity, self.quotes, self.who)
+        if self.cannot_order(self.quantity, self.quotes, final=False):
+            raise self.refusal(self.good, self.quantity, self.quotes, self.buyer_name)
         self.price, self.priced = self.quotes.sum(), True
 
     @staticmethod
     def available(quantity: Any, *, final: bool) -> Any:
-        """Whether such a ``quantity`` of a good, ``final`` or with buyers, can be ordered from."""
+        """Whether such a ``quantity`` can be ordered; ``final`` for a final good."""
         return np.greater(quantity, 0.0)
 
     @classmethod
-    def unsaleable(cls, quantity: Any, quotes: np.ndarray, *, final: bool) -> Any:
-        """Whether a good cannot be ordered, for want of units or because it is quoted for nothing.
+    def cannot_order(cls, quantity: Any, quotes: np.ndarray, *, final: bool) -> Any:
+        """Whether a good cannot be ordered: it is not available, or a quote is not positive.
 
         ``quotes`` has shape (..., pools), ``quantity`` and the result (...).
         """
@@ -105,31 +116,31 @@ class QuotedMarket(Mechanism, ABC):
 
     @classmethod
     def refusal(
-        cls, good: str, quantity: Any, bids: np.ndarray, who: Callable[[int], str]
+        cls, good: str, quantity: Any, bids: np.ndarray, buyer_name: Callable[[int], str]
     ) -> RivalGoodError:
-        """Why a good is :meth:`unsaleable`: an error for the user; ``bids`` are the quotes."""
+        """The error of a good for which :meth:`cannot_order` is true; ``bids`` are the quotes."""
         lowest = bids.min()
         if lowest > 0.0:
-            why, remedy = f"there are {quantity:.6g} units of it", cls.remedy
+            reason, remedy = f"there are {quantity:.6g} units of it", cls.remedy
         else:
-            why, remedy = f"its price has come to {lowest:.6g}", cls.stabilizing_hint
+            reason, remedy = f"its price has become {lowest:.6g}", cls.stabilizing_hint
         return RivalGoodError(
-            f"the good '{good}' cannot be ordered: {why}", name=good, remedy=remedy
+            f"the good '{good}' cannot be ordered: {reason}", name=good, remedy=remedy
         )
 
     @abstractmethod
     def follow(self) -> np.ndarray:
-        """The next quotes, (pools,)."""
+        """The next quotes, money per unit, shape (pools,)."""
 
 
 class QuotedFinalMarket(FinalMarket, ABC):
-    """A final good whose price is quoted: the consumer orders what is wanted at that price.
+    """The market of a final good with a quoted price, at which the consumer orders.
 
-    A consumer of infinite elasticity takes all there is, at the one price that it ever pays.
+    A consumer of infinite elasticity buys the whole quantity at its reservation price.
     """
 
     def form_price(self) -> None:
-        """Quote: at first what the consumer pays for what there is, then by :meth:`follow`."""
+        """Quote the consumer's price for the quantity at step 0, then :meth:`follow`."""
         first = not self.priced
         wanted = math.inf if first else self.customer.quantity_for(self.price)
         if math.isinf(wanted):
@@ -140,30 +151,34 @@ class QuotedFinalMarket(FinalMarket, ABC):
         if math.isinf(self.elasticity):
             return
         rules, quote = cast("type[QuotedMarket]", self.settings.rules), np.array([self.price])
-        if rules.unsaleable(self.quantity, quote, final=True):
+        if rules.cannot_order(self.quantity, quote, final=True):
             if first:
-                raise worthless(self.good, self.quantity, self.price)
+                raise no_first_quote(self.good, self.quantity, self.price)
             raise rules.refusal(self.good, self.quantity, quote, str)
 
     @abstractmethod
     def follow(self, wanted: Any) -> Any:
-        """The next price, if so many units were ``wanted`` at this one."""
+        """The next price, money per unit, if ``wanted`` units are demanded at the current one."""
 
 
-def worthless(good: str, quantity: Any, price: Any) -> EconomyError:
-    """Why there is no first quote of a final good, of which there is a ``quantity``."""
+def no_first_quote(good: str, quantity: Any, price: Any) -> EconomyError:
+    """The error of a final good whose consumer would pay no positive price at step 0."""
     return EconomyError(
-        f"the consumer of '{good}' would pay {price:.6g} for the {quantity:.6g} units that there "
-        "are at first",
+        f"the consumer of '{good}' would pay {price:.6g} for the {quantity:.6g} units on sale",
         name=f"demand.{good}",
-        remedy=f"a quoted price begins above 0: raise demand.{good}.quantity, or its elasticity",
+        remedy=f"the first quote must be positive: raise demand.{good}.quantity, or its elasticity",
     )
 
 
 class QuotedArrayEngine(ArrayEngine, ABC):
-    """Runs of a market in which every pool has a quote: ``quotes``, shape (runs, pools).
+    """The array engine of quoted prices.
 
-    ``orders``, units, has shape (runs, buyers).
+    Attributes
+    ----------
+    quotes
+        Money per unit, shape (runs, pools).
+    orders
+        Units, shape (runs, buyers).
     """
 
     mechanism: type[QuotedMarket]
@@ -178,7 +193,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             self._places.setdefault(pool.good, []).append((n, pool.buyers))
 
     def _pools(self, good: str) -> list[tuple[int, slice]]:
-        """The pools of a good: their places, and their buyers."""
+        """The pools of a good: the place of each in ``quotes``, and its buyers."""
         return self._places.get(self.economy.index[good], [])
 
     def _form_price(self, good: str) -> None:
@@ -201,12 +216,12 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             first = self.mechanism.initial_price(self.economy.supply.get(good), self.settings)
             self.quotes[:, places] = first / len(pools)
         quotes = self.quotes[:, places]
-        trouble = self.mechanism.unsaleable(self.quantities[:, k], quotes, final=False)
-        self._refuse(trouble, good, quotes)
+        refused = self.mechanism.cannot_order(self.quantities[:, k], quotes, final=False)
+        self._refuse(refused, good, quotes)
         self.prices[:, k], self._priced[k] = quotes.sum(axis=-1), True
 
     def _form_final_price(self, good: str, terms: Demand, n: slice, k: slice) -> None:
-        """Quote the price of a final good, the n-th and at place k of ``goods``."""
+        """Quote the price of the n-th final good, at place k of ``goods``."""
         if self.clock == 0:
             self.reference[:, n] = curves.reference_quantity(terms, self.quantities[:, k])
         paid = curves.demand_price(terms, self.reference[:, n], self.quantities[:, k])
@@ -216,13 +231,13 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             paid = np.where(np.isinf(wanted), paid, self._follow(self.prices[:, k], wanted, k))
         self.prices[:, k] = paid
         quantity = self.quantities[:, k.start]
-        trouble = self.mechanism.unsaleable(quantity, paid, final=True)
-        trouble = trouble & np.isfinite(terms.elasticity)[..., 0]
+        refused = self.mechanism.cannot_order(quantity, paid, final=True)
+        refused = refused & np.isfinite(terms.elasticity)[..., 0]
         if self.clock == 0:
-            for row in np.flatnonzero(trouble).tolist():
-                self._fail(row, worthless(good, quantity[row], paid[row, 0]))
-        self._refuse(trouble, good, paid)
+            for row in np.flatnonzero(refused).tolist():
+                self._fail(row, no_first_quote(good, quantity[row], paid[row, 0]))
+        self._refuse(refused, good, paid)
 
     @abstractmethod
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
-        """The next quotes for the good at place k; all of shape (runs, pools of it)."""
+        """The next quotes of the good at place k; all of shape (runs, pools of the good)."""

@@ -1,4 +1,4 @@
-"""How a market works and what can be seen of it: what agents and arrays have in common."""
+"""The observable state of a market, and the checks on it that both engines share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from market_abm.errors import MarketError
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What could be seen in the market at the end of one step.
+    """The observable state at the end of one step.
 
-    ``quantities`` (units on sale) and ``prices`` (money per unit) have shape (goods,); ``inputs``
-    (units that went into the batch on sale), ``shares`` (by which they had been handed out) and
-    ``bids`` (money per unit) have shape (buyers,). Of several runs at once, all have a leading
-    axis of runs.
+    For several runs, all arrays have a leading axis of runs.
+
+    Attributes
+    ----------
+    step
+        The number of the step; 0 is the initial state.
+    quantities
+        Units on sale, shape (goods,).
+    prices
+        Money per unit, shape (goods,).
+    inputs
+        Units used for the batch on sale, shape (buyers,).
+    shares
+        The shares by which these inputs were allocated, shape (buyers,).
+    bids
+        Money per unit, or as the mechanism defines a bid, shape (buyers,).
     """
 
     step: int
@@ -28,13 +40,13 @@ class State:
     bids: np.ndarray
 
     def select_runs(self, rows: np.ndarray | int) -> State:
-        """The state of some of the runs, or of one."""
+        """The state of a selection of runs, or of one run."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "step"}
         return State(step=self.step, **arrays)
 
 
-def start_trouble(economy: Economy, state: State) -> MarketError | None:
-    """Why a market that begins in ``state`` cannot go on, or None."""
+def initial_state_error(economy: Economy, state: State) -> MarketError | None:
+    """The error of an initial ``state`` from which the market cannot run, or None."""
     amounts = dict(zip(economy.goods, state.quantities, strict=True))
     for industry in economy.topological_order:
         if not np.isfinite(amounts[industry.good]):
@@ -58,8 +70,8 @@ def start_trouble(economy: Economy, state: State) -> MarketError | None:
     return None
 
 
-def told_at(error: MarketError, economy: Economy, step: int) -> MarketError:
-    """``error`` with the step at which it showed, and the line that reads the good at fault."""
+def at_step(error: MarketError, economy: Economy, step: int) -> MarketError:
+    """``error`` with the step at which it occurred, and the line that uses the good concerned."""
     error.what = f"at step {step}, {error.what}"
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

@@ -168,9 +168,14 @@ class DesignSettings(Settings):
         The seed of the drawing.
     """
 
-    design: str = choice("grid", DESIGNS)
-    points: int = integer(64, low=1, high=100_000_000)
-    seed: int = integer(1, low=0, high=2**63 - 1)
+    design: str = choice(
+        "grid",
+        DESIGNS,
+        help="all combinations, the k-th values of all axes together, or points drawn from "
+        "the ranges: Latin hypercube, Sobol",
+    )
+    points: int = integer(64, low=1, high=100_000_000, help="number of points drawn")
+    seed: int = integer(1, low=0, high=2**63 - 1, help="seed of the drawing")
 
 
 @dataclass(frozen=True, eq=False)

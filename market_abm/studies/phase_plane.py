@@ -36,7 +36,7 @@ from market_abm.gradient.closed_form import domar_weights
 from market_abm.gradient.equilibrium import Equilibrium, Problem
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
-from market_abm.market.mechanisms.registry import keys_of, market_settings
+from market_abm.market.mechanisms.registry import MECHANISMS, keys_of, market_settings
 from market_abm.market.state import State
 from market_abm.runs.start import start_runs
 from market_abm.simulation.loop import Run, simulate
@@ -50,10 +50,8 @@ if TYPE_CHECKING:
 RATES = (0.05, 0.1, 0.25, 0.5, 0.8)
 """Values of both rates in the plane."""
 
-
 TECHNOLOGIES = {"Leontief": 0.0, "q = 1/3": 1.0 / 3.0, "q = 1": 1.0, "Cobb–Douglas": math.inf}
 """Substitution q of the technologies; the elasticity of substitution is q/(1 + q)."""
-
 
 MIN_ELASTICITY = 0.05
 """Our elasticity in place of Leontief's 0, for which there are no marginal products.
@@ -66,18 +64,14 @@ of the disturbance, costs 62 % of its value. Rounding errors grow like 1/σ, too
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
 """The variants of the published model: unsold goods spoil at once, or never."""
 
+OURS = tuple(name for name, rules in MECHANISMS.items() if rules.bids_form_prices)
+"""Our mechanisms in the plane: one has a rate of bids and one of shares, one the former only."""
 
-MECHANISMS = ("unit-bid", "trading-post")
-"""Our mechanisms: ``unit-bid`` has both rates, ``trading-post`` the bid rate only."""
-
-
-MODELS = (*SPOILAGE, *MECHANISMS)
+MODELS = (*SPOILAGE, *OURS)
 """All models, the rows of the figure."""
-
 
 PERTURBATION = 0.05
 """Prices and outputs start off their steady state by factors uniform in 1 ± this."""
-
 
 COLUMNS = (
     "model",
@@ -225,7 +219,7 @@ def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:
     for model, spoilage in SPOILAGE.items():
         for technology in TECHNOLOGIES:
             yield partial(_published, settings, model, spoilage, technology)
-    for mechanism in MECHANISMS:
+    for mechanism in OURS:
         for seed in range(1, settings.networks + 1):
             yield partial(_ours, settings, mechanism, seed)
 
@@ -379,8 +373,8 @@ def _put_near(
     products = steady.prices[buyers.good] / steady.prices[buyers.maker]
     memory = {
         "shares": steady.shares,
-        "bids": engine.mechanism.quoted(prices[buyers.good], inputs),
-        "products": engine.mechanism.quoted(products, inputs),
+        "bids": engine.mechanism.as_bid(prices[buyers.good], inputs),
+        "products": engine.mechanism.as_bid(products, inputs),
         "quantities": quantities,
         "prices": prices,
     }

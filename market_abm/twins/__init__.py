@@ -1,1 +1,1 @@
-"""The optimiser that each mechanism is, from its formula alone."""
+"""The optimiser that each mechanism is, written from its formula alone."""

@@ -1,48 +1,32 @@
-"""Each mechanism's twin: the optimiser that it is claimed to be, run from the same start.
+"""What all twins share: the interface of an optimiser, its path, and the distance of paths.
 
-A twin is written from formulas alone and shares no line with the market: no agent, no book, no
-trade. It knows the whole program. Two move the split of its goods, as an optimiser would that has
-gradients some steps old:
-
-* ``unit-bid``, exponentiated gradient (Kivinen and Warmuth 1997): s ← s (v/g)^κ / Σ, with v the
-  marginal value of a unit to a buyer and g = Σ s v. To first order in v/g - 1 it is their
-  s ← s exp(κ v/g) / Σ: mirror descent with the entropy as its mirror map, and the money at stake as
-  the unit of the gradient.
-* ``trading-post``, proportional response (Wu and Zhang 2007; Birnbaum, Devanur and Xiao 2011,
-  who show it to be mirror descent with unit step): money follows what it earned.
-
-Two move prices, by the program's dual:
-
-* ``tatonnement``, gradient descent on the dual potential (``dual.py``): prices go down the slope of
-  what everybody gains by the best answers to them.
-* ``posted-price``, the primal-dual method of Arrow, Hurwicz and Uzawa (``primal_dual.py``): orders
-  go up the slope of a Lagrangian and prices down, both in logarithms.
-
-Signals travel as in docs/model.md, 2: one line a step if ``simultaneous``, all the way in a reverse
-sweep if ``sequential``.
+A twin is the optimiser that a mechanism is claimed to be. It is written from formulas alone, shares
+no code with the market, and knows the whole program.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, eq=False)
 class TwinPath:
-    """The path of an optimiser, entry by entry what a run of its market records.
+    """The path of an optimiser, to be compared with the record of a run.
 
-    ``quantities`` (units) and ``prices`` (money per unit: the gradient that the optimiser works
-    with) have shape (steps + 1, goods); ``shares``, by which the inputs of each step's batch had
-    been handed out, (steps + 1, buyers): of ``tatonnement``, where nobody trades, what is demanded
-    at a step's prices of what is supplied at them.
+    Attributes
+    ----------
+    quantities
+        Units, shape (steps + 1, goods).
+    prices
+        The gradient that the optimiser uses, money per unit, shape (steps + 1, goods).
+    shares
+        The shares by which the inputs of each batch were allocated, shape (steps + 1, buyers);
+        under ``tatonnement``, without trade, demand over supply at the prices of the step.
     """
 
     quantities: np.ndarray
@@ -51,30 +35,44 @@ class TwinPath:
 
 
 class Optimiser(Protocol):
-    """An optimiser on its way; it begins where its market does.
+    """An optimiser, from the initial state of its market.
 
-    ``name`` is what it is called, and ``activations`` are those in which its market is one.
+    Attributes
+    ----------
+    name
+        Its name in the literature.
+    activations
+        The activations of the market under which the market is this optimiser.
     """
 
     name: ClassVar[str]
     activations: ClassVar[tuple[str, ...]]
 
     def __init__(self, economy: Economy, settings: Any) -> None:
-        """Stand at step 0."""
+        """Begin at step 0."""
 
-    def seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What a :class:`TwinPath` keeps of a step: quantities, prices and shares."""
+    def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Quantities, prices and shares of the current step, as in :class:`TwinPath`."""
 
     def step(self) -> None:
-        """Go on by one step."""
+        """Make one step."""
 
 
 @np.errstate(all="ignore")
 def largest_distance(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
-    """The largest |a - b|, relative to the largest size in its column, and the row it is in.
+    """The largest difference of two paths, relative to the largest value of its column.
 
-    Both have shape (steps, columns). What is no number in both is no distance, what is none in one
-    an infinite one.
+    Parameters
+    ----------
+    a, b
+        Shape (steps, columns). Where both are NaN the difference is 0, where one is, infinite.
+
+    Returns
+    -------
+    distance
+        The largest relative |a - b|.
+    step
+        The row of that difference.
     """
     largest = np.fmax(np.abs(a), np.abs(b)).max(axis=0, initial=0.0, where=_finite(a, b))
     distance = np.abs(a - b) / np.where(largest > 0.0, largest, 1.0)

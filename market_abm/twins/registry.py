@@ -1,25 +1,16 @@
-"""Each mechanism's twin: the optimiser that it is claimed to be, run from the same start.
+"""The twins by mechanism: the optimiser that each mechanism is claimed to be, from the same start.
 
-A twin is written from formulas alone and shares no line with the market: no agent, no book, no
-trade. It knows the whole program. Two move the split of its goods, as an optimiser would that has
-gradients some steps old:
+A twin is written from formulas alone, shares no code with the market, and knows the whole program.
+Two optimisers move the shares of goods, with gradients that are some steps old
+(``mirror_ascent.py``):
 
-* ``unit-bid``, exponentiated gradient (Kivinen and Warmuth 1997): s ← s (v/g)^κ / Σ, with v the
-  marginal value of a unit to a buyer and g = Σ s v. To first order in v/g - 1 it is their
-  s ← s exp(κ v/g) / Σ: mirror descent with the entropy as its mirror map, and the money at stake as
-  the unit of the gradient.
-* ``trading-post``, proportional response (Wu and Zhang 2007; Birnbaum, Devanur and Xiao 2011,
-  who show it to be mirror descent with unit step): money follows what it earned.
+* ``unit-bid``: exponentiated gradient;
+* ``trading-post``: proportional response.
 
-Two move prices, by the program's dual:
+Two move prices by the dual of the program:
 
-* ``tatonnement``, gradient descent on the dual potential (``dual.py``): prices go down the slope of
-  what everybody gains by the best answers to them.
-* ``posted-price``, the primal-dual method of Arrow, Hurwicz and Uzawa (``primal_dual.py``): orders
-  go up the slope of a Lagrangian and prices down, both in logarithms.
-
-Signals travel as in docs/model.md, 2: one line a step if ``simultaneous``, all the way in a reverse
-sweep if ``sequential``.
+* ``tatonnement``: gradient descent on the dual potential (``dual.py``);
+* ``posted-price``: the primal-dual method of Arrow, Hurwicz and Uzawa (``primal_dual.py``).
 """
 
 from __future__ import annotations
@@ -42,25 +33,35 @@ if TYPE_CHECKING:
 
 @np.errstate(all="ignore")  # it may diverge, as its market may
 def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
-    """The optimiser that ``settings.mechanism`` is claimed to be.
+    """The path of the optimiser that the mechanism of ``settings`` is claimed to be.
 
-    It makes ``steps`` steps from the start of the market (docs/model.md, 2), never fewer.
+    Parameters
+    ----------
+    economy
+        The economy.
+    settings
+        The settings of the market.
+    steps
+        The number of steps, from the initial state of the market (docs/model.md, 2).
 
-    Raises:
-        MarketError: what happens is random, or the mechanism does not deal in goods of this kind.
+    Raises
+    ------
+    MarketError
+        The mechanism or activation has no twin, the run is random, or the economy has firms or
+        goods that an optimiser does not have.
     """
     name = check_choice(settings.mechanism, "market.mechanism", TWINS)
-    _check_determined(economy, settings)
-    walk = TWINS[name](economy, settings)
-    path = [walk.seen()]
+    _check_deterministic(economy, settings)
+    optimiser = TWINS[name](economy, settings)
+    path = [optimiser.observed()]
     for _ in range(steps):
-        walk.step()
-        path.append(walk.seen())
+        optimiser.step()
+        path.append(optimiser.observed())
     return TwinPath(*(np.array(arrays) for arrays in zip(*path, strict=True)))
 
 
-def _check_determined(economy: Economy, settings: MarketSettings) -> None:
-    """Refuse what an optimiser without random numbers cannot follow."""
+def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
+    """Refuse a market that is not a deterministic optimiser of competitive firms."""
     possible = TWINS[settings.mechanism].activations
     if settings.activation not in possible:
         raise SettingError(
@@ -70,27 +71,27 @@ def _check_determined(economy: Economy, settings: MarketSettings) -> None:
         )
     if settings.lag:
         raise SettingError(
-            f"an optimiser has no twin of prices that are heard {settings.lag} steps late",
+            f"there is no twin of prices that are observed {settings.lag} steps late",
             remedy="set market.lag = 0",
             name="market.lag",
         )
     for good, kind in economy.reuse.items():
         if kind == "external":
             raise SettingError(
-                f"an optimiser has no twin of users who do not pay for {good}",
+                f"there is no twin of users that do not pay for {good}",
                 remedy='make it reuse = "copy"',
                 name=f"reuse.{good}",
             )
     for industry in economy.industries:
         if industry.population.conduct != "competitive":
             raise SettingError(
-                f"an optimiser has no twin of firms that mind their own share of {industry.good}",
+                f"there is no twin of firms with market power in {industry.good}",
                 remedy='set conduct = "competitive"',
                 name=f"industries.{industry.good}.conduct",
             )
         if industry.population.bid_noise > 0:
             raise SettingError(
-                f"an optimiser has no twin of the noise in the bids for {industry.good}",
+                f"there is no twin of the noise in the bids for {industry.good}",
                 remedy="set bid_noise = 0",
                 name=f"industries.{industry.good}.bid_noise",
             )
@@ -102,4 +103,4 @@ TWINS: dict[str, type[Optimiser]] = {
     "tatonnement": DualDescent,
     "posted-price": PrimalDual,
 }
-"""The optimiser that each mechanism is."""
+"""The optimiser that each mechanism is claimed to be, by the name of the mechanism."""

@@ -1,7 +1,6 @@
-"""What the twins know of a program: what its lines make, and what its terms say.
+"""Production, demand, supply and the initial state, for the twins.
 
-Written once more from the formulas of docs/model.md, 2, for the optimisers of ``optimisers.py``:
-nothing here is shared with the agents.
+Written independently from the formulas of docs/model.md, 2: no code is shared with the agents.
 """
 
 from __future__ import annotations
@@ -16,10 +15,21 @@ from market_abm.economy.terms import Demand, Supply
 
 
 def production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What each firm makes, (firms,), and its marginal products, (inputs, firms).
+    """The output of each firm, z w f(x/w), and its marginal products.
 
-    ``inputs`` (units) has shape (inputs, firms). A firm of weight w and productivity z makes
-    z w f(x/w) of x.
+    Parameters
+    ----------
+    industry
+        The firms' line f, weights w and productivities z.
+    inputs
+        x, units, shape (inputs, firms).
+
+    Returns
+    -------
+    output
+        Units, shape (firms,).
+    products
+        Shape (inputs, firms).
     """
     of_each = inputs.reshape(-1, industry.firms) / industry.weights
     made, products = industry.technology.production(list(of_each))
@@ -31,10 +41,16 @@ def production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 class InitialState(NamedTuple):
-    """Step 0: one forward pass, with goods split as the start splits them.
+    """Step 0: one forward pass at the initial shares.
 
-    ``quantities`` (units) has shape (goods,); ``inputs`` (units) and the marginal ``products``
-    there have shape (buyers,).
+    Attributes
+    ----------
+    quantities
+        Units, shape (goods,).
+    inputs
+        Units, shape (buyers,).
+    products
+        Marginal products of these inputs, shape (buyers,).
     """
 
     quantities: np.ndarray
@@ -43,26 +59,26 @@ class InitialState(NamedTuple):
 
     @staticmethod
     def of(economy: Economy) -> InitialState:
-        """In a loop, what nobody has made yet is what its makers guess."""
+        """The initial state of an economy; in a loop, from the guesses of outputs not yet made."""
         endowments = [supply.quantity for supply in economy.supply.values()]
         guesses = [industry.population.start for industry in economy.topological_order]
         inputs, products = np.zeros((2, economy.buyers.size))
-        day = InitialState(np.array([*endowments, *guesses]), inputs, products)
+        initial = InitialState(np.array([*endowments, *guesses]), inputs, products)
         for industry in economy.topological_order:
             places = economy.buyers.of_industry[industry.good]
-            sold = day.quantities[economy.buyers.good[places]]
-            day.inputs[places] = economy.buyers.initial_shares[places] * sold
-            made, day.products[places] = production(industry, day.inputs[places])
-            day.quantities[economy.index[industry.good]] = np.sum(made)
-        return day
+            sold = initial.quantities[economy.buyers.good[places]]
+            initial.inputs[places] = economy.buyers.initial_shares[places] * sold
+            made, initial.products[places] = production(industry, initial.inputs[places])
+            initial.quantities[economy.index[industry.good]] = np.sum(made)
+        return initial
 
 
-def references(economy: Economy, made_first: np.ndarray) -> np.ndarray:
-    """Each consumer's c0, units, (final goods,): its terms', or what the first day makes.
+def references(economy: Economy, initial: np.ndarray) -> np.ndarray:
+    """Each consumer's reference quantity c0, units, shape (final goods,).
 
-    ``made_first`` are the quantities of the first day, (goods,).
+    It is that of its terms, or else the quantity of step 0; ``initial``, units, shape (goods,).
     """
-    terms = zip(economy.demand.values(), made_first[economy.final], strict=True)
+    terms = zip(economy.demand.values(), initial[economy.final], strict=True)
     return np.array([made if each.quantity is None else each.quantity for each, made in terms])
 
 
@@ -74,7 +90,7 @@ def _is_isoelastic(terms: Demand, reference: float) -> bool:
 
 
 def demand_price(terms: Demand, reference: float, amount: float) -> float:
-    """What a consumer pays for a unit (docs/model.md, 2), money per unit, at ``amount`` units."""
+    """The price that a consumer pays for ``amount`` units, money per unit (docs/model.md, 2)."""
     if np.isinf(terms.elasticity):
         return terms.price
     if _is_isoelastic(terms, reference):
@@ -83,20 +99,21 @@ def demand_price(terms: Demand, reference: float, amount: float) -> float:
 
 
 def demanded(terms: Demand, reference: float, price: np.ndarray) -> np.ndarray:
-    """What a consumer of finite elasticity takes at ``price``, units: c0 (p/p0)^(-ε) or a line."""
+    """Demand of finite elasticity at ``price``, units: c0 (p/p0)^(-ε), or linear."""
     if _is_isoelastic(terms, reference):
         return reference * (price / terms.price) ** -terms.elasticity
     return reference + terms.elasticity * abs(reference) * (1.0 - price / terms.price)
 
 
 def consumed(
-    economy: Economy, reference: np.ndarray, prices: np.ndarray, there: np.ndarray
+    economy: Economy, reference: np.ndarray, prices: np.ndarray, available: np.ndarray
 ) -> np.ndarray:
-    """What each consumer takes at its price, units, (final goods,); if elastic, all ``there`` is.
+    """The demand of each consumer at its price, units, shape (final goods,).
 
-    ``reference`` (units), ``prices`` (money per unit) and ``there`` (units) have that shape too.
+    A consumer of infinite elasticity takes all that is ``available``. ``reference`` and
+    ``available``, units, and ``prices``, money per unit, have the same shape.
     """
-    each = zip(economy.demand.values(), reference, prices, there, strict=True)
+    each = zip(economy.demand.values(), reference, prices, available, strict=True)
     return np.array(
         [
             amount if np.isinf(terms.elasticity) else demanded(terms, c0, price)
@@ -106,22 +123,22 @@ def consumed(
 
 
 def consumer_value(terms: Demand, reference: float, amount: np.ndarray) -> np.ndarray:
-    """What ``amount`` units are worth to a consumer, money: p0 c0 + ∫P dc from c0."""
+    """The value of ``amount`` units to a consumer, money: p0 c0 + ∫P dc from c0."""
     if np.isinf(terms.elasticity):
         return terms.price * amount
     if _is_isoelastic(terms, reference):
         power, log = 1.0 - 1.0 / terms.elasticity, np.log(amount / reference)
         growth = np.expm1(power * log) / power if power else log
         return terms.price * reference * (1.0 + growth)
-    off = amount - reference
-    return terms.price * (amount - off * off / (2.0 * terms.elasticity * abs(reference)))
+    excess = amount - reference
+    return terms.price * (amount - excess * excess / (2.0 * terms.elasticity * abs(reference)))
 
 
 # --- suppliers ------------------------------------------------------------------------------------
 
 
 def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
-    """What a supplier's curve says at ``price``, units: q0 (p/r0)^η, nothing at a wrong sign."""
+    """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive."""
     worth = np.asarray(price / terms.price)
     if terms.elasticity == 0.0:
         return np.full_like(worth, terms.quantity)
@@ -129,7 +146,7 @@ def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
 
 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
-    """∫MC dq from 0 to ``amount``, money; nothing for a fixed endowment."""
+    """∫MC dq from 0 to ``amount``, money; 0 for a fixed endowment."""
     if terms.elasticity == 0.0:
         return np.zeros_like(amount)
     power = 1.0 + 1.0 / terms.elasticity
@@ -137,9 +154,9 @@ def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
 
 
 def offer(terms: Supply, amount: float, price: float) -> float:
-    """What a supplier offers next, units: it offered ``amount`` and got ``price`` (money per unit).
+    """The next offer of a supplier, units, after it sold ``amount`` at ``price`` (money per unit).
 
-    On its curve, partial adjustment in logarithms; or a step of gradient ascent on its profit.
+    Partial adjustment to its curve, in logarithms, or a step of gradient ascent on its profit.
     """
     size, worth = amount / terms.quantity, price / terms.price
     if terms.kind == "gradient":
@@ -147,5 +164,5 @@ def offer(terms: Supply, amount: float, price: float) -> float:
         return amount + terms.rate * (price - cost)
     if worth <= 0.0:
         return (1.0 - terms.adjustment) * amount
-    towards = worth ** (terms.adjustment * terms.elasticity)
-    return terms.quantity * size ** (1.0 - terms.adjustment) * towards
+    moved = worth ** (terms.adjustment * terms.elasticity)
+    return terms.quantity * size ** (1.0 - terms.adjustment) * moved

@@ -1,8 +1,8 @@
-"""``excess-demand``: prices and outputs follow surplus and profit; a published model, to compare.
+"""``excess-demand``: prices and outputs follow surplus and profit; a published model to compare.
 
-The network economy of Dessertaine, Moran, Benzaquen and Bouchaud (2022), as it stands in
-``baselines/excess_demand.py``, for economies made of an input-output table (docs/model.md, 3).
-Nobody values anything at the margin there: firms follow excess demand, and their own profit.
+The network economy of Dessertaine, Moran, Benzaquen and Bouchaud (2022), as implemented in
+``baselines/dessertaine2022``, for economies made of an input-output table (docs/model.md, 3). Firms
+use no marginal values: prices and outputs follow excess demand and profit.
 """
 
 from __future__ import annotations
@@ -54,58 +54,58 @@ class ExcessDemandSettings(MarketSettings):
 
 
 class ExcessDemand(Mechanism):
-    """What the published model needs to be given; its step is in ``arrays/excess_demand.py``."""
+    """The published model as a mechanism; it has an array engine only."""
 
     stabilizing_hint = "lower market.price_rate, market.output_rate and market.wage_rate"
     rates = ("price_rate", "output_rate", "wage_rate", "spoilage")
     Settings = ExcessDemandSettings
     has_agents = False
-    smooth = False  # at rest goods are on the verge of being short, and of being left over
+    smooth = False  # rationing has a kink at a steady state, where demand equals supply
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """Its engine on arrays."""
+        """The class of its array engine."""
         return ExcessDemandArrayEngine
 
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
-        """None: the published model keeps accounts of its own."""
+        """None: the published model does its own accounting."""
         return None
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
-        """It knows CES firms of one factor and elasticities up to 1, and a household."""
+        """Refuse all but CES firms with one factor and elasticities up to 1, and one household."""
         if settings.activation != "simultaneous" or np.any(settings.lag):
             raise SettingError(
-                'mechanism "excess-demand" is simultaneous, and knows no lag',
+                'mechanism "excess-demand" is simultaneous and has no lag',
                 remedy='set market.activation = "simultaneous" and market.lag = 0',
                 name="market.activation" if settings.activation != "simultaneous" else "market.lag",
             )
-        trouble = _trouble(economy)
-        if trouble:
+        reason = _unsupported(economy)
+        if reason:
             raise EconomyError(
-                f'mechanism "excess-demand" is for input-output tables as they are: {trouble}',
+                f'mechanism "excess-demand" requires an unchanged input-output table: {reason}',
                 remedy="use [economy] input_output with one factor, an elasticity of substitution "
                 "of at most 1, one firm an industry, and the supply and demand that go with it",
                 name="market.mechanism",
             )
 
 
-def _trouble(economy: Economy) -> str:
-    """What in an economy the published model does not know; "" if nothing."""
+def _unsupported(economy: Economy) -> str:
+    """What the published model does not support in an economy, or ""."""
     if len(economy.supply) != 1 or len(economy.demand) != 1:
         return f"there are {len(economy.supply)} raw and {len(economy.demand)} final goods"
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
     fixed = np.all(np.equal(supply.elasticity, 0.0)) and np.all(np.equal(supply.quantity, 1.0))
     terms = (demand.price, demand.elasticity, demand.quantity)
     if not fixed or not all(each is not None and np.all(np.equal(each, 1.0)) for each in terms):
-        return "terms of supply or demand were changed"
+        return "the terms of supply or demand were changed"
     for industry in economy.topological_order:
         line = industry.technology
         if not isinstance(line, NestedCES) or line.nests or industry.firms > 1:
-            return f"'{industry.good}' is no CES line of one firm"
+            return f"'{industry.good}' is not a CES line of one firm"
         if np.any(np.greater(_elasticity(line), 1.0)):
             return f"'{industry.good}' has an elasticity of substitution above 1"
     return ""
@@ -123,12 +123,12 @@ def substitution(line: NestedCES) -> float:
 
 
 class ExcessDemandArrayEngine(ArrayEngine):
-    """Runs of the published model, one after another: it is here to be compared, not to be fast.
+    """Runs of the published model, stepped one after another.
 
-    It begins at rest as the table says, with all productivities at 1: what they are, and shocks to
-    them, come with the first step. Prices are in wages; the household's good, that of its line,
-    costs what it spends over what it has. Inputs are those of the batch on sale, and shares what of
-    the last supply they were.
+    A run begins at the steady state of the table, with all productivities at 1; the economy's
+    productivities apply from the first step. Prices are in units of the wage; the price of the
+    household's good is its expenditure over its quantity. Inputs are those of the batch on sale,
+    and shares are inputs over the last supply.
     """
 
     def __init__(
@@ -144,14 +144,14 @@ class ExcessDemandArrayEngine(ArrayEngine):
         super().__init__(economies, settings, seeds)
 
     def _start(self) -> None:
-        still = [published.at_rest(network_at_rest(each)) for each in self._networks]
-        self._states = still
+        states = [published.at_rest(_initial_network(each)) for each in self._networks]
+        self._states = states
         self._inputs = np.zeros_like(self.shares)
         self.reference[:] = 1.0
-        for row, (network, state) in enumerate(zip(self._networks, still, strict=True)):
+        for row, (network, state) in enumerate(zip(self._networks, states, strict=True)):
             used = input_demand(network, state.prices, state.outputs)
             supply = state.outputs + state.unsold
-            self._show(row, state, supply, supply, used, state.consumption, 1.0)
+            self._set_observables(row, state, supply, supply, used, state.consumption, 1.0)
         self._priced[:] = True
 
     @np.errstate(all="ignore")
@@ -160,14 +160,16 @@ class ExcessDemandArrayEngine(ArrayEngine):
         self.clock += 1
         for row, network in enumerate(self._networks):
             before = self._states[row]
-            after, books = published.step(network, self._rates[row], before)
+            after, flows = published.step(network, self._rates[row], before)
             self._states[row] = after
             on_sale = network.productivity * after.outputs + after.unsold
             labour = float(before.labour[0])
-            self._show(row, after, on_sale, books.supply, books.used, books.consumed, labour)
+            self._set_observables(
+                row, after, on_sale, flows.supply, flows.used, flows.consumed, labour
+            )
         self._observe()
 
-    def _show(
+    def _set_observables(
         self,
         row: int,
         state: published.State,
@@ -177,7 +179,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         consumed: np.ndarray,
         labour: float,
     ) -> None:
-        """Put what is so after a step where all can see it."""
+        """Set quantities, prices, inputs, shares and bids of one run after a step."""
         economy, index = self.economy, self.economy.index
         (factor,), (household,) = economy.supply, economy.demand
         sectors = [index[good] for good in _sectors(economy)]
@@ -214,7 +216,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         self.state = State(self.clock, *(each.copy() for each in arrays))
 
     def keep(self, rows: np.ndarray) -> None:
-        """Go on with these runs only; ``rows`` is a mask of shape (runs,)."""
+        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
         super().keep(rows)
         for name in ("_networks", "_rates", "_states"):
             kept = [each for each, k in zip(getattr(self, name), rows, strict=True) if k]
@@ -222,13 +224,13 @@ class ExcessDemandArrayEngine(ArrayEngine):
         self._inputs = self._inputs[rows]
 
     def change(self, economies: Sequence[Economy]) -> None:
-        """Go on with other numbers: economies of the same structure, one a run."""
+        """Continue with the terms of other economies of the same structure, one for each run."""
         super().change(economies)
         self._networks = [_network(economy) for economy in economies]
 
 
 def _sectors(economy: Economy) -> list[str]:
-    """The goods of firms, in the order in which the published model has them."""
+    """The goods of firms, in the order of the published model."""
     return [
         industry.good
         for industry in economy.topological_order
@@ -237,13 +239,13 @@ def _sectors(economy: Economy) -> list[str]:
 
 
 def _places(economy: Economy, line: NestedCES) -> np.ndarray:
-    """Where the inputs of a line stand in the published model: labour first, then the sectors."""
+    """The places of the inputs of a line in the published model: labour, then the sectors."""
     order = {good: k for k, good in enumerate([*economy.supply, *_sectors(economy)])}
     return np.array([order[good] for good in line.inputs])
 
 
 def _network(economy: Economy) -> NetworkEconomy:
-    """The published model's economy: J = a, the cost shares; tastes the household's shares."""
+    """The economy of the published model: J = a are cost shares, tastes the household's shares."""
     sectors = _sectors(economy)
     weights = np.zeros((len(sectors), len(sectors) + 1))
     tastes = np.zeros(len(sectors))
@@ -263,8 +265,8 @@ def _network(economy: Economy) -> NetworkEconomy:
     return NetworkEconomy(weights, weights, productivity, tastes, substitution=q)
 
 
-def network_at_rest(network: NetworkEconomy) -> NetworkEconomy:
-    """The same with all productivities at 1: what the table says."""
+def _initial_network(network: NetworkEconomy) -> NetworkEconomy:
+    """``network`` with all productivities at 1, as in the table."""
     return NetworkEconomy(
         network.coefficients,
         network.weights,
@@ -275,7 +277,7 @@ def network_at_rest(network: NetworkEconomy) -> NetworkEconomy:
 
 
 def _rates(settings: Any) -> published.ExcessDemandSettings:
-    """The published rates: α = α′, β = β′, ω = ω′, and of a stock a part δ is lost in a step."""
+    """The published rates: α = α′, β = β′, ω = ω′; a fraction δ of a stock is lost in a step."""
     spoilage = np.inf if settings.spoilage == 1.0 else -np.log1p(-settings.spoilage)
     return published.ExcessDemandSettings(
         price_rate_surplus=settings.price_rate,

@@ -1,11 +1,11 @@
 """``posted-price``: sellers post prices and keep stocks; buyers order (docs/model.md, 3).
 
-A buyer orders more of what earns more than it costs, and a seller raises the price of what is
-ordered more than it makes: o ← o exp(κ gap(bid, π)), π ← π exp(λ gap(Σ o, made + φ stock)), with
-gap(a, b) = 2 (a - b)/(|a| + |b|), which is ln(a/b) near rest. What is short is rationed, in
-proportion to orders; what is left over spoils at the rate δ, or is stock. This is the saddle point
-method of K. Arrow, L. Hurwicz and H. Uzawa (1958) for the Lagrangian whose multipliers are prices,
-in logarithms.
+A buyer orders more of an input whose value exceeds its price, and a seller raises its price if
+orders exceed supply: o ← o exp(κ gap(bid, π)), π ← π exp(λ gap(Σ o, made + φ stock)), with
+gap(a, b) = 2 (a - b)/(|a| + |b|) ≈ ln(a/b) near a steady state. A short good is rationed in
+proportion to orders; the fraction δ of unsold goods spoils, the rest is stock. This is the saddle
+point method of K. Arrow, L. Hurwicz and H. Uzawa (1958) for the Lagrangian whose multipliers are
+prices, in logarithms.
 """
 
 from __future__ import annotations
@@ -38,34 +38,47 @@ def gap(a: Any, b: Any) -> Any:
 def revised_quote(
     quote: Any, ordered: Any, made: Any, stock: Any, *, price_rate: Any, stock_weight: Any
 ) -> Any:
-    """What a seller posts next, money per unit.
+    """The next posted price, money per unit: π ← π exp(λ gap(ordered, made + φ stock)).
 
-    It saw ``ordered`` units ordered at ``quote``, and has ``made`` units to sell, and a ``stock``
-    left over from before, which counts less (``stock_weight`` φ in [0, 1]); λ is ``price_rate``.
+    Parameters
+    ----------
+    quote
+        π, the posted price, money per unit.
+    ordered
+        Units ordered at that price.
+    made
+        Units made since.
+    stock
+        Units of the stock.
+    price_rate
+        λ.
+    stock_weight
+        φ, in [0, 1].
     """
     return quote * np.exp(price_rate * gap(ordered, made + stock_weight * stock))
 
 
 def revised_order(order: Any, bid: Any, quote: Any, order_rate: Any) -> Any:
-    """What a buyer orders next, units: ``bid`` is what a unit is worth to it, ``quote`` its cost.
+    """The next order of a buyer, units: o ← o exp(κ gap(bid, π)).
 
-    κ is ``order_rate``.
+    ``bid`` is the value of a unit to it and ``quote`` π its price, money per unit; ``order_rate``
+    is κ.
     """
     return order * np.exp(order_rate * gap(bid, quote))
 
 
-def handed_out(orders: Any, ordered: Any, quantity: Any) -> Any:
-    """Each buyer's share of ``quantity`` units: its order, or, if these are short, its part."""
+def rationed_shares(orders: Any, ordered: Any, quantity: Any) -> Any:
+    """Each buyer's share of ``quantity`` units: its order, rationed if the good is short."""
     return orders / np.maximum(ordered, quantity)
 
 
-def taken(wanted: Any, quantity: Any) -> Any:
-    """What a consumer takes, units, of ``quantity`` units; nothing, if less than that is wanted."""
-    return np.clip(wanted, 0.0, quantity)
+def purchased(demanded: Any, quantity: Any) -> Any:
+    """Units that a consumer buys: those ``demanded``, between 0 and ``quantity``."""
+    return np.clip(demanded, 0.0, quantity)
 
 
 def left_over(quantity: Any, sold: Any, spoilage: Any) -> Any:
-    """The stock that is kept, units, of what was not sold: ``spoilage`` δ in [0, 1] of it rots."""
+    """The next stock, units: unsold goods less the fraction ``spoilage`` δ in [0, 1]."""
     return (1.0 - spoilage) * np.maximum(quantity - sold, 0.0)
 
 
@@ -101,21 +114,21 @@ class PostedPriceSettings(QuotedSettings):
         1.0,
         low=0.0,
         high=1.0,
-        help="δ: the fraction of what is left over that is lost in a step; 1: perishable goods",
+        help="δ: the fraction of unsold goods that is lost in a step; 1: perishable goods",
     )
 
 
 class PostedPrice(QuotedMarket):
-    """Sellers post a price, buyers order, short goods are rationed, and what is unsold is kept.
+    """Sellers post a price, buyers order, short goods are rationed, and unsold goods are stock.
 
-    A copied good is made to order, so that nothing of it is left to keep.
+    A copied good has no stock.
     """
 
     Settings = PostedPriceSettings
     settings: PostedPriceSettings
     stabilizing_hint = "lower market.price_rate and market.order_rate"
     rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
-    smooth = False  # at rest goods are on the verge of being short, and of being left over
+    smooth = False  # rationing has a kink at a steady state, where orders equal supply
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -123,19 +136,19 @@ class PostedPrice(QuotedMarket):
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """Its engine on arrays."""
+        """The class of its array engine."""
         return PostedPriceArrayEngine
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
-        """Where the consumer finds a posted price, too."""
+        """The market of a final good with a posted price."""
         return PostedFinalMarket
 
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: Any, reference: np.ndarray
     ) -> Conservation | None:
-        """Buyers pay what sellers get; what is left over is lost as far as it spoils."""
+        """Money is conserved; unsold goods are lost as far as they spoil."""
         _, left, on_sale = allocated(path, economy)
         final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
         for k, terms in enumerate(economy.demand.values()):
@@ -145,18 +158,18 @@ class PostedPrice(QuotedMarket):
         return Conservation(unallocated_share=float(lost), budget_imbalance=0.0)
 
     def collect(self) -> None:
-        """Put on sale what has just been made, and what was left over."""
+        """Put output and stock on sale."""
         self.made = self.offers.sum()
         self.quantity = self.made + self.stock
 
     def form_price(self) -> None:
-        """Post prices; on the first day all there is counts as ordered."""
+        """Post prices; at step 0 the whole quantity counts as ordered."""
         if not self.priced:
             self.orders = self.shares * self.quantity
         super().form_price()
 
     def follow(self) -> np.ndarray:
-        """Prices follow orders and stock."""
+        """Prices follow orders and supply."""
         return revised_quote(
             self.quotes,
             self.ordered(),
@@ -167,21 +180,21 @@ class PostedPrice(QuotedMarket):
         )
 
     def reallocate(self) -> None:
-        """Take new orders, at the prices posted now; ration; keep what is left."""
+        """Take new orders at the posted prices, ration them, and keep unsold goods."""
         for k, pool in enumerate(self.pools):
             revised = revised_order(
                 self.orders[pool], self.bids[pool], self.quotes[k], self.settings.order_rate
             )
             self.orders[pool] = np.where(self.bidding[pool], revised, self.orders[pool])
             ordered = self.orders[pool].sum()
-            self.shares[pool] = handed_out(self.orders[pool], ordered, self.quantity)
+            self.shares[pool] = rationed_shares(self.orders[pool], ordered, self.quantity)
         if len(self.pools) == 1:
             sold = np.minimum(self.orders.sum(), self.quantity)
             self.stock = left_over(self.quantity, sold, self.settings.spoilage)
 
 
 class PostedFinalMarket(QuotedFinalMarket):
-    """A final good at a posted price: the consumer orders, and what is unsold is kept."""
+    """The market of a final good with a posted price and a stock."""
 
     settings: PostedPriceSettings
 
@@ -190,12 +203,12 @@ class PostedFinalMarket(QuotedFinalMarket):
         self.made = self.stock = np.float64(0.0)
 
     def collect(self) -> None:
-        """Put on sale what has just been made, and what was left over."""
+        """Put output and stock on sale."""
         self.made = self.offers.sum()
         self.quantity = self.made + self.stock
 
     def follow(self, wanted: Any) -> Any:
-        """The price follows orders and stock."""
+        """The price follows demand and supply."""
         return revised_quote(
             self.price,
             wanted,
@@ -206,14 +219,22 @@ class PostedFinalMarket(QuotedFinalMarket):
         )
 
     def reallocate(self) -> None:
-        """Sell what is wanted at the price posted now, and keep what is left."""
+        """Sell what the consumer demands at the posted price, and keep unsold goods."""
         wanted = self.customer.quantity_for(self.price)
-        sold = self.quantity if np.isinf(wanted) else taken(wanted, self.quantity)
+        sold = self.quantity if np.isinf(wanted) else purchased(wanted, self.quantity)
         self.stock = left_over(self.quantity, sold, self.settings.spoilage)
 
 
 class PostedPriceArrayEngine(QuotedArrayEngine):
-    """Runs of a market of posted prices; ``made`` and ``stock``, units, are (runs, goods)."""
+    """The array engine of ``posted-price``.
+
+    Attributes
+    ----------
+    made
+        Output of the step, units, shape (runs, goods).
+    stock
+        Units, shape (runs, goods).
+    """
 
     own = (*QuotedArrayEngine.own, "made", "stock")
 
@@ -240,7 +261,7 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
         )
 
     def _reallocate(self) -> None:
-        """New orders at the prices posted last, what they get, and what is left."""
+        """Take new orders at the posted prices, ration them, and keep unsold goods."""
         for good in self.economy.goods:
             k = self.economy.index[good]
             quantity = self.quantities[:, k : k + 1]
@@ -253,13 +274,13 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
                 )
                 orders[:] = np.where(bidding, revised, orders)
                 ordered = orders.sum(axis=-1, keepdims=True)
-                self.shares[:, buyers] = handed_out(orders, ordered, quantity)
+                self.shares[:, buyers] = rationed_shares(orders, ordered, quantity)
             if good in self.economy.demand:
                 n = list(self.economy.demand).index(good)
                 wanted = curves.demand_quantity(
                     self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
                 )
-                sold = np.where(np.isinf(wanted), quantity, taken(wanted, quantity))
+                sold = np.where(np.isinf(wanted), quantity, purchased(wanted, quantity))
             elif len(pools) == 1:
                 sold = np.minimum(ordered, quantity)
             else:

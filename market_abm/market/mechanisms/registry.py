@@ -1,6 +1,7 @@
-"""The mechanisms, by name: one file each in this folder, and one line here.
+"""The mechanisms by name: one file each in this folder, and one entry here.
 
-Whoever needs a mechanism gets it from its settings (``settings.rules``); nobody asks for its name.
+Code that needs a mechanism takes it from its settings (``settings.rules``), and does not test its
+name.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from market_abm.market.mechanisms.trading_post import TradingPost
 from market_abm.market.mechanisms.unit_bid import UnitBid
 
 MECHANISMS: dict[str, type[Mechanism]] = {
-    rules.name: rules for rules in (UnitBid, TradingPost, Tatonnement, PostedPrice, ExcessDemand)
+    "unit-bid": UnitBid,
+    "trading-post": TradingPost,
+    "tatonnement": Tatonnement,
+    "posted-price": PostedPrice,
+    "excess-demand": ExcessDemand,
 }
 """All mechanisms by name, the default first."""
 
 
 def default_mechanism() -> str:
-    """The mechanism where none is named."""
+    """The name of the default mechanism."""
     return next(iter(MECHANISMS))
 
 
 def market_settings(mechanism: str | None = None, **keys: Any) -> MarketSettings:
-    """The settings of a market: of a mechanism, with the keys that it has.
+    """The settings of a market under a mechanism.
 
     Parameters
     ----------
@@ -44,18 +49,25 @@ def market_settings(mechanism: str | None = None, **keys: Any) -> MarketSettings
     Raises
     ------
     SettingError
-        A key is unknown or another mechanism's, or its value is not allowed.
+        A key is unknown or belongs to another mechanism, or its value is not allowed.
     """
     return read_market(keys if mechanism is None else {"mechanism": mechanism, **keys})
 
 
 def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market") -> MarketSettings:
-    """The settings in a table ``[market]``; ``where`` names the table, for messages.
+    """The settings in a table ``[market]``.
+
+    Parameters
+    ----------
+    given
+        The table, or settings, which are returned as they are.
+    where
+        The name of the table, for messages.
 
     Raises
     ------
     SettingError
-        A key is unknown or another mechanism's, or its value is not allowed.
+        A key is unknown or belongs to another mechanism, or its value is not allowed.
     """
     if isinstance(given, MarketSettings):
         return given
@@ -81,24 +93,29 @@ def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market"
 
 
 def keys_of(mechanism: str) -> tuple[str, ...]:
-    """The keys of ``[market]`` that a mechanism has."""
+    """The keys of the table ``[market]`` under a mechanism."""
     return tuple(field.name for field in dataclasses.fields(MECHANISMS[mechanism].Settings))
 
 
 def all_keys() -> tuple[str, ...]:
-    """The keys of ``[market]`` that any mechanism has."""
+    """The keys of the table ``[market]`` under all mechanisms."""
     return tuple(dict.fromkeys(key for name in MECHANISMS for key in keys_of(name)))
 
 
 def array_market(
     economies: Sequence[Economy], settings: Sequence[MarketSettings], seeds: Sequence[int]
 ) -> ArrayEngine:
-    """The array engine for runs, one an entry, of ``economies`` under these ``settings``.
+    """The array engine of runs of ``economies`` under ``settings``.
+
+    Parameters
+    ----------
+    economies, settings, seeds
+        One entry for each run; all settings are of one mechanism.
 
     Raises
     ------
     MarketError
-        The mechanism cannot run the economy, or needs one agent after the other.
+        The mechanism cannot run the economy, or the activation is ``random``.
     """
     engine: ArrayEngine = settings[0].rules.array_engine()(economies, settings, seeds)
     return engine

@@ -1,10 +1,9 @@
-"""``tatonnement``: prices are called out until demand is supply (docs/model.md, 3).
+"""``tatonnement``: an auctioneer adjusts prices until demand equals supply (docs/model.md, 3).
 
-L. Walras (1874), as P. Samuelson (1941) wrote it: everybody answers the prices that are called with
-the quantities that would be best for him, nobody trades, and each price moves with its own excess
-demand, π ← π + λ (Σ x - S). By Hotelling's lemma excess demand is minus the gradient of the dual
-potential Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient
-descent on Φ.
+L. Walras (1874) in the form of P. Samuelson (1941): all agents respond to the quoted prices with
+their optimal quantities, without trade, and each price moves with its own excess demand,
+π ← π + λ (Σ x - S). By Hotelling's lemma excess demand is minus the gradient of the dual potential
+Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient descent on Φ.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.fields import choice, number
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
-from market_abm.market.best_plan import best_plan, check_returns, no_plan
+from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
 from market_abm.market.quoted import (
     QuotedArrayEngine,
@@ -35,13 +34,13 @@ from market_abm.market.quoted import (
 from market_abm.market.state import State
 
 
-def part_of(orders: Any, offered: Any) -> Any:
-    """Orders over what is offered; 0 where nothing is."""
+def demand_shares(orders: Any, offered: Any) -> Any:
+    """Orders over the quantity offered; 0 where nothing is offered."""
     return np.where(offered == 0.0, 0.0, orders / np.where(offered == 0.0, 1.0, offered))
 
 
-def called_next(price: Any, demand: Any, supply: Any, auction_rate: Any) -> Any:
-    """The price that is called next, money per unit: π + λ (demand - supply)."""
+def next_quote(price: Any, demand: Any, supply: Any, auction_rate: Any) -> Any:
+    """The next quote, money per unit: π + λ (demand - supply)."""
     return price + auction_rate * (demand - supply)
 
 
@@ -56,12 +55,12 @@ class TatonnementSettings(QuotedSettings):
         0.005,
         above=0.0,
         unit="money per unit²",
-        help="λ: by how much a price moves per unit of excess demand",
+        help="λ: the change of a price per unit of excess demand in a step",
     )
 
 
 class Tatonnement(QuotedMarket):
-    """An auctioneer quotes prices, and all answer with what they would buy and sell."""
+    """An auctioneer quotes prices; agents respond with their optimal quantities."""
 
     Settings = TatonnementSettings
     settings: TatonnementSettings
@@ -73,24 +72,24 @@ class Tatonnement(QuotedMarket):
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """Its engine on arrays."""
+        """The class of its array engine."""
         return TatonnementArrayEngine
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
-        """Where the consumer answers prices that are called, too."""
+        """The market of a final good with a price quoted by the auctioneer."""
         return TatonnementFinalMarket
 
     @staticmethod
     def available(quantity: Any, *, final: bool) -> Any:
-        """Nothing may be offered, at some prices; what consumers buy may have any sign."""
+        """Quantities may be zero; those of final goods may have any sign."""
         return np.greater_equal(quantity, 0.0) | (final & np.isfinite(quantity))
 
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
-        """None: nothing is traded."""
+        """None, for nothing is traded."""
         return None
 
     @classmethod
@@ -103,19 +102,19 @@ class Tatonnement(QuotedMarket):
 
     @classmethod
     def moving(cls, economy: Economy) -> dict[str, np.ndarray]:
-        """Of prices, those of final goods whose consumers respond."""
+        """The prices of final goods whose demand has a finite elasticity."""
         prices = np.zeros(len(economy.goods), bool)
         prices[economy.final] = [np.isfinite(t.elasticity) for t in economy.demand.values()]
         return {"prices": prices}
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
-        """Everybody is a price taker with a best answer, and hears what is called."""
+        """Refuse what :class:`QuotedMarket` refuses, lags, market power, and noise in bids."""
         super().check(economy, settings)
         if np.any(settings.lag):
             raise SettingError(
                 f'market.lag is {settings.lag} with mechanism "{cls.name}"',
-                remedy="prices that are called are heard at once: set market.lag = 0",
+                remedy="quoted prices are observed without a lag: set market.lag = 0",
                 name="market.lag",
             )
         for industry in economy.industries:
@@ -124,7 +123,7 @@ class Tatonnement(QuotedMarket):
                 raise EconomyError(
                     f"{where}.conduct is '{industry.population.conduct}' with mechanism "
                     f'"{cls.name}"',
-                    remedy='who answers prices takes them as given: set conduct = "competitive"',
+                    remedy='an auction requires price takers: set conduct = "competitive"',
                     name=f"{where}.conduct",
                 )
             if np.any(industry.population.bid_noise):
@@ -135,52 +134,59 @@ class Tatonnement(QuotedMarket):
                 )
 
     def collect(self) -> None:
-        """What is offered at these prices, and what part of it each buyer would take."""
+        """Collect the offers, and compute the share of each buyer's order in them."""
         super().collect()
         if self.priced:
-            self.shares = part_of(self.orders, self.quantity)
+            self.shares = demand_shares(self.orders, self.quantity)
 
     def follow(self) -> np.ndarray:
         """Prices follow excess demand."""
         rate = self.settings.auction_rate
-        return called_next(self.quotes, self.ordered(), self.quantity, rate)
+        return next_quote(self.quotes, self.ordered(), self.quantity, rate)
 
     def form_price(self) -> None:
-        """Call prices: they are what everybody is to pay."""
+        """Quote prices, which are also the bids."""
         super().form_price()
         for k, pool in enumerate(self.pools):
             self.bids[pool] = self.quotes[k]
 
 
 class TatonnementFinalMarket(QuotedFinalMarket):
-    """A final good whose price is called."""
+    """The market of a final good with a price quoted by the auctioneer."""
 
     settings: TatonnementSettings
 
     def follow(self, wanted: Any) -> Any:
         """The price follows excess demand."""
-        return called_next(self.price, wanted, self.quantity, self.settings.auction_rate)
+        return next_quote(self.price, wanted, self.quantity, self.settings.auction_rate)
 
 
 class TatonnementArrayEngine(QuotedArrayEngine):
-    """Runs of an auction: ``wanted``, units, (runs, buyers), are the last plans that had any."""
+    """The array engine of ``tatonnement``.
+
+    Attributes
+    ----------
+    wanted
+        The last positive order of each buyer, the guess of the next plan, units, shape
+        (runs, buyers).
+    """
 
     own = (*QuotedArrayEngine.own, "wanted")
 
     def _observe(self) -> None:
-        """Keep the prices that are quoted, and the answers to them."""
+        """Record the quoted prices, and the plans at these prices."""
         self.state = State(
             step=self.clock,
             quantities=self.quantities.copy(order="K"),
             prices=self.prices.copy(order="K"),
             inputs=self.orders.copy(order="K"),
-            shares=part_of(self.orders, self.quantities[:, self.economy.buyers.good]),
+            shares=demand_shares(self.orders, self.quantities[:, self.economy.buyers.good]),
             bids=self.quotes[:, self.economy.buyers.pool],
         )
 
     @property
     def memory(self) -> dict[str, np.ndarray]:
-        """All that the next step builds on: ``quotes``, and the ``prices`` of final goods.
+        """Copies of the state variables: ``quotes``, and the ``prices`` of final goods.
 
         Other prices, and all plans, follow from them.
         """
@@ -199,20 +205,20 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     @np.errstate(all="ignore")
     def step(self) -> None:
-        """Prices follow what was planned at the last ones, and everybody plans at the new ones."""
+        """Quoted prices follow the last plans; then all agents plan at the new prices."""
         self.clock += 1
         self._form_prices()
         self._plan()
 
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
-        return called_next(quotes, ordered, self.quantities[:, k], self.settings.auction_rate)
+        return next_quote(quotes, ordered, self.quantities[:, k], self.settings.auction_rate)
 
     def _start(self) -> None:
         super()._start()
         self.wanted = self.shares * self.quantities[:, self.economy.buyers.good]
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Note which lines have no best plan; plan for the first time."""
+        """Record the errors of lines without a profit-maximizing plan; make the first plan."""
         for row in range(len(self.shares)):
             for industry in self.economy.topological_order:
                 try:
@@ -224,7 +230,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         super()._check_start(economies)
 
     def _first_firm(self, row: int, industry: Industry) -> tuple[Industry, np.ndarray]:
-        """An industry of one run, and what its first firm wanted last, over its weight."""
+        """An industry of one run, and the last plan of its first firm, over its weight."""
 
         def own(several: Any) -> float:
             return float(several[row if len(several) > 1 else 0, 0])
@@ -236,7 +242,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         return dataclasses.replace(industry, technology=line), wanted / own(industry.weights)
 
     def _plan(self) -> None:
-        """Everybody answers the prices that are called."""
+        """All agents plan at the quoted prices."""
         for k, terms in enumerate(self.economy.supply.values()):
             self.quantities[:, k : k + 1] = curves.supply_quantity(terms, self.prices[:, k : k + 1])
         quoted = self.economy.buyers.pool
@@ -261,6 +267,6 @@ class TatonnementArrayEngine(QuotedArrayEngine):
                     self.wanted[:, use] = np.where(units > 0.0, units, self.wanted[:, use])
                 total += plan.output.sum(axis=-1)
                 for row in np.flatnonzero(~plan.found.all(axis=-1)).tolist():
-                    self._fail(row, no_plan(*self._first_firm(row, industry)))
+                    self._fail(row, no_plan_error(*self._first_firm(row, industry)))
             self.quantities[:, k] = total
         self._observe()

@@ -1,10 +1,10 @@
-"""``trading-post``: firms pledge money, and money buys shares (docs/model.md, 3).
+"""``trading-post``: firms bid money, and receive shares in proportion (docs/model.md, 3).
 
-The market game of L. Shapley and M. Shubik (Journal of Political Economy 85, 1977). Buyers pledge
-money m; the price is p = Σ m / S, and each is handed x = m / p of the S units. A pledge moves
-towards what the units bought have earned, m ← m + α (MRP x - m): with α = 1 this is proportional
+The market game of L. Shapley and M. Shubik (Journal of Political Economy 85, 1977). Buyers bid
+money m; the price is p = Σ m / S, and each receives x = m / p of the S units. A bid adjusts to the
+marginal revenue product of the units bought, m ← m + α (MRP x - m): with α = 1 this is proportional
 response (F. Wu and L. Zhang, STOC 2007), which is mirror descent with steps of size 1 (B. Birnbaum,
-N. Devanur and L. Xiao, EC 2011). The money pledged is the money paid: none is made or lost.
+N. Devanur and L. Xiao, EC 2011). The money bid is the money paid, so that money is conserved.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ class TradingPostSettings(MarketSettings):
 
 
 class TradingPost(PooledMarket):
-    """Firms pledge money for what they want, and get their part of what there is."""
+    """Firms bid money, and receive the good in proportion to it."""
 
     Settings = TradingPostSettings
     bids_are_money = True
 
-    wants_positive = True
+    requires_positive = True
     remedy = (
-        'money buys goods that are there and wanted: market.mechanism = "unit-bid" '
-        "is for goods and prices of any sign"
+        "bids of money require a positive quantity and price: for goods and prices of any sign use "
+        'market.mechanism = "unit-bid"'
     )
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """The array engine of all mechanisms in which bids alone count."""
+        """The array engine of pooled mechanisms."""
         return ArrayEngine
 
     @staticmethod
-    def quoted(worth: Any, units: Any) -> Any:
-        """The money that all ``units`` together have earned."""
-        return worth * units
+    def as_bid(value: Any, units: Any) -> Any:
+        """The money that all ``units`` have earned."""
+        return value * units
 
     @staticmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
@@ -71,16 +71,16 @@ class TradingPost(PooledMarket):
         settings: Any,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Shares s = m / Σ m, of what those who have heard no price yet leave to the others."""
-        pledged = bids if bidding is True else np.where(bidding, bids, 0.0)
+        """Shares s = m / Σ m, among the buyers that have made a bid; the others keep theirs."""
+        money = bids if bidding is True else np.where(bidding, bids, 0.0)
         held = np.sum(shares, axis=-1, keepdims=True, where=bidding)
-        total = np.sum(pledged, axis=-1, keepdims=True)
-        bought = pledged * (held / np.where(total == 0.0, 1.0, total))
+        total = np.sum(money, axis=-1, keepdims=True)
+        revised = money * (held / np.where(total == 0.0, 1.0, total))
         out = np.empty_like(shares) if out is None else out
-        out[...] = np.where(bidding & (total > 0.0), bought, shares)
+        out[...] = np.where(bidding & (total > 0.0), revised, shares)
         return out
 
     @staticmethod
     def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """What was paid: m / x, and 0 where nothing was bought."""
+        """The price paid, m / x, or 0 where nothing was bought."""
         return np.where(units == 0.0, 0.0, bids / np.where(units == 0.0, 1.0, units))

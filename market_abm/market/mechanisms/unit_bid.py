@@ -1,8 +1,8 @@
-"""``unit-bid``: firms post a price per unit; shares follow bids (docs/model.md, 3).
+"""``unit-bid``: firms bid a price per unit; shares follow bids (docs/model.md, 3).
 
 Within a pool of buyers with shares s and bids b, the pool's price is π = Σ s b, and shares move by
 exponentiated gradient: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools' prices: its one
-pool's price if it is rival, what all users pay together if it is copied.
+pool's price if it is rival, the sum of what its users pay if it is copied.
 """
 
 from __future__ import annotations
@@ -32,15 +32,29 @@ def revised_shares(
     share_rate: Any,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ; shape (..., buyers).
+    """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ.
 
-    These are the buyers of one pool. ``bidding`` (..., buyers), or True for all, says which have
-    made a bid: one that has heard no price for its own good yet keeps its share, and the others
-    divide theirs anew among themselves. Where the pool's money π · ``quantity`` is negative (a
-    nuisance, or a quantity below zero) more of it is worth less, and the exponent turns round.
-    Where π is 0, or bids differ in sign, ratios of bids say nothing, and shares stay. ``quantity``
-    has shape (..., 1) or is one for all; ``share_rate`` κ ≥ 0 is a number or (..., 1). The result
-    is written to ``out``, which may be ``shares``, if given.
+    Where the pool's money π · ``quantity`` is negative (a nuisance, or a negative quantity) the
+    exponent is -κ. Where π is 0, or bids differ in sign, shares stay.
+
+    Parameters
+    ----------
+    shares, bids
+        Of the buyers of one pool, shape (..., buyers).
+    quantity
+        Units on sale, a number or of shape (..., 1).
+    bidding
+        Mask of the buyers that have made a bid, shape (..., buyers), or True for all. The others
+        keep their shares.
+    share_rate
+        κ ≥ 0, a number or of shape (..., 1).
+    out
+        Where to write the result; it may be ``shares``.
+
+    Returns
+    -------
+    array
+        The next shares, shape (..., buyers).
     """
     active = shares if bidding is True else np.where(bidding, shares, 0.0)
     price = pool_price(active, bids)
@@ -48,8 +62,8 @@ def revised_shares(
     held = np.sum(active, axis=-1, keepdims=True)
     out = np.empty_like(shares) if out is None else out
     if bidding is True and np.all(money > 0.0) and np.min(bids) > 0.0:
-        # Nothing is unusual: the masks below would all say so. s (b/π)^κ is s e^(κ (ln b - ln π)),
-        # which takes two thirds of the time, a part at a time, for memory is what costs.
+        # The usual case, without the masks below. s (b/π)^κ = s e^(κ (ln b - ln π)) takes two
+        # thirds of the time of a power; parts that fit into the cache save memory traffic.
         total, log_price = np.zeros(price.shape), np.log(price)
         for part in cached_parts(shares.shape):
             grown = np.log(bids[..., part])
@@ -93,25 +107,25 @@ class UnitBidSettings(MarketSettings):
 
 
 class UnitBid(PooledMarket):
-    """Firms post a price per unit, and shares follow bids by exponentiated gradient."""
+    """Firms bid a price per unit, and shares follow bids by exponentiated gradient."""
 
     Settings = UnitBidSettings
 
     remedy = (
         'let every user have all of it, with reuse.{good} = "copy" '
-        "(or, if prices had begun to swing, lower market.share_rate)"
+        "(or, if prices oscillated, lower market.share_rate)"
     )
     stabilizing_hint = "lower market.share_rate"
     rates = ("bid_rate", "share_rate")
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """The array engine of all mechanisms in which bids alone count."""
+        """The array engine of pooled mechanisms."""
         return ArrayEngine
 
     @staticmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
-        """π = Σ s b, whatever the quantity."""
+        """π = Σ s b, independent of the quantity."""
         return pool_price(shares, bids)
 
     @staticmethod
@@ -130,10 +144,10 @@ class UnitBid(PooledMarket):
 
     @classmethod
     def shares_move(cls, settings: Any) -> bool:
-        """Not if κ is 0."""
+        """Whether κ > 0."""
         return settings.share_rate > 0.0
 
     @classmethod
     def share_response(cls, settings: Any) -> float | None:
-        """κ, if bids are the values themselves (α = 1)."""
+        """κ, if bids equal values (α = 1)."""
         return settings.share_rate if settings.bid_rate == 1.0 else None

@@ -1,4 +1,4 @@
-"""Mesa, imported without the word of its progress bar on notebooks that lack widgets."""
+"""Imports Mesa without the warning of its progress bar in notebooks that lack widgets."""
 
 from __future__ import annotations
 
