@@ -308,7 +308,8 @@ class ArrayEngine:
         if not priced:
             return
         revenue = self._marginal_revenue(industry, places, price)
-        noise, rate = np.asarray(industry.population.bid_noise), np.asarray(self.settings.bid_rate)
+        noise = np.asarray(industry.population.bid_noise)
+        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
         if industry.technology.vectorized:  # (runs, inputs, firms)
             revenue, noise, rate = (each[:, None] for each in (revenue, noise, rate))
         for use in self._uses(industry, places):
