@@ -142,8 +142,8 @@ class Power(QuotedMarket):
 class PowerFinalMarket(QuotedFinalMarket):
     settings: PowerSettings
 
-    def follow(self, wanted):
-        return next_quote(self.price, wanted, self.quantity, self.settings.power)
+    def follow(self, demanded):
+        return next_quote(self.price, demanded, self.quantity, self.settings.power)
 
 
 class PowerArrayEngine(QuotedArrayEngine):
