@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
+from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run, sweep
 from market_abm.analysis.alignment import GradientAlignment
-from market_abm.analysis.measures import PathMeasures
+from market_abm.analysis.measures import MEASURES, Measure, PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver, relative_error
 from market_abm.analysis.prediction import predicted_price_path
 from market_abm.gradient.backprop import marginal_products
 from market_abm.market.state import State
 from market_abm.simulation.endings import Status
 from market_abm.simulation.record import BUYER_FIELDS, Trajectory
+from market_abm.views.numbers import format_number
+from market_abm.views.report.report import report_html
+from market_abm.views.words import measures_sentence
 
 SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
 
@@ -233,3 +236,21 @@ def test_no_path_is_foretold_where_a_supplier_responds():
     assert run("essay-chain", overrides=settings).prediction is None
     fixed = run("essay-chain", overrides={"demand.tupperware.elasticity": 0.5}, bid_rate=0.4)
     np.testing.assert_allclose(fixed.prices, fixed.prediction, rtol=1e-12)
+
+
+def test_a_new_measure_is_one_entry(tmp_path):
+    """It appears in the summary, the table of sweeps, the sentence, the report and the notebook."""
+    MEASURES.append(Measure("range", "range of errors", "", lambda run: np.ptp(run.last_errors)))
+    try:
+        result = run("rival-diamond", steps=20)
+        expected = float(np.ptp(result.last_errors))
+        assert result.summary()["range"] == expected > 0
+        table = sweep("rival-diamond", {"market.share_rate": [0.05, 0.1]}, jobs=1)
+        assert (table["range"] >= 0).all()
+        shown = format_number(expected)
+        assert f"range of errors {shown}" in measures_sentence(result)
+        page = report_html(result.save(tmp_path / "kept"))
+        assert "range of errors" in page.lower() and "range of errors" in result._repr_html_().lower()
+    finally:
+        MEASURES.pop()
+    assert "range" not in run("essay-chain").summary()
