@@ -250,7 +250,9 @@ def test_a_new_measure_is_one_entry(tmp_path):
         shown = format_number(expected)
         assert f"range of errors {shown}" in measures_sentence(result)
         page = report_html(result.save(tmp_path / "kept"))
-        assert "range of errors" in page.lower() and "range of errors" in result._repr_html_().lower()
+        assert (
+            "range of errors" in page.lower() and "range of errors" in result._repr_html_().lower()
+        )
     finally:
         MEASURES.pop()
     assert "range" not in run("essay-chain").summary()

@@ -24,21 +24,17 @@ from market_abm.market.mechanisms.registry import array_market
 MAX_VARIABLES = 600
 """Maximum number of variables, since the matrix is dense."""
 
-
 MOVE = float(np.cbrt(np.finfo(float).eps))
 """The relative size h of central differences: 6e-6.
 
 Their error is h² (truncation) and eps/h (rounding), which is smallest at h = eps^(1/3).
 """
 
-
 ROUNDING = 1e-8
 """Entries of J, and differences of eigenvalues, below this are rounding (4e-11, with room)."""
 
-
 INDIFFERENCE_TOL = 1e-6
 """Eigenvalues this close to 1 belong to disturbances that persist; errors are about 1e-9."""
-
 
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""

@@ -29,7 +29,6 @@ _HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
 _PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
 """One name or number."""
 
-
 _SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
 
 _Written = tuple[str, int]

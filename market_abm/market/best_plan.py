@@ -17,33 +17,26 @@ from market_abm.errors import EconomyError, MarketError
 MAX_ASCENT_STEPS = 300
 """The maximal number of ascent steps; a few suffice unless an input tends to zero."""
 
-
 MAX_NEWTON_STEPS = 12
 """The maximal number of Newton steps from one point."""
-
 
 MAX_STEP = 4.0
 """The maximal change of the logarithm of an input in one step."""
 
-
 ZERO_INPUT_TOL = -70.0
 """The logarithm of an input over its guess below which the input is zero (4e-31)."""
-
 
 DECREASE_TOL = (0.5, 5.0)
 """Decreases of the logarithm of an input after which a plan without it is tried."""
 
-
 UNUSED_INPUT_TOL = 1e-12
 """The logarithm of price over value above which a plan without the input is tried."""
-
 
 GAIN_TOL, STEP_TOL = 1e-9, 1e-7
 """Tolerances of a plan: the logarithm of value over price, and the next Newton step.
 
 Newton's method converges quadratically: one more step leaves only rounding errors.
 """
-
 
 CURVATURE_TOL = 1e-9
 """The least curvature, relative to the largest, that counts as positive; rounding is 1e-15."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 FEW = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
 
-
 MANY = 40
 """Goods beyond which tables and figures show the largest industries only."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from market_abm.errors import MarketError
 from market_abm.market.state import State
 from market_abm.simulation.endings import DIVERGENCE_LIMIT, Ending, Status, divergence
 from market_abm.simulation.record import BUYER_FIELDS, Record, Trajectory
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,11 @@ from market_abm.market.state import State
 BUYER_FIELDS = ("inputs", "shares", "bids")
 """Fields of ``State`` with one number per buyer."""
 
-
 MAX_RECORDED_BUYERS = 10_000
 """Buyers up to which their fields are recorded at every step; beyond, at the last step only."""
 
-
 BLOCK_STEPS = 64
 """Recorded steps for which memory is allocated at once."""
-
 
 GROUP_RUNS = 16
 """Neighbouring runs whose trajectories are copied from the blocks together."""

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 REACHED = 1e-6
 """Relative distance of all prices and quantities from the optimum that counts as reached."""
 
-
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """All mechanisms but the published model, which may be named beside them."""
 

@@ -18,16 +18,12 @@ from market_abm.fields import Settings, choice, integer
 
 DESIGNS = ("grid", "list", "lhs", "sobol")
 
-
 SEED = "run.seed"
-
 
 MAX_POINTS = 10_000_000
 """Maximum number of runs in a sweep: some 5 GB while it is planned."""
 
-
 _RANGE = re.compile(r"^([^:,]+):([^:,]+)(?::(lin|log))?(?::(\d+))?$")
-
 
 _SEEDS = re.compile(r"^(\d+)\.\.(\d+)$")
 

@@ -60,7 +60,6 @@ Marginal products are (y a/x)^(1/σ) (``economy/nested_ces.py``): 5 % too much o
 of the disturbance, costs 62 % of its value. Rounding errors grow like 1/σ, too.
 """
 
-
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
 """The variants of the published model: unsold goods spoil at once, or never."""
 

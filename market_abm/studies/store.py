@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 
 SPECIFICATION = "sweep.json"
 
-
 PARTS = "parts"
-
 
 TABLE = "table.csv"
 
-
 PARQUET = "table.parquet"
-
 
 FIGURE = "sweep.png"
 

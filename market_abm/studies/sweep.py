@@ -44,10 +44,8 @@ if TYPE_CHECKING:
 MAX_BATCH_RUNS = 1024
 """Maximum number of runs in a batch."""
 
-
 BATCH_MEMORY = 500_000_000
 """Maximum bytes of the record of a batch, if all its runs take all their steps."""
-
 
 BEST = "best_quantity"
 """Prefix of the columns with the quantities of the optimal allocation."""

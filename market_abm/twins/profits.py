@@ -13,7 +13,6 @@ from market_abm.errors import EconomyError
 MAX_ITERATIONS = 100
 """The maximal number of Newton steps to the profit-maximizing inputs of a firm."""
 
-
 CURVATURE_TOL = 1e-9
 """The least curvature of a line, relative to its value, that counts as positive."""
 

@@ -18,21 +18,16 @@ from market_abm.economy.economy import Economy
 BOX = (1.5, 0.86)
 """Width and height of a box."""
 
-
 PITCH = 2.7
 """From the centre of a column to the next."""
-
 
 BOX_SLOT, ARROW_SLOT = 1.34, 0.62
 """Heights reserved in a column for a box and for an arrow that passes."""
 
-
 ROW_LENGTH = 6
 """Boxes in a row of a long chain."""
 
-
 Point = tuple[float, float]
-
 
 Use = tuple[str, int]
 """An arrow: the good that is produced, and the number of its input."""

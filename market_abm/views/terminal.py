@@ -35,38 +35,29 @@ if TYPE_CHECKING:
 MAX_GOODS = 4
 """Goods that are plotted."""
 
-
 MAX_POINTS = 400
 """Steps that are plotted; of a longer run every second, fourth, ... step."""
-
 
 PERIOD = 0.125
 """Minimum seconds from one frame to the next."""
 
-
 PATIENCE = 3.0
 """Minimum time between frames, as a multiple of the time that the last one took to draw."""
-
 
 HIGHEST_POWER = 20
 """Where the error axis ends at the latest, as a power of ten."""
 
-
 MAX_WIDTH, MAX_HEIGHT = 110, 28
 """Columns and rows of the terminal that are used."""
-
 
 MIN_WIDTH, MIN_HEIGHT, BOTH_HEIGHT = 36, 8, 15
 """Below the first two only the status line is shown; below the last, one chart of the two."""
 
-
 FRAME = 4
 """Rows of a chart outside its plot area: title, border and step labels."""
 
-
 SHORT = 40
 """Steps up to which a line is drawn as a staircase: values change at steps only."""
-
 
 LABEL = 5
 """Characters of an axis label, so that the axes of both charts are aligned."""

@@ -9,7 +9,6 @@ from market_abm.watch.path_figures import MIN_STEPS
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8").replace("MIN_STEPS", str(MIN_STEPS))
 """Shows one update of all figures."""
 
-
 TEXTS = """
 for (const [id, text] of [["name", page.name_], ["question", page.question],
                           ["message", page.message]]) {
@@ -18,7 +17,6 @@ for (const [id, text] of [["name", page.name_], ["question", page.question],
 document.title = `${page.name_} – market_abm`
 """
 """Shows the texts above the figures."""
-
 
 NAMES = """
 const name = (root) => {
@@ -32,7 +30,6 @@ for (const wait of [0, 100, 300, 1000]) setTimeout(() => name(document), wait)
 """
 """Names new sliders for screen readers."""
 
-
 REFOCUS = """
 const view = Bokeh.index.find_one(play)
 let left = 20
@@ -44,13 +41,11 @@ focus()
 """
 """Keeps the keyboard focus on a button: Bokeh replaces it when its label changes."""
 
-
 LOST = """
 document.getElementById("message").textContent =
   "The connection to market-abm watch is lost; start it again and reload this page"
 """
 """Reports a lost connection."""
-
 
 SAVE = """
 const link = document.createElement("a")
@@ -60,7 +55,6 @@ link.click()
 URL.revokeObjectURL(link.href)
 """
 """Downloads the experiment file."""
-
 
 READY = """
 document.getElementById("status").textContent = page.frame.status

@@ -33,10 +33,8 @@ from market_abm.watch.elasticities import with_parameters
 DECADES = (0.05, 20.0)
 """The ends of the slider of an elasticity, if it is between them."""
 
-
 FILES = ("economy", "economy.input_output", "economy.sectors")
 """Settings that name files; a page may not read any file of this machine."""
-
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
 """Where the sliders of rates end that may be larger than 1, or mean something else."""

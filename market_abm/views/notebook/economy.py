@@ -39,22 +39,17 @@ if TYPE_CHECKING:
 MAX_LINES, SOME_LINES = 12, 6
 """Lines of a program up to which all are shown; of a longer one, the second number."""
 
-
 MAX_GOODS, SOME_GOODS = 12, 8
 """The same for goods."""
-
 
 MAX_BOXES, MAX_ARROWS = 32, 80
 """Goods, and their uses, up to which the network is drawn."""
 
-
 MAX_INPUTS = 8
 """Inputs of a line up to which its formula is typeset."""
 
-
 WIDE = 100
 """Characters of a line up to which it is shown in full."""
-
 
 SCALE = (60.0, 38.0)
 """Pixels per inch of the layout: horizontally and vertically."""

@@ -15,18 +15,13 @@ from market_abm.views.numbers import format_number
 RAW, FINAL = "#E69F00", "#009E73"
 """Colours of raw and final goods, visible on white and on black (Okabe and Ito, 2008)."""
 
-
 NOTE = "margin:0.3em 0;font-size:0.9em;opacity:0.75"
-
 
 CELL = "padding:0.15em 0.7em;vertical-align:middle"
 
-
 LEFT, RIGHT = f"{CELL};text-align:left", f"{CELL};text-align:right"
 
-
 RULE = "border-bottom:1px solid"
-
 
 Cell = Any
 """A number, text, or HTML (:class:`Markup`)."""

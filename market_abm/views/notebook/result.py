@@ -35,18 +35,14 @@ if TYPE_CHECKING:
 MAX_GOODS = 10
 """Goods in the table of a run; of more, those with the largest sales."""
 
-
 MAX_BUYERS = 60
 """Buyers up to which displaying a run computes its optimum."""
-
 
 MAX_NUMBERS = 200_000
 """Recorded prices up to which displaying a run computes their staleness."""
 
-
 MAX_SHOCKS = 8
 """Shocks that are listed."""
-
 
 STATUS = {
     "converged": "✓",
@@ -57,14 +53,11 @@ STATUS = {
 }
 """A mark for the status of a run."""
 
-
 ALWAYS = {"market": ("mechanism",), "run": ("engine", "steps", "tolerance", "seed")}
 """Settings that are always shown; others are if they differ from the default."""
 
-
 ROUNDING = 1e-12
 """A relative distance below which it is rounding, whose step means nothing."""
-
 
 SHORT = {"error": 2, "wasted": 2, "money_made": 2}
 """Significant digits of measures and columns that are mostly rounding."""

@@ -29,18 +29,14 @@ if TYPE_CHECKING:
 
 MAX_NODES, MAX_FLOWS = 18, 40
 
-
 WIDTH, HEIGHT = 8.2, 6.9
 """Inches."""
-
 
 AXES = (1.95, 2.95)
 """Half the width and height of the ellipse of industries, in inches."""
 
-
 MAX_RADIUS, MAX_LINE = 0.23, 5.0
 """Of the largest industry, in inches, and of the largest flow, in points."""
-
 
 FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
 

@@ -24,17 +24,14 @@ if TYPE_CHECKING:
 MARGIN, TITLE = 0.35, 0.22
 """Units of the layout around the network, and above and below it for text."""
 
-
 MIN_WIDTH, MAX_SIZE = 6.4, 20.0
 """Inches."""
-
 
 KINDS = {
     "raw": ("#FFF4DC", "#E69F00"),
     "made": ("#EEF1F6", "#7A8699"),
     "final": ("#DDF3EA", "#009E73"),
 }
-
 
 FLOW, BID = "#0062A3", "#B84300"
 """Colours of units and of money."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SHADES = LinearSegmentedColormap.from_list("converged", ["#ffffff", OKABE_ITO[0]])
 
-
 RATES = {
     "price_rate": "price rate α = α′",
     "output_rate": "output rate β = β′",
@@ -29,14 +28,11 @@ RATES = {
 }
 """The columns of rates and their labels; the first that a model has is the horizontal axis."""
 
-
 Box = tuple[float, float, float, float]
 """Left, bottom, width and height, as fractions of the figure."""
 
-
 CELL, GAP = 0.32, 0.24
 """Inches: the side of a cell, and the space between panels."""
-
 
 LEFT, RIGHT, TOP, ABOVE, BELOW = 1.15, 0.85, 0.62, 0.22, 0.48
 """Inches: margins of the figure, and space above and below each panel (title, axis)."""

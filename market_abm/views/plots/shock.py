@@ -24,22 +24,17 @@ if TYPE_CHECKING:
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
-
 WIDTH, ROW = 8.2, 0.205
 """Inches: the width of the figure, and the height of a row."""
-
 
 MAP, REST, BAR = (2.95, 3.3), (6.37, 0.24), (7.47, 0.12)
 """Left ends and widths of the map, the new equilibrium and the colour bar, in inches."""
 
-
 DIGITS = 6
 """Digits after the point of logarithms of prices; smaller changes are rounding."""
 
-
 DECADES = 2
 """Powers of ten on each side of 0 of the colour bar."""
-
 
 SHADES = LinearSegmentedColormap.from_list(
     "change", [OKABE_ITO[0], "#ffffff", OKABE_ITO[1]]
