@@ -273,7 +273,7 @@ def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
         stderr=subprocess.PIPE,
     )
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, err
@@ -308,7 +308,7 @@ def test_a_terminal_gets_a_progress_bar():
         stderr=writer,
         stdin=subprocess.DEVNULL,
     )
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 2  # nothing can be written there
     os.close(writer)
     shown = b""

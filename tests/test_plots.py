@@ -8,9 +8,18 @@ from matplotlib.figure import Figure
 from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import from_text, run
-from market_abm.views.convergence import FLOOR
+from market_abm.views.convergence import (
+    FLOOR,
+    FLOOR_POWER,
+    ConvergencePicture,
+    error_axis,
+    error_ticks,
+)
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
+from market_abm.views.palette import OKABE_ITO
+from market_abm.views.report.figures import MAX_GOODS
+from market_abm.views.report.run_figures import run_figures
 
 NAMES = ["essay-chain", "deep-chain", "rival-diamond", "loop", "twenty-firms", "copy-diamond"]
 
@@ -75,6 +84,38 @@ def test_the_convergence_figure_shows_prices_and_their_targets(result):
             assert is_drawn(result.prices[:, k])
             assert is_drawn(result.gradients[:, k])
     assert_nothing_is_cut_off(figure)
+
+
+def test_all_renderers_draw_one_picture(result):
+    """Goods, colours and the error axis of the figure, the report and the notebook."""
+    picture = ConvergencePicture.of(result)
+    final = result.experiment.economy.demand
+    assert [each.good for each in picture.series] == [g for g in result.goods if g not in final]
+    below = result.convergence_figure().axes[-1 if picture.layout == "panels" else 1]
+    assert below.get_ylim() == picture.error_axis.limits
+    labels = {line.get_label(): line.get_color() for line in below.get_lines()}
+    if picture.layout == "panels":
+        assert {
+            each.good: OKABE_ITO[each.color] for each in picture.series
+        }.items() <= labels.items()
+    path = result.frame()
+    _, errors, *_ = run_figures(path, None, tolerance=picture.tolerance)
+    if len(result.goods) <= MAX_GOODS and not picture.others.size:
+        assert errors["y"]["range"][1] == picture.error_axis.limits[1]
+    low, high = picture.error_axis.decades
+    assert 10.0**low <= picture.error_axis.limits[0] * (1 + 1e-9)
+    drawn = result._repr_html_()
+    assert f">{'0' if low == FLOOR_POWER else format_power_of_ten(10.0**low)}<" in drawn
+    assert high >= 1
+
+
+def test_the_error_axis_holds_all_errors_and_0_at_its_floor():
+    errors = np.array([[2.0, 1e-3], [np.nan, 1e-5], [np.inf, 1e-12]])
+    assert error_axis(errors, 1e-9).limits == (1e-12, 10.0)
+    assert error_axis(errors[:2], 1e-9).limits == pytest.approx((1e-11, 10.0))
+    assert error_axis(np.array([0.0, 4e3]), 1e-9).limits == (FLOOR, 1e4)
+    assert error_ticks(error_axis(np.array([0.0, 1.0]), 1e-9), 7)[0] == FLOOR
+    assert error_axis(np.array([1e308]), None).limits[1] == 1e300
 
 
 def test_the_prediction_is_drawn_beside_the_measurement():

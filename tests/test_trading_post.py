@@ -1,6 +1,5 @@
 """``trading-post``: money buys shares. By hand, by closed forms, and what must be conserved."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -13,12 +12,8 @@ from support.profiles import examples
 from support.strategies import rival_dags
 
 from market_abm import MarketError, from_text, market_settings, run
-from market_abm.fields import choice, number
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket
-from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.twins.registry import twin
 
 POST = "trading-post"
 
@@ -218,48 +213,3 @@ def test_pledges_are_money_and_the_figures_show_money_per_unit():
     assert paid == pytest.approx([result.last.prices[0]] * 2, rel=1e-9)
     assert math.isclose(result.last.bids.sum(), 4.0 * result.last.prices[0], rel_tol=1e-12)
     assert result.network_figure() and result.convergence_figure()
-
-
-# --- a mechanism of one's own, as CONTRIBUTING.md says --------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class FrozenSettings(MarketSettings):
-    mechanism: str = choice("frozen", ("frozen",))
-    bid_rate: float = number(1.0, above=0.0, high=1.0)
-
-
-class Frozen(PooledMarket):
-    """A toy: the shares of step 0 are for ever. It is ``unit-bid`` with a share rate of 0."""
-
-    Settings = FrozenSettings
-
-    @staticmethod
-    def array_engine():
-        return ArrayEngine
-
-    @staticmethod
-    def pool_price(shares, bids, quantity):
-        return np.sum(shares * bids, axis=-1, keepdims=True)
-
-    @staticmethod
-    def revised_shares(shares, bids, quantity, *, bidding, settings, out=None):
-        return shares
-
-    @classmethod
-    def shares_move(cls, settings):
-        return False
-
-
-@pytest.mark.parametrize("engine", ["agents", "arrays"])
-def test_a_mechanism_is_one_class_and_one_line(engine, monkeypatch):
-    monkeypatch.setitem(MECHANISMS, "frozen", Frozen)
-    own = run(split(0.8, 1), mechanism="frozen", engine=engine)
-    same = run(split(0.8, 1), engine=engine, share_rate=0)
-    assert own.status == same.status == "converged"
-    np.testing.assert_allclose(own.prices, same.prices, rtol=1e-15)
-    np.testing.assert_array_equal(own.trajectory.shares, same.trajectory.shares)
-    with pytest.raises(MarketError, match="market.mechanism is 'frozen'"):  # it has no twin yet
-        twin(split(0.8, 1), market_settings(mechanism="frozen"), 1)
-    with pytest.raises(MarketError, match="did you mean .frozen"):
-        market_settings(mechanism="frozem")

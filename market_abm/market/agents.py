@@ -62,7 +62,7 @@ class Firm(mesa.Agent):
         self._output_market = output_market
         self._ago = ago
         count = len(input_markets)
-        self._wanted = np.ones(count)
+        self._guess = np.ones(count)
         self.inputs = np.zeros(count)
         self.purchases = np.zeros(count)
         self.bids = np.zeros(count)
@@ -108,7 +108,7 @@ class Firm(mesa.Agent):
         EconomyError
             Its line has no profit-maximizing plan.
         """
-        self._wanted = self.inputs
+        self._guess = self.inputs
         check_returns(self._industry, self.inputs / self.weight)
 
     def plan(self) -> None:
@@ -128,11 +128,11 @@ class Firm(mesa.Agent):
             self.bids,
             self.weight,
             self.productivity,
-            self._wanted,
+            self._guess,
         )
         if not best.found:
-            raise no_plan_error(self._industry, self._wanted / self.weight)
-        self._wanted = np.where(best.inputs > 0.0, best.inputs, self._wanted)
+            raise no_plan_error(self._industry, self._guess / self.weight)
+        self._guess = np.where(best.inputs > 0.0, best.inputs, self._guess)
         self.inputs, self.output = best.inputs, np.float64(best.output)
         for (market, buyer), units in zip(input_markets, self.inputs, strict=True):
             market.orders[buyer] = units

@@ -72,13 +72,13 @@ class ArrayEngine:
         self._noise = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
         ]
-        self._lay_out(len(economies))
+        self._create_arrays(len(economies))
         with np.errstate(all="ignore"):
             self._start()
             self._observe()
         self._check_start(economies)
 
-    def _lay_out(self, runs: int) -> None:
+    def _create_arrays(self, runs: int) -> None:
         economy, buyers = self.economy, self.economy.buyers
         longest = max((p.buyers.stop - p.buyers.start for p in buyers.pools), default=1)
         order: Literal["C", "F"] = "F" if runs > longest else "C"
@@ -308,7 +308,8 @@ class ArrayEngine:
         if not priced:
             return
         revenue = self._marginal_revenue(industry, places, price)
-        noise, rate = np.asarray(industry.population.bid_noise), np.asarray(self.settings.bid_rate)
+        noise = np.asarray(industry.population.bid_noise)
+        rate = np.asarray(getattr(self.settings, "bid_rate", np.ones((1, 1))))
         if industry.technology.vectorized:  # (runs, inputs, firms)
             revenue, noise, rate = (each[:, None] for each in (revenue, noise, rate))
         for use in self._uses(industry, places):

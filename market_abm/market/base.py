@@ -416,8 +416,8 @@ def cannot_allocate(
         Shape (...).
     """
     lowest = np.min(bids, axis=-1)
-    unwanted = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
-    return np.less_equal(quantity, 0.0) | (lowest < 0.0) | unwanted
+    no_demand = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
+    return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 
 class FinalMarket(Market):

@@ -109,14 +109,16 @@ def best_plan(
     start = np.log(np.broadcast_to(guess / weight, (len(guess), *shape)))
     cost = np.broadcast_to(np.asarray(prices, float), start.shape)
     worth = np.broadcast_to(np.asarray(productivity * sale_price, float), shape)
-    open_ = (worth > 0.0) & np.all(cost > 0.0, axis=0)
-    problem = _Problem(technology, np.where(open_, worth, 1.0), np.where(open_, cost, 1.0), start)
-    at, found = problem.solve(open_)
-    closed = (worth <= 0.0) & np.all(cost > 0.0, axis=0)
-    bought = np.where((at <= problem.floor) | ~open_, 0.0, np.exp(at))
+    producing = (worth > 0.0) & np.all(cost > 0.0, axis=0)
+    problem = _Problem(
+        technology, np.where(producing, worth, 1.0), np.where(producing, cost, 1.0), start
+    )
+    at, found = problem.solve(producing)
+    shut_down = (worth <= 0.0) & np.all(cost > 0.0, axis=0)
+    bought = np.where((at <= problem.floor) | ~producing, 0.0, np.exp(at))
     made, _ = technology.production(list(bought))
     output = np.broadcast_to(productivity * weight * made, shape)
-    return Plan(bought * weight, output, found | closed)
+    return Plan(bought * weight, output, found | shut_down)
 
 
 class _Problem:
@@ -138,19 +140,19 @@ class _Problem:
         made, _ = self.technology.production(list(inputs))
         return self.worth * made - np.sum(self.cost * inputs, axis=0)
 
-    def solve(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The maximum, (inputs, ...), and whether it was found, for the ``wanted`` firms, (...)."""
+    def solve(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The maximum, (inputs, ...), and whether it was found, for the ``active`` firms, (...)."""
         unused = np.zeros(self.start.shape, bool)
-        at, found = self.newton(self.start, unused, wanted)
-        if np.all(found | ~wanted):
+        at, found = self.newton(self.start, unused, active)
+        if np.all(found | ~active):
             return at, found
-        zero, best = self.newton(self.start, ~unused, wanted & ~found)
+        zero, best = self.newton(self.start, ~unused, active & ~found)
         at, found = np.where(best, zero, at), found | best
-        rows = np.any(wanted & ~found, axis=tuple(range(1, wanted.ndim)))
+        rows = np.any(active & ~found, axis=tuple(range(1, active.ndim)))
         if np.any(rows):
-            unsolved = self if wanted.ndim == 0 else self.select_runs(rows)
-            part: Any = ... if wanted.ndim == 0 else rows
-            higher, reached = unsolved.ascend((wanted & ~found)[part])
+            unsolved = self if active.ndim == 0 else self.select_runs(rows)
+            part: Any = ... if active.ndim == 0 else rows
+            higher, reached = unsolved.ascend((active & ~found)[part])
             at[:, part] = np.where(reached, higher, at[:, part])
             found = np.array(found)
             found[part] |= reached
@@ -166,23 +168,23 @@ class _Problem:
         line = self.technology.with_parameters(parameters)
         return _Problem(line, self.worth[rows], self.cost[:, rows], self.start[:, rows])
 
-    def ascend(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ascend(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As :meth:`solve`, by ascent steps that increase profit from any point."""
-        at, ascending, found = self.start, self.start, np.zeros(wanted.shape, bool)
+        at, ascending, found = self.start, self.start, np.zeros(active.shape, bool)
         for count in range(1, MAX_ASCENT_STEPS + 1):
             ascending = np.where(found, ascending, self.ascent_step(ascending))
             if count % 4 == 0:
                 loss = self.gains(ascending) < -UNUSED_INPUT_TOL
                 tried = [loss & (ascending < self.start - decrease) for decrease in DECREASE_TOL]
                 for unused in (*tried, np.zeros_like(loss)):
-                    trial, better = self.newton(ascending, unused, wanted & ~found)
+                    trial, better = self.newton(ascending, unused, active & ~found)
                     at, found = np.where(better, trial, at), found | better
-                if np.all(found | ~wanted):
+                if np.all(found | ~active):
                     break
         return at, found
 
     def newton(
-        self, at: np.ndarray, unused: np.ndarray, wanted: np.ndarray
+        self, at: np.ndarray, unused: np.ndarray, active: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Newton's method with the ``unused`` inputs at zero, and whether it found the maximum."""
         at = np.where(unused, self.floor, at)
@@ -192,17 +194,17 @@ class _Problem:
             slopes = _slopes(self.technology, at)
             step = _newton_step(slopes, value, unused)
             near = (size < GAIN_TOL) & np.all(np.abs(step) < STEP_TOL, axis=0)
-            if np.all(near | ~wanted):
+            if np.all(near | ~active):
                 break
             trial = at + np.clip(step, -MAX_STEP, MAX_STEP)
             gains = np.where(unused, 0.0, self.gains(trial))
             left = np.max(np.abs(gains), axis=0)
-            nearer = wanted & ~near & ((left < size) | ((size > GAIN_TOL) & np.isfinite(left)))
+            nearer = active & ~near & ((left < size) | ((size > GAIN_TOL) & np.isfinite(left)))
             if not nearer.any():
                 break
             at, value = np.where(nearer, trial, at), np.where(nearer, gains, value)
         optimal = np.all(~unused, axis=0) | np.all(~unused | (self.gains(at) <= 0.0), axis=0)
-        found = wanted & near & optimal & np.all(unused | (at > self.floor), axis=0)
+        found = active & near & optimal & np.all(unused | (at > self.floor), axis=0)
         if found.any():
             found = found & self.concave(at, unused, slopes)
         return np.where(found, at + step, at), found

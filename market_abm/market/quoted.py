@@ -142,11 +142,11 @@ class QuotedFinalMarket(FinalMarket, ABC):
     def form_price(self) -> None:
         """Quote the consumer's price for the quantity at step 0, then :meth:`follow`."""
         first = not self.priced
-        wanted = math.inf if first else self.customer.quantity_for(self.price)
-        if math.isinf(wanted):
+        demanded = math.inf if first else self.customer.quantity_for(self.price)
+        if math.isinf(demanded):
             super().form_price()
         else:
-            self.price = self.follow(wanted)
+            self.price = self.follow(demanded)
             self.elasticity = self.customer.elasticity_at(self.quantity)
         if math.isinf(self.elasticity):
             return
@@ -157,8 +157,8 @@ class QuotedFinalMarket(FinalMarket, ABC):
             raise rules.refusal(self.good, self.quantity, quote, str)
 
     @abstractmethod
-    def follow(self, wanted: Any) -> Any:
-        """The next price, money per unit, if ``wanted`` units are demanded at the current one."""
+    def follow(self, demanded: Any) -> Any:
+        """The next price, money per unit, if ``demanded`` units are demanded at the current one."""
 
 
 def no_first_quote(good: str, quantity: Any, price: Any) -> EconomyError:
@@ -184,8 +184,8 @@ class QuotedArrayEngine(ArrayEngine, ABC):
     mechanism: type[QuotedMarket]
     own: ClassVar[tuple[str, ...]] = ("quotes", "orders")
 
-    def _lay_out(self, runs: int) -> None:
-        super()._lay_out(runs)
+    def _create_arrays(self, runs: int) -> None:
+        super()._create_arrays(runs)
         self.quotes = np.zeros((runs, len(self.economy.buyers.pools)))
         self.orders = np.zeros_like(self.shares)
         self._places: dict[int, list[tuple[int, slice]]] = {}
@@ -227,8 +227,8 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         paid = curves.demand_price(terms, self.reference[:, n], self.quantities[:, k])
         paid = np.broadcast_to(paid, (len(self.shares), 1))
         if self._priced[k.start]:
-            wanted = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
-            paid = np.where(np.isinf(wanted), paid, self._follow(self.prices[:, k], wanted, k))
+            demanded = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
+            paid = np.where(np.isinf(demanded), paid, self._follow(self.prices[:, k], demanded, k))
         self.prices[:, k] = paid
         quantity = self.quantities[:, k.start]
         refused = self.mechanism.cannot_order(quantity, paid, final=True)

@@ -85,12 +85,12 @@ class PrimalDual:
         self.used_shares = self.deliveries / self.available[buyers.good]
         value = self.prices[buyers.maker] * self.products
         self.values = (1.0 - rates.bid_rate) * self.values + rates.bid_rate * value
-        wanted = np.append(self._ordered(), self._consumed())
+        demand = np.append(self._ordered(), self._consumed())
         left = np.where(self.keeps, (1.0 - rates.spoilage) * (self.available - self.sold), 0.0)
         self._produce()
         self.available = self.made + left
         usable = (self.made + rates.stock_weight * left)[self.good_of_quote]
-        growth = np.exp(rates.price_rate * gap(wanted, usable))
+        growth = np.exp(rates.price_rate * gap(demand, usable))
         self.quotes = np.where(self.moving, self.quotes * growth, self.quotes)
         self.prices = dual.prices(self.economy, self.quotes)
         cost = self.quotes[buyers.pool]

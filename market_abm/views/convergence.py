@@ -37,7 +37,7 @@ MAX_PANELS = 6
 """Goods up to which each has a panel of its own."""
 
 MAX_NAMED = 10
-"""Of more than ``MANY`` goods, so many are drawn by name."""
+"""The number of goods drawn by name, of more than ``MANY``."""
 
 MAX_MARKS = 16
 """Steps at which a prediction is marked."""
@@ -194,7 +194,7 @@ class Paths:
     @staticmethod
     @np.errstate(all="ignore")  # it may have diverged
     def of(result: Result, most: int | None = None) -> Paths:
-        """The recorded goods of a run; of more than ``most`` records, so many, evenly."""
+        """The recorded goods of a run, at no more than ``most`` records at equal distances."""
         count = len(result.times)
         kept = evenly(count, count if most is None else most)
         prices, gradients = result.prices[kept], result.gradients[kept]
@@ -219,7 +219,7 @@ class Series:
     marks
         The records at which the prediction is marked.
     stage
-        Stages from the consumer, if known.
+        Stages from the consumer, in the layout ``ratios``.
     """
 
     good: str
@@ -367,6 +367,7 @@ def _series(
     count = len(paths.steps)
     marks = np.arange(0, count if paths.predicted is not None else 0, max(1, count // MAX_MARKS))
     every = max(1, len(shown) // 4) if layout == "ratios" else 1
+    stages = economy.stages if economy is not None and layout == "ratios" else {}
     series = []
     for n, good in enumerate(shown):
         k = paths.goods.index(good)
@@ -384,7 +385,7 @@ def _series(
                     np.full(count, np.nan) if paths.predicted is None else paths.predicted[:, k]
                 ),
                 marks=marks if n % every == 0 else marks[:0],
-                stage=0 if economy is None else economy.stages[good],
+                stage=stages.get(good, 0),
             )
         )
     return tuple(series)

@@ -152,8 +152,8 @@ class PostedPrice(QuotedMarket):
         _, left, on_sale = allocated(path, economy)
         final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
         for k, terms in enumerate(economy.demand.values()):
-            wanted = curves.demand_quantity(terms, reference[k], final[:, k])
-            left += np.maximum(amounts[:, k] - wanted, 0.0).sum()
+            demanded = curves.demand_quantity(terms, reference[k], final[:, k])
+            left += np.maximum(amounts[:, k] - demanded, 0.0).sum()
         lost = settings.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())
         return Conservation(unallocated_share=float(lost), budget_imbalance=0.0)
 
@@ -207,11 +207,11 @@ class PostedFinalMarket(QuotedFinalMarket):
         self.made = self.offers.sum()
         self.quantity = self.made + self.stock
 
-    def follow(self, wanted: Any) -> Any:
+    def follow(self, demanded: Any) -> Any:
         """The price follows demand and supply."""
         return revised_quote(
             self.price,
-            wanted,
+            demanded,
             self.made,
             self.stock,
             price_rate=self.settings.price_rate,
@@ -220,8 +220,8 @@ class PostedFinalMarket(QuotedFinalMarket):
 
     def reallocate(self) -> None:
         """Sell what the consumer demands at the posted price, and keep unsold goods."""
-        wanted = self.customer.quantity_for(self.price)
-        sold = self.quantity if np.isinf(wanted) else purchased(wanted, self.quantity)
+        demanded = self.customer.quantity_for(self.price)
+        sold = self.quantity if np.isinf(demanded) else purchased(demanded, self.quantity)
         self.stock = left_over(self.quantity, sold, self.settings.spoilage)
 
 
@@ -238,8 +238,8 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
 
     own = (*QuotedArrayEngine.own, "made", "stock")
 
-    def _lay_out(self, runs: int) -> None:
-        super()._lay_out(runs)
+    def _create_arrays(self, runs: int) -> None:
+        super()._create_arrays(runs)
         self.made, self.stock = (np.zeros_like(self.quantities) for _ in range(2))
 
     def _start(self) -> None:
@@ -277,10 +277,10 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
                 self.shares[:, buyers] = rationed_shares(orders, ordered, quantity)
             if good in self.economy.demand:
                 n = list(self.economy.demand).index(good)
-                wanted = curves.demand_quantity(
+                demanded = curves.demand_quantity(
                     self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
                 )
-                sold = np.where(np.isinf(wanted), quantity, purchased(wanted, quantity))
+                sold = np.where(np.isinf(demanded), quantity, purchased(demanded, quantity))
             elif len(pools) == 1:
                 sold = np.minimum(ordered, quantity)
             else:

@@ -156,9 +156,9 @@ class TatonnementFinalMarket(QuotedFinalMarket):
 
     settings: TatonnementSettings
 
-    def follow(self, wanted: Any) -> Any:
+    def follow(self, demanded: Any) -> Any:
         """The price follows excess demand."""
-        return next_quote(self.price, wanted, self.quantity, self.settings.auction_rate)
+        return next_quote(self.price, demanded, self.quantity, self.settings.auction_rate)
 
 
 class TatonnementArrayEngine(QuotedArrayEngine):
@@ -166,12 +166,12 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     Attributes
     ----------
-    wanted
+    guess
         The last positive order of each buyer, the guess of the next plan, units, shape
         (runs, buyers).
     """
 
-    own = (*QuotedArrayEngine.own, "wanted")
+    own = (*QuotedArrayEngine.own, "guess")
 
     def _observe(self) -> None:
         """Record the quoted prices, and the plans at these prices."""
@@ -215,7 +215,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     def _start(self) -> None:
         super()._start()
-        self.wanted = self.shares * self.quantities[:, self.economy.buyers.good]
+        self.guess = self.shares * self.quantities[:, self.economy.buyers.good]
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of lines without a profit-maximizing plan; make the first plan."""
@@ -238,8 +238,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         line = industry.technology
         line = line.with_parameters({key: own(each) for key, each in line.parameters.items()})
         uses = self.economy.buyers.uses[industry.good]
-        wanted = np.array([self.wanted[row, use.start] for use in uses])
-        return dataclasses.replace(industry, technology=line), wanted / own(industry.weights)
+        guess = np.array([self.guess[row, use.start] for use in uses])
+        return dataclasses.replace(industry, technology=line), guess / own(industry.weights)
 
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
@@ -260,11 +260,11 @@ class TatonnementArrayEngine(QuotedArrayEngine):
                     np.stack([self.quotes[:, quoted[use]] for use in uses]),
                     industry.weights[:, places],
                     industry.productivity[:, places],
-                    np.stack([self.wanted[:, use] for use in uses]),
+                    np.stack([self.guess[:, use] for use in uses]),
                 )
                 for use, units in zip(uses, plan.inputs, strict=True):
                     self.orders[:, use] = units
-                    self.wanted[:, use] = np.where(units > 0.0, units, self.wanted[:, use])
+                    self.guess[:, use] = np.where(units > 0.0, units, self.guess[:, use])
                 total += plan.output.sum(axis=-1)
                 for row in np.flatnonzero(~plan.found.all(axis=-1)).tolist():
                     self._fail(row, no_plan_error(*self._first_firm(row, industry)))

@@ -39,7 +39,7 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
     path
         The file, ``.gif`` or ``.mp4``; it is written completely or not at all.
     steps
-        The film ends after so many steps.
+        The last step that is shown.
     fps
         Frames a second.
 

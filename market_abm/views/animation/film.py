@@ -45,7 +45,7 @@ class Film:
     result
         A run with all steps and goods recorded.
     steps
-        The film ends after so many steps.
+        The last step that is shown.
     """
 
     def __init__(self, result: Result, steps: int) -> None:

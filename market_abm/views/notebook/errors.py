@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
 MAX_POINTS = 200
-"""Steps that are drawn; of more, so many, evenly."""
+"""Steps that are drawn; of more, as many at equal distances."""
 
 MAX_LINES = 10
 """Goods up to which each has a line behind that of the largest error."""

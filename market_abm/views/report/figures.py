@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_POINTS = 1000
-"""Points of one line; of more, so many at equal distances are kept."""
+"""Points of one line; of more, as many at equal distances are kept."""
 
 MAX_GOODS = 12
 """Goods that are drawn; of more, those with the largest sales."""

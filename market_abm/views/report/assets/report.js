@@ -14,7 +14,7 @@
     return element;
   };
 
-  // Numbers for people: 0.0417, 12,346, 1.2 × 10⁻⁹.
+  // Numbers as text: 0.0417, 12,346, 1.2 × 10⁻⁹.
   const raised = (n) => String(n).replace(/[-0-9]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
   const shown = (v, digits = 5) => {
     if (v === null || v === undefined) return "none";
@@ -28,7 +28,7 @@
     return sign + Number(size.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 9 });
   };
 
-  // Axes: a coordinate for every value, and values for the ticks.
+  // Axes: coordinates of values, and the values of ticks.
   const bend = (axis) => {
     if (axis.scale === "log") return (v) => Math.log10(Math.max(v, axis.floor || 1e-300));
     if (axis.scale === "symlog") return (v) => Math.sign(v) * Math.log10(1 + Math.abs(v) / axis.unit);
@@ -122,8 +122,8 @@
     const read = (k) => {
       const value = places[k];
       cursor.setAttribute("x1", px(value)); cursor.setAttribute("x2", px(value)); cursor.setAttribute("visibility", "visible");
-      const told = visible.flatMap((s) => at(s).flatMap((x, n) => x === value && s.y[n] !== null ? [`${s.name} ${shown(s.y[n])}`] : []));
-      return `${spec.x.label} ${shown(value)}: ${told.slice(0, 16).join("; ") || "nothing"}`;
+      const entries = visible.flatMap((s) => at(s).flatMap((x, n) => x === value && s.y[n] !== null ? [`${s.name} ${shown(s.y[n])}`] : []));
+      return `${spec.x.label} ${shown(value)}: ${entries.slice(0, 16).join("; ") || "nothing"}`;
     };
     const near = (x) => places.reduce((best, v, k) => Math.abs(px(v) - x) < Math.abs(px(places[best]) - x) ? k : best, 0);
     return { svg, count: places.length, find: near, read, step: { ArrowRight: 1, ArrowLeft: -1 } };
