@@ -30,6 +30,7 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
+napoleon_custom_sections = [("Attributes", "params_style")]  # they have entries already
 add_module_names = False
 toc_object_entries = False
 

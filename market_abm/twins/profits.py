@@ -43,7 +43,7 @@ def profit_maximizing_inputs(
 
     Notes
     -----
-    Each iteration takes the best of several Newton steps (:func:`_trial_inputs`). Second
+    Each iteration takes the best of several Newton steps (``_trial_inputs``). Second
     derivatives are complex-step derivatives of the marginal products, exact to rounding.
     """
     inputs = np.array(guess)
