@@ -229,12 +229,13 @@ FOREIGN = [
 
 @pytest.mark.parametrize(("mechanism", "key"), FOREIGN)
 def test_a_key_of_another_mechanism_is_refused_by_name(mechanism, key):
-    owners = " and ".join(f'"{other}"' for other in MECHANISMS if key in keys_of(other))
+    owner, *others = [other for other in MECHANISMS if key in keys_of(other)]
+    owners = " and ".join(f'"{each}"' for each in (owner, *others))
     with pytest.raises(MarketError) as caught:
         market_settings(mechanism, **{key: 0.5})
     assert str(caught.value) == (
         f"'market.{key}' is a key of mechanism {owners}, and the mechanism is \"{mechanism}\"; "
-        "leave it out, or write it under [mechanisms.NAME] of its mechanism"
+        f"leave it out, or write it under [mechanisms.{owner}]"
     )
 
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from market_abm.errors import SettingError, nearest
 from market_abm.experiment.settings import check_table
 from market_abm.fields import check_choice
 from market_abm.keys import set_key
@@ -13,6 +14,7 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import (
     MECHANISMS,
     all_keys,
+    check_keys_of,
     default_mechanism,
     keys_of,
     read_market,
@@ -34,6 +36,25 @@ def market_under(
     """
     check_choice(name, "market.mechanism", MECHANISMS)
     return read_market(switched(market, mechanisms, name), "market")
+
+
+def check_mechanisms(mechanisms: Mapping[str, Any]) -> None:
+    """Check the tables ``[mechanisms.NAME]``.
+
+    Raises
+    ------
+    SettingError
+        There is no such mechanism, or a key of it is unknown or not allowed.
+    """
+    for name, own in mechanisms.items():
+        where = f"mechanisms.{name}"
+        if name not in MECHANISMS:
+            raise SettingError(
+                f"there is no mechanism '{name}'", remedy=nearest(name, MECHANISMS), name=where
+            )
+        keys = check_table(own, where)
+        check_keys_of(name, keys, where)
+        MECHANISMS[name].Settings.of({"mechanism": name, **keys}, where)
 
 
 def switched(market: Mapping[str, Any], mechanisms: Mapping[str, Any], name: Any) -> dict[str, Any]:

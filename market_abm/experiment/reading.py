@@ -13,7 +13,7 @@ from market_abm.economy.program import from_text
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
-from market_abm.experiment.market_tables import market_under
+from market_abm.experiment.market_tables import check_mechanisms
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings, check_table
 from market_abm.experiment.shocks import read_shocks
 from market_abm.fields import check_choice
@@ -100,8 +100,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     table = {key: check_table(tables.get(key, {}), key) for key in _TOP[1:-1]}
     made_of = economy_settings(table["economy"])
     market = read_market(table["market"])
-    for name in table["mechanisms"]:
-        market_under(table["market"], table["mechanisms"], name)
+    check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
     economy = _economy(made_of, table, run.seed, folder)

@@ -7,7 +7,7 @@ name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from market_abm.economy.economy import Economy
@@ -73,23 +73,45 @@ def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market"
         return given
     name = given.get("mechanism", default_mechanism())
     check_choice(name, f"{where}.mechanism", MECHANISMS)
-    own = keys_of(name)
-    for key in given:
-        owners = [f'"{other}"' for other in MECHANISMS if key in keys_of(other)]
-        if key not in own and owners:
-            raise SettingError(
-                f"'{where}.{key}' is a key of mechanism {' and '.join(owners)}, "
-                f'and the mechanism is "{name}"',
-                remedy="leave it out, or write it under [mechanisms.NAME] of its mechanism",
-                name=f"{where}.{key}",
-            )
-        if key not in own:
-            raise SettingError(
-                f"unknown key '{where}.{key}'",
-                remedy=nearest(f"{where}.{key}", [f"{where}.{each}" for each in own]),
-                name=f"{where}.{key}",
-            )
+    check_keys_of(name, given, where)
     return MECHANISMS[name].Settings.of(given, where)
+
+
+def check_keys_of(mechanism: str, keys: Iterable[str], where: str) -> None:
+    """Refuse keys that a mechanism does not have, and say whose they are.
+
+    Parameters
+    ----------
+    mechanism
+        One of ``MECHANISMS``.
+    keys
+        The keys of a table.
+    where
+        The name of the table, for messages.
+
+    Raises
+    ------
+    SettingError
+        A key is unknown or belongs to another mechanism.
+    """
+    own = keys_of(mechanism)
+    for key in keys:
+        if key in own:
+            continue
+        owners = [other for other in MECHANISMS if key in keys_of(other)]
+        if owners:
+            names = " and ".join(f'"{owner}"' for owner in owners)
+            raise SettingError(
+                f"'{where}.{key}' is a key of mechanism {names}, "
+                f'and the mechanism is "{mechanism}"',
+                remedy=f"leave it out, or write it under [mechanisms.{owners[0]}]",
+                name=f"{where}.{key}",
+            )
+        raise SettingError(
+            f"unknown key '{where}.{key}'",
+            remedy=nearest(f"{where}.{key}", [f"{where}.{each}" for each in own]),
+            name=f"{where}.{key}",
+        )
 
 
 def keys_of(mechanism: str) -> tuple[str, ...]:
