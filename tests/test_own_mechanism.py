@@ -318,7 +318,7 @@ def test_a_mechanisms_table_may_have_its_own_keys_only():
     text = FILE.replace("price_rate = 0.07", "auction_rate = 0.07")
     with pytest.raises(MarketError, match='auction_rate\' is a key of mechanism "tatonnement"'):
         Experiment.parse(text)
-    with pytest.raises(MarketError, match=r"mechanism is 'posted'"):
+    with pytest.raises(MarketError, match=r"there is no mechanism 'posted'"):
         Experiment.parse(FILE.replace("mechanisms.posted-price", "mechanisms.posted"))
 
 
