@@ -18,7 +18,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
 from market_abm.errors import RivalGoodError
-from market_abm.fields import Settings, choice, integer
+from market_abm.fields import Settings, choice, integer, number
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
 from market_abm.market.one_good import Customer, Market
 
@@ -46,6 +46,12 @@ class MarketSettings(Settings):
     def shares_move(self) -> bool:
         """Whether shares follow bids."""
         return self.rules.shares_move(self)
+
+
+def bid_rate() -> Any:
+    """The settings field α of mechanisms in which firms bid."""
+    help_text = "α: the fraction of the way that a bid moves to the value of the input in a step"
+    return number(1.0, above=0.0, high=1.0, help=help_text)
 
 
 class Mechanism(Market):

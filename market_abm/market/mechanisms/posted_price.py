@@ -19,7 +19,7 @@ from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.fields import choice, number
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import FinalMarket
+from market_abm.market.base import FinalMarket, bid_rate
 from market_abm.market.conservation import Conservation, RecordedPath, allocated
 from market_abm.market.quoted import (
     QuotedArrayEngine,
@@ -89,12 +89,7 @@ class PostedPriceSettings(QuotedSettings):
     mechanism: str = choice(
         "posted-price", ("posted-price",), help="how goods are priced and allocated"
     )
-    bid_rate: float = number(
-        1.0,
-        above=0.0,
-        high=1.0,
-        help="α: the fraction of the way that a bid moves to the value of the input in a step",
-    )
+    bid_rate: float = bid_rate()
     price_rate: float = number(
         0.02,
         above=0.0,

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.fields import choice, number
+from market_abm.fields import choice
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket
+from market_abm.market.base import MarketSettings, PooledMarket, bid_rate
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,7 @@ class TradingPostSettings(MarketSettings):
     mechanism: str = choice(
         "trading-post", ("trading-post",), help="how goods are priced and allocated"
     )
-    bid_rate: float = number(
-        1.0,
-        above=0.0,
-        high=1.0,
-        help="α: the fraction of the way that a bid moves to the value of the input in a step",
-    )
+    bid_rate: float = bid_rate()
 
 
 class TradingPost(PooledMarket):

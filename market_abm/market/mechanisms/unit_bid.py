@@ -15,7 +15,7 @@ import numpy as np
 from market_abm.economy.buyers import cached_parts
 from market_abm.fields import choice, number
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket
+from market_abm.market.base import MarketSettings, PooledMarket, bid_rate
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
@@ -92,12 +92,7 @@ class UnitBidSettings(MarketSettings):
     """The settings of ``unit-bid``."""
 
     mechanism: str = choice("unit-bid", ("unit-bid",), help="how goods are priced and allocated")
-    bid_rate: float = number(
-        1.0,
-        above=0.0,
-        high=1.0,
-        help="α: the fraction of the way that a bid moves to the value of the input in a step",
-    )
+    bid_rate: float = bid_rate()
     share_rate: float = number(
         0.5,
         low=0.0,
