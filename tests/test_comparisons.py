@@ -132,7 +132,7 @@ def test_all_mechanisms_end_at_the_same_prices():
     assert table.loc["posted-price", "money_made"] == 0.0
     assert 1e-3 < table.loc["posted-price", "wasted"] < 0.1  # prices start too high: unsold goods
     kept = MechanismComparison.of(
-        Experiment.load("mechanisms", {"market.spoilage": 0.5}), ["posted-price"]
+        Experiment.load("mechanisms", {"mechanisms.posted-price.spoilage": 0.5}), ["posted-price"]
     )
     assert kept.table().loc["posted-price", "wasted"] < 0.8 * table.loc["posted-price", "wasted"]
     assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades

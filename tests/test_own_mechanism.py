@@ -326,7 +326,8 @@ def test_the_command_line_changes_the_mechanism(tmp_path):
     """``--set market.mechanism=`` drops ``share_rate`` and refuses it if it is set, too."""
     path = tmp_path / "file.toml"
     path.write_text(FILE)
-    command = ["run", str(path), "--json", "--set", "run.steps=3"]
+    out = str(tmp_path / "results")
+    command = ["run", str(path), "--json", "--set", "run.steps=3", "--out", out]
     done = CliRunner().invoke(main, [*command, "--set", "market.mechanism=posted-price"])
     market = json.loads(done.stdout)["configuration"]["market"]
     assert market == dataclasses.asdict(market_settings("posted-price", **under("posted-price")))
