@@ -232,15 +232,17 @@ def _error_chart(
     steps: Sequence[int], errors: np.ndarray, tolerance: float, size: tuple[int, int]
 ) -> str:
     """The errors, (steps, goods followed and the largest), and the tolerance, on a log axis."""
-    axis = error_axis(errors, tolerance)
-    low, high = axis.decades[0], min(axis.decades[1], HIGHEST_POWER)
+    axis, powers = error_axis(errors, tolerance), error_powers(errors)
+    level = float(error_powers(np.array(tolerance)))
+    smallest = min(level - 1.0, float(powers[np.isfinite(powers)].min(initial=0.0)))
+    low = max(axis.decades[0], int(np.floor(smallest)))  # rows are few: one decade less
+    high = min(axis.decades[1], HIGHEST_POWER)
     axis = replace(axis, limits=(10.0**low, 10.0**high))
     ticks = {
         round(np.log10(tick)): "0" if tick == FLOOR else format_power_of_ten(tick)
-        for tick in error_ticks(axis, 6)
+        for tick in error_ticks(axis, 5)
     }
-    level = float(error_powers(np.array(tolerance)))
-    return _chart(axis.label, steps, error_powers(errors), (low, high), ticks, level, size)
+    return _chart(axis.label, steps, powers, (low, high), ticks, level, size)
 
 
 def _chart(
