@@ -96,10 +96,10 @@ def uzawa_step(
 
     Notes
     -----
-    A step of :class:`market_abm.twins.primal_dual.PrimalDual` with perishable goods (δ = 1) and unsmoothed values (α = 1), where
-    the quantity on sale was made of the same orders, equals this step to first order: bounded gaps,
-    relative to the mean of both amounts, differ from these by a half of their square, and orders
-    respond to quotes that have already moved by λ gap.
+    A step of the twin ``PrimalDual`` with perishable goods (δ = 1) and unsmoothed values (α = 1),
+    where the quantity on sale was made of the same orders, equals this step to first order: bounded
+    gaps, relative to the mean of both amounts, differ from these by a half of their square, and
+    orders respond to quotes that have already moved by λ gap.
     """
     lagrangian, pools = Lagrangian(economy), len(economy.buyers.pools)
     supply = lagrangian.supply(orders, offers)
