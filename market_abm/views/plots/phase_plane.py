@@ -18,6 +18,8 @@ from market_abm.views.plots.style import new_figure, tidy
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market_abm.studies.phase_plane import PhasePlane
+
 SHADES = LinearSegmentedColormap.from_list("converged", ["#ffffff", OKABE_ITO[0]])
 
 RATES = {
@@ -195,3 +197,8 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
     axes.set_yticks(np.arange(len(heights)) + 0.5, [format_plain(rate) for rate in heights])
     axes.set_xlabel(RATES[across], fontsize=8)
     tidy(axes)
+
+
+def figure_of_plane(plane: PhasePlane) -> Figure:
+    """The figure of all runs of a phase plane."""
+    return phase_plane_figure(plane.table)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,13 +13,11 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from market_abm.runs.result import FEW, Result
 from market_abm.views.numbers import format_percent
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
 from market_abm.views.words import changes_text
-
-if TYPE_CHECKING:
-    from market_abm.runs.result import Result
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -226,3 +223,11 @@ def _title(result: Result, moves: Moves) -> list[str]:
         *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
         f"change of each price against the step before{which}",
     ]
+
+
+def shock_figure(result: Result) -> Figure | None:
+    """Prices since the first shock; None for at most ``FEW`` goods, or if no shock has occurred."""
+    changes = result.experiment.changes
+    if len(result.recorded) <= FEW or not changes or result.steps < changes[0][0]:
+        return None
+    return shock(result)
