@@ -106,7 +106,7 @@ def sweep(
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
-    from market_abm.views.words import sweep_start
+    from market_abm.views.words.sweep import sweep_start
 
     chosen = load(experiment, assignments)
     own = dict(parse_axis(axis) for axis in axes)
@@ -186,7 +186,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     from market_abm.runs.folders import check_folder
     from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
     from market_abm.views.save import PLANE_FILES
-    from market_abm.views.words import plane_start
+    from market_abm.views.words.sweep import plane_start
 
     given = {"networks": networks, "firms": firms, "degree": degree, "steps": steps}
     settings = PlaneSettings.of(given, "phase-plane")
@@ -229,7 +229,7 @@ def animate(
     """
     from market_abm.views.animation.animate import animate as write_film
     from market_abm.views.animation.animate import check_film
-    from market_abm.views.words import written
+    from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
     path = Path(out or f"results/{chosen.name}.gif")
@@ -261,7 +261,7 @@ def report(folder: str, out: str | None) -> None:
     command that reproduces the results.
     """
     from market_abm.views.report.report import report as write_report
-    from market_abm.views.words import written
+    from market_abm.views.words.text import written
 
     click.echo(written(write_report(folder, out)))
 
@@ -346,7 +346,7 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
-    from market_abm.views.words import experiment_lines
+    from market_abm.views.words.run import experiment_lines
 
     for line in experiment_lines(load(experiment, assignments)):
         click.echo(line)

@@ -10,20 +10,24 @@ from market_abm.runs.result import Result
 from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
 from market_abm.studies.phase_plane import PhasePlane
 from market_abm.studies.sweep import Sweep
-from market_abm.views import save, words
+from market_abm.views import save
 from market_abm.views.notebook import economy, result
 from market_abm.views.plots.compare import mechanism_figure, optimizer_figure
 from market_abm.views.plots.convergence import convergence
 from market_abm.views.plots.network import network
 from market_abm.views.plots.phase_plane import phase_plane_figure
 from market_abm.views.plots.sweep import figure_of_sweep
+from market_abm.views.words.comparison import comparison_line, mechanisms_line
+from market_abm.views.words.economy import economy_line, table_line
+from market_abm.views.words.run import experiment_line, run_line
+from market_abm.views.words.sweep import plane_line, sweep_line
 
-register(Economy, text=economy.economy_text, html=economy.economy_html)
-register(InputOutputTable, text=economy.table_text, html=economy.table_html)
-register(Experiment, text=words.experiment_line, html=result.experiment_html)
+register(Economy, text=economy_line, html=economy.economy_html)
+register(InputOutputTable, text=table_line, html=economy.table_html)
+register(Experiment, text=experiment_line, html=result.experiment_html)
 register(
     Result,
-    text=words.run_line,
+    text=run_line,
     html=result.result_html,
     save=save.save_result,
     convergence_figure=convergence,
@@ -32,26 +36,26 @@ register(
 )
 register(
     OptimizerComparison,
-    text=words.comparison_line,
+    text=comparison_line,
     html=result.comparison_html,
     save=save.save_comparison,
     figure=optimizer_figure,
 )
 register(
     MechanismComparison,
-    text=words.mechanisms_line,
+    text=mechanisms_line,
     html=result.mechanisms_html,
     save=save.save_comparison,
     figure=mechanism_figure,
 )
 register(
     PhasePlane,
-    text=words.plane_line,
+    text=plane_line,
     save=save.save_plane,
     figure=lambda plane: phase_plane_figure(plane.table),
 )
 register(
     Sweep,
-    text=words.sweep_line,
+    text=sweep_line,
     figure=figure_of_sweep,
 )

@@ -17,7 +17,7 @@ from matplotlib.ticker import NullLocator
 from market_abm.views.numbers import format_percent
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
-from market_abm.views.words import changes_text
+from market_abm.views.words.figures import shock_note, shock_title
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -215,14 +215,9 @@ def _color_bar(
 
 def _title(result: Result, moves: Moves) -> list[str]:
     """The shocks in at most two lines, and what is shown."""
-    shocks = [
-        f"{changes_text(each)} from step {each['step']} on"
-        for each in result.experiment.configuration.get("shocks", [])
-    ]
-    what = f"{shortened(result.experiment.name, 30)}: {'; '.join(shocks) or 'a shock'}"
-    more = len(moves.goods) < len(result.recorded)
-    which = f"; the {len(moves.goods)} of {len(result.recorded)} that change most" if more else ""
+    shocks = result.experiment.configuration.get("shocks", [])
+    what = shock_title(shortened(result.experiment.name, 30), shocks)
     return [
         *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
-        f"change of each price against the step before{which}",
+        shock_note(len(moves.goods), len(result.recorded)),
     ]

@@ -1,0 +1,23 @@
+"""Titles and messages of the page of ``market-abm watch``."""
+
+NETWORK_TITLE = "Goods flow along the arrows (width: payments), prices against them"
+PRICES_TITLE = "Prices (solid) and their exact gradients (dotted)"
+ALIGNMENT_TITLE = "Alignment with the gradient of welfare: 1 is steepest ascent"
+WELFARE_TITLE = "Path over the contours of welfare"
+DISTANCE_TITLE = "distance of a price from its gradient"
+
+SETTLED = "stationary, every price at its gradient"
+CONNECTION_LOST = "The connection to market-abm watch is lost; start it again and reload this page"
+
+ANY_SETTING = "any other setting"
+SAVE_FILE = "Save as experiment file"
+
+
+def demand_elasticity(good: str) -> str:
+    """The label of a slider."""
+    return f"elasticity of demand for {good}"
+
+
+def supply_elasticity(good: str) -> str:
+    """The label of a slider."""
+    return f"elasticity of supply of {good}"
