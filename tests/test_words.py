@@ -1,10 +1,14 @@
 """Sentences for users, and numbers as text."""
 
+import ast
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import market_abm
 from market_abm import from_text, run
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.views.numbers import (
@@ -86,6 +90,30 @@ def test_text_that_is_a_sentence():
     assert and_more(0, "good") == "" and and_more(2, "good") == "and 2 goods more"
     shock = {"step": 3, "supply": {"x": {"quantity": 2.0}}, "demand.y.price": 1}
     assert changes_text(shock) == "supply.x.quantity = 2, demand.y.price = 1"
+
+
+FIVE_WORDS = re.compile(r"(?:[^\W\d_]+[,;:.]? ){4}[^\W\d_]")
+
+
+def prose(source):
+    """Texts with five words in a row, apart from docstrings and messages of errors."""
+    tree, other = ast.parse(source), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            other.add(node.value)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+            other.update(ast.walk(node))
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [t.value for t in texts if t not in other and FIVE_WORDS.search(str(t.value))]
+
+
+def test_sentences_stand_in_views_words_only():
+    views = Path(market_abm.__file__).parent / "views"
+    renderers = [path for path in views.rglob("*.py") if path.parent.name != "words"]
+    found = {path.relative_to(views): prose(path.read_text("utf-8")) for path in renderers}
+    assert {path: texts for path, texts in found.items() if texts} == {}
+    assert prose("title = f'the {n} industries with the largest sales'")
+    assert not prose("def f():\n    'The one that is a docstring.'\n    raise ValueError('a b')")
 
 
 def test_numbers_as_text():

@@ -106,6 +106,7 @@ def sweep(
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
+    from market_abm.views.words.command import INTERRUPTED_SWEEP
     from market_abm.views.words.sweep import sweep_start
 
     chosen = load(experiment, assignments)
@@ -122,7 +123,7 @@ def sweep(
                 planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
             )
     except KeyboardInterrupt:
-        click.echo("Interrupted: completed runs are kept; continue with --resume.", err=True)
+        click.echo(INTERRUPTED_SWEEP, err=True)
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
@@ -229,6 +230,7 @@ def animate(
     """
     from market_abm.views.animation.animate import animate as write_film
     from market_abm.views.animation.animate import check_film
+    from market_abm.views.words.command import film_steps
     from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
@@ -236,7 +238,7 @@ def animate(
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    click.echo(written(path, f"steps 0 to {min(steps, result.steps)} of {result.steps}"))
+    click.echo(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -298,6 +300,7 @@ def watch(
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
     from market_abm.experiment.toml import parse_assignment
+    from market_abm.views.words.command import open_to_others, page_address
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
@@ -310,8 +313,8 @@ def watch(
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):
-        click.echo(f"Other machines can open this page and run markets here: {address}", err=True)
-    click.echo(f"Watch it at {url} (Ctrl-C stops)")
+        click.echo(open_to_others(address), err=True)
+    click.echo(page_address(url))
     served.start()
     if open_browser:
         served.io_loop.add_callback(click.launch, url)

@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.views.numbers import format_percent
+from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
 from market_abm.views.words.figures import shock_note, shock_title
@@ -206,7 +206,7 @@ def _color_bar(
     sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
     lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
     ticks = [*lost, 0.0, *sizes]
-    labels = [format_percent(float(f"{each:.6g}")) for each in ticks]
+    labels = [format_percent(float(format_plain(each))) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.views.convergence import Axis, evenly, largest_sales, line_style
+from market_abm.views.numbers import format_plain
 from market_abm.views.words import report as words
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def thinning_note(count: int, what: str = "steps") -> str:
 def listed(values: np.ndarray, digits: int = 7) -> list[float | None]:
     """Numbers with a few digits as JSON can hold them, with None where there is no number."""
     return [
-        float(f"{value:.{digits}g}") if np.isfinite(value) else None
+        float(format_plain(value, digits)) if np.isfinite(value) else None
         for value in np.asarray(values, float).tolist()
     ]
 

@@ -18,7 +18,7 @@ from market_abm.views.report.figures import (
     thinning_note,
 )
 from market_abm.views.words import report as words
-from market_abm.views.words.text import sentence
+from market_abm.views.words.text import STEEPEST_ASCENT, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ PANELS = (
         "predicted_rate",
         "predicted",
     ),
-    _Panel("alignment", words.ALIGNMENT_TITLE, sentence(words.STEEPEST_ASCENT)),
+    _Panel("alignment", words.ALIGNMENT_TITLE, sentence(STEEPEST_ASCENT)),
     _Panel(
         "welfare",
         "Welfare",

@@ -13,14 +13,10 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import changes_text, status_counts, status_text
+from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-
-LARGEST_ERROR = "largest error of all"
-GRADIENT_AND_TOLERANCE = "gradient, tolerance"
-"""Legends of the terminal's charts."""
 
 
 # --- convergence ----------------------------------------------------------------------------------
@@ -55,6 +51,10 @@ def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> 
         + ("; dotted lines: shocks" if experiment.changes else "")
     )
 
+
+LARGEST_ERROR = "largest error of all"
+GRADIENT_AND_TOLERANCE = "gradient, tolerance"
+"""Legends of the terminal's charts."""
 
 OTHER_GOODS = "the other goods"
 
@@ -96,7 +96,7 @@ def error_curve_text(steps: int, first: float, last: float) -> str:
 def network_note(*, labelled: bool) -> str:
     """What is drawn of a small network."""
     labels = " (blue: units in the batch now on sale; orange: bids)" if labelled else ""
-    return f"goods flow along the arrows, prices against them{labels}"
+    return f"{ARROWS}, prices against them{labels}"
 
 
 def flows_title(title: str, goods: int, flows: int, part: float) -> str:
@@ -114,10 +114,7 @@ def flows_note(tolerance: float | None) -> str:
         if tolerance is None
         else f"; every price is within {format_label(tolerance)} of its exact gradient"
     )
-    return (
-        "goods flow along the arrows (width: what is paid for them); area of a disc: sales"
-        f"{colours}"
-    )
+    return f"{ARROWS} (width: what is paid for them); area of a disc: sales{colours}"
 
 
 # --- shocks ---------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """Titles and messages of the page of ``market-abm watch``."""
 
-NETWORK_TITLE = "Goods flow along the arrows (width: payments), prices against them"
+from market_abm.views.words.text import ARROWS, STEEPEST_ASCENT
+
+NETWORK_TITLE = f"{ARROWS.capitalize()} (width: payments), prices against them"
 PRICES_TITLE = "Prices (solid) and their exact gradients (dotted)"
-ALIGNMENT_TITLE = "Alignment with the gradient of welfare: 1 is steepest ascent"
+ALIGNMENT_TITLE = f"Alignment with the gradient of welfare: {STEEPEST_ASCENT}"
 WELFARE_TITLE = "Path over the contours of welfare"
 DISTANCE_TITLE = "distance of a price from its gradient"
 

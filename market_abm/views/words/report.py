@@ -1,6 +1,6 @@
 """Titles, notes and captions of a report, and what it leaves out.
 
-Where an argument may be HTML it is so called; the report escapes all other text.
+An argument ``html`` is markup; whatever else comes from a folder the report escapes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market_abm.views.numbers import format_fixed, format_plain
-from market_abm.views.words.text import status_counts
+from market_abm.views.words.text import STEEPEST_ASCENT, status_counts
 
 # --- the page -------------------------------------------------------------------------------------
 
@@ -147,7 +147,6 @@ PRICES_NOTE = "Solid: market prices. Dotted: gradients by backprop."
 ERRORS_TITLE = "Errors of prices"
 ERRORS_NOTE = "The relative distance of each price from its gradient, on a logarithmic axis."
 QUANTITIES_NOTE = "Units on sale."
-STEEPEST_ASCENT = "1 is steepest ascent"
 
 MEASURES = {
     "welfare": ("Welfare", "Total surplus, in money."),

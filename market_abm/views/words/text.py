@@ -12,6 +12,12 @@ from market_abm.views.numbers import format_count, format_plain
 RELATIVE_ERROR = "|price − gradient| ÷ |gradient|"
 """The error of a price, as an axis or a scale is labelled."""
 
+STEEPEST_ASCENT = "1 is steepest ascent"
+"""What the alignment of moves with the gradient is measured by."""
+
+ARROWS = "goods flow along the arrows"
+"""What the arrows of a network are."""
+
 
 def sentence(text: str) -> str:
     """``text`` with a capital letter and a full stop; empty if it is empty."""
