@@ -48,7 +48,7 @@ def chosen_goods(wide: Mapping[str, pd.DataFrame]) -> tuple[list[str], str]:
         return goods, ""
     with np.errstate(all="ignore"):
         sales = wide["price"].to_numpy()[-1] * wide["quantity"].to_numpy()[-1]
-    return largest_sales(goods, sales, MAX_GOODS), (words.largest_goods(MAX_GOODS, len(goods)))
+    return largest_sales(goods, sales, MAX_GOODS), words.largest_goods(MAX_GOODS, len(goods))
 
 
 def kept_rows(count: int) -> np.ndarray:
