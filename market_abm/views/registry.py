@@ -8,19 +8,19 @@ from market_abm.display import View
 
 VIEWS: dict[str, dict[str, str]] = {
     "Economy": {
-        "text": "notebook.economy:economy_text",
+        "text": "words.economy:economy_line",
         "html": "notebook.economy:economy_html",
     },
     "InputOutputTable": {
-        "text": "notebook.economy:table_text",
+        "text": "words.economy:table_line",
         "html": "notebook.economy:table_html",
     },
     "Experiment": {
-        "text": "words:experiment_line",
+        "text": "words.run:experiment_line",
         "html": "notebook.result:experiment_html",
     },
     "Result": {
-        "text": "words:run_line",
+        "text": "words.run:run_line",
         "html": "notebook.result:result_html",
         "save": "save:save_result",
         "convergence_figure": "plots.convergence:convergence",
@@ -28,24 +28,24 @@ VIEWS: dict[str, dict[str, str]] = {
         "shock_figure": "plots.shock:shock_figure",
     },
     "OptimizerComparison": {
-        "text": "words:comparison_line",
+        "text": "words.comparison:comparison_line",
         "html": "notebook.result:comparison_html",
         "save": "save:save_comparison",
         "figure": "plots.compare:optimizer_figure",
     },
     "MechanismComparison": {
-        "text": "words:mechanisms_line",
+        "text": "words.comparison:mechanisms_line",
         "html": "notebook.result:mechanisms_html",
         "save": "save:save_comparison",
         "figure": "plots.compare:mechanism_figure",
     },
     "PhasePlane": {
-        "text": "words:plane_line",
+        "text": "words.sweep:plane_line",
         "save": "save:save_plane",
         "figure": "plots.phase_plane:figure_of_plane",
     },
     "Sweep": {
-        "text": "words:sweep_line",
+        "text": "words.sweep:sweep_line",
         "figure": "plots.sweep:figure_of_sweep",
     },
 }

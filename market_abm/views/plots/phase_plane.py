@@ -11,9 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.numbers import format_plain
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, tidy
+from market_abm.views.words.figures import plane_panel, plane_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +126,7 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
     figure.text(
         0.1 / grid.width,
         1.0 - 0.2 / grid.height,
-        f"How many of {networks} random networks return to equilibrium ({len(table):,} runs)",
+        plane_title(networks, len(table)),
         fontsize=10,
         color=INK,
     )
@@ -186,7 +187,7 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         )
     mean, elasticity = share.sum(), runs["elasticity"].iloc[0]
     axes.set_title(
-        f"σ = {format_plain(elasticity)}:  {format_fixed(mean, 1)} of {share.size} cells",
+        plane_panel(elasticity, mean, share.size),
         fontsize=8,
         color=GREY,
         pad=3,
