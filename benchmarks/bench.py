@@ -21,8 +21,9 @@ from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver
 from market_abm.economy.buyers import PART
 from market_abm.market.arrays import ArrayEngine
+from market_abm.market.model import AgentEngine
 from market_abm.runs.run import run
-from market_abm.simulation.loop import AgentEngine, Run, simulate
+from market_abm.simulation.loop import Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, tidy

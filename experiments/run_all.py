@@ -84,7 +84,7 @@ def parts() -> list[Part]:
         Part(SWEEPS, {each.name: partial(sweep, each) for each in experiments if each.sweep}),
         Part(
             COMPARISONS,
-            {twin_folder(*each): partial(beside_twin, *each) for each in TWINS}
+            {twin_folder(*each): partial(compare_with_twin, *each) for each in TWINS}
             | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
         ),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
@@ -123,7 +123,7 @@ def twin_folder(name: str, mechanism: str) -> str:
     return f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
 
 
-def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
+def compare_with_twin(name: str, mechanism: str, folder: Path) -> list[str]:
     """Compare an experiment with its twin."""
     comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)

@@ -162,4 +162,4 @@ ALIGNMENTS: dict[str, type[GradientAlignment] | type[DualAlignment]] = {
     "allocation": GradientAlignment,
     "prices": DualAlignment,
 }
-"""What alignment means, by what a mechanism says of itself (``Mechanism.alignment``)."""
+"""The class that measures alignment, by ``Mechanism.alignment``."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from market_abm.analysis.observer import Comparison
 from market_abm.simulation.record import Trajectory
 
-if TYPE_CHECKING:
-    from market_abm.analysis.observer import Comparison
-
 MAX_LAG = 64
-"""The largest staleness that is considered, steps."""
+"""The largest lag that is considered, steps."""
 
 
 @dataclass(frozen=True, eq=False)

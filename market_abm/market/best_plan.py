@@ -322,7 +322,7 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
     except EconomyError as error:
         return error
     return MarketError(
-        f"the firms that make '{industry.good}' find no profit-maximizing plan",
+        f"the firms that make '{industry.good}' find no profit-maximising plan",
         remedy="lower market.auction_rate, or give its line returns that decrease everywhere",
         name=industry.good,
     )

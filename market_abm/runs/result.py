@@ -14,6 +14,7 @@ import numpy as np
 from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, relative_error
 from market_abm.display import Displayable, view
+from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from market_abm.analysis.stability import Stability
-    from market_abm.economy.economy import Economy
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
 
@@ -184,8 +184,8 @@ class Result(Displayable):
     def stability(self) -> Stability | None:
         """The stability of the market at its steady state, from the eigenvalues of a step there.
 
-        None if no steady state is known, if steps are random, or if firms are of a class of their
-        own.
+        None if no steady state is known, if steps are random, or if firms are of another class than
+        ``Firm``.
         """
         from market_abm.analysis.stability import stability
         from market_abm.market.agents import Firm
@@ -202,12 +202,12 @@ class Result(Displayable):
         Found without a market: for an input-output table in closed form, else those of
         :attr:`equilibrium`.
         """
-        from market_abm.gradient.closed_form import rest_prices
+        from market_abm.gradient.closed_form import equilibrium_prices
 
         table, best, prices = self.experiment.input_output, self.equilibrium, None
         if table is not None:
             with suppress(MarketError):  # there is no steady state
-                prices = rest_prices(table, self.economy)
+                prices = equilibrium_prices(table, self.economy)
         if prices is None and best is not None and best.solved:
             return best.prices
         return prices

@@ -1,4 +1,4 @@
-"""The profit-maximizing inputs of a firm, by Newton steps, for the dual potential.
+"""The profit-maximising inputs of a firm, by Newton steps, for the dual potential.
 
 Written independently of ``market/best_plan.py``, which solves the same problem for the agents.
 """
@@ -11,7 +11,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
 
 MAX_ITERATIONS = 100
-"""The maximal number of Newton steps to the profit-maximizing inputs of a firm."""
+"""The maximal number of Newton steps to the profit-maximising inputs of a firm."""
 
 CURVATURE_TOL = 1e-9
 """The least curvature of a line, relative to its value, that counts as positive."""

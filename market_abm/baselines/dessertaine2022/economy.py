@@ -216,15 +216,15 @@ class NetworkEconomy:
         EconomyError
             There is no equilibrium.
         """
-        rest = self.equilibrium
-        bought = input_demand(self, rest.prices, rest.outputs)[:, 1:]
+        steady = self.equilibrium
+        bought = input_demand(self, steady.prices, steady.outputs)[:, 1:]
         codes = tuple(f"firm{k + 1}" for k in range(self.firms))
         return InputOutputTable(
             codes,
             codes,
-            flows=(bought * rest.prices).T,
-            output=rest.prices * self.productivity * rest.outputs,
-            final_use=rest.prices * rest.consumption,
+            flows=(bought * steady.prices).T,
+            output=steady.prices * self.productivity * steady.outputs,
+            final_use=steady.prices * steady.consumption,
         )
 
     def with_technology(

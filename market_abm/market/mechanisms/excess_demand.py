@@ -144,7 +144,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         super().__init__(economies, settings, seeds)
 
     def _start(self) -> None:
-        states = [published.at_rest(_initial_network(each)) for each in self._networks]
+        states = [published.equilibrium_state(_initial_network(each)) for each in self._networks]
         self._states = states
         self._inputs = np.zeros_like(self.shares)
         self.reference[:] = 1.0
