@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.lagrangian import Lagrangian, uzawa_step
 
 import market_abm
 from market_abm import Experiment, run
@@ -22,7 +23,7 @@ from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.twins import dual
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import Dual, potential, potential_slope
-from market_abm.twins.primal_dual import Lagrangian, PrimalDual, gap, uzawa_step
+from market_abm.twins.primal_dual import PrimalDual, gap
 from market_abm.twins.profits import profit_maximizing_inputs
 from market_abm.twins.registry import TWINS, twin
 from market_abm.twins.terms import InitialState
