@@ -73,11 +73,12 @@ def transcendental_functions() -> float:
     counts = {np.log: 4, np.expm1: 2, np.log1p: 1, np.exp: 5}
 
     def work() -> None:
-        for function, count in counts.items():
-            for _ in range(count):
-                function(x, out=y)
+        for _ in range(30):
+            for function, count in counts.items():
+                for _ in range(count):
+                    function(x, out=y)
 
-    return median_time(lambda: [work() for _ in range(30)], 5) / 30 / PART
+    return median_time(work, 5) / 30 / PART
 
 
 def agents_per_firm_step(firms: int, repeats: int = 3) -> float:

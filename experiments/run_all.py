@@ -7,7 +7,7 @@ of them is listed in .gitignore.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +72,7 @@ class Part(NamedTuple):
     """A table of the index: its heading, and by folder the function that makes folder and rows."""
 
     heading: str
-    rows_of: dict[str, Callable[[Path], list[str]]]
+    rows_of: Mapping[str, Callable[[Path], list[str]]]
 
 
 def parts() -> list[Part]:
