@@ -210,7 +210,12 @@ MEASURES: list[Measure] = [
     Measure("welfare", "welfare", "money a step", lambda run: run.path.welfare[-1]),
     Measure("staleness", "staleness of prices", "steps", lambda run: run.path.overall_staleness),
     Measure("alignment", "mean alignment with the gradient", "", _mean_alignment),
-    Measure("uphill_share", "share of steps in which welfare rose", "", lambda run: run.path.ascent_fraction),
+    Measure(
+        "uphill_share",
+        "share of steps in which welfare rose",
+        "",
+        lambda run: run.path.ascent_fraction,
+    ),
     Measure("rate", "measured rate", "a step", lambda run: run.path.rate),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""

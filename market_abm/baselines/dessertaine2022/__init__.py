@@ -28,7 +28,7 @@ The first choice decides whether the economy can recover from a slump. If the ho
 first cut to what it can pay, or if firms plan by what they did earn, all firms together make no
 profit (with f = 1 the household spends what it earns), and no cell of the plane returns to the
 equilibrium. As it is here, prices keep pace with wages in a slump with unemployment
-u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, with x the relative surplus; firms observe a profit of s u,
+u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, with x the relative surplus; firms earn a profit of s u,
 with s the household's share of their sales; and planned output rises if β s u > β′ x. So slumps end
 (with f = 1, ω′ = 0 and perishable goods) only if
 
