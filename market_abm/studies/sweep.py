@@ -419,7 +419,7 @@ def _worked(
     except BrokenProcessPool:
         raise ResultsError(
             "a worker process died (was it killed, or out of memory?)",
-            remedy="what was finished is kept: go on with --resume, perhaps with fewer --jobs",
+            remedy="what was finished is kept: continue with --resume, perhaps with fewer --jobs",
         ) from None
     finally:
         for future in pending:

@@ -183,8 +183,8 @@ class NetworkEconomy:
         if self.returns < 1.0:
 
             def residual(logs: np.ndarray) -> np.ndarray:
-                drag = np.exp((self.returns - 1.0) * logs)
-                return np.log(_linear_equilibrium(self, self.productivity * drag)[1]) - logs
+                factor = np.exp((self.returns - 1.0) * logs)
+                return np.log(_linear_equilibrium(self, self.productivity * factor)[1]) - logs
 
             found = root(residual, np.log(scale), tol=1e-15)
             if not np.abs(residual(found.x)).max() < 1e-10:
