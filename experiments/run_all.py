@@ -25,7 +25,7 @@ makes all of them anew; the repository keeps this index, each `summary.json`, `s
 `tests/test_kept_results.py` compares what is kept with what the command makes.
 
 A run writes `summary.json` (everything in one object, with configuration, seed and versions),
-`trajectory.csv` (a row a step and good), `measures.csv` (a row a step), `convergence.png` and
+`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `convergence.png` and
 `network.png` (and `shock.png`, where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
@@ -34,7 +34,7 @@ A run writes `summary.json` (everything in one object, with configuration, seed 
 """
 
 SWEEPS = """
-Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `sweep.png`:
+Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row per run) and `sweep.png`:
 
 | sweep | question | runs | outcome |
 | --- | --- | --- | --- |
@@ -59,7 +59,7 @@ Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.pn
 """
 
 PUBLISHED = """
-The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row a run) and
+The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row per run) and
 `phase-plane.png`: cells of the plane of rates that come back to the equilibrium, on average over
 the same random networks. Ours has an elasticity of substitution of 0.05 in the place of 0.
 

@@ -143,7 +143,7 @@ class Result(Displayable):
 
     @cached_property
     def sales(self) -> np.ndarray:
-        """Quantity times price at the last step: money a step, shape (goods,)."""
+        """Quantity times price at the last step: money per step, shape (goods,)."""
         with np.errstate(all="ignore"):  # it may have diverged
             return self.last.prices * self.last.quantities
 
@@ -279,7 +279,7 @@ class Result(Displayable):
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money a step; ``margin`` is profit over revenue (NaN where that is not above 0). At
+        In money per step; ``margin`` is profit over revenue (NaN where that is not above 0). At
         prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
         zero with constant returns, a loss with increasing returns.
         """
@@ -419,7 +419,7 @@ class Result(Displayable):
 def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
     """The goods of industries that sell to others (if none does, of all), by falling sales.
 
-    ``sales``, money a step, has shape (goods,).
+    ``sales``, money per step, has shape (goods,).
     """
     made = [industry.good for industry in economy.topological_order]
     size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))

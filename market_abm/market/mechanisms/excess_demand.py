@@ -88,7 +88,7 @@ class ExcessDemand(Mechanism):
             raise EconomyError(
                 f'mechanism "excess-demand" requires an unchanged input-output table: {reason}',
                 remedy="use [economy] input_output with one factor, an elasticity of substitution "
-                "of at most 1, one firm an industry, and the supply and demand that go with it",
+                "of at most 1, one firm per industry, and the supply and demand that go with it",
                 name="market.mechanism",
             )
 
