@@ -21,8 +21,9 @@ from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver
 from market_abm.economy.buyers import PART
 from market_abm.market.arrays import ArrayEngine
+from market_abm.market.model import AgentEngine
 from market_abm.runs.run import run
-from market_abm.simulation.loop import AgentEngine, Run, simulate
+from market_abm.simulation.loop import Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, tidy
@@ -72,11 +73,12 @@ def transcendental_functions() -> float:
     counts = {np.log: 4, np.expm1: 2, np.log1p: 1, np.exp: 5}
 
     def work() -> None:
-        for function, count in counts.items():
-            for _ in range(count):
-                function(x, out=y)
+        for _ in range(30):
+            for function, count in counts.items():
+                for _ in range(count):
+                    function(x, out=y)
 
-    return median_time(lambda: [work() for _ in range(30)], 5) / 30 / PART
+    return median_time(work, 5) / 30 / PART
 
 
 def agents_per_firm_step(firms: int, repeats: int = 3) -> float:

@@ -82,7 +82,7 @@ def market_sections() -> Iterable[list[str]]:
         f'"{next(iter(MECHANISMS))}"',
         one_of(MECHANISMS),
         "",
-        "how goods find prices and users ([The model, section 3](model.md#3-the-market))",
+        "how goods are priced and allocated ([The model, section 3](model.md#3-the-market))",
     )
     first, *others = (set(each) for each in fields.values())
     common = first.intersection(*others)

@@ -7,7 +7,7 @@ of them is listed in .gitignore.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ makes all of them anew; the repository keeps this index, each `summary.json`, `s
 `tests/test_kept_results.py` compares what is kept with what the command makes.
 
 A run writes `summary.json` (everything in one object, with configuration, seed and versions),
-`trajectory.csv` (a row a step and good), `measures.csv` (a row a step), `convergence.png` and
+`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `convergence.png` and
 `network.png` (and `shock.png`, where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
@@ -34,7 +34,7 @@ A run writes `summary.json` (everything in one object, with configuration, seed 
 """
 
 SWEEPS = """
-Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row a run) and `sweep.png`:
+Sweeps, each with `sweep.json` (what was swept), `table.csv` (a row per run) and `sweep.png`:
 
 | sweep | question | runs | outcome |
 | --- | --- | --- | --- |
@@ -59,7 +59,7 @@ Comparisons (`market-abm compare`), each with `comparison.json`, `.csv` and `.pn
 """
 
 PUBLISHED = """
-The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row a run) and
+The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row per run) and
 `phase-plane.png`: cells of the plane of rates that come back to the equilibrium, on average over
 the same random networks. Ours has an elasticity of substitution of 0.05 in the place of 0.
 
@@ -72,7 +72,7 @@ class Part(NamedTuple):
     """A table of the index: its heading, and by folder the function that makes folder and rows."""
 
     heading: str
-    rows_of: dict[str, Callable[[Path], list[str]]]
+    rows_of: Mapping[str, Callable[[Path], list[str]]]
 
 
 def parts() -> list[Part]:
@@ -84,7 +84,7 @@ def parts() -> list[Part]:
         Part(SWEEPS, {each.name: partial(sweep, each) for each in experiments if each.sweep}),
         Part(
             COMPARISONS,
-            {twin_folder(*each): partial(beside_twin, *each) for each in TWINS}
+            {twin_folder(*each): partial(compare_with_twin, *each) for each in TWINS}
             | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
         ),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
@@ -123,7 +123,7 @@ def twin_folder(name: str, mechanism: str) -> str:
     return f"{name}-compare" if mechanism == "unit-bid" else f"{name}-{mechanism}"
 
 
-def beside_twin(name: str, mechanism: str, folder: Path) -> list[str]:
+def compare_with_twin(name: str, mechanism: str, folder: Path) -> list[str]:
     """Compare an experiment with its twin."""
     comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)

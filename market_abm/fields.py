@@ -98,7 +98,7 @@ class Settings:
         return result
 
 
-# --- what a field says of itself -----------------------------------------------------------------
+# --- the description of fields -------------------------------------------------------------------
 
 
 class FieldDescription(NamedTuple):

@@ -1,8 +1,8 @@
 """A national economy computes its Domar weights, and they are its gradient (docs/model.md, 4).
 
-The market of firms that know their own books on one side; on the other linear algebra on the table
-(``analysis/domar.py``), which itself is held to eigenvalues, to differences of exact solutions, and
-to the best allocation that SciPy finds.
+The market of firms that know their own accounts on one side; on the other linear algebra on the
+table (``gradient/closed_form.py``), which itself is held to eigenvalues, to differences of exact
+solutions, and to the best allocation that SciPy finds.
 """
 
 import itertools

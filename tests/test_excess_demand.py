@@ -27,7 +27,7 @@ from market_abm.baselines.dessertaine2022.economy import (
 from market_abm.baselines.dessertaine2022.plane import phase_plane, simulate
 from market_abm.baselines.dessertaine2022.step import (
     ExcessDemandSettings,
-    at_rest,
+    equilibrium_state,
     household_plan,
     input_demand,
     production,
@@ -113,7 +113,7 @@ def test_the_equilibrium_is_a_fixed_point(substitution, returns, spending, spoil
         uneven(5, substitution, returns, spending=spending),
         random_network(30, 4, 2, substitution=substitution, returns=returns, hawkins_simon=1.0),
     ):
-        start = at_rest(economy)
+        start = equilibrium_state(economy)
         after, books = step(economy, ExcessDemandSettings(spoilage=spoilage), start)
         sizes = {"unsold": start.demand, "profit": 1.0, "stocks": books.bought, "savings": 1.0}
         for item in dataclasses.fields(start):
@@ -200,7 +200,7 @@ def test_goods_and_money_are_conserved(substitution, returns, spoilage):
     )
     economy = uneven(11, substitution, returns, spending=0.8)
     rng = np.random.default_rng(2)
-    state = at_rest(economy)
+    state = equilibrium_state(economy)
     state = dataclasses.replace(
         state, prices=state.prices * rng.uniform(0.8, 1.25, 8), outputs=state.outputs * 0.9
     )
@@ -329,7 +329,7 @@ def test_slumps_end_where_the_wage_is_slow_enough(substitution, beta, beta_, sha
         settings = ExcessDemandSettings(
             alpha, alpha, beta, beta_, wage_rate=factor * critical, confidence_rate=0.0
         )
-        state = at_rest(economy)
+        state = equilibrium_state(economy)
         state = dataclasses.replace(state, outputs=state.outputs * 0.999)
         gaps = []
         with np.errstate(all="ignore"):

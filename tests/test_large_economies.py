@@ -18,7 +18,7 @@ from market_abm import Economy, Experiment, MarketError, from_input_output, from
 from market_abm.cli.commands import main
 from market_abm.economy.read_table import read_table
 from market_abm.experiment.shocks import GoodShock
-from market_abm.gradient.closed_form import rest_prices, spectral_radius
+from market_abm.gradient.closed_form import equilibrium_prices, spectral_radius
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.runs.folders import draw
 from market_abm.runs.result import MANY
@@ -263,7 +263,9 @@ def test_prices_at_rest_are_those_of_the_best_allocation(options):
     """In closed form, against SciPy's, which are good to some 1e-7."""
     table = three()
     economy = from_input_output(table, **options)
-    np.testing.assert_allclose(rest_prices(table, economy), equilibrium(economy).prices, rtol=1e-6)
+    np.testing.assert_allclose(
+        equilibrium_prices(table, economy), equilibrium(economy).prices, rtol=1e-6
+    )
 
 
 def test_where_there_is_no_closed_form():
@@ -276,7 +278,7 @@ def test_where_there_is_no_closed_form():
         {"reuse_of": {table.codes[0]: "copy"}},
         {"firms": 2, "productivity": {table.codes[0]: (1.0, 0.9)}},
     ):
-        assert rest_prices(table, from_input_output(table, **options)) is None
+        assert equilibrium_prices(table, from_input_output(table, **options)) is None
     leontief = {"economy.parameters.substitution_elasticity": 0.01}
     stuck = shocked("productivity.ORE=-90%@1", **leontief, **{"run.steps": 1})
     assert (

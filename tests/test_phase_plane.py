@@ -69,7 +69,7 @@ def test_the_table_is_the_economy(substitution, spending):
     """At other productivities too its prices and outputs are those of the network, to 1e-10.
 
     The network by the paper's formulas, from J, a and z; its table by those of
-    ``analysis/domar.py``, from cost shares and σ, in which units are what a wage buys at rest.
+    ``gradient/closed_form.py``, from cost shares and σ, in units of what a wage buys.
     1e-10 is a hundred times what rounding leaves of two linear systems.
     """
     economy = uneven(4, substitution, spending=spending)

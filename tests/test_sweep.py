@@ -204,7 +204,7 @@ def test_resume_gives_the_same_bits(tmp_path, small_batches):
     with pytest.raises(KeyboardInterrupt):
         run_sweep(sweep, tmp_path / "part", progress=stop)
     assert not (tmp_path / "part" / "table.csv").exists()
-    with pytest.raises(MarketError, match="not finished; go on with --resume"):
+    with pytest.raises(MarketError, match="not finished; continue with --resume"):
         run_sweep(sweep, tmp_path / "part")
     with ThreadPoolExecutor(3) as pool:
         seen = []

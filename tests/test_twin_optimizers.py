@@ -1,4 +1,4 @@
-"""A market is an optimiser, number by number: its run, and its twin of ``optimisers.py``."""
+"""A market is an optimiser, number by number: its run, and its twin (``twins/``)."""
 
 from __future__ import annotations
 

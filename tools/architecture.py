@@ -181,7 +181,7 @@ def mechanism_mentions(package: Path) -> list[str]:
     by_name = {name: key for key, name in mechanisms.items()} | {key: key for key in mechanisms}
     found = []
     for file, path in sources(package).items():
-        for node in _spoken(parse(path)):
+        for node in _expressions(parse(path)):
             mentioned = _mechanism(node, by_name)
             if mentioned and file not in own[mentioned]:
                 found.append(f"{file}:{node.lineno}: {mentioned}")
@@ -197,7 +197,7 @@ def _mechanism(node: ast.AST, by_name: dict[str, str]) -> str | None:
     return by_name.get(node.attr) if isinstance(node, ast.Attribute) else None
 
 
-def _spoken(tree: ast.Module) -> Iterator[ast.expr]:
+def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
     """The expressions of a file, docstrings left out."""
     docstrings = {id(_docstring(node)) for node in ast.walk(tree)}
     for node in ast.walk(tree):

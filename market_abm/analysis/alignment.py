@@ -143,9 +143,9 @@ class DualAlignment:
         for k, (good, terms) in enumerate(finals):
             price = state.prices[..., good : good + 1]
             wanted = curves.demand_quantity(terms, reference[..., k : k + 1], price)
-            called = np.isfinite(wanted)
-            quotes.append(np.where(called, price, 0.0))
-            excess.append(np.where(called, wanted - supplied[..., good : good + 1], 0.0))
+            quoted = np.isfinite(wanted)
+            quotes.append(np.where(quoted, price, 0.0))
+            excess.append(np.where(quoted, wanted - supplied[..., good : good + 1], 0.0))
         now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
         cosine = np.full(now.shape[:-1], np.nan)
         if self._before is not None:
@@ -162,4 +162,4 @@ ALIGNMENTS: dict[str, type[GradientAlignment] | type[DualAlignment]] = {
     "allocation": GradientAlignment,
     "prices": DualAlignment,
 }
-"""What alignment means, by what a mechanism says of itself (``Mechanism.alignment``)."""
+"""The class that measures alignment, by ``Mechanism.alignment``."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from market_abm.analysis.observer import Comparison
 from market_abm.simulation.record import Trajectory
 
-if TYPE_CHECKING:
-    from market_abm.analysis.observer import Comparison
-
 MAX_LAG = 64
-"""The largest staleness that is considered, steps."""
+"""The largest lag that is considered, steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +210,12 @@ MEASURES: list[Measure] = [
     Measure("welfare", "welfare", "money a step", lambda run: run.path.welfare[-1]),
     Measure("staleness", "staleness of prices", "steps", lambda run: run.path.overall_staleness),
     Measure("alignment", "mean alignment with the gradient", "", _mean_alignment),
-    Measure("uphill_share", "share of steps uphill", "", lambda run: run.path.ascent_fraction),
+    Measure(
+        "uphill_share",
+        "share of steps in which welfare rose",
+        "",
+        lambda run: run.path.ascent_fraction,
+    ),
     Measure("rate", "measured rate", "a step", lambda run: run.path.rate),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""

@@ -1,9 +1,9 @@
 """The stability of a market: the eigenvalues of its step at the steady state.
 
-A step turns a small disturbance z of the market's memory into J z, so that the largest eigenvalue
-of J decides in the long run. J is computed by central differences of the array engine's own step,
-about the steady state that ``gradient/equilibrium.py`` finds without a market. It needs no run, and
-also covers steady states that no run would reach.
+A step turns a small disturbance z of the market's state variables into J z; in the long run the
+largest eigenvalue of J determines whether it grows. J is computed by central differences of the
+array engine's own step, about the steady state that ``gradient/equilibrium.py`` finds without a
+market. It needs no run, and also covers steady states that no run would reach.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def stability(
 ) -> Stability | None:
     """The stability of a market at its steady state.
 
-    A disturbance changes anything in the market's memory that can move: not fixed endowments, and
-    not the sum of a pool's shares. Where it does not matter how an industry's goods are divided
+    A disturbance changes any state variable that can move: not fixed endowments, and not the sum of
+    a pool's shares. Where it does not matter how an industry's goods are divided
     among its firms (equal firms, constant returns), disturbed shares persist without any effect on
     prices or quantities; these directions are left out.
 
@@ -131,27 +131,28 @@ def stability(
 
 
 class _Step:
-    """One step of the market, as a function of a vector of what moves in what it remembers.
+    """One step of the market, as a function of the vector of the state variables that can move.
 
-    The vector's numbers are ``places`` of the arrays of ``ArrayEngine.memory``, one array behind
-    the other: all but the offers of fixed endowments, the shares of those with nobody to share
-    with, and in each other pool the largest share, which is the rest of 1.
+    The vector holds the entries ``places`` of the arrays of ``ArrayEngine.memory``: all but the
+    offers of fixed endowments, the shares in pools of one buyer, and in each other pool the largest
+    share, which is 1 minus the others.
     """
 
-    def __init__(self, economy: Economy, settings: MarketSettings, rest: Equilibrium) -> None:
+    def __init__(self, economy: Economy, settings: MarketSettings, steady: Equilibrium) -> None:
         self.economy, self.settings = economy, settings
         buyers = economy.buyers
-        inputs = rest.shares * rest.quantities[buyers.good]
+        inputs = steady.shares * steady.quantities[buyers.good]
         products = backprop.marginal_products(economy, inputs)
-        worth = rest.prices[buyers.maker] * products
-        self.rest_of_pool = np.arange(buyers.size)  # for each buyer, who takes what it leaves
-        self.at = settings.rules.steady_memory(economy, rest, worth, products)
+        worth = steady.prices[buyers.maker] * products
+        # For each buyer, the buyer of its pool whose share is 1 minus the others.
+        self.rest_of_pool = np.arange(buyers.size)
+        self.at = settings.rules.steady_memory(economy, steady, worth, products)
         moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
         moves |= settings.rules.moving(economy)
         if "shares" in moves:
             moves["shares"][:] = False
             for pool in buyers.shared_pools:
-                largest = pool.buyers.start + int(np.argmax(rest.shares[pool.buyers]))
+                largest = pool.buyers.start + int(np.argmax(steady.shares[pool.buyers]))
                 self.rest_of_pool[pool.buyers] = largest
                 moves["shares"][pool.buyers] = True
                 moves["shares"][largest] = False
@@ -163,10 +164,10 @@ class _Step:
         )
 
     def jacobian(self) -> np.ndarray | None:
-        """J, shape (size, size), by relative changes; None if the market does not rest there.
+        """J, shape (size, size), by relative changes; None if the market is not stationary there.
 
         One market of 2 size + 1 runs makes one step: each variable is moved up in one run and down
-        in another, and the last is at rest, and must stay there.
+        in another; the last run is not disturbed, and must not move.
         """
         runs = 2 * self.size + 1
         market = array_market([self.economy] * runs, [self.settings] * runs, [0] * runs)
@@ -183,11 +184,11 @@ class _Step:
         market.step()
         after = self._vectors(market.memory) / sizes
         drift = np.abs(after[-1] - before[-1]) * np.where(self.of_shares, sizes, 1.0)
-        # Over the moves as they were made, with their rounding.
+        # Divided by the moves as represented in floating point.
         moved = np.diagonal(before[0:-1:2] - before[1:-1:2])
         matrix = (after[0:-1:2] - after[1:-1:2]).T / moved
-        # Rounding where nothing depends would close loops, and a loop of k such steps of 1e-11 has
-        # eigenvalues of (1e-11)^(1/k).
+        # Rounding errors in place of zeros would close loops of variables, and a loop of k entries
+        # of 1e-11 has eigenvalues of (1e-11)^(1/k).
         matrix[np.abs(matrix) < ROUNDING] = 0.0
         return matrix if np.all(np.isfinite(matrix)) and drift.max() < STATIONARY_TOL else None
 

@@ -69,7 +69,7 @@ def print_comparison(comparison: OptimizerComparison) -> None:
 
 
 def print_mechanisms(comparison: MechanismComparison) -> None:
-    """A row a mechanism, and why a mechanism was refused."""
+    """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
     from market_abm.views.words.comparison import column_label, mechanisms_note
 
@@ -89,7 +89,7 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
 
 
 def print_plane(plane: PhasePlane) -> None:
-    """How many cells of the plane return to the equilibrium, a row a model."""
+    """How many cells of the plane return to the equilibrium, a row per model."""
     from market_abm.views.numbers import format_fixed
     from market_abm.views.words.sweep import plane_note
 
@@ -102,7 +102,7 @@ def print_plane(plane: PhasePlane) -> None:
 
 
 def print_statuses(counts: Mapping[Any, int]) -> None:
-    """How many runs of a sweep ended how, a line a status."""
+    """The number of runs of a sweep by status, a line per status."""
     for status, count in counts.items():
         click.echo(f"  {status!s:<12} {count:,}")
 
@@ -151,7 +151,7 @@ def _table(*columns: tuple[str, str]) -> Any:
 
 
 def _all_goods(result: Result) -> Any:
-    """A row a good."""
+    """A row per good."""
     from market_abm.views.numbers import format_error, format_plain
 
     headers = ("quantity", "price", "gradient", "error", "first step")

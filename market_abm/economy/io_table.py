@@ -249,12 +249,12 @@ class InputOutputTable(Displayable):
                 "no industry has a final use",
                 remedy="give sales to households and other final users",
             )
-        stuck = np.flatnonzero(~_reaches(self.flows > 0.0, self.final_use > 0.0))
-        if stuck.size:
+        unsold = np.flatnonzero(~_reaches(self.flows > 0.0, self.final_use > 0.0))
+        if unsold.size:
             raise TableError(
-                f"{self.label(int(stuck[0]))} contributes to no final use, directly or indirectly",
+                f"{self.label(int(unsold[0]))} contributes to no final use, directly or indirectly",
                 remedy="check its row, or leave it out",
-                name=self.codes[stuck[0]],
+                name=self.codes[unsold[0]],
             )
         lost = np.flatnonzero(~_reaches(self.flows.T > 0.0, self.primary_shares > 0.0))
         if lost.size:
@@ -292,10 +292,10 @@ class InputOutputTable(Displayable):
         left = np.where(stays, shares, 0.0)
         total = left.sum(axis=0)
         left = left * (shares.sum(axis=0) / np.where(total > 0.0, total, 1.0))
-        stuck = np.flatnonzero(~_reaches(left > 0.0, self.final_use > 0.0))
-        if stuck.size:
+        unsold = np.flatnonzero(~_reaches(left > 0.0, self.final_use > 0.0))
+        if unsold.size:
             raise TableError(
-                f"with min_share = {min_share:g}, {self.label(int(stuck[0]))} has no sales",
+                f"with min_share = {min_share:g}, {self.label(int(unsold[0]))} has no sales",
                 remedy="lower min_share",
                 name="economy.min_share",
             )

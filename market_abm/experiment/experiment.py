@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from market_abm.display import Displayable
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.io_table import InputOutputTable
 from market_abm.errors import MarketError, SettingError, nearest, where_text
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
@@ -23,9 +24,6 @@ from market_abm.experiment.toml import tables_of
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
-
-if TYPE_CHECKING:
-    from market_abm.economy.io_table import InputOutputTable
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,10 +134,10 @@ class Experiment(Displayable):
             return None
         return TableSettings.of(made_of, "economy").table(self.source.folder)
 
-    def record_bytes(self, books: int) -> int:
-        """Bytes of one recorded step with ``books`` numbers of each recorded buyer."""
+    def record_bytes(self, buyer_fields: int) -> int:
+        """Bytes of one recorded step with this many numbers of each recorded buyer."""
         goods, buyers = recorded_places(self.economy, self.record.goods)
-        return 8 * (3 * len(goods) + books * len(buyers) + 2)
+        return 8 * (3 * len(goods) + buyer_fields * len(buyers) + 2)
 
     # --- made -----------------------------------------------------------------------------------
 

@@ -13,16 +13,13 @@ industries' cost shares, β the household's, which spends 1 by fixed shares (doc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import HOUSEHOLD, MATERIALS, SUBSTITUTION
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.errors import MarketError
-
-if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
 
 MAX_ITERATIONS = 100
 """The maximal number of Newton steps for the prices of nested lines; usually ten suffice."""
@@ -115,7 +112,7 @@ def closed_form(
     )
 
 
-def rest_prices(table: InputOutputTable, economy: Economy) -> np.ndarray | None:
+def equilibrium_prices(table: InputOutputTable, economy: Economy) -> np.ndarray | None:
     """Equilibrium prices of an economy made of ``table``, money per unit, shape (goods,).
 
     By :func:`closed_form`, with the current productivities, endowment, elasticities and spending of

@@ -1,6 +1,6 @@
-"""The competitive equilibrium without a market: the allocation that maximizes total surplus W.
+"""The competitive equilibrium without a market: the allocation that maximises total surplus W.
 
-By the first welfare theorem a market in equilibrium maximizes W. Here SciPy maximizes W directly,
+By the first welfare theorem a market in equilibrium maximises W. Here SciPy maximises W directly,
 over the shares of each shared pool and the quantities of elastic suppliers; no market is run.
 """
 
@@ -59,7 +59,7 @@ class Equilibrium:
 
 @np.errstate(all="ignore")
 def equilibrium(economy: Economy) -> Equilibrium | None:
-    """Maximize W over the free variables (see :class:`Problem`).
+    """Maximise W over the free variables (see :class:`Problem`).
 
     First a trust-region Newton method (conjugate gradients, with the exact gradient of W), then
     Levenberg-Marquardt on the first-order conditions, for the last digits.

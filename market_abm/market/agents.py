@@ -73,7 +73,7 @@ class Firm(mesa.Agent):
         self.has_price = False
 
     def update_terms(self, industry: Industry) -> None:
-        """Replace technology, weight, productivity and conduct by those of ``industry``."""
+        """Replace technology, weight, productivity, noise and conduct by those of ``industry``."""
         self._industry = industry
         self.technology = industry.technology
         self.weight = industry.weights[self._place]
@@ -106,13 +106,13 @@ class Firm(mesa.Agent):
         Raises
         ------
         EconomyError
-            Its line has no profit-maximizing plan.
+            Its line has no profit-maximising plan.
         """
         self._guess = self.inputs
         check_returns(self._industry, self.inputs / self.weight)
 
     def plan(self) -> None:
-        """Order and offer the profit-maximizing quantities at the quoted prices, without trade.
+        """Order and offer the profit-maximising quantities at the quoted prices, without trade.
 
         Raises
         ------

@@ -119,7 +119,7 @@ class Mechanism(Market):
     """How to fix a good that cannot be allocated; ``{good}`` is replaced by its name."""
 
     stabilizing_hint: ClassVar[str] = "lower market.bid_rate"
-    """How to stabilize prices or shares that oscillate."""
+    """How to stabilise prices or shares that oscillate."""
 
     name: ClassVar[str]
     """Its name in files, taken from its settings."""
@@ -319,7 +319,7 @@ class PooledMarket(Mechanism, ABC):
 
     @classmethod
     def advice(cls, economy: Economy, settings: MarketSettings) -> str:
-        """The stabilizing hint if shares move; otherwise one for elastic suppliers."""
+        """The stabilising hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
         if any(terms.elasticity > 0 for terms in economy.supply.values()):

@@ -35,7 +35,10 @@ def marginal_revenue(price: Any, share: Any, elasticity: Any) -> Any:
 
 
 def noisy_valuation(value: Any, noise: Any, shock: Any) -> Any:
-    """A value that a firm misjudges by a factor exp(noise · shock), shock ~ N(0, 1)."""
+    """The valuation of an input with a lognormal error: value · exp(noise · shock).
+
+    ``noise`` is ν, the standard deviation of the log error; ``shock`` is a draw of N(0, 1).
+    """
     return value * np.exp(noise * shock)
 
 

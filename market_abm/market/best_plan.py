@@ -232,10 +232,10 @@ class _Problem:
         paid = self.cost * np.exp(at)
         gain = paid * np.expm1(np.minimum(value, 500.0))
         earned = np.moveaxis(paid + gain, 0, -1)
-        bend = earned[..., None] * slopes - np.abs(np.moveaxis(gain, 0, -1))[..., None] * np.eye(
+        hessian = earned[..., None] * slopes - np.abs(np.moveaxis(gain, 0, -1))[..., None] * np.eye(
             len(at)
         )
-        step = np.clip(_newton_step(bend, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
+        step = np.clip(_newton_step(hessian, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
         profit = self.profit(at)
         for halving in range(30):
             trial = np.maximum(at + step * 0.5**halving, self.floor)
@@ -322,7 +322,7 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
     except EconomyError as error:
         return error
     return MarketError(
-        f"the firms that make '{industry.good}' find no profit-maximizing plan",
+        f"the firms that make '{industry.good}' find no profit-maximising plan",
         remedy="lower market.auction_rate, or give its line returns that decrease everywhere",
         name=industry.good,
     )

@@ -14,6 +14,7 @@ import numpy as np
 from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, relative_error
 from market_abm.display import Displayable, view
+from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from market_abm.analysis.stability import Stability
-    from market_abm.economy.economy import Economy
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
 
@@ -143,7 +143,7 @@ class Result(Displayable):
 
     @cached_property
     def sales(self) -> np.ndarray:
-        """Quantity times price at the last step: money a step, shape (goods,)."""
+        """Quantity times price at the last step: money per step, shape (goods,)."""
         with np.errstate(all="ignore"):  # it may have diverged
             return self.last.prices * self.last.quantities
 
@@ -184,8 +184,8 @@ class Result(Displayable):
     def stability(self) -> Stability | None:
         """The stability of the market at its steady state, from the eigenvalues of a step there.
 
-        None if no steady state is known, if steps are random, or if firms are of a class of their
-        own.
+        None if no steady state is known, if steps are random, or if firms are of another class than
+        ``Firm``.
         """
         from market_abm.analysis.stability import stability
         from market_abm.market.agents import Firm
@@ -202,12 +202,12 @@ class Result(Displayable):
         Found without a market: for an input-output table in closed form, else those of
         :attr:`equilibrium`.
         """
-        from market_abm.gradient.closed_form import rest_prices
+        from market_abm.gradient.closed_form import equilibrium_prices
 
         table, best, prices = self.experiment.input_output, self.equilibrium, None
         if table is not None:
             with suppress(MarketError):  # there is no steady state
-                prices = rest_prices(table, self.economy)
+                prices = equilibrium_prices(table, self.economy)
         if prices is None and best is not None and best.solved:
             return best.prices
         return prices
@@ -279,7 +279,7 @@ class Result(Displayable):
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money a step; ``margin`` is profit over revenue (NaN where that is not above 0). At
+        In money per step; ``margin`` is profit over revenue (NaN where that is not above 0). At
         prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
         zero with constant returns, a loss with increasing returns.
         """
@@ -419,7 +419,7 @@ class Result(Displayable):
 def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
     """The goods of industries that sell to others (if none does, of all), by falling sales.
 
-    ``sales``, money a step, has shape (goods,).
+    ``sales``, money per step, has shape (goods,).
     """
     made = [industry.good for industry in economy.topological_order]
     size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))

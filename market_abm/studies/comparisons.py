@@ -17,12 +17,14 @@ from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
+from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.gradient.welfare import surplus
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
+from market_abm.simulation.loop import Progress
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
 from market_abm.twins.registry import TWINS, twin
@@ -31,13 +33,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from market_abm.simulation.loop import Progress
-
 REACHED = 1e-6
 """Relative distance of all prices and quantities from the optimum that counts as reached."""
 
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
-"""All mechanisms but the published model, which may be named beside them."""
+"""The mechanisms that ``"all"`` names: not the published model, which has no agents."""
 
 
 # --- a market and its optimiser -------------------------------------------------------------------
@@ -50,7 +50,7 @@ def compare(
     progress: Progress | None = None,
     **settings: Any,
 ) -> OptimizerComparison:
-    """Run a market, and the optimiser that its mechanism should be, from the same start.
+    """Run a market, and the optimiser that its mechanism is claimed to be, from the same start.
 
     Parameters are those of :func:`market_abm.run`.
 
@@ -66,7 +66,7 @@ def compare(
 class OptimizerComparison(Displayable):
     """A run of a market, and as many steps of its twin from the same start.
 
-    The twin is the optimiser that the market's mechanism should be, written from its formula alone.
+    The twin is the optimiser that the mechanism is claimed to be, written from its formula alone.
 
     Parameters
     ----------
@@ -345,7 +345,7 @@ def _counted(result: Result) -> dict[str, Any]:
 
 
 @np.errstate(all="ignore")
-def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int | None:
+def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Equilibrium) -> int | None:
     """The first record from which all stay within ``REACHED`` of the optimum, or None."""
     pairs = ((prices, best.prices), (quantities, best.quantities))
     gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
@@ -356,7 +356,7 @@ def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Any) -> int
 
 @np.errstate(all="ignore")
 def _conserved(result: Result) -> dict[str, float | None]:
-    """Goods that no buyer got and money paid to no seller, as parts of all.
+    """The unallocated share of goods and the budget imbalance, by column.
 
     None if too little is recorded, or if it has no meaning under the mechanism.
     """

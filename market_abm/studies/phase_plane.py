@@ -4,8 +4,8 @@ The published model is the excess-demand economy of Dessertaine et al. (2022), i
 ``baselines/dessertaine2022``; ours are the markets of ``from_input_output`` on the table of the
 same network. Both start with prices and outputs off their steady state by the same factors, and
 have converged if all of them are within 1e-3 of the steady state when they are stationary or out
-of steps. (A ``GradientObserver`` needs a gradient, which the published model has not; two
-criteria would make two planes that do not compare.)
+of steps. (``GradientObserver`` needs a gradient, which the published model does not have;
+with two criteria the planes could not be compared.)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_
 from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.display import Displayable, view
+from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import from_input_output
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.nested_ces import NestedCES
@@ -44,8 +45,6 @@ from market_abm.simulation.loop import Run, simulate
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from market_abm.economy.economy import Economy
 
 RATES = (0.05, 0.1, 0.25, 0.5, 0.8)
 """Values of both rates in the plane."""
@@ -156,8 +155,8 @@ class PhasePlane(Displayable):
         β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN),
         ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
         end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
-        ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market
-        could not split a good.
+        ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market could not split a
+        good.
     """
 
     settings: PlaneSettings
@@ -291,10 +290,9 @@ def run_near_steady_state(
 ) -> list[tuple[str, int, float]]:
     """Run our market on the table of ``network``, once for each entry of both sequences.
 
-    It starts like the published model
-    (``baselines.dessertaine2022.plane.simulate``): prices and outputs of industries
-    are those of the steady state times the same random factors; shares, inputs and marginal
-    products are those of the steady state, and bids for a good are its price.
+    It starts like the published model (``baselines.dessertaine2022.plane.simulate``): prices and
+    outputs of industries are those of the steady state times the same random factors; shares,
+    inputs and marginal products are those of the steady state, and bids for a good are its price.
 
     Parameters
     ----------

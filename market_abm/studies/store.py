@@ -74,7 +74,7 @@ class Store:
                 if not resume and PARTS in found:
                     raise ResultsError(
                         f"'{folder.name}' holds a sweep that was not finished",
-                        remedy="go on with --resume, or choose another folder with --out",
+                        remedy="continue with --resume, or choose another folder with --out",
                     )
                 if not resume:  # a finished sweep is replaced, like the results of a run
                     for name in (TABLE, PARQUET, FIGURE):
@@ -140,7 +140,7 @@ class Store:
     def _unwritable(self, error: OSError) -> ResultsError:
         return ResultsError(
             f"cannot write results to '{self.folder.name}' ({error.strerror})",
-            remedy="what was finished is kept: make room and go on with --resume, or choose "
+            remedy="what was finished is kept: make room and continue with --resume, or choose "
             "another folder with --out",
         )
 

@@ -25,6 +25,7 @@ from market_abm.analysis.measures import MEASURES, measured
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
 from market_abm.display import Displayable, view
+from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
@@ -38,8 +39,6 @@ from market_abm.studies.store import Store, csv_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from market_abm.economy.economy import Economy
 
 MAX_BATCH_RUNS = 1024
 """Maximum number of runs in a batch."""
@@ -420,7 +419,7 @@ def _worked(
     except BrokenProcessPool:
         raise ResultsError(
             "a worker process died (was it killed, or out of memory?)",
-            remedy="what was finished is kept: go on with --resume, perhaps with fewer --jobs",
+            remedy="what was finished is kept: continue with --resume, perhaps with fewer --jobs",
         ) from None
     finally:
         for future in pending:

@@ -4,9 +4,8 @@
   marginal value of a unit to a buyer and g = Σ s v. To first order in v/g - 1 it is their
   s ← s exp(κ v/g) / Σ: mirror ascent with the entropy as its mirror map, and the money at stake as
   the unit of the gradient.
-* ``trading-post``, proportional response (Wu and Zhang 2007; Birnbaum, Devanur and Xiao 2011,
-  places show it to be mirror descent with unit step): money is allocated in proportion to what it
-  earned.
+* ``trading-post``, proportional response (Wu and Zhang 2007): money is allocated in proportion to
+  what it earned. Birnbaum, Devanur and Xiao (2011) show that it is mirror descent with unit steps.
 
 Gradients move upstream as in docs/model.md, 2: by one line in a step if ``simultaneous``, through
 all lines in a reverse sweep if ``sequential``.
@@ -14,7 +13,8 @@ all lines in a reverse sweep if ``sequential``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,10 +22,6 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.twins import terms
 from market_abm.twins.terms import InitialState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 # --- mirror ascent ------------------------------------------------------------------------------
 

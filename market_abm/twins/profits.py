@@ -1,4 +1,4 @@
-"""The profit-maximizing inputs of a firm, by Newton steps, for the dual potential.
+"""The profit-maximising inputs of a firm, by Newton steps, for the dual potential.
 
 Written independently of ``market/best_plan.py``, which solves the same problem for the agents.
 """
@@ -11,7 +11,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
 
 MAX_ITERATIONS = 100
-"""The maximal number of Newton steps to the profit-maximizing inputs of a firm."""
+"""The maximal number of Newton steps to the profit-maximising inputs of a firm."""
 
 CURVATURE_TOL = 1e-9
 """The least curvature of a line, relative to its value, that counts as positive."""
@@ -93,11 +93,11 @@ def _trial_inputs(
     """
     damping = np.array([1.0, 0.3, 0.05, 0.005])[:, None, None]
     gain = worth[:, None] * products - costs
-    bend = worth[:, None, None] * curvature
+    hessian = worth[:, None, None] * curvature
     full = inputs + step
     full = np.where(full <= 1e-3 * inputs, 0.0, full)
     money, used = inputs * gain, inputs > 0.0
-    scaled = inputs[:, :, None] * bend * inputs[:, None, :]
+    scaled = inputs[:, :, None] * hessian * inputs[:, None, :]
     unit = np.eye(inputs.shape[1])
     ascent = _newton_step(scaled - np.abs(money)[:, :, None] * unit, money, used)
     powers = inputs[:, None, :] * curvature / products[:, :, None]
@@ -135,23 +135,23 @@ def _derivatives(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np
     return products[0].real, second
 
 
-def _bounded_newton_step(inputs: np.ndarray, gain: np.ndarray, bend: np.ndarray) -> np.ndarray:
+def _bounded_newton_step(inputs: np.ndarray, gain: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     """The Newton step subject to u >= 0: inputs that would become negative are set to zero."""
     free = (inputs > 0.0) | (gain > 0.0)
-    step = _newton_step(bend, gain, free)
+    step = _newton_step(hessian, gain, free)
     leaving = free & (gain < 0.0) & (inputs + step <= 0.0)
     if np.any(leaving):
-        without = gain - np.sum(bend * np.where(leaving, inputs, 0.0)[:, None, :], axis=2)
-        step = np.where(leaving, -inputs, _newton_step(bend, without, free & ~leaving))
+        without = gain - np.sum(hessian * np.where(leaving, inputs, 0.0)[:, None, :], axis=2)
+        step = np.where(leaving, -inputs, _newton_step(hessian, without, free & ~leaving))
     return np.maximum(step, -inputs)
 
 
-def _newton_step(bend: np.ndarray, slope: np.ndarray, free: np.ndarray) -> np.ndarray:
+def _newton_step(hessian: np.ndarray, slope: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The steps -H⁻¹ g over the ``free`` inputs, (n, inputs); NaN where H is singular."""
-    unit = np.eye(bend.shape[1])
-    system = np.where(free[:, :, None] & free[:, None, :], bend, -unit)
+    unit = np.eye(hessian.shape[1])
+    system = np.where(free[:, :, None] & free[:, None, :], hessian, -unit)
     right = np.where(free, slope, 0.0)
-    if bend.shape[1] == 1:
+    if hessian.shape[1] == 1:
         return -right / system[:, 0]
     usable = np.all(np.isfinite(system), axis=(1, 2)) & np.all(np.isfinite(right), axis=1)
     usable &= np.linalg.slogdet(np.where(usable[:, None, None], system, unit))[0] != 0.0
@@ -174,8 +174,8 @@ def check_concave(industry: Industry, inputs: np.ndarray) -> None:
         return
     products, second = _derivatives(industry, inputs)
     scale = np.max(np.abs(inputs * products))
-    bend = np.linalg.eigvalsh(inputs[0][:, None] * second[0] * inputs[0])
-    if np.any(bend >= -CURVATURE_TOL * scale):
+    eigenvalues = np.linalg.eigvalsh(inputs[0][:, None] * second[0] * inputs[0])
+    if np.any(eigenvalues >= -CURVATURE_TOL * scale):
         raise EconomyError(
             f"'{industry.text()}' has constant or increasing returns: at given prices profit has "
             "no unique maximum",

@@ -25,10 +25,10 @@ Where the equations leave a choice:
   equilibrium.
 
 The first choice decides whether the economy can recover from a slump. If the household's orders are
-first cut to what it can pay, or if firms plan by what they did earn, all firms together see no
+first cut to what it can pay, or if firms plan by what they did earn, all firms together make no
 profit (with f = 1 the household spends what it earns), and no cell of the plane returns to the
 equilibrium. As it is here, prices keep pace with wages in a slump with unemployment
-u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, with x the relative surplus; firms see a profit of s u,
+u = (Lₛ − L_d)/(Lₛ + L_d) when α x = ω u, with x the relative surplus; firms earn a profit of s u,
 with s the household's share of their sales; and planned output rises if β s u > β′ x. So slumps end
 (with f = 1, ω′ = 0 and perishable goods) only if
 

@@ -183,8 +183,8 @@ class NetworkEconomy:
         if self.returns < 1.0:
 
             def residual(logs: np.ndarray) -> np.ndarray:
-                drag = np.exp((self.returns - 1.0) * logs)
-                return np.log(_linear_equilibrium(self, self.productivity * drag)[1]) - logs
+                factor = np.exp((self.returns - 1.0) * logs)
+                return np.log(_linear_equilibrium(self, self.productivity * factor)[1]) - logs
 
             found = root(residual, np.log(scale), tol=1e-15)
             if not np.abs(residual(found.x)).max() < 1e-10:
@@ -216,15 +216,15 @@ class NetworkEconomy:
         EconomyError
             There is no equilibrium.
         """
-        rest = self.equilibrium
-        bought = input_demand(self, rest.prices, rest.outputs)[:, 1:]
+        steady = self.equilibrium
+        bought = input_demand(self, steady.prices, steady.outputs)[:, 1:]
         codes = tuple(f"firm{k + 1}" for k in range(self.firms))
         return InputOutputTable(
             codes,
             codes,
-            flows=(bought * rest.prices).T,
-            output=rest.prices * self.productivity * rest.outputs,
-            final_use=rest.prices * rest.consumption,
+            flows=(bought * steady.prices).T,
+            output=steady.prices * self.productivity * steady.outputs,
+            final_use=steady.prices * steady.consumption,
         )
 
     def with_technology(

@@ -19,7 +19,7 @@ from market_abm.baselines.dessertaine2022.economy import (
 from market_abm.baselines.dessertaine2022.step import (
     ExcessDemandSettings,
     State,
-    at_rest,
+    equilibrium_state,
     household_plan,
     step,
 )
@@ -131,7 +131,9 @@ def simulate(
     state = _perturbed(every_economy, seeds, perturbation)
     economy = NetworkEconomy.vectorized(every_economy)
     rates = ExcessDemandSettings.vectorized(every_setting)
-    rest = np.array([[each.equilibrium.prices, each.equilibrium.outputs] for each in every_economy])
+    steady = np.array(
+        [[each.equilibrium.prices, each.equilibrium.outputs] for each in every_economy]
+    )
 
     records = _Records(state, steps, every)
     status, taken = np.full(runs, "max_steps", dtype=object), np.full(runs, steps)
@@ -152,13 +154,13 @@ def simulate(
             taken[ended] = now
             ends[ended] = np.stack([state.prices[over], state.outputs[over]], axis=1)
             records.fill(ended, state.select_runs(partial(_rows, kept=over)))
-            going = partial(_rows, kept=~over)
+            remaining = partial(_rows, kept=~over)
             active, window = active[~over], [state.prices[~over]]
-            state, economy = state.select_runs(going), economy.select_runs(going)
-            rates = rates.select_runs(going)
+            state, economy = state.select_runs(remaining), economy.select_runs(remaining)
+            rates = rates.select_runs(remaining)
         if not active.size:
             break
-    distance = np.abs(ends / rest - 1.0).max(axis=(1, 2))
+    distance = np.abs(ends / steady - 1.0).max(axis=(1, 2))
     status[(status != "diverged") & (distance < CONVERGED_TOL)] = "converged"
     return Simulation(
         records.times, **records.arrays, status=tuple(status), steps=taken, distance=distance
@@ -212,13 +214,13 @@ def _perturbed(economies: Sequence[NetworkEconomy], seeds: Sequence[int], size: 
     """The initial states of the runs, vectorized."""
     states = []
     for economy, seed in zip(economies, seeds, strict=True):
-        rest = at_rest(economy)
+        steady = equilibrium_state(economy)
         factors = disturbance(economy.firms, seed, size)
-        prices, outputs = rest.prices * factors[0], rest.outputs * factors[1]
-        consumption, labour = household_plan(economy, prices, rest.savings, np.ones(1))
+        prices, outputs = steady.prices * factors[0], steady.outputs * factors[1]
+        consumption, labour = household_plan(economy, prices, steady.savings, np.ones(1))
         states.append(
             dataclasses.replace(
-                rest, prices=prices, outputs=outputs, consumption=consumption, labour=labour
+                steady, prices=prices, outputs=outputs, consumption=consumption, labour=labour
             )
         )
     return State(

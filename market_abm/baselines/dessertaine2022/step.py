@@ -143,7 +143,7 @@ def production(economy: NetworkEconomy, inputs: np.ndarray) -> np.ndarray:
 def household_plan(
     economy: NetworkEconomy, prices: np.ndarray, savings: np.ndarray, confidence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The household's utility-maximizing consumption, (..., n), and labour, (..., 1).
+    """The household's utility-maximising consumption, (..., n), and labour, (..., 1).
 
     Its tastes are multiplied by ``confidence``; it spends the share f of savings and wages.
     """
@@ -154,7 +154,7 @@ def household_plan(
     return wants * economy.spending / (effort * prices), effort / economy.labour_disutility
 
 
-def at_rest(economy: NetworkEconomy) -> State:
+def equilibrium_state(economy: NetworkEconomy) -> State:
     """The equilibrium of one economy as a state, without a leading axis.
 
     Raises
@@ -162,19 +162,19 @@ def at_rest(economy: NetworkEconomy) -> State:
     EconomyError
         There is no equilibrium.
     """
-    rest = economy.equilibrium
+    steady = economy.equilibrium
     stocks = np.zeros(economy.coefficients.shape)
-    orders = input_demand(economy, rest.prices, rest.outputs)
+    orders = input_demand(economy, steady.prices, steady.outputs)
     return State(
-        prices=rest.prices,
-        outputs=rest.outputs,
+        prices=steady.prices,
+        outputs=steady.outputs,
         unsold=np.zeros(economy.firms),
         stocks=stocks,
         profit=np.zeros(economy.firms),
-        demand=orders[:, 1:].sum(axis=0) + rest.consumption,
-        consumption=rest.consumption,
-        labour=np.array([rest.labour]),
-        savings=np.array([(1.0 / economy.spending - 1.0) * rest.labour]),
+        demand=orders[:, 1:].sum(axis=0) + steady.consumption,
+        consumption=steady.consumption,
+        labour=np.array([steady.labour]),
+        savings=np.array([(1.0 / economy.spending - 1.0) * steady.labour]),
     )
 
 

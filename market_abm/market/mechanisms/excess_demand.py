@@ -88,7 +88,7 @@ class ExcessDemand(Mechanism):
             raise EconomyError(
                 f'mechanism "excess-demand" requires an unchanged input-output table: {reason}',
                 remedy="use [economy] input_output with one factor, an elasticity of substitution "
-                "of at most 1, one firm an industry, and the supply and demand that go with it",
+                "of at most 1, one firm per industry, and the supply and demand that go with it",
                 name="market.mechanism",
             )
 
@@ -144,7 +144,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         super().__init__(economies, settings, seeds)
 
     def _start(self) -> None:
-        states = [published.at_rest(_initial_network(each)) for each in self._networks]
+        states = [published.equilibrium_state(_initial_network(each)) for each in self._networks]
         self._states = states
         self._inputs = np.zeros_like(self.shares)
         self.reference[:] = 1.0

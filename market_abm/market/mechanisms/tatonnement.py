@@ -218,7 +218,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         self.guess = self.shares * self.quantities[:, self.economy.buyers.good]
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Record the errors of lines without a profit-maximizing plan; make the first plan."""
+        """Record the errors of lines without a profit-maximising plan; make the first plan."""
         for row in range(len(self.shares)):
             for industry in self.economy.topological_order:
                 try:
