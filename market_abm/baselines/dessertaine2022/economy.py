@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.optimize import root
 
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.errors import EconomyError
@@ -185,6 +184,8 @@ class NetworkEconomy:
             def residual(logs: np.ndarray) -> np.ndarray:
                 factor = np.exp((self.returns - 1.0) * logs)
                 return np.log(_linear_equilibrium(self, self.productivity * factor)[1]) - logs
+
+            from scipy.optimize import root  # slow to import
 
             found = root(residual, np.log(scale), tol=1e-15)
             if not np.abs(residual(found.x)).max() < 1e-10:
