@@ -65,7 +65,10 @@ def allowed_to_tip(runs):
 def assert_same_table(kept, made):
     """The same columns and runs, and numbers to the tolerance, but for the few that have tipped."""
     assert list(made) == list(kept) and len(made) == len(kept)
-    ends = [table[["status", "steps"]].astype({"steps": float}).fillna({"steps": -1.0}) for table in (kept, made)]
+    ends = [
+        table[["status", "steps"]].astype({"steps": float}).fillna({"steps": -1.0})
+        for table in (kept, made)
+    ]
     tipped = (ends[0] != ends[1]).any(axis="columns")
     assert tipped.sum() <= allowed_to_tip(len(kept)), made[tipped]
     for column in kept.columns.drop("message"):
