@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from market_abm.display import load_with
+from market_abm.display import find_with
 
 if TYPE_CHECKING:
     from market_abm.analysis.stability import stability as stability
@@ -82,7 +82,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-load_with(lambda: import_module("market_abm.views.registry"))
+find_with(lambda kind, name: import_module("market_abm.views.registry").find(kind, name))
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
-"""How objects display themselves: their texts, tables and figures are registered from above.
+"""How objects display themselves: their texts, tables and figures come from above.
 
 A result holds data; ``views`` draws it and stands above. So a class that can be displayed derives
-from :class:`Displayable`, ``views/registry.py`` registers its views by name, and the package names
-the loader of that registry. Nothing below ``views`` imports it.
+from :class:`Displayable`, ``views/registry.py`` lists its views by name, and the package's root
+names the function that finds them. Nothing below ``views`` imports it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from typing import Any
 View = Callable[..., Any]
 """A function of the displayed object."""
 
-_views: dict[type, dict[str, View]] = {}
-_loaders: list[Callable[[], object]] = []
+_finders: list[Callable[[str, str], View | None]] = []
 
 
-def register(kind: type, **views: View) -> None:
-    """Register the views of a class by name: ``text``, ``html``, ``save``, or a figure."""
-    _views.setdefault(kind, {}).update(views)
-
-
-def load_with(loader: Callable[[], object]) -> None:
-    """Set the function that registers all views; it is called when the first view is needed."""
-    _loaders.append(loader)
+def find_with(finder: Callable[[str, str], View | None]) -> None:
+    """Set the function that finds a view, given the names of the class and of the view."""
+    _finders[:] = [finder]
 
 
 def view(displayed: object, name: str) -> View:
@@ -35,11 +29,11 @@ def view(displayed: object, name: str) -> View:
     LookupError
         There is no such view.
     """
-    while _loaders:
-        _loaders.pop()()
     for kind in type(displayed).__mro__:
-        if name in _views.get(kind, {}):
-            return _views[kind][name]
+        for finder in _finders:
+            found = finder(kind.__name__, name)
+            if found is not None:
+                return found
     raise LookupError(f"no view '{name}' of {type(displayed).__name__} is registered")
 
 

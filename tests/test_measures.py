@@ -15,7 +15,7 @@ from market_abm.simulation.endings import Status
 from market_abm.simulation.record import BUYER_FIELDS, Trajectory
 from market_abm.views.numbers import format_number
 from market_abm.views.report.report import report_html
-from market_abm.views.words import measures_sentence
+from market_abm.views.words.run import measures_sentence
 
 SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
 

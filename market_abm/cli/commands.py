@@ -106,7 +106,8 @@ def sweep(
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
-    from market_abm.views.words import sweep_start
+    from market_abm.views.words.command import INTERRUPTED_SWEEP
+    from market_abm.views.words.sweep import sweep_start
 
     chosen = load(experiment, assignments)
     own = dict(parse_axis(axis) for axis in axes)
@@ -122,7 +123,7 @@ def sweep(
                 planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
             )
     except KeyboardInterrupt:
-        click.echo("Interrupted: completed runs are kept; continue with --resume.", err=True)
+        click.echo(INTERRUPTED_SWEEP, err=True)
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
@@ -186,7 +187,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     from market_abm.runs.folders import check_folder
     from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
     from market_abm.views.save import PLANE_FILES
-    from market_abm.views.words import plane_start
+    from market_abm.views.words.sweep import plane_start
 
     given = {"networks": networks, "firms": firms, "degree": degree, "steps": steps}
     settings = PlaneSettings.of(given, "phase-plane")
@@ -229,14 +230,15 @@ def animate(
     """
     from market_abm.views.animation.animate import animate as write_film
     from market_abm.views.animation.animate import check_film
-    from market_abm.views.words import written
+    from market_abm.views.words.command import film_steps
+    from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
     path = Path(out or f"results/{chosen.name}.gif")
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    click.echo(written(path, f"steps 0 to {min(steps, result.steps)} of {result.steps}"))
+    click.echo(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -261,7 +263,7 @@ def report(folder: str, out: str | None) -> None:
     command that reproduces the results.
     """
     from market_abm.views.report.report import report as write_report
-    from market_abm.views.words import written
+    from market_abm.views.words.text import written
 
     click.echo(written(write_report(folder, out)))
 
@@ -298,6 +300,7 @@ def watch(
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
     from market_abm.experiment.toml import parse_assignment
+    from market_abm.views.words.command import open_to_others, page_address
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
@@ -310,8 +313,8 @@ def watch(
         )
     served, url = server(experiment, settings, address=address, port=port)
     if not is_loopback(address):
-        click.echo(f"Other machines can open this page and run markets here: {address}", err=True)
-    click.echo(f"Watch it at {url} (Ctrl-C stops)")
+        click.echo(open_to_others(address), err=True)
+    click.echo(page_address(url))
     served.start()
     if open_browser:
         served.io_loop.add_callback(click.launch, url)
@@ -346,7 +349,7 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
-    from market_abm.views.words import experiment_lines
+    from market_abm.views.words.run import experiment_lines
 
     for line in experiment_lines(load(experiment, assignments)):
         click.echo(line)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from market_abm.errors import MarketError
+from market_abm.views.words import command as words
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -25,7 +26,7 @@ class _Commands(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(USER_ERROR)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted: nothing was written.", err=True)
+            click.echo(words.INTERRUPTED, err=True)
             ctx.exit(INTERRUPTED)
 
 

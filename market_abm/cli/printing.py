@@ -1,4 +1,4 @@
-"""Tables and sentences on the terminal; the words themselves are in ``views/words.py``."""
+"""Tables and sentences on the terminal; the words themselves are in ``views/words``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def console() -> Any:
 
 def print_written(folder: Path) -> None:
     """Name the files of a folder of results."""
-    from market_abm.views.words import written
+    from market_abm.views.words.text import written
 
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     click.echo(written(folder, ", ".join(names)))
@@ -40,7 +40,7 @@ def print_written(folder: Path) -> None:
 def print_result(result: Result) -> None:
     """The question, the table of goods, and the sentences about a run."""
     from market_abm.runs.result import MANY
-    from market_abm.views import words
+    from market_abm.views.words.run import largest_note, run_sentences
 
     screen = console()
     if result.experiment.question:
@@ -49,19 +49,17 @@ def print_result(result: Result) -> None:
         shown = result.largest[:MAX_ROWS]
         screen.print(_largest_goods(result, shown))
         files = "summary.json and trajectory.csv"
-        click.echo(
-            words.largest_note(len(shown), len(result.goods), what="industries", files=files)
-        )
+        click.echo(largest_note(len(shown), len(result.goods), what="industries", files=files))
     else:
         screen.print(_all_goods(result))
-    for sentence in words.run_sentences(result):
+    for sentence in run_sentences(result):
         click.echo(sentence)
 
 
 def print_comparison(comparison: OptimizerComparison) -> None:
     """The largest distances between a market and its twin."""
     from market_abm.views.numbers import format_error
-    from market_abm.views.words import comparison_sentence
+    from market_abm.views.words.comparison import comparison_sentence
 
     table = _table(("", "left"), ("largest distance", "right"), ("at step", "right"))
     for name, (size, step) in comparison.distances.items():
@@ -73,7 +71,7 @@ def print_comparison(comparison: OptimizerComparison) -> None:
 def print_mechanisms(comparison: MechanismComparison) -> None:
     """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
-    from market_abm.views.words import column_label, mechanisms_note
+    from market_abm.views.words.comparison import column_label, mechanisms_note
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
     headers = ((column_label(column), "right") for column in columns)
@@ -93,7 +91,7 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
 def print_plane(plane: PhasePlane) -> None:
     """How many cells of the plane return to the equilibrium, a row per model."""
     from market_abm.views.numbers import format_fixed
-    from market_abm.views.words import plane_note
+    from market_abm.views.words.sweep import plane_note
 
     cells, counts = plane.cells, plane.counts
     table = _table(("model", "left"), *((name, "right") for name in counts), ("of", "right"))
@@ -112,7 +110,7 @@ def print_statuses(counts: Mapping[Any, int]) -> None:
 def print_explanation(result: Result) -> None:
     """Each firm's condition beside backprop's line, as formulas and as numbers."""
     from market_abm.views.explain import explain
-    from market_abm.views.words import explanation_note
+    from market_abm.views.words.run import explanation_note
 
     screen = console()
     for section in explain(result):

@@ -311,9 +311,13 @@ class MechanismComparison(Displayable):
         """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
 
+    def frame(self) -> pd.DataFrame:
+        """The table with the mechanisms as a column."""
+        return self.table().reset_index()
+
     def summary(self) -> dict[str, Any]:
         """The comparison as one object for JSON."""
-        rows = json.loads(self.table().reset_index().to_json(orient="records"))
+        rows = json.loads(self.frame().to_json(orient="records"))
         return {"mechanisms": rows, **_origin(self.experiment)}
 
 

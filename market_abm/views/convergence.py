@@ -16,9 +16,9 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MANY
-from market_abm.views.numbers import format_label
 from market_abm.views.palette import OKABE_ITO
-from market_abm.views.words import RELATIVE_ERROR
+from market_abm.views.words.figures import predicted_rate
+from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -307,8 +307,8 @@ class ConvergencePicture:
         rate = result.predicted_rate if many else None
         if rate is None or not 0.0 < rate < 1.0:
             return picture
-        label = f"theory: × {format_label(rate)} a step"
-        return replace(picture, slopes=_slopes(picture, rate, result.steps), slope_label=label)
+        slopes = _slopes(picture, rate, result.steps)
+        return replace(picture, slopes=slopes, slope_label=predicted_rate(rate))
 
     @staticmethod
     def of_paths(

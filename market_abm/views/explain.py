@@ -19,19 +19,13 @@ from market_abm.gradient import backprop
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.views.numbers import format_plain
+from market_abm.views.words.derivation import CONSUMERS, REUSE_NOTES, profit_preface
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
 WIDE = 8
 """Inputs of a line beyond which its profit is not written out."""
-
-REUSE_NOTES = {
-    "rival": "rival: divided among its users, who pay one price in the steady state",
-    "copy": "copy (nonrival): every user gets all of it, and their bids add up (the sum rule)",
-    "external": "external: every user gets all of it, and only the first one pays",
-}
-"""How several users share a good."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +112,13 @@ class _Explanation:
             )
             for good in self.economy.demand
         ]
-        return Section("consumers", "pay a given price for each final good", tuple(pairs))
+        return Section("consumers", CONSUMERS, tuple(pairs))
 
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
         costs = "".join(f" - p_{used}*{label}" for used, label in self._labels(industry))
-        firms = f"{industry.firms} firms, each with " if industry.firms > 1 else ""
-        loop = (
-            "in a loop, whose lines backprop solves simultaneously; " if self._loops(good) else ""
-        )
-        preface = f"{loop}{firms}"
+        preface = profit_preface(industry.firms, loop=self._loops(good))
         note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
         pairs = [

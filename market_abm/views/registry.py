@@ -1,57 +1,62 @@
-"""The views of each class, registered with ``display.register`` when this module is imported."""
+"""The views of each class: which function of this folder shows it, loaded when it is first used."""
 
 from __future__ import annotations
 
-from market_abm.display import register
-from market_abm.economy.economy import Economy
-from market_abm.economy.io_table import InputOutputTable
-from market_abm.experiment.experiment import Experiment
-from market_abm.runs.result import Result
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-from market_abm.studies.phase_plane import PhasePlane
-from market_abm.studies.sweep import Sweep
-from market_abm.views import save, words
-from market_abm.views.notebook import economy, result
-from market_abm.views.plots.compare import mechanism_figure, optimizer_figure
-from market_abm.views.plots.convergence import convergence
-from market_abm.views.plots.network import network
-from market_abm.views.plots.phase_plane import phase_plane_figure
-from market_abm.views.plots.sweep import figure_of_sweep
+from importlib import import_module
 
-register(Economy, text=economy.economy_text, html=economy.economy_html)
-register(InputOutputTable, text=economy.table_text, html=economy.table_html)
-register(Experiment, text=words.experiment_line, html=result.experiment_html)
-register(
-    Result,
-    text=words.run_line,
-    html=result.result_html,
-    save=save.save_result,
-    convergence_figure=convergence,
-    network_figure=network,
-    shock_figure=save.shock_figure,
-)
-register(
-    OptimizerComparison,
-    text=words.comparison_line,
-    html=result.comparison_html,
-    save=save.save_comparison,
-    figure=optimizer_figure,
-)
-register(
-    MechanismComparison,
-    text=words.mechanisms_line,
-    html=result.mechanisms_html,
-    save=save.save_comparison,
-    figure=mechanism_figure,
-)
-register(
-    PhasePlane,
-    text=words.plane_line,
-    save=save.save_plane,
-    figure=lambda plane: phase_plane_figure(plane.table),
-)
-register(
-    Sweep,
-    text=words.sweep_line,
-    figure=figure_of_sweep,
-)
+from market_abm.display import View
+
+VIEWS: dict[str, dict[str, str]] = {
+    "Economy": {
+        "text": "words.economy:economy_line",
+        "html": "notebook.economy:economy_html",
+    },
+    "InputOutputTable": {
+        "text": "words.economy:table_line",
+        "html": "notebook.economy:table_html",
+    },
+    "Experiment": {
+        "text": "words.run:experiment_line",
+        "html": "notebook.result:experiment_html",
+    },
+    "Result": {
+        "text": "words.run:run_line",
+        "html": "notebook.result:result_html",
+        "save": "save:save_result",
+        "convergence_figure": "plots.convergence:convergence",
+        "network_figure": "plots.network:network",
+        "shock_figure": "plots.shock:shock_figure",
+    },
+    "OptimizerComparison": {
+        "text": "words.comparison:comparison_line",
+        "html": "notebook.result:comparison_html",
+        "save": "save:save_comparison",
+        "figure": "plots.compare:optimizer_figure",
+    },
+    "MechanismComparison": {
+        "text": "words.comparison:mechanisms_line",
+        "html": "notebook.result:mechanisms_html",
+        "save": "save:save_comparison",
+        "figure": "plots.compare:mechanism_figure",
+    },
+    "PhasePlane": {
+        "text": "words.sweep:plane_line",
+        "save": "save:save_plane",
+        "figure": "plots.phase_plane:figure_of_plane",
+    },
+    "Sweep": {
+        "text": "words.sweep:sweep_line",
+        "figure": "plots.sweep:figure_of_sweep",
+    },
+}
+"""By class: the views by name, each as ``module:function`` of ``market_abm.views``."""
+
+
+def find(kind: str, name: str) -> View | None:
+    """The view of a class by name; None if there is none."""
+    place = VIEWS.get(kind, {}).get(name)
+    if place is None:
+        return None
+    module, _, function = place.partition(":")
+    found: View = getattr(import_module(f"market_abm.views.{module}"), function)
+    return found

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from market_abm.runs.folders import draw, write_folder
-from market_abm.runs.result import FEW, Result
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-from market_abm.studies.phase_plane import PhasePlane
-from market_abm.views.plots.convergence import convergence
-from market_abm.views.plots.network import network
-from market_abm.views.plots.phase_plane import phase_plane_figure
-from market_abm.views.plots.shock import shock
+
+if TYPE_CHECKING:
+    from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.phase_plane import PhasePlane
 
 RUN_FILES = (
     "summary.json",
@@ -30,14 +28,6 @@ COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 PLANE_FILES = ("table.csv", "phase-plane.png")
 
 
-def shock_figure(result: Result) -> Any:
-    """Prices since the first shock; None for at most ``FEW`` goods, or if no shock has occurred."""
-    changes = result.experiment.changes
-    if len(result.recorded) <= FEW or not changes or result.steps < changes[0][0]:
-        return None
-    return shock(result)
-
-
 def save_result(result: Result, folder: str | Path) -> Path:
     """Write ``RUN_FILES`` into ``folder``, all or none, replacing an earlier result.
 
@@ -46,13 +36,13 @@ def save_result(result: Result, folder: str | Path) -> Path:
     ResultsError
         The folder holds other files, or cannot be written.
     """
-    shocked = shock_figure(result)
+    shocked = result.shock_figure()
     writers = {
         "summary.json": lambda p: p.write_text(json_text(result.summary()), "utf-8"),
         "trajectory.csv": lambda p: result.frame().to_csv(p, index=False),
         "measures.csv": lambda p: result.measures().to_csv(p, index=False),
-        "convergence.png": lambda p: draw(convergence(result), p),
-        "network.png": lambda p: draw(network(result), p),
+        "convergence.png": lambda p: draw(result.convergence_figure(), p),
+        "network.png": lambda p: draw(result.network_figure(), p),
     }
     if shocked is not None:
         writers["shock.png"] = lambda p: draw(shocked, p)
@@ -63,11 +53,7 @@ def save_comparison(
     compared: OptimizerComparison | MechanismComparison, folder: str | Path
 ) -> Path:
     """Write ``COMPARISON_FILES`` into ``folder``, all or none."""
-    table = (
-        compared.frame()
-        if isinstance(compared, OptimizerComparison)
-        else compared.table().reset_index()
-    )
+    table = compared.frame()
     return write_folder(
         Path(folder),
         {
@@ -85,7 +71,7 @@ def save_plane(plane: PhasePlane, folder: str | Path) -> Path:
         Path(folder),
         {
             "table.csv": lambda p: plane.table.to_csv(p, index=False),
-            "phase-plane.png": lambda p: draw(phase_plane_figure(plane.table), p),
+            "phase-plane.png": lambda p: draw(plane.figure(), p),
         },
         PLANE_FILES,
     )

@@ -24,7 +24,8 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.numbers import format_plain, format_power_of_ten
 from market_abm.views.palette import OKABE_ITO
-from market_abm.views.words import progress_text
+from market_abm.views.words.figures import GRADIENT_AND_TOLERANCE, LARGEST_ERROR
+from market_abm.views.words.run import progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -207,8 +208,8 @@ class Live:
         for k, color in zip(self.history.places, OKABE_ITO, strict=False):
             legend.append("━━ ", style=color).append(f"{shortened(goods[k], 16)}  ")
         color = OKABE_ITO[len(self.history.places)]
-        legend.append("━━ ", style=color).append("largest error of all  ")
-        return legend.append("··· gradient, tolerance")
+        legend.append("━━ ", style=color).append(f"{LARGEST_ERROR}  ")
+        return legend.append(f"··· {GRADIENT_AND_TOLERANCE}")
 
     def _status(self, state: State, observations: Mapping[str, np.ndarray]) -> str:
         with np.errstate(all="ignore"):

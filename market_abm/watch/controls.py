@@ -23,6 +23,7 @@ from market_abm.experiment.files import available
 from market_abm.experiment.shocks import TARGETS
 from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.views.words import page as words
 from market_abm.watch.scripts import REFOCUS
 from market_abm.watch.session import Parameter, Session
 from market_abm.watch.sliders import WIDE, parameter_slider, position, value_at
@@ -72,7 +73,7 @@ class Controls:
         self.sliders = Column(name="sliders", sizing_mode="stretch_width")
         self._make_shock()
         self.text = TextInput(
-            title="any other setting", placeholder="market.share_rate=0.2", name="setting", **WIDE
+            title=words.ANY_SETTING, placeholder="market.share_rate=0.2", name="setting", **WIDE
         )
         self.text.on_event("value_submit", lambda event: actions.assign(event.value))
         self.panel = Column(
@@ -88,7 +89,7 @@ class Controls:
                 self._percent,
                 _button("Shock", self._shock),
                 self.text,
-                _button("Save as experiment file", actions.save),
+                _button(words.SAVE_FILE, actions.save),
             ],
         )
 

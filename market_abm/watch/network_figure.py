@@ -21,6 +21,7 @@ from market_abm.runs.result import MANY
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import payments
+from market_abm.views.words.page import DISTANCE_TITLE, NETWORK_TITLE
 from market_abm.watch.figures import INK, blank, log_errors, tick_labels
 from market_abm.watch.network_layout import large_network, small_network
 from market_abm.watch.session import Session
@@ -77,7 +78,7 @@ class NetworkFigure:
         low, high = low - slack, high + slack
         self.figure = blank(
             "network",
-            "Goods flow along the arrows (width: payments), prices against them",
+            NETWORK_TITLE,
             height + 75,
             x_range=Range1d(left, right),
             y_range=Range1d(low, high),
@@ -105,7 +106,7 @@ class NetworkFigure:
         plot.add_tools(HoverTool(renderers=[goods], tooltips=tooltips))
         bar = ColorBar(
             color_mapper=mapper,
-            title="distance of a price from its gradient",
+            title=DISTANCE_TITLE,
             ticker=FixedTicker(ticks=[-9, -6, -3, 0]),
             major_label_overrides=tick_labels([-9, -6, -3, 0]),
             orientation="horizontal",

@@ -16,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from market_abm.errors import MarketError
 from market_abm.experiment.toml import parse_assignment
-from market_abm.views.words import progress_text, welfare_text
+from market_abm.views.words.page import SETTLED
+from market_abm.views.words.run import progress_text, welfare_text
 from market_abm.watch.controls import Actions, Controls
 from market_abm.watch.figures import KEPT
 from market_abm.watch.network_figure import NetworkFigure
@@ -320,6 +321,6 @@ class Page:
         if session.ending is not None:
             return f"{session.ending.detail}; {welfare_text(welfare)}"
         settled = session.observations["settled"]
-        note = "stationary, every price at its gradient" if settled else ""
+        note = SETTLED if settled else ""
         goods = session.economy.goods
         return progress_text(session.state.step, session.errors, goods, welfare, note=note)

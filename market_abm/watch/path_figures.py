@@ -20,7 +20,8 @@ from market_abm.runs.result import MANY
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.style import shortened
-from market_abm.views.words import RELATIVE_ERROR
+from market_abm.views.words.page import ALIGNMENT_TITLE, PRICES_TITLE
+from market_abm.views.words.text import RELATIVE_ERROR
 from market_abm.watch.figures import KEPT, blank, log_errors, tick_labels
 from market_abm.watch.session import Session
 
@@ -63,13 +64,11 @@ class PathFigures:
         self.path = ColumnDataSource(columns, name="path")
         steps_range = Range1d(0, MIN_STEPS, name="along")
         self.sources: dict[str, Any] = {"path": self.path, "along": steps_range}
-        self.prices = self._figure(
-            "prices", "Prices (solid) and their exact gradients (dotted)", steps_range
-        )
+        self.prices = self._figure("prices", PRICES_TITLE, steps_range)
         self.errors = self._figure("errors", RELATIVE_ERROR, steps_range)
         self.alignment = self._figure(
             "alignment",
-            "Alignment with the gradient of welfare: 1 is steepest ascent",
+            ALIGNMENT_TITLE,
             steps_range,
         )
         self._label = economy.label

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from market_abm.views.words.page import CONNECTION_LOST
 from market_abm.watch.path_figures import MIN_STEPS
 
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8").replace("MIN_STEPS", str(MIN_STEPS))
@@ -41,9 +43,8 @@ focus()
 """
 """Keeps the keyboard focus on a button: Bokeh replaces it when its label changes."""
 
-LOST = """
-document.getElementById("message").textContent =
-  "The connection to market-abm watch is lost; start it again and reload this page"
+LOST = f"""
+document.getElementById("message").textContent = {json.dumps(CONNECTION_LOST)}
 """
 """Reports a lost connection."""
 

@@ -28,6 +28,7 @@ from market_abm.market.state import State
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
+from market_abm.views.words.page import demand_elasticity, supply_elasticity
 from market_abm.watch.elasticities import with_parameters
 
 DECADES = (0.05, 20.0)
@@ -268,11 +269,11 @@ class Session:
             if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
             key = f"demand.{quoted(good)}.elasticity"
-            label, value = f"elasticity of demand for {good}", demand.elasticity
+            label, value = demand_elasticity(good), demand.elasticity
             yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
         for good, supply in self._next_economy.supply.items():
             key = f"supply.{quoted(good)}.elasticity"
-            label, value = f"elasticity of supply of {good}", supply.elasticity
+            label, value = supply_elasticity(good), supply.elasticity
             yield Parameter(key, label, value, 0.0, max(4.0, value))
 
     def _parameters(self) -> Iterator[Parameter]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from bokeh.models import CustomJSTickFormatter, Slider
 
+from market_abm.views.numbers import format_plain
 from market_abm.watch.session import Parameter
 from market_abm.watch.theme import WIDGETS
 
@@ -56,10 +57,10 @@ def value_at(parameter: Parameter, position: float) -> float:
     if parameter.whole:
         return int(position)
     if not parameter.logarithmic:
-        return float(f"{position:.3g}")
+        return float(format_plain(position, 3))
     if parameter.endless and position > np.log10(parameter.high) + DECADE / 2:
         return np.inf
-    return float(f"{10.0**position:.3g}")
+    return float(format_plain(10.0**position, 3))
 
 
 def _round_step(span: float) -> float:

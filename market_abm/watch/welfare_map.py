@@ -16,6 +16,7 @@ from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MANY
 from market_abm.views.palette import OKABE_ITO
+from market_abm.views.words.page import WELFARE_TITLE
 from market_abm.watch.figures import INK, KEPT, blank
 from market_abm.watch.session import Session
 
@@ -41,7 +42,7 @@ class WelfareMap:
         return WelfareMap(session)
 
     def __init__(self, session: Session) -> None:
-        self.figure = blank("welfare", "Path over the contours of welfare", 340)
+        self.figure = blank("welfare", WELFARE_TITLE, 340)
         self.figure.grid.visible = False
         self._contours: Any = None
         self._new: list[tuple[np.ndarray, np.ndarray]] = []

@@ -18,6 +18,7 @@ from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.style import shortened
+from market_abm.views.words import figures as words
 
 WIDTH = 800
 """Pixels; all lengths of the figure are pixels too."""
@@ -146,15 +147,15 @@ class Drawing:
     def _legend(self) -> None:
         x, y = MARGIN, 46.0
         for color, text, width in (
-            (GOODS, "goods, to who uses them", 180),
-            (PRICES, "price signals, to who makes the good", 252),
+            (GOODS, words.FILM_GOODS, 180),
+            (PRICES, words.FILM_PRICES, 252),
         ):
             self._mark(x + 4, y, color, 7.0)
             self.write(x + 14, y, text, size=11.5, color=GREY)
             x += width
-        self.write(x, y, "price off by", size=11.5, color=GREY)
+        self.write(x, y, words.FILM_ERRORS, size=11.5, color=GREY)
         x += 72
-        for error, text in ((1.0, "100%"), (0.1, "10%"), (1e-2, "1%"), (1e-3, "0.1% or less")):
+        for error, text in words.FILM_ERROR_STEPS.items():
             self._mark(x + 6, y, shade(error), 12.0, marker="s", edge=FAINT)
             self.write(x + 17, y, text, size=11.5, color=GREY)
             x += 30 + 7 * len(text)

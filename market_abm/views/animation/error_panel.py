@@ -22,6 +22,7 @@ from market_abm.views.convergence import (
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.convergence import error_label
 from market_abm.views.plots.style import shortened, tidy
+from market_abm.views.words.figures import film_error_note
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -86,7 +87,7 @@ class ErrorPanel:
         drawing.write(
             MARGIN,
             height - PANEL + 6,
-            f"error, {axis.label}: of each good (grey), and the largest (black)",
+            film_error_note(axis.label),
             size=11.5,
             color=GREY,
         )

@@ -11,6 +11,7 @@ from market_abm.views.animation.colours import PRICES, mixed, shade, tint
 from market_abm.views.animation.drawing import LANE, Drawing
 from market_abm.views.animation.error_panel import ErrorPanel
 from market_abm.views.plots.style import shortened
+from market_abm.views.words.figures import film_title
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -104,9 +105,9 @@ class Film:
         self.panel.show(step, part)
         market = self.result.experiment.market
         name = shortened(self.result.experiment.name, 40)
-        letters = "; p: price, g: gradient" if self.drawing.is_small else ""
+        rules = f"{market.mechanism}, {market.activation}"
         self.drawing.title.set_text(
-            f"{name}: step {step} ({market.mechanism}, {market.activation}{letters})"
+            film_title(name, step, rules, abbreviated=self.drawing.is_small)
         )
 
     def _show_goods(self, step: int, number: int) -> None:

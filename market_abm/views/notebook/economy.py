@@ -28,13 +28,23 @@ from market_abm.views.notebook.pieces import (
     shortened,
     table,
 )
-from market_abm.views.numbers import format_count, format_number, format_plain, format_share
+from market_abm.views.numbers import format_number, format_share
+from market_abm.views.words.economy import (
+    demand_text,
+    economy_sizes,
+    firms_text,
+    network_text,
+    reuse_text,
+    supply_text,
+    table_residuals,
+    table_sizes,
+)
+from market_abm.views.words.text import and_more
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
     from market_abm.economy.industry import Industry
     from market_abm.economy.io_table import InputOutputTable
-    from market_abm.economy.terms import Demand, Supply
 
 MAX_LINES, SOME_LINES = 12, 6
 """Lines of a program up to which all are shown; of a longer one, the second number."""
@@ -55,14 +65,9 @@ SCALE = (60.0, 38.0)
 """Pixels per inch of the layout: horizontally and vertically."""
 
 
-def economy_text(economy: Economy) -> str:
-    """An economy in one line."""
-    return f"<Economy: {_sizes(economy)}>"
-
-
 def economy_html(economy: Economy) -> str:
     """The program, the network if it is small, and the goods with the terms of all agents."""
-    return block(heading("Economy", _sizes(economy)), *economy_parts(economy))
+    return block(heading("Economy", economy_sizes(economy)), *economy_parts(economy))
 
 
 def economy_parts(economy: Economy) -> list[str]:
@@ -71,20 +76,6 @@ def economy_parts(economy: Economy) -> list[str]:
     uses = Counter(good for industry in industries for good in industry.technology.inputs)
     small = len(economy.supply) + len(industries) <= MAX_BOXES and uses.total() <= MAX_ARROWS
     return [_program(economy), network(economy) if small else "", _goods(economy, uses)]
-
-
-def _sizes(economy: Economy) -> str:
-    """The numbers of industries, goods and firms."""
-    industries, raw = len(economy.industries), len(economy.supply)
-    firms = sum(industry.firms for industry in economy.industries)
-    parts = [
-        f"{format_count(industries, 'industry', 'industries')}"
-        + (f" with {firms:,} firms" if firms > industries else ""),
-        f"{format_count(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
-    ]
-    if industries <= MAX_BOXES and economy.has_loops:
-        parts.append("with a loop")
-    return ", ".join(parts)
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -104,7 +95,7 @@ def _program(economy: Economy) -> str:
     ]
     return (
         table(("line", "as a formula")[:columns], [row[:columns] for row in rows], words=columns)
-        + note(f"and {format_count(more, 'line')} more" if more > 0 else "")
+        + note(and_more(more, "line"))
         + note(f"with {', '.join(shown)}" if shown else "")
     )
 
@@ -145,7 +136,7 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
                 shortened(economy.label(good), 48),
                 kind,
                 terms,
-                f"{uses[good]:,} uses, {economy.reuse[good]}" if uses[good] > 1 else "",
+                reuse_text(uses[good], economy.reuse[good]),
                 "" if industry is None else firms_text(industry),
             )
         )
@@ -154,50 +145,7 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
     more = len(goods) - len(rows)
     return table(
         [columns[k] for k in kept], [[row[k] for k in kept] for row in rows], words=len(kept)
-    ) + note(f"and {format_count(more, 'good')} more" if more > 0 else "")
-
-
-def supply_text(terms: Supply) -> str:
-    """The terms of a supplier in words."""
-    if not np.any(terms.elasticity):
-        return f"{_units(terms.quantity)} a step"
-    text = (
-        f"{_units(terms.quantity)} a step at a price of {format_number(terms.price)}, "
-        f"elasticity {format_number(terms.elasticity)}"
-    )
-    if terms.kind == "gradient":
-        return f"{text}; follows its margin at rate {format_number(terms.rate)}"
-    slow = np.any(np.not_equal(terms.adjustment, 1.0))
-    return f"{text}, adjustment {format_number(terms.adjustment)}" if slow else text
-
-
-def demand_text(terms: Demand) -> str:
-    """The terms of a consumer in words."""
-    pays = f"consumers pay {format_number(terms.price)}"
-    if np.all(np.isinf(terms.elasticity)):
-        return f"{pays} a unit"
-    known = terms.quantity is not None and not np.any(np.isnan(terms.quantity))
-    at = f"for {_units(terms.quantity)}" if known else "for the initial output"
-    form = f", {terms.form}" if terms.form else ""
-    return f"{pays} a unit {at}, elasticity {format_number(terms.elasticity)}{form}"
-
-
-def _units(quantity: Any) -> str:
-    return f"{format_number(quantity)} {'unit' if np.all(np.equal(quantity, 1.0)) else 'units'}"
-
-
-def firms_text(industry: Industry) -> str:
-    """How many firms, and how they differ from one firm that is the line itself."""
-    population, parts = industry.population, [f"{industry.firms:,}"]
-    if population.conduct != "competitive":
-        parts.append(population.conduct)
-    with np.errstate(all="ignore"):
-        mean = (industry.weights * industry.productivity).sum(axis=-1)
-    if not np.allclose(mean, 1.0, rtol=1e-9):
-        parts.append(f"productivity {format_number(mean, 4)}")
-    if np.any(population.bid_noise):
-        parts.append(f"noise {format_number(population.bid_noise)}")
-    return ", ".join(parts)
+    ) + note(and_more(more, "good"))
 
 
 # --- the network ----------------------------------------------------------------------------------
@@ -219,11 +167,7 @@ def network(economy: Economy) -> str:
     parts = [_arrow([place(point) for point in route]) for route in plan.routes.values()]
     parts += [_box(economy, good, place(centre)) for good, centre in plan.boxes.items()]
     width, height = (high - low) * np.array(SCALE) + 2 * margin
-    lines = "; ".join(
-        f"{industry.good} of {', '.join(dict.fromkeys(industry.technology.inputs))}"
-        for industry in economy.industries
-    )
-    return drawing(float(width), float(height), f"The network: {lines}", parts)
+    return drawing(float(width), float(height), network_text(economy), parts)
 
 
 def _box(economy: Economy, good: str, centre: Point) -> str:
@@ -258,11 +202,6 @@ def _arrow(route: list[Point]) -> str:
 # --- input-output tables --------------------------------------------------------------------------
 
 
-def table_text(io_table: InputOutputTable) -> str:
-    """An input-output table in one line."""
-    return f"<InputOutputTable: {_table_sizes(io_table)}>"
-
-
 def table_html(io_table: InputOutputTable) -> str:
     """Its size, its accounting residuals, and its largest industries."""
     first = np.argsort(-io_table.output, kind="stable")[:MAX_GOODS]
@@ -277,23 +216,9 @@ def table_html(io_table: InputOutputTable) -> str:
         for k in first
     ]
     more = io_table.size - len(rows)
-    off = {
-        "rows balance to within": io_table.row_residuals,
-        "columns balance to within": io_table.column_residuals,
-    }
     return block(
-        heading("Input-output table", _table_sizes(io_table)),
+        heading("Input-output table", table_sizes(io_table)),
         table(("code", "industry", "output", "final use", "primary inputs"), rows, words=2),
-        note(f"and {format_count(more, 'industry', 'industries')} more" if more else ""),
-        facts(
-            (what, f"{format_plain(np.abs(each).max(), 2)} of output") for what, each in off.items()
-        ),
-    )
-
-
-def _table_sizes(io_table: InputOutputTable) -> str:
-    return (
-        f"{format_count(io_table.size, 'industry', 'industries')}, "
-        f"output {format_number(io_table.output.sum(), 4)}, "
-        f"final use {format_number(io_table.final_use.sum(), 4)}"
+        note(and_more(more, "industry", "industries")),
+        facts(table_residuals(io_table)),
     )

@@ -15,6 +15,7 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.notebook.pieces import FINAL, drawing, lettering
 from market_abm.views.numbers import format_number, format_plain
+from market_abm.views.words.figures import error_curve_text, error_curve_title
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -44,20 +45,16 @@ def error_drawing(result: Result) -> str:
     if len(steps) < 2 or not np.isfinite(largest).any():
         return ""
     few = 1 < len(picture.series) <= MAX_LINES
-    title = f"largest error of a price{', and each good’s' if few else ''}"
     tolerance = _tolerance(picture)
     parts = [
         *_axes(picture),
         *tolerance,
-        lettering(LEFT, 12, title + ("; dotted: the tolerance" if tolerance else ""), **START),
+        lettering(LEFT, 12, error_curve_title(each=few, tolerance=bool(tolerance)), **START),
     ]
     if few:
         parts += [_curve(picture, each.errors, 'opacity="0.45"') for each in picture.series]
     parts.append(_curve(picture, largest, f'stroke="{FINAL}" stroke-width="2"'))
-    description = (
-        f"The largest error of a price over {steps[-1]:,} steps: "
-        f"at first {format_number(largest[0], 2)}, at the end {format_number(largest[-1], 2)}"
-    )
+    description = error_curve_text(steps[-1], largest[0], largest[-1])
     return drawing(WIDTH, HEIGHT, description, [part for part in parts if part])
 
 

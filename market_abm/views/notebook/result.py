@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES
-from market_abm.views import words
 from market_abm.views.notebook.economy import economy_parts
 from market_abm.views.notebook.errors import error_drawing
 from market_abm.views.notebook.pieces import (
@@ -25,7 +24,14 @@ from market_abm.views.notebook.pieces import (
     shortened,
     table,
 )
-from market_abm.views.numbers import format_count
+from market_abm.views.words.comparison import column_label, twin_name, twin_text
+from market_abm.views.words.run import (
+    OPTIMUM_DISTANCE,
+    ending_sentence,
+    largest_note,
+    measure_label,
+)
+from market_abm.views.words.text import and_more, changes_text
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -72,7 +78,7 @@ def result_html(result: Result) -> str:
     with np.errstate(all="ignore"):  # it may have diverged
         return block(
             heading(experiment.name, experiment.question),
-            paragraph(f"{STATUS[result.status]} {words.ending_sentence(result)}"),
+            paragraph(f"{STATUS[result.status]} {ending_sentence(result)}"),
             _prices(result),
             error_drawing(result),
             facts(_measures(result)),
@@ -95,7 +101,7 @@ def _prices(result: Result) -> str:
     ]
     all_shown = len(rows) == len(goods)
     return table(("good", "quantity", "price", "gradient", "error"), rows) + note(
-        "" if all_shown else words.largest_note(len(rows), len(goods))
+        "" if all_shown else largest_note(len(rows), len(goods))
     )
 
 
@@ -112,10 +118,10 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
         shown = data(value, SHORT.get(measure.key, 6))
         if optimum is not None and measure.key == "welfare":
             shown = Markup(f"{shown}; at the optimum {data(optimum['best_welfare'])}")
-        yield words.measure_label(measure), shown
+        yield measure_label(measure), shown
     if optimum is not None:
         yield (
-            "distance to the optimum, relative",
+            OPTIMUM_DISTANCE,
             Markup(
                 f"prices {data(optimum['prices'], 2)}, quantities {data(optimum['quantities'], 2)}"
             ),
@@ -138,14 +144,13 @@ def experiment_html(experiment: Experiment) -> str:
         if key.name in ALWAYS.get(name, ()) or getattr(settings, key.name) != key.default
     ]
     shown += [
-        (f"shock at step {shock['step']}", words.changes_text(shock))
-        for shock in shocks[:MAX_SHOCKS]
+        (f"shock at step {shock['step']}", changes_text(shock)) for shock in shocks[:MAX_SHOCKS]
     ]
     more = len(shocks) - MAX_SHOCKS
     return block(
         heading(experiment.name, experiment.question),
         facts(shown),
-        note(f"and {format_count(more, 'shock')} more" if more > 0 else ""),
+        note(and_more(more, "shock")),
         *economy_parts(experiment.economy),
     )
 
@@ -161,7 +166,7 @@ def comparison_html(comparison: OptimizerComparison) -> str:
     ]
     result = comparison.result
     return block(
-        heading(words.twin_text(result.experiment.market.mechanism, words.twin_name(comparison))),
+        heading(twin_text(result.experiment.market.mechanism, twin_name(comparison))),
         table(("largest distance of", "relative", "at step"), rows),
         result_html(result),
     )
@@ -183,7 +188,7 @@ def mechanisms_html(comparison: MechanismComparison) -> str:
         )
         for name, row in frame.iterrows()
     ]
-    headers = [words.column_label(column) for column in ("mechanism", *texts, *numbers)]
+    headers = [column_label(column) for column in ("mechanism", *texts, *numbers)]
     experiment = comparison.experiment
     return block(
         heading(experiment.name, experiment.question), table(headers, rows, words=1 + len(texts))

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from market_abm.runs.result import Result
-from market_abm.twins.registry import TWINS
 from market_abm.views.convergence import FLOOR, intermediate_goods
-from market_abm.views.numbers import format_error, format_power_of_ten
+from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.words.comparison import twin_name
+from market_abm.views.words.figures import CONTOURS_TITLE, mechanisms_title, optimizer_title
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -68,9 +69,13 @@ def optimizer_figure(comparison: OptimizerComparison) -> Figure:
     mechanism = result.experiment.market.mechanism
     worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
-        f"{shortened(result.experiment.name, 40)}: {mechanism} (coloured) and its twin, "
-        f"{TWINS[mechanism].name} (dashed)\n"
-        f"largest distance {format_error(worst)} in {result.steps} steps",
+        optimizer_title(
+            shortened(result.experiment.name, 40),
+            mechanism,
+            twin_name(comparison),
+            worst,
+            result.steps,
+        ),
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -184,9 +189,7 @@ def _contours(axes: Axes, comparison: OptimizerComparison) -> None:
     axes.set_ylim(land.y[0], land.y[-1])
     axes.set_xlabel(land.names[0], fontsize=9)
     axes.set_ylabel(land.names[1], fontsize=9)
-    axes.set_title(
-        "welfare (light: high), the path, and the optimum (star)", fontsize=9, loc="left", color=INK
-    )
+    axes.set_title(CONTOURS_TITLE, fontsize=9, loc="left", color=INK)
     tidy(axes)
 
 
@@ -226,8 +229,6 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
     axes.set_xlabel("step", fontsize=9)
     figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
     name = shortened(done[0].experiment.name, 40) if done else ""
-    figure.suptitle(
-        f"{name}: the same economy under several mechanisms", fontsize=9.5, x=0.01, ha="left"
-    )
+    figure.suptitle(mechanisms_title(name), fontsize=9.5, x=0.01, ha="left")
     tidy(axes)
     return figure

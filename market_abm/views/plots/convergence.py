@@ -21,9 +21,15 @@ from market_abm.views.convergence import (
     error_ticks,
     ratio_axis,
 )
-from market_abm.views.numbers import format_label, format_plain, format_power_of_ten
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import in_lines, new_figure, shortened, tidy
+from market_abm.views.words.figures import (
+    OTHER_GOODS,
+    convergence_title,
+    largest_industries,
+    of_all,
+)
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -256,10 +262,10 @@ def _errors_only(picture: ConvergencePicture) -> Figure:
         (picture.largest, "largest", "-"),
         (picture.median, "median", (0, (1, 1))),
     ):
-        line: dict[str, Any] = {"ls": dashes, "label": f"{name} of all {count}"}
+        line: dict[str, Any] = {"ls": dashes, "label": of_all(name, count)}
         shown = np.clip(values, FLOOR, None)
         handles += axes.plot(steps, shown, color=INK, lw=1.8, zorder=5, **line)
-    handles += axes.plot([], [], color=OTHERS, lw=0.8, label="the other goods")
+    handles += axes.plot([], [], color=OTHERS, lw=0.8, label=OTHER_GOODS)
     _error_axis(axes, picture)
     handles += [line for line in axes.get_lines() if line.get_label() == "tolerance"]
     slopes: list[Line2D] = []
@@ -277,7 +283,7 @@ def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D]) 
     beside: dict[str, Any] = {"fontsize": 8, "frameon": False, "borderaxespad": 0.0}
     beside |= {"bbox_transform": figure.transFigure, "labelspacing": 0.55, "handlelength": 2.4}
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, 0.885), **beside)
-    title = f"the {len(named)} industries with the largest sales"
+    title = largest_industries(len(named))
     legend = figure.legend(
         handles=named, loc="lower left", bbox_to_anchor=(0.69, 0.085), title=title, **beside
     )
@@ -341,21 +347,12 @@ def error_label(error: float) -> str:
 
 def _title(figure: Figure, result: Result, picture: ConvergencePicture) -> None:
     """How the run ended, its rates, and what is drawn."""
-    market, predicted = result.experiment.market, any(len(each.marks) for each in picture.series)
-    rates = [
-        f"{key.replace('_', ' ')} {format_plain(getattr(market, key))}"
-        for key in market.rules.rates
-    ]
     figure.suptitle(
-        f"{result.experiment.name}: {result.status.replace('_', ' ')} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
-        + (
-            "distance of each price from its exact gradient"
-            if picture.layout == "errors"
-            else "prices (coloured) and the exact gradients (dashed)"
-        )
-        + ("; crosses: what theory predicts" if predicted else "")
-        + ("; dotted lines: shocks" if result.experiment.changes else ""),
+        convergence_title(
+            result,
+            errors_only=picture.layout == "errors",
+            predicted=any(len(each.marks) for each in picture.series),
+        ),
         fontsize=9.5,
         x=0.01,
         ha="left",

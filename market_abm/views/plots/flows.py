@@ -17,10 +17,11 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.result import largest
 from market_abm.views.layout import Point
-from market_abm.views.numbers import format_fixed, format_label, format_power_of_ten
+from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import in_lines, new_figure, shortened
-from market_abm.views.words import RELATIVE_ERROR
+from market_abm.views.words.figures import flows_note, flows_title
+from market_abm.views.words.text import RELATIVE_ERROR, step_title
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -250,26 +251,21 @@ def _colors(figure: Figure, result: Result, flows: Flows) -> list[Any]:
 
 def _captions(figure: Figure, result: Result, flows: Flows) -> None:
     """The title, the share of payments that is drawn, and the legend."""
-    name = f"{shortened(result.experiment.name, 40)}, step {result.steps}"
-    part = f"{format_fixed(100.0 * flows.part, 1)} %"
+    title = step_title(shortened(result.experiment.name, 40), result.steps)
     figure.text(
         0.01,
         0.988,
-        f"{name}: the {len(flows.goods)} industries with the largest sales, and the "
-        f"{len(flows.flows)} largest flows between them\n"
-        f"drawn: {part} of all that industries pay to other industries",
+        flows_title(title, len(flows.goods), len(flows.flows), flows.part),
         fontsize=9.5,
         color=INK,
         va="top",
     )
     tolerance = result.experiment.run.tolerance
     exact = bool(np.all(result.last_errors <= tolerance))
-    note = f"; every price is within {format_label(tolerance)} of its exact gradient"
     figure.text(
         0.01,
         0.012,
-        "goods flow along the arrows (width: what is paid for them); area of a disc: sales"
-        + (note if exact else ";\ncolour: how far the price is from its exact gradient"),
+        flows_note(tolerance if exact else None),
         fontsize=8,
         color=GREY,
         va="bottom",

@@ -16,6 +16,8 @@ from market_abm.views.numbers import format_label
 from market_abm.views.palette import GREY, INK
 from market_abm.views.plots.flows import Flows, largest_flows
 from market_abm.views.plots.style import new_figure, shortened
+from market_abm.views.words.figures import network_note
+from market_abm.views.words.text import step_title
 
 if TYPE_CHECKING:
     from market_abm.economy.industry import Industry
@@ -58,7 +60,7 @@ def network(result: Result) -> Figure:
             _arrow(axes, plan.routes[use], scale)
             if labelled:
                 _label(axes, result, industry, slot, plan.labels[use], scale)
-    _captions(axes, f"{result.experiment.name}, step {result.steps}", labelled=labelled)
+    _captions(axes, step_title(result.experiment.name, result.steps), labelled=labelled)
     return figure
 
 
@@ -90,8 +92,7 @@ def _captions(axes: Axes, title: str, *, labelled: bool) -> None:
     axes.text(
         left,
         bottom + 0.1,
-        "goods flow along the arrows, prices against them"
-        + (" (blue: units in the batch now on sale; orange: bids)" if labelled else ""),
+        network_note(labelled=labelled),
         fontsize=8,
         color=GREY,
         va="bottom",

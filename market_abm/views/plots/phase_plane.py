@@ -11,12 +11,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.numbers import format_plain
 from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, tidy
+from market_abm.views.words.figures import plane_panel, plane_title
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from market_abm.studies.phase_plane import PhasePlane
 
 SHADES = LinearSegmentedColormap.from_list("converged", ["#ffffff", OKABE_ITO[0]])
 
@@ -123,7 +126,7 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
     figure.text(
         0.1 / grid.width,
         1.0 - 0.2 / grid.height,
-        f"How many of {networks} random networks return to equilibrium ({len(table):,} runs)",
+        plane_title(networks, len(table)),
         fontsize=10,
         color=INK,
     )
@@ -184,7 +187,7 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         )
     mean, elasticity = share.sum(), runs["elasticity"].iloc[0]
     axes.set_title(
-        f"σ = {format_plain(elasticity)}:  {format_fixed(mean, 1)} of {share.size} cells",
+        plane_panel(elasticity, mean, share.size),
         fontsize=8,
         color=GREY,
         pad=3,
@@ -195,3 +198,8 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
     axes.set_yticks(np.arange(len(heights)) + 0.5, [format_plain(rate) for rate in heights])
     axes.set_xlabel(RATES[across], fontsize=8)
     tidy(axes)
+
+
+def figure_of_plane(plane: PhasePlane) -> Figure:
+    """The figure of all runs of a phase plane."""
+    return phase_plane_figure(plane.table)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,13 +13,11 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.views.numbers import format_percent
+from market_abm.runs.result import FEW, Result
+from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
-from market_abm.views.words import changes_text
-
-if TYPE_CHECKING:
-    from market_abm.runs.result import Result
+from market_abm.views.words.figures import shock_note, shock_title
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -206,7 +203,7 @@ def _color_bar(
     sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
     lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
     ticks = [*lost, 0.0, *sizes]
-    labels = [format_percent(float(f"{each:.6g}")) for each in ticks]
+    labels = [format_percent(float(format_plain(each))) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7.5, length=2)
@@ -215,14 +212,17 @@ def _color_bar(
 
 def _title(result: Result, moves: Moves) -> list[str]:
     """The shocks in at most two lines, and what is shown."""
-    shocks = [
-        f"{changes_text(each)} from step {each['step']} on"
-        for each in result.experiment.configuration.get("shocks", [])
-    ]
-    what = f"{shortened(result.experiment.name, 30)}: {'; '.join(shocks) or 'a shock'}"
-    more = len(moves.goods) < len(result.recorded)
-    which = f"; the {len(moves.goods)} of {len(result.recorded)} that change most" if more else ""
+    shocks = result.experiment.configuration.get("shocks", [])
+    what = shock_title(shortened(result.experiment.name, 30), shocks)
     return [
         *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
-        f"change of each price against the step before{which}",
+        shock_note(len(moves.goods), len(result.recorded)),
     ]
+
+
+def shock_figure(result: Result) -> Figure | None:
+    """Prices since the first shock; None for at most ``FEW`` goods, or if no shock has occurred."""
+    changes = result.experiment.changes
+    if len(result.recorded) <= FEW or not changes or result.steps < changes[0][0]:
+        return None
+    return shock(result)

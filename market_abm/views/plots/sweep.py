@@ -19,17 +19,26 @@ from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.style import new_figure, shortened, tidy
-from market_abm.views.words import RELATIVE_ERROR, status_counts
+from market_abm.views.words.figures import (
+    PREDICTED_BOUNDARY,
+    PREDICTED_OR_OPTIMUM,
+    STATUS_LABELS,
+    sweep_title,
+)
+from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REGIMES = {
-    "converged": ("#0072B2", "converged"),
-    "max_steps": ("#56B4E9", "out of steps, not oscillating"),
-    "oscillating": ("#E69F00", "oscillating"),
-    "diverged": ("#D55E00", "diverged"),
-    "failed": ("#666666", "failed (see the table)"),
+    status: (color, STATUS_LABELS[status])
+    for status, color in {
+        "converged": "#0072B2",
+        "max_steps": "#56B4E9",
+        "oscillating": "#E69F00",
+        "diverged": "#D55E00",
+        "failed": "#666666",
+    }.items()
 }
 """The colour and the label of each status of a run."""
 
@@ -97,8 +106,8 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
             panel.axvline(boundary, color=GREY, lw=1.0, ls=":", zorder=1)
     for panel in panels:
         tidy(panel)
-    dashed = Line2D([], [], color=INK, ls="--", lw=1.2, label="predicted; optimum")
-    edge = Line2D([], [], color=GREY, ls=":", lw=1.0, label="predicted boundary")
+    dashed = Line2D([], [], color=INK, ls="--", lw=1.2, label=PREDICTED_OR_OPTIMUM)
+    edge = Line2D([], [], color=GREY, ls=":", lw=1.0, label=PREDICTED_BOUNDARY)
     _legend(figure, table, [dashed, edge] if np.isfinite(predicted).any() else [dashed])
     _title(figure, table, name)
     return figure
@@ -179,7 +188,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> 
         if levels.min() < 0.0 < levels.max():
             axes.contour(x, y, levels, [0.0], colors="white", linewidths=3.4)
             axes.contour(x, y, levels, [0.0], colors=INK, linewidths=1.6)
-            extra = [Line2D([], [], color=INK, lw=1.6, label="predicted boundary")]
+            extra = [Line2D([], [], color=INK, lw=1.6, label=PREDICTED_BOUNDARY)]
     for values, each, scale in (
         (x, axes.xaxis, axes.set_xscale),
         (y, axes.yaxis, axes.set_yscale),
@@ -246,9 +255,8 @@ def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
 
 
 def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
-    counts = status_counts(table["status"].value_counts())
     figure.suptitle(
-        f"{shortened(name, 50)}: {len(table):,} runs ({counts})",
+        sweep_title(shortened(name, 50), table["status"].value_counts().to_dict(), len(table)),
         fontsize=9.5,
         x=0.01,
         y=1 - 0.09 / figure.get_figheight(),

@@ -14,7 +14,8 @@ from market_abm.experiment.files import available
 from market_abm.experiment.toml import parse_assignment, toml_value
 from market_abm.runs.summary import resolved
 from market_abm.views.report.reading import UNREADABLE
-from market_abm.views.words import flat
+from market_abm.views.words import report as words
+from market_abm.views.words.text import flat
 
 
 def command_html(text: str) -> str:
@@ -38,10 +39,10 @@ def commands_html(
     options
         What follows the experiment, with a space before it.
     """
-    words = _assignments(name, configuration) if name in available() else None
-    if words is None or not (words + options).isprintable():
-        return file_command_html(verb, name, options, "the configuration below")
-    return [command_html(f"market-abm {verb} {shlex.quote(name)}{words}{options}")]
+    sets = _assignments(name, configuration) if name in available() else None
+    if sets is None or not (sets + options).isprintable():
+        return file_command_html(verb, name, options, words.THE_CONFIGURATION)
+    return [command_html(f"market-abm {verb} {shlex.quote(name)}{sets}{options}")]
 
 
 def _assignments(name: str, configuration: Mapping[str, Any]) -> str | None:
@@ -62,6 +63,6 @@ def file_command_html(verb: str, name: str, options: str, what: str) -> list[str
     """A command on a file, and an instruction to save the file."""
     file = f"{name if re.fullmatch(r'[A-Za-z0-9]+[A-Za-z0-9_-]*', name) else 'experiment'}.toml"
     return [
-        f"<p>Save {what} as <code>{escape(file)}</code>; then:</p>",
+        f"<p>{words.save_as(what, f'<code>{escape(file)}</code>')}</p>",
         command_html(f"market-abm {verb} {file}{options}"),
     ]

@@ -21,9 +21,17 @@ from market_abm.views.report.reading import (
     as_text,
     read_path,
 )
-from market_abm.views.report.rerun import agreement, difference, rerun
+from market_abm.views.report.rerun import difference, rerun
 from market_abm.views.report.tables import facts_html, status_html, table_html
-from market_abm.views.words import DISTANCE_NOTE, mechanisms_note, sentence, twin_text
+from market_abm.views.words import report as words
+from market_abm.views.words.comparison import (
+    DISTANCE_NOTE,
+    SAME_ECONOMY,
+    mechanisms_note,
+    twin_text,
+)
+from market_abm.views.words.derivation import agreement
+from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -52,7 +60,7 @@ class ComparisonFolder(ResultsFolder):
         self.write_origin(page)
 
     def _write_mechanisms(self, page: Page) -> None:
-        page.outcome = "The same economy under several mechanisms."
+        page.outcome = sentence(SAME_ECONOMY)
         page.add(
             "The mechanisms",
             table_html(
@@ -70,7 +78,7 @@ class ComparisonFolder(ResultsFolder):
         market, twin = as_text(content.get("market")), as_text(content.get("optimiser"))
         page.outcome = status_html(self.status) + escape(sentence(twin_text(market, twin)))
         page.add(
-            "The largest distance between their paths",
+            words.LARGEST_DISTANCE,
             facts_html([("steps", content.get("steps"))]),
             table_html(
                 "of",
@@ -82,7 +90,7 @@ class ComparisonFolder(ResultsFolder):
         columns = ("price", "twin_price", "quantity", "twin_quantity")
         path = read_path(self.folder / "comparison.csv", columns)
         if path is None:
-            page.omit("The figures: comparison.csv is missing or cannot be read.")
+            page.omit(words.no_figures("comparison.csv"))
         else:
             page.add_figures("Both paths", optimizer_figures(path))
 

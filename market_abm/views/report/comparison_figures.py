@@ -22,6 +22,7 @@ from market_abm.views.report.figures import (
     step_axis_data,
     thinning_note,
 )
+from market_abm.views.words import report as words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,8 @@ def _paths(what: str, market: pd.DataFrame, twin: pd.DataFrame, label: str, note
     goods = list(market.columns)
     return {
         **common,
-        "title": f"{what} of the market and its twin",
-        "note": f"Solid: the market. Dotted: its twin, computed from formulas alone.{note}",
+        "title": words.both_paths_title(what),
+        "note": words.BOTH_PATHS_NOTE + note,
         "y": axis_data(value_axis(market.to_numpy(), label)),
         "series": [
             *(line_data(n, g, market[g].to_numpy()[kept]) for n, g in enumerate(goods)),
@@ -92,13 +93,12 @@ def _distances(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure
         series.append(line_data(n, name, gap[kept]))
     return {
         **common,
-        "title": "The distance between them",
-        "note": "The largest difference of any good, relative to its largest size on the path."
-        + thinning_note(len(market)),
+        "title": words.DISTANCE_TITLE,
+        "note": words.DISTANCE_NOTE + thinning_note(len(market)),
         "y": axis_data(Axis("distance", "log"), floor=FLOOR),
         "series": series,
         "legend": legend_data(pairs),
-        "alt": "The distance between market and twin, step by step",
+        "alt": words.DISTANCE_DESCRIPTION,
     }
 
 
@@ -109,14 +109,13 @@ def mechanism_figures(table: Sequence[Mapping[str, Any]]) -> list[Figure]:
         return []
     names = [str(row.get("mechanism", "")) for row in rows]
     steps = [float(row["steps"]) for row in rows]
-    counts = "; ".join(f"{name} {count:,.0f}" for name, count in zip(names, steps, strict=True))
     return [
         {
             "kind": "bars",
-            "title": "Steps until all prices and quantities stay at the optimum",
-            "note": "Lengths are logarithmic.",
+            "title": words.STEPS_TITLE,
+            "note": words.STEPS_NOTE,
             "names": names,
             "values": listed(np.array(steps)),
-            "alt": f"Steps of each mechanism: {counts}",
+            "alt": words.steps_description(list(zip(names, steps, strict=True))),
         }
     ]

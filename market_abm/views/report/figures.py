@@ -15,6 +15,7 @@ import numpy as np
 
 from market_abm.views.convergence import Axis, evenly, largest_sales, line_style
 from market_abm.views.numbers import format_plain
+from market_abm.views.words import report as words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +48,7 @@ def chosen_goods(wide: Mapping[str, pd.DataFrame]) -> tuple[list[str], str]:
         return goods, ""
     with np.errstate(all="ignore"):
         sales = wide["price"].to_numpy()[-1] * wide["quantity"].to_numpy()[-1]
-    return largest_sales(goods, sales, MAX_GOODS), (
-        f" Of {len(goods):,} goods, the {MAX_GOODS} with the largest sales."
-    )
+    return largest_sales(goods, sales, MAX_GOODS), words.largest_goods(MAX_GOODS, len(goods))
 
 
 def kept_rows(count: int) -> np.ndarray:
@@ -63,13 +62,13 @@ def thinning_note(count: int, what: str = "steps") -> str:
     """A sentence if not all rows are drawn."""
     if count <= MAX_POINTS:
         return ""
-    return f" Of {count:,} {what}, {MAX_POINTS:,} are drawn, at equal distances."
+    return words.thinned(MAX_POINTS, count, what)
 
 
 def listed(values: np.ndarray, digits: int = 7) -> list[float | None]:
     """Numbers with a few digits as JSON can hold them, with None where there is no number."""
     return [
-        float(f"{value:.{digits}g}") if np.isfinite(value) else None
+        float(format_plain(value, digits)) if np.isfinite(value) else None
         for value in np.asarray(values, float).tolist()
     ]
 
@@ -114,5 +113,4 @@ def legend_data(names: Iterable[str]) -> list[dict[str, Any]]:
 
 def description(what: str, steps: np.ndarray, last: Mapping[str, float]) -> str:
     """A figure in words: the steps, and the last value of each good."""
-    ends = "; ".join(f"{good} {format_plain(value)}" for good, value in last.items())
-    return f"{what} over steps {steps[0]:.0f} to {steps[-1]:.0f}. At the end: {ends}."
+    return words.path_description(what, steps[0], steps[-1], last)

@@ -17,13 +17,12 @@ from market_abm.views.report.page import Page
 from market_abm.views.report.reading import UNREADABLE, as_mapping, as_text
 from market_abm.views.report.rerun import experiment_of
 from market_abm.views.report.tables import derivation_html, facts_html
-from market_abm.views.words import flat
+from market_abm.views.words import derivation
+from market_abm.views.words import report as words
+from market_abm.views.words.text import flat, sentence
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-
-DERIVATION = "Profit conditions beside backprop"
-"""The title of the section with the equations."""
 
 MAX_SECTIONS = 24
 """Lines of the program that are derived; of more, the first upstream from the consumer."""
@@ -76,7 +75,7 @@ class ResultsFolder:
             It cannot be read, or would read files of this machine.
         """
         if not self.configuration:
-            raise ResultsError("the folder does not hold the configuration")
+            raise ResultsError(words.NO_CONFIGURATION)
         return experiment_of(self.configuration, self.name)
 
     def rerun(self, experiment: Experiment) -> Result:
@@ -95,15 +94,11 @@ class ResultsFolder:
         table, program = as_text(economy.get("input_output")), as_text(economy.get("program"))
         if table:
             files = " and ".join(filter(None, (table, as_text(economy.get("sectors")))))
-            shown = (
-                f"<p>An input–output table, <strong>{escape(files)}</strong>: each industry is a "
-                "line of constant elasticity of substitution, and a household buys the final "
-                "uses.</p>"
-            )
+            shown = f"<p>{words.table_program(f'<strong>{escape(files)}</strong>')}</p>"
         elif program:
             shown = f"<pre><code>{escape(program.strip())}</code></pre>"
         else:
-            return page.omit("The program: the folder does not hold it.")
+            return page.omit(words.not_in_folder("The program"))
         rows = {key: value for key, value in economy.items() if key not in ("program", "seed")}
         return page.add("The program", shown, facts_html(flat(rows)))
 
@@ -114,23 +109,19 @@ class ResultsFolder:
             with np.errstate(all="ignore"):
                 sections = explain(self.rerun(experiment))
         except (MarketError, *UNREADABLE) as error:
-            return page.omit(f"{DERIVATION}: {error}.")
+            return page.omit(words.left_out(derivation.TITLE, error))
         shown = [derivation_html(section) for section in sections[:MAX_SECTIONS]]
         if len(sections) > MAX_SECTIONS:
-            shown.append(
-                f'<p class="note">The first {MAX_SECTIONS} of {len(sections):,} lines upstream '
-                "from the consumer; market-abm explain shows all.</p>"
-            )
+            some = derivation.first_lines(MAX_SECTIONS, len(sections))
+            shown.append(f'<p class="note">{some}</p>')
         if len(sections) > MAX_OPEN_SECTIONS:
             count = min(len(sections), MAX_SECTIONS)
-            summary = f"<summary>Show {count} lines</summary>"
+            summary = f"<summary>{words.show_lines(count)}</summary>"
             shown = [f"<details>{summary}", *shown, "</details>"]
-        diverged = " The run diverged; the numbers are those of its last step."
+        diverged = f" {derivation.DIVERGED}" if self.status == "diverged" else ""
         return page.add(
-            DERIVATION,
-            "<p>On the left the price that a profit-maximising firm pays, on the right the chain "
-            "rule at the same line: the same formula in prices and in derivatives."
-            f"{diverged if self.status == 'diverged' else ''} {escape(self.checked)}</p>",
+            derivation.TITLE,
+            f"<p>{derivation.SIDES}{diverged} {escape(self.checked)}</p>",
             *shown,
         )
 
@@ -139,26 +130,23 @@ class ResultsFolder:
         facts = [(f"version of {key}", value) for key, value in self.versions.items()]
         seed = as_mapping(self.configuration.get("run")).get("seed")
         page.add(
-            "How to reproduce it",
+            words.HOW_TO_REPRODUCE,
             *self.commands(),
             facts_html([("seed", seed), *facts] if seed is not None else facts),
         )
         if not self.configuration and not more:
-            return page.omit("The configuration: the folder does not hold it.")
+            return page.omit(words.not_in_folder("The configuration"))
         text = toml_text(self.configuration) if self.configuration else ""
         return page.add(
             "Configuration",
             *more,
-            "<p>Every setting, defaults included, as an experiment file.</p>"
-            f"<pre><code>{escape(text)}</code></pre>"
-            if text
-            else "",
+            f"<p>{words.ALL_SETTINGS}</p><pre><code>{escape(text)}</code></pre>" if text else "",
         )
 
     def commands(self) -> list[str]:
         """The command that reproduces the folder, checked to give this configuration; as HTML."""
         if not self.configuration:
-            return ["<p>The folder does not hold the configuration.</p>"]
+            return [f"<p>{sentence(words.NO_CONFIGURATION)}</p>"]
         return commands_html(self.verb, self.name, self.configuration, self.options())
 
     def options(self) -> str:

@@ -17,17 +17,16 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from market_abm.views.words import sentence
+from market_abm.views.words import report as words
+from market_abm.views.words.text import sentence
 
 ASSETS = Path(__file__).parent / "assets"
 
 GENERATOR = '<meta name="generator" content="market-abm report">'
 """The mark of a report, which another report may replace."""
 
-FIGURES_NOTE = (
-    '<p class="note">Point at a figure, or move along it with the arrow keys, to read its values; '
-    "its buttons hide and show lines.</p><noscript><p>The figures need JavaScript; the same "
-    "numbers are in the folder's CSV files.</p></noscript>"
+FIGURES_HTML = (
+    f'<p class="note">{words.FIGURES_NOTE}</p><noscript><p>{words.NO_SCRIPT}</p></noscript>'
 )
 
 
@@ -54,13 +53,13 @@ class Page:
             parts.append(
                 f'<figure aria-labelledby="{name}-title">\n'
                 f'<h3 id="{name}-title">{escape(figure["title"])}</h3>\n'
-                f'<ul class="legend" id="{name}-legend" aria-label="Show or hide"></ul>\n'
+                f'<ul class="legend" id="{name}-legend" aria-label="{words.HIDE_LINES}"></ul>\n'
                 f'<div class="plot" id="{name}"></div>\n'
                 f'<output class="readout" id="{name}-readout"></output>\n'
                 f"<figcaption>{escape(figure['note'])}</figcaption>\n</figure>"
             )
         if parts:
-            self.add(title, FIGURES_NOTE, *parts)
+            self.add(title, FIGURES_HTML, *parts)
 
     def omit(self, what: str) -> None:
         """Report something that is left out, and why."""
@@ -100,8 +99,7 @@ class Page:
                 f'<h2 id="{_slug(title)}">{escape(title)}</h2>\n{body}\n</section>'
                 for title, body in self.sections
             ),
-            footer="Written by market-abm report"
-            + (f", from results of market-abm {escape(version)}." if version else "."),
+            footer=words.footer(escape(version)),
             data=_data(self.figures),
         )
         return page.encode("utf-8", "replace").decode("utf-8")

@@ -13,7 +13,6 @@ from market_abm.experiment.toml import tables_of, toml_text
 from market_abm.market.state import State
 from market_abm.runs.run import run
 from market_abm.runs.summary import resolved
-from market_abm.views.numbers import format_error
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -107,13 +106,3 @@ def difference(old: np.ndarray, new: np.ndarray) -> float:
     if not np.array_equal(np.isfinite(old), np.isfinite(new)) or worst > SAME_TOL:
         raise ResultsError("running the configuration again gave other numbers than the folder's")
     return worst
-
-
-def agreement(worst: float, what: str) -> str:
-    """How well a run that was run again agrees with the folder."""
-    how = (
-        "equal those of the folder to the last digit"
-        if worst == 0.0
-        else f"are within {format_error(worst)} of those of the folder"
-    )
-    return f"The numbers are from running the configuration again: its last {what} {how}."

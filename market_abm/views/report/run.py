@@ -23,31 +23,16 @@ from market_abm.views.report.reading import (
     read_path,
     read_table,
 )
-from market_abm.views.report.rerun import agreement, difference, rerun
+from market_abm.views.report.rerun import difference, rerun
 from market_abm.views.report.run_figures import run_figures
 from market_abm.views.report.tables import facts_html, status_html, table_html
-from market_abm.views.words import REGIMES, changes_text, measure_label, optimum_unknown, sentence
+from market_abm.views.words import report as words
+from market_abm.views.words.derivation import agreement
+from market_abm.views.words.run import REGIMES, measure_label, optimum_unknown
+from market_abm.views.words.text import changes_text, sentence
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-
-STABILITY = {
-    "regime": "a small disturbance",
-    "radius": "predicted factor of a step",
-    "rate": "measured factor of a step",
-    "period": "period, steps",
-    "half_life": "half-life, steps",
-}
-"""Keys of ``near_rest`` in ``summary.json``, and their labels."""
-
-OPTIMUM = {
-    "solved": "found, without a market",
-    "prices": "largest relative difference of a price",
-    "quantities": "largest relative difference of a quantity",
-    "welfare": "missing welfare, money",
-    "best_welfare": "welfare at the optimum, money",
-}
-"""Keys of ``equilibrium`` in ``summary.json``, and their labels."""
 
 
 class RunFolder(ResultsFolder):
@@ -78,13 +63,12 @@ class RunFolder(ResultsFolder):
             ),
         )
         page.add(
-            "Prices and gradients at the end",
+            words.AT_THE_END,
             table_html(
                 "good",
                 self.goods,
                 ("name", "quantity", "price", "gradient", "error", "first_step", "staleness"),
-                "At the last step. The first step is that from which on the error stays within "
-                "tolerance.",
+                words.AT_THE_END_CAPTION,
             ),
         )
         self.write_derivation(page)
@@ -92,8 +76,16 @@ class RunFolder(ResultsFolder):
         near = as_mapping(self.content.get("near_rest"))
         if isinstance(near.get("regime"), str):
             near = {**near, "regime": REGIMES.get(near["regime"], near["regime"])}
-        _add_facts(page, "Near the steady state", near, STABILITY, "it was not computed")
-        _add_facts(page, "Distance to the optimum", self.equilibrium, OPTIMUM, optimum_unknown())
+        _add_facts(
+            page, words.NEAR_THE_STEADY_STATE, near, words.STABILITY_LABELS, words.NOT_COMPUTED
+        )
+        _add_facts(
+            page,
+            words.DISTANCE_TO_THE_OPTIMUM,
+            self.equilibrium,
+            words.OPTIMUM_LABELS,
+            optimum_unknown(),
+        )
         self.write_origin(page)
 
     def _measures(self) -> list[tuple[str, Any]]:
@@ -105,17 +97,14 @@ class RunFolder(ResultsFolder):
                 (measure_label(measure), as_number(content.get(measure.key)))
                 for measure in MEASURES
             ),
-            (
-                "welfare at the optimum, money a step",
-                as_number(self.equilibrium.get("best_welfare")),
-            ),
-            ("largest distance from theory", as_number(content.get("theory_error"))),
+            (words.BEST_WELFARE, as_number(self.equilibrium.get("best_welfare"))),
+            (words.THEORY_ERROR, as_number(content.get("theory_error"))),
         ]
 
     def _write_figures(self, page: Page) -> None:
         path = read_path(self.folder / "trajectory.csv", ("quantity", "price", "gradient", "error"))
         if path is None:
-            return page.omit("The figures: trajectory.csv is missing or cannot be read.")
+            return page.omit(words.no_figures("trajectory.csv"))
         steps = [as_number(each.get("step")) for each in self.shocks]
         figures = run_figures(
             path,
@@ -133,7 +122,7 @@ class RunFolder(ResultsFolder):
                 "industry",
                 industries,
                 ("revenue", "cost", "profit", "margin"),
-                "Money a step, at the prices of the last step; the margin is profit over revenue.",
+                words.ACCOUNTS_CAPTION,
             )
             page.add("Accounts", table)
 
@@ -157,10 +146,7 @@ class RunFolder(ResultsFolder):
         """The command that reproduces the run; a rule of bidding in Python has none."""
         if self.content.get("firm", "Firm") != "Firm":
             firm = escape(str(self.content["firm"]))
-            return [
-                f"<p>The firms bid by a rule of their own, <code>{firm}</code>, which is Python "
-                "code and not in the folder: no command reproduces this run.</p>"
-            ]
+            return [f"<p>{words.own_bids(f'<code>{firm}</code>')}</p>"]
         return super().commands()
 
 
@@ -171,4 +157,4 @@ def _add_facts(
     if values:
         page.add(title, facts_html((labels.get(key, key), v) for key, v in values.items()))
     else:
-        page.omit(f"{title}: {why}.")
+        page.omit(words.left_out(title, why))

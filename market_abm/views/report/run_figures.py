@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, ConvergencePicture, Paths, value_axis
-from market_abm.views.numbers import format_plain
 from market_abm.views.report.figures import (
     REFERENCE,
     Figure,
@@ -23,6 +22,7 @@ from market_abm.views.report.figures import (
     step_axis_data,
     thinning_note,
 )
+from market_abm.views.words import report as words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +92,8 @@ def _prices(picture: ConvergencePicture, note: str) -> Figure:
     series = list(enumerate(picture.series))
     return {
         **_common(picture),
-        "title": "Prices and their exact gradients",
-        "note": f"Solid: market prices. Dotted: gradients by backprop.{note}",
+        "title": words.PRICES_TITLE,
+        "note": words.PRICES_NOTE + note,
         "y": axis_data(picture.price_axis),
         "series": [
             *(line_data(n, each.good, each.prices) for n, each in series),
@@ -111,12 +111,11 @@ def _prices(picture: ConvergencePicture, note: str) -> Figure:
 
 def _errors(picture: ConvergencePicture, note: str) -> Figure:
     tolerance = picture.tolerance
-    line = f" Horizontal line: the tolerance, {format_plain(tolerance)}." if tolerance else ""
+    line = words.tolerance_line(tolerance) if tolerance else ""
     return {
         **_common(picture),
-        "title": "Errors of prices",
-        "note": f"The relative distance of each price from its gradient, on a logarithmic axis."
-        f"{note}{line}",
+        "title": words.ERRORS_TITLE,
+        "note": words.ERRORS_NOTE + note + line,
         "y": axis_data(picture.error_axis, floor=FLOOR),
         "series": [line_data(n, each.good, each.errors) for n, each in enumerate(picture.series)],
         "legend": legend_data(each.good for each in picture.series),
@@ -133,7 +132,7 @@ def _quantities(picture: ConvergencePicture, quantities: np.ndarray, note: str) 
     return {
         **_common(picture),
         "title": "Quantities",
-        "note": f"Units on sale.{note}",
+        "note": words.QUANTITIES_NOTE + note,
         "y": axis_data(value_axis(quantities, "units")),
         "series": [line_data(n, good, quantities[:, n]) for n, good in enumerate(goods)],
         "legend": legend_data(goods),
@@ -143,16 +142,6 @@ def _quantities(picture: ConvergencePicture, quantities: np.ndarray, note: str) 
     }
 
 
-MEASURES = {
-    "welfare": ("Welfare", "Total surplus, in money."),
-    "alignment": (
-        "Alignment of moves with the gradient",
-        "The cosine between the move of a step and the gradient of welfare: 1 is steepest ascent.",
-    ),
-}
-"""Titles and notes of the columns of ``measures.csv`` that are drawn."""
-
-
 def _measures(
     picture: ConvergencePicture, measures: pd.DataFrame, column: str, best: float | None
 ) -> list[Figure]:
@@ -160,9 +149,9 @@ def _measures(
     steps, values = measures["step"].to_numpy(float), measures[column].to_numpy(float)
     if not np.isfinite(values).any():
         return []
-    kept, (title, note) = kept_rows(len(steps)), MEASURES[column]
+    kept, (title, note) = kept_rows(len(steps)), words.MEASURES[column]
     if best is not None:
-        note += f" Horizontal line: the optimum, {format_plain(best)}, found without a market."
+        note += words.optimum_line(best)
     axis: dict[str, Any] = axis_data(value_axis(values, column))
     if column == "alignment":
         axis["range"] = [-1.0, 1.0]
@@ -174,6 +163,6 @@ def _measures(
         "y": axis,
         "series": [line_data(0, column, values[kept])],
         "marks": [] if best is None else [{"y": best}],
-        "alt": f"{title} over {len(steps):,} steps, at the end {format_plain(values[-1])}",
+        "alt": words.measure_description(title, len(steps), values[-1]),
     }
     return [figure]

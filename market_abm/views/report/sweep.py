@@ -33,7 +33,9 @@ from market_abm.views.report.reading import (
 from market_abm.views.report.rerun import parse_untrusted, rerun
 from market_abm.views.report.sweep_figures import sweep_figures
 from market_abm.views.report.tables import MAX_ROWS, facts_html, table_html
-from market_abm.views.words import flat, status_counts
+from market_abm.views.words import derivation
+from market_abm.views.words import report as words
+from market_abm.views.words.text import flat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,14 +91,14 @@ class SweepFolder(ResultsFolder):
 
     def rerun(self, experiment: Experiment) -> Result:
         """The experiment itself, run again; it need not be a point of the sweep."""
-        self.checked = "The numbers are those of the experiment itself, at no point of the sweep."
+        self.checked = derivation.OWN_EXPERIMENT
         return rerun(experiment)
 
     def write(self, page: Page) -> None:
         """Add the sections to the page."""
         table = self.table
-        counts = status_counts(table["status"].value_counts().to_dict())
-        page.outcome = escape(f"{len(table):,} runs: {counts}.")
+        counts = table["status"].value_counts().to_dict()
+        page.outcome = escape(words.runs_sentence(len(table), counts))
         design = as_mapping(self.content["design"])
         page.add(
             "Axes",
@@ -107,12 +109,12 @@ class SweepFolder(ResultsFolder):
         if figures:
             page.add_figures("Results", figures)
         else:
-            page.omit("Figures: they need one or two axes with numbers that vary.")
+            page.omit(words.NO_AXES)
         page.add("The runs", self._runs_html())
         self.write_program(page)
         self.write_derivation(page)
         text = as_text(self.content.get("text"))
-        own = f"<p>As it was written:</p><pre><code>{escape(text)}</code></pre>" if text else ""
+        own = f"<p>{words.AS_WRITTEN}</p><pre><code>{escape(text)}</code></pre>" if text else ""
         self.write_origin(page, own)
 
     def _axes_html(self) -> str:
@@ -124,7 +126,7 @@ class SweepFolder(ResultsFolder):
         seeds = as_list(self.content.get("seeds"))
         if seeds:
             rows["run.seed"] = {"values": len(seeds), "from": seeds[0], "to": seeds[-1]}
-        return table_html("axis", rows, ("values", "from", "to"), "The axes of the sweep.")
+        return table_html("axis", rows, ("values", "from", "to"), words.AXES_CAPTION)
 
     def _runs_html(self) -> str:
         """A table of the runs, folded; of many, some at equal distances."""
@@ -132,30 +134,25 @@ class SweepFolder(ResultsFolder):
         shown = [*self.axes, "status", "steps", "error", "rate", "predicted_rate", "welfare"]
         kept = np.unique(np.linspace(0, len(table) - 1, min(len(table), MAX_ROWS)).astype(int))
         rows = {str(k + 1): table.iloc[k][shown].to_dict() for k in kept.tolist()}
-        some = f" {len(kept)} of {len(table):,}, at equal distances."
-        listed = table_html(
-            "run", rows, shown, "A row a run." + (some if len(kept) < len(table) else "")
-        )
-        return f"<details><summary>Show the table</summary>\n{listed}\n</details>"
+        listed = table_html("run", rows, shown, words.runs_caption(len(kept), len(table)))
+        return f"<details><summary>{words.SHOW_TABLE}</summary>\n{listed}\n</details>"
 
     def commands(self) -> list[str]:
         """The command that reproduces the sweep, as HTML."""
         if self.base is None:
-            return [f"<p>The folder's experiment cannot be read: {escape(self.trouble)}.</p>"]
+            return [f"<p>{words.unreadable_experiment(escape(self.trouble))}</p>"]
         axes = self._arguments()
         if axes is None:
-            return ["<p>No command has these axes; see sweep.json.</p>"]
+            return [f"<p>{words.no_command('axes')}</p>"]
         sets = [f"{key}={toml_value(v)}" for key, v in self.content["overrides"].items()]
-        words = [*axes, *(word for each in sets for word in ("--set", each))]
-        options = "".join(f" {shlex.quote(word)}" for word in words)
+        arguments = [*axes, *(word for each in sets for word in ("--set", each))]
+        options = "".join(f" {shlex.quote(word)}" for word in arguments)
         text, path = as_text(self.content["text"]), available().get(self.name)
         if not options.isprintable():
-            return ["<p>No command has these settings; see sweep.json.</p>"]
+            return [f"<p>{words.no_command('settings')}</p>"]
         if path is not None and path.read_text("utf-8") == text:
             return [command_html(f"market-abm sweep {shlex.quote(self.name)}{options}")]
-        return file_command_html(
-            "sweep", self.name, options, "the experiment below, as it was written,"
-        )
+        return file_command_html("sweep", self.name, options, words.THE_EXPERIMENT)
 
     def _arguments(self) -> list[str] | None:
         """The arguments that give these axes: none if the file has them; None if none do."""
@@ -165,7 +162,7 @@ class SweepFolder(ResultsFolder):
         own = settings.pop("axes", {})
         if self._is_same(own, settings):
             return []
-        words, axes = [], {}
+        arguments, axes = [], {}
         for (name, values), ends in zip(self.axes.items(), content["ranges"], strict=True):
             low, high, log = ends
             axes[name] = (
@@ -173,13 +170,13 @@ class SweepFolder(ResultsFolder):
                 if low is None or math.isnan(low)
                 else f"{low!r}:{high!r}:{'log' if log else 'lin'}:{len(values)}"
             )
-            words.append(f"{name}={axes[name]}")
+            arguments.append(f"{name}={axes[name]}")
         design = as_mapping(content["design"])
         options = {key: design.get(key) for key in _relevant(design) if key != "seed"}
         if content["seeds"]:
             options["seeds"] = ",".join(map(str, content["seeds"]))
-        words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        return words if self._is_same(axes, {**settings, **options}) else None
+        arguments += [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        return arguments if self._is_same(axes, {**settings, **options}) else None
 
     def _is_same(self, axes: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         """Whether these axes and settings are those of the folder."""

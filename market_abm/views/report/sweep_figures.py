@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, Axis, value_axis
-from market_abm.views.numbers import format_plain
 from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
 from market_abm.views.report.figures import (
     Figure,
@@ -18,6 +17,8 @@ from market_abm.views.report.figures import (
     listed,
     thinning_note,
 )
+from market_abm.views.words import report as words
+from market_abm.views.words.text import STEEPEST_ASCENT, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,20 +83,19 @@ class _Panel:
 
 
 PANELS = (
-    _Panel("steps", "Steps", "The steps that each run made."),
+    _Panel("steps", "Steps", words.STEPS_OF_RUNS),
     _Panel(
         "rate",
         "Rate of a step",
-        "The factor by which moves shrank in a step, where it could be measured, and, dashed, "
-        "the one that theory predicts.",
+        words.RATE_NOTE,
         "predicted_rate",
         "predicted",
     ),
-    _Panel("alignment", "Mean alignment with the gradient", "1 is steepest ascent."),
+    _Panel("alignment", words.ALIGNMENT_TITLE, sentence(STEEPEST_ASCENT)),
     _Panel(
         "welfare",
         "Welfare",
-        "At the end of the runs, and, dashed, at the optimum.",
+        words.OPTIMUM_NOTE,
         "best_welfare",
         "best",
         clipped=True,
@@ -109,8 +109,8 @@ def _curves(table: pd.DataFrame, axis: str) -> list[Figure]:
         panels.append(
             _Panel(
                 f"quantity.{good}",
-                f"Quantity of {good}",
-                "At the end of the runs, and, dashed, at the optimum, found without a market.",
+                words.quantity_title(good),
+                words.QUANTITY_NOTE,
                 f"best_quantity.{good}",
                 "best",
                 clipped=True,
@@ -150,7 +150,7 @@ def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
     found = values[np.isfinite(values)]
     if panel.clipped and found.size:
         upward = Axis(upward.label, limits=(float(found.min()), float(found.max())))
-        beyond = " What is beyond the axis is drawn at its edge."
+        beyond = words.BEYOND_THE_AXIS
     return {
         "kind": "lines",
         "title": panel.title,
@@ -159,7 +159,7 @@ def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
         "y": axis_data(upward),
         "series": series,
         "legend": legend,
-        "alt": f"{panel.title} of {len(table):,} runs along {axis}",
+        "alt": words.curve_description(panel.title, len(table), axis),
     }
 
 
@@ -174,10 +174,13 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
     common = {
         "x": axis_data(_axis(x, across)),
         "y": axis_data(_axis(y, upward)),
-        "title": "Status of the runs",
+        "title": words.STATUS_TITLE,
         "legend": [{**entry, "group": entry["color"], "box": True} for entry, _ in groups],
-        "alt": f"The status of {len(table):,} runs, by {across} and {upward}: "
-        + ", ".join(f"{int(here.sum()):,} {entry['label']}" for entry, here in groups),
+        "alt": words.status_description(
+            (across, upward),
+            len(table),
+            [(entry["label"], int(here.sum())) for entry, here in groups],
+        ),
     }
     if len(table[[across, upward]].drop_duplicates()) != len(x) * len(y):
         return {**common, **_points(table, across, upward)}
@@ -189,7 +192,7 @@ def _points(table: pd.DataFrame, across: str, upward: str) -> Figure:
     kept = kept_rows(len(table))
     return {
         "kind": "lines",
-        "note": f"Upward: {upward}.{thinning_note(len(table), 'runs')}",
+        "note": words.upward(upward) + thinning_note(len(table), "runs"),
         "series": [
             {
                 "name": upward,
@@ -222,7 +225,7 @@ def _grid(
 
     status, error = cells("code", "max"), cells("error", "median")
     one = table["status"].nunique() == 1
-    shade, note = _shades(error) if one and np.isfinite(error).any() else ({}, "")
+    shade, largest = _shades(error) if one and np.isfinite(error).any() else ({}, None)
     return {
         "kind": "grid",
         "across": listed(x, 12),
@@ -232,18 +235,15 @@ def _grid(
         "steps": listed(cells("steps", "median")),
         "error": listed(error),
         "rate": listed(cells("predicted_rate", "median")),
-        "note": f"Upward: {row}. The dark line: where the predicted rate is 1."
-        + ("" if stride == 1 else f" Every {stride}th value of each axis is shown.")
-        + note,
+        "note": words.grid_note(row, stride, largest),
         **shade,
     }
 
 
-def _shades(error: np.ndarray) -> tuple[Figure, str]:
-    """Where all runs have one status, its shade is the final error; and a sentence about it."""
+def _shades(error: np.ndarray) -> tuple[Figure, float]:
+    """Where all runs have one status, its shade is the final error; and the largest error."""
     finite = error[np.isfinite(error)]
     size = np.log10(np.maximum(error, FLOOR))
     low, high = (float(np.log10(max(end, FLOOR))) for end in (finite.min(), finite.max()))
     shade = listed(0.12 + 0.88 * (size - low) / max(high - low, 1e-9), 3)
-    largest = format_plain(finite.max(), 2)
-    return {"shade": shade}, f" A stronger colour is a larger final error, up to {largest}."
+    return {"shade": shade}, float(finite.max())

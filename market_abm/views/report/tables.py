@@ -13,7 +13,10 @@ import numpy as np
 from market_abm.language import mathml
 from market_abm.views.explain import Pair, Section
 from market_abm.views.notebook.pieces import data
-from market_abm.views.words import column_label, status_text
+from market_abm.views.words.comparison import column_label
+from market_abm.views.words.derivation import more_inputs
+from market_abm.views.words.report import first_rows
+from market_abm.views.words.text import status_text
 
 MAX_ROWS = 100
 """Rows of a table; of more, the first."""
@@ -63,7 +66,7 @@ def table_html(
     for name, row in list(rows.items())[:MAX_ROWS]:
         cells = "".join(f"<td{classes[c]}>{value_html(row.get(c))}</td>" for c in columns)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    more = f" The first {MAX_ROWS} of {len(rows):,}." if len(rows) > MAX_ROWS else ""
+    more = first_rows(MAX_ROWS, len(rows)) if len(rows) > MAX_ROWS else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>\n'
         f"<caption>{escape(caption)}{more}</caption>\n"
@@ -98,7 +101,7 @@ def derivation_html(section: Section) -> str:
         note = f'<p class="note">{escape(section.preface if long else section.note)}</p>'
     rows = "\n".join(map(_sides, section.pairs[:MAX_PAIRS]))
     more = len(section.pairs) - MAX_PAIRS
-    rest = f'<p class="note">And {more:,} more inputs.</p>' if more > 0 else ""
+    rest = f'<p class="note">{more_inputs(more)}</p>' if more > 0 else ""
     return (
         f'<div class="derived">\n<h3><span class="formula">{heading}</span></h3>\n{note}\n'
         '<table class="pairs"><thead><tr><th scope="col">the firm’s condition</th>'

@@ -1,22 +1,16 @@
-"""Every sentence that a user reads about a run, a comparison, a sweep or a phase plane.
-
-The terminal, notebooks, the report and the page call these functions and only lay out what they
-return.
-"""
+"""Sentences about experiments and runs."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
-from market_abm.errors import where_text
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -24,16 +18,11 @@ from market_abm.views.numbers import (
     format_plain,
     format_share,
 )
+from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-    from market_abm.studies.phase_plane import PhasePlane, PlaneSettings
-    from market_abm.studies.sweep import Sweep
-
-RELATIVE_ERROR = "|price − gradient| ÷ |gradient|"
-"""The error of a price, as an axis or a scale is labelled."""
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
@@ -46,46 +35,7 @@ REGIMES = {
 """What a small disturbance of the steady state does, by the regime of the eigenvalues."""
 
 
-# --- any text -------------------------------------------------------------------------------------
-
-
-def sentence(text: str) -> str:
-    """``text`` with a capital letter and a full stop; empty if it is empty."""
-    text = text.strip().rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
-
-
-def status_text(status: str) -> str:
-    """A status of a run as words: max steps."""
-    return status.replace("_", " ")
-
-
-def status_counts(counts: Mapping[Any, int]) -> str:
-    """How many runs ended how: 12 converged, 3 max steps."""
-    return ", ".join(f"{n:,} {status_text(str(status))}" for status, n in counts.items())
-
-
-def changes_text(shock: Mapping[str, Any]) -> str:
-    """The changes of a shock, by dotted names: supply.labour.quantity = 1."""
-    changes = {key: value for key, value in flat(shock) if key != "step"}
-    return ", ".join(
-        f"{key} = {format_plain(value) if isinstance(value, float) else value}"
-        for key, value in changes.items()
-    )
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of nested tables, each with its dotted name."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def written(path: Path, detail: str = "") -> str:
-    """Where results were written, and which."""
-    return f"Written to {where_text(path)}{f': {detail}' if detail else ''}"
+# --- experiments ----------------------------------------------------------------------------------
 
 
 def experiment_line(experiment: Experiment) -> str:
@@ -264,6 +214,9 @@ def optimum_unknown() -> str:
     return f"more than {MAX_VARIABLES} free variables, or welfare is not finite"
 
 
+OPTIMUM_DISTANCE = "distance to the optimum, relative"
+
+
 def loss_sentences(result: Result) -> list[str]:
     """Which industries make losses at the prices of the last step, :data:`MAX_LOSSES` at most."""
     accounts = result.accounts()
@@ -305,90 +258,3 @@ def largest_note(shown: int, total: int, *, what: str = "goods", files: str = ""
 def explanation_note(result: Result) -> str:
     """Of which step the numbers of a derivation are."""
     return f"Prices are those of the market: {result.ending.detail}."
-
-
-# --- comparisons ----------------------------------------------------------------------------------
-
-
-def twin_name(comparison: OptimizerComparison) -> str:
-    """The optimiser that the market is compared with."""
-    from market_abm.twins.registry import TWINS
-
-    return TWINS[comparison.result.experiment.market.mechanism].name
-
-
-def comparison_line(comparison: OptimizerComparison) -> str:
-    """A comparison of a market with its twin in one line."""
-    return f"<OptimizerComparison of {comparison.result!r} with {twin_name(comparison)}>"
-
-
-def twin_text(market: str, twin: str) -> str:
-    """Which market was compared with which optimiser."""
-    return f"{market} compared with {twin}, its twin"
-
-
-def comparison_sentence(comparison: OptimizerComparison) -> str:
-    """What was compared, for how many steps, and what distances are relative to."""
-    result = comparison.result
-    both = twin_text(result.experiment.market.mechanism, twin_name(comparison))
-    steps = format_count(result.steps, "step")
-    return f"{both}: {steps}, {status_text(result.status)}. {DISTANCE_NOTE}"
-
-
-DISTANCE_NOTE = "Distances are relative to the largest value of each price, quantity or share."
-
-
-def mechanisms_line(comparison: MechanismComparison) -> str:
-    """A comparison of mechanisms in one line."""
-    name = comparison.experiment.name
-    return f"<MechanismComparison of {', '.join(comparison.results)} in {name}>"
-
-
-MECHANISM_LABELS = {"wasted": "unallocated", "money_made": "budget imbalance"}
-"""Headers of columns whose name in files is another."""
-
-
-def column_label(column: str) -> str:
-    """The header of a column of a table, from its name in files."""
-    return MECHANISM_LABELS.get(column, column.replace("_", " "))
-
-
-def mechanisms_note() -> str:
-    """What the columns of a comparison of mechanisms count."""
-    from market_abm.studies.comparisons import REACHED
-
-    return (
-        "Steps and price messages until all prices and quantities stay within "
-        f"{format_plain(REACHED)} of the optimum; unallocated goods and the budget imbalance are "
-        "shares of the total."
-    )
-
-
-# --- sweeps and phase planes ----------------------------------------------------------------------
-
-
-def sweep_line(sweep: Sweep) -> str:
-    """A sweep in one line."""
-    return f"<Sweep of {sweep.base.name}: {format_count(sweep.design.size, 'run')}>"
-
-
-def sweep_start(sweep: Sweep) -> str:
-    """How many runs a sweep has, and how many are stepped at once."""
-    size = format_count(sweep.design.size, "run")
-    return f"{sweep.base.name}: {size}, up to {sweep.batch_size:,} at a time"
-
-
-def plane_line(plane: PhasePlane) -> str:
-    """A phase plane in one line."""
-    return f"<PhasePlane of {format_count(len(plane.table), 'run')}>"
-
-
-def plane_start(settings: PlaneSettings, runs: int) -> str:
-    """How many networks, firms and runs a phase plane has."""
-    networks = format_count(settings.networks, "network")
-    return f"{networks} of {format_count(settings.firms, 'firm')}: {format_count(runs, 'run')}"
-
-
-def plane_note() -> str:
-    """What the cells of a phase plane count."""
-    return "Cells of the plane that return to the equilibrium, averaged over networks."

@@ -1,0 +1,262 @@
+"""Titles, notes and captions of a report, and what it leaves out.
+
+An argument ``html`` is markup; whatever else comes from a folder the report escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.words.text import STEEPEST_ASCENT, status_counts
+
+# --- the page -------------------------------------------------------------------------------------
+
+FIGURES_NOTE = (
+    "Point at a figure, or move along it with the arrow keys, to read its values; "
+    "its buttons hide and show lines."
+)
+NO_SCRIPT = "The figures need JavaScript; the same numbers are in the folder's CSV files."
+HIDE_LINES = "Show or hide"
+SHOW_TABLE = "Show the table"
+
+
+def footer(version: str) -> str:
+    """By which program the page was written; ``version`` of that of the results, if known."""
+    results = f", from results of market-abm {version}" if version else ""
+    return f"Written by market-abm report{results}."
+
+
+def show_lines(count: int) -> str:
+    """What opens the folded derivations."""
+    return f"Show {count} lines"
+
+
+# --- what is left out -----------------------------------------------------------------------------
+
+NO_CONFIGURATION = "the folder does not hold the configuration"
+NO_AXES = "Figures: they need one or two axes with numbers that vary."
+NOT_COMPUTED = "it was not computed"
+
+
+def not_in_folder(what: str) -> str:
+    """What cannot be shown, because the folder does not hold it."""
+    return f"{what}: the folder does not hold it."
+
+
+def no_figures(file: str) -> str:
+    """That there are no figures, because a file is missing or damaged."""
+    return f"The figures: {file} is missing or cannot be read."
+
+
+def left_out(what: str, why: object) -> str:
+    """What is left out, and why."""
+    return f"{what}: {why}."
+
+
+def first_rows(shown: int, total: int) -> str:
+    """How many rows of a table are shown."""
+    return f" The first {shown} of {total:,}."
+
+
+def largest_goods(shown: int, total: int) -> str:
+    """How many goods are drawn."""
+    return f" Of {total:,} goods, the {shown} with the largest sales."
+
+
+def thinned(shown: int, total: int, what: str) -> str:
+    """How many steps or runs are drawn."""
+    return f" Of {total:,} {what}, {shown:,} are drawn, at equal distances."
+
+
+# --- sections of all results ----------------------------------------------------------------------
+
+HOW_TO_REPRODUCE = "How to reproduce it"
+ALL_SETTINGS = "Every setting, defaults included, as an experiment file."
+THE_CONFIGURATION = "the configuration below"
+THE_EXPERIMENT = "the experiment below, as it was written,"
+AS_WRITTEN = "As it was written:"
+
+
+def table_program(html: str) -> str:
+    """What stands in the place of a program; ``html`` names the files of the table."""
+    return (
+        f"An input–output table, {html}: each industry is a line of constant elasticity of "
+        "substitution, and a household buys the final uses."
+    )
+
+
+def save_as(what: str, html: str) -> str:
+    """How to make a file before a command is run; ``html`` is its name."""
+    return f"Save {what} as {html}; then:"
+
+
+def own_bids(html: str) -> str:
+    """Why no command reproduces a run; ``html`` names the rule of bidding."""
+    return (
+        f"The firms bid by a rule of their own, {html}, which is Python code and not in the "
+        "folder: no command reproduces this run."
+    )
+
+
+def no_command(what: str) -> str:
+    """That no command reproduces a sweep with these axes or settings."""
+    return f"No command has these {what}; see sweep.json."
+
+
+def unreadable_experiment(why: str) -> str:
+    """Why no command reproduces a sweep."""
+    return f"The folder's experiment cannot be read: {why}."
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+AT_THE_END = "Prices and gradients at the end"
+AT_THE_END_CAPTION = (
+    "At the last step. The first step is that from which on the error stays within tolerance."
+)
+ACCOUNTS_CAPTION = (
+    "Money a step, at the prices of the last step; the margin is profit over revenue."
+)
+NEAR_THE_STEADY_STATE = "Near the steady state"
+DISTANCE_TO_THE_OPTIMUM = "Distance to the optimum"
+BEST_WELFARE = "welfare at the optimum, money a step"
+THEORY_ERROR = "largest distance from theory"
+
+STABILITY_LABELS = {
+    "regime": "a small disturbance",
+    "radius": "predicted factor of a step",
+    "rate": "measured factor of a step",
+    "period": "period, steps",
+    "half_life": "half-life, steps",
+}
+"""Keys of ``near_rest`` in ``summary.json``, and their labels."""
+
+OPTIMUM_LABELS = {
+    "solved": "found, without a market",
+    "prices": "largest relative difference of a price",
+    "quantities": "largest relative difference of a quantity",
+    "welfare": "missing welfare, money",
+    "best_welfare": "welfare at the optimum, money",
+}
+"""Keys of ``equilibrium`` in ``summary.json``, and their labels."""
+
+PRICES_TITLE = "Prices and their exact gradients"
+PRICES_NOTE = "Solid: market prices. Dotted: gradients by backprop."
+ERRORS_TITLE = "Errors of prices"
+ERRORS_NOTE = "The relative distance of each price from its gradient, on a logarithmic axis."
+QUANTITIES_NOTE = "Units on sale."
+
+MEASURES = {
+    "welfare": ("Welfare", "Total surplus, in money."),
+    "alignment": (
+        "Alignment of moves with the gradient",
+        f"The cosine between the move of a step and the gradient of welfare: {STEEPEST_ASCENT}.",
+    ),
+}
+"""Titles and notes of the columns of ``measures.csv`` that are drawn."""
+
+
+def tolerance_line(tolerance: float) -> str:
+    """What a horizontal line means."""
+    return f" Horizontal line: the tolerance, {format_plain(tolerance)}."
+
+
+def optimum_line(best: float) -> str:
+    """What a horizontal line means."""
+    return f" Horizontal line: the optimum, {format_plain(best)}, found without a market."
+
+
+def measure_description(title: str, steps: int, last: float) -> str:
+    """A figure of a measure in words."""
+    return f"{title} over {steps:,} steps, at the end {format_plain(last)}"
+
+
+def path_description(what: str, first: float, last: float, ends: Mapping[str, float]) -> str:
+    """A figure of a path in words: the steps, and the last value of each good."""
+    values = "; ".join(f"{good} {format_plain(value)}" for good, value in ends.items())
+    return (
+        f"{what} over steps {format_fixed(first, 0)} to {format_fixed(last, 0)}. "
+        f"At the end: {values}."
+    )
+
+
+# --- a comparison ---------------------------------------------------------------------------------
+
+LARGEST_DISTANCE = "The largest distance between their paths"
+BOTH_PATHS_NOTE = "Solid: the market. Dotted: its twin, computed from formulas alone."
+DISTANCE_TITLE = "The distance between them"
+DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
+DISTANCE_DESCRIPTION = "The distance between market and twin, step by step"
+STEPS_TITLE = "Steps until all prices and quantities stay at the optimum"
+STEPS_NOTE = "Lengths are logarithmic."
+
+
+def both_paths_title(what: str) -> str:
+    """The title of a figure of prices or quantities."""
+    return f"{what} of the market and its twin"
+
+
+def steps_description(steps: Sequence[tuple[str, float]]) -> str:
+    """The steps of each mechanism in words."""
+    counts = "; ".join(f"{name} {round(count):,}" for name, count in steps)
+    return f"Steps of each mechanism: {counts}"
+
+
+# --- a sweep --------------------------------------------------------------------------------------
+
+AXES_CAPTION = "The axes of the sweep."
+STEPS_OF_RUNS = "The steps that each run made."
+RATE_NOTE = (
+    "The factor by which moves shrank in a step, where it could be measured, and, dashed, "
+    "the one that theory predicts."
+)
+ALIGNMENT_TITLE = "Mean alignment with the gradient"
+OPTIMUM_NOTE = "At the end of the runs, and, dashed, at the optimum."
+QUANTITY_NOTE = "At the end of the runs, and, dashed, at the optimum, found without a market."
+BEYOND_THE_AXIS = " What is beyond the axis is drawn at its edge."
+STATUS_TITLE = "Status of the runs"
+
+
+def runs_sentence(runs: int, counts: Mapping[Any, int]) -> str:
+    """How many runs a sweep has, and how they ended."""
+    return f"{runs:,} runs: {status_counts(counts)}."
+
+
+def runs_caption(shown: int, total: int) -> str:
+    """What a row of the table of runs is, and how many are shown."""
+    some = f" {shown} of {total:,}, at equal distances." if shown < total else ""
+    return f"A row a run.{some}"
+
+
+def quantity_title(good: str) -> str:
+    """The title of a panel with the quantity of a good."""
+    return f"Quantity of {good}"
+
+
+def curve_description(title: str, runs: int, axis: str) -> str:
+    """A curve in words."""
+    return f"{title} of {runs:,} runs along {axis}"
+
+
+def upward(axis: str) -> str:
+    """What the vertical axis of a diagram is."""
+    return f"Upward: {axis}."
+
+
+def status_description(axes: tuple[str, str], runs: int, counts: Sequence[tuple[str, int]]) -> str:
+    """A phase diagram in words."""
+    shown = ", ".join(f"{count:,} {label}" for label, count in counts)
+    return f"The status of {runs:,} runs, by {axes[0]} and {axes[1]}: {shown}"
+
+
+def grid_note(axis: str, stride: int, largest_error: float | None) -> str:
+    """What is drawn in a grid: every ``stride``-th value, shades up to the largest error."""
+    thinning = "" if stride == 1 else f" Every {stride}th value of each axis is shown."
+    shades = (
+        ""
+        if largest_error is None
+        else f" A stronger colour is a larger final error, up to {format_plain(largest_error, 2)}."
+    )
+    return f"{upward(axis)} The dark line: where the predicted rate is 1.{thinning}{shades}"
