@@ -1,7 +1,7 @@
 """The base classes of mechanisms that quote prices, to which buyers respond with orders.
 
 Each pool of a good has a quote, money per unit, and the price of the good is their sum. A rival
-good has one pool; each user of a copied good is a pool and pays its own quote (E. Lindahl, 1919).
+good has one pool; each user of a nonrival good is a pool and pays its own quote (E. Lindahl, 1919).
 Quotes are positive, and so are the quantities of all goods that have buyers.
 """
 

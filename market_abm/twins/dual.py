@@ -13,7 +13,7 @@ finite differences.
 **Quotes.** Every pool of buyers and every final good has a quote, money per unit; arrays of quotes,
 (..., quotes), hold the pools of ``economy.buyers.pools`` and then the final goods of
 ``economy.demand``. The price of a good is the sum of its quotes: one if it is rival, those of all
-its users if it is copied, or that of its consumer. The quote of a final good of infinite demand
+its users if it is nonrival, or that of its consumer. The quote of a final good of infinite demand
 elasticity is p0, a constant, and its partial derivative is 0.
 """
 
@@ -60,7 +60,7 @@ def first_quotes(economy: Economy, initial: InitialState, start_price: float) ->
     """The quotes of step 0, money per unit, shape (quotes,).
 
     The price of a raw good is r0, of a final good that of the ``initial`` quantity, and of other
-    goods ``start_price``. The quotes of the users of a copied good are equal.
+    goods ``start_price``. The quotes of the users of a nonrival good are equal.
     """
     reference = terms.references(economy, initial.quantities)
     finals = zip(economy.final, economy.demand.values(), reference, strict=True)

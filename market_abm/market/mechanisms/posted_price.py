@@ -116,7 +116,7 @@ class PostedPriceSettings(QuotedSettings):
 class PostedPrice(QuotedMarket):
     """Sellers post a price, buyers order, short goods are rationed, and unsold goods are stock.
 
-    A copied good has no stock.
+    A nonrival good with several uses has no stock.
     """
 
     Settings = PostedPriceSettings

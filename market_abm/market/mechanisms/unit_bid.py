@@ -2,7 +2,7 @@
 
 Within a pool of buyers with shares s and bids b, the pool's price is π = Σ s b, and shares move by
 exponentiated gradient: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools' prices: its one
-pool's price if it is rival, the sum of what its users pay if it is copied.
+pool's price if it is rival, the sum of what its users pay if it is nonrival.
 """
 
 from __future__ import annotations
