@@ -155,7 +155,7 @@ def test_an_economy_shows_its_program_terms_and_network():
     goods = rows_of(page, "good")
     assert goods["crude"][:3] == [
         "raw",
-        "2 units a step at a price of 1, elasticity 0.7, adjustment 0.3",
+        "2 units per step at a price of 1, elasticity 0.7, adjustment 0.3",
         "2 uses, rival",
     ]
     assert goods["tools"][1] == "consumers pay 1 a unit for the initial output, elasticity 2"
@@ -334,7 +334,7 @@ def shown_on(monkeypatch, economy):
 def test_an_economy_of_several_runs_shows_ranges():
     economies = [from_text("y = a*x", supply={"x": x}, parameters={"a": 2.0}) for x in (1.0, 3.0)]
     page = shown(Economy.vectorized(economies))
-    assert rows_of(page, "good")["x"][1] == "1 … 3 units a step"
+    assert rows_of(page, "good")["x"][1] == "1 … 3 units per step"
     assert "with a = 2" in page.words
 
 

@@ -424,7 +424,7 @@ def test_any_change_to_a_file_gives_a_page_or_a_sentence(folders, tmp_path):
         ({"summary.json": "{}"}, "is no summary of a run"),
         ({"summary.json": "[" * 100_000}, "summary.json' cannot be read"),
         ({"comparison.json": "{}"}, "is no comparison"),
-        ({"sweep.json": "{}"}, "is not finished; go on with --resume"),
+        ({"sweep.json": "{}"}, "is not finished; continue with --resume"),
         ({"sweep.json": "{}", "table.csv": "a,b\n1,2\n"}, "is no table of this sweep"),
     ],
 )

@@ -207,7 +207,7 @@ def _mean_alignment(run: MeasuredRun) -> float | None:
 
 MEASURES: list[Measure] = [
     Measure("error", "largest price error", "", lambda run: run.last_errors.max()),
-    Measure("welfare", "welfare", "money a step", lambda run: run.path.welfare[-1]),
+    Measure("welfare", "welfare", "money per step", lambda run: run.path.welfare[-1]),
     Measure("staleness", "staleness of prices", "steps", lambda run: run.path.overall_staleness),
     Measure("alignment", "mean alignment with the gradient", "", _mean_alignment),
     Measure(
@@ -216,7 +216,7 @@ MEASURES: list[Measure] = [
         "",
         lambda run: run.path.ascent_fraction,
     ),
-    Measure("rate", "measured rate", "a step", lambda run: run.path.rate),
+    Measure("rate", "measured rate", "per step", lambda run: run.path.rate),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 

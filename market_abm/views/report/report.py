@@ -94,7 +94,7 @@ def _results(folder: Path) -> ResultsFolder:
             continue
         if name == SPECIFICATION and (PARTS in found or TABLE not in found):
             raise ResultsError(
-                f"the sweep in '{folder.name}' is not finished", remedy="go on with --resume"
+                f"the sweep in '{folder.name}' is not finished", remedy="continue with --resume"
             )
         return kind(folder, read_json(folder / name))
     raise ResultsError(

@@ -49,9 +49,9 @@ def network_text(economy: Economy) -> str:
 def supply_text(terms: Supply) -> str:
     """The terms of a supplier."""
     if not np.any(terms.elasticity):
-        return f"{_units(terms.quantity)} a step"
+        return f"{_units(terms.quantity)} per step"
     text = (
-        f"{_units(terms.quantity)} a step at a price of {format_number(terms.price)}, "
+        f"{_units(terms.quantity)} per step at a price of {format_number(terms.price)}, "
         f"elasticity {format_number(terms.elasticity)}"
     )
     if terms.kind == "gradient":

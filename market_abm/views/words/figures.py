@@ -71,7 +71,7 @@ def largest_industries(count: int) -> str:
 
 def predicted_rate(rate: float) -> str:
     """The label of a line as steep as the predicted rate."""
-    return f"theory: × {format_label(rate)} a step"
+    return f"theory: × {format_label(rate)} per step"
 
 
 def error_curve_title(*, each: bool, tolerance: bool) -> str:

@@ -117,11 +117,11 @@ AT_THE_END_CAPTION = (
     "At the last step. The first step is that from which on the error stays within tolerance."
 )
 ACCOUNTS_CAPTION = (
-    "Money a step, at the prices of the last step; the margin is profit over revenue."
+    "Money per step, at the prices of the last step; the margin is profit over revenue."
 )
 NEAR_THE_STEADY_STATE = "Near the steady state"
 DISTANCE_TO_THE_OPTIMUM = "Distance to the optimum"
-BEST_WELFARE = "welfare at the optimum, money a step"
+BEST_WELFARE = "welfare at the optimum, money per step"
 THEORY_ERROR = "largest distance from theory"
 
 STABILITY_LABELS = {

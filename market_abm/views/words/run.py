@@ -238,7 +238,7 @@ def stability_sentence(result: Result) -> str:
         parts.append(f"period {_steps(near['period'])}")
     if math.isfinite(near["half_life"]):
         parts.append(f"half-life {_steps(near['half_life'])}")
-    predicted = f"predicted rate {format_fixed(near['radius'], 4)} a step"
+    predicted = f"predicted rate {format_fixed(near['radius'], 4)} per step"
     rate = near["rate"]
     measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
     return f"{', '.join(parts)}: {predicted}{measured}."
