@@ -161,3 +161,8 @@ def test_test_files_do_not_import_each_other():
             names = [each.name for each in getattr(node, "names", []) if hasattr(each, "name")]
             names.append(getattr(node, "module", None) or "")
             assert not {name.rpartition(".")[2] for name in names} & tests, path.name
+
+
+def test_no_module_tests_the_name_or_class_of_a_mechanism():
+    """Only its own file, the registries and its twin mention a mechanism."""
+    assert architecture.mechanism_mentions(PACKAGE) == []
