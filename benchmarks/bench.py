@@ -19,7 +19,7 @@ import numpy as np
 from market_abm import Economy, MarketModel, from_text, market_settings
 from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver
-from market_abm.economy.buyers import PART
+from market_abm.economy.buyers import CACHED_NUMBERS
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.model import AgentEngine
 from market_abm.runs.run import run
@@ -69,7 +69,7 @@ def transcendental_functions() -> float:
     A firm with two CES inputs needs log and expm1 of each input, log1p and exp of their mean, exp
     for each marginal product, and log and exp for each share. Arrays fit in the cache.
     """
-    x, y = np.full(PART, 1.5), np.empty(PART)
+    x, y = np.full(CACHED_NUMBERS, 1.5), np.empty(CACHED_NUMBERS)
     counts = {np.log: 4, np.expm1: 2, np.log1p: 1, np.exp: 5}
 
     def work() -> None:
@@ -78,7 +78,7 @@ def transcendental_functions() -> float:
                 for _ in range(count):
                     function(x, out=y)
 
-    return median_time(work, 5) / 30 / PART
+    return median_time(work, 5) / 30 / CACHED_NUMBERS
 
 
 def agents_per_firm_step(firms: int, repeats: int = 3) -> float:

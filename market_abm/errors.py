@@ -91,7 +91,7 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
     return f"choose one of: {shown}"
 
 
-def where_text(path: Path) -> Path:
+def display_path(path: Path) -> Path:
     """``path``, relative to the current folder if it is inside."""
     try:
         return path.resolve().relative_to(Path.cwd())

@@ -21,7 +21,7 @@ from rich.console import Console
 from market_abm import Experiment, run
 from market_abm.cli.commands import main
 from market_abm.views.convergence import followed
-from market_abm.views.terminal import MAX_GOODS, MAX_POINTS, PATIENCE, PERIOD, Live, watchable
+from market_abm.views.terminal import MAX_GOODS, MAX_POINTS, MIN_PAUSE_RATIO, PERIOD, Live, watchable
 
 pty = pytest.importorskip("pty")
 
@@ -190,7 +190,7 @@ def test_drawing_takes_a_quarter_of_the_time_at_most(step_time, draw_time, monke
     """With a clock of its own: what is drawn when depends on nothing but the clock.
 
     After the first picture, no two begin within PERIOD, and drawing takes at most one part of
-    1 + PATIENCE of the time; nor are pictures further apart than both demand, and one step.
+    1 + MIN_PAUSE_RATIO of the time; nor are pictures further apart than both demand, and one step.
     """
     now, begun = [0.0], []
     live = Live(Experiment.load("loop"), a_console(), clock=lambda: now[0])
@@ -206,7 +206,7 @@ def test_drawing_takes_a_quarter_of_the_time_at_most(step_time, draw_time, monke
     monkeypatch.setattr(live, "_draw", draw)
     run("loop", progress=step)
     gaps = np.diff(begun)
-    least = max(PERIOD, (1 + PATIENCE) * draw_time)
+    least = max(PERIOD, (1 + MIN_PAUSE_RATIO) * draw_time)
     if len(gaps):  # 1e-9: the clock adds up rounded numbers
         assert gaps.min() >= least - 1e-9
         assert gaps.max() <= least + step_time + 1e-9

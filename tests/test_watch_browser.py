@@ -11,7 +11,7 @@ from support.browser import Watch, table_experiment, watching
 
 from market_abm import Experiment, run
 from market_abm.views.convergence import FLOOR_POWER, followed
-from market_abm.watch.figures import KEPT
+from market_abm.watch.figures import MAX_POINTS
 from market_abm.watch.path_figures import GOODS
 
 pytest.importorskip("bokeh")
@@ -55,7 +55,7 @@ def assert_shows(tab, experiment):
     """The page shows the way of ``experiment``, bit for bit, until a run of it ends at rest."""
     path = {name: number(values) for name, values in tab.columns("path").items()}
     steps = path["step"].astype(int)
-    assert np.array_equal(steps, np.arange(max(0, steps[-1] - KEPT + 1), steps[-1] + 1))
+    assert np.array_equal(steps, np.arange(max(0, steps[-1] - MAX_POINTS + 1), steps[-1] + 1))
     seen = went(experiment, steps[-1])
     both = steps[steps < len(seen["prices"])]
     assert len(both) > len(steps) // 2
@@ -154,7 +154,7 @@ def test_the_speed_is_what_was_asked_for(tab):
     tab.page.wait_for_timeout(1500)
     assert re.search(r"\(\d+ updates a second\)", tab.page.locator("#meter").inner_text())
     assert tab.step - start > 150
-    assert len(tab.columns("path")["step"]) <= KEPT
+    assert len(tab.columns("path")["step"]) <= MAX_POINTS
 
 
 # --- turning -------------------------------------------------------------------------------------

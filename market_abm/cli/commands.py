@@ -16,7 +16,7 @@ from market_abm.cli import printing
 from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
 from market_abm.cli.main import INTERRUPTED, main
 from market_abm.cli.progress import progress_bar, run_with_progress
-from market_abm.errors import MarketError, where_text
+from market_abm.errors import MarketError, display_path
 
 # --- running markets ------------------------------------------------------------------------------
 
@@ -340,7 +340,7 @@ def list_experiments() -> None:
             question = Experiment.load(path).question
         except MarketError as error:
             question = f"cannot be read: {error}"
-        rows.append((name, question, str(where_text(path))))
+        rows.append((name, question, str(display_path(path))))
     printing.print_experiments(rows)
 
 

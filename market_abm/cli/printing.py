@@ -39,13 +39,13 @@ def print_written(folder: Path) -> None:
 
 def print_result(result: Result) -> None:
     """The question, the table of goods, and the sentences about a run."""
-    from market_abm.runs.result import MANY
+    from market_abm.runs.result import MAX_LISTED_GOODS
     from market_abm.views.words.run import largest_note, run_sentences
 
     screen = console()
     if result.experiment.question:
         screen.print(f"[bold]{_plain(result.experiment.question)}[/bold]")
-    if len(result.goods) > MANY:
+    if len(result.goods) > MAX_LISTED_GOODS:
         shown = result.largest[:MAX_ROWS]
         screen.print(_largest_goods(result, shown))
         files = "summary.json and trajectory.csv"

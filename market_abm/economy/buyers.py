@@ -17,14 +17,14 @@ import numpy as np
 
 from market_abm.economy.industry import Industry
 
-PART = 16_384
+CACHED_NUMBERS = 16_384
 """Elements of an array processed at a time, so that the arrays of one line stay in cache."""
 
 
 def cached_parts(shape: tuple[int, ...]) -> Iterator[slice]:
     """Slices of the last axis of an array of this shape, each small enough for the cache."""
     *rows, size = shape
-    step = max(1, PART // math.prod(rows))
+    step = max(1, CACHED_NUMBERS // math.prod(rows))
     for first in range(0, size, step):
         yield slice(first, min(first + step, size))
 

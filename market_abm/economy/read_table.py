@@ -18,7 +18,7 @@ from market_abm.economy.io_table import (
     check_order,
     checked_table,
 )
-from market_abm.errors import TableError, nearest, where_text
+from market_abm.errors import TableError, display_path, nearest
 
 TABLES = {"us-2023": ("us_summary_2023_Z.csv", "us_summary_2023_sectors.csv")}
 """The tables that come with the package, by name: flows, and sectors."""
@@ -63,7 +63,7 @@ def _stamp(path: Path) -> tuple[int, int]:
         stat = path.stat()
     except OSError as error:
         raise TableError(
-            f"cannot read the file '{where_text(path)}' ({error.strerror})",
+            f"cannot read the file '{display_path(path)}' ({error.strerror})",
             remedy="check its name (relative to the experiment file, or with --set to the current "
             "folder)",
             name="economy.input_output",
@@ -82,7 +82,7 @@ def _read(paths: tuple[Path, Path], stamps: Any, drop_empty: bool) -> InputOutpu
     try:
         return checked_table(codes, names, flows, output, final_use, factors, drop_empty=drop_empty)
     except TableError as error:
-        raise error.located(file=str(where_text(paths[0]))) from None
+        raise error.located(file=str(display_path(paths[0]))) from None
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Cell:
 
 def _read_flows(path: Path) -> tuple[list[str], np.ndarray]:
     """The codes, and the flows, shape (n, n)."""
-    file = str(where_text(path))
+    file = str(display_path(path))
     (_, header), *rows = _rows(path)
     codes = [row[0].strip() for _, row in rows]
     check_order(codes, [code.strip() for code in header[1:]], "the rows", "the header", file=file)
@@ -116,7 +116,7 @@ def _read_flows(path: Path) -> tuple[list[str], np.ndarray]:
 
 def _read_sectors(path: Path, codes: list[str]) -> dict[str, list[_Cell]]:
     """The columns of the sector table, whose rows must be these industries."""
-    file = str(where_text(path))
+    file = str(display_path(path))
     (_, titles), *rows = _rows(path)
     titles = [title.strip() for title in titles]
     for title in SECTOR_COLUMNS:
@@ -146,7 +146,7 @@ def _read_sectors(path: Path, codes: list[str]) -> dict[str, list[_Cell]]:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """The non-empty rows of a CSV file, each with its line number; at least one."""
-    file = str(where_text(path))
+    file = str(display_path(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines)

@@ -13,7 +13,7 @@ from market_abm.display import Displayable
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
-from market_abm.errors import MarketError, SettingError, nearest, where_text
+from market_abm.errors import MarketError, SettingError, display_path, nearest
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
@@ -158,7 +158,7 @@ class Experiment(Displayable):
             There is no such file, or it is not valid; names the line.
         """
         path = find(where)
-        return Experiment.parse(read(path), path.stem, settings, file=str(where_text(path)))
+        return Experiment.parse(read(path), path.stem, settings, file=str(display_path(path)))
 
     @staticmethod
     def parse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from market_abm.errors import MarketError, clip, nearest, where_text
+from market_abm.errors import MarketError, clip, display_path, nearest
 
 MAX_FILE_BYTES = 10_000_000
 """Bytes beyond which an experiment file is refused unread."""
@@ -68,19 +68,19 @@ def read(path: Path) -> str:
         if size > MAX_FILE_BYTES:
             raise MarketError(
                 f"the file has {size:,} bytes",
-                file=str(where_text(path)),
+                file=str(display_path(path)),
                 remedy=f"an experiment file may have at most {MAX_FILE_BYTES:,}",
             )
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise MarketError(
             f"the file is not text in UTF-8 (byte {error.start})",
-            file=str(where_text(path)),
+            file=str(display_path(path)),
             remedy="save it as UTF-8",
         ) from None
     except OSError as error:
         raise MarketError(
             f"cannot read the file ({error.strerror})",
-            file=str(where_text(path)),
+            file=str(display_path(path)),
             remedy="check its permissions",
         ) from None

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
 
-FEW = 8
+MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
 
-MANY = 40
+MAX_LISTED_GOODS = 40
 """Goods beyond which tables and figures show the largest industries only."""
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
-from market_abm.runs.result import MANY
+from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.figures import predicted_rate
 from market_abm.views.words.text import RELATIVE_ERROR
@@ -37,7 +37,7 @@ MAX_PANELS = 6
 """Goods up to which each has a panel of its own."""
 
 MAX_NAMED = 10
-"""The number of goods drawn by name, of more than ``MANY``."""
+"""The number of goods drawn by name, of more than ``MAX_LISTED_GOODS``."""
 
 MAX_MARKS = 16
 """Steps at which a prediction is marked."""
@@ -290,7 +290,7 @@ class ConvergencePicture:
     def of(result: Result) -> ConvergencePicture:
         """The picture of a run: of many goods, the errors of all and the largest by name."""
         economy, paths = result.experiment.economy, Paths.of(result)
-        many = len(paths.goods) > MANY
+        many = len(paths.goods) > MAX_LISTED_GOODS
         if many:
             shown = [good for good in result.largest if good in paths.goods][:MAX_NAMED]
         else:

@@ -24,7 +24,7 @@ from market_abm.views.words.derivation import CONSUMERS, REUSE_NOTES, profit_pre
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
-WIDE = 8
+MAX_PROFIT_INPUTS = 8
 """Inputs of a line beyond which its profit is not written out."""
 
 
@@ -48,7 +48,7 @@ class Section:
     """A title, a note, and the equations below them.
 
     For an industry ``line`` is the title as an equation, and the note is the ``preface`` and the
-    ``profit``; ``profit`` is None for a line of more than :data:`WIDE` inputs.
+    ``profit``; ``profit`` is None for a line of more than :data:`MAX_PROFIT_INPUTS` inputs.
     """
 
     title: str
@@ -126,7 +126,7 @@ class _Explanation:
             for slot, (formula, tree) in enumerate(zip(formulas, trees, strict=True))
         ]
         line = Equation(name(good), technology.formula, dict(enumerate(technology.inputs)))
-        profit = self._profit(industry) if len(technology.inputs) <= WIDE else None
+        profit = self._profit(industry) if len(technology.inputs) <= MAX_PROFIT_INPUTS else None
         return Section(industry.text(), note, tuple(pairs), line, preface, profit)
 
     def _profit(self, industry: Industry) -> Equation:

@@ -21,7 +21,7 @@ RUN_FILES = (
     "network.png",
     "shock.png",
 )
-"""The files of a run; ``shock.png`` after a shock to an economy of more than ``FEW`` goods."""
+"""The files of a run; ``shock.png`` after a shock to an economy of many goods."""
 
 COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 

@@ -42,7 +42,7 @@ MAX_POINTS = 400
 PERIOD = 0.125
 """Minimum seconds from one frame to the next."""
 
-PATIENCE = 3.0
+MIN_PAUSE_RATIO = 3.0
 """Minimum time between frames, as a multiple of the time that the last one took to draw."""
 
 HIGHEST_POWER = 20
@@ -57,7 +57,7 @@ MIN_WIDTH, MIN_HEIGHT, BOTH_HEIGHT = 36, 8, 15
 FRAME = 4
 """Rows of a chart outside its plot area: title, border and step labels."""
 
-SHORT = 40
+MAX_STAIR_STEPS = 40
 """Steps up to which a line is drawn as a staircase: values change at steps only."""
 
 LABEL = 5
@@ -119,8 +119,8 @@ def _deferred_interrupt() -> Iterator[None]:
 class Live:
     """A ``progress`` callback that draws; the run takes place within it as a context.
 
-    A frame is drawn after :data:`PERIOD` seconds and :data:`PATIENCE` times the drawing time of the
-    last frame, so that a run takes at most a third longer. The last frame stays on the screen.
+    A frame is drawn after :data:`PERIOD` seconds and :data:`MIN_PAUSE_RATIO` times the drawing time
+    of the last frame, so that a run takes at most a third longer. The last frame stays on screen.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Live:
         if started >= self._due:
             self._draw()
             ended = self._clock()
-            self._due = max(started + PERIOD, ended + PATIENCE * (ended - started))
+            self._due = max(started + PERIOD, ended + MIN_PAUSE_RATIO * (ended - started))
 
     def _draw(self) -> None:
         if self._now is not None:
@@ -271,11 +271,11 @@ def _chart(
     row = int((level - low) / (high - low) * (rows - 1))
     high = low + (level - low) * (rows - 1) / row if row > 0 else high
     last = max(steps[-1], 1)
-    times = np.repeat(steps, 2)[1:] if last <= SHORT else np.asarray(steps)
+    times = np.repeat(steps, 2)[1:] if last <= MAX_STAIR_STEPS else np.asarray(steps)
     dots = np.linspace(0, last, size[0] // 2).tolist()  # in the lines' own finer grid
     plotext.scatter(dots, [level] * len(dots), marker="braille")
     for column, color in reversed(list(zip(columns.T, OKABE_ITO, strict=False))):
-        values = np.repeat(column, 2)[:-1] if last <= SHORT else column
+        values = np.repeat(column, 2)[:-1] if last <= MAX_STAIR_STEPS else column
         there = ~np.isnan(values)
         plotext.plot(
             times[there].tolist(),

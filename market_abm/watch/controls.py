@@ -26,7 +26,7 @@ from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
 from market_abm.watch.scripts import REFOCUS
 from market_abm.watch.session import Parameter, Session
-from market_abm.watch.sliders import WIDE, parameter_slider, position, value_at
+from market_abm.watch.sliders import FULL_WIDTH, parameter_slider, position, value_at
 
 MIN_SPEED, MAX_SPEED = 1.0, 1000.0
 """Steps per second."""
@@ -73,7 +73,10 @@ class Controls:
         self.sliders = Column(name="sliders", sizing_mode="stretch_width")
         self._make_shock()
         self.text = TextInput(
-            title=words.ANY_SETTING, placeholder="market.share_rate=0.2", name="setting", **WIDE
+            title=words.ANY_SETTING,
+            placeholder="market.share_rate=0.2",
+            name="setting",
+            **FULL_WIDTH,
         )
         self.text.on_event("value_submit", lambda event: actions.assign(event.value))
         self.panel = Column(
@@ -107,7 +110,7 @@ class Controls:
             value=1.0,
             format=CustomJSTickFormatter(code="return (10 ** tick).toPrecision(2) * 1 + ''"),
             name="speed",
-            **WIDE,
+            **FULL_WIDTH,
         )
         self._speed.styles = {"flex": "1 1 10rem"}
         self.transport = Row(
@@ -119,24 +122,33 @@ class Controls:
 
     def _make_menus(self, where: str) -> None:
         self.experiment = Select(
-            title="experiment", options=sorted({*available(), where}), name="experiment", **WIDE
+            title="experiment",
+            options=sorted({*available(), where}),
+            name="experiment",
+            **FULL_WIDTH,
         )
         self._mechanism = Select(
-            title="mechanism", options=list(MECHANISMS), name="mechanism", **WIDE
+            title="mechanism", options=list(MECHANISMS), name="mechanism", **FULL_WIDTH
         )
         self._activation = Select(
-            title="activation", options=list(ACTIVATIONS), name="activation", **WIDE
+            title="activation", options=list(ACTIVATIONS), name="activation", **FULL_WIDTH
         )
         self._on_change(self.experiment, "value", self._actions.load)
         for menu, key in ((self._mechanism, "mechanism"), (self._activation, "activation")):
             self._on_change(menu, "value", partial(self._actions.set, f"market.{key}"))
 
     def _make_shock(self) -> None:
-        self._target = Select(title="shock", options=list(TARGETS), name="target", **WIDE)
-        self._good = Select(title="of", name="good", **WIDE)
+        self._target = Select(title="shock", options=list(TARGETS), name="target", **FULL_WIDTH)
+        self._good = Select(title="of", name="good", **FULL_WIDTH)
         self._on_change(self._target, "value", lambda _: self._list_goods())
         self._percent = Slider(
-            title="by, per cent", start=-90, end=100, step=5, value=-20, name="percent", **WIDE
+            title="by, per cent",
+            start=-90,
+            end=100,
+            step=5,
+            value=-20,
+            name="percent",
+            **FULL_WIDTH,
         )
 
     def _shock(self) -> None:
@@ -218,6 +230,6 @@ class Controls:
 
 
 def _button(label: str, act: Callable[[], None]) -> Button:
-    button = Button(label=label, name=label, **WIDE)
+    button = Button(label=label, name=label, **FULL_WIDTH)
     button.on_click(act)
     return button

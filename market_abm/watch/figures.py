@@ -17,7 +17,7 @@ from market_abm.views.convergence import FLOOR_POWER, error_powers
 from market_abm.views.numbers import format_power_of_ten
 from market_abm.watch.session import Session
 
-KEPT = 400
+MAX_POINTS = 400
 """Number of last steps that the path figures show."""
 
 INK = "#222222"

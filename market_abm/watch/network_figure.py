@@ -17,7 +17,7 @@ from bokeh.models import (
 )
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-from market_abm.runs.result import MANY
+from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import payments
@@ -63,7 +63,7 @@ class NetworkFigure:
 
     def __init__(self, session: Session) -> None:
         economy = session.economy
-        few = len(economy.goods) <= MANY
+        few = len(economy.goods) <= MAX_LISTED_GOODS
         drawn = small_network(economy) if few else large_network(session)
         self.goods, nodes, flows, self._uses, ranges = drawn
         self._few = few

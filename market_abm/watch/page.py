@@ -19,7 +19,7 @@ from market_abm.experiment.toml import parse_assignment
 from market_abm.views.words.page import SETTLED
 from market_abm.views.words.run import progress_text, welfare_text
 from market_abm.watch.controls import Actions, Controls
-from market_abm.watch.figures import KEPT
+from market_abm.watch.figures import MAX_POINTS
 from market_abm.watch.network_figure import NetworkFigure
 from market_abm.watch.path_figures import PathFigures
 from market_abm.watch.scripts import FRAME, LOST, NAMES, READY, SAVE, TEXTS
@@ -302,7 +302,7 @@ class Page:
             "flows": flows,
             "rows": self._path.rows(),
             "route": self._map.rows(self.session) if self._map else None,
-            "kept": KEPT,
+            "kept": MAX_POINTS,
             "status": self._status(),
             "sent": self._sent,
         }

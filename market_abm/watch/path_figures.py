@@ -16,13 +16,13 @@ from bokeh.models import (
     Span,
 )
 
-from market_abm.runs.result import MANY
+from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.style import shortened
 from market_abm.views.words.page import ALIGNMENT_TITLE, PRICES_TITLE
 from market_abm.views.words.text import RELATIVE_ERROR
-from market_abm.watch.figures import KEPT, blank, log_errors, tick_labels
+from market_abm.watch.figures import MAX_POINTS, blank, log_errors, tick_labels
 from market_abm.watch.session import Session
 
 MIN_STEPS = 10
@@ -56,7 +56,7 @@ class PathFigures:
     def __init__(self, session: Session, largest: Sequence[str]) -> None:
         economy = session.economy
         self._places = followed(economy, GOODS)
-        if len(economy.goods) > MANY:
+        if len(economy.goods) > MAX_LISTED_GOODS:
             self._places = [economy.index[good] for good in largest[:GOODS]]
         self.goods = [economy.goods[k] for k in self._places]
         self._rows: list[dict[str, float]] = []
@@ -142,5 +142,5 @@ class PathFigures:
 
     def rows(self) -> dict[str, list[float]]:
         """The columns of the steps that were added since the last call."""
-        rows, self._rows = self._rows[-KEPT:], []
+        rows, self._rows = self._rows[-MAX_POINTS:], []
         return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}

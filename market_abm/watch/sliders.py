@@ -17,7 +17,7 @@ MAX_POSITIONS = 200
 DECADE = 0.05
 """Step of a logarithmic slider, as an exponent of ten; infinity is one step beyond the end."""
 
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [WIDGETS]}
+FULL_WIDTH: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [WIDGETS]}
 """Options of all controls."""
 
 
@@ -40,7 +40,7 @@ def parameter_slider(parameter: Parameter) -> Slider:
         step=step,
         value=position(parameter),
         format=CustomJSTickFormatter(code=code),
-        **WIDE,
+        **FULL_WIDTH,
     )
 
 

@@ -14,10 +14,10 @@ from matplotlib.colors import to_hex
 from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Problem, equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
-from market_abm.runs.result import MANY
+from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.page import WELFARE_TITLE
-from market_abm.watch.figures import INK, KEPT, blank
+from market_abm.watch.figures import INK, MAX_POINTS, blank
 from market_abm.watch.session import Session
 
 POINTS = 30
@@ -37,7 +37,7 @@ class WelfareMap:
     def of(session: Session) -> WelfareMap | None:
         """The map, or None unless there are two free variables."""
         economy = session.economy
-        if len(economy.goods) > MANY or Problem(economy).size != 2:
+        if len(economy.goods) > MAX_LISTED_GOODS or Problem(economy).size != 2:
             return None
         return WelfareMap(session)
 
@@ -46,7 +46,7 @@ class WelfareMap:
         self.figure.grid.visible = False
         self._contours: Any = None
         self._new: list[tuple[np.ndarray, np.ndarray]] = []
-        self._path: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=10 * KEPT)
+        self._path: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=10 * MAX_POINTS)
         self._economy: Economy | None = None
         self._landscape: Landscape | None = None
         self.add(session)

@@ -58,7 +58,7 @@ MAX_BOXES, MAX_ARROWS = 32, 80
 MAX_INPUTS = 8
 """Inputs of a line up to which its formula is typeset."""
 
-WIDE = 100
+MAX_LINE_LENGTH = 100
 """Characters of a line up to which it is shown in full."""
 
 SCALE = (60.0, 38.0)
@@ -102,7 +102,7 @@ def _program(economy: Economy) -> str:
 
 def _line(industry: Industry) -> tuple[Markup, Markup]:
     technology = industry.technology
-    code = Markup(f"<code>{marked(shortened(industry.text(), WIDE))}</code>")
+    code = Markup(f"<code>{marked(shortened(industry.text(), MAX_LINE_LENGTH))}</code>")
     if len(technology.inputs) > MAX_INPUTS:
         return code, Markup("")
     names = dict(enumerate(technology.inputs))

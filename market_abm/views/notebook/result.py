@@ -65,7 +65,7 @@ ALWAYS = {"market": ("mechanism",), "run": ("engine", "steps", "tolerance", "see
 ROUNDING = 1e-12
 """A relative distance below which it is rounding, whose step means nothing."""
 
-SHORT = {"error": 2, "wasted": 2, "money_made": 2}
+DIGITS = {"error": 2, "wasted": 2, "money_made": 2}
 """Significant digits of measures and columns that are mostly rounding."""
 
 
@@ -115,7 +115,7 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
         value = measure.of(result) if few or measure.key != "staleness" else None
         if value is None:
             continue
-        shown = data(value, SHORT.get(measure.key, 6))
+        shown = data(value, DIGITS.get(measure.key, 6))
         if optimum is not None and measure.key == "welfare":
             shown = Markup(f"{shown}; at the optimum {data(optimum['best_welfare'])}")
         yield measure_label(measure), shown
@@ -182,7 +182,7 @@ def mechanisms_html(comparison: MechanismComparison) -> str:
             str(name),
             *("" if _missing(row[column]) else str(row[column]) for column in texts),
             *(
-                "" if _missing(row[column]) else data(float(row[column]), SHORT.get(column, 6))
+                "" if _missing(row[column]) else data(float(row[column]), DIGITS.get(column, 6))
                 for column in numbers
             ),
         )

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 WIDTH = 8.2
 """Inches."""
 
-SHORT = 60
+MAX_PANEL_STEPS = 60
 """Steps up to which errors are drawn as a staircase."""
 
-FEW = 40
+MAX_MARKED_STEPS = 40
 """Steps up to which each has a marker."""
 
 OTHERS = "#c4c4c4"
@@ -105,7 +105,7 @@ def _panels(picture: ConvergencePicture) -> Figure:
 
 def _price_panel(axes: Axes, picture: ConvergencePicture, series: Series) -> None:
     steps, color = picture.steps, OKABE_ITO[series.color]
-    marker = "o" if len(steps) <= FEW else ""
+    marker = "o" if len(steps) <= MAX_MARKED_STEPS else ""
     axes.plot(
         steps, series.prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price"
     )
@@ -296,7 +296,7 @@ def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D]) 
 
 def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any]) -> None:
     steps, count = picture.steps, len(picture.series)
-    many, long = count > MAX_PANELS, len(picture.steps) > SHORT
+    many, long = count > MAX_PANELS, len(picture.steps) > MAX_PANEL_STEPS
     axes.set_yscale("log")  # before the prediction is marked
     for n, (series, color) in enumerate(zip(picture.series, colors, strict=True)):
         errors, exact = np.clip(series.errors, FLOOR, None), series.errors == 0.0
@@ -308,7 +308,7 @@ def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any])
             np.where(exact & long, np.nan, errors),
             color=color,
             lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
-            marker="osD^vP"[n % 6] if len(steps) <= FEW and not many else "",
+            marker="osD^vP"[n % 6] if len(steps) <= MAX_MARKED_STEPS and not many else "",
             ms=4.5,
             label=shortened(series.good, max(8, 78 // count - 6)),
             drawstyle="default" if long else "steps-post",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from market_abm.runs.result import MANY
+from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.layout import BOX, Layout, Point, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import GREY, INK
@@ -46,12 +46,12 @@ def network(result: Result) -> Figure:
     units and the bid for one. Of more than 40 goods only the largest flows are drawn
     (``plots/flows.py``), or a network without numbers if no industry sells to another.
     """
-    if len(result.goods) > MANY and (flows := Flows.of(result)).flows:
+    if len(result.goods) > MAX_LISTED_GOODS and (flows := Flows.of(result)).flows:
         return largest_flows(result, flows)
     economy = result.experiment.economy
     plan = layout(economy)
     figure, axes, scale = _canvas(plan)
-    labelled = len(economy.goods) <= MANY
+    labelled = len(economy.goods) <= MAX_LISTED_GOODS
     for good, centre in plan.boxes.items():
         _box(axes, result, good, centre, scale, labelled=labelled)
     for industry in economy.topological_order:

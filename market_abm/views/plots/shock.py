@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from market_abm.runs.result import FEW, Result
+from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, worded
@@ -221,8 +221,8 @@ def _title(result: Result, moves: Moves) -> list[str]:
 
 
 def shock_figure(result: Result) -> Figure | None:
-    """Prices since the first shock; None for at most ``FEW`` goods, or if no shock has occurred."""
+    """Prices since the first shock; None for few goods, or if no shock has occurred."""
     changes = result.experiment.changes
-    if len(result.recorded) <= FEW or not changes or result.steps < changes[0][0]:
+    if len(result.recorded) <= MAX_LINE_GOODS or not changes or result.steps < changes[0][0]:
         return None
     return shock(result)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from market_abm.errors import where_text
+from market_abm.errors import display_path
 from market_abm.views.numbers import format_count, format_plain
 
 RELATIVE_ERROR = "|price − gradient| ÷ |gradient|"
@@ -55,7 +55,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 def written(path: Path, detail: str = "") -> str:
     """Where results were written, and which."""
-    return f"Written to {where_text(path)}{f': {detail}' if detail else ''}"
+    return f"Written to {display_path(path)}{f': {detail}' if detail else ''}"
 
 
 def and_more(count: int, one: str, several: str = "") -> str:
