@@ -21,7 +21,14 @@ from rich.console import Console
 from market_abm import Experiment, run
 from market_abm.cli.commands import main
 from market_abm.views.convergence import followed
-from market_abm.views.terminal import MAX_GOODS, MAX_POINTS, MIN_PAUSE_RATIO, PERIOD, Live, watchable
+from market_abm.views.terminal import (
+    MAX_GOODS,
+    MAX_POINTS,
+    MIN_PAUSE_RATIO,
+    PERIOD,
+    Live,
+    watchable,
+)
 
 pty = pytest.importorskip("pty")
 
