@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from market_abm import Experiment, MarketError, from_text, market_settings, run
 from market_abm.cli.commands import main
 from market_abm.fields import choice, number
-from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket
+from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import MECHANISMS, default_mechanism, keys_of
+from market_abm.market.pooled import PooledMarket
 from market_abm.market.quoted import (
     QuotedArrayEngine,
     QuotedFinalMarket,
@@ -43,10 +43,6 @@ class Frozen(PooledMarket):
     """Shares never change: ``unit-bid`` with a share rate of 0."""
 
     Settings = FrozenSettings
-
-    @staticmethod
-    def array_engine():
-        return ArrayEngine
 
     @staticmethod
     def pool_price(shares, bids, quantity):

@@ -141,7 +141,7 @@ class ArrayEngine:
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
-        for name, array in memory.items():
+        for name, array in {"shares": self.state.shares, **memory}.items():
             getattr(self, name)[:] = array
         self._priced[:] = True
         self._bidding.update(industry.good for industry in self.economy.topological_order)

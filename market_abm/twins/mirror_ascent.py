@@ -13,6 +13,7 @@ all lines in a reverse sweep if ``sequential``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ from market_abm.twins.terms import InitialState
 # --- mirror ascent ------------------------------------------------------------------------------
 
 
-class MirrorAscent:
+class MirrorAscent(ABC):
     """Ascent on the shares of every good, with lagged gradients.
 
     The *signal* of a buyer is a marginal value or an amount of money, smoothed with the bid rate.
@@ -66,17 +67,17 @@ class MirrorAscent:
 
     # The rules of an optimiser. Arrays are over buyers of one good; ``amount`` is its quantity.
 
+    @abstractmethod
     def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """The target of the signal, given the marginal ``value`` of ``inputs``, money per unit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gradient(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
         """The contribution of each buyer to the gradient of the good, money per unit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weights(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
         """The weights to which the next shares are proportional."""
-        raise NotImplementedError
 
     def step(self) -> None:
         """Make one step."""

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from market_abm.fields import choice
-from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket, bid_rate
+from market_abm.market.base import MarketSettings, bid_rate
+from market_abm.market.pooled import PooledMarket
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ class TradingPost(PooledMarket):
         "bids of money require a positive quantity and price: for goods and prices of any sign use "
         'market.mechanism = "unit-bid"'
     )
-
-    @staticmethod
-    def array_engine() -> type[ArrayEngine]:
-        """The array engine of pooled mechanisms."""
-        return ArrayEngine
 
     @staticmethod
     def as_bid(value: Any, units: Any) -> Any:

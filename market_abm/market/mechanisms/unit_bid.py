@@ -14,8 +14,8 @@ import numpy as np
 
 from market_abm.economy.buyers import cached_parts
 from market_abm.fields import choice, number
-from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, PooledMarket, bid_rate
+from market_abm.market.base import MarketSettings, bid_rate
+from market_abm.market.pooled import PooledMarket
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
@@ -112,11 +112,6 @@ class UnitBid(PooledMarket):
     )
     stabilizing_hint = "lower market.share_rate"
     rates = ("bid_rate", "share_rate")
-
-    @staticmethod
-    def array_engine() -> type[ArrayEngine]:
-        """The array engine of pooled mechanisms."""
-        return ArrayEngine
 
     @staticmethod
     def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:

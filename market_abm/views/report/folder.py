@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +32,7 @@ MAX_OPEN_SECTIONS = 8
 """Derivations of more lines than this are folded."""
 
 
-class ResultsFolder:
+class ResultsFolder(ABC):
     """One folder of results; a subclass a kind of results writes its sections.
 
     Parameters
@@ -55,9 +56,9 @@ class ResultsFolder:
         self.versions = as_mapping(content.get("versions"))
         self.status = ""
 
+    @abstractmethod
     def write(self, page: Page) -> None:
         """Add the sections to the page."""
-        raise NotImplementedError
 
     def html(self) -> str:
         """The page."""
@@ -78,6 +79,7 @@ class ResultsFolder:
             raise ResultsError(words.NO_CONFIGURATION)
         return experiment_of(self.configuration, self.name)
 
+    @abstractmethod
     def rerun(self, experiment: Experiment) -> Result:
         """The experiment run again, and checked to agree with the folder.
 
@@ -86,7 +88,6 @@ class ResultsFolder:
         MarketError
             It takes long, or does not agree.
         """
-        raise NotImplementedError
 
     def write_program(self, page: Page) -> None:
         """The program, or the table that stands for one, and the other settings of the economy."""
