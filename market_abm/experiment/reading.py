@@ -55,7 +55,7 @@ _TOP = (
     "sweep",
     "shocks",
 )
-"""The keys of an experiment file that are not in a table."""
+"""The top-level keys of an experiment file: the question, the tables, and the list of shocks."""
 
 
 def expand_terms(tables: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ FILES = ("economy", "economy.input_output", "economy.sectors")
 """Settings that name files; a page may not read any file of this machine."""
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
-"""Where the sliders of rates end that may be larger than 1, or mean something else."""
+"""The upper ends of the sliders of rates that may exceed 1, or are not fractions."""
 
 
 @dataclasses.dataclass(frozen=True)
