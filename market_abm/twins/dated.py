@@ -231,7 +231,7 @@ class DatedProgram:
         lines = np.zeros(len(self.economy.goods), int)
         for industry in reversed(self.economy.topological_order):
             k = self.economy.index[industry.good]
-            inputs = self.buyers.good[self.buyers.of_industry[industry.good]]
+            inputs = self.buyers.good[terms.places(self.economy, industry)]
             lines[inputs] = np.maximum(lines[inputs], lines[k] + 1)
         return int(lines.max(initial=0))
 
@@ -280,7 +280,7 @@ class DatedProgram:
 
         ``changes`` are those of inputs, units, shape (n, buyers).
         """
-        places = self.buyers.of_industry[industry.good]
+        places = terms.places(self.economy, industry)
         inputs = self.batches[date].inputs[places]
         moved = np.moveaxis(changes[:, places], 0, 1)
         self.work += LINE_COST + moved.size

@@ -102,7 +102,7 @@ class _Firms:
     def __init__(
         self, economy: Economy, industry: Industry, initial: InitialState, fixed: np.ndarray
     ) -> None:
-        places = economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
+        places = terms.places(economy, industry)
         self.industry, self.places = industry, places
         self.output = quotes_of_goods(economy)[economy.index[industry.good]]
         self.inputs = economy.buyers.pool[places[:, 0]]

@@ -101,7 +101,7 @@ class ShareOptimiser(ABC):
         self.quantities = np.append(offers, before[len(offers) :])
         inputs = np.zeros(self.buyers.size)
         for industry in self.economy.topological_order:
-            places = self.buyers.of_industry[industry.good]
+            places = terms.places(self.economy, industry)
             sold = self.quantities if self.at_once else before
             inputs[places] = shares[places] * sold[self.buyers.good[places]]
             made = np.sum(terms.output(industry, inputs[places]))
@@ -131,7 +131,7 @@ class ShareOptimiser(ABC):
         """
         if self.at_once:
             for industry in reversed(self.economy.topological_order):
-                self._reach_buyers(self.buyers.of_industry[industry.good].ravel())
+                self._reach_buyers(terms.places(self.economy, industry).ravel())
         else:
             self._reach_buyers(np.arange(self.buyers.size))
 
@@ -216,18 +216,18 @@ class _Spending(DatedProgram):
     """Lines that pay all they earn for their inputs, whatever their returns to scale."""
 
     def _made(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
-        places = self.buyers.of_industry[industry.good]
-        inputs = self.batches[date].inputs[places]
+        inputs = self.batches[date].inputs[terms.places(self.economy, industry)]
         grown = terms.output(industry, inputs * (1.0 + 1j * STEP))
         degree = grown.imag / STEP / terms.output(industry, inputs)
-        return np.sum(self.made_by_firms(industry, changes, date) / degree, axis=-1)
+        made = self.made_by_firms(industry, changes, date)
+        return np.sum(made / np.where(degree == 0.0, 1.0, degree), axis=-1)
 
 
 class SpendingResponse(ProportionalResponse):
     """Proportional response of buyers who spend all that they have (Zhang 2011).
 
     A firm divides what its batch has earned by the elasticities of its output, which it scales to
-    sum to 1; nothing is averaged. Lines of constant returns do so in the market too.
+    sum to 1. Lines of constant returns do so in the market too.
     """
 
     name: ClassVar[str] = "proportional response of buyers who spend all they earn"

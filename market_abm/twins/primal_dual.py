@@ -51,7 +51,7 @@ class Lagrangian:
         raw = np.broadcast_to(offers, (*orders.shape[:-1], len(offers)))
         made = [raw[..., k] for k in range(len(offers))]
         for industry in self.economy.topological_order:
-            inputs = np.moveaxis(orders[..., self.economy.buyers.of_industry[industry.good]], -2, 0)
+            inputs = np.moveaxis(orders[..., terms.places(self.economy, industry)], -2, 0)
             made.append(np.sum(terms.output(industry, inputs), axis=-1))
             self.work += LINE_COST + inputs.size
         return np.stack(made, axis=-1)

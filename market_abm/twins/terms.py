@@ -14,6 +14,11 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, Supply
 
 
+def places(economy: Economy, industry: Industry) -> np.ndarray:
+    """The buyer of each input for each firm, an index, shape (inputs, firms)."""
+    return economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
+
+
 def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
     """The output of each firm, z w f(x/w), units, shape (..., firms).
 
@@ -50,10 +55,10 @@ class InitialState(NamedTuple):
         guesses = [industry.population.start for industry in economy.topological_order]
         initial = InitialState(np.array([*endowments, *guesses]), np.zeros(economy.buyers.size))
         for industry in economy.topological_order:
-            places = economy.buyers.of_industry[industry.good]
-            sold = initial.quantities[economy.buyers.good[places]]
-            initial.inputs[places] = economy.buyers.initial_shares[places] * sold
-            made = np.sum(output(industry, initial.inputs[places]))
+            used = places(economy, industry)
+            sold = initial.quantities[economy.buyers.good[used]]
+            initial.inputs[used] = economy.buyers.initial_shares[used] * sold
+            made = np.sum(output(industry, initial.inputs[used]))
             initial.quantities[economy.index[industry.good]] = made
         return initial
 

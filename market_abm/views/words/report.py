@@ -185,6 +185,9 @@ def path_description(what: str, first: float, last: float, ends: Mapping[str, fl
 # --- a comparison ---------------------------------------------------------------------------------
 
 LARGEST_DISTANCE = "The largest distance between their paths"
+IDENTICAL_UNTIL = "identical up to step"
+TEXTBOOK = "the textbook's optimiser"
+FROM = {"twin": "from the twin", "textbook": "from the textbook's"}
 BOTH_PATHS_NOTE = "Solid: the market. Dotted: its twin, computed from formulas alone."
 DISTANCE_TITLE = "The distance between them"
 DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
