@@ -31,6 +31,9 @@ STEP = 1e-20
 NEGLIGIBLE = 1e-30
 """A change this small relative to the one at the start is not followed further."""
 
+BLOCK = 256
+"""Variables that are moved at a time, so that memory stays small."""
+
 LOOPED_LINES = 6
 """The lines through which changes are followed round a loop, to compare gradients by date."""
 
@@ -54,8 +57,14 @@ def complex_step(function: Callable[[np.ndarray], np.ndarray], scale: np.ndarray
         ∂function/∂(variable), shape (n, ...).
     """
     steps = STEP * np.where(np.isfinite(scale) & (scale != 0.0), np.abs(scale), 1.0)
-    values = function(1j * np.diag(steps))
-    return values.imag / steps.reshape(-1, *[1] * (values.ndim - 1))
+    slopes = []
+    for first in range(0, len(steps), BLOCK):
+        part = steps[first : first + BLOCK]
+        points = np.zeros((len(part), len(steps)), complex)
+        points[np.arange(len(part)), first + np.arange(len(part))] = 1j * part
+        values = function(points)
+        slopes.append(values.imag / part.reshape(-1, *[1] * (values.ndim - 1)))
+    return np.concatenate(slopes)
 
 
 class Batch(NamedTuple):
@@ -150,7 +159,7 @@ class DatedProgram:
         goods, signals = np.split(changes, [len(self.economy.goods)], axis=1)
         total = goods[:, self.economy.final] @ self.batches[now].prices
         signals = signals + self._divided(goods, now)
-        size = np.abs(changes).max(initial=0.0) * NEGLIGIBLE
+        size = np.abs(changes).max(axis=1, keepdims=True, initial=0.0) * NEGLIGIBLE
         first = 0 if longest is None else max(0, now - longest)
         for date in range(now, first, -1):
             if not np.any(np.abs(signals) > size):

@@ -1,8 +1,8 @@
 """``unit-bid``: firms bid a price per unit; shares follow bids (docs/model.md, 3).
 
 Within a pool of buyers with shares s and bids b, the pool's price is π = Σ s b, and shares move by
-mirror ascent with log-gradients: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools': its one
-pool's price if it is rival, the sum of what its users pay if it is nonrival.
+mirror ascent with log-gradients: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools':
+that of one pool if it is rival, the sum of what its users pay if it is nonrival.
 """
 
 from __future__ import annotations
