@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from market_abm.views.numbers import (
     format_error,
     format_fixed,
@@ -12,7 +14,7 @@ from market_abm.views.numbers import (
     format_number,
     format_plain,
 )
-from market_abm.views.words.comparison import SAME_ECONOMY
+from market_abm.views.words.comparison import SAME_ECONOMY, largest
 from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
 
 if TYPE_CHECKING:
@@ -143,17 +145,17 @@ TEXTBOOK_LABEL = "textbook"
 def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
     """A market and its twin, and the largest distances from it and from the textbook."""
     mechanism = comparison.result.experiment.market.mechanism
-    worst, away = (
-        format_error(max((size for size, _ in each.values()), default=0.0))
-        for each in (comparison.distances, comparison.textbook_distances)
-    )
+    worst, _, _ = largest(comparison.distances)
+    away, _, step = largest(comparison.textbook_distances)
     title = (
         f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
-        f"largest distance {worst} up to step {comparison.twin.identical_until:,}"
+        f"largest distance {format_error(worst)} up to step {comparison.twin.identical_until:,}"
     )
     if comparison.textbook_name == comparison.twin_name:
         return title
-    return f"{title}; from the textbook's {comparison.textbook_name} {away}"
+    if not np.isfinite(away):
+        return f"{title}; the textbook's {comparison.textbook_name} breaks down at step {step:,}"
+    return f"{title}; from the textbook's {comparison.textbook_name} {format_error(away)}"
 
 
 CONTOURS_TITLE = "welfare (light: high), the path, and the optimum (star)"
