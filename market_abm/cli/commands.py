@@ -52,7 +52,7 @@ def run(
 
     The results are printed, and written as tables and figures.
 
-    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
+    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.views.save import RUN_FILES

@@ -34,6 +34,7 @@ REGIMES = {
     status: (color, STATUS_LABELS[status])
     for status, color in {
         "converged": "#0072B2",
+        "off_gradient": "#CC79A7",
         "max_steps": "#56B4E9",
         "oscillating": "#E69F00",
         "diverged": "#D55E00",

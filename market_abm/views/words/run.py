@@ -169,7 +169,11 @@ def _alignment(value: float, result: Result) -> str:
 
 
 def _staleness(value: float, result: Result) -> str:
-    return f"prices lag their gradients by {format_count(int(value), 'step')}"
+    few, moving = result.path.tracking
+    steps = "1 step" if value == 1.0 else f"{format_plain(round(value, 1))} steps"
+    if few == moving:
+        return f"prices lag their gradients by {steps} on average"
+    return f"{few} of {moving} prices follow their gradients, {steps} behind on average"
 
 
 def _ascent(value: float, result: Result) -> str:
