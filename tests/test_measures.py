@@ -86,6 +86,29 @@ def test_staleness_finds_a_known_lag(lag):
     assert (path.staleness[lag + 1 :] == lag).all()
 
 
+def test_a_price_that_does_not_track_its_gradient_has_no_staleness():
+    """Noise around a gradient that falls by a fifth; and a steady rise, seen a lag later."""
+    rng = np.random.default_rng(1)
+    falling = 2.0 - 0.4 * np.arange(80) / 80
+    gradients = np.stack([falling, falling], axis=1)
+    late = np.concatenate([np.full(3, falling[0]), falling[:-3]])
+    path = path_of(np.stack([2 + rng.standard_normal(80), late], axis=1), gradients)
+    assert np.isnan(path.staleness_of_good[0]) and path.staleness_of_good[1] == 3
+    assert path.tracking == (1, 2) and path.mean_staleness == 3
+    off = run("externality")
+    assert np.isnan(off.path.mean_staleness)
+    assert "no price follows its gradient" in measures_sentence(off)
+
+
+def test_a_monotone_rise_is_uphill_at_every_step():
+    """Ten lines deep, goods of one date: W is not blurred by what is still in the pipe."""
+    lines = ["a0 = x", "b0 = x", *(f"{s}{k + 1} = {s}{k}" for k in range(4) for s in "ab")]
+    last = "y = ces(a4, b4, elasticity=1, weights=(0.3, 0.7))"
+    slow = run(from_text("\n".join([*lines, last]), {"x": 2}), share_rate=0.02, steps=300)
+    assert slow.path.ascent_fraction == 1.0
+    assert np.all(slow.path.welfare <= slow.equilibrium.welfare * (1 + 1e-14))
+
+
 def test_a_gradient_that_stands_still_has_no_staleness():
     path = path_of(np.ones((9, 2)), np.full((9, 2), 2.0))
     assert np.isnan(path.mean_staleness)

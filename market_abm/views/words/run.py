@@ -149,6 +149,8 @@ def measures_sentence(result: Result) -> str:
         if value is not None:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
+        elif measure.key == "staleness" and result.path.tracking[1]:
+            parts.append("no price follows its gradient")
     return sentence("; ".join(parts) or "nothing changed")
 
 
