@@ -97,7 +97,7 @@ def test_a_price_that_does_not_track_its_gradient_has_no_staleness():
     assert path.tracking == (1, 2) and path.mean_staleness == 3
     off = run("externality")
     assert np.isnan(off.path.mean_staleness)
-    assert "no price follows its gradient" in measures_sentence(off)
+    assert "No price follows its gradient" in measures_sentence(off)
 
 
 def test_a_monotone_rise_is_uphill_at_every_step():
