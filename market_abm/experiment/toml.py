@@ -130,7 +130,7 @@ def key_lines(text: str) -> dict[str, int]:
     """The line, from 1, of each key and table of a TOML text, by :func:`plain_key`."""
     places: dict[str, int] = {}
     table, quote = "", ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if quote:
             quote = "" if quote in line else quote
             continue
@@ -157,5 +157,5 @@ def plain_key(key: str) -> str:
 
 def program_offset(text: str, line: int) -> int:
     """What to add to a line of the program, which begins on ``line``, to get one of the text."""
-    opening = text.splitlines()[line - 1].split("=", 1)[1].strip()
+    opening = text.split("\n")[line - 1].split("=", 1)[1].strip()
     return line if opening in ('"""', "'''") else line - 1
