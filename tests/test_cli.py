@@ -248,7 +248,7 @@ SWEEPS = {
     "[sweep.axes]\n'run.steps' = '1:4:log:0'": r"bad\.toml:11: run.steps cannot be swept over",
     "[sweep.axes]\n'market.bid_rate' = [0.5, 2]": r"bad\.toml:11: market.bid_rate is 2; must be",
     "[sweep.axes]\nmarket.bid_rate = [0.5]": r"bad\.toml:\d+: cannot read the axis market",
-    "seeds = [1, 1]": r"bad\.toml:10: a value of run.seed is given twice",
+    "seeds = [1, 1]": r"bad\.toml:10: a value of sweep.seeds is given twice",
 }
 
 

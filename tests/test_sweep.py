@@ -163,7 +163,7 @@ def test_samples_fill_every_stratum(kind):
         ({"d": {"1": {"run.seed": 1}}, "run.seed": "1,2"}, {}, "run.seed is swept and swept"),
         ({"market.share_rate": "1,1.0"}, {}, "a value of market.share_rate is given twice"),
         ({"market.share_rate": "1:1:3"}, {}, "a value of market.share_rate is given twice"),
-        ({}, {"seeds": "1,2,1"}, "a value of run.seed is given twice"),
+        ({}, {"seeds": "1,2,1"}, "a value of sweep.seeds is given twice"),
         ("a", {}, r"sweep.axes is 'a'; make it a table: \[sweep.axes\]"),
         (
             {"market": {"share_rate": "1:2"}},

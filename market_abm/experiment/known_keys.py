@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market_abm.economy.from_table import TableSettings
@@ -11,7 +11,7 @@ from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
 from market_abm.fields import Settings
-from market_abm.keys import key_parts
+from market_abm.keys import key_parts, quoted
 from market_abm.market.mechanisms.registry import MECHANISMS
 
 _OF_MARKETS = tuple(mechanism.Settings for mechanism in MECHANISMS.values())
@@ -60,18 +60,25 @@ def check_names(tables: Mapping[str, Any]) -> None:
     """
     for key in tables:
         if key not in TOP:
-            raise _unknown(key, key)
+            raise _unknown(key, [*_goods(tables, key), *_homes(key)])
     for table, classes in SINGLE.items():
         own, given = _keys(classes), tables.get(table, {})
         for key, value in given.items() if isinstance(given, Mapping) else ():
             if key not in own and not isinstance(value, Mapping) and _homes(key):
-                raise _unknown(f"{table}.{key}", key)
+                raise _unknown(f"{table}.{key}", _homes(key))
 
 
-def _unknown(full: str, key: str) -> SettingError:
-    homes = _homes(key)
+def _unknown(full: str, homes: Sequence[str]) -> SettingError:
     remedy = f"did you mean '{homes[0]}'?" if homes else nearest(full, TOP)
     return SettingError(f"unknown key '{full}'", remedy=remedy, name=full)
+
+
+def _goods(tables: Mapping[str, Any], good: str) -> list[str]:
+    """The tables of a good, by dotted key."""
+    named = ((table, tables.get(table)) for table in ("supply", "demand", "industries"))
+    return [
+        f"{t}.{quoted(good)}" for t, goods in named if isinstance(goods, dict) and good in goods
+    ]
 
 
 def _homes(key: str) -> list[str]:

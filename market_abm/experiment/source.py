@@ -53,9 +53,13 @@ class Source:
         places = key_lines(self.text)
         if error.line is None:
             name = error.name or ""
+            for key, value in self.overrides.items():
+                if name and name not in places and plain_key(key).startswith(f"{name}."):
+                    return error.located(file=f"--set {key}={clip(str(value))}")
+            inside = [line for key, line in places.items() if key.startswith(f"{name}.")]
             while name and name not in places:
                 name = name.rpartition(".")[0]
-            error.located(line=places.get(name))
+            error.located(line=places.get(name, *inside[:1]))
         elif "economy.program" in places and not isinstance(error, SettingError):
             error.line += program_offset(self.text, places["economy.program"])
         return error.located(file=self.file)

@@ -271,7 +271,7 @@ class Design:
                     raise SettingError(f"{other} is {both}", remedy="leave one out", name=key)
             earlier[key] = way
         grid = self.axes if self.settings.design == "grid" else ()
-        for name, values in (*((a.name, a.values) for a in grid), (SEED, self.seeds)):
+        for name, values in (*((a.name, a.values) for a in grid), ("sweep.seeds", self.seeds)):
             once = {value if isinstance(value, Hashable) else repr(value) for value in values}
             if len(once) < len(values):
                 raise SettingError(
