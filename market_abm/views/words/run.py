@@ -65,7 +65,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         f"{experiment.name}: valid",
         *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        *(f"  {note}" for note in table_notes(experiment)),
     ]
+
+
+def table_notes(experiment: Experiment) -> list[str]:
+    """What was changed in the input-output table of an experiment, if there is one."""
+    table = experiment.input_output
+    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -89,6 +96,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *loss_sentences(result),
         *filter(None, [stability_sentence(result)]),
+        *map(sentence, table_notes(result.experiment)),
     ]
 
 
