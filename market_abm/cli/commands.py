@@ -14,7 +14,8 @@ import click
 
 from market_abm.cli import printing
 from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
-from market_abm.cli.main import INTERRUPTED, main
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import main
 from market_abm.cli.progress import progress_bar, run_with_progress
 from market_abm.errors import MarketError, display_path
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market_abm.errors import MarketError, SettingError, clip
+from market_abm.errors import MarketError, SettingError, clip, shown
 from market_abm.experiment.toml import key_lines, program_offset
 
 
@@ -46,7 +46,8 @@ class Source:
             return error
         for key, value in self.overrides.items():
             if error.name and (error.name == key or error.name.startswith(f"{key}.")):
-                return error.located(file=f"--set {key}={clip(str(value))}")
+                text = clip(value) if isinstance(value, str) else shown(value, 80)
+                return error.located(file=f"--set {key}={text}")
             if key == "economy.program" and error.line is not None:
                 return error.located(file=f"--set {key}")
         places = key_lines(self.text)

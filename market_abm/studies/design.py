@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.errors import SettingError
+from market_abm.errors import SettingError, shown
 from market_abm.experiment.toml import parse_assignment
 from market_abm.fields import Settings, choice, integer
 
@@ -143,7 +143,7 @@ def _check_count(count: int, what: str, name: str | None = None) -> None:
 
 def _unreadable(name: str, given: Any) -> SettingError:
     return SettingError(
-        f"cannot read the axis {name} = {given!r}",
+        f"cannot read the axis {name} = {shown(given)}",
         remedy='write "low:high:log:count", a list of values, or a table of settings',
         name=name,
     )
