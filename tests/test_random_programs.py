@@ -17,7 +17,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import elementwise_grad, grad, hessian
+from autograd import grad, hessian
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -25,7 +25,6 @@ from support.profiles import examples
 from support.strategies import (
     RandomProgram,
     chains,
-    compute,
     copy_dags,
     goods_read,
     in_order,

@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from market_abm.analysis.stability import stability
 from market_abm.studies import store as store_module
 from market_abm.studies import sweep as sweep_module
 from market_abm.studies.design import Axis, Design, DesignSettings
+from market_abm.studies.executors import executor
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.plots.sweep import sweep_figure
 from market_abm.views.report.sweep_figures import sweep_figures
@@ -419,6 +421,34 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
     assert len(table) == 60
     same = [(tmp_path / name / "table.csv").read_bytes() for name in ("here", "dask")]
     assert same[0] == same[1]
+
+
+@pytest.mark.slow  # 10 s, most of it a cluster that starts
+def test_the_death_of_a_dask_scheduler_is_told_plainly(tmp_path, small_batches):
+    """What was finished is kept, and the table after ``--resume`` is the same."""
+    pytest.importorskip("distributed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    python = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    scheduler = subprocess.Popen([*python, "--host", address], **options)
+    python = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard"]
+    worker = subprocess.Popen([*python, "--nthreads", "1"], cwd=tmp_path, **options)
+    sweep = Sweep.of(cobweb(steps=2000), AXES)
+    try:
+        with (
+            pytest.raises(MarketError, match=r"the Dask scheduler at .* died .*--resume"),
+            executor(None, address, sweep.batches) as (pool, workers),
+        ):
+            kill = lambda count, size: count and scheduler.kill()  # noqa: E731
+            folder = tmp_path / "cut"
+            run_sweep(sweep, folder, executor=pool, workers=workers, progress=kill)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert any((folder / "parts").iterdir())
+    assert run_sweep(sweep, folder, resume=True).equals(run_sweep(sweep, None))
 
 
 @pytest.mark.slow  # 20 s of waiting for a cluster that is not there

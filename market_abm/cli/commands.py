@@ -21,7 +21,8 @@ from market_abm.cli.arguments import (
     parse_assignments,
     parse_axes,
 )
-from market_abm.cli.main import INTERRUPTED, USER_ERROR, main
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import USER_ERROR, main
 from market_abm.cli.progress import progress_bar, run_with_progress
 from market_abm.errors import MarketError, display_path
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from market_abm.cli.interrupts import INTERRUPTED, interruptible
 from market_abm.errors import MarketError
 from market_abm.views.words import command as words
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR = 2
 
 
 class _Commands(click.Group):
@@ -21,7 +22,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except MarketError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(USER_ERROR)

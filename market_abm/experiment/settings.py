@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from market_abm.economy.economy import REUSE
-from market_abm.errors import SettingError, clip
+from market_abm.errors import SettingError, shown
 from market_abm.fields import Settings, check_number, choice, field, integer, names, number, words
 
 MAX_AGENTS = 1_000_000
@@ -57,7 +57,7 @@ def check_table(
     """
     if not isinstance(value, Mapping):
         raise SettingError(
-            f"{where} is {clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
+            f"{where} is {shown(value)}", remedy=f"make it a table: [{where}]", name=where
         )
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
 

@@ -33,6 +33,7 @@ from market_abm.market.arrays import ACTIVATIONS
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.start import run_together
+from market_abm.simulation.endings import Status
 from market_abm.studies.design import Design
 from market_abm.studies.executors import executor as executor_of
 from market_abm.studies.store import Store, csv_table
@@ -223,6 +224,8 @@ class Sweep(Displayable):
                 rows[place]["predicted_rate"] = _predicted(experiment, optimum)
                 if isinstance(result, MarketError):
                     rows[place].update(status="failed", message=str(result))
+                elif result.ending.status is Status.INTERRUPTED:
+                    raise KeyboardInterrupt  # half a run is no row of a table
                 else:
                     rows[place].update(_row(result, optimum))
         return rows

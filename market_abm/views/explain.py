@@ -59,6 +59,7 @@ class Section:
     profit: Equation | None = None
 
 
+@np.errstate(all="ignore")  # what has no value is shown as nan
 def explain(result: Result) -> list[Section]:
     """The derivation for the program of a result at its last step.
 
@@ -204,6 +205,7 @@ class _Explanation:
         """The mean of ``values`` over the firms of one use, weighted by their shares."""
         buyers = self.economy.buyers.uses[industry.good][slot]
         weights = self.shares[buyers]
+        weights = weights if weights.any() else np.ones(len(weights))
         return float(weights @ values[buyers] / weights.sum())
 
     def _slope(self, industry: Industry, slot: int) -> float:
