@@ -168,13 +168,14 @@ def test_the_experiment_on_increasing_returns_says_who_loses(tmp_path):
 
 
 def test_a_market_stops_where_gradient_ascent_does():
-    """At the nearest optimum, W = 2; with nearly all of x in the other line W is above 4."""
+    """At the nearest maximum, W = 2; with nearly all of x in the other line W is above 4."""
     result = run("local-optimum")
     assert result.status == "converged"
     assert result.path.welfare[-1] == pytest.approx(2.0, rel=1e-6)
     economy = result.experiment.economy
-    best = equilibrium(economy)  # from the same start: the same optimum
-    assert best.welfare == pytest.approx(2.0, rel=1e-9)
+    best = equilibrium(economy)  # from several starts
+    assert best.welfare > 0.004 * 4**5
+    assert result.summary()["equilibrium"]["welfare"] == pytest.approx(best.welfare - 2, rel=1e-6)
     ascent = gradient_ascent(economy, best, 1e-9)
     assert ascent.welfare[-1] == pytest.approx(2.0, rel=1e-6)
     # Where an equal split is on the other side of the pass, the market climbs the other hill.

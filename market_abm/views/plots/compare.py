@@ -16,7 +16,12 @@ from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
 from market_abm.views.plots.style import new_figure, shortened, tidy
 from market_abm.views.words.comparison import twin_name
-from market_abm.views.words.figures import CONTOURS_TITLE, mechanisms_title, optimizer_title
+from market_abm.views.words.figures import (
+    CONTOURS_TITLE,
+    WELFARE_GAP,
+    mechanisms_title,
+    optimizer_title,
+)
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -225,7 +230,7 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     axes.axhline(CONVERGED, color=FAINT, lw=0.8, ls=":")
-    axes.set_ylabel("|optimum − welfare| ÷ |optimum|", fontsize=9)
+    axes.set_ylabel(WELFARE_GAP, fontsize=9)
     axes.set_xlabel("step", fontsize=9)
     figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
     name = shortened(done[0].experiment.name, 40) if done else ""

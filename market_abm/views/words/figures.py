@@ -143,7 +143,10 @@ def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps
     )
 
 
-CONTOURS_TITLE = "welfare (light: high), the path, and the optimum (star)"
+WELFARE_GAP = "|best known − welfare| ÷ |best known|"
+"""The axis of the distance of welfare from that of the best known allocation."""
+
+CONTOURS_TITLE = "welfare (light: high), the path, and the best known allocation (star)"
 
 
 def mechanisms_title(name: str) -> str:
@@ -162,7 +165,7 @@ STATUS_LABELS = {
 """How runs ended, as the legend of a sweep's figure."""
 
 PREDICTED_BOUNDARY = "predicted boundary"
-PREDICTED_OR_OPTIMUM = "predicted; optimum"
+PREDICTED_OR_OPTIMUM = "predicted; best known"
 
 
 def sweep_title(name: str, counts: Mapping[Any, int], runs: int) -> str:
