@@ -159,10 +159,11 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin, an optimiser.
+    """Compare a market with optimisers.
 
-    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
-    same point. The largest distances between the two paths are printed, and both are plotted.
+    The twin is the optimiser that the mechanism is identical to; beside it runs the textbook's.
+    Both are written from formulas alone, and start at the same point. The largest distances of the
+    market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison

@@ -18,6 +18,7 @@ from market_abm.views.plots.style import new_figure, shortened, tidy
 from market_abm.views.words.comparison import twin_name
 from market_abm.views.words.figures import (
     CONTOURS_TITLE,
+    TEXTBOOK_LABEL,
     WELFARE_GAP,
     mechanisms_title,
     optimizer_title,
@@ -25,6 +26,7 @@ from market_abm.views.words.figures import (
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.twins.base import TwinPath
 
 DASHES = (0, (3, 3))
 """The line of a twin."""
@@ -71,16 +73,8 @@ def optimizer_figure(comparison: OptimizerComparison) -> Figure:
     figure.align_ylabels(panels)
     if land is not None:
         _contours(figure.add_subplot(grid[:, 1]), comparison)
-    mechanism = result.experiment.market.mechanism
-    worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
-        optimizer_title(
-            shortened(result.experiment.name, 40),
-            mechanism,
-            twin_name(comparison),
-            worst,
-            result.steps,
-        ),
+        optimizer_title(shortened(result.experiment.name, 40), comparison),
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -103,7 +97,7 @@ def _objective(axes: Axes, comparison: OptimizerComparison) -> None:
         market, twin = (np.clip((each - least) / size, FLOOR, None) for each in (market, twin))
         axes.set_ylabel("dual potential\nabove its minimum", fontsize=8.5)
     axes.plot(times, market, color=GREY, lw=2.4)
-    axes.plot(times, twin, color=INK, lw=1.0, ls=DASHES)
+    axes.plot(times[: len(twin)], twin, color=INK, lw=1.0, ls=DASHES)
 
 
 def _prices(axes: Axes, comparison: OptimizerComparison) -> None:
@@ -151,15 +145,16 @@ def _both(
 
 def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     """The largest distance of any good, relative to its largest size, at each step."""
-    path = comparison.result.trajectory
+    gaps = []
     axes.set_yscale("log")
     for n, name in enumerate(comparison.distances):
-        one, other = getattr(path, name), getattr(comparison.twin, name)
-        with np.errstate(all="ignore"):
-            largest = np.abs(one).max(axis=0)
-            gap = (np.abs(one - other) / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
+        gap = _gap(comparison, comparison.twin, name)
         color = OKABE_ITO[n]
         axes.plot(np.clip(gap, FLOOR, None), color=color, lw=0, marker=".", ms=3.5, label=name)
+        gaps.append(_gap(comparison, comparison.textbook, name))
+    if comparison.textbook_name != comparison.twin_name:
+        gap = np.where(np.isfinite(gaps), gaps, np.nan).max(axis=0)
+        axes.plot(np.clip(gap, FLOOR, None), color=GREY, lw=1.2, label=TEXTBOOK_LABEL)
     axes.set_ylim(FLOOR, max(1e-14, 10 * axes.get_ylim()[1]))
     ticks = [10.0**e for e in range(-16, 3, 2) if 10.0**e < axes.get_ylim()[1]]
     axes.set_yticks([FLOOR, *ticks[:: max(1, len(ticks) // 4)]])
@@ -169,6 +164,15 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     )
     axes.set_ylabel("distance", fontsize=8.5)
     axes.legend(**LEGEND)
+
+
+@np.errstate(all="ignore")
+def _gap(comparison: OptimizerComparison, other: TwinPath, name: str) -> np.ndarray:
+    """The distance of the market from an optimiser at each step that both made."""
+    one, path = getattr(comparison.result.trajectory, name), getattr(other, name)
+    largest = np.abs(one).max(axis=0)
+    difference = np.abs(one[: len(path)] - path)
+    return (difference / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
 
 
 def _contours(axes: Axes, comparison: OptimizerComparison) -> None:

@@ -17,6 +17,7 @@ from market_abm.views.words.text import ARROWS, changes_text, status_counts, sta
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import OptimizerComparison
 
 
 # --- convergence ----------------------------------------------------------------------------------
@@ -135,12 +136,24 @@ def shock_note(shown: int, total: int) -> str:
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------
 
 
-def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps: int) -> str:
-    """A market and its twin, and the largest distance between them."""
-    return (
-        f"{name}: {mechanism} (coloured) and its twin, {twin} (dashed)\n"
-        f"largest distance {format_error(distance)} in {steps} steps"
+TEXTBOOK_LABEL = "textbook"
+"""The distance from the textbook's optimiser."""
+
+
+def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
+    """A market and its twin, and the largest distances from it and from the textbook."""
+    mechanism = comparison.result.experiment.market.mechanism
+    worst, away = (
+        format_error(max((size for size, _ in each.values()), default=0.0))
+        for each in (comparison.distances, comparison.textbook_distances)
     )
+    title = (
+        f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
+        f"largest distance {worst} up to step {comparison.twin.identical_until:,}"
+    )
+    if comparison.textbook_name == comparison.twin_name:
+        return title
+    return f"{title}; from the textbook's {comparison.textbook_name} {away}"
 
 
 WELFARE_GAP = "|best known − welfare| ÷ |best known|"

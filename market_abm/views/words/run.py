@@ -19,6 +19,7 @@ from market_abm.views.numbers import (
     format_plain,
     format_share,
 )
+from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
@@ -91,13 +92,14 @@ def run_line(result: Result) -> str:
 
 def run_sentences(result: Result) -> list[str]:
     """How a run ended, its measures, the distance to the optimum, losses and stability."""
+    optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
         measures_sentence(result),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result)]),
+        *filter(None, [stability_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
