@@ -13,11 +13,18 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
+from market_abm.views.words.text import ARROWS, changes_text, shortened, status_counts, status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
     from market_abm.studies.comparisons import OptimizerComparison
+
+
+NO_FONT = (
+    "Figures show boxes in the place of letters that no font of this machine has; "
+    "install a font that has them, such as Noto Sans CJK."
+)
+"""That a figure's text cannot be drawn in full."""
 
 
 # --- convergence ----------------------------------------------------------------------------------
@@ -44,9 +51,10 @@ def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> 
         if errors_only
         else "prices (coloured) and the exact gradients (dashed)"
     )
+    settings = ", ".join([market.mechanism, market.activation, *rates])
     return (
-        f"{experiment.name}: {status_text(result.status)} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
+        f"{shortened(experiment.name, 40)}: {status_text(result.status)} "
+        f"at step {result.ending.step} ({settings})\n"
         + shown
         + ("; crosses: what theory predicts" if predicted else "")
         + ("; dotted lines: shocks" if experiment.changes else "")
