@@ -13,7 +13,13 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
+from market_abm.views.words.text import (
+    ARROWS,
+    LIGHT_IS_HIGH,
+    changes_text,
+    status_counts,
+    status_text,
+)
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -143,7 +149,7 @@ def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps
     )
 
 
-CONTOURS_TITLE = "welfare (light: high), the path, and the optimum (star)"
+CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the optimum (star)"
 
 
 def mechanisms_title(name: str) -> str:
