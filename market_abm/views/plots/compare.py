@@ -14,9 +14,11 @@ from market_abm.runs.result import Result
 from market_abm.views.convergence import FLOOR, intermediate_goods
 from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.plots.lettering import all_fitted
+from market_abm.views.plots.style import new_figure, tidy
 from market_abm.views.words.comparison import twin_name
 from market_abm.views.words.figures import CONTOURS_TITLE, mechanisms_title, optimizer_title
+from market_abm.views.words.text import shortened
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -33,6 +35,10 @@ LEGEND: dict[str, Any] = {
     "fontsize": 7.5,
     "frameon": False,
 }
+
+
+NAME_WIDTH = 1.2
+"""Inches of a name in a legend."""
 
 
 def optimizer_figure(comparison: OptimizerComparison) -> Figure:
@@ -138,8 +144,9 @@ def _both(
     names: Sequence[str],
 ) -> None:
     """The first few of these columns of market and twin, with their names."""
+    labels = all_fitted(names[: len(OKABE_ITO)], NAME_WIDTH, LEGEND["fontsize"])
     for k, name, color in zip(places, names, OKABE_ITO, strict=False):
-        axes.plot(market[:, k], color=color, lw=2.4, label=shortened(name, 18))
+        axes.plot(market[:, k], color=color, lw=2.4, label=labels[name])
         axes.plot(twin[:, k], color=INK, lw=1.0, ls=DASHES)
     axes.legend(**LEGEND)
 

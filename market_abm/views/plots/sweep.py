@@ -18,14 +18,15 @@ from market_abm.studies.sweep import Sweep
 from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import FAINT, GREY, INK
-from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.plots.lettering import fitted
+from market_abm.views.plots.style import new_figure, tidy
 from market_abm.views.words.figures import (
     PREDICTED_BOUNDARY,
     PREDICTED_OR_OPTIMUM,
     STATUS_LABELS,
     sweep_title,
 )
-from market_abm.views.words.text import RELATIVE_ERROR
+from market_abm.views.words.text import RELATIVE_ERROR, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     if moving is not None:
         _with_optimum(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
         gap = " " if len(moving) <= 6 else "\n"
-        panels[4].set_ylabel(f"quantity of{gap}{shortened(moving, 20)}", fontsize=9)
+        panels[4].set_ylabel(f"quantity of{gap}{fitted(moving, 1.4, 9)}", fontsize=9)
     panels[-1].set_xlabel(axis, fontsize=9)
     figure.align_ylabels(panels)
     for boundary in _crossings(x, predicted):

@@ -17,12 +17,20 @@ from market_abm.views.words.text import (
     ARROWS,
     LIGHT_IS_HIGH,
     changes_text,
+    shortened,
     status_counts,
     status_text,
 )
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
+
+
+NO_FONT = (
+    "Figures show boxes in the place of letters that no font of this machine has; "
+    "install a font that has them, such as Noto Sans CJK."
+)
+"""That a figure's text cannot be drawn in full."""
 
 
 # --- convergence ----------------------------------------------------------------------------------
@@ -50,8 +58,8 @@ def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> 
         else "prices (coloured) and the exact gradients (dashed)"
     )
     return (
-        f"{experiment.name}: {status_text(result.status)} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
+        f"{shortened(experiment.name, 40)}: {status_text(result.status)} "
+        f"at step {result.ending.step} ({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
         + shown
         + ("; crosses: what theory predicts" if predicted else "")
         + ("; dotted lines: shocks" if experiment.changes else "")
