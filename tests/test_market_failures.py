@@ -10,6 +10,7 @@ from support.profiles import members
 
 import market_abm
 from market_abm import MarketError, from_text, market_settings, run
+from market_abm.analysis.prediction import steady_state_error
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import gradient_ascent
 from market_abm.twins.registry import twin
@@ -60,6 +61,22 @@ def test_the_lerner_index_is_one_over_n_times_elasticity(firms, elasticity, acti
     keep = 1 - 1 / (firms * elasticity)
     by_hand = (keep * 0.7 / 0.3) ** (1 / (1 / 0.8 + 0.3 + 0.7 / elasticity))
     assert x == pytest.approx(by_hand, rel=1e-8)
+
+
+def test_the_wedge_of_the_final_good_is_that_of_every_price_upstream():
+    """Three firms, ε = 2: all prices are 1/6 below their gradients, as predicted without a run."""
+    economy = from_text(
+        "a = x ** 0.6\nb = x ** 0.5\ny = ces(a, b, elasticity=1.5, weights=(0.5, 0.5)) ** 0.9",
+        {"x": {"quantity": 2.0, "price": 0.5, "elasticity": 0.7, "adjustment": 0.3}},
+        {"y": {"elasticity": 2.0, "quantity": 1.0}},
+        population_of={"y": {"firms": 3, "conduct": "cournot"}},
+    )
+    predicted = steady_state_error(economy)
+    assert predicted == pytest.approx(1 / 6, rel=1e-15)
+    result = run(economy, share_rate=0.1, steps=400, engine="arrays")
+    np.testing.assert_allclose(result.last_errors, [predicted] * 3 + [0.0], atol=1e-9)
+    assert steady_state_error(industry(3, {"elasticity": 2.0}, conduct="competitive")) is None
+    assert steady_state_error(industry(3, {"elasticity": 2.0}, bid_noise=0.1)) is None
 
 
 def test_many_firms_give_the_gradient_back():

@@ -13,7 +13,14 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, shortened, status_counts, status_text
+from market_abm.views.words.text import (
+    ARROWS,
+    LIGHT_IS_HIGH,
+    changes_text,
+    shortened,
+    status_counts,
+    status_text,
+)
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -167,7 +174,7 @@ def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
 WELFARE_GAP = "|best known − welfare| ÷ |best known|"
 """The axis of the distance of welfare from that of the best known allocation."""
 
-CONTOURS_TITLE = "welfare (light: high), the path, and the best known allocation (star)"
+CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the best known allocation (star)"
 
 
 def mechanisms_title(name: str) -> str:

@@ -152,6 +152,7 @@ PRICES_NOTE = "Solid: market prices. Dotted: gradients by backprop."
 ERRORS_TITLE = "Errors of prices"
 ERRORS_NOTE = "The relative distance of each price from its gradient, on a logarithmic axis."
 QUANTITIES_NOTE = "Units on sale."
+EXACT_PASSED_OVER = " A line passes over steps at which a price is exact and does not stay so."
 
 MEASURES = {
     "welfare": ("Welfare", "Total surplus, in money."),
@@ -166,6 +167,11 @@ MEASURES = {
 def tolerance_line(tolerance: float) -> str:
     """What a horizontal line means."""
     return f" Horizontal line: the tolerance, {format_plain(tolerance)}."
+
+
+def first_steps(shown: float, total: float) -> str:
+    """Which steps are drawn; empty if all are."""
+    return "" if shown >= total else f" The first {shown:,.0f} of {total:,.0f} steps."
 
 
 def optimum_line(best: float) -> str:
@@ -196,7 +202,7 @@ DISTANCE_TITLE = "The distance between them"
 DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
 DISTANCE_DESCRIPTION = "The distance between market and twin, step by step"
 STEPS_TITLE = "Steps until all prices and quantities stay at the best known allocation"
-STEPS_NOTE = "Lengths are logarithmic."
+STEPS_NOTE = "Lengths are in proportion."
 
 
 def both_paths_title(what: str) -> str:
