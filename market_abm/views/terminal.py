@@ -26,6 +26,7 @@ from market_abm.views.numbers import format_plain, format_power_of_ten
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.figures import GRADIENT_AND_TOLERANCE, LARGEST_ERROR
 from market_abm.views.words.run import progress_text
+from market_abm.views.words.text import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -200,8 +201,6 @@ class Live:
 
     def _legend(self) -> RenderableType:
         from rich.text import Text
-
-        from market_abm.views.plots.style import shortened
 
         goods = self.experiment.economy.goods
         legend = Text(no_wrap=True, overflow="ellipsis")

@@ -14,12 +14,20 @@ from market_abm.runs.result import Result
 from market_abm.views.convergence import FLOOR, intermediate_goods
 from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, shortened, tidy
-from market_abm.views.words.comparison import twin_name
-from market_abm.views.words.figures import CONTOURS_TITLE, mechanisms_title, optimizer_title
+from market_abm.views.plots.lettering import all_fitted
+from market_abm.views.plots.style import new_figure, tidy
+from market_abm.views.words.figures import (
+    CONTOURS_TITLE,
+    TEXTBOOK_LABEL,
+    WELFARE_GAP,
+    mechanisms_title,
+    optimizer_title,
+)
+from market_abm.views.words.text import shortened
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.twins.base import TwinPath
 
 DASHES = (0, (3, 3))
 """The line of a twin."""
@@ -33,6 +41,10 @@ LEGEND: dict[str, Any] = {
     "fontsize": 7.5,
     "frameon": False,
 }
+
+
+NAME_WIDTH = 1.2
+"""Inches of a name in a legend."""
 
 
 def optimizer_figure(comparison: OptimizerComparison) -> Figure:
@@ -66,16 +78,8 @@ def optimizer_figure(comparison: OptimizerComparison) -> Figure:
     figure.align_ylabels(panels)
     if land is not None:
         _contours(figure.add_subplot(grid[:, 1]), comparison)
-    mechanism = result.experiment.market.mechanism
-    worst = max(size for size, _ in comparison.distances.values())
     figure.suptitle(
-        optimizer_title(
-            shortened(result.experiment.name, 40),
-            mechanism,
-            twin_name(comparison),
-            worst,
-            result.steps,
-        ),
+        optimizer_title(shortened(result.experiment.name, 40), comparison),
         fontsize=9.5,
         x=0.01,
         ha="left",
@@ -98,7 +102,7 @@ def _objective(axes: Axes, comparison: OptimizerComparison) -> None:
         market, twin = (np.clip((each - least) / size, FLOOR, None) for each in (market, twin))
         axes.set_ylabel("dual potential\nabove its minimum", fontsize=8.5)
     axes.plot(times, market, color=GREY, lw=2.4)
-    axes.plot(times, twin, color=INK, lw=1.0, ls=DASHES)
+    axes.plot(times[: len(twin)], twin, color=INK, lw=1.0, ls=DASHES)
 
 
 def _prices(axes: Axes, comparison: OptimizerComparison) -> None:
@@ -138,23 +142,25 @@ def _both(
     names: Sequence[str],
 ) -> None:
     """The first few of these columns of market and twin, with their names."""
+    labels = all_fitted(names[: len(OKABE_ITO)], NAME_WIDTH, LEGEND["fontsize"])
     for k, name, color in zip(places, names, OKABE_ITO, strict=False):
-        axes.plot(market[:, k], color=color, lw=2.4, label=shortened(name, 18))
+        axes.plot(market[:, k], color=color, lw=2.4, label=labels[name])
         axes.plot(twin[:, k], color=INK, lw=1.0, ls=DASHES)
     axes.legend(**LEGEND)
 
 
 def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     """The largest distance of any good, relative to its largest size, at each step."""
-    path = comparison.result.trajectory
+    gaps = []
     axes.set_yscale("log")
     for n, name in enumerate(comparison.distances):
-        one, other = getattr(path, name), getattr(comparison.twin, name)
-        with np.errstate(all="ignore"):
-            largest = np.abs(one).max(axis=0)
-            gap = (np.abs(one - other) / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
+        gap = _gap(comparison, comparison.twin, name)
         color = OKABE_ITO[n]
         axes.plot(np.clip(gap, FLOOR, None), color=color, lw=0, marker=".", ms=3.5, label=name)
+        gaps.append(_gap(comparison, comparison.textbook, name))
+    if comparison.textbook_name != comparison.twin_name:
+        gap = np.where(np.isfinite(gaps), gaps, np.nan).max(axis=0)
+        axes.plot(np.clip(gap, FLOOR, None), color=GREY, lw=1.2, label=TEXTBOOK_LABEL)
     axes.set_ylim(FLOOR, max(1e-14, 10 * axes.get_ylim()[1]))
     ticks = [10.0**e for e in range(-16, 3, 2) if 10.0**e < axes.get_ylim()[1]]
     axes.set_yticks([FLOOR, *ticks[:: max(1, len(ticks) // 4)]])
@@ -164,6 +170,15 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> None:
     )
     axes.set_ylabel("distance", fontsize=8.5)
     axes.legend(**LEGEND)
+
+
+@np.errstate(all="ignore")
+def _gap(comparison: OptimizerComparison, other: TwinPath, name: str) -> np.ndarray:
+    """The distance of the market from an optimiser at each step that both made."""
+    one, path = getattr(comparison.result.trajectory, name), getattr(other, name)
+    largest = np.abs(one).max(axis=0)
+    difference = np.abs(one[: len(path)] - path)
+    return (difference / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
 
 
 def _contours(axes: Axes, comparison: OptimizerComparison) -> None:
@@ -225,7 +240,7 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     axes.axhline(CONVERGED, color=FAINT, lw=0.8, ls=":")
-    axes.set_ylabel("|optimum − welfare| ÷ |optimum|", fontsize=9)
+    axes.set_ylabel(WELFARE_GAP, fontsize=9)
     axes.set_xlabel("step", fontsize=9)
     figure.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), ncols=5, fontsize=8, frameon=False)
     name = shortened(done[0].experiment.name, 40) if done else ""

@@ -23,7 +23,8 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import in_lines, new_figure, shortened, tidy
+from market_abm.views.plots.lettering import all_fitted, fitted, fitted_lines, text_width
+from market_abm.views.plots.style import new_figure, tidy
 from market_abm.views.words.figures import (
     OTHER_GOODS,
     convergence_title,
@@ -120,11 +121,12 @@ def _price_panel(axes: Axes, picture: ConvergencePicture, series: Series) -> Non
         label="gradient",
     )
     _mark_prediction(axes, picture, series, series.predicted)
-    name = shortened(series.good, 22)
+    room = WIDTH * axes.get_position().width
+    name = fitted(series.good, room, 10, weight="bold")
     axes.set_title(name, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
-    if len(name) <= 12:
-        last = format_label(series.gradients[-1])
-        axes.set_title(f"gradient {last}", fontsize=8, loc="right", pad=4)
+    last = f"gradient {format_label(series.gradients[-1])}"
+    if text_width(name, 10, "bold") + text_width(last, 8) + 0.15 <= room:
+        axes.set_title(last, fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
     _scale_prices(axes, series)
     _step_axis(axes, picture)
@@ -253,7 +255,7 @@ def _errors_only(picture: ConvergencePicture) -> Figure:
             color=OKABE_ITO[series.color],
             lw=1.3,
             ls=("-", (0, (6, 1.2, 1.5, 1.2)))[series.dash],
-            label=in_lines(series.label, 33),
+            label=fitted_lines(series.label, 2.1, 8, lines=2),
             zorder=4,
         )
     handles: list[Line2D] = []
@@ -298,6 +300,7 @@ def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any])
     steps, count = picture.steps, len(picture.series)
     many, long = count > MAX_PANELS, len(picture.steps) > MAX_PANEL_STEPS
     axes.set_yscale("log")  # before the prediction is marked
+    names = all_fitted((each.good for each in picture.series), max(0.55, 6.1 / count - 0.49), 8)
     for n, (series, color) in enumerate(zip(picture.series, colors, strict=True)):
         errors, exact = np.clip(series.errors, FLOOR, None), series.errors == 0.0
         if long and exact.any():  # dots, rather than dips of a long line
@@ -310,7 +313,7 @@ def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any])
             lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
             marker="osD^vP"[n % 6] if len(steps) <= MAX_MARKED_STEPS and not many else "",
             ms=4.5,
-            label=shortened(series.good, max(8, 78 // count - 6)),
+            label=names[series.good],
             drawstyle="default" if long else "steps-post",
             clip_on=False,
             zorder=3,

@@ -16,8 +16,10 @@ from matplotlib.ticker import NullLocator
 from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, shortened, worded
+from market_abm.views.plots.lettering import fitted
+from market_abm.views.plots.style import new_figure
 from market_abm.views.words.figures import shock_note, shock_title
+from market_abm.views.words.text import shortened
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -139,7 +141,8 @@ def shock(result: Result) -> Figure:
     norm = SymLogNorm(linthresh=most / 10.0**DECADES, linscale=0.6, vmin=-most, vmax=most)
     axes = column(MAP)
     _cells(axes, path.moves, norm)
-    names = [worded(result.experiment.economy.label(good), 50) for good in path.goods]
+    label, room = result.experiment.economy.label, MAP[0] - 0.15
+    names = [fitted(label(good), room, 7.5, head=1.0) for good in path.goods]
     axes.set_yticks(np.arange(rows) + 0.5, names, fontsize=7.5)
     _steps_below(axes, path.since)
     _later_shocks(axes, result, path.since)

@@ -13,10 +13,25 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
+from market_abm.views.words.text import (
+    ARROWS,
+    LIGHT_IS_HIGH,
+    changes_text,
+    shortened,
+    status_counts,
+    status_text,
+)
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import OptimizerComparison
+
+
+NO_FONT = (
+    "Figures show boxes in the place of letters that no font of this machine has; "
+    "install a font that has them, such as Noto Sans CJK."
+)
+"""That a figure's text cannot be drawn in full."""
 
 
 # --- convergence ----------------------------------------------------------------------------------
@@ -43,9 +58,10 @@ def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> 
         if errors_only
         else "prices (coloured) and the exact gradients (dashed)"
     )
+    settings = ", ".join([market.mechanism, market.activation, *rates])
     return (
-        f"{experiment.name}: {status_text(result.status)} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
+        f"{shortened(experiment.name, 40)}: {status_text(result.status)} "
+        f"at step {result.ending.step} ({settings})\n"
         + shown
         + ("; crosses: what theory predicts" if predicted else "")
         + ("; dotted lines: shocks" if experiment.changes else "")
@@ -135,15 +151,30 @@ def shock_note(shown: int, total: int) -> str:
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------
 
 
-def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps: int) -> str:
-    """A market and its twin, and the largest distance between them."""
-    return (
-        f"{name}: {mechanism} (coloured) and its twin, {twin} (dashed)\n"
-        f"largest distance {format_error(distance)} in {steps} steps"
+TEXTBOOK_LABEL = "textbook"
+"""The distance from the textbook's optimiser."""
+
+
+def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
+    """A market and its twin, and the largest distances from it and from the textbook."""
+    mechanism = comparison.result.experiment.market.mechanism
+    worst, away = (
+        format_error(max((size for size, _ in each.values()), default=0.0))
+        for each in (comparison.distances, comparison.textbook_distances)
     )
+    title = (
+        f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
+        f"largest distance {worst} up to step {comparison.twin.identical_until:,}"
+    )
+    if comparison.textbook_name == comparison.twin_name:
+        return title
+    return f"{title}; from the textbook's {comparison.textbook_name} {away}"
 
 
-CONTOURS_TITLE = "welfare (light: high), the path, and the optimum (star)"
+WELFARE_GAP = "|best known − welfare| ÷ |best known|"
+"""The axis of the distance of welfare from that of the best known allocation."""
+
+CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the best known allocation (star)"
 
 
 def mechanisms_title(name: str) -> str:
@@ -153,6 +184,7 @@ def mechanisms_title(name: str) -> str:
 
 STATUS_LABELS = {
     "converged": "converged",
+    "off_gradient": "at rest, off the gradient",
     "max_steps": "out of steps, not oscillating",
     "oscillating": "oscillating",
     "diverged": "diverged",
@@ -161,7 +193,7 @@ STATUS_LABELS = {
 """How runs ended, as the legend of a sweep's figure."""
 
 PREDICTED_BOUNDARY = "predicted boundary"
-PREDICTED_OR_OPTIMUM = "predicted; optimum"
+PREDICTED_OR_OPTIMUM = "predicted; best known"
 
 
 def sweep_title(name: str, counts: Mapping[Any, int], runs: int) -> str:
