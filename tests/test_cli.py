@@ -26,7 +26,8 @@ SLOW = """
 question = "never settles"
 [economy]
 program = '''
-y = ces(x, x, elasticity=1, weights=(0.3, 0.7))
+a = 0.3 * ln(x)
+b = 0.7 * ln(x)
 '''
 [supply.x]
 quantity = 1
@@ -150,7 +151,7 @@ MISTAKES = [
 def test_mistakes_exit_with_two_and_one_sentence(tmp_path, arguments, message):
     (tmp_path / "bad.toml").write_text('[economy]\nprogram = """\ny = sqr(x)"""\n', "utf-8")
     (tmp_path / "rival-negative.toml").write_text(
-        '[economy]\nprogram = """\nsmoke = coal\nill = smoke * smoke\nhealth = 9 - ill\n"""\n'
+        '[economy]\nprogram = """\nsmoke = coal\nill = smoke\nsad = smoke\njoy = 9 - ill*sad\n"""\n'
         "[supply.coal]\nquantity = 1\n",
         "utf-8",
     )

@@ -292,7 +292,9 @@ def test_a_python_function_becomes_a_market_of_its_derivatives(program: RandomPr
         out = out if len(final) > 1 else (out,)
         return sum(program.demand[good] * y for good, y in zip(final, out, strict=True))
 
-    economy = market_abm.from_function(scope["f"], supply=program.supply, demand=program.demand)
+    economy = market_abm.from_function(
+        scope["f"], supply=program.supply, demand=program.demand, reuse="copy"
+    )
     result = market_abm.run(economy)
     assert result.status == "converged"
     at = [result.goods.index(good) for good in raw]
