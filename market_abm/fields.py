@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -200,6 +201,16 @@ def _wrong(value: Any, where: str, wanted: str) -> SettingError:
 
 
 # --- numbers -------------------------------------------------------------------------------------
+
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf", re.ASCII | re.IGNORECASE)
+
+
+def decimal(text: str) -> float | None:
+    """The number that a text is: in digits 0 to 9 with a decimal point, or ``inf``; else None.
+
+    Python reads more, such as ``1_0`` and the digits of any script.
+    """
+    return float(text) if _DECIMAL.fullmatch(text.strip()) else None
 
 
 def check_number(

@@ -32,7 +32,7 @@ class RunSettings(Settings):
         1e-9,
         above=0.0,
         high=1.0,
-        help="a run is settled when all relative price errors and quantity changes are below",
+        help="a market is at rest when nobody's price, bid or quantity is off by more, relatively",
     )
     seed: int = integer(1, low=0, high=2**63 - 1, help="seed of all random numbers")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import PathMeasures, measured
-from market_abm.analysis.observer import Comparison, relative_error
+from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
@@ -71,7 +71,7 @@ class Result(Displayable):
 
     @property
     def status(self) -> str:
-        """``converged``, ``max_steps``, ``oscillating``, ``diverged`` or ``interrupted``."""
+        """A value of :class:`market_abm.simulation.endings.Status`, such as ``converged``."""
         return self.ending.status.value
 
     @property
@@ -121,8 +121,16 @@ class Result(Displayable):
 
     @property
     def gradients(self) -> np.ndarray:
-        """The exact gradient at each step's quantities, money per unit."""
+        """The exact gradient at each step's allocation, money per unit.
+
+        The derivative of what the program makes at the shares and the supply of that step.
+        """
         return self.outcome.observations["gradients"]
+
+    @cached_property
+    def book_gradients(self) -> np.ndarray:
+        """The gradients by each step's books alone, which mix dates off rest, money per unit."""
+        return book_gradients(self.experiment.economy, self.trajectory)
 
     @cached_property
     @np.errstate(all="ignore")  # it may have diverged

@@ -52,6 +52,7 @@ MAX_SHOCKS = 8
 
 STATUS = {
     "converged": "✓",
+    "off_gradient": "≠",
     "max_steps": "…",
     "oscillating": "~",
     "diverged": "✗",

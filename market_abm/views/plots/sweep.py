@@ -19,12 +19,14 @@ from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words.figures import (
     PREDICTED_BOUNDARY,
     PREDICTED_OR_OPTIMUM,
     STATUS_LABELS,
     sweep_title,
 )
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ REGIMES = {
     status: (color, STATUS_LABELS[status])
     for status, color in {
         "converged": "#0072B2",
+        "off_gradient": "#CC79A7",
         "max_steps": "#56B4E9",
         "oscillating": "#E69F00",
         "diverged": "#D55E00",
@@ -44,7 +47,7 @@ REGIMES = {
 
 
 def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure | None:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have; else None.
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else None.
 
     Parameters
     ----------
@@ -55,18 +58,12 @@ def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure 
     name
         The name of the experiment, for the title.
     """
-    import pandas as pd
-
-    varying = [
-        axis
-        for axis in axes
-        if pd.api.types.is_numeric_dtype(table[axis]) and table[axis].nunique() > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0], name)
-    if len(varying) == 2:
-        return _phase_diagram(table, varying[0], varying[1], name)
-    return None
+    if why_no_figure(table, axes):
+        return None
+    numbers, _ = axes_that_vary(table, axes)
+    if len(numbers) == 1:
+        return _curves(table, numbers[0], name)
+    return _phase_diagram(table, numbers[0], numbers[1], name)
 
 
 def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
@@ -267,4 +264,4 @@ def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
 
 def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
     """The figure of a sweep's table; None if no axis can be drawn."""
-    return sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
+    return sweep_figure(table, sweep.design.axis_names, sweep.base.name)

@@ -153,6 +153,7 @@ def mechanisms_title(name: str) -> str:
 
 STATUS_LABELS = {
     "converged": "converged",
+    "off_gradient": "at rest, off the gradient",
     "max_steps": "out of steps, not oscillating",
     "oscillating": "oscillating",
     "diverged": "diverged",

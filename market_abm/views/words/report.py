@@ -36,7 +36,6 @@ def show_lines(count: int) -> str:
 # --- what is left out -----------------------------------------------------------------------------
 
 NO_CONFIGURATION = "the folder does not hold the configuration"
-NO_AXES = "Figures: they need one or two axes with numbers that vary."
 NOT_COMPUTED = "it was not computed"
 
 

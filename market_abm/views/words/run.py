@@ -65,7 +65,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         f"{experiment.name}: valid",
         *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        *(f"  {note}" for note in table_notes(experiment)),
     ]
+
+
+def table_notes(experiment: Experiment) -> list[str]:
+    """What was changed in the input-output table of an experiment, if there is one."""
+    table = experiment.input_output
+    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -89,6 +96,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *loss_sentences(result),
         *filter(None, [stability_sentence(result)]),
+        *map(sentence, table_notes(result.experiment)),
     ]
 
 
@@ -149,6 +157,8 @@ def measures_sentence(result: Result) -> str:
         if value is not None:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
+        elif measure.key == "staleness" and result.path.tracking[1]:
+            parts.append("no price follows its gradient")
     return sentence("; ".join(parts) or "nothing changed")
 
 
@@ -169,7 +179,11 @@ def _alignment(value: float, result: Result) -> str:
 
 
 def _staleness(value: float, result: Result) -> str:
-    return f"prices lag their gradients by {format_count(int(value), 'step')}"
+    few, moving = result.path.tracking
+    steps = "1 step" if value == 1.0 else f"{format_plain(round(value, 1))} steps"
+    if few == moving:
+        return f"prices lag their gradients by {steps} on average"
+    return f"{few} of {moving} prices follow their gradients, {steps} behind on average"
 
 
 def _ascent(value: float, result: Result) -> str:
