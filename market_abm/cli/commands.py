@@ -32,8 +32,8 @@ from market_abm.errors import MarketError, display_path
     multiple=True,
     metavar="TARGET.GOOD=CHANGE[@STEP]",
     help="Change productivity, supply (its quantity) or demand (its price) of a good during the "
-    "run: productivity.324=-20%, or =0.8 for a new value.  [default step: half of run.steps]  "
-    "Repeatable.",
+    "run: productivity.324=-20%, or =0.8 for a new value.  "
+    "[default step: when prices have settled]  Repeatable.",
 )
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -55,9 +55,10 @@ def run(
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
     """
     from market_abm.runs.folders import check_folder
+    from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
-    chosen = load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
+    chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
     folder = Path(out or f"results/{chosen.name}")
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
@@ -113,7 +114,7 @@ def sweep(
     own = dict(parse_axis(axis) for axis in axes)
     planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
     folder = Path(out or f"results/{chosen.name}-sweep")
-    click.echo(sweep_start(planned))
+    printing.say(sweep_start(planned))
     try:
         with (
             executor(jobs, scheduler, planned.batches) as (pool, workers),
@@ -194,7 +195,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     folder = Path(out)
     check_folder(folder, PLANE_FILES)
     size = PhasePlane.size(settings)
-    click.echo(plane_start(settings, size))
+    printing.say(plane_start(settings, size))
     with progress_bar(size) as progress:
         plane = PhasePlane.of(settings, progress)
     printing.print_plane(plane)
@@ -238,7 +239,7 @@ def animate(
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    click.echo(written(path, film_steps(min(steps, result.steps), result.steps)))
+    printing.say(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -265,7 +266,7 @@ def report(folder: str, out: str | None) -> None:
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words.text import written
 
-    click.echo(written(write_report(folder, out)))
+    printing.say(written(write_report(folder, out)))
 
 
 @main.command()
@@ -352,4 +353,4 @@ def check(experiment: str, assignments: tuple[str, ...]) -> None:
     from market_abm.views.words.run import experiment_lines
 
     for line in experiment_lines(load(experiment, assignments)):
-        click.echo(line)
+        printing.say(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from market_abm.cli import printing
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -31,7 +33,11 @@ def run_with_progress(chosen: Experiment, *, quiet: bool, live: bool = False) ->
     if quiet or not sys.stderr.isatty():
         return run(chosen)
     with click.progressbar(
-        length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
+        length=chosen.run.steps,
+        label=shortened(chosen.name, max(8, shutil.get_terminal_size().columns // 4)),
+        file=sys.stderr,
+        show_pos=True,
+        width=0,  # as wide as the terminal
     ) as bar:
 
         def advance(state: State, _: object) -> None:

@@ -18,7 +18,7 @@ from market_abm.views.plots.lettering import all_fitted
 from market_abm.views.plots.style import new_figure, tidy
 from market_abm.views.words.comparison import twin_name
 from market_abm.views.words.figures import CONTOURS_TITLE, mechanisms_title, optimizer_title
-from market_abm.views.words.text import shortened
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison

@@ -26,7 +26,8 @@ from market_abm.views.words.figures import (
     STATUS_LABELS,
     sweep_title,
 )
-from market_abm.views.words.text import RELATIVE_ERROR, shortened
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     import pandas as pd

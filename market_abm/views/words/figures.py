@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from market_abm.views.numbers import (
@@ -13,7 +13,8 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, shortened, status_counts, status_text
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import ARROWS, status_counts, status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -52,7 +53,8 @@ def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> 
     )
     return (
         f"{shortened(experiment.name, 40)}: {status_text(result.status)} "
-        f"at step {result.ending.step} ({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
+        f"at step {result.ending.step} "
+        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
         + shown
         + ("; crosses: what theory predicts" if predicted else "")
         + ("; dotted lines: shocks" if experiment.changes else "")
@@ -122,21 +124,6 @@ def flows_note(tolerance: float | None) -> str:
         else f"; every price is within {format_label(tolerance)} of its exact gradient"
     )
     return f"{ARROWS} (width: what is paid for them); area of a disc: sales{colours}"
-
-
-# --- shocks ---------------------------------------------------------------------------------------
-
-
-def shock_title(name: str, shocks: Sequence[Mapping[str, Any]]) -> str:
-    """The shocks of an experiment."""
-    texts = [f"{changes_text(each)} from step {each['step']} on" for each in shocks]
-    return f"{name}: {'; '.join(texts) or 'a shock'}"
-
-
-def shock_note(shown: int, total: int) -> str:
-    """What is drawn after a shock, of how many goods."""
-    which = f"; the {shown} of {total} that change most" if shown < total else ""
-    return f"change of each price against the step before{which}"
 
 
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------
