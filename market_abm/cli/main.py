@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from market_abm.cli.interrupts import INTERRUPTED, interruptible
+from market_abm.cli.tables import say
 from market_abm.errors import FigureWarning, MarketError
 from market_abm.views.words import command as words
 
@@ -29,7 +30,7 @@ class _Commands(click.Group):
                 warnings.showwarning = _show(warnings.showwarning)
                 return super().invoke(ctx)
         except MarketError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             ctx.exit(USER_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo(words.INTERRUPTED, err=True)
@@ -41,7 +42,7 @@ def _show(others: Callable[..., None]) -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, FigureWarning):
-            click.echo(f"Warning: {message}", err=True)
+            say(f"Warning: {message}", err=True)
         else:
             others(message, category, *where, **more)
 

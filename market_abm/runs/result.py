@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from market_abm.analysis.shock_response import ShockResponse
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
@@ -171,6 +172,14 @@ class Result(Displayable):
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
 
     @cached_property
+    def shock_responses(self) -> tuple[ShockResponse, ...]:
+        """How far prices left their gradients after each shock, and when they were back."""
+        from market_abm.analysis.shock_response import shock_responses
+
+        shocks = [step for step, _ in self.experiment.changes]
+        return shock_responses(self.times, self.errors, shocks, self.experiment.run.tolerance)
+
+    @cached_property
     def prediction(self) -> np.ndarray | None:
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
@@ -241,12 +250,12 @@ class Result(Displayable):
         """
         from market_abm.gradient.closed_form import equilibrium_prices
 
-        table, best, prices = self.experiment.input_output, self.equilibrium, None
+        table, prices = self.experiment.input_output, None
         if table is not None:
             with suppress(MarketError):  # there is no steady state
                 prices = equilibrium_prices(table, self.economy)
-        if prices is None and best is not None and best.solved:
-            return best.prices
+        if prices is None and self.equilibrium is not None and self.equilibrium.solved:
+            return self.equilibrium.prices
         return prices
 
     @cached_property
@@ -431,6 +440,10 @@ class Result(Displayable):
                 "equilibrium": self.distance(),
                 "rest": self.rest_summary(),
                 "near_rest": self.near_steady_state(),
+                "shocks": [
+                    {**asdict(each), "good": self.recorded[each.good]}
+                    for each in self.shock_responses
+                ],
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
@@ -458,7 +471,7 @@ class Result(Displayable):
         return view(self, "network_figure")(self)
 
     def shock_figure(self) -> Figure | None:
-        """Prices since the first shock and those of the new steady state; None if few goods."""
+        """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
 
     def save(self, folder: str | Path) -> Path:

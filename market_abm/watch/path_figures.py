@@ -19,8 +19,9 @@ from bokeh.models import (
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
+from market_abm.views.words.lines import shortened
 from market_abm.views.words.page import ALIGNMENT_TITLE, PRICES_TITLE
-from market_abm.views.words.text import RELATIVE_ERROR, shortened
+from market_abm.views.words.text import RELATIVE_ERROR
 from market_abm.watch.figures import MAX_POINTS, blank, log_errors, tick_labels
 from market_abm.watch.session import Session
 

@@ -23,7 +23,7 @@ from market_abm.views.words.figures import (
     mechanisms_title,
     optimizer_title,
 )
-from market_abm.views.words.text import shortened
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison

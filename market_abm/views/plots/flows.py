@@ -22,7 +22,8 @@ from market_abm.views.palette import GREY, INK, OKABE_ITO
 from market_abm.views.plots.lettering import fitted_lines
 from market_abm.views.plots.style import new_figure
 from market_abm.views.words.figures import flows_note, flows_title
-from market_abm.views.words.text import RELATIVE_ERROR, shortened, step_title
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import RELATIVE_ERROR, step_title
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy

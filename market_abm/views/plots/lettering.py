@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 from market_abm.errors import FigureWarning
 from market_abm.views.words.figures import NO_FONT
-from market_abm.views.words.text import printable
+from market_abm.views.words.lines import printable
 
 FALLBACKS = ("DejaVu Sans", "Noto Sans CJK", "Source Han Sans", "Noto Sans", "Noto", "IPA")
 """Beginnings of the names of fonts that are tried first for letters that a font lacks."""
@@ -190,7 +190,16 @@ def all_fitted(
         if len(set(shown.values())) > len(set(best.values())):
             best = shown
         if len(set(best.values())) == len(texts):
-            break
+            return best
+    groups: dict[str, list[str]] = {}
+    for text, cut in best.items():
+        groups.setdefault(cut, []).append(text)
+    for alike in groups.values():
+        if len(alike) > 1:  # they differ in the middle: from where they do
+            letters = zip(*alike, strict=False)
+            start = next((n for n, each in enumerate(letters) if len(set(each)) > 1), 0)
+            for text in alike:
+                best[text] = fitted(ELLIPSIS + text[start:], width, size, weight=weight, head=1.0)
     return best
 
 

@@ -18,7 +18,8 @@ from market_abm.views.plots.flows import Flows, is_legible, largest_flows
 from market_abm.views.plots.lettering import Title, box_titles
 from market_abm.views.plots.style import new_figure
 from market_abm.views.words.figures import network_note
-from market_abm.views.words.text import shortened, step_title
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import step_title
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,10 +15,11 @@ from matplotlib.ticker import NullLocator
 from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
-from market_abm.views.plots.lettering import fitted
+from market_abm.views.plots.lettering import fitted, fitted_lines
+from market_abm.views.plots.shock_lines import shock_lines
 from market_abm.views.plots.style import new_figure
-from market_abm.views.words.figures import shock_note, shock_title
-from market_abm.views.words.text import shortened
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.shock import NEW_EQUILIBRIUM, STEPS_SINCE, shock_note, shock_title
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -149,7 +149,7 @@ def shock(result: Result) -> Figure:
     if path.rest is not None:
         beside = column(REST)
         _cells(beside, path.rest[:, None], norm)
-        beside.set_xticks([0.5], ["new\nequilibrium"], fontsize=7.5)
+        beside.set_xticks([0.5], [NEW_EQUILIBRIUM.replace(" ", "\n")], fontsize=7.5)
         beside.yaxis.tick_right()
         beside.set_yticks(np.arange(rows) + 0.5, _percentages(path.rest), fontsize=7.5)
         beside.tick_params(length=0)
@@ -184,7 +184,7 @@ def _percentages(changes: np.ndarray) -> list[str]:
 def _steps_below(axes: Axes, since: np.ndarray) -> None:
     """The steps below their columns."""
     axes.set_xticks(np.arange(len(since)) + 0.5, [str(each) for each in since], fontsize=7.5)
-    axes.set_xlabel("steps since the shock", fontsize=8.5)
+    axes.set_xlabel(STEPS_SINCE, fontsize=8.5)
 
 
 def _later_shocks(axes: Axes, result: Result, since: np.ndarray) -> None:
@@ -218,14 +218,14 @@ def _title(result: Result, moves: Moves) -> list[str]:
     shocks = result.experiment.configuration.get("shocks", [])
     what = shock_title(shortened(result.experiment.name, 30), shocks)
     return [
-        *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
+        *fitted_lines(what, 7.9, 9.5, lines=2).split("\n"),
         shock_note(len(moves.goods), len(result.recorded)),
     ]
 
 
 def shock_figure(result: Result) -> Figure | None:
-    """Prices since the first shock; None for few goods, or if no shock has occurred."""
+    """Prices since the first shock, as lines if they are few; None if no shock has occurred."""
     changes = result.experiment.changes
-    if len(result.recorded) <= MAX_LINE_GOODS or not changes or result.steps < changes[0][0]:
+    if not changes or result.steps < changes[0][0]:
         return None
-    return shock(result)
+    return shock_lines(result) if len(result.recorded) <= MAX_LINE_GOODS else shock(result)

@@ -27,8 +27,9 @@ from market_abm.views.words.figures import (
     STATUS_LABELS,
     sweep_title,
 )
+from market_abm.views.words.lines import shortened
 from market_abm.views.words.sweep import why_no_figure
-from market_abm.views.words.text import RELATIVE_ERROR, shortened
+from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
     import pandas as pd

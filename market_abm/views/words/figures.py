@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from market_abm.views.numbers import (
@@ -13,14 +13,8 @@ from market_abm.views.numbers import (
     format_plain,
 )
 from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import (
-    ARROWS,
-    LIGHT_IS_HIGH,
-    changes_text,
-    shortened,
-    status_counts,
-    status_text,
-)
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, status_counts, status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -131,21 +125,6 @@ def flows_note(tolerance: float | None) -> str:
         else f"; every price is within {format_label(tolerance)} of its exact gradient"
     )
     return f"{ARROWS} (width: what is paid for them); area of a disc: sales{colours}"
-
-
-# --- shocks ---------------------------------------------------------------------------------------
-
-
-def shock_title(name: str, shocks: Sequence[Mapping[str, Any]]) -> str:
-    """The shocks of an experiment."""
-    texts = [f"{changes_text(each)} from step {each['step']} on" for each in shocks]
-    return f"{name}: {'; '.join(texts) or 'a shock'}"
-
-
-def shock_note(shown: int, total: int) -> str:
-    """What is drawn after a shock, of how many goods."""
-    which = f"; the {shown} of {total} that change most" if shown < total else ""
-    return f"change of each price against the step before{which}"
 
 
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------

@@ -20,6 +20,7 @@ from market_abm.views.numbers import (
     format_share,
 )
 from market_abm.views.words.comparison import optimiser_sentence
+from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
+        *shock_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
@@ -139,6 +141,20 @@ def progress_text(
     most = "" if limit is None else f" of at most {limit:,}"
     parts = [f"largest error {format_error(errors[worst])} ({goods[worst]})", note]
     return f"step {step:,}{most}: {'; '.join(filter(None, parts))}; {welfare_text(welfare)}"
+
+
+def progress_texts(
+    step: int, errors: np.ndarray, goods: Sequence[str], welfare: float, *, limit: int
+) -> list[str]:
+    """:func:`progress_text`, and shorter texts for less room; numbers are whole in all."""
+    most = format_error(np.where(np.isnan(errors), np.inf, errors).max())
+    return [
+        progress_text(step, errors, goods, welfare, limit=limit),
+        f"step {step:,} of {limit:,}: error {most}; {welfare_text(welfare)}",
+        f"step {step:,} of {limit:,}: error {most}",
+        f"step {step:,}: error {most}",
+        f"step {step:,}",
+    ]
 
 
 def welfare_text(welfare: float) -> str:

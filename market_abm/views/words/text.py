@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,32 +20,6 @@ LIGHT_IS_HIGH = "light: high"
 
 ARROWS = "goods flow along the arrows"
 """What the arrows of a network are."""
-
-
-def printable(text: str) -> str:
-    """``text`` in one line: white space, and what cannot be printed, as single spaces."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
-
-
-def columns(text: str) -> int:
-    """The columns of a terminal that ``text`` takes: letters of East Asia take two."""
-    wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
-    return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
-
-
-def shortened(text: str, most: int) -> str:
-    """``text`` in one line, cut in the middle if it takes more than ``most`` columns."""
-    text = printable(text)
-    if columns(text) <= most:
-        return text
-    half = max(1, (most - 1) // 2)
-    return f"{_beginning(text, half)}…{_beginning(text[::-1], half)[::-1]}"
-
-
-def _beginning(text: str, most: int) -> str:
-    """The longest beginning of ``text`` that takes at most ``most`` columns."""
-    sizes = itertools.accumulate(map(columns, text))
-    return text[: sum(size <= most for size in sizes)]
 
 
 def sentence(text: str) -> str:
