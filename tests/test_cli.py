@@ -18,8 +18,8 @@ from market_abm import run as run_in_python
 from market_abm.cli.commands import main
 from market_abm.errors import ResultsError
 from market_abm.runs.folders import write_folder
-from market_abm.views.words.figures import NO_FONT
 from market_abm.views.save import RUN_FILES
+from market_abm.views.words.figures import NO_FONT
 
 COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 SLOW = """

@@ -18,6 +18,7 @@ from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.ranges import (
+    ERROR_ROOM,
     Slope,
     connected,
     last_above,
@@ -177,6 +178,7 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 Layout = Literal["panels", "ratios", "errors"]
 
+
 @dataclass(frozen=True, eq=False)
 class Paths:
     """The data of a picture: arrays of shape (records, goods), beside their steps (records,).
@@ -325,7 +327,7 @@ class ConvergencePicture:
         At least as far as prices are.
         """
         errors = np.array([each.errors for each in self.series]).T
-        end = shown_until(self.steps, last_above(errors))
+        end = shown_until(self.steps, last_above(errors), ERROR_ROOM)
         return max(end, self.prices_until)
 
     @staticmethod
@@ -436,9 +438,7 @@ def _series(
                 ),
                 marks=marks if n % every == 0 else marks[:0],
                 stage=stages.get(good, 0),
-                connected=(
-                    None if whole else connected(paths.steps, paths.errors[:, k], shocks)
-                ),
+                connected=(None if whole else connected(paths.steps, paths.errors[:, k], shocks)),
             )
         )
     return tuple(series)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, ConvergencePicture, Paths, value_axis
+from market_abm.views.ranges import settled_record, shown_until
 from market_abm.views.report.figures import (
     REFERENCE,
     Figure,
@@ -22,7 +23,6 @@ from market_abm.views.report.figures import (
     step_axis_data,
     thinning_note,
 )
-from market_abm.views.ranges import settled_record, shown_until
 from market_abm.views.words import report as words
 
 if TYPE_CHECKING:
