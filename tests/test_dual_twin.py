@@ -17,8 +17,9 @@ from support.lagrangian import Lagrangian, uzawa_step
 
 import market_abm
 from market_abm import Experiment, run
+from market_abm.economy.production import marginal_products
 from market_abm.errors import SettingError
-from market_abm.gradient.backprop import forward_pass, marginal_products
+from market_abm.gradient.backprop import forward_pass
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.twins import dual
 from market_abm.twins.base import TwinPath, largest_distance

@@ -201,11 +201,14 @@ def test_the_market_climbs() -> None:
     assert np.all(alignment <= 1 + 1e-12)
 
 
-@pytest.mark.parametrize(("activation", "lag_a_stage"), [("simultaneous", 1), ("sequential", 0)])
-def test_prices_are_gradients_as_old_as_the_stages_that_they_came_through(
-    activation: str, lag_a_stage: int
+@pytest.mark.parametrize(("activation", "each"), [("simultaneous", 1), ("sequential", 0)])
+def test_prices_are_gradients_as_old_as_the_goods_and_prices_that_made_them(
+    activation: str, each: int
 ) -> None:
-    """With bid_rate 1 and identities, k stages up: p(t) = g(t - k) itself, while shares move.
+    """With bid_rate 1 and identities p(t) = g(t - lag) itself, while shares move.
+
+    The two stages that goods of new shares pass to the consumer, and the k stages back of a price:
+    the lag is k + 2 steps.
 
     Not so for x: its price weighs old bids by new shares, which at constant returns (Euler) is
     the new price to first order.
@@ -215,14 +218,14 @@ def test_prices_are_gradients_as_old_as_the_stages_that_they_came_through(
     result = market_abm.run(economy, activation=activation, share_rate=0.03, steps=60)
     for stages, pair in enumerate([("a", "b"), ("a1", "b1")], start=1):
         for good in pair:
-            at, lag = result.goods.index(good), stages * lag_a_stage
-            late = result.prices[1 + stages :, at]
-            then = result.gradients[1 + stages - lag : 61 - lag, at]
+            at, lag = result.goods.index(good), (stages + 2) * each
+            late = result.prices[3 + stages :, at]
+            then = result.gradients[3 + stages - lag : 61 - lag, at]
             np.testing.assert_allclose(late, then, rtol=1e-13)  # products of a few numbers
             assert np.ptp(then) > 0.1  # the gradient does move
             assert result.path.staleness_of_good[at] == lag
-    if lag_a_stage == 0:
-        assert result.path.overall_staleness == 0
+    if each == 0:
+        assert result.path.mean_staleness == 0
 
 
 # --- randomness --------------------------------------------------------------------------------

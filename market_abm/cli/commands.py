@@ -13,8 +13,16 @@ from pathlib import Path
 import click
 
 from market_abm.cli import printing
-from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
-from market_abm.cli.main import INTERRUPTED, main
+from market_abm.cli.arguments import (
+    EXPERIMENT,
+    SET,
+    STEPS,
+    load,
+    parse_assignments,
+    parse_axes,
+)
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import USER_ERROR, main
 from market_abm.cli.progress import progress_bar, run_with_progress
 from market_abm.errors import MarketError, display_path
 
@@ -52,7 +60,7 @@ def run(
 
     The results are printed, and written as tables and figures.
 
-    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
+    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.views.save import RUN_FILES
@@ -103,15 +111,16 @@ def sweep(
     axes of the file's [sweep] table are used. For example:
 
     market-abm sweep essay-chain demand.tupperware.elasticity=0.1:10:log:41
+
+    Exit code: 0, or 2 for a user error, also if all runs fail.
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
     from market_abm.views.words.command import INTERRUPTED_SWEEP
-    from market_abm.views.words.sweep import sweep_start
+    from market_abm.views.words.sweep import sweep_sentences, sweep_start
 
     chosen = load(experiment, assignments)
-    own = dict(parse_axis(axis) for axis in axes)
-    planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
+    planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
     folder = Path(out or f"results/{chosen.name}-sweep")
     click.echo(sweep_start(planned))
     try:
@@ -127,6 +136,10 @@ def sweep(
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
+    for sentence in sweep_sentences(table, planned.design.axis_names):
+        click.echo(sentence)
+    if (table["status"] == "failed").all():
+        sys.exit(USER_ERROR)
 
 
 @main.command()
@@ -146,10 +159,11 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin, an optimiser.
+    """Compare a market with optimisers.
 
-    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
-    same point. The largest distances between the two paths are printed, and both are plotted.
+    The twin is the optimiser that the mechanism is identical to; beside it runs the textbook's.
+    Both are written from formulas alone, and start at the same point. The largest distances of the
+    market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -299,12 +313,11 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
-    from market_abm.experiment.toml import parse_assignment
     from market_abm.views.words.command import open_to_others, page_address
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
-    settings = dict(parse_assignment(assignment) for assignment in assignments)
+    settings = parse_assignments(assignments)
     Session(experiment, settings)  # so that a user error is printed here and not in the page
     if not is_loopback(address) and not network:
         raise MarketError(
@@ -349,7 +362,13 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
+    from market_abm.studies.sweep import Sweep
     from market_abm.views.words.run import experiment_lines
+    from market_abm.views.words.sweep import sweep_size
 
-    for line in experiment_lines(load(experiment, assignments)):
+    chosen = load(experiment, assignments)
+    planned = Sweep.planned(chosen, None) if chosen.sweep else None
+    for line in experiment_lines(chosen):
         click.echo(line)
+    if planned is not None:
+        click.echo(sweep_size(planned))

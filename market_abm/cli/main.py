@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
+from market_abm.cli.interrupts import INTERRUPTED, interruptible
 from market_abm.errors import FigureWarning, MarketError
 from market_abm.views.words import command as words
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR = 2
 
 
 class _Commands(click.Group):
@@ -23,7 +24,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
+            with interruptible(), warnings.catch_warnings():
                 warnings.simplefilter("always", FigureWarning)
                 warnings.showwarning = _show(warnings.showwarning)
                 return super().invoke(ctx)

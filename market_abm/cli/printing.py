@@ -57,15 +57,18 @@ def print_result(result: Result) -> None:
 
 
 def print_comparison(comparison: OptimizerComparison) -> None:
-    """The largest distances between a market and its twin."""
+    """The largest distances of a market from its twin and the textbook, and what they mean."""
     from market_abm.views.numbers import format_error
-    from market_abm.views.words.comparison import comparison_sentence
+    from market_abm.views.words.comparison import comparison_sentences
 
-    table = _table(("", "left"), ("largest distance", "right"), ("at step", "right"))
+    columns = ("twin", "at step", "textbook", "at step")
+    table = _table(("largest distance", "left"), *((column, "right") for column in columns))
     for name, (size, step) in comparison.distances.items():
-        table.add_row(name, format_error(size), str(step))
+        far, when = comparison.textbook_distances[name]
+        table.add_row(name, format_error(size), str(step), format_error(far), str(when))
     console().print(table)
-    click.echo(comparison_sentence(comparison))
+    for sentence in comparison_sentences(comparison):
+        click.echo(sentence)
 
 
 def print_mechanisms(comparison: MechanismComparison) -> None:

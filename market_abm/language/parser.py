@@ -20,6 +20,8 @@ Douglas. Python's parser reads the text, and a whitelist of its syntax is transl
 from __future__ import annotations
 
 import ast
+import keyword
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,18 @@ _OPERATORS: dict[type[ast.AST], str] = {
 
 _MODULES = {"math", "np", "numpy"}
 _FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
+
+_NEARLY_MINIMUM = "ces(..., elasticity=0.01) is nearly the minimum, with derivatives"
+_INSTEAD = {
+    "min": _NEARLY_MINIMUM,
+    "leontief": _NEARLY_MINIMUM,
+    "max": "there is none, as a technology needs derivatives",
+    "abs": "write sqrt(x ** 2)",
+    "pow": "write x ** y",
+    "sum": "write x + y",
+    "prod": "write x * y",
+}
+"""What to write in the place of functions that the language does not have."""
 
 
 # --- from text to lines --------------------------------------------------------------------------
@@ -151,7 +165,23 @@ def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
     if "too many nested" in message:
         return _too_deep(line)
     remedy = "write one 'good = arithmetic' per line"
-    if any(dash in shown for dash in "–—−"):
+    code = shown.partition("#")[0]
+    words = re.findall(r"[^\W\d]\w*", code)
+    reserved = [word for word in words if keyword.iskeyword(word)]
+    hyphens = re.match(r"[^\W\d]\w*(-\w+)+(?=\s*=)", code)
+    spaced = re.search(r"[^\W\d]\w*\s+[^\W\d]\w*", code)
+    if reserved:
+        message = f"'{reserved[0]}' is a reserved word"
+        remedy = f"give the good another name, such as {reserved[0]}_"
+    elif hyphens:
+        message = "a hyphen is a minus"
+        remedy = f"give the good another name, such as {hyphens[0].replace('-', '_')}"
+    elif spaced:
+        message = "a name has no spaces"
+        remedy = f"give the good another name, such as {'_'.join(spaced[0].split())}"
+    elif "decimal literal" in message:
+        message, remedy = "a name begins with a letter", "write * between a number and a name"
+    elif any(dash in shown for dash in "–—−"):
         remedy = "write '-' for minus"
     elif "integer string conversion" in message:
         message, remedy = "a number has thousands of digits", "write a shorter one, such as 1e9"
@@ -205,6 +235,8 @@ class _Translator:
         remedy = "use numbers, names, + - * / **, parentheses and functions"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             remedy = "write ** for powers"
+        if isinstance(node, ast.Tuple):
+            remedy = "write numbers with a decimal point, and one good per line"
         raise ProgramError(
             f"'{_unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy
         )
@@ -350,7 +382,7 @@ def _function_name(node: ast.Call) -> str:
             f"unknown function '{shown}'",
             line=node.lineno,
             name=shown,
-            remedy=nearest(shown, _FUNCTIONS),
+            remedy=_INSTEAD.get(shown) or nearest(shown, _FUNCTIONS),
         )
     return name
 

@@ -62,7 +62,8 @@ class Store:
         self.folder, self.batches = folder, batches
         text = json.dumps(specification, indent=1, default=str) + "\n"
         try:
-            found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            every = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            found = {name for name in every if not name.startswith(".")}
             if SPECIFICATION in found:
                 same = (folder / SPECIFICATION).read_text("utf-8") == text
                 if resume and not same:

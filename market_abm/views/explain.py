@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market_abm.economy.industry import Industry
-from market_abm.gradient import backprop
+from market_abm.economy.production import marginal_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.views.numbers import format_plain
@@ -59,6 +59,7 @@ class Section:
     profit: Equation | None = None
 
 
+@np.errstate(all="ignore")  # what has no value is shown as nan
 def explain(result: Result) -> list[Section]:
     """The derivation for the program of a result at its last step.
 
@@ -80,7 +81,7 @@ class _Explanation:
         self.shares = result.last.shares
         rules = result.experiment.market.rules
         self.bids = rules.per_unit(result.last.bids, result.last.inputs)
-        self.products = backprop.marginal_products(self.economy, result.last.inputs)
+        self.products = marginal_products(self.economy, result.last.inputs)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
@@ -204,6 +205,7 @@ class _Explanation:
         """The mean of ``values`` over the firms of one use, weighted by their shares."""
         buyers = self.economy.buyers.uses[industry.good][slot]
         weights = self.shares[buyers]
+        weights = weights if weights.any() else np.ones(len(weights))
         return float(weights @ values[buyers] / weights.sum())
 
     def _slope(self, industry: Industry, slot: int) -> float:

@@ -10,7 +10,8 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
 
 from market_abm.economy.economy import Economy
-from market_abm.gradient.equilibrium import Problem, equilibrium
+from market_abm.gradient.allocation import Problem
+from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO, welfare_shades

@@ -17,12 +17,13 @@ from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO, welfare_shades
 from market_abm.views.plots.lettering import all_fitted
 from market_abm.views.plots.style import LEFT, Title, new_figure, scale_axis, tidy
 from market_abm.views.ranges import last_above, settled_record, shown_until
-from market_abm.views.words.comparison import twin_name
 from market_abm.views.words.figures import (
     CONTOURS_TITLE,
     FEWEST_STEPS,
+    IDENTICAL_UNTIL,
     ROUNDING_BAND,
-    WELFARE_DISTANCE,
+    TEXTBOOK_LABEL,
+    WELFARE_GAP,
     does_it_follow,
     mechanisms_title,
     optimizer_title,
@@ -33,6 +34,7 @@ from market_abm.views.words.text import shortened
 
 if TYPE_CHECKING:
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.twins.base import TwinPath
 
 DASHES = (0, (3, 3))
 """The line of a twin."""
@@ -67,16 +69,9 @@ def optimizer_figure(comparison: OptimizerComparison) -> Figure:
     For two free variables also both paths over the contours of welfare.
     """
     result, land = comparison.result, comparison.landscape
-    worst = max(size for size, _ in comparison.distances.values())
-    market, twin = result.experiment.market.mechanism, twin_name(comparison)
-    details = optimizer_title(
-        shortened(result.experiment.name, 40),
-        market,
-        twin,
-        worst,
-        result.steps,
-    )
-    title = Title(does_it_follow(market, twin), details, WIDTH)
+    market = result.experiment.market.mechanism
+    details = optimizer_title(shortened(result.experiment.name, 40), comparison)
+    title = Title(does_it_follow(market, comparison.twin_name), details, WIDTH)
     map_height = 0.0 if land is None else 3.9
     height = title.height + 5.7 + map_height
     figure = new_figure(WIDTH, height)
@@ -107,8 +102,8 @@ def optimizer_figure(comparison: OptimizerComparison) -> Figure:
 
 def _until(times: np.ndarray, *paths: np.ndarray) -> float:
     """The step up to which these paths, (records, ...), are worth drawing."""
-    moving = np.column_stack([each[: len(times)] for each in paths])
-    return max(1.0, shown_until(times, settled_record(moving)))
+    ends = (settled_record(each[:, None] if each.ndim == 1 else each) for each in paths)
+    return max(1.0, shown_until(times, max(ends)))
 
 
 def _objective(axes: Axes, comparison: OptimizerComparison) -> float:
@@ -128,7 +123,7 @@ def _objective(axes: Axes, comparison: OptimizerComparison) -> float:
         axes.set_ylabel("dual potential\nabove its minimum", fontsize=8.5)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     axes.plot(times, market, color=GREY, lw=2.4)
-    axes.plot(times, twin, color=INK, lw=1.0, ls=DASHES)
+    axes.plot(times[: len(twin)], twin, color=INK, lw=1.0, ls=DASHES)
     return until
 
 
@@ -184,15 +179,20 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> float:
 
     The axis always has room up to 1, so that rounding is seen to be small.
     """
-    path = comparison.result.trajectory
+    steps = comparison.result.steps
+    gaps = []
     axes.set_yscale("log")
     for n, name in enumerate(comparison.distances):
-        one, other = getattr(path, name), getattr(comparison.twin, name)
-        with np.errstate(all="ignore"):
-            largest = np.abs(one).max(axis=0)
-            gap = (np.abs(one - other) / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
+        gap = _gap(comparison, comparison.twin, name)
         color = OKABE_ITO[n]
         axes.plot(np.clip(gap, FLOOR, None), color=color, lw=0, marker=".", ms=3.0, label=name)
+        gaps.append(_gap(comparison, comparison.textbook, name))
+    if comparison.textbook_name != comparison.twin_name:
+        gap = np.where(np.isfinite(gaps), gaps, np.nan).max(axis=0)
+        axes.plot(np.clip(gap, FLOOR, None), color=GREY, lw=1.2, label=TEXTBOOK_LABEL)
+    if comparison.twin.identical_until < steps:
+        here: dict[str, Any] = {"color": FAINT, "lw": 1.0, "ls": ":", "label": IDENTICAL_UNTIL}
+        axes.axvline(comparison.twin.identical_until, **here)
     axes.set_ylim(FLOOR, max(1.0, axes.get_ylim()[1]))
     axes.axhspan(FLOOR, ROUNDED, color="#ededed", lw=0, zorder=0, label=ROUNDING_BAND)
     axes.set_yticks([FLOOR, *(10.0**e for e in range(-12, 1, 4))])
@@ -201,8 +201,17 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> float:
         FuncFormatter(lambda v, _: "0" if v <= FLOOR else format_power_of_ten(v))
     )
     axes.set_ylabel("relative distance", fontsize=8.5)
-    axes.legend(**LEGEND | {"ncols": 4})
-    return float(max(1, len(path.prices) - 1))
+    axes.legend(**LEGEND | {"ncols": 3})
+    return float(max(1, steps))
+
+
+@np.errstate(all="ignore")
+def _gap(comparison: OptimizerComparison, other: TwinPath, name: str) -> np.ndarray:
+    """The distance of the market from an optimiser at each step that both made."""
+    one, path = getattr(comparison.result.trajectory, name), getattr(other, name)
+    largest = np.abs(one).max(axis=0)
+    difference = np.abs(one[: len(path)] - path)
+    return (difference / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
 
 
 def _contours(axes: Axes, comparison: OptimizerComparison) -> None:
@@ -264,7 +273,7 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_power_of_ten(v)))
     axes.axhline(CONVERGED, color=FAINT, lw=0.8, ls=":", label=within(CONVERGED))
     handles = [each for each in axes.get_lines() if not str(each.get_label()).startswith("_")]
-    axes.set_ylabel(WELFARE_DISTANCE, fontsize=9)
+    axes.set_ylabel(WELFARE_GAP, fontsize=9)
     options: dict[str, Any] = {"loc": "upper left", "ncols": 6, "fontsize": 8, "frameon": False}
     options["bbox_to_anchor"] = (LEFT / WIDTH, 1 - (title.height + 0.04) / height)
     figure.legend(handles=handles, borderpad=0.0, columnspacing=1.4, **options)

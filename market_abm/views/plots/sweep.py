@@ -25,6 +25,7 @@ from market_abm.views.plots.style import (
     tidy,
 )
 from market_abm.views.plots.sweep_errors import final_errors
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words.figures import (
     OPTIMUM,
     PREDICTED_BOUNDARY,
@@ -33,6 +34,7 @@ from market_abm.views.words.figures import (
     sweep_title,
 )
 from market_abm.views.words.settings import setting_label
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import shortened
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ REGIMES = {
     status: (color, STATUS_LABELS[status])
     for status, color in {
         "converged": "#0072B2",
+        "off_gradient": "#CC79A7",
         "max_steps": "#56B4E9",
         "oscillating": "#E69F00",
         "diverged": "#D55E00",
@@ -60,7 +63,7 @@ MOVING = ("oscillating", "diverged", "failed")
 def sweep_figure(
     table: pd.DataFrame, axes: Sequence[str], name: str, question: str = ""
 ) -> Figure | None:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have; else None.
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else None.
 
     Parameters
     ----------
@@ -71,18 +74,13 @@ def sweep_figure(
     name, question
         Of the experiment, for the title.
     """
-    import pandas as pd
-
-    varying = [
-        axis
-        for axis in axes
-        if pd.api.types.is_numeric_dtype(table[axis]) and table[axis].nunique() > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0], _title(table, name, question))
-    if len(varying) == 2:
-        return _phase_diagram(table, varying[0], varying[1], _title(table, name, question))
-    return None
+    if why_no_figure(table, axes):
+        return None
+    numbers, _ = axes_that_vary(table, axes)
+    title = _title(table, name, question)
+    if len(numbers) == 1:
+        return _curves(table, numbers[0], title)
+    return _phase_diagram(table, numbers[0], numbers[1], title)
 
 
 def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
@@ -295,5 +293,5 @@ def _title(table: pd.DataFrame, name: str, question: str) -> Title:
 
 def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
     """The figure of a sweep's table; None if no axis can be drawn."""
-    axes = [axis.name for axis in sweep.design.axes]
-    return sweep_figure(table, axes, sweep.base.name, sweep.base.question)
+    base = sweep.base
+    return sweep_figure(table, sweep.design.axis_names, base.name, base.question)

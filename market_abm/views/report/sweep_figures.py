@@ -18,8 +18,10 @@ from market_abm.views.report.figures import (
     listed,
     thinning_note,
 )
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words import report as words
 from market_abm.views.words.settings import setting_label
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import STEEPEST_ASCENT, sentence
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ MAX_CELLS = 10_000
 
 
 def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have, else nothing.
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else nothing.
 
     Parameters
     ----------
@@ -39,16 +41,10 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
     axes
         The columns that were swept.
     """
-    varying = [
-        axis
-        for axis in axes
-        if table[axis].dtype.kind in "if" and np.unique(table[axis].to_numpy(float)).size > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0])
-    if len(varying) == 2:
-        return [_plane(table, *varying)]
-    return []
+    if why_no_figure(table, axes):
+        return []
+    numbers, _ = axes_that_vary(table, axes)
+    return _curves(table, numbers[0]) if len(numbers) == 1 else [_plane(table, *numbers)]
 
 
 def _axis(values: np.ndarray, key: str) -> dict[str, Any]:

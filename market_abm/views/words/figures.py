@@ -25,6 +25,7 @@ from market_abm.views.words.text import (
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import OptimizerComparison
 
 
 NO_FONT = (
@@ -144,12 +145,24 @@ def shock_note(shown: int, total: int) -> str:
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------
 
 
-def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps: int) -> str:
-    """A market and its twin, and the largest distance between them."""
-    return (
-        f"{name}: {mechanism} (coloured) and its twin, {twin} (dashed)\n"
-        f"largest distance {format_error(distance)} in {steps} steps"
+TEXTBOOK_LABEL = "textbook"
+"""The distance from the textbook's optimiser."""
+
+
+def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
+    """A market and its twin, and the largest distances from it and from the textbook."""
+    mechanism = comparison.result.experiment.market.mechanism
+    worst, away = (
+        format_error(max((size for size, _ in each.values()), default=0.0))
+        for each in (comparison.distances, comparison.textbook_distances)
     )
+    title = (
+        f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
+        f"largest distance {worst} up to step {comparison.twin.identical_until:,}"
+    )
+    if comparison.textbook_name == comparison.twin_name:
+        return title
+    return f"{title}; from the textbook's {comparison.textbook_name} {away}"
 
 
 FEWEST_STEPS = "Which mechanism reaches the optimum in the fewest steps?"
@@ -163,7 +176,10 @@ def does_it_follow(mechanism: str, twin: str) -> str:
 ROUNDING_BAND = "rounding"
 """The label of the distances that are rounding."""
 
-WELFARE_DISTANCE = "distance of welfare from the\noptimum, now or later (relative)"
+IDENTICAL_UNTIL = "identical until"
+"""The label of the last step up to which a market is its twin."""
+
+WELFARE_GAP = "|best known − welfare| ÷ |best known|,\nnow or later"
 """The label of an axis: the largest distance from a step on."""
 
 
@@ -172,7 +188,7 @@ def within(distance: float) -> str:
     return f"within {format_power_of_ten(distance)} from the dot on"
 
 
-CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the optimum (star)"
+CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the best known allocation (star)"
 
 
 def mechanisms_title(name: str) -> str:
@@ -182,6 +198,7 @@ def mechanisms_title(name: str) -> str:
 
 STATUS_LABELS = {
     "converged": "converged",
+    "off_gradient": "at rest, off the gradient",
     "max_steps": "out of steps, not oscillating",
     "oscillating": "oscillating",
     "diverged": "diverged",
@@ -190,7 +207,7 @@ STATUS_LABELS = {
 """How runs ended, as the legend of a sweep's figure."""
 
 PREDICTED_BOUNDARY = "predicted boundary"
-PREDICTED_OR_OPTIMUM, OPTIMUM = "predicted rate; optimum", "optimum"
+PREDICTED_OR_OPTIMUM, OPTIMUM = "predicted rate; best known", "best known"
 MEASURED = "measured"
 
 

@@ -8,7 +8,7 @@ ALIGNMENT_TITLE = f"Alignment with the gradient of welfare: {STEEPEST_ASCENT}"
 WELFARE_TITLE = f"Path over the contours of welfare ({LIGHT_IS_HIGH})"
 DISTANCE_TITLE = "distance of a price from its gradient"
 
-SETTLED = "stationary, every price at its gradient"
+SETTLED = "at rest: nobody has a reason to act differently"
 CONNECTION_LOST = "The connection to market-abm watch is lost; start it again and reload this page"
 
 ANY_SETTING = "any other setting"
