@@ -18,6 +18,7 @@ from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.ranges import (
+    ERROR_ROOM,
     Slope,
     connected,
     last_above,
@@ -326,7 +327,7 @@ class ConvergencePicture:
         At least as far as prices are.
         """
         errors = np.array([each.errors for each in self.series]).T
-        end = shown_until(self.steps, last_above(errors))
+        end = shown_until(self.steps, last_above(errors), ERROR_ROOM)
         return max(end, self.prices_until)
 
     @staticmethod

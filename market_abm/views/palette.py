@@ -9,5 +9,5 @@ INK, GREY, FAINT = "#222222", "#555555", "#8a8a8a"
 
 def welfare_shades(count: int) -> list[str]:
     """Greys from the lowest welfare to the highest, which is white."""
-    levels = (round(0x70 + (0xFF - 0x70) * k / max(count - 1, 1)) for k in range(count))
+    levels = (round(0xA0 + (0xFF - 0xA0) * k / max(count - 1, 1)) for k in range(count))
     return [f"#{level:02x}{level:02x}{level:02x}" for level in levels]

@@ -17,12 +17,15 @@ EXACT = 1e-14
 """A relative error below this is rounding."""
 
 ROOM = 1.3
-"""A figure goes on for this many times the steps in which something happens."""
+"""A figure of prices goes on for this many times the steps in which they move."""
+
+ERROR_ROOM = 1.06
+"""A figure of errors goes on for this many times the steps in which one is above rounding."""
 
 MIN_STEPS = 12
 """Steps up to which a run is always drawn whole."""
 
-WHOLE = 0.6
+WHOLE = 0.9
 """Steps are cut off only if what is left is at most this part of the run."""
 
 
@@ -48,14 +51,26 @@ def last_above(errors: np.ndarray, level: float = EXACT) -> int:
     ----------
     errors
         Shape (records, curves); NaN counts as larger.
+    level
+        By default the largest that is rounding.
     """
     return int(np.flatnonzero(~(errors <= level).all(axis=1)).max(initial=0))
 
 
-def shown_until(steps: np.ndarray, record: int) -> float:
-    """The last step to show, if nothing happens after this record; of short runs, all."""
+def shown_until(steps: np.ndarray, record: int, room: float = ROOM) -> float:
+    """The last step to show, if nothing happens after this record; of short runs, all.
+
+    Parameters
+    ----------
+    steps
+        Shape (records,).
+    record
+        A place in ``steps``.
+    room
+        How many times the steps until then are shown.
+    """
     last = float(steps[-1])
-    end = max(ROOM * float(steps[record]), float(MIN_STEPS))
+    end = max(room * float(steps[record]), float(MIN_STEPS))
     return float(np.ceil(end)) if end <= WHOLE * last else last
 
 

@@ -37,6 +37,9 @@ MIN_SHRINK = 0.68
 Title = tuple[str, float]
 """A text, and the size of its letters in points."""
 
+DPI = 150
+"""Pixels per inch of figures: letters are fitted to pixels, which changes their widths."""
+
 INVISIBLE = "\N{ZERO WIDTH SPACE}"
 
 
@@ -138,11 +141,11 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     if not text.isascii():
         families += fallbacks(text, families)
     font = get_font([findfont(FontProperties(family=[each], weight=weight)) for each in families])
-    font.set_size(size, 72)
+    font.set_size(size, DPI)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         font.set_text(text)
-    return float(font.get_width_height()[0]) / 64 / 72
+    return float(font.get_width_height()[0]) / 64 / DPI
 
 
 def fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 from market_abm.economy.from_table import SUBSTITUTION
@@ -14,37 +15,8 @@ from market_abm.keys import key_parts
 from market_abm.market.mechanisms.registry import MECHANISMS
 
 GREEK = {
-    name: chr(code)
-    for code, name in enumerate(
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "omicron",
-            "pi",
-            "rho",
-            "finalsigma",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-        ],
-        start=ord("α"),
-    )
+    unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda"): letter
+    for letter in "αβγδεζηθικλμνξοπρστυφχψω"
 }
 """Letters by their names, as a program's parameters are called."""
 

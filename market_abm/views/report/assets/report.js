@@ -43,7 +43,7 @@
         const gap = Math.max(1, Math.ceil((to - from) / most));
         for (let e = from; e <= to; e++) if (e % gap === 0) found.push(10 ** e);
       }
-      return found.filter((v) => Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9);
+      return found.filter((v) => Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9 && (!axis.whole || Number.isInteger(v)));
     }
     if (axis.scale === "symlog") {
       const top = Math.max(Math.abs(low), Math.abs(high)), gap = Math.max(1, Math.ceil(top / (most / 2)));
