@@ -18,7 +18,7 @@ import market_abm
 from market_abm import Experiment
 from market_abm.analysis.stability import _Step
 from market_abm.economy.economy import Economy
-from market_abm.gradient import backprop
+from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.mechanisms.registry import array_market
 from market_abm.twins import dual
@@ -255,7 +255,7 @@ def of_surplus(economy: Economy, settings: Any, best: Equilibrium) -> np.ndarray
     about the size of ``SURPLUS``, and of rounding over ``NUDGE``: some 1e-6.
     """
     inputs = best.shares * best.quantities[economy.buyers.good]
-    products = backprop.marginal_products(economy, inputs)
+    products = marginal_products(economy, inputs)
     last = len(economy.buyers.pools)
     at = {
         "orders": inputs * (1.0 - SURPLUS),

@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,8 +22,11 @@ from market_abm.analysis.stability import stability
 from market_abm.studies import store as store_module
 from market_abm.studies import sweep as sweep_module
 from market_abm.studies.design import Axis, Design, DesignSettings
+from market_abm.studies.executors import executor
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.plots.sweep import sweep_figure
+from market_abm.views.report.sweep_figures import sweep_figures
+from market_abm.views.words.sweep import sweep_sentences
 
 COBWEB = """
 [economy]
@@ -85,6 +89,40 @@ def test_axes_are_read_as_they_are_written():
     assert (named.values, named.overrides) == ((1,), ({"economy.program": "y = x"},))
 
 
+def test_whole_numbers_stay_whole():
+    """Rounded, each once; drawn with equal probability, the ends too."""
+    assert Axis.of("industries.firms", "1:8:log:4").values == (1, 2, 4, 8)
+    assert Axis.of("run.steps", "10:1000:log:3").values == (10, 100, 1000)
+    assert Axis.of("market.lag", "0:3:11").values == (0, 1, 2, 3)
+    assert Axis.of('industries."a.b".firms', "8:1:8").values == (8, 7, 6, 5, 4, 3, 2, 1)
+    assert Axis.of("supply.firms.quantity", "1:2:3").values == (1, 1.5, 2)
+    assert all(type(v) is int for v in Axis.of("record.every", "1:4:3").values)
+    axis = Axis.of("industries.firms", "1:10")
+    drawn = [axis.drawn((k + 0.5) / 1000) for k in range(1000)]
+    assert np.bincount(drawn).tolist() == [0, *[100] * 10]
+    axis = Axis.of("industries.firms", "1:100:log")
+    drawn = [axis.drawn((k + 0.5) / 1000) for k in range(1000)]
+    assert (min(drawn), max(drawn)) == (1, 100)
+    expected = 1000 * np.log(7.5 / 0.5) / np.log(100.5 / 0.5)  # logarithms are drawn evenly
+    assert abs(np.sum(np.array(drawn) < 8) - expected) <= 1
+    for kind in ("lhs", "sobol"):
+        settings = DesignSettings(design=kind, points=4)
+        design = Design((axis,), settings)
+        assert all(type(design.point(k)[0][0]) is int for k in range(4))
+        Sweep.of(cobweb(), {"industries.firms": "1:9"}, design=kind, points=4)
+    for ends in ("1.5:8:3", "0.5:8:log:3"):
+        with pytest.raises(MarketError, match="must be an integer"):
+            Sweep.of(cobweb(), {"industries.firms": ends})
+
+
+def test_values_are_read_as_they_are_written():
+    assert Axis.of("a", '"x,y", "1:2",3').values == ("x,y", "1:2", 3)
+    assert Axis.of("a", ".5,1_000").values == (0.5, 1000)
+    for strange in ("١:٣", "1:٣:2", "٠..٣"):  # digits of another script
+        with pytest.raises(MarketError, match=r"cannot read the axis|must be a number"):
+            Sweep.of(cobweb(), {"market.share_rate": strange})
+
+
 def test_a_grid_is_every_combination_once():
     axes = (Axis.of("a", "1,2,3"), Axis.of("b", "7,8"))
     design = Design(axes, DesignSettings(), (0, 1))
@@ -117,11 +155,28 @@ def test_samples_fill_every_stratum(kind):
         ({"market.share_rate": "1,2"}, {"design": "lhs"}, "no range to draw from"),
         ({"market.share_rate": "1,2", "run.steps": "1,2,3"}, {"design": "list"}, "equal length"),
         ({"market.share_rate": "1,2"}, {"design": "gird"}, "did you mean 'grid'"),
+        ({"market.share_rate": "1,2"}, {"ponits": 3}, "unknown key 'sweep.ponits'.*'points'"),
+        ({"market.share_rate": "1,2"}, {"points": 3}, "points has no effect in a grid design"),
+        ({"run.steps": "1,2"}, {"design": "list", "seed": 3}, "seed has no effect in a list"),
+        ({"market.share_rate": "1,2", "market . share_rate": "3"}, {}, "swept and swept"),
+        ({"run.steps": "1,2"}, {}, "run.steps is set and swept; leave one out"),
+        ({"run": ["x"]}, {}, "run.steps is set, and run swept"),
+        ({"run.seed": "1,2"}, {"seeds": "1..2"}, "run.seed is swept and swept by its seeds"),
+        ({"d": {"1": {"run.seed": 1}}, "run.seed": "1,2"}, {}, "run.seed is swept and swept"),
+        ({"market.share_rate": "1,1.0"}, {}, "a value of market.share_rate is given twice"),
+        ({"market.share_rate": "1:1:3"}, {}, "a value of market.share_rate is given twice"),
+        ({}, {"seeds": "1,2,1"}, "a value of sweep.seeds is given twice"),
+        ("a", {}, r"sweep.axes is 'a'; make it a table: \[sweep.axes\]"),
+        (
+            {"market": {"share_rate": "1:2"}},
+            {},
+            'a file has the key in quotes: "market.share_rate"',
+        ),
     ],
 )
 def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, message):
     with pytest.raises(MarketError, match=message):
-        Sweep.of(cobweb(), axes, **settings)
+        Sweep.of(cobweb(**{"run.steps": 300}), axes, **settings)
 
 
 def test_a_swept_value_is_told_as_it_was_typed():
@@ -163,6 +218,28 @@ def test_a_run_that_fails_is_a_row_with_its_reason(tmp_path):
     assert table["status"].tolist()[1] == "failed"
     assert "failed" not in table["status"].tolist()[::2]
     assert "at step 0" in table["message"][1]
+
+
+@pytest.mark.parametrize(
+    ("axes", "why"),
+    [
+        ({"a": [1, 2, 3, 4], "b": ["x", "x", "y", "y"]}, "numbers, and b has other values"),
+        ({"a": [1, 2, 3, 4], "b": [0, 0, 1, 1], "c": list("wxyz")}, "and c has other values"),
+        ({"a": list("wxyz")}, "a has other values"),
+        ({"a": [True, False, True, False], "b": [1, 2, 3, 4]}, "a has other values"),
+        ({"a": [1.0, 2.0, np.inf, 4.0]}, "finite numbers, and a has other values"),
+        ({"a": [1, 2, 3, 4], "b": [1, 2, 1, 2], "c": [0, 0, 1, 1]}, "one or two axes, and 3 vary"),
+        ({"a": [1, 1, 1, 1]}, "no axis has several values"),
+        ({}, "no axis has several values"),
+    ],
+)
+def test_what_cannot_be_drawn_is_not_drawn_and_told(axes, why):
+    """Runs that differ in text would be one cloud, with a boundary between values of the text."""
+    table = pd.DataFrame({**axes, "status": ["converged"] * 4})
+    assert sweep_figure(table, list(axes), "x") is None
+    assert sweep_figures(table, list(axes)) == []
+    (told,) = sweep_sentences(table, list(axes))
+    assert why in told and told.startswith("No figure was drawn: ")
 
 
 def test_axes_of_structure_and_seeds(tmp_path):
@@ -344,6 +421,34 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
     assert len(table) == 60
     same = [(tmp_path / name / "table.csv").read_bytes() for name in ("here", "dask")]
     assert same[0] == same[1]
+
+
+@pytest.mark.slow  # 10 s, most of it a cluster that starts
+def test_the_death_of_a_dask_scheduler_is_told_plainly(tmp_path, small_batches):
+    """What was finished is kept, and the table after ``--resume`` is the same."""
+    pytest.importorskip("distributed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    python = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    scheduler = subprocess.Popen([*python, "--host", address], **options)
+    python = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard"]
+    worker = subprocess.Popen([*python, "--nthreads", "1"], cwd=tmp_path, **options)
+    sweep = Sweep.of(cobweb(steps=2000), AXES)
+    try:
+        with (
+            pytest.raises(MarketError, match=r"the Dask scheduler at .* died .*--resume"),
+            executor(None, address, sweep.batches) as (pool, workers),
+        ):
+            kill = lambda count, size: count and scheduler.kill()  # noqa: E731
+            folder = tmp_path / "cut"
+            run_sweep(sweep, folder, executor=pool, workers=workers, progress=kill)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert any((folder / "parts").iterdir())
+    assert run_sweep(sweep, folder, resume=True).equals(run_sweep(sweep, None))
 
 
 @pytest.mark.slow  # 20 s of waiting for a cluster that is not there

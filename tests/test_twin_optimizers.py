@@ -21,7 +21,7 @@ from support.strategies import RandomProgram, chains, copy_dags, loops, numbers,
 
 import market_abm
 from market_abm import market_settings
-from market_abm.gradient.backprop import marginal_products
+from market_abm.economy.production import marginal_products
 from market_abm.twins import base, dated, dual, mirror_ascent, primal_dual, registry, terms
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.registry import twin

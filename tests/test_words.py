@@ -53,7 +53,7 @@ def test_every_known_measure_is_in_some_sentence(diamond):
     printed = " ".join(run_sentences(diamond))
     for part in (
         "Converged at",
-        "lag their gradients by 1 step;",
+        "2 of 3 prices follow their gradients, 2 steps behind on average;",
         "mean alignment",
         "welfare rose",
     ):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.observer import relative_error
+from market_abm.analysis.observer import allocation, relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
@@ -161,8 +161,11 @@ class OptimizerComparison(Displayable):
     @cached_property
     def welfare(self) -> np.ndarray:
         """W along the twin's path, money, shape (steps + 1,)."""
-        economy = self.result.experiment.economy
-        return surplus(economy, references(economy)[None, :], self.twin.quantities)
+        experiment, twin = self.result.experiment, self.twin
+        economy, reference = experiment.economy, references(experiment.economy)[None, :]
+        rules = experiment.market.rules
+        at = allocation(economy, rules, reference, twin.shares, twin.quantities)
+        return surplus(economy, reference, at.quantities)
 
     @cached_property
     def potential(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

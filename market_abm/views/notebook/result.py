@@ -26,10 +26,11 @@ from market_abm.views.notebook.pieces import (
 )
 from market_abm.views.words.comparison import column_label, comparison_sentences, twin_text
 from market_abm.views.words.run import (
-    OPTIMUM_DISTANCE,
     ending_sentence,
     largest_note,
     measure_label,
+    optimum_distance,
+    optimum_name,
 )
 from market_abm.views.words.text import and_more, changes_text
 
@@ -52,6 +53,7 @@ MAX_SHOCKS = 8
 
 STATUS = {
     "converged": "✓",
+    "off_gradient": "≠",
     "max_steps": "…",
     "oscillating": "~",
     "diverged": "✗",
@@ -117,11 +119,12 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
             continue
         shown = data(value, DIGITS.get(measure.key, 6))
         if optimum is not None and measure.key == "welfare":
-            shown = Markup(f"{shown}; at the optimum {data(optimum['best_welfare'])}")
+            name = optimum_name(optimum["kind"])
+            shown = Markup(f"{shown}; at the {name} {data(optimum['best_welfare'])}")
         yield measure_label(measure), shown
     if optimum is not None:
         yield (
-            OPTIMUM_DISTANCE,
+            optimum_distance(optimum["kind"]),
             Markup(
                 f"prices {data(optimum['prices'], 2)}, quantities {data(optimum['quantities'], 2)}"
             ),

@@ -35,6 +35,7 @@ from market_abm.views.report.sweep_figures import sweep_figures
 from market_abm.views.report.tables import MAX_ROWS, facts_html, table_html
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import flat
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class SweepFolder(ResultsFolder):
         if figures:
             page.add_figures("Results", figures)
         else:
-            page.omit(words.NO_AXES)
+            page.omit(f"Figures: {why_no_figure(table, list(self.axes))}.")
         page.add("The runs", self._runs_html())
         self.write_program(page)
         self.write_derivation(page)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, Axis, value_axis
-from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
+from market_abm.views.plots.style import is_logarithmic, is_whole
+from market_abm.views.plots.sweep import REGIMES, moving_good
 from market_abm.views.report.figures import (
     Figure,
     axis_data,
@@ -17,7 +18,10 @@ from market_abm.views.report.figures import (
     listed,
     thinning_note,
 )
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words import report as words
+from market_abm.views.words.settings import setting_label
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import STEEPEST_ASCENT, sentence
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ MAX_CELLS = 10_000
 
 
 def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have, else nothing.
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else nothing.
 
     Parameters
     ----------
@@ -37,21 +41,16 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
     axes
         The columns that were swept.
     """
-    varying = [
-        axis
-        for axis in axes
-        if table[axis].dtype.kind in "if" and np.unique(table[axis].to_numpy(float)).size > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0])
-    if len(varying) == 2:
-        return [_plane(table, *varying)]
-    return []
+    if why_no_figure(table, axes):
+        return []
+    numbers, _ = axes_that_vary(table, axes)
+    return _curves(table, numbers[0]) if len(numbers) == 1 else [_plane(table, *numbers)]
 
 
-def _axis(values: np.ndarray, label: str) -> Axis:
-    """The axis of a swept setting."""
-    return Axis(label, "log" if is_logarithmic(values) else "linear")
+def _axis(values: np.ndarray, key: str) -> dict[str, Any]:
+    """The axis of a swept setting, in words; with no ticks between whole numbers."""
+    scale: Literal["log", "linear"] = "log" if is_logarithmic(values) else "linear"
+    return axis_data(Axis(setting_label(key), scale), whole=is_whole(values))
 
 
 def _status_groups(table: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
@@ -155,11 +154,11 @@ def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
         "kind": "lines",
         "title": panel.title,
         "note": panel.note + beyond + thinning_note(len(table), "runs"),
-        "x": axis_data(_axis(x, axis)),
+        "x": _axis(x, axis),
         "y": axis_data(upward),
         "series": series,
         "legend": legend,
-        "alt": words.curve_description(panel.title, len(table), axis),
+        "alt": words.curve_description(panel.title, len(table), setting_label(axis)),
     }
 
 
@@ -172,12 +171,12 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     groups = _status_groups(table)
     common = {
-        "x": axis_data(_axis(x, across)),
-        "y": axis_data(_axis(y, upward)),
+        "x": _axis(x, across),
+        "y": _axis(y, upward),
         "title": words.STATUS_TITLE,
         "legend": [{**entry, "group": entry["color"], "box": True} for entry, _ in groups],
         "alt": words.status_description(
-            (across, upward),
+            (setting_label(across), setting_label(upward)),
             len(table),
             [(entry["label"], int(here.sum())) for entry, here in groups],
         ),
@@ -192,10 +191,10 @@ def _points(table: pd.DataFrame, across: str, upward: str) -> Figure:
     kept = kept_rows(len(table))
     return {
         "kind": "lines",
-        "note": words.upward(upward) + thinning_note(len(table), "runs"),
+        "note": words.upward(setting_label(upward)) + thinning_note(len(table), "runs"),
         "series": [
             {
-                "name": upward,
+                "name": setting_label(upward),
                 "group": entry["color"],
                 "color": entry["color"],
                 "points": True,
@@ -235,7 +234,7 @@ def _grid(
         "steps": listed(cells("steps", "median")),
         "error": listed(error),
         "rate": listed(cells("predicted_rate", "median")),
-        "note": words.grid_note(row, stride, largest),
+        "note": words.grid_note(setting_label(row), stride, largest),
         **shade,
     }
 

@@ -133,8 +133,8 @@ def mechanisms_note() -> str:
 
     return (
         "Steps and price messages until all prices and quantities stay within "
-        f"{format_plain(REACHED)} of the optimum; unallocated goods and the budget imbalance are "
-        "shares of the total."
+        f"{format_plain(REACHED)} of the best known allocation; unallocated goods and the budget "
+        "imbalance are shares of the total."
     )
 
 
