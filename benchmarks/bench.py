@@ -100,7 +100,7 @@ def elasticities(count: int) -> list[Economy]:
 def path_measures(outcome: Run) -> tuple[float, float]:
     """The measures of a path that a sweep tabulates: staleness, and rate of convergence."""
     path = PathMeasures(outcome.trajectory, Comparison(**outcome.observations))
-    return path.mean_staleness, path.rate
+    return path.mean_staleness, path.rate.value
 
 
 def run_side_by_side(economies: list[Economy], steps: int) -> None:

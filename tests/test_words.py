@@ -58,7 +58,7 @@ def test_every_known_measure_is_in_some_sentence(diamond):
         "welfare rose",
     ):
         assert part in printed
-    assert f"measured {diamond.path.rate:.4f}" in printed
+    assert f"measured {diamond.path.rate.value:.4f} ± " in printed
     assert f"{diamond.path.welfare[-1]:.6g}" in printed
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from market_abm.analysis.observer import Comparison
+from market_abm.analysis.rate import MeasuredRate, measured_rate
 from market_abm.simulation.record import Trajectory
 
 MAX_LAG = 64
@@ -148,25 +149,16 @@ class PathMeasures:
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
     @cached_property
-    @np.errstate(all="ignore")
-    def rate(self) -> float:
+    def rate(self) -> MeasuredRate:
         """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Fitted (least squares on logarithms) to the second half of the steps after the last shock
-        with moves above rounding; NaN if these are fewer than eight. 1 is an undamped oscillation.
+        Of the steps after the last shock, near rest (``analysis/rate.py``).
         """
         trajectory = self.trajectory
+        after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = np.concatenate([each.T for each in arrays if len(each) == len(arrays[0])])
-        scale = np.abs(paths).max(axis=1, keepdims=True)
-        moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
-        size = np.sqrt((moves**2).sum(axis=0))
-        moving = np.flatnonzero((size > 1e-12) & (trajectory.times[:-1] >= self.last_shock))
-        if len(moving) < 8:
-            return float("nan")
-        late = moving[len(moving) // 2 :]
-        slope = np.polyfit(trajectory.times[late], np.log(size[late]), 1)[0]
-        return float(np.exp(slope))
+        paths = [each[after] for each in arrays if len(each) == len(after)]
+        return measured_rate(paths, trajectory.times[after])
 
 
 # --- the table of measures ------------------------------------------------------------------------
@@ -233,7 +225,13 @@ MEASURES: list[Measure] = [
         "",
         lambda run: run.path.ascent_fraction,
     ),
-    Measure("rate", "measured rate", "per step", lambda run: run.path.rate),
+    Measure("rate", "measured rate", "per step", lambda run: run.path.rate.value),
+    Measure(
+        "rate_uncertainty",
+        "uncertainty of the measured rate",
+        "per step",
+        lambda run: run.path.rate.uncertainty,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 

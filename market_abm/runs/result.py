@@ -289,7 +289,8 @@ class Result(Displayable):
         """:attr:`stability` as numbers, with the rate of the run; None if it is unknown.
 
         ``radius`` is the predicted factor by which a disturbance shrinks in a step, ``rate`` the
-        measured one (see ``analysis/measures.py``); ``period`` and ``half_life`` are in steps.
+        measured one and ``rate_uncertainty`` its uncertainty (``analysis/rate.py``; NaN if
+        unknown); ``period`` and ``half_life`` are in steps.
         """
         near = self.stability
         if near is None:
@@ -299,7 +300,8 @@ class Result(Displayable):
             "radius": near.radius,
             "period": near.period,
             "half_life": near.half_life,
-            "rate": self.path.rate,
+            "rate": self.path.rate.value,
+            "rate_uncertainty": self.path.rate.uncertainty,
         }
 
     def distance(self) -> dict[str, Any] | None:

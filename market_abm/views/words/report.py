@@ -127,6 +127,7 @@ STABILITY_LABELS = {
     "regime": "a small disturbance",
     "radius": "predicted factor of a step",
     "rate": "measured factor of a step",
+    "rate_uncertainty": "uncertainty of the measured factor",
     "period": "period, steps",
     "half_life": "half-life, steps",
 }

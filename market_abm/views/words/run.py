@@ -217,7 +217,7 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate"}
+_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 """Measures in other sentences: of the ending, the optimum and stability."""
 
 
@@ -326,9 +326,14 @@ def stability_sentence(result: Result) -> str:
     if math.isfinite(near["half_life"]):
         parts.append(f"half-life {_steps(near['half_life'])}")
     predicted = f"predicted rate {format_fixed(near['radius'], 4)} per step"
-    rate = near["rate"]
-    measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
+    measured = f"; measured {_measured(result)}" if math.isfinite(near["rate"]) else ""
     return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _measured(result: Result) -> str:
+    """A measured rate and its uncertainty."""
+    value, uncertainty = result.path.rate
+    return f"{format_fixed(value, 4)} ± {format_plain(uncertainty, 1)}"
 
 
 def _steps(duration: float) -> str:
