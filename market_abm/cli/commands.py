@@ -15,7 +15,7 @@ import click
 from market_abm.cli import printing
 from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
 from market_abm.cli.main import INTERRUPTED, main
-from market_abm.cli.progress import progress_bar, run_with_progress
+from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
 from market_abm.errors import MarketError, display_path
 
 # --- running markets ------------------------------------------------------------------------------
@@ -160,7 +160,8 @@ def compare(
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
-        several = MechanismComparison.of(chosen, names)
+        with task_bars() as progress:
+            several = MechanismComparison.of(chosen, names, progress)
         printing.print_mechanisms(several)
         folder = several.save(folder)
     else:
