@@ -71,7 +71,7 @@ def print_comparison(comparison: OptimizerComparison) -> None:
 def print_mechanisms(comparison: MechanismComparison) -> None:
     """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
-    from market_abm.views.words.comparison import budget_notes, column_label, mechanisms_note
+    from market_abm.views.words.comparison import column_label, limits, mechanisms_note
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
     headers = ((column_label(column), "right") for column in columns)
@@ -86,7 +86,7 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
         if row["status"] == "refused":
             click.echo(f"{name}: {row['why']}")
     click.echo(mechanisms_note())
-    for note in budget_notes(comparison):
+    for note in limits(comparison):
         click.echo(note)
 
 

@@ -65,12 +65,18 @@ def mechanisms_note() -> str:
     )
 
 
-def budget_notes(comparison: MechanismComparison) -> list[str]:
-    """What a comparison of mechanisms left out, for its budget."""
+def limits(comparison: MechanismComparison) -> list[str]:
+    """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
     from market_abm.gradient.landscape import MAX_STEPS
+    from market_abm.market.mechanisms.registry import MECHANISMS
     from market_abm.studies.comparisons import MAX_FIRM_STEPS
 
     notes = []
+    if any(not MECHANISMS[name].trades for name in comparison.results):
+        notes.append(
+            "Plans that are not traded need not be possible together; their welfare can "
+            "be higher than that of any allocation."
+        )
     if comparison.allowed is not None:
         most = comparison.experiment.run.steps
         notes.append(
