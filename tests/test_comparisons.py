@@ -13,6 +13,7 @@ from market_abm.cli.commands import main
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
 from market_abm.studies.comparisons import ALL, MechanismComparison, OptimizerComparison
+from market_abm.views.words.comparison import limits
 
 
 def spiral(**settings):
@@ -120,6 +121,26 @@ def test_mechanisms_against_each_other():
         buyers = result.experiment.economy.buyers.size
         assert table.loc[name, "messages"] == step * buyers == step * 5
     assert table["welfare"].max() - table["welfare"].min() < 1e-9
+
+
+def test_a_budget_that_is_used_up_is_reported(monkeypatch):
+    """Of many firms a comparison takes a known number of steps, and says what it left out."""
+    small = MechanismComparison.of(spiral(), ["unit-bid"])
+    assert small.allowed is None and limits(small) == []
+    monkeypatch.setattr("market_abm.studies.comparisons.MAX_FIRM_STEPS", 60 * 30)
+    monkeypatch.setattr("market_abm.studies.comparisons.MIN_STEPS", 5)
+    monkeypatch.setattr("market_abm.gradient.landscape.MAX_STEPS", 200)
+    seen = []
+    many = Experiment.load("mechanisms", {"industries.firms": 20})
+    comparison = MechanismComparison.of(
+        many, ["unit-bid", "posted-price"], lambda *each: seen.append(each)
+    )
+    assert comparison.allowed == comparison.summary()["allowed_steps"] == 30
+    assert all(result.steps == 30 for result in comparison.results.values())
+    assert {name for name, _, _ in seen} == {"unit-bid", "posted-price", "gradient ascent"}
+    assert all(done <= most for _, done, most in seen)
+    told = limits(comparison)
+    assert "at most 30 of 4,000 steps" in told[0] and "after 200 steps" in told[1]
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_the_essays_page_says_what_the_summary_says(folders):
         "profit-conditions-beside-backprop",
         "accounts",
         "near-the-steady-state",
-        "distance-to-the-optimum",
+        "distance-to-the-best-known-allocation",
         *LAST,
     ]
     assert summary["question"] in page.words
@@ -167,7 +167,10 @@ def test_the_essays_page_says_what_the_summary_says(folders):
         for value in table.values()
         if value is not None
     ]
-    told += [v for v in summary["equilibrium"].values() if not isinstance(v, bool)]
+    told += [v for v in summary["equilibrium"].values() if not isinstance(v, bool | str)]
+    assert summary["equilibrium"]["kind"] == summary["rest"]["kind"] == "global maximum"
+    assert "global maximum" in page.words
+    assert "the market rests at the maximum of welfare" in page.words
     assert len(told) > 30
     for value in told:
         assert value in page.cells

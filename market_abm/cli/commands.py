@@ -23,7 +23,7 @@ from market_abm.cli.arguments import (
 )
 from market_abm.cli.interrupts import INTERRUPTED
 from market_abm.cli.main import USER_ERROR, main
-from market_abm.cli.progress import progress_bar, run_with_progress
+from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
 from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
 
@@ -176,7 +176,8 @@ def compare(
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
-        several = MechanismComparison.of(chosen, names)
+        with task_bars() as progress:
+            several = MechanismComparison.of(chosen, names, progress)
         printing.print_mechanisms(several)
         folder = several.save(folder)
     else:

@@ -65,7 +65,7 @@ def print_comparison(comparison: OptimizerComparison) -> None:
 def print_mechanisms(comparison: MechanismComparison) -> None:
     """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
-    from market_abm.views.words.comparison import column_label, mechanisms_note
+    from market_abm.views.words.comparison import column_label, limits, mechanisms_note
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
     heads = [("mechanism", "left"), ("status", "left")]
@@ -80,6 +80,8 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
         if row["status"] == "refused":
             say(f"{name}: {row['why']}")
     say(mechanisms_note())
+    for note in limits(comparison):
+        say(note)
 
 
 def print_plane(plane: PhasePlane) -> None:

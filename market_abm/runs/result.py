@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
 
-REST_ACCURACY = 1e-6
-"""The residual of the first-order conditions at which a market at rest counts as stationary."""
-
 MAX_LISTED_GOODS = 40
 """Goods beyond which tables and figures show the largest industries only."""
 
@@ -212,17 +209,12 @@ class Result(Displayable):
         :attr:`equilibrium` itself if it is that. None if the market does not rest, the economy is
         too large, or W is not finite there.
         """
-        from market_abm.gradient.equilibrium import nearest_stationary
+        from market_abm.runs.optimum import resting
 
-        best, last = self.equilibrium, self.last
         if not self.at_rest:
             return None
-        if best is not None and best.solved and best.is_near(last.quantities, last.shares):
-            return best
-        accuracy = max(REST_ACCURACY, 10.0 * self.experiment.run.tolerance)
-        raw = last.quantities[: len(self.economy.supply)]
-        found = nearest_stationary(self.economy, raw, last.shares, accuracy)
-        return found if found is None or best is None else found.compared_with(best)
+        tolerance = self.experiment.run.tolerance
+        return resting(self.economy, self.last, self.equilibrium, tolerance)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -311,30 +303,11 @@ class Result(Displayable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
-        best = self.equilibrium
-        if best is None:
-            return None
-        with np.errstate(invalid="ignore"):  # it may have diverged
-            prices = relative_error(self.last.prices, best.prices).max()
-            quantities = relative_error(self.last.quantities, best.quantities).max()
-        return {
-            "solved": best.solved,
-            "prices": float(prices),
-            "quantities": float(quantities),
-            "welfare": best.welfare - float(self.path.welfare[-1]),
-            "best_welfare": best.welfare,
-            "kind": best.kind.value,
-            "starts": best.starts,
-            "complete": best.complete,
-        }
+        from market_abm.runs.optimum import distance
 
-    def rest_summary(self) -> dict[str, Any] | None:
-        """What :attr:`rest` is, its W, and whether the best known allocation is better."""
-        rest, best = self.rest, self.equilibrium
-        if rest is None:
+        if self.equilibrium is None:
             return None
-        better = best is not None and best.solved and best.is_better_than(rest)
-        return {"kind": rest.kind.value, "welfare": rest.welfare, "better_known": better}
+        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -419,6 +392,8 @@ class Result(Displayable):
 
         Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
         """
+        from market_abm.runs.optimum import rest_summary
+
         numbers = measured(self)
         rows = self.table().to_dict("index")
         lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
@@ -440,7 +415,7 @@ class Result(Displayable):
                 "error": numbers.pop("error"),
                 "welfare": numbers.pop("welfare"),
                 "equilibrium": self.distance(),
-                "rest": self.rest_summary(),
+                "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
                 "shocks": [
                     {**asdict(each), "good": self.recorded[each.good]}

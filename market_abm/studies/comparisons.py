@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.gradient.welfare import surplus
+from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
+from market_abm.market.state import State
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
@@ -34,7 +37,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REACHED = 1e-6
-"""Relative distance of all prices and quantities from the optimum that counts as reached."""
+"""Relative distance of all prices and quantities from the best allocation that is as good as 0."""
+
+ASCENT = "gradient ascent"
+"""The row of gradient ascent in a comparison of mechanisms."""
+
+MAX_AGENTS = 30
+"""Firms beyond which mechanisms are compared in the array engine, if it can run the experiment."""
+
+MAX_FIRM_STEPS = 1_000_000
+"""The budget of each run in a comparison of mechanisms: its steps times the economy's firms."""
+
+MIN_STEPS = 500
+"""Steps that each of these runs has in any case."""
+
+MechanismProgress = Callable[[str, int, int], None]
+"""``progress(what, done, most)``: steps of a mechanism, or of gradient ascent."""
 
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """The mechanisms that ``"all"`` names: not the published model, which has no agents."""
@@ -268,8 +286,11 @@ def compare_mechanisms(
     mechanisms: str | Sequence[str] = "all",
     *,
     overrides: Mapping[str, Any] | None = None,
+    progress: MechanismProgress | None = None,
 ) -> MechanismComparison:
     """Run an experiment under several mechanisms, and gradient ascent on the same economy.
+
+    Each has a budget (:class:`MechanismComparison`).
 
     Parameters
     ----------
@@ -279,6 +300,8 @@ def compare_mechanisms(
         Names of mechanisms, or ``"all"``.
     overrides
         Settings of the file by dotted key.
+    progress
+        ``progress(what, done, most)``, called with the steps of each mechanism.
 
     Raises
     ------
@@ -286,12 +309,16 @@ def compare_mechanisms(
         The experiment cannot be read, or there is no such mechanism.
     """
     names = [mechanisms] if isinstance(mechanisms, str) else mechanisms
-    return MechanismComparison.of(as_experiment(what, overrides), names)
+    return MechanismComparison.of(as_experiment(what, overrides), names, progress)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MechanismComparison(Displayable):
     """The same economy under several mechanisms, and under plain gradient ascent.
+
+    A run ends after a million steps of a firm (but not before 500 steps), gradient ascent after
+    20,000 steps. Economies of more than 30 firms run in the array engine, whose numbers are those
+    of the agents to 1e-12.
 
     Parameters
     ----------
@@ -300,15 +327,22 @@ class MechanismComparison(Displayable):
     results
         The result under each mechanism, or the reason why it cannot run this economy.
     ascent
-        Gradient ascent on W; None if the optimum is unknown or the experiment has shocks.
+        Gradient ascent on W; None if no optimum is known or the experiment has shocks.
+    allowed
+        The steps that the budget allowed each run, if fewer than the experiment's; else None.
     """
 
     experiment: Experiment
     results: dict[str, Result | MarketError]
     ascent: Ascent | None
+    allowed: int | None = None
 
     @staticmethod
-    def of(experiment: Experiment, mechanisms: Sequence[str] = ("all",)) -> MechanismComparison:
+    def of(
+        experiment: Experiment,
+        mechanisms: Sequence[str] = ("all",),
+        progress: MechanismProgress | None = None,
+    ) -> MechanismComparison:
         """Run them all.
 
         Raises
@@ -320,9 +354,11 @@ class MechanismComparison(Displayable):
         for name in names:
             check_choice(name, "--mechanisms", MECHANISMS)
         results: dict[str, Result | MarketError] = {}
+        within = _within_budget(experiment)
         for name in names:
             try:
-                results[name] = result = run(experiment.with_mechanism(name))
+                each = within.with_mechanism(name)
+                results[name] = result = run(each, progress=_steps_of(each, progress))
                 if result.status == "interrupted":
                     raise KeyboardInterrupt
             except MarketError as error:
@@ -330,16 +366,18 @@ class MechanismComparison(Displayable):
         best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
         ascent = None
         if best is not None and best.solved and not experiment.changes:
-            ascent = gradient_ascent(experiment.economy, best, REACHED**2)
-        return MechanismComparison(experiment, results, ascent)
+            told = progress and partial(progress, ASCENT)
+            ascent = gradient_ascent(experiment.economy, best, REACHED**2, told)
+        allowed = None if within.run.steps == experiment.run.steps else within.run.steps
+        return MechanismComparison(experiment, results, ascent, allowed)
 
     def table(self) -> pd.DataFrame:
         """One row per mechanism, and one for gradient ascent.
 
         ``steps`` is the first step from which all prices and quantities stay within 1e-6 of the
-        optimum; ``messages`` counts one price message per buyer in each of these steps (for
-        gradient ascent, each derivative passed back); ``welfare`` is W at the end, money;
-        ``wasted`` the unallocated share of the goods on sale; ``money_made`` the absolute
+        best known allocation; ``messages`` counts one price message per buyer in each of these
+        steps (for gradient ascent, each derivative passed back); ``welfare`` is W at the end,
+        money; ``wasted`` the unallocated share of the goods on sale; ``money_made`` the absolute
         difference between money paid and received, over money received.
         """
         import pandas as pd
@@ -355,7 +393,7 @@ class MechanismComparison(Displayable):
             best, buyers = done.equilibrium, done.experiment.economy.buyers.size
             assert best is not None
             steps = _first_reached(self.ascent.prices, self.ascent.quantities, best)
-            rows["gradient ascent"] = {
+            rows[ASCENT] = {
                 "status": "converged" if steps is not None else "max_steps",
                 "steps": steps,
                 "messages": None if steps is None else (steps + 1) * buyers,
@@ -364,7 +402,7 @@ class MechanismComparison(Displayable):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
 
     def figure(self) -> Figure:
-        """The distance of welfare from the optimum over time."""
+        """The distance of welfare from that of the best known allocation over time."""
         return view(self, "figure")(self)
 
     def save(self, folder: str | Path) -> Path:
@@ -378,7 +416,32 @@ class MechanismComparison(Displayable):
     def summary(self) -> dict[str, Any]:
         """The comparison as one object for JSON."""
         rows = json.loads(self.frame().to_json(orient="records"))
-        return {"mechanisms": rows, **_origin(self.experiment)}
+        return {"mechanisms": rows, "allowed_steps": self.allowed, **_origin(self.experiment)}
+
+
+def _within_budget(experiment: Experiment) -> Experiment:
+    """The experiment with the steps that the budget allows; of many firms, in the array engine."""
+    firms = sum(industry.firms for industry in experiment.economy.industries)
+    steps = min(experiment.run.steps, max(MIN_STEPS, MAX_FIRM_STEPS // firms))
+    within = experiment if steps == experiment.run.steps else experiment.with_steps(steps)
+    if firms > MAX_AGENTS and experiment.market.activation in ACTIVATIONS:
+        settings = dataclasses.replace(within.run, engine="arrays")
+        written = {**within.configuration, "run": dataclasses.asdict(settings)}
+        within = dataclasses.replace(within, run=settings, configuration=written)
+    return within
+
+
+def _steps_of(experiment: Experiment, progress: MechanismProgress | None) -> Progress | None:
+    """``progress`` as a run calls it, every tenth step."""
+    if progress is None:
+        return None
+    name, most, told = experiment.market.mechanism, experiment.run.steps, progress
+
+    def advance(state: State, _: Any) -> None:
+        if state.step % 10 == 0:
+            told(name, state.step, most)
+
+    return advance
 
 
 def _origin(experiment: Experiment) -> dict[str, Any]:
@@ -406,7 +469,7 @@ def _counted(result: Result) -> dict[str, Any]:
 
 @np.errstate(all="ignore")
 def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Equilibrium) -> int | None:
-    """The first record from which all stay within ``REACHED`` of the optimum, or None."""
+    """The first record from which all stay within ``REACHED`` of the best one, or None."""
     pairs = ((prices, best.prices), (quantities, best.quantities))
     gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
     far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))

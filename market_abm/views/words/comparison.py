@@ -138,4 +138,27 @@ def mechanisms_note() -> str:
     )
 
 
+def limits(comparison: MechanismComparison) -> list[str]:
+    """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
+    from market_abm.gradient.landscape import MAX_STEPS
+    from market_abm.market.mechanisms.registry import MECHANISMS
+    from market_abm.studies.comparisons import MAX_FIRM_STEPS
+
+    notes = []
+    if any(not MECHANISMS[name].trades for name in comparison.results):
+        notes.append(
+            "Plans that are not traded need not be possible together; their welfare can "
+            "be higher than that of any allocation."
+        )
+    if comparison.allowed is not None:
+        most = comparison.experiment.run.steps
+        notes.append(
+            f"Runs ended after at most {comparison.allowed:,} of {most:,} steps: "
+            f"the budget of a comparison is {MAX_FIRM_STEPS:,} steps of a firm a mechanism."
+        )
+    if comparison.ascent is not None and len(comparison.ascent.welfare) > MAX_STEPS:
+        notes.append(f"Gradient ascent ended after {MAX_STEPS:,} steps, its budget.")
+    return notes
+
+
 SAME_ECONOMY = "the same economy under several mechanisms"

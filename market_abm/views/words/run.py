@@ -12,6 +12,7 @@ import numpy as np
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
 from market_abm.gradient.optimality import Kind
+from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -239,8 +240,14 @@ def optimum_sentence(result: Result) -> str:
     return (
         f"Distance to the {name}{source}: prices {format_error(distance['prices'])}, "
         f"quantities {format_error(distance['quantities'])} (relative); "
-        f"{welfare_text(result.path.welfare[-1])} of {welfare}."
+        f"{welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
     )
+
+
+def _of_plans(result: Result) -> str:
+    """Why welfare may exceed the optimum, where plans are made and no goods are traded."""
+    plans = not result.experiment.market.rules.trades and not result.at_rest
+    return " (of plans that need not be possible together)" if plans else ""
 
 
 def optimum_name(kind: Any) -> str:
@@ -270,7 +277,7 @@ def no_optimum(kind: str, *, complete: bool) -> str:
 
 def rest_sentence(result: Result) -> str:
     """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
-    rest = result.rest_summary()
+    rest = rest_summary(result.rest, result.equilibrium)
     if rest is None or rest["kind"] in (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value):
         return ""
     return sentence(rest_text(rest))
