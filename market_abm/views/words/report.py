@@ -116,7 +116,8 @@ AT_THE_END_CAPTION = (
     "At the last step. The first step is that from which on the error stays within tolerance."
 )
 ACCOUNTS_CAPTION = (
-    "Money per step, at the prices of the last step; the margin is profit over revenue."
+    "Money per step, at the prices of the last step: of a good that several use at once each pays "
+    "its own price. The margin is profit over revenue."
 )
 NEAR_THE_STEADY_STATE = "Near the steady state"
 DISTANCE_TO_THE_OPTIMUM = "Distance to the best known allocation"
