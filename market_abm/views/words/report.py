@@ -86,6 +86,19 @@ def table_program(html: str) -> str:
     )
 
 
+MORE_TERMS = "other goods with supply or demand"
+
+
+def supply_of(good: str) -> str:
+    """What the terms of a supplier are called."""
+    return f"supply of {good}"
+
+
+def demand_for(good: str) -> str:
+    """What the terms of a consumer are called."""
+    return f"demand for {good}"
+
+
 def save_as(what: str, html: str) -> str:
     """How to make a file before a command is run; ``html`` is its name."""
     return f"Save {what} as {html}; then:"
