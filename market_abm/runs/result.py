@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
+from market_abm.market.accounts import revenues_and_costs
 from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
@@ -312,28 +312,31 @@ class Result(Displayable):
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money per step; ``margin`` is profit over revenue (NaN where that is not above 0). At
-        prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
-        zero with constant returns, a loss with increasing returns.
+        In money per step (:mod:`market_abm.market.accounts`): what is on sale goes to its users by
+        their shares, and each pays the price of its use. Under ``tatonnement`` these are plans.
+        ``margin`` is profit over revenue (NaN where that is not above 0). At prices equal to
+        derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
+        returns, a loss with increasing returns.
         """
         import pandas as pd
 
-        last, economy = self.last, self.economy
-        rows = {}
-        for industry in economy.topological_order:
-            k = economy.index[industry.good]
-            spent = [
-                last.prices[economy.index[good]] * last.inputs[use].sum()
-                for good, use in zip(
-                    industry.technology.inputs, economy.buyers.uses[industry.good], strict=True
-                )
-            ]
-            revenue, cost = float(last.prices[k] * last.quantities[k]), float(sum(spent))
+        from market_abm.gradient.backprop import references
+
+        economy = self.economy
+        reference = np.array([terms.quantity for terms in economy.demand.values()], float)
+        with suppress(MarketError):  # a loop without a start, whose consumers need no reference
+            reference = references(economy)
+        made = [industry.good for industry in economy.topological_order]
+        places = [economy.index[good] for good in made]
+        revenue, cost = (
+            money[places]
+            for money in revenues_and_costs(economy, self.experiment.market, self.last, reference)
+        )
+        with np.errstate(all="ignore"):
             profit = revenue - cost
-            margin = profit / revenue if revenue > 0.0 else math.nan
-            rows[industry.good] = (revenue, cost, profit, margin)
-        columns = ["revenue", "cost", "profit", "margin"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("industry")
+            margin = np.where(revenue > 0.0, profit / revenue, np.nan)
+        columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
+        return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
 
     # --- tables ---------------------------------------------------------------------------------
 

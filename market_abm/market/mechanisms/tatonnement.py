@@ -85,6 +85,11 @@ class Tatonnement(QuotedMarket):
         """Quantities may be zero; those of final goods may have any sign."""
         return np.greater_equal(quantity, 0.0) | (final & np.isfinite(quantity))
 
+    @staticmethod
+    def consumed(demanded: Any, quantity: Any) -> Any:
+        """Units that a consumer plans to buy; all there is if its demand is elastic."""
+        return np.where(np.isinf(demanded), quantity, demanded)
+
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray

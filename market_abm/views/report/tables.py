@@ -12,7 +12,7 @@ import numpy as np
 
 from market_abm.language import mathml
 from market_abm.simulation.endings import Status
-from market_abm.views.explain import Pair, Section
+from market_abm.views.derivation import Pair, Section
 from market_abm.views.notebook.pieces import data
 from market_abm.views.words.comparison import column_label
 from market_abm.views.words.derivation import more_inputs

@@ -86,6 +86,19 @@ def table_program(html: str) -> str:
     )
 
 
+MORE_TERMS = "other goods with supply or demand"
+
+
+def supply_of(good: str) -> str:
+    """What the terms of a supplier are called."""
+    return f"supply of {good}"
+
+
+def demand_for(good: str) -> str:
+    """What the terms of a consumer are called."""
+    return f"demand for {good}"
+
+
 def save_as(what: str, html: str) -> str:
     """How to make a file before a command is run; ``html`` is its name."""
     return f"Save {what} as {html}; then:"
@@ -116,7 +129,8 @@ AT_THE_END_CAPTION = (
     "At the last step. The first step is that from which on the error stays within tolerance."
 )
 ACCOUNTS_CAPTION = (
-    "Money per step, at the prices of the last step; the margin is profit over revenue."
+    "Money per step, at the prices of the last step: of a good that several use at once each pays "
+    "its own price. The margin is profit over revenue."
 )
 NEAR_THE_STEADY_STATE = "Near the steady state"
 DISTANCE_TO_THE_OPTIMUM = "Distance to the best known allocation"
