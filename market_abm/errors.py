@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -89,6 +91,11 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
         return "there are no valid names"
     shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")
     return f"choose one of: {shown}"
+
+
+def installing(requirement: str) -> str:
+    """A remedy: how to install a package into the environment of this process."""
+    return f"install it: {shlex.join([sys.executable, '-m', 'pip', 'install', requirement])}"
 
 
 def display_path(path: Path) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from market_abm.errors import ResultsError
+from market_abm.errors import ResultsError, display_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ def write_folder(
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     fresh, old = aside / "new", aside / "old"
     try:
         fresh.mkdir()
@@ -87,7 +87,7 @@ def write_folder(
             folder.rename(old)
         fresh.rename(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     finally:  # after any failure, Ctrl-C included, restore the old folder
         if old.exists() and not folder.exists():
             old.rename(folder)
@@ -119,7 +119,7 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
     try:
         found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     for name in found:
         if name not in known and not name.startswith("."):
             raise ResultsError(
@@ -128,8 +128,14 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
             )
 
 
-def _unwritable(folder: Path, error: OSError) -> ResultsError:
-    return ResultsError(
-        f"cannot write results to '{folder.name}' ({error.strerror})",
-        remedy="choose another folder with --out",
-    )
+def unwritable(
+    path: Path, error: OSError, remedy: str = "choose another place with --out"
+) -> ResultsError:
+    """That ``path`` cannot be written, why, and which part of it stands in the way."""
+    path = path.absolute()
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), path)
+    why = f"({error.strerror})"
+    if there != path:
+        is_folder = there.is_dir()
+        why = f"in '{display_path(there)}' {why}" if is_folder else f"('{there.name}' is no folder)"
+    return ResultsError(f"cannot write '{display_path(path)}' {why}", remedy=remedy)

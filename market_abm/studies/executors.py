@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
-from market_abm.errors import SettingError
+from market_abm.errors import SettingError, installing
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     except ImportError:
         raise SettingError(
             "--scheduler needs Dask, which is not installed",
-            remedy="pip install 'market-abm[dask]'",
+            remedy=installing("distributed>=2024.1"),
             name="scheduler",
         ) from None
     try:

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 RUN_FILES = (
     "summary.json",
     "trajectory.csv",
+    "buyers.csv",
     "measures.csv",
     "convergence.png",
     "network.png",
     "shock.png",
 )
-"""The files of a run; ``shock.png`` after a shock to an economy of many goods."""
+"""The files of a run: ``buyers.csv`` if it is not too long, ``shock.png`` after a shock."""
+
+MAX_BUYER_ROWS = 100_000
+"""Rows (some 5 MB) up to which ``buyers.csv`` is written."""
 
 COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 
@@ -44,6 +48,8 @@ def save_result(result: Result, folder: str | Path) -> Path:
         "convergence.png": lambda p: draw(result.convergence_figure(), p),
         "network.png": lambda p: draw(result.network_figure(), p),
     }
+    if 0 < result.trajectory.inputs.size <= MAX_BUYER_ROWS:
+        writers["buyers.csv"] = lambda p: result.buyers().to_csv(p, index=False)
     if shocked is not None:
         writers["shock.png"] = lambda p: draw(shocked, p)
     return write_folder(Path(folder), writers, RUN_FILES)
