@@ -26,8 +26,9 @@ makes all of them anew; the repository keeps this index, each `summary.json`, `s
 `tests/test_kept_results.py` compares what is kept with what the command makes.
 
 A run writes `summary.json` (everything in one object, with configuration, seed and versions),
-`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `convergence.png` and
-`network.png` (and `shock.png`, where many goods are shocked).
+`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `buyers.csv` (a row per
+step and buyer, if these are not too many), `convergence.png` and `network.png` (and `shock.png`,
+where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
 | experiment | question | outcome | steps | error |

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -98,6 +100,11 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
 def _in_one_line(text: str) -> str:
     """``text`` with escapes in place of characters that would break a line, or steer a terminal."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def installing(requirement: str) -> str:
+    """A remedy: how to install a package into the environment of this process."""
+    return f"install it: {shlex.join([sys.executable, '-m', 'pip', 'install', requirement])}"
 
 
 def display_path(path: Path) -> Path:

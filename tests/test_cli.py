@@ -76,6 +76,7 @@ def test_run_prints_and_writes(tmp_path):
     assert summary["goods"]["natgas"]["error"] == 0.0
     assert summary["configuration"]["run"]["seed"] == 1
     assert set(summary["versions"]) == {"python", "market-abm", "mesa", "numpy"}
+    assert (folder / "buyers.csv").exists()
     with (folder / "trajectory.csv").open(encoding="utf-8") as file:
         prices = [float(row["price"]) for row in csv.DictReader(file)]
     assert prices == run_in_python("essay-chain").prices.ravel().tolist()  # to the last digit
@@ -131,7 +132,7 @@ MISTAKES = [
     (["run", "essay-chain", "--steps", "-1"], "run.steps is -1"),
     (["run", "essay-chain", "--seed", "-1"], "run.seed is -1"),
     (["run", "essay-chain", "--out", "full"], "'full' holds 'diary.txt'"),
-    (["run", "essay-chain", "--out", "diary"], "cannot write results to 'diary'"),
+    (["run", "essay-chain", "--out", "diary"], r"cannot write 'diary' \(Not a directory\)"),
     (
         ["run", "essay-chain", "--set", "supply.natgas.quantity=-1"],
         "essay-chain.toml:8: at step 0, 'ethylene = natgas",
@@ -260,6 +261,68 @@ def test_check_reads_the_sweep_of_a_file(tmp_path, text):
     (tmp_path / "bad.toml").write_text(f"{SPLIT}[sweep]\n{text}\n", "utf-8")
     done = command("check", "bad.toml", cwd=tmp_path)
     assert done.returncode == 2 and re.search(SWEEPS[text], done.stderr), done.stderr
+
+
+UNWRITABLE = {
+    "diary/below/r": r"cannot write 'diary/below/r' \('diary' is no folder\)",
+    "diary": r"cannot write 'diary' \(Not a directory\)",
+    "/proc/below/r": r"cannot write '/proc/below/r' in '/proc' \(",
+}
+
+
+@pytest.mark.parametrize("out", UNWRITABLE)
+def test_the_part_of_a_path_that_is_in_the_way_is_named(tmp_path, out):
+    (tmp_path / "diary").write_text("dear diary", "utf-8")
+    for arguments in (["run", "essay-chain"], ["sweep", "essay-chain", "run.steps=8", "--jobs=1"]):
+        done = command(*arguments, "--out", out, cwd=tmp_path)
+        assert done.returncode == 2
+        assert re.fullmatch(f"Error: {UNWRITABLE[out]}.*; choose another .* --out\n", done.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_device_is_told():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "market_abm", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "Error: cannot write the output (No space left on device)\n"
+
+
+@pytest.mark.slow
+def test_names_in_a_locale_of_ascii_alone(tmp_path):
+    """The locale C as it was before Python coerced it to UTF-8."""
+    (tmp_path / "été.toml").write_text(
+        "[economy]\nprogram = 'été = sqrt(布)'\n[supply.'布']\nquantity = 4\n", "utf-8"
+    )
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "market_abm", "run", "été.toml", "--set", "supply.布.quantity=9"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **ascii_only, "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert done.returncode == 0 and done.stderr == b"", done.stderr
+    assert rb"\u5e03" in done.stdout and rb"\xe9t\xe9" in done.stdout
+    summary = tmp_path / "results" / "été" / "summary.json"
+    told = json.loads(summary.read_text("utf-8"))
+    assert told["name"] == "été" and told["goods"]["été"]["quantity"] == 3.0
+
+
+def test_nothing_is_set_twice_in_silence(tmp_path):
+    for twice in (
+        ["--set", "run.steps=3", "--set", "run . steps=4"],
+        ["--set", "run.seed=3", "--seed", "4"],
+    ):
+        done = command("run", "essay-chain", *twice, cwd=tmp_path)
+        assert done.returncode == 2 and "is given twice; leave one out" in done.stderr
+    done = command("sweep", "essay-chain", "run.steps=3", "run.steps=4", cwd=tmp_path)
+    assert done.returncode == 2 and "run.steps is given twice" in done.stderr
 
 
 def test_a_result_is_replaced_whole(tmp_path):

@@ -482,7 +482,7 @@ def test_without_bokeh_the_command_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     done = invoke("essay-chain", "--port", "0")
-    assert done.exit_code == 2 and "market-abm[web]" in done.output
+    assert done.exit_code == 2 and f"{sys.executable} -m pip install 'bokeh" in done.output
 
 
 def test_a_market_that_cannot_begin_is_refused_before_anything_is_served():

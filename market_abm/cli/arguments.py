@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -44,6 +46,11 @@ def load(
             assignments, *((key, value) for key, value in given.items() if value is not None)
         ),
     )
+
+
+def place(out: str | None, name: str) -> Path:
+    """Where results go: ``out``, or else ``results/name``, in the letters of the file system."""
+    return Path(out or f"results/{os.fsdecode(name.encode())}")
 
 
 def parse_assignments(assignments: Iterable[str], *more: tuple[str, Any]) -> dict[str, Any]:

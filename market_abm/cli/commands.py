@@ -20,6 +20,7 @@ from market_abm.cli.arguments import (
     load,
     parse_assignments,
     parse_axes,
+    place,
 )
 from market_abm.cli.interrupts import INTERRUPTED
 from market_abm.cli.main import USER_ERROR, main
@@ -68,12 +69,13 @@ def run(
     from market_abm.views.save import RUN_FILES
 
     chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
-    folder = Path(out or f"results/{chosen.name}")
+    folder = place(out, chosen.name)
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
     folder = result.save(folder)
     if as_json:
-        click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
+        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+        click.echo(json.dumps(result.summary(), ensure_ascii=plain, allow_nan=False))
     else:
         printing.print_result(result)
         printing.print_written(folder)
@@ -123,7 +125,7 @@ def sweep(
 
     chosen = load(experiment, assignments)
     planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
-    folder = Path(out or f"results/{chosen.name}-sweep")
+    folder = place(out, f"{chosen.name}-sweep")
     say(sweep_start(planned))
     try:
         with (
@@ -172,7 +174,7 @@ def compare(
     from market_abm.views.save import COMPARISON_FILES
 
     chosen = load(experiment, assignments, steps=steps)
-    folder = Path(out or f"results/{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
+    folder = place(out, f"{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
@@ -251,7 +253,7 @@ def animate(
     from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
-    path = Path(out or f"results/{chosen.name}.gif")
+    path = place(out, f"{chosen.name}.gif")
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)

@@ -108,7 +108,7 @@ def _read(
             negative_final_use=negative_final_use,
         )
     except TableError as error:
-        raise error.located(file=str(display_path(paths[0]))) from None
+        raise error.located(file=" and ".join(str(display_path(path)) for path in paths)) from None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from market_abm.experiment.reading import expand_terms, read_tables, split_setti
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
 from market_abm.experiment.source import Source
-from market_abm.experiment.toml import check_depth, tables_of
+from market_abm.experiment.toml import check_depth, composed, tables_of
 from market_abm.keys import normal_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
@@ -159,7 +159,9 @@ class Experiment(Displayable):
             There is no such file, or it is not valid; names the line.
         """
         path = find(where)
-        return Experiment.parse(read(path), path.stem, settings, file=str(display_path(path)))
+        return Experiment.parse(
+            read(path), composed(path.stem), settings, file=str(display_path(path))
+        )
 
     @staticmethod
     def parse(

@@ -108,8 +108,12 @@ def parse_values(text: str) -> list[Any]:
 
 
 def composed(text: str) -> str:
-    """``text`` in Unicode's composed form (NFC), in which equal letters are equal."""
-    return unicodedata.normalize("NFC", text)
+    """``text`` in Unicode's composed form (NFC), in which equal letters are equal.
+
+    What came from a command line or a file's name is UTF-8, whatever the locale.
+    """
+    letters = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", letters)
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from market_abm.errors import FigureWarning, ResultsError
+from market_abm.errors import FigureWarning, ResultsError, display_path
 
 OLD = "old"
 """The folder that is replaced, while it is in the working folder."""
@@ -121,7 +121,7 @@ def write_folder(
                 folder.rename(old)
             fresh.rename(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     return folder
 
 
@@ -205,7 +205,7 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
     try:
         found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     for name in found:
         if name not in known and not name.startswith("."):
             raise ResultsError(
@@ -214,8 +214,14 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
             )
 
 
-def _unwritable(folder: Path, error: OSError) -> ResultsError:
-    return ResultsError(
-        f"cannot write results to '{folder.name}' ({error.strerror})",
-        remedy="choose another folder with --out",
-    )
+def unwritable(
+    path: Path, error: OSError, remedy: str = "choose another place with --out"
+) -> ResultsError:
+    """That ``path`` cannot be written, why, and which part of it stands in the way."""
+    path = path.absolute()
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), path)
+    why = f"({error.strerror})"
+    if there != path:
+        is_folder = there.is_dir()
+        why = f"in '{display_path(there)}' {why}" if is_folder else f"('{there.name}' is no folder)"
+    return ResultsError(f"cannot write '{display_path(path)}' {why}", remedy=remedy)

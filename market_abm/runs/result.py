@@ -18,6 +18,7 @@ from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.accounts import revenues_and_costs
 from market_abm.market.state import State
+from market_abm.runs.buyers import buyers_table
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.simulation.endings import Ending
@@ -375,6 +376,10 @@ class Result(Displayable):
                 "error": self.errors.ravel(),
             }
         )
+
+    def buyers(self) -> pd.DataFrame:
+        """One row per recorded step and buyer (:func:`market_abm.runs.buyers.buyers_table`)."""
+        return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
         """One row per recorded step: largest error, staleness, alignment and welfare."""

@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-from market_abm.errors import MarketError, ResultsError, SettingError
+from market_abm.errors import MarketError, ResultsError, SettingError, installing
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     except ImportError:
         raise SettingError(
             "--scheduler needs Dask, which is not installed",
-            remedy="pip install 'market-abm[dask]'",
+            remedy=installing("distributed>=2024.1"),
             name="scheduler",
         ) from None
     try:

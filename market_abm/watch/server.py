@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, installing
 
 if TYPE_CHECKING:
     from bokeh.server.server import BaseServer
@@ -63,7 +63,7 @@ def server(
     except ImportError:
         raise MarketError(
             "Bokeh, which serves the page, is not installed",
-            remedy="pip install 'market-abm[web]'",
+            remedy=installing("bokeh>=3.6,<4"),
         ) from None
     from bokeh.server.util import bind_sockets
 

@@ -17,6 +17,7 @@ from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.files import available
 from market_abm.experiment.toml import toml_value
 from market_abm.runs.summary import resolved
+from market_abm.studies.design import DRAWN
 from market_abm.studies.store import TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.report.commands import command_html, file_command_html
@@ -166,16 +167,18 @@ class SweepFolder(ResultsFolder):
         own = settings.pop("axes", {})
         if self._is_same(own, settings):
             return []
+        design = as_mapping(content["design"])
         arguments, axes = [], {}
         for (name, values), ends in zip(self.axes.items(), content["ranges"], strict=True):
             low, high, log = ends
             axes[name] = (
                 ",".join(toml_value(value) for value in values)
-                if low is None or math.isnan(low)
+                if low is None
+                or math.isnan(low)
+                or (design.get("design") not in DRAWN and _whole(values))
                 else f"{low!r}:{high!r}:{'log' if log else 'lin'}:{len(values)}"
             )
             arguments.append(f"{name}={axes[name]}")
-        design = as_mapping(content["design"])
         options = {key: design.get(key) for key in _relevant(design) if key != "seed"}
         if content["seeds"]:
             options["seeds"] = ",".join(map(str, content["seeds"]))
@@ -196,7 +199,12 @@ class SweepFolder(ResultsFolder):
         )
 
 
+def _whole(values: Any) -> bool:
+    """Whether these are integers: of a range, some may coincide."""
+    return isinstance(values, list) and all(isinstance(value, int) for value in values)
+
+
 def _relevant(design: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys of a design: the points of a grid and of a list are those of the axes."""
-    drawn = design.get("design") in ("lhs", "sobol")
+    drawn = design.get("design") in DRAWN
     return ("design", "points", "seed") if drawn else ("design",)
