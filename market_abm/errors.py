@@ -74,6 +74,10 @@ class ResultsError(MarketError):
     """Results cannot be written to the given place."""
 
 
+class FigureWarning(UserWarning):
+    """A figure could not be drawn, or not all of it; the results themselves are complete."""
+
+
 def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = None) -> str:
     """A remedy that suggests the valid name nearest to ``name``, or else lists the valid names.
 

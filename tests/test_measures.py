@@ -17,7 +17,7 @@ from market_abm.views.numbers import format_number
 from market_abm.views.report.report import report_html
 from market_abm.views.words.run import measures_sentence
 
-SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
+SPLIT = "a = 0.3 * ln(x)\nb = 0.7 * ln(x)"
 
 
 def test_relative_error():
@@ -140,7 +140,7 @@ def test_fresh_small_steps_are_aligned_with_the_gradient():
 
 def test_alignment_with_three_buyers_is_a_real_angle():
     """With two buyers there is one direction only; with three the cosine is computed by hand."""
-    economy = from_text("y = x**0.5 + 2*x**0.5 + 3*x**0.5", {"x": 3})
+    economy = from_text("a = x**0.5\nb = 2*x**0.5\nc = 3*x**0.5", {"x": 3})
     result = run(economy, activation="sequential", share_rate=0.5, steps=3)
     s, after = result.trajectory.shares[1], result.trajectory.shares[2]
     value = 0.5 * np.array([1, 2, 3]) / np.sqrt(3 * s)

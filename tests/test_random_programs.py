@@ -17,7 +17,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import elementwise_grad, grad, hessian
+from autograd import grad, hessian
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -25,7 +25,6 @@ from support.profiles import examples
 from support.strategies import (
     RandomProgram,
     chains,
-    compute,
     copy_dags,
     goods_read,
     in_order,
@@ -293,7 +292,9 @@ def test_a_python_function_becomes_a_market_of_its_derivatives(program: RandomPr
         out = out if len(final) > 1 else (out,)
         return sum(program.demand[good] * y for good, y in zip(final, out, strict=True))
 
-    economy = market_abm.from_function(scope["f"], supply=program.supply, demand=program.demand)
+    economy = market_abm.from_function(
+        scope["f"], supply=program.supply, demand=program.demand, reuse="copy"
+    )
     result = market_abm.run(economy)
     assert result.status == "converged"
     at = [result.goods.index(good) for good in raw]

@@ -571,7 +571,9 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
         for figure in figures:
             Page(figure["drawn"])
             assert not re.search(r"NaN|undefined|Infinity", figure["drawn"])
-            assert all(told.startswith(("step ", "supply.")) for told in figure["told"])
+            assert all(
+                told.startswith(("step ", "supply elasticity η of x ")) for told in figure["told"]
+            )
             if figure["labels"]:
                 assert set(figure["pressed"]) == {"false"}
                 assert len(figure["hidden"]) < len(figure["drawn"])

@@ -36,7 +36,8 @@ COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main
 ENDLESS = """
 [economy]
 program = '''
-y = ces(x, x, elasticity=1, weights=(0.3, 0.7))
+a = 0.3 * ln(x)
+b = 0.7 * ln(x)
 '''
 [supply.x]
 quantity = 1

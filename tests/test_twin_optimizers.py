@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from support.economies import two_uses
 from support.profiles import examples
 from support.strategies import RandomProgram, chains, copy_dags, loops, numbers, rival_dags, trees
 
@@ -222,8 +223,7 @@ def posts(economy: market_abm.Economy, steps: int, **market: Any) -> TwinPath:
 
 
 def split(sigma: float) -> market_abm.Economy:
-    program = f"y = ces(x, x, elasticity={sigma}, weights=(0.3, 0.7))"
-    return market_abm.from_text(program, supply={"x": 1})
+    return market_abm.from_text(two_uses(sigma), supply={"x": 1})
 
 
 @given(program=rival_dags(), bid_rate=numbers(0.2, 1.0))

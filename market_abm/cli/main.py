@@ -6,30 +6,47 @@ returns 3, 4 or 5 for a run that did not converge.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from market_abm.cli.interrupts import INTERRUPTED, interruptible
-from market_abm.errors import MarketError
+from market_abm.cli.tables import say
+from market_abm.errors import FigureWarning, MarketError
 from market_abm.views.words import command as words
 
 USER_ERROR = 2
 
 
 class _Commands(click.Group):
-    """Prints a user error as one sentence instead of a traceback."""
+    """Prints a user error, and a warning about a figure, as one sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with interruptible():
+            with interruptible(), warnings.catch_warnings():
+                warnings.simplefilter("always", FigureWarning)
+                warnings.showwarning = _show(warnings.showwarning)
                 return super().invoke(ctx)
         except MarketError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             ctx.exit(USER_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo(words.INTERRUPTED, err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _show(others: Callable[..., None]) -> Callable[..., None]:
+    """A way to show warnings: those about figures as a sentence, and the others as before."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, FigureWarning):
+            say(f"Warning: {message}", err=True)
+        else:
+            others(message, category, *where, **more)
+
+    return show
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

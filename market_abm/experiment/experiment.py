@@ -280,7 +280,7 @@ class Experiment(Displayable):
             source=self.source and self.source.with_override("shocks", entries),
         )
 
-    def with_shock_texts(self, texts: Iterable[str]) -> Experiment:
+    def with_shock_texts(self, texts: Iterable[str], default: int | None = None) -> Experiment:
         """The same experiment with more shocks, as on a command line.
 
         Parameters
@@ -288,6 +288,8 @@ class Experiment(Displayable):
         texts
             See :meth:`GoodShock.parse`. A percentage is of the number at its step, after the
             shocks before.
+        default
+            The step of a shock whose text has none; by default halfway through the run.
 
         Raises
         ------
@@ -295,9 +297,10 @@ class Experiment(Displayable):
             A text is not a valid shock of this economy; names the text.
         """
         parsed = []
+        default = max(1, self.run.steps // 2) if default is None else default
         for text in texts:
             with located_at(text):
-                parsed.append((text, GoodShock.parse(text, self.run.steps)))
+                parsed.append((text, GoodShock.parse(text, default)))
         experiment = self
         for text, shock in sorted(parsed, key=lambda each: each[1].step):
             with located_at(text):

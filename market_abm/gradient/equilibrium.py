@@ -1,35 +1,77 @@
 """The competitive equilibrium without a market: the allocation that maximises total surplus W.
 
-By the first welfare theorem a market in equilibrium maximises W. Here SciPy maximises W directly,
-over the shares of each shared pool and the quantities of elastic suppliers; no market is run.
+Where all lines are concave, a market in equilibrium maximises W (the first welfare theorem), and
+so does any allocation at which the first-order conditions hold. Elsewhere they hold at local
+maxima, saddle points and minima too. Here SciPy maximises W directly, over the shares of each
+shared pool and the quantities of elastic suppliers; no market is run. It starts from one point
+where that is enough, and otherwise from several, within a budget; what was found is then examined
+(``optimality.py``), and says what it is.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
-from market_abm.gradient import backprop
-from market_abm.gradient.welfare import surplus
+from market_abm.gradient.allocation import Allocation, Problem
+from market_abm.gradient.optimality import (
+    ACCURACY,
+    SMALL,
+    Curvature,
+    Kind,
+    at_bounds,
+    curvature,
+    is_global,
+    residual,
+)
 
 MAX_VARIABLES = 400
 """Free variables beyond which no equilibrium is computed."""
 
-ACCURACY = 1e-9
-"""Residual of the first-order conditions, relative to money flows, that counts as solved."""
+MAX_STARTS = 24
+"""Points from which W is maximised where it may have several maxima: 6 + 2 a variable, or this."""
 
-MIN_SHARE = 1e-4
-"""Smaller shares have this weight in the residual, if more of the good would be a gain."""
+MAX_COMBINATIONS = 12
+"""Combinations of uses, each given nearly all of its good, that are among these points."""
+
+UNBOUNDED = 1e8
+"""W over its scale at the initial allocation beyond which it counts as without an upper bound."""
+
+MAX_WORK = 400_000
+"""Lines evaluated in a search: the budget, some ten seconds. The same on every machine."""
+
+MAX_ITERATIONS = 25
+"""Steps of a trust-region search before shares that tend to 0 are set to 0."""
+
+MAX_ROUNDS = 12
+"""How often shares are set to 0, or buyers let in again, in the search from one point."""
+
+TENDS_TO_ZERO = 1e-3
+"""A loss from more of a good, relative to money flows, with which a small share is set to 0."""
+
+TINY = 1e-12
+"""The shares of a firm that uses none of several inputs: its marginal products need a mix."""
+
+ENTRY = 1e-3
+"""The share with which a buyer that should have one after all begins."""
+
+NEAR = 1e-4
+"""How near an allocation must be to another to be the same one."""
+
+BETTER = 1e-9
+"""A difference of W, relative to money flows, by which an allocation is better."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
-    """A maximum of W (possibly local, found from the initial allocation).
+    """The best allocation that was found, and what it is.
 
     Attributes
     ----------
@@ -43,6 +85,13 @@ class Equilibrium:
         W, money per step.
     residual
         The largest residual of the first-order conditions, relative to money flows.
+    kind
+        What it is. A local maximum is the best of ``starts`` points; a better one may exist.
+        ``UNBOUNDED``: W grew to 1e8 times its scale at the initial allocation.
+    starts
+        The points from which W was maximised.
+    complete
+        Whether the search ended before its budget was used up.
     """
 
     quantities: np.ndarray
@@ -50,19 +99,51 @@ class Equilibrium:
     shares: np.ndarray
     welfare: float
     residual: float
+    kind: Kind = Kind.UNKNOWN
+    starts: int = 1
+    complete: bool = True
 
     @property
     def solved(self) -> bool:
         """Whether the first-order conditions hold to 1e-9."""
         return self.residual <= ACCURACY
 
+    def is_near(self, quantities: np.ndarray, shares: np.ndarray) -> bool:
+        """Whether all quantities (relative to the largest) and shares are within 1e-4 of these."""
+        largest = float(np.abs(self.quantities).max())
+        return bool(
+            np.abs(self.quantities - quantities).max() <= NEAR * largest
+            and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
+        )
+
+    def is_better_than(self, other: Equilibrium) -> bool:
+        """Whether W is higher, by more than rounding."""
+        money = np.abs(self.prices * self.quantities).max()
+        return bool(self.welfare - other.welfare > BETTER * max(money, abs(self.welfare)))
+
+    def compared_with(self, best: Equilibrium) -> Equilibrium:
+        """The same, a global maximum too if it is a maximum and ``best`` is one and no better."""
+        equal = self.kind.is_maximum and best.solved and not best.is_better_than(self)
+        return dataclasses.replace(self, kind=best.kind) if equal else self
+
 
 @np.errstate(all="ignore")
-def equilibrium(economy: Economy) -> Equilibrium | None:
+def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     """Maximise W over the free variables (see :class:`Problem`).
 
-    First a trust-region Newton method (conjugate gradients, with the exact gradient of W), then
-    Levenberg-Marquardt on the first-order conditions, for the last digits.
+    From each start a trust-region Newton method (conjugate gradients, with the exact gradient of
+    W), then Levenberg-Marquardt on the first-order conditions, for the last digits. A share that
+    tends to 0 is set to 0, and stays there if more of the good would be no gain. The first start is
+    the market's initial allocation. If it is not certain that what it leads to is the best, W is
+    also maximised from where it rises there, from allocations that give nearly all of a good to one
+    use, and from random ones.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    work
+        The budget: how many lines may be evaluated.
 
     Returns
     -------
@@ -73,172 +154,312 @@ def equilibrium(economy: Economy) -> Equilibrium | None:
         problem = Problem(economy)
         if problem.size > MAX_VARIABLES:
             return None
-        point = problem.solve()
-        best = problem.at(point)
-    except MarketError:  # a loop that does not converge
-        return None
-    if not np.isfinite(best.value):
-        return None
-    return Equilibrium(
-        best.quantities, best.prices, best.shares, best.value, problem.residual(best)
-    )
+        search = _Search(problem, max(1, work // max(1, len(economy.topological_order))))
+        return search.run()
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None  # a loop that does not converge, or numbers that no solver can handle
 
 
-class _Allocation(NamedTuple):
-    """W at a point, its gradient by the free variables, and the economy there.
+@np.errstate(all="ignore")
+def nearest_stationary(
+    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float = 1e-6
+) -> Equilibrium | None:
+    """The allocation next to this one at which the first-order conditions hold, and what it is.
 
-    ``worth``, shape (buyers,), is each buyer's marginal value of the good times the quantity of
-    the good, in money.
+    Parameters
+    ----------
+    economy
+        The economy.
+    raw
+        Quantities of the raw goods, units, shape (raw goods,).
+    shares
+        Shape (buyers,).
+    accuracy
+        The residual of the first-order conditions, relative to money flows, up to which the given
+        allocation counts as next to one.
+
+    Returns
+    -------
+    Equilibrium or None
+        None with more than 400 free variables, or if W is not finite there. If the conditions do
+        not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
+    try:
+        problem = Problem(economy)
+        at = problem.evaluate(raw, shares)
+        if problem.size > MAX_VARIABLES or not at.finite:
+            return None
+        search = _Search(problem, MAX_WORK // max(1, len(economy.topological_order)))
+        search.scale = search.size_of(at)
+        if residual(problem, at) <= accuracy:
+            at = search.polished(search.without_idle(at))
+        return search.described(at, accuracy)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError, _SearchEnd):
+        return None
 
-    value: float
-    gradient: np.ndarray
-    quantities: np.ndarray
-    prices: np.ndarray
-    shares: np.ndarray
-    worth: np.ndarray
+
+class _SearchEnd(Exception):  # noqa: N818 -- it ends a search, and is no error
+    """A search ends before its time."""
 
 
-class Problem:
-    """W as a function of a vector of free variables.
+class _BudgetUsed(_SearchEnd):
+    """The budget of a search is used up."""
 
-    First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier; then for each shared pool ln(s/s0) of its buyers but the first, up to a constant.
-    """
 
-    def __init__(self, economy: Economy) -> None:
-        self.economy = economy
-        self.reference = backprop.references(economy)
-        terms = list(economy.supply.values())
-        self.endowment = np.array([supply.quantity for supply in terms])
-        self.raw = np.array([k for k, s in enumerate(terms) if s.elasticity > 0], int)
-        self.logs = np.array([terms[k].kind == "curve" for k in self.raw], bool)
-        self.pools = [pool.buyers for pool in economy.buyers.shared_pools]
-        self.size = len(self.raw) + sum(pool.stop - pool.start - 1 for pool in self.pools)
+class _Unbounded(_SearchEnd):
+    """W has grown beyond all measure."""
 
-    def start(self) -> np.ndarray:
-        """The market's initial allocation."""
-        point = np.zeros(self.size)
-        point[: len(self.raw)] = np.where(self.logs, 0.0, 1.0)
-        return point
 
-    def allocation(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The raw quantities and the shares at ``point``."""
-        raw, shares = self.endowment.copy(), self.economy.buyers.initial_shares.copy()
-        first = len(self.raw)
-        scale = np.where(self.logs, np.exp(point[:first]), point[:first])
-        raw[self.raw] *= scale
-        for pool in self.pools:
-            last = first + pool.stop - pool.start - 1
-            logs = np.concatenate([[0.0], point[first:last]])
-            weights = shares[pool] * np.exp(logs - logs.max())
-            shares[pool] = weights / weights.sum()
-            first = last
-        return raw, shares
+class _Search:
+    """The search for the best allocation, with at most ``evaluations`` of W."""
 
-    def point(self, raw: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """The point of an allocation: of raw quantities, (raw goods,), and shares, (buyers,)."""
-        relative = raw[self.raw] / self.endowment[self.raw]
-        parts = [np.where(self.logs, np.log(relative), relative)]
-        for pool in self.pools:
-            logs = np.log(shares[pool] / self.economy.buyers.initial_shares[pool])
-            parts.append(logs[1:] - logs[0])
-        return np.concatenate(parts)
+    def __init__(self, problem: Problem, evaluations: int) -> None:
+        self.problem = problem
+        self.left = evaluations
+        self.best: Allocation | None = None
+        self.starts = 0
+        self.scale = math.nan
+        self.complete = True
+        self.unbounded = False
 
-    @np.errstate(all="ignore")
-    def at(self, point: np.ndarray) -> _Allocation:
-        """W, its gradient and the allocation at ``point``."""
-        economy, buyers = self.economy, self.economy.buyers
-        raw, shares = self.allocation(point)
-        quantities, products = backprop.forward_pass(economy, shares, raw)
-        paid = backprop.consumer_prices(economy, self.reference, quantities)
-        prices = backprop.reverse_sweep(economy, products, shares, paid)
-        worth = prices[buyers.maker] * products * quantities[buyers.good]
-        margins = prices[self.raw] - self._marginal_costs(raw)
-        parts = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
-        for pool in self.pools:
-            gain = shares[pool] * (worth[pool] - shares[pool] @ worth[pool])
-            parts.append(gain[1:])
-        value = float(surplus(economy, self.reference, quantities))
-        return _Allocation(value, np.concatenate(parts), quantities, prices, shares, worth)
+    def run(self) -> Equilibrium | None:
+        """The best allocation of all starts."""
+        try:
+            self._try(self.problem.evaluate(self.problem.base_raw, self.problem.base_shares))
+            if self.best is None or not self._certain(self.best):
+                self._others()
+        except _BudgetUsed:
+            self.complete = False
+        except _Unbounded:
+            self.unbounded = True
+        return None if self.best is None else self.described(self.best)
 
-    def _marginal_costs(self, raw: np.ndarray) -> np.ndarray:
-        terms = list(self.economy.supply.values())
-        return np.array([curves.marginal_cost(terms[k], raw[k]) for k in self.raw])
+    def described(self, at: Allocation, accuracy: float = ACCURACY) -> Equilibrium:
+        """The allocation, and what it is."""
+        left = residual(self.problem, at)
+        if self.unbounded:
+            kind = Kind.UNBOUNDED
+        elif left > accuracy:
+            kind = Kind.NOT_STATIONARY
+        else:
+            certain = is_global(self.problem, at)
+            kind = Kind.GLOBAL_MAXIMUM if certain else curvature(self.problem, at).kind
+        return Equilibrium(
+            at.quantities,
+            at.prices,
+            at.shares,
+            at.value,
+            left,
+            kind,
+            max(1, self.starts),
+            self.complete,
+        )
 
-    def money_flows(self, at: _Allocation) -> np.ndarray:
-        """|price × quantity| of each good, money per step, shape (goods,); 1 where that is 0."""
-        money = np.abs(at.quantities * at.prices)
-        return np.where(money > 0.0, money, 1.0)
+    def _certain(self, at: Allocation) -> bool:
+        return residual(self.problem, at) <= ACCURACY and is_global(self.problem, at)
 
-    def residual(self, at: _Allocation) -> float:
-        """The largest residual of the first-order conditions, relative to money flows.
+    def _others(self) -> None:
+        """From the other starts, and from wherever W still rises at the best so far."""
+        most = min(MAX_STARTS, 6 + 2 * self.problem.size)
+        for start in itertools.chain(self._escapes(), _starts(self.problem)):
+            if self.starts >= most:
+                break
+            self._try(start)
+        for start in self._escapes():
+            self._try(start)
 
-        For a supplier, price less marginal cost; for a buyer, the gain from more of the good, times
-        its share. In logarithms the slope vanishes near 0, even where more would be a gain: so a
-        share that should grow counts for at least 1e-4, and a supplier that should grow in full.
-        """
-        money = self.money_flows(at)
-        offered = at.quantities[self.raw]
-        relative = offered / self.endowment[self.raw]
-        gain = (at.prices[self.raw] - self._marginal_costs(at.quantities)) * np.sign(offered)
-        per_unit = money[self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
-        shut = self.logs & (gain < 0.0)
-        left = [np.abs(gain) / per_unit * np.where(shut, np.minimum(relative, 1.0), 1.0)]
-        for pool in self.pools:
-            shares, worth = at.shares[pool], at.worth[pool]
-            gain = (worth - shares @ worth) / money[self.economy.buyers.good[pool.start]]
-            left.append(np.where(gain > 0.0, np.maximum(shares, MIN_SHARE), shares) * np.abs(gain))
-        return float(np.concatenate(left).max(initial=0.0))
+    def _escapes(self) -> Iterator[Allocation]:
+        """Allocations on both sides of the best so far, along the directions in which W rises."""
+        if self.best is None or residual(self.problem, self.best) > ACCURACY:
+            return
+        found: Curvature = curvature(self.problem, self.best)
+        for direction in found.rising[:4]:
+            if len(direction):
+                point = found.face.start()
+                yield from (found.face.at(point + sign * direction) for sign in (1.0, -1.0))
 
-    def solve(self) -> np.ndarray:
-        """The point of the maximum."""
-        from scipy.optimize import minimize, root
+    def _try(self, start: Allocation) -> None:
+        """Maximise W from ``start``, and keep what is found if it is better."""
+        self.starts += 1
+        if self.best is None and start.finite:
+            self.best, self.scale = start, self.size_of(start)
+        at = self.local(start)
+        if at is not None and (self.best is None or self._better(at, self.best)):
+            self.best = at
 
-        point = self.start()
-        if self.size == 0:
-            return point
-        loss = _Loss(self, point)
+    def _better(self, at: Allocation, than: Allocation) -> bool:
+        gain = at.value - than.value
+        least = BETTER * float(self.problem.money_flows(than).max())
+        solved, was = (residual(self.problem, each) <= ACCURACY for each in (at, than))
+        return gain > least or (gain > -least and solved and not was)
+
+    # --- from one start -------------------------------------------------------------------------
+
+    def local(self, start: Allocation) -> Allocation | None:
+        """A local maximum by ascent from ``start``; None if W is not finite there."""
+        at = start
+        if not at.finite:
+            return None
+        for _ in range(MAX_ROUNDS):
+            before = at
+            at = self.without_idle(self.ascended(at))
+            at = self.polished(at)
+            entered = self._with_entrants(at)
+            if entered is None and (
+                residual(self.problem, at) <= ACCURACY or at.value <= before.value
+            ):
+                break
+            at = entered if entered is not None else at
+        return at
+
+    def _face(self, at: Allocation) -> Problem:
+        """W over the variables that are not at a bound."""
+        idle, shut = at_bounds(self.problem, at)
+        empty = at.shares <= 0.0
+        return Problem(self.problem.economy, at, ~idle & ~empty, ~shut)
+
+    def ascended(self, at: Allocation) -> Allocation:
+        """Where a trust-region Newton method ends."""
+        from scipy.optimize import minimize
+
+        face = self._face(at)
+        if face.size == 0:
+            return at
+        loss = _Loss(face, at, self)
         # Logarithms move by about 1 per step at most: a share that reaches 0 never comes back.
-        radius = float(np.sqrt(self.size))
+        radius = float(np.sqrt(face.size))
         options = {
             "initial_trust_radius": 0.2 * radius,
             "max_trust_radius": radius,
             "gtol": 1e-8,
+            "maxiter": MAX_ITERATIONS,
         }
         found = minimize(
-            loss, point, jac=True, hessp=loss.hessian_product, method="trust-ncg", options=options
+            loss,
+            face.start(),
+            jac=True,
+            hessp=loss.hessian_product,
+            method="trust-ncg",
+            options=options,
         )
-        polished = found
+        after = face.at(found.x)
+        return after if after.finite and after.value >= at.value else at
+
+    def polished(self, at: Allocation) -> Allocation:
+        """The solution of the first-order conditions near ``at``; ``at`` if that is better."""
+        from scipy.optimize import root
+
+        face = self._face(at)
+        if face.size == 0:
+            return at
+        loss = _Loss(face, at, self)
+        point = face.start()
+        first = size = np.abs(loss.gradient(point)).max()
         for _ in range(3):  # a restart often gets further, where it stopped for rounding
-            if np.abs(loss.gradient(polished.x)).max() > 1e-14:
-                polished = root(loss.gradient, polished.x, jac=loss.hessian, method="lm", tol=1e-15)
-        before, after = (np.abs(loss.gradient(x)).max() for x in (found.x, polished.x))
-        improved = after < before and loss(polished.x)[0] <= found.fun + 1e-12
-        return polished.x if improved else found.x
+            if not 1e-14 < size < math.inf:
+                break
+            trial = root(loss.gradient, point, jac=loss.hessian, method="lm", tol=1e-15).x
+            size = np.abs(loss.gradient(trial)).max()
+            if not size < np.abs(loss.gradient(point)).max():
+                break
+            point = trial
+        after = face.at(point)
+        near = after.finite and abs(after.value - at.value) <= 1e-6 * loss.scale
+        improved = np.abs(loss.gradient(point)).max() < first
+        return after if near and improved else at
+
+    def without_idle(self, at: Allocation) -> Allocation:
+        """``at`` with the small shares and supplies that tend to 0 set to 0, if W does not fall."""
+        idle, shut = at_bounds(self.problem, at, TENDS_TO_ZERO)
+        if not (idle.any() or shut.any()):
+            return at
+        buyers = self.problem.economy.buyers
+        unused = np.zeros(buyers.size)
+        for places in buyers.of_industry.values():
+            unused[places] = idle[places].sum(axis=0)
+        raw, shares = at.raw.copy(), at.shares.copy()
+        raw[self.problem.elastic[shut]] = 0.0
+        shares[idle & (unused == 1)] = 0.0
+        several = idle & (unused > 1)
+        shares[several] *= TINY / SMALL
+        totals = [np.add.reduceat(each, buyers.starts)[buyers.pool] for each in (at.shares, shares)]
+        after = self.problem.evaluate(raw, shares * totals[0] / totals[1])
+        if not after.finite or after.value < at.value - 1e-12 * self.size_of(at):
+            return at
+        still = at_bounds(self.problem, after)
+        same = np.array_equal(still[0] & idle, idle) and np.array_equal(still[1] & shut, shut)
+        return after if same else at
+
+    def _with_entrants(self, at: Allocation) -> Allocation | None:
+        """``at`` with a share for buyers who have next to none and would gain; None without any."""
+        of_buyers, _ = self.problem.gains(at)
+        entering = (at.shares <= SMALL) & (of_buyers > ACCURACY)
+        if not entering.any():
+            return None
+        buyers = self.problem.economy.buyers
+        shares = np.where(entering, ENTRY, at.shares)
+        shares = shares / np.add.reduceat(shares, buyers.starts)[buyers.pool]
+        shares = shares * np.add.reduceat(at.shares, buyers.starts)[buyers.pool]
+        return self.problem.evaluate(at.raw, shares)
+
+    def size_of(self, at: Allocation) -> float:
+        """The size of W and of money flows, money."""
+        return max(abs(at.value), float(self.problem.money_flows(at).max()), 1e-300)
+
+
+def _starts(problem: Problem) -> Iterator[Allocation]:
+    """The starts but the first: nearly all of a good for one use, then random allocations."""
+    buyers = problem.economy.buyers
+    uses = [buyers.users[pool.buyers.start] for pool in buyers.shared_pools]
+    several = [[use for use, _ in each] for each in uses if len(each) > 1]
+    if several and math.prod(len(each) for each in several) <= MAX_COMBINATIONS:
+        chosen = [list(each) for each in itertools.product(*several)]
+    else:
+        chosen = [[use] for each in several for use in each][:MAX_COMBINATIONS]
+    for favoured in chosen:
+        shares = buyers.initial_shares.copy()
+        for use in favoured:
+            shares[use] *= 100.0
+        totals = np.add.reduceat(shares, buyers.starts)[buyers.pool]
+        yield problem.evaluate(problem.base_raw, shares / totals)
+    rng = np.random.default_rng(0)  # the same starts for every economy of this structure
+    while True:
+        shares = rng.gamma(0.5, size=buyers.size) + 1e-3
+        for pool in buyers.pools:
+            shares[pool.buyers] /= shares[pool.buyers].sum()
+        raw = problem.base_raw.copy()
+        raw[problem.elastic] *= np.exp(rng.normal(0.0, 1.0, len(problem.elastic)))
+        yield problem.evaluate(raw, shares)
 
 
 class _Loss:
     """-W, scaled to be of order 1, with its derivatives; the last evaluation is cached."""
 
-    def __init__(self, problem: Problem, start: np.ndarray) -> None:
-        self.problem = problem
-        first = problem.at(start)
-        self.scale = max(abs(first.value), float(problem.money_flows(first).max()), 1e-300)
+    def __init__(self, face: Problem, at: Allocation, search: _Search) -> None:
+        self.face, self.search = face, search
+        self.scale = max(abs(at.value), float(face.money_flows(at).max()), 1e-300)
         self.cache: dict[bytes, tuple[float, np.ndarray]] = {}
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """The loss and its gradient."""
+        """The loss and its gradient; without slope where W is not finite."""
         key = x.tobytes()
         if key not in self.cache:
-            at = self.problem.at(x)
             self.cache.clear()
-            if np.isfinite(at.value) and np.all(np.isfinite(at.gradient)):
-                self.cache[key] = -at.value / self.scale, -at.gradient / self.scale
-            else:
-                self.cache[key] = 1e300, np.zeros_like(x)
+            self.cache[key] = self._evaluate(x)
         value, gradient = self.cache[key]
         return value, gradient.copy()
+
+    def _evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self.search.left <= 0:
+            raise _BudgetUsed
+        self.search.left -= 1
+        at = self.face.at(x)
+        slope = self.face.slope(at)
+        if at.value > UNBOUNDED * self.search.scale:
+            raise _Unbounded
+        if np.isfinite(at.value) and np.all(np.isfinite(slope)):
+            return -at.value / self.scale, -slope / self.scale
+        return 1e300, np.zeros_like(x)
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         return self(x)[1]
@@ -247,7 +468,8 @@ class _Loss:
         """The Hessian times ``direction``: a finite difference, accurate to eight digits."""
         before = self.gradient(x)
         step = np.sqrt(np.finfo(float).eps) / max(float(np.abs(direction).max()), 1e-300)
-        return (-self.problem.at(x + step * direction).gradient / self.scale - before) / step
+        after = self._evaluate(x + step * direction)[1]
+        return (after - before) / step
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
-        return np.array([self.hessian_product(x, way) for way in np.eye(self.problem.size)]).T
+        return np.array([self.hessian_product(x, way) for way in np.eye(self.face.size)]).T

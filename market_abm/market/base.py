@@ -315,7 +315,7 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
 def cannot_allocate(
     quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
 ) -> np.ndarray:
-    """Whether a good cannot be split: it has no units, a negative bid, or no positive bid.
+    """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0.
 
     Parameters
     ----------
@@ -336,7 +336,7 @@ def cannot_allocate(
         Shape (...).
     """
     lowest = np.min(bids, axis=-1)
-    no_demand = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
+    no_demand = np.all(bids == 0.0, axis=-1) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import platform
 import re
@@ -15,9 +16,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from market_abm.errors import ResultsError
+from market_abm.errors import FigureWarning, ResultsError
 
 OLD = "old"
 """The folder that is replaced, while it is in the working folder."""
@@ -29,11 +30,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(figure: Figure, where: Path | BinaryIO, **options: Any) -> None:
-    """Write a picture, without warnings about letters that its font lacks."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        figure.savefig(where, **options)
+def drawn(figure: Figure, **options: Any) -> bytes:
+    """A figure as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", **options)
+    return picture.getvalue()
+
+
+def picture_of(make: Callable[[], Figure | None], name: str) -> bytes | None:
+    """A figure as PNG; None if there is none, or, with a :class:`FigureWarning`, if it fails.
+
+    Parameters
+    ----------
+    make
+        Makes the figure; None if there is nothing to draw.
+    name
+        The file that it will be.
+    """
+    try:
+        figure = make()
+        return None if figure is None else drawn(figure)
+    except Exception as error:  # whatever a library raises: results never depend on a picture
+        why = f"{name} could not be drawn ({type(error).__name__}: {error})"
+        warnings.warn(FigureWarning(f"{why}; all data are written."), stacklevel=2)
+        return None
+
+
+def write_figure(make: Callable[[], Figure | None], path: Path) -> None:
+    """Write :func:`picture_of` a figure, if there is one."""
+    picture = picture_of(make, path.name)
+    if picture is not None:
+        path.write_bytes(picture)
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from market_abm.analysis.shock_response import ShockResponse
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
+
+REST_ACCURACY = 1e-6
+"""The residual of the first-order conditions at which a market at rest counts as stationary."""
 
 MAX_LISTED_GOODS = 40
 """Goods beyond which tables and figures show the largest industries only."""
@@ -168,6 +172,14 @@ class Result(Displayable):
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
 
     @cached_property
+    def shock_responses(self) -> tuple[ShockResponse, ...]:
+        """How far prices left their gradients after each shock, and when they were back."""
+        from market_abm.analysis.shock_response import shock_responses
+
+        shocks = [step for step, _ in self.experiment.changes]
+        return shock_responses(self.times, self.errors, shocks, self.experiment.run.tolerance)
+
+    @cached_property
     def prediction(self) -> np.ndarray | None:
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
@@ -183,14 +195,40 @@ class Result(Displayable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The optimal allocation of the final economy, by SciPy; None if that is too large."""
+        """The best known allocation of the final economy, by SciPy; None if that is too large."""
         from market_abm.gradient.equilibrium import equilibrium
 
         return equilibrium(self.economy)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the market rests: whether its last state is a steady state."""
+        return self.status == "converged"
+
+    @cached_property
+    def rest(self) -> Equilibrium | None:
+        """The allocation at which the market rests, and what it is: a maximum of W, a saddle point.
+
+        :attr:`equilibrium` itself if it is that. None if the market does not rest, the economy is
+        too large, or W is not finite there.
+        """
+        from market_abm.gradient.equilibrium import nearest_stationary
+
+        best, last = self.equilibrium, self.last
+        if not self.at_rest:
+            return None
+        if best is not None and best.solved and best.is_near(last.quantities, last.shares):
+            return best
+        accuracy = max(REST_ACCURACY, 10.0 * self.experiment.run.tolerance)
+        raw = last.quantities[: len(self.economy.supply)]
+        found = nearest_stationary(self.economy, raw, last.shares, accuracy)
+        return found if found is None or best is None else found.compared_with(best)
+
     @cached_property
     def stability(self) -> Stability | None:
         """The stability of the market at its steady state, from the eigenvalues of a step there.
+
+        It is :attr:`rest`, or, if the run does not rest, :attr:`equilibrium`.
 
         None if no steady state is known, if steps are random, or if firms are of another class than
         ``Firm``.
@@ -200,8 +238,8 @@ class Result(Displayable):
 
         if self.firm is not Firm or self.equilibrium is None:
             return None
-        experiment = self.experiment
-        return stability(self.economy, experiment.market, self.equilibrium)
+        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
+        return stability(self.economy, self.experiment.market, steady)
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:
@@ -212,12 +250,12 @@ class Result(Displayable):
         """
         from market_abm.gradient.closed_form import equilibrium_prices
 
-        table, best, prices = self.experiment.input_output, self.equilibrium, None
+        table, prices = self.experiment.input_output, None
         if table is not None:
             with suppress(MarketError):  # there is no steady state
                 prices = equilibrium_prices(table, self.economy)
-        if prices is None and best is not None and best.solved:
-            return best.prices
+        if prices is None and self.equilibrium is not None and self.equilibrium.solved:
+            return self.equilibrium.prices
         return prices
 
     @cached_property
@@ -268,7 +306,8 @@ class Result(Displayable):
         """The distance of the last step from :attr:`equilibrium`; None if it is unknown.
 
         ``prices`` and ``quantities`` are the largest relative difference of any good, ``welfare``
-        is W at the optimum minus W at the end, money.
+        is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
+        and how it was found.
         """
         best = self.equilibrium
         if best is None:
@@ -282,7 +321,18 @@ class Result(Displayable):
             "quantities": float(quantities),
             "welfare": best.welfare - float(self.path.welfare[-1]),
             "best_welfare": best.welfare,
+            "kind": best.kind.value,
+            "starts": best.starts,
+            "complete": best.complete,
         }
+
+    def rest_summary(self) -> dict[str, Any] | None:
+        """What :attr:`rest` is, its W, and whether the best known allocation is better."""
+        rest, best = self.rest, self.equilibrium
+        if rest is None:
+            return None
+        better = best is not None and best.solved and best.is_better_than(rest)
+        return {"kind": rest.kind.value, "welfare": rest.welfare, "better_known": better}
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -388,7 +438,12 @@ class Result(Displayable):
                 "error": numbers.pop("error"),
                 "welfare": numbers.pop("welfare"),
                 "equilibrium": self.distance(),
+                "rest": self.rest_summary(),
                 "near_rest": self.near_steady_state(),
+                "shocks": [
+                    {**asdict(each), "good": self.recorded[each.good]}
+                    for each in self.shock_responses
+                ],
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
@@ -416,7 +471,7 @@ class Result(Displayable):
         return view(self, "network_figure")(self)
 
     def shock_figure(self) -> Figure | None:
-        """Prices since the first shock and those of the new steady state; None if few goods."""
+        """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
 
     def save(self, folder: str | Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.errors import ResultsError
-from market_abm.runs.folders import draw, write_file
+from market_abm.runs.folders import picture_of, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +124,9 @@ class Store:
             table = self.table()
             if find_spec("pyarrow"):
                 write_file(self.folder / PARQUET, lambda p: table.to_parquet(p, index=False))
-            figure = figure_of(table)
-            if figure is not None:
-                write_file(self.folder / FIGURE, partial(draw, figure))
+            picture = picture_of(lambda: figure_of(table), FIGURE)
+            if picture is not None:
+                write_file(self.folder / FIGURE, lambda path: path.write_bytes(picture))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:
             raise self._unwritable(error) from None

@@ -136,7 +136,7 @@ class _Explanation:
         profit = _joined("*", name(("price", industry.good)), technology.formula)
         for slot, good in enumerate(technology.inputs):
             profit = _joined("-", profit, _joined("*", name(("price", good)), name(slot)))
-        return Equation(name("profit"), profit, dict(enumerate(technology.labels)))
+        return Equation(name("profit"), profit, dict(enumerate(technology.inputs)))
 
     def _loops(self, good: str) -> bool:
         return any(
@@ -145,7 +145,7 @@ class _Explanation:
         )
 
     def _labels(self, industry: Industry) -> zip[tuple[str, str]]:
-        return zip(industry.technology.inputs, industry.technology.labels, strict=True)
+        return zip(industry.technology.inputs, industry.technology.inputs, strict=True)
 
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """The firms' bid for one input, beside the chain rule at this line."""
@@ -153,7 +153,7 @@ class _Explanation:
         slope, bid = self._slope(industry, slot), self._bid(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
         shared = len(self.users[good]) > 1
-        label = industry.technology.labels[slot]
+        label = industry.technology.inputs[slot]
         price = f"bid[{label} by {output}]" if shared else f"p_{good}"
         term = f"term[{label} in {output}]" if shared else f"df_d{good}"
         gradient = self.gradients[output]
@@ -162,7 +162,7 @@ class _Explanation:
             (("bid", label, output) if shared else ("price", good), ("price", output)),
             (("term", label, output) if shared else ("gradient", good), ("gradient", output)),
         ]
-        names = dict(enumerate(industry.technology.labels))
+        names = dict(enumerate(industry.technology.inputs))
         condition, backprop_line = (
             Equation(name(left), _joined("*", name(value), slope_tree), names)
             for left, value in sides
@@ -181,7 +181,7 @@ class _Explanation:
         parts = [self._part(*use) for use in users] if reuse == "rival" else None
         bids = [self._bid(*use) for use in users]
         terms = [self.gradients[i.good] * self._slope(i, slot) for i, slot in users]
-        uses = [(i.technology.labels[slot], i.good) for i, slot in users]
+        uses = [(i.technology.inputs[slot], i.good) for i, slot in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
         term_names = [f"term[{label} in {output}]" for label, output in uses]

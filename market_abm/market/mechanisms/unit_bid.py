@@ -19,8 +19,16 @@ from market_abm.market.pooled import PooledMarket
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
-    """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1)."""
-    return np.einsum("...i,...i->...", shares, bids)[..., None]
+    """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1).
+
+    Not a number where all is held by buyers who bid 0 and others bid more: the shares of these
+    have underflowed, and π with them.
+    """
+    price = np.einsum("...i,...i->...", shares, bids)[..., None]
+    if np.any(price == 0.0):
+        low, high = (each(bids, axis=-1, keepdims=True) for each in (np.min, np.max))
+        price = np.where((price == 0.0) & (low >= 0.0) & (high > 0.0), np.nan, price)
+    return price
 
 
 def revised_shares(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, Axis, value_axis
-from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
+from market_abm.views.plots.style import is_logarithmic, is_whole
+from market_abm.views.plots.sweep import REGIMES, moving_good
 from market_abm.views.report.figures import (
     Figure,
     axis_data,
@@ -19,6 +20,7 @@ from market_abm.views.report.figures import (
 )
 from market_abm.views.varying import axes_that_vary
 from market_abm.views.words import report as words
+from market_abm.views.words.settings import setting_label
 from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import STEEPEST_ASCENT, sentence
 
@@ -45,9 +47,10 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
     return _curves(table, numbers[0]) if len(numbers) == 1 else [_plane(table, *numbers)]
 
 
-def _axis(values: np.ndarray, label: str) -> Axis:
-    """The axis of a swept setting."""
-    return Axis(label, "log" if is_logarithmic(values) else "linear")
+def _axis(values: np.ndarray, key: str) -> dict[str, Any]:
+    """The axis of a swept setting, in words; with no ticks between whole numbers."""
+    scale: Literal["log", "linear"] = "log" if is_logarithmic(values) else "linear"
+    return axis_data(Axis(setting_label(key), scale), whole=is_whole(values))
 
 
 def _status_groups(table: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
@@ -151,11 +154,11 @@ def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
         "kind": "lines",
         "title": panel.title,
         "note": panel.note + beyond + thinning_note(len(table), "runs"),
-        "x": axis_data(_axis(x, axis)),
+        "x": _axis(x, axis),
         "y": axis_data(upward),
         "series": series,
         "legend": legend,
-        "alt": words.curve_description(panel.title, len(table), axis),
+        "alt": words.curve_description(panel.title, len(table), setting_label(axis)),
     }
 
 
@@ -168,12 +171,12 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     groups = _status_groups(table)
     common = {
-        "x": axis_data(_axis(x, across)),
-        "y": axis_data(_axis(y, upward)),
+        "x": _axis(x, across),
+        "y": _axis(y, upward),
         "title": words.STATUS_TITLE,
         "legend": [{**entry, "group": entry["color"], "box": True} for entry, _ in groups],
         "alt": words.status_description(
-            (across, upward),
+            (setting_label(across), setting_label(upward)),
             len(table),
             [(entry["label"], int(here.sum())) for entry, here in groups],
         ),
@@ -188,10 +191,10 @@ def _points(table: pd.DataFrame, across: str, upward: str) -> Figure:
     kept = kept_rows(len(table))
     return {
         "kind": "lines",
-        "note": words.upward(upward) + thinning_note(len(table), "runs"),
+        "note": words.upward(setting_label(upward)) + thinning_note(len(table), "runs"),
         "series": [
             {
-                "name": upward,
+                "name": setting_label(upward),
                 "group": entry["color"],
                 "color": entry["color"],
                 "points": True,
@@ -231,7 +234,7 @@ def _grid(
         "steps": listed(cells("steps", "median")),
         "error": listed(error),
         "rate": listed(cells("predicted_rate", "median")),
-        "note": words.grid_note(row, stride, largest),
+        "note": words.grid_note(setting_label(row), stride, largest),
         **shade,
     }
 

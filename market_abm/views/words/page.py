@@ -1,11 +1,11 @@
 """Titles and messages of the page of ``market-abm watch``."""
 
-from market_abm.views.words.text import ARROWS, STEEPEST_ASCENT
+from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, STEEPEST_ASCENT
 
 NETWORK_TITLE = f"{ARROWS.capitalize()} (width: payments), prices against them"
 PRICES_TITLE = "Prices (solid) and their exact gradients (dotted)"
 ALIGNMENT_TITLE = f"Alignment with the gradient of welfare: {STEEPEST_ASCENT}"
-WELFARE_TITLE = "Path over the contours of welfare"
+WELFARE_TITLE = f"Path over the contours of welfare ({LIGHT_IS_HIGH})"
 DISTANCE_TITLE = "distance of a price from its gradient"
 
 SETTLED = "at rest: nobody has a reason to act differently"

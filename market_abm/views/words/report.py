@@ -119,8 +119,8 @@ ACCOUNTS_CAPTION = (
     "Money per step, at the prices of the last step; the margin is profit over revenue."
 )
 NEAR_THE_STEADY_STATE = "Near the steady state"
-DISTANCE_TO_THE_OPTIMUM = "Distance to the optimum"
-BEST_WELFARE = "welfare at the optimum, money per step"
+DISTANCE_TO_THE_OPTIMUM = "Distance to the best known allocation"
+BEST_WELFARE = "welfare at the best known allocation, money per step"
 THEORY_ERROR = "largest distance from theory"
 
 STABILITY_LABELS = {
@@ -137,15 +137,22 @@ OPTIMUM_LABELS = {
     "prices": "largest relative difference of a price",
     "quantities": "largest relative difference of a quantity",
     "welfare": "missing welfare, money",
-    "best_welfare": "welfare at the optimum, money",
+    "best_welfare": "welfare there, money",
+    "kind": "what it is",
+    "starts": "starts of the search",
+    "complete": "the search ended within its budget",
 }
 """Keys of ``equilibrium`` in ``summary.json``, and their labels."""
+
+WHERE_IT_RESTS = "the market"
+"""The label of what the allocation is at which the market rests."""
 
 PRICES_TITLE = "Prices and their exact gradients"
 PRICES_NOTE = "Solid: market prices. Dotted: gradients by backprop."
 ERRORS_TITLE = "Errors of prices"
 ERRORS_NOTE = "The relative distance of each price from its gradient, on a logarithmic axis."
 QUANTITIES_NOTE = "Units on sale."
+EXACT_PASSED_OVER = " A line passes over steps at which a price is exact and does not stay so."
 
 MEASURES = {
     "welfare": ("Welfare", "Total surplus, in money."),
@@ -162,9 +169,15 @@ def tolerance_line(tolerance: float) -> str:
     return f" Horizontal line: the tolerance, {format_plain(tolerance)}."
 
 
+def first_steps(shown: float, total: float) -> str:
+    """Which steps are drawn; empty if all are."""
+    return "" if shown >= total else f" The first {shown:,.0f} of {total:,.0f} steps."
+
+
 def optimum_line(best: float) -> str:
     """What a horizontal line means."""
-    return f" Horizontal line: the optimum, {format_plain(best)}, found without a market."
+    shown = format_plain(best)
+    return f" Horizontal line: the best known allocation, {shown}, found without a market."
 
 
 def measure_description(title: str, steps: int, last: float) -> str:
@@ -188,8 +201,8 @@ BOTH_PATHS_NOTE = "Solid: the market. Dotted: its twin, computed from formulas a
 DISTANCE_TITLE = "The distance between them"
 DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
 DISTANCE_DESCRIPTION = "The distance between market and twin, step by step"
-STEPS_TITLE = "Steps until all prices and quantities stay at the optimum"
-STEPS_NOTE = "Lengths are logarithmic."
+STEPS_TITLE = "Steps until all prices and quantities stay at the best known allocation"
+STEPS_NOTE = "Lengths are in proportion."
 
 
 def both_paths_title(what: str) -> str:
@@ -212,8 +225,10 @@ RATE_NOTE = (
     "the one that theory predicts."
 )
 ALIGNMENT_TITLE = "Mean alignment with the gradient"
-OPTIMUM_NOTE = "At the end of the runs, and, dashed, at the optimum."
-QUANTITY_NOTE = "At the end of the runs, and, dashed, at the optimum, found without a market."
+OPTIMUM_NOTE = "At the end of the runs, and, dashed, at the best known allocation."
+QUANTITY_NOTE = (
+    "At the end of the runs, and, dashed, at the best known allocation, found without a market."
+)
 BEYOND_THE_AXIS = " What is beyond the axis is drawn at its edge."
 STATUS_TITLE = "Status of the runs"
 
