@@ -43,7 +43,7 @@ class MarketError(Exception):
         if self.line is not None:
             where = f"{where}:{self.line}" if where else f"line {self.line}"
         message = f"{where}: {self.what}" if where else self.what
-        return _in_one_line(f"{message}; {self.remedy}" if self.remedy else message)
+        return in_one_line(f"{message}; {self.remedy}" if self.remedy else message)
 
     def located(self, *, file: str | None = None, line: int | None = None) -> MarketError:
         """The same error, with file and line filled in where they were unknown."""
@@ -97,7 +97,7 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
     return f"choose one of: {shown}"
 
 
-def _in_one_line(text: str) -> str:
+def in_one_line(text: str) -> str:
     """``text`` with escapes in place of characters that would break a line, or steer a terminal."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 

@@ -304,6 +304,13 @@ def report(folder: str, out: str | None) -> None:
 @click.option(
     "--network", is_flag=True, help="Allow an --address that other machines can reach, too."
 )
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Allow the page to be opened by this name, too, as behind a proxy. Repeatable.",
+)
 def watch(
     experiment: str,
     assignments: tuple[str, ...],
@@ -311,6 +318,7 @@ def watch(
     open_browser: bool,
     address: str,
     network: bool,
+    origins: tuple[str, ...],
 ) -> None:
     """Run a market in the browser.
 
@@ -329,7 +337,7 @@ def watch(
             f"other machines could reach {address}",
             remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
-    served, url = server(experiment, settings, address=address, port=port)
+    served, url = server(experiment, settings, address=address, port=port, more_origins=origins)
     if not is_loopback(address):
         click.echo(open_to_others(address), err=True)
     click.echo(page_address(url))

@@ -9,10 +9,23 @@ WELFARE_TITLE = f"Path over the contours of welfare ({LIGHT_IS_HIGH})"
 DISTANCE_TITLE = "distance of a price from its gradient"
 
 SETTLED = "at rest: nobody has a reason to act differently"
+CONNECTION_REFUSED = (
+    "This page cannot connect to market-abm watch. If it was opened by another name than the one "
+    "that the command printed, start the command again with --origin HERE. A proxy must pass on "
+    "WebSockets"
+)
+"""HERE stands for the host and port of the page."""
+
 CONNECTION_LOST = "The connection to market-abm watch is lost; start it again and reload this page"
 
 ANY_SETTING = "any other setting"
 SAVE_FILE = "Save as experiment file"
+
+
+def page_refused(origin: str) -> str:
+    """That a page of another origin tried to connect."""
+    host = origin.rpartition("//")[2]
+    return f"A page from {origin} was refused; if it is this one: start again with --origin {host}"
 
 
 def demand_elasticity(good: str) -> str:
