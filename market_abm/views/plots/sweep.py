@@ -195,7 +195,8 @@ def _crossings(x: np.ndarray, rate: np.ndarray) -> list[float]:
 
 
 def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) -> Figure:
-    height = 5.4 + title.height
+    alike = table["status"].nunique() == 1
+    height = title.height + 4.8 + (0.2 if alike else 0.6)
     figure = new_figure(WIDTH, height)
     axes = figure.add_axes((0.12, 0.6 / height, 0.85, 4.2 / height))
     x, y = np.unique(table[across]), np.unique(table[upward])
@@ -204,9 +205,9 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) 
         index=upward, columns=across, values="code", aggfunc="max"
     )
     whole = grid.shape == (len(y), len(x)) and grid.notna().to_numpy().all()
-    if table["status"].nunique() == 1 and whole:
+    handles: list[Patch | Line2D] = []
+    if alike and whole:
         final_errors(figure, axes, table, (across, upward))
-        handles = []
     else:
         _cells(axes, table, grid if whole else None, (across, upward), code)
         handles = _status_handles(table, points=not whole)
