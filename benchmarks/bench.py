@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import betaincc
@@ -131,7 +132,7 @@ def run_one_by_one(economies: list[Economy], steps: int) -> None:
 def steps_to_converge(depth: int) -> int:
     """Steps until all prices of a chain of this depth are within ``NEAR`` of their gradients."""
     lines = "\n".join(f"g{k + 1} = 2 * g{k} ** 0.9" for k in range(depth))
-    settings = {"bid_rate": BID_RATE, "steps": 100_000, "tolerance": NEAR / 100}
+    settings: dict[str, Any] = {"bid_rate": BID_RATE, "steps": 100_000, "tolerance": NEAR / 100}
     result = run(from_text(lines, {"g0": 1.0}), engine="arrays", **settings)
     assert result.status == "converged"
     return int(result.times[result.errors.max(axis=1) > NEAR].max()) + 1
@@ -244,11 +245,8 @@ def measure_scaling(table: Table, largest: float, depths: list[int], folder: Pat
     exponent = figure(sizes, costs, labels, folder / "firms.png")
     table.add("slope of cost against firms (upper half)", f"{exponent:.2f}", "1")
     depth, steps = [float(d) for d in depths], [float(steps_to_converge(d)) for d in depths]
-    labels = (
-        "lines in the chain",
-        "steps",
-        f"Steps until all prices are exact to {NEAR:.0e} (α = {BID_RATE})",
-    )
+    title = f"Steps until all prices are exact to {NEAR:.0e} (α = {BID_RATE})"
+    labels = ("lines in the chain", "steps", title)
     theory = [float(predicted_steps(d)) for d in depths]
     exponent = figure(depth, steps, labels, folder / "depth.png", theory)
     last = slope_of(depth[-2:], steps[-2:])
