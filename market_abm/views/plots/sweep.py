@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -104,6 +104,7 @@ def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     settled = measured[~table["status"].isin(MOVING)]
     if np.isfinite(predicted).any():
         _limits(panels[1], np.concatenate([predicted, settled, [1.0]]))
+        _beyond(panels[1], table, x, measured)
     panels[1].plot(x, predicted, "--", color=INK, lw=1.2, zorder=4)
     panels[1].axhline(1.0, color=FAINT, lw=0.8, zorder=1)
     panels[1].set_ylabel("rate of a step", fontsize=9)
@@ -172,6 +173,16 @@ def _without_steps(axes: Axes, table: pd.DataFrame, x: np.ndarray) -> None:
         here = ((table["status"] == status) & table["steps"].isna()).to_numpy()
         place = axes.get_xaxis_transform()
         axes.plot(x[here], np.full(here.sum(), 0.08), "x", color=color, ms=5, transform=place)
+
+
+def _beyond(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+    """Triangles at the edges of the panel for runs whose value is beyond its axis."""
+    low, high = axes.get_ylim()
+    for status, (color, _) in REGIMES.items():
+        for marker, height, out in (("^", 0.95, y > high), ("v", 0.05, y < low)):
+            here = (table["status"] == status).to_numpy() & out
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": color}
+            axes.plot(x[here], np.full(here.sum(), height), marker, ms=4, **place)
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:
