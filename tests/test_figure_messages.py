@@ -17,6 +17,7 @@ from market_abm.views.palette import welfare_shades
 from market_abm.views.plots.style import Title, cell_edges, new_figure
 from market_abm.views.plots.sweep import sweep_figure
 from market_abm.views.ranges import connected, shown_until
+from market_abm.views.report.sweep_figures import sweep_figures
 from market_abm.views.words.settings import TABLES, setting_label
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -116,6 +117,11 @@ def test_a_law_is_drawn_through_the_points_it_predicts():
     assert "out of steps, not oscillating" not in shown
     assert_legends_are_drawn(figure)
     assert_nothing_is_cut_off(figure)
+    curves, plane = sweep_figures(table, list(axes))  # the same in a report
+    measured, predicted = curves["series"][:5], curves["series"][5:]
+    assert [each["y"] for each in measured] == [each["y"] for each in predicted]
+    assert all(each["points"] for each in measured) and all(each["dash"] for each in predicted)
+    assert plane["kind"] == "grid" and "predicted rate" not in plane["note"]
 
 
 def test_a_map_of_errors_has_no_statuses_in_its_legend():
@@ -156,7 +162,7 @@ def test_failed_runs_have_a_mark_and_moving_ones_no_end():
         status,
         steps=lambda t: np.where(t[RATE] > 0.8, np.nan, 10.0),
         welfare=lambda t: np.where(t[RATE] > 0.5, 1e30, 1.0),
-        rate=lambda t: t[RATE] * 1.5,
+        rate=lambda t: np.where(t[RATE] > 0.5, 9.0, t[RATE] * 1.5),
         predicted_rate=lambda t: t[RATE] * 1.5,
     )
     figure = sweep_figure(table, [RATE], "curves")
@@ -166,6 +172,12 @@ def test_failed_runs_have_a_mark_and_moving_ones_no_end():
     assert crosses.get_xdata() == pytest.approx([0.9, 1.0])
     assert welfare.get_ylim()[1] < 2
     assert rate.get_ylim()[1] < 2
+    (beyond,) = [
+        each
+        for each in rate.get_lines()
+        if "^" in each.get_marker() and each.get_xdata().size and each.get_color() == "#D55E00"
+    ]
+    assert beyond.get_xdata() == pytest.approx([0.6, 0.7, 0.8])
     assert_legends_are_drawn(figure)
     assert_nothing_is_cut_off(figure)
 

@@ -94,7 +94,6 @@ def connected(steps: np.ndarray, errors: np.ndarray, breaks: tuple[int, ...] = (
         A mask, shape (records,).
     """
     kept = ~(errors <= EXACT)
-    kept[:1] = True
     for start, end in zip((-np.inf, *breaks), (*breaks, np.inf), strict=True):
         here = (steps >= start) & (steps < end)
         later = np.flatnonzero(kept & here).max(initial=-1)

@@ -13,7 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from market_abm.views.numbers import format_plain
+from market_abm.views.numbers import format_plain, format_power_of_ten
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.lettering import DPI, LiteralFigure, fitted_lines
 
@@ -74,7 +74,9 @@ def scale_axis(
             ticks = steps.tick_values(1.0, float(np.nanmax(values)))
             axis.set_major_locator(FixedLocator([tick for tick in ticks if tick >= 1.0]))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda v, _: format_plain(v)))
+        long = span >= 500 and (np.nanmax(values) >= 1e5 or np.nanmin(values) < 1e-4)
+        shown = format_power_of_ten if long else format_plain
+        axis.set_major_formatter(FuncFormatter(lambda v, _: shown(v)))
     elif whole:
         axis.set_major_locator(MaxNLocator(9, integer=True))
 

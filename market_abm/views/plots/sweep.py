@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -104,6 +104,7 @@ def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     settled = measured[~table["status"].isin(MOVING)]
     if np.isfinite(predicted).any():
         _limits(panels[1], np.concatenate([predicted, settled, [1.0]]))
+        _beyond(panels[1], table, x, measured)
     panels[1].plot(x, predicted, "--", color=INK, lw=1.2, zorder=4)
     panels[1].axhline(1.0, color=FAINT, lw=0.8, zorder=1)
     panels[1].set_ylabel("rate of a step", fontsize=9)
@@ -174,6 +175,16 @@ def _without_steps(axes: Axes, table: pd.DataFrame, x: np.ndarray) -> None:
         axes.plot(x[here], np.full(here.sum(), 0.08), "x", color=color, ms=5, transform=place)
 
 
+def _beyond(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+    """Triangles at the edges of the panel for runs whose value is beyond its axis."""
+    low, high = axes.get_ylim()
+    for status, (color, _) in REGIMES.items():
+        for marker, height, out in (("^", 0.95, y > high), ("v", 0.05, y < low)):
+            here = (table["status"] == status).to_numpy() & out
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": color}
+            axes.plot(x[here], np.full(here.sum(), height), marker, ms=4, **place)
+
+
 def _limits(axes: Axes, values: np.ndarray) -> None:
     """Limit the axis to these values: those of diverged runs are out of scale."""
     finite = values[np.isfinite(values)]
@@ -195,7 +206,8 @@ def _crossings(x: np.ndarray, rate: np.ndarray) -> list[float]:
 
 
 def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) -> Figure:
-    height = 5.4 + title.height
+    alike = table["status"].nunique() == 1
+    height = title.height + 4.8 + (0.2 if alike else 0.6)
     figure = new_figure(WIDTH, height)
     axes = figure.add_axes((0.12, 0.6 / height, 0.85, 4.2 / height))
     x, y = np.unique(table[across]), np.unique(table[upward])
@@ -204,9 +216,9 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) 
         index=upward, columns=across, values="code", aggfunc="max"
     )
     whole = grid.shape == (len(y), len(x)) and grid.notna().to_numpy().all()
-    if table["status"].nunique() == 1 and whole:
+    handles: list[Patch | Line2D] = []
+    if alike and whole:
         final_errors(figure, axes, table, (across, upward))
-        handles = []
     else:
         _cells(axes, table, grid if whole else None, (across, upward), code)
         handles = _status_handles(table, points=not whole)

@@ -220,7 +220,7 @@ DISTANCE_TITLE = "The distance between them"
 DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
 DISTANCE_DESCRIPTION = "The distance between market and twin, step by step"
 STEPS_TITLE = "Steps until all prices and quantities stay at the best known allocation"
-STEPS_NOTE = "Lengths are in proportion."
+STEPS_NOTE = "A mechanism that did not get there has no bar."
 
 
 def both_paths_title(what: str) -> str:
@@ -283,7 +283,17 @@ def status_description(axes: tuple[str, str], runs: int, counts: Sequence[tuple[
     return f"The status of {runs:,} runs, by {axes[0]} and {axes[1]}: {shown}"
 
 
-def grid_note(axis: str, stride: int, largest_error: float | None) -> str:
+FINAL_ERRORS_TITLE = "Errors at the end"
+
+
+def final_errors_note(axis: str, shown: int, total: int, *, predicted: bool) -> str:
+    """What the curves of errors at the end are, one for each of some values of the other axis."""
+    some = f", {shown} of {total} values" if shown < total else ""
+    theory = " Dots: measured. Dashed: what theory predicts." if predicted else ""
+    return f"A curve for each {axis}{some}.{theory}"
+
+
+def grid_note(axis: str, stride: int, largest_error: float | None, *, boundary: bool) -> str:
     """What is drawn in a grid: every ``stride``-th value, shades up to the largest error."""
     thinning = "" if stride == 1 else f" Every {stride}th value of each axis is shown."
     shades = (
@@ -291,4 +301,5 @@ def grid_note(axis: str, stride: int, largest_error: float | None) -> str:
         if largest_error is None
         else f" A stronger colour is a larger final error, up to {format_plain(largest_error, 2)}."
     )
-    return f"{upward(axis)} The dark line: where the predicted rate is 1.{thinning}{shades}"
+    line = " The dark line: where the predicted rate is 1." if boundary else ""
+    return f"{upward(axis)}{line}{thinning}{shades}"
