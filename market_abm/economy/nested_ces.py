@@ -116,7 +116,7 @@ class NestedCES(Technology):
         )
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             # In a nest of which there is nothing a single input makes nothing, whatever the nest.
-            slopes[part] += np.where(np.isneginf(slopes[part]), 0.0, gap)
+            slopes[part] += np.where(np.isneginf(slopes[part].real), 0.0, gap)
         return np.exp(log_output), np.exp(slopes)
 
     def _value(self, elasticity: float | str) -> Any:

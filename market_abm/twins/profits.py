@@ -9,6 +9,7 @@ import numpy as np
 
 from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
+from market_abm.twins import terms
 
 MAX_ITERATIONS = 100
 """The maximal number of Newton steps to the profit-maximising inputs of a firm."""
@@ -120,7 +121,7 @@ def _residual(inputs: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 def _production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f, (...), and its marginal products, (..., inputs), at inputs of that shape."""
-    made, products = industry.technology.production(list(np.moveaxis(inputs, -1, 0)))
+    made, products = terms.evaluated(industry, np.moveaxis(inputs, -1, 0))
     shape, kind = inputs.shape[:-1], inputs.dtype
     slopes = [np.broadcast_to(np.asarray(each, kind), shape) for each in products]
     return np.broadcast_to(made, shape), np.stack(slopes, axis=-1) if slopes else inputs

@@ -5,7 +5,7 @@ Written independently from the formulas of docs/model.md, 2: no code is shared w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ def places(economy: Economy, industry: Industry) -> np.ndarray:
     return economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
 
 
+def evaluated(industry: Industry, inputs: np.ndarray) -> tuple[Any, Any]:
+    """The line's value at ``inputs``, shape (inputs, ...), and its marginal products.
+
+    At inputs of 0 these are what the formula says, not limits: no number, where a line is not
+    differentiable. Complex inputs are possible.
+    """
+    return industry.technology._evaluate(list(inputs))
+
+
 def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
     """The output of each firm, z w f(x/w), units, shape (..., firms).
 
@@ -29,7 +38,7 @@ def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
     inputs
         x, units, real or complex, shape (inputs, ..., firms).
     """
-    made = industry.technology.production(list(inputs / industry.weights))[0]
+    made = evaluated(industry, inputs / industry.weights)[0]
     made = industry.productivity * industry.weights * made
     return np.broadcast_to(made, (*np.shape(inputs)[1:-1], industry.firms))
 
