@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from market_abm.market.model import MarketModel as MarketModel
     from market_abm.runs.result import Result as Result
     from market_abm.runs.run import run as run
-    from market_abm.studies.comparisons import compare as compare
     from market_abm.studies.comparisons import compare_mechanisms as compare_mechanisms
+    from market_abm.studies.optimizers import compare as compare
     from market_abm.studies.phase_plane import phase_plane as phase_plane
     from market_abm.studies.sweep import sweep as sweep
     from market_abm.views.animation.animate import animate as animate
@@ -61,7 +61,7 @@ _HOME = {
     "Result": "runs.result",
     "Supply": "economy.terms",
     "animate": "views.animation.animate",
-    "compare": "studies.comparisons",
+    "compare": "studies.optimizers",
     "compare_mechanisms": "studies.comparisons",
     "equilibrium": "gradient.equilibrium",
     "exact_gradient": "gradient.backprop",

@@ -12,7 +12,8 @@ from market_abm import Experiment, MarketError, from_text, run
 from market_abm.cli.commands import main
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
-from market_abm.studies.comparisons import ALL, MechanismComparison, OptimizerComparison
+from market_abm.studies.comparisons import ALL, MechanismComparison
+from market_abm.studies.optimizers import OptimizerComparison
 from market_abm.views.words.comparison import limits
 
 

@@ -17,7 +17,8 @@ from support.tables import files, made_up
 from market_abm import Experiment, from_text, run
 from market_abm.cli.commands import main
 from market_abm.errors import FigureWarning
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.comparisons import MechanismComparison
+from market_abm.studies.optimizers import OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.animation.film import Film
 from market_abm.views.plots import lettering

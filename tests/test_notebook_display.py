@@ -23,7 +23,8 @@ from market_abm.experiment.files import available
 from market_abm.language.expression import name
 from market_abm.language.mathml import Equation, equation
 from market_abm.market.mechanisms.registry import market_settings
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.comparisons import MechanismComparison
+from market_abm.studies.optimizers import OptimizerComparison
 from market_abm.twins.registry import twin
 from market_abm.views.convergence import error_axis
 from market_abm.views.notebook import economy as shown_economy

@@ -15,7 +15,7 @@ from support.pages import ROOT, text_of
 import market_abm
 from market_abm import Experiment, market_settings
 from market_abm.language import expression as ex
-from market_abm.studies.comparisons import OptimizerComparison
+from market_abm.studies.optimizers import OptimizerComparison
 from market_abm.twins import registry
 from market_abm.twins.base import largest_distance
 from market_abm.twins.mirror_ascent import LogGradientAscent

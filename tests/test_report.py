@@ -26,7 +26,8 @@ from market_abm.language import mathml
 from market_abm.language.expression import Expression, name, number
 from market_abm.market.agents import Firm
 from market_abm.runs.summary import resolved
-from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+from market_abm.studies.comparisons import MechanismComparison
+from market_abm.studies.optimizers import OptimizerComparison
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.explain import Equation, explain
 from market_abm.views.numbers import format_number

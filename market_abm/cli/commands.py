@@ -170,7 +170,8 @@ def compare(
     market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
     from market_abm.views.save import COMPARISON_FILES
 
     chosen = load(experiment, assignments, steps=steps)

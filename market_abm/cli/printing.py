@@ -14,7 +14,8 @@ from market_abm.views.words.lines import printable
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
     from market_abm.studies.phase_plane import PhasePlane
 
 MAX_ROWS = 10

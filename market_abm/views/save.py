@@ -10,7 +10,8 @@ from market_abm.runs.folders import write_figure, write_folder
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
     from market_abm.studies.phase_plane import PhasePlane
 
 RUN_FILES = (

@@ -37,7 +37,8 @@ from market_abm.views.words.text import and_more, changes_text
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
 
 MAX_GOODS = 10
 """Goods in the table of a run; of more, those with the largest sales."""

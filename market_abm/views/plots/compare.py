@@ -33,7 +33,8 @@ from market_abm.views.words.figures import (
 from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
     from market_abm.twins.base import TwinPath
 
 DASHES = (0, (3, 3))

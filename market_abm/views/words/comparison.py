@@ -9,7 +9,8 @@ from market_abm.views.words.text import status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
 
 
 def comparison_line(comparison: OptimizerComparison) -> str:

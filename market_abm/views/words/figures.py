@@ -21,7 +21,7 @@ from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, status_counts, st
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
-    from market_abm.studies.comparisons import OptimizerComparison
+    from market_abm.studies.optimizers import OptimizerComparison
 
 
 NO_FONT = (
