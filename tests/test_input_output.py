@@ -183,7 +183,9 @@ WRONG_FILES = {
         "flows": HEAD + "a,1.2.3,2,0\nb,0,0,2\nc,3,1,0\n"
     },
     r"flows\.csv:4: c: 'inf' is not a number": {"flows": HEAD + "a,1,2,0\nb,0,0,2\nc,3,1,inf\n"},
-    r"flows\.csv and .*sectors\.csv: a \(Arms\) sold -1 to a": {"flows": HEAD + "a,-1,2,0\nb,0,0,2\nc,3,1,0\n"},
+    r"flows\.csv and .*sectors\.csv: a \(Arms\) sold -1 to a": {
+        "flows": HEAD + "a,-1,2,0\nb,0,0,2\nc,3,1,0\n"
+    },
     r"sectors\.csv:1: there is no column 'final_use'; the sector table needs code": {
         "sectors": "code,gross_output\na,10\nb,10\nc,10\n"
     },
