@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 import market_abm
@@ -129,10 +130,16 @@ def compare_with_twin(name: str, mechanism: str, folder: Path) -> list[str]:
     comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)
     summary = comparison.summary()
-    worst = max(size for size, _ in comparison.distances.values())
+    worst, far = (
+        max(size for size, _ in each.values())
+        for each in (comparison.distances, comparison.textbook_distances)
+    )
+    away = f"at most {far:.1e} away" if np.isfinite(far) else "breaks down"
     return [
         f"| [{name} beside its twin]({folder.name}/comparison.json) | {summary['market']} and "
-        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
+        f"{summary['optimiser']}: largest distance {worst:.1e} up to step "
+        f"{summary['identical_until']} of {summary['steps']}; the textbook's "
+        f"{summary['textbook']['optimiser']} {away} |"
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from market_abm.errors import SettingError, clip, nearest
+from market_abm.errors import SettingError, nearest, shown
 
 Check = Callable[[Any, str], Any]
 """``check(value, where)`` returns the value to store, or raises a SettingError naming ``where``."""
@@ -197,9 +197,7 @@ def _shown(limit: float) -> str:
 
 
 def _wrong(value: Any, where: str, wanted: str) -> SettingError:
-    return SettingError(
-        f"{where} is {clip(repr(value), 60)}", remedy=f"must be {wanted}", name=where
-    )
+    return SettingError(f"{where} is {shown(value)}", remedy=f"must be {wanted}", name=where)
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -355,7 +353,8 @@ def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:
     """``value`` if it is one of ``options``; else a SettingError that names the nearest."""
     options = tuple(options)
     if value not in options:
-        raise SettingError(f"{where} is {value!r}", remedy=nearest(str(value), options), name=where)
+        name = value if isinstance(value, str) else shown(value)
+        raise SettingError(f"{where} is {shown(value)}", remedy=nearest(name, options), name=where)
     return value
 
 

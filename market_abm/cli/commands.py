@@ -22,8 +22,10 @@ from market_abm.cli.arguments import (
     parse_axes,
     place,
 )
-from market_abm.cli.main import INTERRUPTED, USER_ERROR, main
-from market_abm.cli.progress import progress_bar, run_with_progress
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import USER_ERROR, main
+from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
+from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
 
 # --- running markets ------------------------------------------------------------------------------
@@ -40,8 +42,8 @@ from market_abm.errors import MarketError, display_path
     multiple=True,
     metavar="TARGET.GOOD=CHANGE[@STEP]",
     help="Change productivity, supply (its quantity) or demand (its price) of a good during the "
-    "run: productivity.324=-20%, or =0.8 for a new value.  [default step: half of run.steps]  "
-    "Repeatable.",
+    "run: productivity.324=-20%, or =0.8 for a new value.  "
+    "[default step: when prices have settled]  Repeatable.",
 )
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -60,12 +62,13 @@ def run(
 
     The results are printed, and written as tables and figures.
 
-    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
+    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
+    from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
-    chosen = load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
+    chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
     folder = place(out, chosen.name)
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
@@ -123,7 +126,7 @@ def sweep(
     chosen = load(experiment, assignments)
     planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
     folder = place(out, f"{chosen.name}-sweep")
-    click.echo(sweep_start(planned))
+    say(sweep_start(planned))
     try:
         with (
             executor(jobs, scheduler, planned.batches) as (pool, workers),
@@ -138,7 +141,7 @@ def sweep(
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
     for sentence in sweep_sentences(table, planned.design.axis_names):
-        click.echo(sentence)
+        say(sentence)
     if (table["status"] == "failed").all():
         sys.exit(USER_ERROR)
 
@@ -160,10 +163,11 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin, an optimiser.
+    """Compare a market with optimisers.
 
-    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
-    same point. The largest distances between the two paths are printed, and both are plotted.
+    The twin is the optimiser that the mechanism is identical to; beside it runs the textbook's.
+    Both are written from formulas alone, and start at the same point. The largest distances of the
+    market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -174,7 +178,8 @@ def compare(
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
-        several = MechanismComparison.of(chosen, names)
+        with task_bars() as progress:
+            several = MechanismComparison.of(chosen, names, progress)
         printing.print_mechanisms(several)
         folder = several.save(folder)
     else:
@@ -208,7 +213,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     folder = Path(out)
     check_folder(folder, PLANE_FILES)
     size = PhasePlane.size(settings)
-    click.echo(plane_start(settings, size))
+    say(plane_start(settings, size))
     with progress_bar(size) as progress:
         plane = PhasePlane.of(settings, progress)
     printing.print_plane(plane)
@@ -252,7 +257,7 @@ def animate(
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    click.echo(written(path, film_steps(min(steps, result.steps), result.steps)))
+    say(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -279,7 +284,7 @@ def report(folder: str, out: str | None) -> None:
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words.text import written
 
-    click.echo(written(write_report(folder, out)))
+    say(written(write_report(folder, out)))
 
 
 @main.command()
@@ -299,6 +304,13 @@ def report(folder: str, out: str | None) -> None:
 @click.option(
     "--network", is_flag=True, help="Allow an --address that other machines can reach, too."
 )
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Allow the page to be opened by this name, too, as behind a proxy. Repeatable.",
+)
 def watch(
     experiment: str,
     assignments: tuple[str, ...],
@@ -306,6 +318,7 @@ def watch(
     open_browser: bool,
     address: str,
     network: bool,
+    origins: tuple[str, ...],
 ) -> None:
     """Run a market in the browser.
 
@@ -324,7 +337,7 @@ def watch(
             f"other machines could reach {address}",
             remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
-    served, url = server(experiment, settings, address=address, port=port)
+    served, url = server(experiment, settings, address=address, port=port, more_origins=origins)
     if not is_loopback(address):
         click.echo(open_to_others(address), err=True)
     click.echo(page_address(url))
@@ -369,6 +382,6 @@ def check(experiment: str, assignments: tuple[str, ...]) -> None:
     chosen = load(experiment, assignments)
     planned = Sweep.planned(chosen, None) if chosen.sweep else None
     for line in experiment_lines(chosen):
-        click.echo(line)
+        say(line)
     if planned is not None:
-        click.echo(sweep_size(planned))
+        say(sweep_size(planned))

@@ -21,7 +21,7 @@ from market_abm.economy.io_table import NEGATIVE_FINAL_USE, InputOutputTable
 from market_abm.economy.nested_ces import Nest, NestedCES, check_elasticity
 from market_abm.economy.read_table import read_table
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
-from market_abm.errors import SettingError, TableError, nearest
+from market_abm.errors import SettingError, TableError, nearest, shown
 from market_abm.fields import Settings, check_number, choice, field, names, number, switch, words
 
 HOUSEHOLD = "household"
@@ -43,7 +43,7 @@ SUBSTITUTION, MATERIALS, FACTORS = (
 def _parameters(value: Any, where: str) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise SettingError(
-            f"{where} is {value!r}", remedy=f"make it a table: [{where}]", name=where
+            f"{where} is {shown(value)}", remedy=f"make it a table: [{where}]", name=where
         )
     for name in value:
         if name != SUBSTITUTION:
@@ -241,7 +241,7 @@ def _checked_factors(factors: Sequence[str], elasticity: float | None) -> tuple[
         )
     if elasticity is not None and len(chosen) == 1:
         raise SettingError(
-            f"{FACTORS} is {elasticity!r}, and there is one factor",
+            f"{FACTORS} is {shown(elasticity)}, and there is one factor",
             remedy='choose factors = ["labour", "capital"], or leave the elasticity out',
             name=f"economy.{FACTORS}",
         )

@@ -166,7 +166,7 @@ class GoodShock:
     step: int
 
     @staticmethod
-    def parse(text: str, steps: int) -> GoodShock:
+    def parse(text: str, default: int) -> GoodShock:
         """The shock that a text describes: TARGET.GOOD=CHANGE or TARGET.GOOD=CHANGE@STEP.
 
         Parameters
@@ -174,8 +174,8 @@ class GoodShock:
         text
             CHANGE is in per cent, ``-20%``, or the new number, ``0.8``; GOOD may be in quotes, as
             in a dotted key.
-        steps
-            Steps of the run: the shock is in the middle if there is no STEP.
+        default
+            The step of the shock if there is no STEP.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class GoodShock:
             good=".".join(parts[1:]),  # one good: the dots of its code need no quotes here
             amount=float(change),
             relative=bool(found["percent"]),
-            step=max(1, steps // 2) if found["step"] is None else int(found["step"]),
+            step=default if found["step"] is None else int(found["step"]),
         )
 
     def on(self, economy: Economy) -> Shock:

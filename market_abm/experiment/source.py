@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market_abm.errors import MarketError, SettingError, clip
+from market_abm.errors import MarketError, SettingError, clip, shown
 from market_abm.experiment.toml import key_lines, plain_key, program_offset
 
 
@@ -47,7 +47,8 @@ class Source:
         for key, value in self.overrides.items():
             plain = plain_key(key)
             if error.name and (error.name in (key, plain) or error.name.startswith(f"{plain}.")):
-                return error.located(file=f"--set {key}={clip(str(value))}")
+                text = clip(value) if isinstance(value, str) else shown(value, 80)
+                return error.located(file=f"--set {key}={text}")
             if key == "economy.program" and error.line is not None:
                 return error.located(file=f"--set {key}")
         places = key_lines(self.text)

@@ -12,6 +12,11 @@ from market_abm.errors import SettingError, clip
 from market_abm.fields import decimal
 from market_abm.keys import QUOTED, dotted, key_parts, quoted, quoted_text, split_key
 
+MAX_DEPTH = 100
+"""How deep tables may be nested."""
+
+_LONG_KEY = re.compile(r"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -23,6 +28,9 @@ def tables_of(text: str) -> dict[str, Any]:
     SettingError
         The text is not valid TOML; names the line.
     """
+    long_key = _LONG_KEY.search(text)  # of which the parser copies every beginning
+    if long_key:
+        raise _too_deep(text.count("\n", 0, long_key.start()) + 1)
     try:
         return tomllib.loads(composed(text))
     except tomllib.TOMLDecodeError as error:
@@ -37,6 +45,30 @@ def tables_of(text: str) -> dict[str, Any]:
             "not valid TOML (a number is too long, or brackets are nested too deeply)",
             remedy="see https://toml.io for how to write it",
         ) from None
+
+
+def check_depth(tables: Mapping[str, Any]) -> None:
+    """Refuse tables in tables that are too deep for the functions that walk through them.
+
+    Raises
+    ------
+    SettingError
+        They are.
+    """
+    level: list[Any] = [tables]
+    for _ in range(MAX_DEPTH):
+        inside = (part.values() if isinstance(part, Mapping) else part for part in level)
+        level = [each for part in inside for each in part if isinstance(each, Mapping | list)]
+    if level:
+        raise _too_deep(None)
+
+
+def _too_deep(line: int | None) -> SettingError:
+    return SettingError(
+        f"tables are nested more than {MAX_DEPTH} deep",
+        line=line,
+        remedy="write keys of a few parts, such as supply.wheat.quantity",
+    )
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:

@@ -66,8 +66,8 @@ class Line:
     """One line of a program, ``good = formula``.
 
     ``formula`` refers to input k by the symbol k and to parameters by name; ``inputs`` names the
-    good of each input, one entry per place where a good is read; ``parameters`` holds the values
-    of the parameters that are used; ``number`` counts from 1.
+    goods, each once, however often the line reads it; ``parameters`` holds the values of the
+    parameters that are used; ``number`` counts from 1.
     """
 
     good: str
@@ -205,10 +205,10 @@ class _Translator:
 
     def __init__(self, parameters: Mapping[str, float]) -> None:
         self.parameters = parameters
-        self.inputs: list[str] = []
+        self.inputs: dict[str, ex.Expression] = {}
 
     def translate(self, root: ast.expr) -> ex.Expression:
-        """The expression for ``root``; ``self.inputs`` collects its goods, in order."""
+        """The expression for ``root``; ``self.inputs`` collects its goods, in order, as names."""
         results: list[ex.Expression] = []
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
         while stack:
@@ -278,8 +278,7 @@ class _Translator:
                 name=node.id,
                 remedy=f"write {node.id}(...), or give the good another name",
             )
-        self.inputs.append(node.id)
-        return ex.name(len(self.inputs) - 1)
+        return self.inputs.setdefault(node.id, ex.name(len(self.inputs)))
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = _function_name(node)
@@ -349,11 +348,11 @@ class _Translator:
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
         constant = inner.translate(node)
-        if inner.inputs:
+        for good in inner.inputs:
             raise ProgramError(
-                f"'{inner.inputs[0]}' is not a parameter, and {what} cannot depend on goods",
+                f"'{good}' is not a parameter, and {what} cannot depend on goods",
                 line=node.lineno,
-                remedy=nearest(inner.inputs[0], self.parameters),
+                remedy=nearest(good, self.parameters),
             )
         check_positive(constant, what, self.parameters, node.lineno)
         return constant

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.errors import SettingError, clip, nearest
+from market_abm.errors import SettingError, nearest, shown
 from market_abm.experiment.known_keys import is_whole
 from market_abm.experiment.settings import check_table
 from market_abm.experiment.toml import parse_value, parse_values
@@ -176,7 +176,7 @@ def _check_count(count: int, what: str, name: str | None = None) -> None:
 
 def _unreadable(name: str, given: Any) -> SettingError:
     return SettingError(
-        f"cannot read the axis {name} = {clip(repr(given))}",
+        f"cannot read the axis {name} = {shown(given)}",
         remedy='write "low:high:log:count", a list of values, or a table of settings; a file has '
         'the key in quotes: "market.share_rate" = ...',
         name=name,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.errors import ResultsError
-from market_abm.runs.folders import draw, unwritable, write_file
+from market_abm.runs.folders import picture_of, unwritable, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,8 @@ class Store:
         self.folder, self.batches = folder, batches
         text = json.dumps(specification, indent=1, default=str) + "\n"
         try:
-            found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            every = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            found = {name for name in every if not name.startswith(".")}
             if SPECIFICATION in found:
                 same = (folder / SPECIFICATION).read_text("utf-8") == text
                 if resume and not same:
@@ -123,9 +124,9 @@ class Store:
             table = self.table()
             if find_spec("pyarrow"):
                 write_file(self.folder / PARQUET, partial(_write_parquet, table))
-            figure = figure_of(table)
-            if figure is not None:
-                write_file(self.folder / FIGURE, partial(draw, figure))
+            picture = picture_of(lambda: figure_of(table), FIGURE)
+            if picture is not None:
+                write_file(self.folder / FIGURE, lambda path: path.write_bytes(picture))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:
             raise self._unwritable(error) from None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, measured
-from market_abm.analysis.prediction import rate
+from market_abm.analysis.prediction import rate, steady_state_error
 from market_abm.analysis.stability import stability
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
@@ -33,6 +33,7 @@ from market_abm.market.arrays import ACTIVATIONS
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.start import run_together
+from market_abm.simulation.endings import Status
 from market_abm.studies.design import DRAWN, Design
 from market_abm.studies.executors import executor as executor_of
 from market_abm.studies.store import Store, csv_table
@@ -198,7 +199,7 @@ class Sweep(Displayable):
         measures = [measure.key for measure in MEASURES]
         place = measures.index("welfare") + 1
         measures.insert(place, "best_welfare")
-        described = ("status", "steps", *measures, "predicted_rate", "message")
+        described = ("status", "steps", *measures, "predicted_rate", "predicted_error", "message")
         return (*self.design.names, *described, *goods)
 
     def rows(self, batch: int) -> list[dict[str, Any]]:
@@ -221,8 +222,11 @@ class Sweep(Displayable):
             for (place, experiment), result in zip(members, _run(experiments), strict=True):
                 optimum = _optimum(experiment, best)
                 rows[place]["predicted_rate"] = _predicted(experiment, optimum)
+                rows[place]["predicted_error"] = steady_state_error(experiment.last_economy)
                 if isinstance(result, MarketError):
                     rows[place].update(status="failed", message=str(result))
+                elif result.ending.status is Status.INTERRUPTED:
+                    raise KeyboardInterrupt  # half a run is no row of a table
                 else:
                     rows[place].update(_row(result, optimum))
         return rows

@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
     from market_abm.runs.result import Result
 
-COLUMNS = {"steps", "error", "rate", "predicted_rate", "alignment", "welfare", "best_welfare"}
+RATES = ("rate", "rate_uncertainty", "predicted_rate")
+"""Columns of rates, per step."""
+
+COLUMNS = {"steps", "error", *RATES, "alignment", "welfare", "best_welfare"}
 """Columns of numbers that the table of a sweep must have."""
 
 
@@ -133,7 +136,7 @@ class SweepFolder(ResultsFolder):
     def _runs_html(self) -> str:
         """A table of the runs, folded; of many, some at equal distances."""
         table = self.table
-        shown = [*self.axes, "status", "steps", "error", "rate", "predicted_rate", "welfare"]
+        shown = [*self.axes, "status", "steps", "error", *RATES, "welfare"]
         kept = np.unique(np.linspace(0, len(table) - 1, min(len(table), MAX_ROWS)).astype(int))
         rows = {str(k + 1): table.iloc[k][shown].to_dict() for k in kept.tolist()}
         listed = table_html("run", rows, shown, words.runs_caption(len(kept), len(table)))

@@ -1,5 +1,6 @@
 """Messages of the commands that are not about results."""
 
+INTERRUPTED_AT_ONCE = "Interrupted."
 INTERRUPTED = "Interrupted: nothing was written."
 INTERRUPTED_SWEEP = "Interrupted: completed runs are kept; continue with --resume."
 
