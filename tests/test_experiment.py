@@ -144,6 +144,10 @@ BAD = {
     MINIMAL.replace("y =", "yield ="): (3, "'yield' is a reserved word.*, such as yield_"),
     MINIMAL.replace("sqrt(x)", "class ** 2"): (3, "'class' is a reserved word"),
     MINIMAL.replace("y =", "natural-gas ="): (3, "a hyphen is a minus.*such as natural_gas"),
+    MINIMAL.replace("sqrt(x)", "x-y ** 2").replace("supply.x", "supply.x-y"): (
+        5,
+        "no line uses a good 'x-y'; a hyphen is a minus: write x_y",
+    ),
     MINIMAL.replace("sqrt(x)", "natural gas"): (3, "a name has no spaces.*such as natural_gas"),
     MINIMAL.replace("sqrt(x)", "2x"): (3, "a name begins with a letter"),
     MINIMAL.replace("sqrt(x)", "0,5 * x"): (
@@ -231,6 +235,7 @@ def test_settings_override_the_file():
         ("market.share_rate=-1", "--set market.share_rate=-1: market.share_rate is -1"),
         ("supply.natgsa.quantity=1", "did you mean 'natgas'"),
         ("share_rate=1", "--set share_rate=1: unknown key.*did you mean 'market.share_rate'"),
+        ("elasticity=1", "--set elasticity=1: unknown.*did you mean 'demand.GOOD.elasticity'"),
         ("natgas.quantity=1", "--set natgas.quantity=1: unknown.*did you mean 'supply.natgas'"),
         ("question.x=1", "'question' has no keys of its own"),
         ("market=1", "make it a table"),

@@ -179,6 +179,19 @@ def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, messa
         Sweep.of(cobweb(**{"run.steps": 300}), axes, **settings)
 
 
+def test_a_design_of_the_command_line_replaces_that_of_the_file():
+    text = cobweb().source.text + "[sweep]\ndesign = 'lhs'\npoints = 5\n[sweep.axes]\n"
+    base = Experiment.parse(text + "'market.bid_rate' = '0.1:1:3'\n")
+    for settings, size in (({}, 5), ({"design": "sobol"}, 5), ({"points": 2}, 2)):
+        assert Sweep.planned(base, None, **settings).design.size == size
+    assert Sweep.planned(base, None, design="grid").design.size == 3
+    assert Sweep.planned(base, {"run.steps": "1..4"}, design="list", seeds=0).design.size == 4
+    with pytest.raises(MarketError, match="points has no effect in a grid"):
+        Sweep.planned(base, None, design="grid", points=7)
+    values = np.linspace(0.1, 0.4, 4)
+    assert Axis.of("market.bid_rate", values).values == tuple(values.tolist())
+
+
 def test_a_swept_value_is_told_as_it_was_typed():
     with pytest.raises(MarketError) as told:
         Sweep.of(cobweb(), {"run.steps": "10,1.5"})

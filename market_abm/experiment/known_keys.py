@@ -60,7 +60,7 @@ def check_names(tables: Mapping[str, Any]) -> None:
     """
     for key in tables:
         if key not in TOP:
-            raise _unknown(key, [*_goods(tables, key), *_homes(key)])
+            raise _unknown(key, [*_goods(tables, key), *_homes(key), *_homes_of_goods(key)])
     for table, classes in SINGLE.items():
         own, given = _keys(classes), tables.get(table, {})
         for key, value in given.items() if isinstance(given, Mapping) else ():
@@ -83,6 +83,10 @@ def _goods(tables: Mapping[str, Any], good: str) -> list[str]:
 
 def _homes(key: str) -> list[str]:
     return [f"{table}.{key}" for table, classes in SINGLE.items() if key in _keys(classes)]
+
+
+def _homes_of_goods(key: str) -> list[str]:
+    return [f"{t}.GOOD.{key}" for t in ("demand", "supply") if key in _keys(OF_SEVERAL[t])]
 
 
 def _keys(classes: tuple[type[Settings], ...]) -> dict[str, str]:

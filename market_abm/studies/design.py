@@ -119,6 +119,8 @@ class Axis:
                 return Axis._range(name, given.strip())
             else:
                 given = parse_values(given)
+        if hasattr(given, "tolist"):  # an array, or a number of one
+            given = given.tolist()
         if not isinstance(given, Sequence):
             given = [given]
         if not given:

@@ -34,7 +34,7 @@ from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.start import run_together
 from market_abm.simulation.endings import Status
-from market_abm.studies.design import Design
+from market_abm.studies.design import DRAWN, Design
 from market_abm.studies.executors import executor as executor_of
 from market_abm.studies.store import Store, csv_table
 
@@ -153,10 +153,10 @@ class Sweep(Displayable):
         """The sweep of the experiment's [sweep] table, but with these axes and settings.
 
         Parameters and errors are those of :meth:`of`; None, or no axes, leaves those of the table.
-        A design replaces that of the table with its points and seed.
+        A design that draws no points replaces those of the table.
         """
         own = {key: value for key, value in settings.items() if value is not None}
-        replaced = {"points", "seed"} if "design" in own else set()
+        replaced = set() if own.get("design", DRAWN[0]) in DRAWN else {"points", "seed"}
         given = {key: value for key, value in base.sweep.items() if key not in replaced} | own
         in_file = given.pop("axes", {})
         if axes or own:
