@@ -114,7 +114,7 @@ def test_a_market_walks_the_path_of_its_optimiser(
 def test_so_it_does_with_several_unequal_firms_in_every_industry(
     arguments: dict[str, Any], market: dict[str, Any], engine: str, data: st.DataObject
 ) -> None:
-    """40 steps: 1e-14, and 1e-10 if what is unstable grows by a third at each of them.
+    """20 steps: 1e-14, and 1e-11 if what is unstable grows by a third at each of them.
 
     Firms of one industry bid with different signs here, and share nuisances and negative goods.
     """
@@ -125,7 +125,7 @@ def test_so_it_does_with_several_unequal_firms_in_every_industry(
         "productivity_spread": data.draw(spread),
     }
     economy = market_abm.from_text(**(arguments | {"population_of": {}, "population": firms}))
-    result, path = run_and_twin(economy, 40, engine, **market)
+    result, path = run_and_twin(economy, 20, engine, **market)
     assert distance(path, result.trajectory) <= 1e-10
 
 

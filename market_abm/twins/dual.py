@@ -35,7 +35,7 @@ LARGEST_STEP, STEP_RATIO, STEPS = 0.01, 4.0, 8
 """Finite differences: the largest step, relative to the quote, the ratio of successive steps, and
 their number."""
 
-PLAN_COST, PLAN_WORK = 20_000, 50
+PLAN_COST, PLAN_WORK = 5_000, 10
 """The work of finding best plans, in numbers: of a call, and of each input and its slopes."""
 
 
