@@ -234,6 +234,27 @@ def test_ces_of_a_negative_input_has_no_value(sigma):
     assert made[1] == pytest.approx(1.0, rel=1e-14)
 
 
+@pytest.mark.parametrize("sigma", [1e-9, 1e-12, 1e-50, 1e-143, 1e-300])
+def test_derivatives_of_an_extreme_ces_have_their_digits_or_none(sigma):
+    """Towards min(x, z): w^(σ/(σ-1)) = 1 for the scarce input, 0 for the other.
+
+    Of inputs that differ by a rounding the ratio of both, e^(5e-16/σ), is noise; w if they are
+    equal. At 1e-12 three digits are left of it, at 1e-9 six.
+    """
+    text = f"ces(x, z, elasticity={sigma!r}, weights=(0.4, 0.6))"
+    wide = NestedCES("xz", np.array([0.5, 0.5]), sigma)
+    made, by_good = produced(line(text), x=1.5, z=3.0)
+    assert made == pytest.approx(1.5, rel=1e-8)
+    assert by_good == pytest.approx({"x": 1.0, "z": 0.0}, rel=1e-6)
+    _, slopes = wide.production(np.array([1.5, 3.0]))
+    assert slopes == pytest.approx([2.0, 0.0], rel=1e-6)
+    assert produced(line(text), x=3.0, z=3.0)[1] == pytest.approx({"x": 0.4, "z": 0.6}, rel=1e-6)
+    _, near = produced(line(text), x=3.0, z=3.0 * (1 + 5e-16))
+    assert all(map(math.isnan, near.values())) or (
+        sigma >= 1e-12 and near == pytest.approx({"x": 0.4, "z": 0.6}, rel=1e-2)
+    )
+
+
 EXTREME = st.sampled_from([0.0, -0.0, 1e-320, 1e-300, -1e-200, 1e-16, -1.0, 1.0, 2, 1e16, 1e308])
 BINARY = ("{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / {b}", "{a} ** {b}")
 SEVERAL = (

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+MIN_ELASTICITY = 1e-11
+"""σ below which ln y - ln x has no digits as a difference of logarithms, once divided by σ."""
+
 Value = Any
 """A float, a NumPy array, or an Expression."""
 
@@ -60,8 +63,8 @@ def ces_with_derivatives(
     gains = [_into(np.expm1, r * log) for log in centred]
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
-    if not np.all(np.isfinite(above_mean)):
-        return _ces_with_zeros(elasticity, weights, inputs)
+    if not np.all(np.isfinite(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
+        return _ces_by_largest_term(elasticity, weights, inputs)
     at_one = r == 0.0
     if np.any(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
@@ -76,10 +79,10 @@ def ces_with_derivatives(
     return y, derivative
 
 
-def _ces_with_zeros(
+def _ces_by_largest_term(
     elasticity: Value, weights: Sequence[Value], inputs: Sequence[Value]
 ) -> tuple[Value, Callable[[int], Value]]:
-    """The same where an input is 0, negative or far from the others, by :func:`log_ces`."""
+    """The same by :func:`log_ces`, where an input is 0, negative or far from the others."""
     shape = np.broadcast_shapes(*(np.shape(each) for each in (elasticity, *weights, *inputs)))
     logs, parts = (
         np.stack([np.broadcast_to(each, shape) for each in several])
@@ -134,8 +137,9 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
 
     Notes
     -----
-    Computed as in :func:`ces_with_derivatives`. Where an input is 0, or g overflows, the largest
-    term is factored out.
+    Computed as in :func:`ces_with_derivatives`. Where an input is 0, g overflows, or σ is tiny, the
+    largest term is factored out. There, towards min x, inputs that differ by a rounding have no
+    derivative: all its digits would be noise.
     """
     r = np.asarray((elasticity - 1.0) / elasticity)
     mean = (weights * logs).sum(axis=0)
@@ -146,18 +150,25 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
         divisor = np.where(r == 0.0, 1.0, r)
         above = np.log1p((weights * np.expm1(r * centred)).sum(axis=0)) / divisor
         above = np.where(r == 0.0, 0.0, above)
-        usual = np.isfinite(above) & np.isfinite(mean)
+        tiny = np.less(elasticity, MIN_ELASTICITY)
+        usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
         if np.all(usual):
             return mean + above, above - centred
         powers = r * logs
         largest = powers.max(axis=0)
-        total = largest + np.log((weights * np.exp(powers - largest)).sum(axis=0))
+        below = largest - powers
+        terms = np.log((weights * np.exp(-below)).sum(axis=0))
+        total = largest + terms
         zero = np.isneginf(logs.real)
         nothing = np.where(r > 0.0, np.all(zero, axis=0), np.any(zero, axis=0))
         log_output = np.where(nothing & ~np.isnan(mean), -np.inf, total / divisor)
         log_output = np.where(usual, mean + above, log_output)[()]
-        gaps = np.where(zero, _gap_at_zero(zero, weights, r), log_output - logs)
-        return log_output, np.where(np.isnan(mean), np.nan, gaps)
+        gaps = np.where(usual | np.any(zero, axis=0), log_output - logs, (terms + below) / divisor)
+        gaps = np.where(zero, _gap_at_zero(zero, weights, r), gaps)
+        scale = np.maximum(1.0, np.abs(logs)).max(axis=0)
+        rounding = 4.0 * np.finfo(float).eps * np.abs(r) * scale
+        tied = tiny & (rounding > 0.5) & np.any((below > 0.0) & (below <= rounding), axis=0)
+        return log_output, np.where(np.isnan(mean) | tied, np.nan, gaps)
 
 
 def _gap_at_zero(zero: np.ndarray, weights: np.ndarray, r: np.ndarray) -> np.ndarray:
