@@ -20,7 +20,7 @@ from market_abm.views.plots.lettering import DPI, LiteralFigure, fitted_lines
 BOLD = 1.2
 """The most by which bold letters are wider than others."""
 
-HINTED = 1.03
+HINTED = 1.01
 """The most by which letters that are fitted to pixels are wider than by their outlines."""
 
 LEFT = 0.1
