@@ -17,8 +17,8 @@ from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
 
-LEAST_FLOW = 1e-12
-"""The least money flow that counts, relative to the largest."""
+LEAST_FLOW = 1e-9
+"""The least money flow that counts as one, relative to the largest."""
 
 
 class Allocation(NamedTuple):
@@ -175,11 +175,14 @@ class Problem:
     def money_flows(self, at: Allocation) -> np.ndarray:
         """|price × quantity| of each good, money per step, shape (goods,); 1 if all are 0.
 
-        At least 1e-12 of the largest: how next to nothing is divided makes no difference.
+        Of a good for which next to nothing is paid, the largest flow: how it is divided makes no
+        difference to W.
         """
         money = np.abs(at.quantities * at.prices)
         largest = money.max()
-        return np.maximum(money, LEAST_FLOW * largest) if largest > 0.0 else np.ones(len(money))
+        if not largest > 0.0:
+            return np.ones(len(money))
+        return np.where(money < LEAST_FLOW * largest, largest, money)
 
     def gains(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """What more of a good adds to W, relative to the money that is paid for it.

@@ -255,26 +255,36 @@ class Search:
         return after if near and improved else at
 
     def without_idle(self, at: Allocation) -> Allocation:
-        """``at`` with the small shares and supplies that tend to 0 set to 0, if W does not fall."""
+        """``at`` without the small shares and supplies that tend to 0, if W does not fall.
+
+        They are set to 0; or, of firms that use none of several inputs, and if W is not finite at 0
+        of the others, to next to 0.
+        """
         idle, shut = at_bounds(self.problem, at, TENDS_TO_ZERO)
         if not (idle.any() or shut.any()):
             return at
-        buyers = self.problem.economy.buyers
-        unused = np.zeros(buyers.size)
-        for places in buyers.of_industry.values():
+        unused = np.zeros(len(idle))
+        for places in self.problem.economy.buyers.of_industry.values():
             unused[places] = idle[places].sum(axis=0)
+        for exact in (unused == 1, np.zeros(len(idle), bool)):
+            after = self._with_little(at, idle, idle & exact, shut)
+            still = at_bounds(self.problem, after)
+            same = np.array_equal(still[0] & idle, idle) and np.array_equal(still[1] & shut, shut)
+            if after.finite and same and after.value >= at.value - 1e-12 * self.size_of(at):
+                return after
+        return at
+
+    def _with_little(
+        self, at: Allocation, idle: np.ndarray, zero: np.ndarray, shut: np.ndarray
+    ) -> Allocation:
+        """``at`` with less for the ``idle`` buyers, nothing for some, and no ``shut`` supply."""
+        buyers = self.problem.economy.buyers
         raw, shares = at.raw.copy(), at.shares.copy()
         raw[self.problem.elastic[shut]] = 0.0
-        shares[idle & (unused == 1)] = 0.0
-        several = idle & (unused > 1)
-        shares[several] *= TINY / SMALL
+        shares[idle] *= TINY / SMALL
+        shares[zero] = 0.0
         totals = [np.add.reduceat(each, buyers.starts)[buyers.pool] for each in (at.shares, shares)]
-        after = self.problem.evaluate(raw, shares * totals[0] / totals[1])
-        if not after.finite or after.value < at.value - 1e-12 * self.size_of(at):
-            return at
-        still = at_bounds(self.problem, after)
-        same = np.array_equal(still[0] & idle, idle) and np.array_equal(still[1] & shut, shut)
-        return after if same else at
+        return self.problem.evaluate(raw, shares * totals[0] / totals[1])
 
     def _with_entrants(self, at: Allocation) -> Allocation | None:
         """``at`` with a share for buyers who have next to none and would gain; None without any."""
