@@ -111,6 +111,22 @@ def test_numbers_that_no_solver_can_handle_are_no_optimum():
         assert best is None or not best.solved or np.isfinite(best.welfare)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("array must not contain infs or NaNs"), np.linalg.LinAlgError("no"), OverflowError],
+)
+def test_a_solver_that_fails_does_not_lose_the_run(error, monkeypatch):
+    """SciPy raises at numbers that are too extreme: the run is kept, without an optimum."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("scipy.optimize.minimize", fail)
+    result = market_abm.run("rival-diamond")
+    assert result.equilibrium is None and result.summary()["equilibrium"] is None
+    assert "The optimum was not computed" in " ".join(run_sentences(result))
+
+
 def test_a_budget_that_is_used_up_is_reported():
     """The same number of evaluations on every machine: it says so, and keeps the best so far."""
     economy = market_abm.from_text("a = x**2\nb = x**2\ny = a + b", supply=X4)

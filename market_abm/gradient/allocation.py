@@ -17,6 +17,9 @@ from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
 
+LEAST_FLOW = 1e-9
+"""The least money flow that counts as one, relative to the largest."""
+
 
 class Allocation(NamedTuple):
     """An allocation, W there, and the gradient of W.
@@ -170,9 +173,16 @@ class Problem:
         return np.concatenate(parts)
 
     def money_flows(self, at: Allocation) -> np.ndarray:
-        """|price × quantity| of each good, money per step, shape (goods,); 1 where that is 0."""
+        """|price × quantity| of each good, money per step, shape (goods,); 1 if all are 0.
+
+        Of a good for which next to nothing is paid, the largest flow: how it is divided makes no
+        difference to W.
+        """
         money = np.abs(at.quantities * at.prices)
-        return np.where(money > 0.0, money, 1.0)
+        largest = money.max()
+        if not largest > 0.0:
+            return np.ones(len(money))
+        return np.where(money < LEAST_FLOW * largest, largest, money)
 
     def gains(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """What more of a good adds to W, relative to the money that is paid for it.

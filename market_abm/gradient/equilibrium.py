@@ -24,8 +24,11 @@ from market_abm.gradient.search import BETTER, Search, SearchEnd
 MAX_VARIABLES = 400
 """Free variables beyond which no equilibrium is computed."""
 
-MAX_WORK = 400_000
-"""Lines evaluated in a search: the budget, some ten seconds. The same on every machine."""
+MAX_WORK = 30_000
+"""The budget of a search, in lines evaluated, and as much for every ten free variables.
+
+Some seconds; the same on every machine.
+"""
 
 NEAR = 1e-4
 """How near an allocation must be to another to be the same one."""
@@ -105,7 +108,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     economy
         The economy.
     work
-        The budget: how many lines may be evaluated.
+        The budget: how many lines may be evaluated, and as many for every ten free variables.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
         problem = Problem(economy)
         if problem.size > MAX_VARIABLES:
             return None
-        search = Search(problem, max(1, work // max(1, len(economy.topological_order))))
+        search = _search(problem, work)
         best = search.run()
         return None if best is None else _described(search, best, ACCURACY)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
@@ -152,13 +155,19 @@ def nearest_stationary(
         at = problem.evaluate(raw, shares)
         if problem.size > MAX_VARIABLES or not at.finite:
             return None
-        search = Search(problem, MAX_WORK // max(1, len(economy.topological_order)))
+        search = _search(problem, MAX_WORK)
         search.scale = search.size_of(at)
         if residual(problem, at) <= accuracy:
             at = search.polished(search.without_idle(at))
         return _described(search, at, accuracy)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError, SearchEnd):
         return None
+
+
+def _search(problem: Problem, work: int) -> Search:
+    """A search with a budget of as many evaluations as that number of lines allows."""
+    lines = max(1, len(problem.economy.topological_order))
+    return Search(problem, max(1, work * (10 + problem.size) // (10 * lines)))
 
 
 def _described(search: Search, at: Allocation, accuracy: float) -> Equilibrium:

@@ -29,11 +29,23 @@ MAX_STARTS = 24
 MAX_COMBINATIONS = 12
 """Combinations of uses, each given nearly all of its good, that are among these points."""
 
+SUPPLIES = (10.0, 0.1, 100.0)
+"""Factors of all elastic supplies that are among these points."""
+
 UNBOUNDED = 1e8
 """W over its scale at the initial allocation beyond which it counts as without an upper bound."""
 
 MAX_ITERATIONS = 25
 """Steps of a trust-region search before shares that tend to 0 are set to 0."""
+
+MAX_TRIALS = 4
+"""How often a search from another start is continued before it is judged."""
+
+MAX_POLISHING = 40
+"""Evaluations of a Levenberg-Marquardt search."""
+
+NEARLY = 1e-2
+"""The residual from which on it is tried."""
 
 MAX_ROUNDS = 12
 """How often shares are set to 0, or buyers let in again, in the search from one point."""
@@ -84,6 +96,7 @@ class Search:
         self.problem = problem
         self.left = evaluations
         self.best: Allocation | None = None
+        self.current: Allocation | None = None
         self.starts = 0
         self.scale = math.nan
         self.complete = True
@@ -97,6 +110,7 @@ class Search:
                 self._others()
         except _BudgetUsed:
             self.complete = False
+            self._keep(self.current)
         except _Unbounded:
             self.unbounded = True
         return self.best
@@ -129,9 +143,16 @@ class Search:
         self.starts += 1
         if self.best is None and start.finite:
             self.best, self.scale = start, self.size_of(start)
-        at = self.local(start)
+        self._keep(self.local(start))
+
+    def _keep(self, at: Allocation | None) -> None:
+        """Keep an allocation if it is the best so far."""
         if at is not None and (self.best is None or self._better(at, self.best)):
             self.best = at
+
+    def _may_be_better(self, at: Allocation, than: Allocation) -> bool:
+        solved = residual(self.problem, than) <= ACCURACY
+        return at.value > than.value + (1.0 if solved else -1.0) * BETTER * self.scale
 
     def _better(self, at: Allocation, than: Allocation) -> bool:
         gain = at.value - than.value
@@ -142,14 +163,26 @@ class Search:
     # --- from one start -------------------------------------------------------------------------
 
     def local(self, start: Allocation) -> Allocation | None:
-        """A local maximum by ascent from ``start``; None if W is not finite there."""
+        """A local maximum by ascent from ``start``; None if W is not finite there.
+
+        It is left unfinished where it leads to nothing better than the best so far.
+        """
         at = start
         if not at.finite:
             return None
+        if self.starts > 1:
+            for _ in range(MAX_TRIALS):
+                before, at = at, self.without_idle(self.ascended(at))
+                if at.value <= before.value + BETTER * self.scale:
+                    break
+            if self.best is not None and not self._may_be_better(at, self.best):
+                return at
         for _ in range(MAX_ROUNDS):
             before = at
             at = self.without_idle(self.ascended(at))
-            at = self.polished(at)
+            self.current = at
+            if residual(self.problem, at) <= NEARLY:
+                at = self.polished(at)
             entered = self._with_entrants(at)
             if entered is None and (
                 residual(self.problem, at) <= ACCURACY or at.value <= before.value
@@ -177,7 +210,7 @@ class Search:
         options = {
             "initial_trust_radius": 0.2 * radius,
             "max_trust_radius": radius,
-            "gtol": 1e-8,
+            "gtol": 1e-10,
             "maxiter": MAX_ITERATIONS,
         }
         found = minimize(
@@ -204,7 +237,14 @@ class Search:
         for _ in range(3):  # a restart often gets further, where it stopped for rounding
             if not 1e-14 < size < math.inf:
                 break
-            trial = root(loss.gradient, point, jac=loss.hessian, method="lm", tol=1e-15).x
+            trial = root(
+                loss.gradient,
+                point,
+                jac=loss.hessian,
+                method="lm",
+                tol=1e-15,
+                options={"maxiter": MAX_POLISHING},
+            ).x
             size = np.abs(loss.gradient(trial)).max()
             if not size < np.abs(loss.gradient(point)).max():
                 break
@@ -215,26 +255,36 @@ class Search:
         return after if near and improved else at
 
     def without_idle(self, at: Allocation) -> Allocation:
-        """``at`` with the small shares and supplies that tend to 0 set to 0, if W does not fall."""
+        """``at`` without the small shares and supplies that tend to 0, if W does not fall.
+
+        They are set to 0; or, of firms that use none of several inputs, and if W is not finite at 0
+        of the others, to next to 0.
+        """
         idle, shut = at_bounds(self.problem, at, TENDS_TO_ZERO)
         if not (idle.any() or shut.any()):
             return at
-        buyers = self.problem.economy.buyers
-        unused = np.zeros(buyers.size)
-        for places in buyers.of_industry.values():
+        unused = np.zeros(len(idle))
+        for places in self.problem.economy.buyers.of_industry.values():
             unused[places] = idle[places].sum(axis=0)
+        for exact in (unused == 1, np.zeros(len(idle), bool)):
+            after = self._with_little(at, idle, idle & exact, shut)
+            still = at_bounds(self.problem, after)
+            same = np.array_equal(still[0] & idle, idle) and np.array_equal(still[1] & shut, shut)
+            if after.finite and same and after.value >= at.value - 1e-12 * self.size_of(at):
+                return after
+        return at
+
+    def _with_little(
+        self, at: Allocation, idle: np.ndarray, zero: np.ndarray, shut: np.ndarray
+    ) -> Allocation:
+        """``at`` with less for the ``idle`` buyers, nothing for some, and no ``shut`` supply."""
+        buyers = self.problem.economy.buyers
         raw, shares = at.raw.copy(), at.shares.copy()
         raw[self.problem.elastic[shut]] = 0.0
-        shares[idle & (unused == 1)] = 0.0
-        several = idle & (unused > 1)
-        shares[several] *= TINY / SMALL
+        shares[idle] *= TINY / SMALL
+        shares[zero] = 0.0
         totals = [np.add.reduceat(each, buyers.starts)[buyers.pool] for each in (at.shares, shares)]
-        after = self.problem.evaluate(raw, shares * totals[0] / totals[1])
-        if not after.finite or after.value < at.value - 1e-12 * self.size_of(at):
-            return at
-        still = at_bounds(self.problem, after)
-        same = np.array_equal(still[0] & idle, idle) and np.array_equal(still[1] & shut, shut)
-        return after if same else at
+        return self.problem.evaluate(raw, shares * totals[0] / totals[1])
 
     def _with_entrants(self, at: Allocation) -> Allocation | None:
         """``at`` with a share for buyers who have next to none and would gain; None without any."""
@@ -254,7 +304,7 @@ class Search:
 
 
 def _starts(problem: Problem) -> Iterator[Allocation]:
-    """The starts but the first: nearly all of a good for one use, then random allocations."""
+    """The starts but the first: nearly all of a good for one use, other supplies, random ones."""
     buyers = problem.economy.buyers
     uses = [buyers.users[pool.buyers.start] for pool in buyers.shared_pools]
     several = [[use for use, _ in each] for each in uses if len(each) > 1]
@@ -268,6 +318,10 @@ def _starts(problem: Problem) -> Iterator[Allocation]:
             shares[use] *= 100.0
         totals = np.add.reduceat(shares, buyers.starts)[buyers.pool]
         yield problem.evaluate(problem.base_raw, shares / totals)
+    for factor in SUPPLIES if len(problem.elastic) else ():
+        raw = problem.base_raw.copy()
+        raw[problem.elastic] *= factor
+        yield problem.evaluate(raw, buyers.initial_shares)
     rng = np.random.default_rng(0)  # the same starts for every economy of this structure
     while True:
         shares = rng.gamma(0.5, size=buyers.size) + 1e-3

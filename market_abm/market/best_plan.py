@@ -15,7 +15,7 @@ from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError
 
 MAX_ASCENT_STEPS = 300
-"""The maximal number of ascent steps; a few suffice unless an input tends to zero."""
+"""The budget of ascent steps of a plan; a few suffice unless an input tends to zero."""
 
 MAX_NEWTON_STEPS = 12
 """The maximal number of Newton steps from one point."""
@@ -88,11 +88,12 @@ def best_plan(
     -------
     Plan
         ``found`` is false where the price of an input is not positive, or the returns of the line
-        do not decrease: there is no maximum.
+        do not decrease: there is no maximum; or where none was found within the budget.
 
     Notes
     -----
     At the maximum z p ∂f/∂x = π, or z p ∂f/∂x <= π where x = 0; for a concave f this is sufficient.
+    Of another f a plan is a maximum among plans nearby (f is strictly concave at it).
     The logarithms of both sides are a system of equations in ln x, linear where f is a product of
     powers, and solved by Newton's method. Where that fails, profit is maximised over ln x by ascent
     steps: Newton steps with the curvature kept negative, which increase profit from any point. On
@@ -322,7 +323,8 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
     except EconomyError as error:
         return error
     return MarketError(
-        f"the firms that make '{industry.good}' find no profit-maximising plan",
+        f"the firms that make '{industry.good}' find no profit-maximising plan within "
+        f"{MAX_ASCENT_STEPS} steps of ascent",
         remedy="lower market.auction_rate, or give its line returns that decrease everywhere",
         name=industry.good,
     )

@@ -30,6 +30,7 @@ from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
+from market_abm.runs.optimum import resting
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.start import run_together
@@ -48,7 +49,7 @@ BATCH_MEMORY = 500_000_000
 """Maximum bytes of the record of a batch, if all its runs take all their steps."""
 
 BEST = "best_quantity"
-"""Prefix of the columns with the quantities of the optimal allocation."""
+"""Prefix of the columns with the quantities of the best known allocation."""
 
 
 def sweep(
@@ -192,7 +193,7 @@ class Sweep(Displayable):
     def columns(self) -> tuple[str, ...]:
         """The columns of the table: swept parameters, measures, and the last state of some goods.
 
-        Of each raw and final good: quantity, price, and the quantity of the optimal allocation.
+        Of each raw and final good: quantity, price, and that of the best known allocation.
         """
         ends = [*self.base.economy.supply, *self.base.economy.demand]
         goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price", BEST)]
@@ -221,7 +222,7 @@ class Sweep(Displayable):
             experiments = [experiment for _, experiment in members]
             for (place, experiment), result in zip(members, _run(experiments), strict=True):
                 optimum = _optimum(experiment, best)
-                rows[place]["predicted_rate"] = _predicted(experiment, optimum)
+                rows[place]["predicted_rate"] = _predicted(experiment, _steady(result, optimum))
                 rows[place]["predicted_error"] = steady_state_error(experiment.last_economy)
                 if isinstance(result, MarketError):
                     rows[place].update(status="failed", message=str(result))
@@ -281,7 +282,7 @@ def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
 
 
 def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equilibrium | None:
-    """The optimal allocation, or None; ``best`` caches those of economies."""
+    """The best known allocation, or None; ``best`` caches those of economies."""
     settings = experiment.configuration
     economy = {key: settings[key] for key in settings if key not in ("market", "run", "record")}
     key = json.dumps([economy, experiment.economy.seed], default=str)
@@ -291,12 +292,20 @@ def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equ
     return best[key]
 
 
-def _predicted(experiment: Experiment, optimum: Equilibrium | None) -> float | None:
+def _steady(result: Result | MarketError, optimum: Equilibrium | None) -> Equilibrium | None:
+    """The steady state near which a rate is predicted: where the run rests, or the best one."""
+    if isinstance(result, MarketError) or not result.at_rest or optimum is None:
+        return optimum
+    found = resting(result.economy, result.last, optimum, result.experiment.run.tolerance)
+    return found if found is not None and found.solved else optimum
+
+
+def _predicted(experiment: Experiment, steady: Equilibrium | None) -> float | None:
     """The predicted rate: in closed form, or from the eigenvalues of a step."""
     known = rate(experiment.last_economy, experiment.market)
-    if known is not None or optimum is None:
+    if known is not None or steady is None:
         return known
-    near = stability(experiment.last_economy, experiment.market, optimum)
+    near = stability(experiment.last_economy, experiment.market, steady)
     return None if near is None else near.radius
 
 
