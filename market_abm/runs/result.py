@@ -334,6 +334,7 @@ class Result(Displayable):
         better = best is not None and best.solved and best.is_better_than(rest)
         return {"kind": rest.kind.value, "welfare": rest.welfare, "better_known": better}
 
+    @np.errstate(all="ignore")
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 

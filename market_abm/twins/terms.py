@@ -24,7 +24,7 @@ def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
     inputs
         x, units, real or complex, shape (inputs, ..., firms).
     """
-    made = industry.technology.production(list(inputs / industry.weights))[0]
+    made = industry.technology.production([each / industry.weights for each in inputs])[0]
     made = industry.productivity * industry.weights * made
     return np.broadcast_to(made, (*np.shape(inputs)[1:-1], industry.firms))
 
