@@ -152,7 +152,7 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
         powers = r * logs
         largest = powers.max(axis=0)
         total = largest + np.log((weights * np.exp(powers - largest)).sum(axis=0))
-        zero = np.isneginf(logs)
+        zero = np.isneginf(np.real(logs))
         nothing = np.where(r > 0.0, np.all(zero, axis=0), np.any(zero, axis=0))
         log_output = np.where(nothing & ~np.isnan(mean), -np.inf, total / divisor)
         log_output = np.where(usual, mean + above, log_output)[()]
