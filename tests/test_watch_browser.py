@@ -216,7 +216,7 @@ def test_a_lag_is_a_whole_number_of_steps(tab):
 def test_a_shock_is_seen(tab):
     tab.slide("speed", 2.5)
     tab.press("Play")
-    tab.until(lambda: "stationary" in tab.status, seconds=30)
+    tab.until(lambda: "at rest" in tab.status, seconds=30)
     tab.press("Pause")
     tab.settled()
     rest = tab.columns("path"), tab.picture("network"), tab.picture("prices"), tab.step

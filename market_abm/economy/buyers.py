@@ -63,9 +63,14 @@ class Buyers:
 
     @cached_property
     def of_industry(self) -> dict[str, np.ndarray]:
-        """For each industry, the buyer of input i for firm m (an index), shape (inputs, firms)."""
+        """For each industry, the buyer of input i for firm m (an index), shape (inputs, firms).
+
+        Without inputs the shape is (0, 1), which stands for any number of firms.
+        """
         return {
-            good: np.array([np.arange(use.start, use.stop) for use in uses], int)
+            good: np.array(
+                [np.arange(use.start, use.stop) for use in uses] or np.empty((0, 1)), int
+            )
             for good, uses in self.uses.items()
         }
 

@@ -159,7 +159,7 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
         below = largest - powers
         terms = np.log((weights * np.exp(-below)).sum(axis=0))
         total = largest + terms
-        zero = np.isneginf(logs.real)
+        zero = np.isneginf(np.real(logs))
         nothing = np.where(r > 0.0, np.all(zero, axis=0), np.any(zero, axis=0))
         log_output = np.where(nothing & ~np.isnan(mean), -np.inf, total / divisor)
         log_output = np.where(usual, mean + above, log_output)[()]

@@ -84,5 +84,5 @@ def _limit(far: Any, near: Any, last: Any) -> Any:
         )
     )
     varies = (np.abs(power) >= MIN_POWER) & (np.abs(first - power) <= 0.05 * np.abs(power))
-    beyond = np.where(power > 0.0, 0.0, np.copysign(np.inf, last))
+    beyond = np.where(power > 0.0, 0.0, np.copysign(np.inf, np.real(last)))
     return np.where(steady, last, np.where(varies, beyond, np.nan))

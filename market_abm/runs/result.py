@@ -310,6 +310,7 @@ class Result(Displayable):
             return None
         return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
 
+    @np.errstate(all="ignore")
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 

@@ -101,7 +101,7 @@ def step_axis(steps: np.ndarray) -> Axis:
 def value_axis(values: np.ndarray, label: str) -> Axis:
     """A linear axis, or a ``symlog`` one where values exceed their median by six decades."""
     sizes = np.abs(values[np.isfinite(values) & (values != 0.0)])
-    if sizes.size == 0 or sizes.max() < 1e6 * np.median(sizes):
+    if sizes.size == 0 or sizes.max() / 1e6 < np.median(sizes):
         return Axis(label)
     return Axis(label, "symlog", unit=float(10.0 ** np.ceil(np.log10(np.median(sizes)))))
 

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from market_abm.experiment.files import available
+from support.strategies import RandomProgram, goods_read, num, read
 
 EXTREME = (
     *("0", "-0.0", "1", "-1", "2", "3", "0.5", "1e-3", "1e3", "-1e3", "1e9", "0.999999999"),
@@ -75,7 +76,7 @@ TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 
 @cache
 def own_texts() -> tuple[str, ...]:
-    """The package's experiments, but those that take long."""
+    """The package's experiments."""
     return tuple(path.read_text("utf-8") for path in available().values())
 
 
@@ -121,61 +122,64 @@ def mutated_texts(draw: Any, most: int = 3) -> str:
     return text
 
 
-@st.composite
-def extreme_numbers(draw: Any) -> str:
-    """A number that a setting may have, often near the end of what floating point can hold."""
-    power = draw(st.sampled_from((0, 0, 0, 0, 1, -1, 3, -3, 9, -9, 16, -16, 100, -100, 307, -307)))
-    return f"{draw(st.sampled_from((1, 1, 2, 5, 0.5, 0.3, 0.9)))!r}e{power}"
+def extreme_numbers() -> st.SearchStrategy[float]:
+    """A positive number, now and then near the end of what floating point can hold."""
+    powers = (*[0] * 6, 1, -1, 3, -3, 9, -9, 16, -16, 100, -100, 307, -307)
+    factors = st.sampled_from((1.0, 2.0, 5.0, 0.5, 0.3, 0.9))
+    return st.tuples(factors, st.sampled_from(powers)).map(lambda pair: pair[0] * 10.0 ** pair[1])
 
 
 @st.composite
-def _expression(draw: Any, goods: list[str], depth: int = 0) -> str:
+def _expression(draw: Any, goods: list[str], depth: int = 0) -> tuple:
+    """Any expression that the language has, of goods and extreme numbers."""
     if depth > 2 or draw(st.integers(0, 4)) == 0:
-        return draw(st.sampled_from([*goods, draw(extreme_numbers())]))
+        good = draw(st.sampled_from([*goods, None]))
+        return num(draw(extreme_numbers())) if good is None else read(good)
     a, b = (draw(_expression(goods, depth + 1)) for _ in range(2))
     kind = draw(st.sampled_from(("+", "-", "*", "/", "**", "call", "ces", "cobb_douglas")))
     if kind == "call":
-        name = draw(st.sampled_from(("ln", "exp", "sqrt", "tanh", "sin", "cos", "atan")))
-        return f"{name}({a})"
+        return (draw(st.sampled_from(("ln", "exp", "sqrt", "tanh"))), a)
     if kind == "ces":
-        weights = draw(st.sampled_from(("", ", weights=(0.3, 0.7)", ", weights=(1e-16, 1)")))
-        return f"ces({a}, {b}, elasticity={draw(extreme_numbers())}{weights})"
+        weights = draw(st.sampled_from((None, (0.3, 0.7), (1e-16, 1.0))))
+        sigma = draw(extreme_numbers().filter(lambda each: each != 1.0))  # as the reference has it
+        return ("ces", sigma, weights, (a, b))
     if kind == "cobb_douglas":
-        return f"cobb_douglas({a}, {b}, exponents=({draw(extreme_numbers())}, 0.5))"
-    return f"({a}) {kind} ({b})"
+        return ("cobb_douglas", (draw(extreme_numbers()), 0.5), (a, b))
+    return (kind, a, b)
+
+
+@st.composite
+def extreme_programs(draw: Any) -> RandomProgram:
+    """A few lines of anything, with numbers of any size."""
+    supply = {f"x{k}": draw(extreme_numbers()) for k in range(draw(st.integers(1, 2)))}
+    goods, lines = list(supply), []
+    for k in range(draw(st.integers(1, 4))):
+        lines.append((f"y{k}", draw(_expression(goods))))
+        goods.append(f"y{k}")
+    used = {good for _, line in lines for good in goods_read(line)}
+    lines += [(f"of_{good}", read(good)) for good in supply if good not in used]
+    demand = {name: draw(extreme_numbers()) for name, _ in lines if name not in used}
+    reuse = draw(st.sampled_from(("rival", "copy")))
+    return RandomProgram(tuple(lines), supply, demand, reuse, tuple(range(len(lines))))
 
 
 @st.composite
 def extreme_texts(draw: Any) -> str:
-    """A random program of a few lines, with numbers of any size in all of its tables."""
-    goods = [f"x{k}" for k in range(draw(st.integers(1, 2)))]
-    raw, lines = list(goods), []
-    for k in range(draw(st.integers(1, 4))):
-        lines.append(f"y{k} = {draw(_expression(goods))}")
-        goods.append(f"y{k}")
-    used = set(re.findall(r"\b[xy]\d\b", "\n".join(line.split("=", 1)[1] for line in lines)))
-    left = [good for good in raw if good not in used]
-    if left:
-        lines.append(f"y9 = {' + '.join(left)}")
-    text = ['question = "?"', "[economy]", 'program = """', *lines, '"""']
-    text.append(f'reuse = "{draw(st.sampled_from(("rival", "copy")))}"')
-    for good in raw:
-        text += [f"[supply.{good}]", f"quantity = {draw(extreme_numbers())}"]
-        if draw(st.booleans()):
-            text += [
-                f"price = {draw(extreme_numbers())}",
-                f"elasticity = {draw(extreme_numbers())}",
-            ]
-    final = [line.split(" =")[0] for line in lines if line.split(" =")[0] not in used]
-    for good in final:
-        if draw(st.booleans()):
-            text += [f"[demand.{good}]", f"price = {draw(extreme_numbers())}"]
+    """An experiment file of such a program, with extreme numbers in its other tables, too."""
+    program = draw(extreme_programs())
+    text = ['question = "?"', "[economy]", 'program = """', program.text, '"""']
+    text.append(f'reuse = "{program.reuse}"')
+    for table, key, values in (
+        ("supply", "quantity", program.supply),
+        ("demand", "price", program.demand),
+    ):
+        for good, value in values.items():
+            text += [f"[{table}.{good}]", f"{key} = {value!r}"]
             if draw(st.booleans()):
-                text.append(f"elasticity = {draw(extreme_numbers())}")
+                text.append(f"elasticity = {draw(extreme_numbers())!r}")
     if draw(st.booleans()):
-        mechanism = draw(st.sampled_from(CHOICES[:4]))
-        text += ["[market]", f'mechanism = "{mechanism}"']
+        text += ["[market]", f'mechanism = "{draw(st.sampled_from(CHOICES[:4]))}"']
     if draw(st.booleans()):
         text += ["[industries]", f"firms = {draw(st.integers(1, 3))}"]
-        text.append(f"productivity_spread = {draw(st.sampled_from(('0', '0.3', '1e3')))}")
+        text.append(f"productivity_spread = {draw(st.sampled_from((0, 0.3, 1e3)))!r}")
     return "\n".join(text) + "\n"
