@@ -16,6 +16,7 @@ from market_abm.cli import printing
 from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
 from market_abm.cli.main import INTERRUPTED, main
 from market_abm.cli.progress import progress_bar, run_with_progress
+from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
 
 # --- running markets ------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ def sweep(
     own = dict(parse_axis(axis) for axis in axes)
     planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
     folder = Path(out or f"results/{chosen.name}-sweep")
-    printing.say(sweep_start(planned))
+    say(sweep_start(planned))
     try:
         with (
             executor(jobs, scheduler, planned.batches) as (pool, workers),
@@ -195,7 +196,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     folder = Path(out)
     check_folder(folder, PLANE_FILES)
     size = PhasePlane.size(settings)
-    printing.say(plane_start(settings, size))
+    say(plane_start(settings, size))
     with progress_bar(size) as progress:
         plane = PhasePlane.of(settings, progress)
     printing.print_plane(plane)
@@ -239,7 +240,7 @@ def animate(
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    printing.say(written(path, film_steps(min(steps, result.steps), result.steps)))
+    say(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -266,7 +267,7 @@ def report(folder: str, out: str | None) -> None:
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words.text import written
 
-    printing.say(written(write_report(folder, out)))
+    say(written(write_report(folder, out)))
 
 
 @main.command()
@@ -353,4 +354,4 @@ def check(experiment: str, assignments: tuple[str, ...]) -> None:
     from market_abm.views.words.run import experiment_lines
 
     for line in experiment_lines(load(experiment, assignments)):
-        printing.say(line)
+        say(line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from market_abm.cli import printing
+from market_abm.cli import tables
 from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def run_with_progress(chosen: Experiment, *, quiet: bool, live: bool = False) ->
     if live and not quiet:
         from market_abm.views.terminal import Live, watchable
 
-        console = printing.console()
+        console = tables.console()
         if watchable(console):
             with Live(chosen, console) as picture:
                 return run(chosen, progress=picture)

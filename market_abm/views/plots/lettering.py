@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from matplotlib import rcParams
@@ -18,18 +18,13 @@ from matplotlib.text import Text
 
 from market_abm.errors import FigureWarning
 from market_abm.views.words.figures import NO_FONT
-from market_abm.views.words.lines import printable
+from market_abm.views.words.lines import ELLIPSIS, printable, told_apart
 
 FALLBACKS = ("DejaVu Sans", "Noto Sans CJK", "Source Han Sans", "Noto Sans", "Noto", "IPA")
 """Beginnings of the names of fonts that are tried first for letters that a font lacks."""
 
 NO_FONTS = ("LastResort", "Last Resort", "Noto Color Emoji", "Apple Color Emoji", "Adobe Blank")
 """Fonts that have no outlines of letters."""
-
-ELLIPSIS = "…"
-
-HEADS = (0.5, 0.35, 0.65, 0.2, 0.8, 0.0)
-"""Parts of a shortened text that are its beginning, in the order in which they are tried."""
 
 MIN_SHRINK = 0.68
 """How much smaller the letters of a long name in a box may be."""
@@ -183,24 +178,11 @@ def all_fitted(
     texts: Iterable[str], width: float, size: float, *, weight: str = "normal"
 ) -> dict[str, str]:
     """Each of ``texts`` as :func:`fitted`, cut where that tells them apart."""
-    texts = list(dict.fromkeys(texts))
-    best: dict[str, str] = {}
-    for head in HEADS:
-        shown = {text: fitted(text, width, size, weight=weight, head=head) for text in texts}
-        if len(set(shown.values())) > len(set(best.values())):
-            best = shown
-        if len(set(best.values())) == len(texts):
-            return best
-    groups: dict[str, list[str]] = {}
-    for text, cut in best.items():
-        groups.setdefault(cut, []).append(text)
-    for alike in groups.values():
-        if len(alike) > 1:  # they differ in the middle: from where they do
-            letters = zip(*alike, strict=False)
-            start = next((n for n, each in enumerate(letters) if len(set(each)) > 1), 0)
-            for text in alike:
-                best[text] = fitted(ELLIPSIS + text[start:], width, size, weight=weight, head=1.0)
-    return best
+    return told_apart(texts, partial(_cut, width=width, size=size, weight=weight))
+
+
+def _cut(text: str, head: float, *, width: float, size: float, weight: str) -> str:
+    return fitted(text, width, size, weight=weight, head=head)
 
 
 def box_titles(names: Mapping[str, str], width: float, size: float) -> dict[str, Title]:

@@ -126,6 +126,11 @@ class RunFolder(ResultsFolder):
             )
             page.add("Accounts", table)
 
+    def box_notes(self) -> dict[str, str]:
+        """The prices at the end."""
+        prices = {good: as_number(row.get("price")) for good, row in self.goods.items()}
+        return {g: words.price_note(price) for g, price in prices.items() if price is not None}
+
     def rerun(self, experiment: Experiment) -> Result:
         """The run made again, checked to have the same last prices and quantities."""
         if self.content.get("firm", "Firm") != "Firm":

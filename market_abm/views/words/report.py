@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.numbers import format_fixed, format_label, format_plain
 from market_abm.views.words.text import STEEPEST_ASCENT, status_counts
 
 # --- the page -------------------------------------------------------------------------------------
@@ -70,7 +70,16 @@ def thinned(shown: int, total: int, what: str) -> str:
     return f" Of {total:,} {what}, {shown:,} are drawn, at equal distances."
 
 
+def large_network(goods: int) -> str:
+    """Why the network is not drawn."""
+    return f"The picture of the network: the folder does not hold that of {goods:,} goods."
+
+
 # --- sections of all results ----------------------------------------------------------------------
+
+NETWORK_CAPTION = "Goods flow along the arrows; raw goods are orange, final ones green."
+
+FLOWS_ALT = "The industries with the largest sales, and the largest payments between them"
 
 HOW_TO_REPRODUCE = "How to reproduce it"
 ALL_SETTINGS = "Every setting, defaults included, as an experiment file."
@@ -90,6 +99,11 @@ def table_program(html: str) -> str:
 def save_as(what: str, html: str) -> str:
     """How to make a file before a command is run; ``html`` is its name."""
     return f"Save {what} as {html}; then:"
+
+
+def price_note(price: float) -> str:
+    """The price of a good, in its box of the network."""
+    return f"price {format_label(price)}"
 
 
 def own_bids(html: str) -> str:

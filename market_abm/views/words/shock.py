@@ -65,7 +65,7 @@ def shock_sentences(result: Result) -> list[str]:
 def change_text(before: Economy, key: str, value: Any) -> str:
     """A number of the economy before and after: supply.labour.quantity 2 → 1 (−50 %)."""
     old = _number_at(before, key)
-    if isinstance(value, bool | str) or not np.isscalar(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return f"{key} = {value}"
     new = float(value)
     if old is None:
