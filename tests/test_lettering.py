@@ -135,6 +135,18 @@ def test_a_fitted_text_is_within_its_width(text, width, head):
         assert text_width(line, 8) <= width or len(line) <= 2
 
 
+def test_a_text_is_measured_as_it_is_drawn():
+    """But for the 3 % that are kept free, and pixels at both ends."""
+    for text in ("e" * 28, "Manufacture of steel", "i" * 30, "W" * 9, "a_b_c", "ÄÖ€ ∞ 10⁻⁹"):
+        for size, weight in ((7.5, "normal"), (8, "normal"), (9.5, "bold"), (10, "bold")):
+            figure = new_figure(4, 1)
+            drawn = figure.text(0, 0, text, fontsize=size, fontweight=weight)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            wide = drawn.get_window_extent(canvas.get_renderer()).width / figure.dpi
+            assert text_width(text, size, weight) == pytest.approx(1.03 * wide, abs=0.02)
+
+
 @given(st.text("ab 東_-", max_size=40), st.integers(4, 20), st.integers(0, 2))
 def test_lines_hold_all_that_is_written(text, width, hanging):
     """No line is too wide, no letter is lost, and no word that fits is broken."""
@@ -180,7 +192,7 @@ def a_font(path):
 
 
 def forget():
-    for each in (lettering._family_with, lettering._family_letters, lettering._report):
+    for each in (lettering._family_with, lettering._family_letters, lettering._report, text_width):
         each.cache_clear()
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from matplotlib import rcParams
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
@@ -25,6 +26,9 @@ FALLBACKS = ("DejaVu Sans", "Noto Sans CJK", "Source Han Sans", "Noto Sans", "No
 
 NO_FONTS = ("LastResort", "Last Resort", "Noto Color Emoji", "Apple Color Emoji", "Adobe Blank")
 """Fonts that have no outlines of letters."""
+
+DPI, SPARE = 150, 1.03
+"""Pixels an inch of figures, and how much wider a line may be at others."""
 
 MIN_SHRINK = 0.68
 """How much smaller the letters of a long name in a box may be."""
@@ -127,17 +131,23 @@ def _report() -> None:
 # --- lengths --------------------------------------------------------------------------------------
 
 
+@lru_cache(4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """The width of a line in inches; ``size`` in points."""
     families = tuple(rcParams["font.family"])
     if not text.isascii():
         families += fallbacks(text, families)
-    font = get_font([findfont(FontProperties(family=[each], weight=weight)) for each in families])
-    font.set_size(size, 72)
+    font = FontProperties(family=list(families), size=size, weight=weight)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        font.set_text(text)
-    return float(font.get_width_height()[0]) / 64 / 72
+        wide, _, _ = _renderer().get_text_width_height_descent(text, font, False)
+    return SPARE * float(wide) / DPI
+
+
+@cache
+def _renderer() -> Any:
+    renderer: Any = RendererAgg
+    return renderer(8, 8, DPI)
 
 
 def fitted(

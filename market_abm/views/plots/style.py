@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from market_abm.views.palette import FAINT
-from market_abm.views.plots.lettering import LiteralFigure
+from market_abm.views.plots.lettering import DPI, LiteralFigure
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
     """An empty white figure; its size is in inches."""
-    return LiteralFigure(figsize=(width, height), dpi=150, facecolor="white", **options)
+    return LiteralFigure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 
 def tidy(axes: Axes) -> None:

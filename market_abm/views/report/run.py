@@ -59,7 +59,7 @@ class RunFolder(ResultsFolder):
         page.add(
             "Shocks",
             facts_html(
-                (f"from step {each.get('step')}", changes_text(each)) for each in self.shocks
+                (f"from step {each.get('step')}", self._shock_text(each)) for each in self.shocks
             ),
         )
         page.add(
@@ -100,6 +100,12 @@ class RunFolder(ResultsFolder):
             (words.BEST_WELFARE, as_number(self.equilibrium.get("best_welfare"))),
             (words.THEORY_ERROR, as_number(content.get("theory_error"))),
         ]
+
+    def _shock_text(self, shock: dict[str, Any]) -> str:
+        """What a shock changed, and what followed it."""
+        told = [as_mapping(each) for each in as_list(self.content.get("shocks"))]
+        after = [words.shock_response(e) for e in told if e.get("step") == shock.get("step")]
+        return "; ".join(filter(None, [changes_text(shock), *after]))
 
     def _write_figures(self, page: Page) -> None:
         path = read_path(self.folder / "trajectory.csv", ("quantity", "price", "gradient", "error"))

@@ -106,6 +106,16 @@ def price_note(price: float) -> str:
     return f"price {format_label(price)}"
 
 
+def shock_response(entry: Mapping[str, Any]) -> str:
+    """How far prices left their gradients after a shock, and when they were back."""
+    error, back = entry.get("error"), entry.get("back")
+    if not isinstance(error, float):
+        return ""
+    good, at = entry.get("good"), entry.get("at")
+    off = f"prices off by up to {format_plain(100.0 * error, 3)} % ({good}, step {at})"
+    return f"{off}, " + ("not back" if back is None else f"back at step {back}")
+
+
 def own_bids(html: str) -> str:
     """Why no command reproduces a run; ``html`` names the rule of bidding."""
     return (
