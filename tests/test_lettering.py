@@ -36,6 +36,18 @@ HOSTILE = (
 )
 QUESTION = r"Who wins, [A] or [/B]? costs $5 and $6_x, \(x\) **and** `more`"
 NAME = r"$x_{$ [b] 100% _run"
+PROGRAM = f"""
+[economy]
+program = '''
+_a = _x ** 0.5
+{"b" * 60} = _x ** 0.4
+y = _a ** 0.3 * {"b" * 60} ** 0.3
+'''
+[supply._x]
+quantity = 4.0
+[run]
+steps = 40
+"""
 
 
 def an_experiment(tmp_path, **settings):
@@ -58,10 +70,10 @@ def the_figures(kind, tmp_path):
         return [result.convergence_figure(), result.network_figure(), result.shock_figure(), flows]
     if kind == "film":
         return [Film(run(from_text("_y_ = __x ** 0.5", {"__x": 1})), 2).drawing.figure]
+    plain = Experiment.parse(PROGRAM, NAME)
     if kind == "sweep":
-        sweep = Sweep.planned(experiment, {"supply.primary.quantity": [1.0, 2.0]})
+        sweep = Sweep.planned(plain, {"supply._x.quantity": [1.0, 2.0]})
         return [figure_of_sweep(sweep, run_sweep(sweep))]
-    plain = experiment.with_shocks([])
     if kind == "twin":
         return [OptimizerComparison.of(plain).figure()]
     return [MechanismComparison.of(plain, ["trading-post", "unit-bid"]).figure()]

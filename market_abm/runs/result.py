@@ -371,7 +371,8 @@ class Result(Displayable):
         numbers = measured(self)
         rows = self.table().to_dict("index")
         lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
-        names = self.experiment.economy.names
+        names, recorded = self.experiment.economy.names, self.recorded
+        told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
         for good, row in rows.items():
             if good in names:
                 row["name"] = names[good]
@@ -390,10 +391,7 @@ class Result(Displayable):
                 "welfare": numbers.pop("welfare"),
                 "equilibrium": self.distance(),
                 "near_rest": self.near_steady_state(),
-                "shocks": [
-                    {**asdict(each), "good": self.recorded[each.good]}
-                    for each in self.shock_responses
-                ],
+                **({"shocks": told} if told else {}),
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
