@@ -73,7 +73,7 @@ def the_figures(kind, tmp_path):
     plain = Experiment.parse(PROGRAM, NAME)
     if kind == "sweep":
         sweep = Sweep.planned(plain, {"supply._x.quantity": [1.0, 2.0]})
-        return [figure_of_sweep(sweep, run_sweep(sweep))]
+        return [figure_of_sweep(sweep, run_sweep(sweep, None))]
     if kind == "twin":
         return [OptimizerComparison.of(plain).figure()]
     return [MechanismComparison.of(plain, ["trading-post", "unit-bid"]).figure()]

@@ -11,13 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from typing import Any
 
+import numpy as np
 from matplotlib import rcParams
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
 
 from market_abm.errors import FigureWarning
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.words.figures import NO_FONT
 from market_abm.views.words.lines import ELLIPSIS, printable, told_apart
 
@@ -49,6 +52,10 @@ class LiteralFigure(Figure):
         """Draw all texts literally, in fonts that have their letters."""
         for axes in self.axes:
             for axis in (axes.xaxis, axes.yaxis):
+                if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+                if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+                    axis.set_minor_formatter(NullFormatter())
                 axis.get_ticklabels()  # made when a figure is drawn
         for text in self.findobj(Text):
             _make_literal(text)
@@ -60,6 +67,12 @@ class LiteralFigure(Figure):
         from market_abm.runs.folders import drawn
 
         return drawn(self, dpi=100)
+
+
+def _power(value: float) -> str:
+    """A tick of a logarithmic axis."""
+    exact = value > 0.0 and np.isclose(np.log10(value) % 1.0, [0.0, 1.0]).any()
+    return format_power_of_ten(value) if exact else format_label(value)
 
 
 def _make_literal(text: Text) -> None:
