@@ -20,9 +20,10 @@ from market_abm.economy.read_table import read_table
 from market_abm.gradient.closed_form import equilibrium_prices, spectral_radius
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_percent
 from market_abm.views.plots.flows import Flows
-from market_abm.views.plots.shock import Moves
+from market_abm.views.plots.shock import Moves, color_limit
 
 TABLE = read_table("us-2023")
 OIL = "productivity.324=-20%"
@@ -173,7 +174,7 @@ def test_the_convergence_figure_of_many_goods(result):
     assert_nothing_is_cut_off(figure)
     (axes,) = figure.axes
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.get_lines()}
-    errors = np.clip(result.errors, 1e-17, None)
+    errors = np.clip(result.errors, FLOOR, None)
     assert np.array_equal(lines["largest of all 73"], errors.max(axis=1))
     assert np.array_equal(lines["median of all 73"], np.median(errors, axis=1))
     largest = [TABLE.codes[k] for k in np.argsort(-TABLE.output)[:10]]
@@ -321,7 +322,12 @@ def test_the_figure_of_a_shock(result):
     assert np.array_equal(mesh.get_array(), told.moves)
     assert np.array_equal(column.get_array().ravel(), told.rest)
     assert mesh.norm is column.norm and mesh.norm.vmin == -mesh.norm.vmax
-    assert mesh.norm.vmax == max(np.abs(told.moves).max(), np.abs(told.rest).max())
+    changes = np.abs(np.column_stack([told.moves, told.rest])).max(axis=1)
+    assert mesh.norm.vmax == color_limit(np.column_stack([told.moves, told.rest]))
+    # One row changes nine times as much as the next: half of the others still have a third of the
+    # strongest colour.
+    assert changes[0] > 9 * changes[1]
+    assert np.median(changes[1:]) > 0.3 * mesh.norm.vmax
     names = [text.get_text() for text in cells.get_yticklabels()]
     assert names[:2] == ["324 Petroleum and coal products", "481 Air transportation"]
     shown = [text.get_text() for text in beside.get_yticklabels()]

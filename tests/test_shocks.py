@@ -54,7 +54,7 @@ def test_the_market_finds_the_new_gradient(key, activation, engine):
     settings = {"run.engine": engine, "market.activation": activation}
     before = run(Experiment.parse(BAKERY, settings=settings))
     result = run(shocked(60, key, SHOCKS[key], **settings))
-    assert result.status == "converged" and result.steps > 60
+    assert result.status == "converged" and result.steps >= 60
     alike = min(60, len(before.prices))
     assert np.array_equal(result.prices[:alike], before.prices[:alike])
     c0 = float(before.quantities[0, -1])
@@ -237,6 +237,29 @@ def test_shocks_of_python_are_those_of_a_file():
 def test_what_is_no_shock(shocks, told):
     with pytest.raises(MarketError, match=told):
         Experiment.parse(BAKERY, settings={"shocks": shocks})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("supply.labour=-120%", "a change of -120% takes more than there is"),
+        ("demand.bread=-100.1%", "a change of -100.1% takes more"),
+        ("supply.labour=+3", "may be a change or a value"),
+        ("supply.labour=٣", "not a valid shock"),
+        ("supply.labour=3@٣", "not a valid shock"),
+        ("supply=3", "not a valid shock"),
+        ("supply.labour", "not a valid shock"),
+        ("", "not a valid shock"),
+        ('supply."labour=3', "cannot read the key"),
+        ("price.labour=3", "a shock cannot change 'price'"),
+    ],
+)
+def test_what_is_no_shock_of_a_command_line(text, told):
+    bakery = Experiment.parse(BAKERY)
+    with pytest.raises(MarketError, match=f"--shock .*{told}"):
+        bakery.with_shock_texts([text])
+    (shock,) = bakery.with_shock_texts(["supply.'labour' = -100%"]).shocks
+    assert shock.values == {"supply.labour.quantity": 0.0}
 
 
 def test_shocks_are_no_swings():

@@ -13,9 +13,18 @@ from pathlib import Path
 import click
 
 from market_abm.cli import printing
-from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
-from market_abm.cli.main import INTERRUPTED, main
-from market_abm.cli.progress import progress_bar, run_with_progress
+from market_abm.cli.arguments import (
+    EXPERIMENT,
+    SET,
+    STEPS,
+    load,
+    parse_assignments,
+    parse_axes,
+    place,
+)
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import USER_ERROR, main
+from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
 from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
 
@@ -53,19 +62,20 @@ def run(
 
     The results are printed, and written as tables and figures.
 
-    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
+    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
     chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
-    folder = Path(out or f"results/{chosen.name}")
+    folder = place(out, chosen.name)
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
     folder = result.save(folder)
     if as_json:
-        click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
+        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+        click.echo(json.dumps(result.summary(), ensure_ascii=plain, allow_nan=False))
     else:
         printing.print_result(result)
         printing.print_written(folder)
@@ -105,16 +115,17 @@ def sweep(
     axes of the file's [sweep] table are used. For example:
 
     market-abm sweep essay-chain demand.tupperware.elasticity=0.1:10:log:41
+
+    Exit code: 0, or 2 for a user error, also if all runs fail.
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
     from market_abm.views.words.command import INTERRUPTED_SWEEP
-    from market_abm.views.words.sweep import sweep_start
+    from market_abm.views.words.sweep import sweep_sentences, sweep_start
 
     chosen = load(experiment, assignments)
-    own = dict(parse_axis(axis) for axis in axes)
-    planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
-    folder = Path(out or f"results/{chosen.name}-sweep")
+    planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
+    folder = place(out, f"{chosen.name}-sweep")
     say(sweep_start(planned))
     try:
         with (
@@ -129,6 +140,10 @@ def sweep(
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
+    for sentence in sweep_sentences(table, planned.design.axis_names):
+        say(sentence)
+    if (table["status"] == "failed").all():
+        sys.exit(USER_ERROR)
 
 
 @main.command()
@@ -148,21 +163,23 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin, an optimiser.
+    """Compare a market with optimisers.
 
-    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
-    same point. The largest distances between the two paths are printed, and both are plotted.
+    The twin is the optimiser that the mechanism is identical to; beside it runs the textbook's.
+    Both are written from formulas alone, and start at the same point. The largest distances of the
+    market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
     from market_abm.views.save import COMPARISON_FILES
 
     chosen = load(experiment, assignments, steps=steps)
-    folder = Path(out or f"results/{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
+    folder = place(out, f"{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
-        several = MechanismComparison.of(chosen, names)
+        with task_bars() as progress:
+            several = MechanismComparison.of(chosen, names, progress)
         printing.print_mechanisms(several)
         folder = several.save(folder)
     else:
@@ -236,7 +253,7 @@ def animate(
     from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
-    path = Path(out or f"results/{chosen.name}.gif")
+    path = place(out, f"{chosen.name}.gif")
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
@@ -287,6 +304,13 @@ def report(folder: str, out: str | None) -> None:
 @click.option(
     "--network", is_flag=True, help="Allow an --address that other machines can reach, too."
 )
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Allow the page to be opened by this name, too, as behind a proxy. Repeatable.",
+)
 def watch(
     experiment: str,
     assignments: tuple[str, ...],
@@ -294,6 +318,7 @@ def watch(
     open_browser: bool,
     address: str,
     network: bool,
+    origins: tuple[str, ...],
 ) -> None:
     """Run a market in the browser.
 
@@ -301,19 +326,18 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
-    from market_abm.experiment.toml import parse_assignment
     from market_abm.views.words.command import open_to_others, page_address
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
-    settings = dict(parse_assignment(assignment) for assignment in assignments)
+    settings = parse_assignments(assignments)
     Session(experiment, settings)  # so that a user error is printed here and not in the page
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
             remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
-    served, url = server(experiment, settings, address=address, port=port)
+    served, url = server(experiment, settings, address=address, port=port, more_origins=origins)
     if not is_loopback(address):
         click.echo(open_to_others(address), err=True)
     click.echo(page_address(url))
@@ -351,7 +375,13 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
+    from market_abm.studies.sweep import Sweep
     from market_abm.views.words.run import experiment_lines
+    from market_abm.views.words.sweep import sweep_size
 
-    for line in experiment_lines(load(experiment, assignments)):
+    chosen = load(experiment, assignments)
+    planned = Sweep.planned(chosen, None) if chosen.sweep else None
+    for line in experiment_lines(chosen):
         say(line)
+    if planned is not None:
+        say(sweep_size(planned))

@@ -48,24 +48,24 @@ def print_result(result: Result) -> None:
 
 
 def print_comparison(comparison: OptimizerComparison) -> None:
-    """The largest distances between a market and its twin."""
+    """The largest distances of a market from its twin and the textbook, and what they mean."""
     from market_abm.views.numbers import format_error
-    from market_abm.views.words.comparison import comparison_sentence
+    from market_abm.views.words.comparison import comparison_sentences
 
-    print_table(
-        [("", "left"), ("largest distance", "right"), ("at step", "right")],
-        [
-            (name, format_error(size), str(step))
-            for name, (size, step) in comparison.distances.items()
-        ],
-    )
-    say(comparison_sentence(comparison))
+    columns = ("twin", "at step", "textbook", "at step")
+    rows = []
+    for name, (size, step) in comparison.distances.items():
+        far, when = comparison.textbook_distances[name]
+        rows.append((name, format_error(size), str(step), format_error(far), str(when)))
+    print_table([("largest distance", "left"), *((column, "right") for column in columns)], rows)
+    for sentence in comparison_sentences(comparison):
+        say(sentence)
 
 
 def print_mechanisms(comparison: MechanismComparison) -> None:
     """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
-    from market_abm.views.words.comparison import column_label, mechanisms_note
+    from market_abm.views.words.comparison import column_label, limits, mechanisms_note
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
     heads = [("mechanism", "left"), ("status", "left")]
@@ -80,6 +80,8 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
         if row["status"] == "refused":
             say(f"{name}: {row['why']}")
     say(mechanisms_note())
+    for note in limits(comparison):
+        say(note)
 
 
 def print_plane(plane: PhasePlane) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from market_abm.cli import tables
+from market_abm.cli.tables import console
 from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def run_with_progress(chosen: Experiment, *, quiet: bool, live: bool = False) ->
     if live and not quiet:
         from market_abm.views.terminal import Live, watchable
 
-        console = tables.console()
-        if watchable(console):
-            with Live(chosen, console) as picture:
+        screen = console()
+        if watchable(screen):
+            with Live(chosen, screen) as picture:
                 return run(chosen, progress=picture)
     if quiet or not sys.stderr.isatty():
         return run(chosen)
@@ -59,3 +59,24 @@ def progress_bar(size: int) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("runs", total=size)
         yield lambda done, _: bar.update(task, completed=done)
+
+
+@contextmanager
+def task_bars() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar for each of several tasks, to be called with its name, what is done and the most."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def advance(name: str, done: int, most: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=most)
+            bars.update(tasks[name], completed=done)
+
+        yield advance

@@ -20,7 +20,8 @@ from market_abm.experiment.reading import expand_terms, read_tables, split_setti
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
 from market_abm.experiment.source import Source
-from market_abm.experiment.toml import tables_of
+from market_abm.experiment.toml import check_depth, composed, tables_of
+from market_abm.keys import normal_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
@@ -158,7 +159,9 @@ class Experiment(Displayable):
             There is no such file, or it is not valid; names the line.
         """
         path = find(where)
-        return Experiment.parse(read(path), path.stem, settings, file=str(display_path(path)))
+        return Experiment.parse(
+            read(path), composed(path.stem), settings, file=str(display_path(path))
+        )
 
     @staticmethod
     def parse(
@@ -186,11 +189,14 @@ class Experiment(Displayable):
         MarketError
             The text is not valid; names the line.
         """
-        source = Source(text, file, dict(settings or {}))
+        overrides = {normal_key(key): value for key, value in (settings or {}).items()}
+        source = Source(text.removeprefix("\ufeff"), file, overrides)  # editors' byte order mark
         try:
-            tables = tables_of(text)
+            tables = tables_of(source.text)
             expand_terms(tables)
+            check_depth(source.overrides)
             override_all(tables, source.overrides)
+            check_depth(tables)
             return Experiment(**read_tables(tables, source.folder), name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None

@@ -1,35 +1,39 @@
 """The competitive equilibrium without a market: the allocation that maximises total surplus W.
 
-By the first welfare theorem a market in equilibrium maximises W. Here SciPy maximises W directly,
-over the shares of each shared pool and the quantities of elastic suppliers; no market is run.
+Where all lines are concave, a market in equilibrium maximises W (the first welfare theorem), and
+so does any allocation at which the first-order conditions hold. Elsewhere they hold at local
+maxima, saddle points and minima too. Here SciPy maximises W directly, over the shares of each
+shared pool and the quantities of elastic suppliers; no market is run. It starts from one point
+where that is enough, and otherwise from several, within a budget; what was found is then examined
+(``optimality.py``), and says what it is.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
-from market_abm.gradient import backprop
-from market_abm.gradient.welfare import surplus
+from market_abm.gradient.allocation import Allocation, Problem
+from market_abm.gradient.optimality import ACCURACY, Kind, examine, residual
+from market_abm.gradient.search import BETTER, Search, SearchEnd
 
 MAX_VARIABLES = 400
 """Free variables beyond which no equilibrium is computed."""
 
-ACCURACY = 1e-9
-"""Residual of the first-order conditions, relative to money flows, that counts as solved."""
+MAX_WORK = 400_000
+"""Lines evaluated in a search: the budget, some ten seconds. The same on every machine."""
 
-MIN_SHARE = 1e-4
-"""Smaller shares have this weight in the residual, if more of the good would be a gain."""
+NEAR = 1e-4
+"""How near an allocation must be to another to be the same one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
-    """A maximum of W (possibly local, found from the initial allocation).
+    """The best allocation that was found, and what it is.
 
     Attributes
     ----------
@@ -43,6 +47,13 @@ class Equilibrium:
         W, money per step.
     residual
         The largest residual of the first-order conditions, relative to money flows.
+    kind
+        What it is. A local maximum is the best of ``starts`` points; a better one may exist.
+        ``UNBOUNDED``: W grew to 1e8 times its scale at the initial allocation.
+    starts
+        The points from which W was maximised.
+    complete
+        Whether the search ended before its budget was used up.
     """
 
     quantities: np.ndarray
@@ -50,19 +61,51 @@ class Equilibrium:
     shares: np.ndarray
     welfare: float
     residual: float
+    kind: Kind = Kind.UNKNOWN
+    starts: int = 1
+    complete: bool = True
 
     @property
     def solved(self) -> bool:
-        """Whether the first-order conditions hold to 1e-9."""
-        return self.residual <= ACCURACY
+        """Whether the first-order conditions hold to 1e-9, and W has an upper bound."""
+        return self.residual <= ACCURACY and self.kind is not Kind.UNBOUNDED
+
+    def is_near(self, quantities: np.ndarray, shares: np.ndarray) -> bool:
+        """Whether all quantities (relative to the largest) and shares are within 1e-4 of these."""
+        largest = float(np.abs(self.quantities).max())
+        return bool(
+            np.abs(self.quantities - quantities).max() <= NEAR * largest
+            and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
+        )
+
+    def is_better_than(self, other: Equilibrium) -> bool:
+        """Whether W is higher, by more than rounding."""
+        money = np.abs(self.prices * self.quantities).max()
+        return bool(self.welfare - other.welfare > BETTER * max(money, abs(self.welfare)))
+
+    def compared_with(self, best: Equilibrium) -> Equilibrium:
+        """The same, a global maximum too if it is a maximum and ``best`` is one and no better."""
+        equal = self.kind.is_maximum and best.solved and not best.is_better_than(self)
+        return dataclasses.replace(self, kind=best.kind) if equal else self
 
 
 @np.errstate(all="ignore")
-def equilibrium(economy: Economy) -> Equilibrium | None:
+def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     """Maximise W over the free variables (see :class:`Problem`).
 
-    First a trust-region Newton method (conjugate gradients, with the exact gradient of W), then
-    Levenberg-Marquardt on the first-order conditions, for the last digits.
+    From each start a trust-region Newton method (conjugate gradients, with the exact gradient of
+    W), then Levenberg-Marquardt on the first-order conditions, for the last digits. A share that
+    tends to 0 is set to 0, and stays there if more of the good would be no gain. The first start is
+    the market's initial allocation. If it is not certain that what it leads to is the best, W is
+    also maximised from where it rises there, from allocations that give nearly all of a good to one
+    use, and from random ones.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    work
+        The budget: how many lines may be evaluated.
 
     Returns
     -------
@@ -73,181 +116,56 @@ def equilibrium(economy: Economy) -> Equilibrium | None:
         problem = Problem(economy)
         if problem.size > MAX_VARIABLES:
             return None
-        point = problem.solve()
-        best = problem.at(point)
-    except MarketError:  # a loop that does not converge
+        search = Search(problem, max(1, work // max(1, len(economy.topological_order))))
+        best = search.run()
+        return None if best is None else _described(search, best, ACCURACY)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None  # a loop that does not converge, or numbers that no solver can handle
+
+
+@np.errstate(all="ignore")
+def nearest_stationary(
+    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float = 1e-6
+) -> Equilibrium | None:
+    """The allocation next to this one at which the first-order conditions hold, and what it is.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    raw
+        Quantities of the raw goods, units, shape (raw goods,).
+    shares
+        Shape (buyers,).
+    accuracy
+        The residual of the first-order conditions, relative to money flows, up to which the given
+        allocation counts as next to one.
+
+    Returns
+    -------
+    Equilibrium or None
+        None with more than 400 free variables, or if W is not finite there. If the conditions do
+        not hold, the allocation itself, of kind ``NOT_STATIONARY``.
+    """
+    try:
+        problem = Problem(economy)
+        at = problem.evaluate(raw, shares)
+        if problem.size > MAX_VARIABLES or not at.finite:
+            return None
+        search = Search(problem, MAX_WORK // max(1, len(economy.topological_order)))
+        search.scale = search.size_of(at)
+        if residual(problem, at) <= accuracy:
+            at = search.polished(search.without_idle(at))
+        return _described(search, at, accuracy)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError, SearchEnd):
         return None
-    if not np.isfinite(best.value):
-        return None
+
+
+def _described(search: Search, at: Allocation, accuracy: float) -> Equilibrium:
+    """An allocation that a search found, and what it is."""
+    left = residual(search.problem, at)
+    kind = Kind.UNBOUNDED if search.unbounded else examine(search.problem, at, accuracy)
+    starts = max(1, search.starts)
     return Equilibrium(
-        best.quantities, best.prices, best.shares, best.value, problem.residual(best)
+        at.quantities, at.prices, at.shares, at.value, left, kind, starts, search.complete
     )
-
-
-class _Allocation(NamedTuple):
-    """W at a point, its gradient by the free variables, and the economy there.
-
-    ``worth``, shape (buyers,), is each buyer's marginal value of the good times the quantity of
-    the good, in money.
-    """
-
-    value: float
-    gradient: np.ndarray
-    quantities: np.ndarray
-    prices: np.ndarray
-    shares: np.ndarray
-    worth: np.ndarray
-
-
-class Problem:
-    """W as a function of a vector of free variables.
-
-    First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier; then for each shared pool ln(s/s0) of its buyers but the first, up to a constant.
-    """
-
-    def __init__(self, economy: Economy) -> None:
-        self.economy = economy
-        self.reference = backprop.references(economy)
-        terms = list(economy.supply.values())
-        self.endowment = np.array([supply.quantity for supply in terms])
-        self.raw = np.array([k for k, s in enumerate(terms) if s.elasticity > 0], int)
-        self.logs = np.array([terms[k].kind == "curve" for k in self.raw], bool)
-        self.pools = [pool.buyers for pool in economy.buyers.shared_pools]
-        self.size = len(self.raw) + sum(pool.stop - pool.start - 1 for pool in self.pools)
-
-    def start(self) -> np.ndarray:
-        """The market's initial allocation."""
-        point = np.zeros(self.size)
-        point[: len(self.raw)] = np.where(self.logs, 0.0, 1.0)
-        return point
-
-    def allocation(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The raw quantities and the shares at ``point``."""
-        raw, shares = self.endowment.copy(), self.economy.buyers.initial_shares.copy()
-        first = len(self.raw)
-        scale = np.where(self.logs, np.exp(point[:first]), point[:first])
-        raw[self.raw] *= scale
-        for pool in self.pools:
-            last = first + pool.stop - pool.start - 1
-            logs = np.concatenate([[0.0], point[first:last]])
-            weights = shares[pool] * np.exp(logs - logs.max())
-            shares[pool] = weights / weights.sum()
-            first = last
-        return raw, shares
-
-    def point(self, raw: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """The point of an allocation: of raw quantities, (raw goods,), and shares, (buyers,)."""
-        relative = raw[self.raw] / self.endowment[self.raw]
-        parts = [np.where(self.logs, np.log(relative), relative)]
-        for pool in self.pools:
-            logs = np.log(shares[pool] / self.economy.buyers.initial_shares[pool])
-            parts.append(logs[1:] - logs[0])
-        return np.concatenate(parts)
-
-    @np.errstate(all="ignore")
-    def at(self, point: np.ndarray) -> _Allocation:
-        """W, its gradient and the allocation at ``point``."""
-        economy, buyers = self.economy, self.economy.buyers
-        raw, shares = self.allocation(point)
-        quantities, products = backprop.forward_pass(economy, shares, raw)
-        paid = backprop.consumer_prices(economy, self.reference, quantities)
-        prices = backprop.reverse_sweep(economy, products, shares, paid)
-        worth = prices[buyers.maker] * products * quantities[buyers.good]
-        margins = prices[self.raw] - self._marginal_costs(raw)
-        parts = [margins * np.where(self.logs, raw[self.raw], self.endowment[self.raw])]
-        for pool in self.pools:
-            gain = shares[pool] * (worth[pool] - shares[pool] @ worth[pool])
-            parts.append(gain[1:])
-        value = float(surplus(economy, self.reference, quantities))
-        return _Allocation(value, np.concatenate(parts), quantities, prices, shares, worth)
-
-    def _marginal_costs(self, raw: np.ndarray) -> np.ndarray:
-        terms = list(self.economy.supply.values())
-        return np.array([curves.marginal_cost(terms[k], raw[k]) for k in self.raw])
-
-    def money_flows(self, at: _Allocation) -> np.ndarray:
-        """|price × quantity| of each good, money per step, shape (goods,); 1 where that is 0."""
-        money = np.abs(at.quantities * at.prices)
-        return np.where(money > 0.0, money, 1.0)
-
-    def residual(self, at: _Allocation) -> float:
-        """The largest residual of the first-order conditions, relative to money flows.
-
-        For a supplier, price less marginal cost; for a buyer, the gain from more of the good, times
-        its share. In logarithms the slope vanishes near 0, even where more would be a gain: so a
-        share that should grow counts for at least 1e-4, and a supplier that should grow in full.
-        """
-        money = self.money_flows(at)
-        offered = at.quantities[self.raw]
-        relative = offered / self.endowment[self.raw]
-        gain = (at.prices[self.raw] - self._marginal_costs(at.quantities)) * np.sign(offered)
-        per_unit = money[self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
-        shut = self.logs & (gain < 0.0)
-        left = [np.abs(gain) / per_unit * np.where(shut, np.minimum(relative, 1.0), 1.0)]
-        for pool in self.pools:
-            shares, worth = at.shares[pool], at.worth[pool]
-            gain = (worth - shares @ worth) / money[self.economy.buyers.good[pool.start]]
-            left.append(np.where(gain > 0.0, np.maximum(shares, MIN_SHARE), shares) * np.abs(gain))
-        return float(np.concatenate(left).max(initial=0.0))
-
-    def solve(self) -> np.ndarray:
-        """The point of the maximum."""
-        from scipy.optimize import minimize, root
-
-        point = self.start()
-        if self.size == 0:
-            return point
-        loss = _Loss(self, point)
-        # Logarithms move by about 1 per step at most: a share that reaches 0 never comes back.
-        radius = float(np.sqrt(self.size))
-        options = {
-            "initial_trust_radius": 0.2 * radius,
-            "max_trust_radius": radius,
-            "gtol": 1e-8,
-        }
-        found = minimize(
-            loss, point, jac=True, hessp=loss.hessian_product, method="trust-ncg", options=options
-        )
-        polished = found
-        for _ in range(3):  # a restart often gets further, where it stopped for rounding
-            if np.abs(loss.gradient(polished.x)).max() > 1e-14:
-                polished = root(loss.gradient, polished.x, jac=loss.hessian, method="lm", tol=1e-15)
-        before, after = (np.abs(loss.gradient(x)).max() for x in (found.x, polished.x))
-        improved = after < before and loss(polished.x)[0] <= found.fun + 1e-12
-        return polished.x if improved else found.x
-
-
-class _Loss:
-    """-W, scaled to be of order 1, with its derivatives; the last evaluation is cached."""
-
-    def __init__(self, problem: Problem, start: np.ndarray) -> None:
-        self.problem = problem
-        first = problem.at(start)
-        self.scale = max(abs(first.value), float(problem.money_flows(first).max()), 1e-300)
-        self.cache: dict[bytes, tuple[float, np.ndarray]] = {}
-
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """The loss and its gradient."""
-        key = x.tobytes()
-        if key not in self.cache:
-            at = self.problem.at(x)
-            self.cache.clear()
-            if np.isfinite(at.value) and np.all(np.isfinite(at.gradient)):
-                self.cache[key] = -at.value / self.scale, -at.gradient / self.scale
-            else:
-                self.cache[key] = 1e300, np.zeros_like(x)
-        value, gradient = self.cache[key]
-        return value, gradient.copy()
-
-    def gradient(self, x: np.ndarray) -> np.ndarray:
-        return self(x)[1]
-
-    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """The Hessian times ``direction``: a finite difference, accurate to eight digits."""
-        before = self.gradient(x)
-        step = np.sqrt(np.finfo(float).eps) / max(float(np.abs(direction).max()), 1e-300)
-        return (-self.problem.at(x + step * direction).gradient / self.scale - before) / step
-
-    def hessian(self, x: np.ndarray) -> np.ndarray:
-        return np.array([self.hessian_product(x, way) for way in np.eye(self.problem.size)]).T

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.gradient.equilibrium import Equilibrium, Problem
+from market_abm.gradient.allocation import Problem
+from market_abm.gradient.equilibrium import Equilibrium
 
 GRID = 60
 """Points of the landscape along each axis."""
 
-MAX_STEPS = 100_000
-"""The maximal number of steps of gradient ascent."""
+MAX_STEPS = 20_000
+"""The budget of gradient ascent, steps."""
+
+LEAST_SHARE = 1e-12
+"""What a share of 0 at the optimum counts as, so that it has a logarithm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +81,7 @@ def landscape(
     problem = Problem(economy)
     if problem.size != 2:
         return None
-    rest = [np.arange(pool.start + 1, pool.stop) for pool in problem.pools]
+    rest = [pool[1:] for pool in problem.pools]
     buyers = np.concatenate([np.arange(0), *rest])
     names = [f"quantity of {economy.goods[k]}" for k in problem.raw]
     names += [
@@ -99,8 +104,8 @@ def landscape(
         raw[problem.raw] = values[: len(problem.raw)]
         split[buyers] = values[len(problem.raw) :]
         for pool in problem.pools:
-            split[pool.start] = 1.0 - split[pool.start + 1 : pool.stop].sum()
-        return problem.at(problem.point(raw, split)).value
+            split[pool[0]] = 1.0 - split[pool[1:]].sum()
+        return problem.evaluate(raw, split).value
 
     grid = np.array([[welfare(np.array([x, y])) for x in axes[0]] for y in axes[1]])
     first, second = names
@@ -117,7 +122,12 @@ class Ascent:
 
 
 @np.errstate(all="ignore")
-def gradient_ascent(economy: Economy, best: Equilibrium, accuracy: float) -> Ascent | None:
+def gradient_ascent(
+    economy: Economy,
+    best: Equilibrium,
+    accuracy: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ascent | None:
     """Gradient ascent on W from the market's initial allocation, with a constant step size.
 
     The variables are logarithms of shares and quantities. The step size is one over the largest
@@ -131,27 +141,39 @@ def gradient_ascent(economy: Economy, best: Equilibrium, accuracy: float) -> Asc
         The optimum.
     accuracy
         The ratio of the last gradient to the first at which to stop.
+    progress
+        ``progress(done, most)``, called now and then with the number of steps.
 
     Returns
     -------
     Ascent or None
-        None if there are no free variables.
+        None if there are no free variables, or no curvature to choose a step size by. After
+        20,000 steps it ends where it is.
     """
     problem = Problem(economy)
     if problem.size == 0:
         return None
-    optimum = problem.point(best.quantities[: len(economy.supply)], best.shares)
+    shares = np.maximum(best.shares, LEAST_SHARE)
+    optimum = problem.point(best.quantities[: len(economy.supply)], shares)
+
+    def slope(point: np.ndarray) -> np.ndarray:
+        return problem.slope(problem.at(point))
+
     h = 1e-6 * np.eye(problem.size)
-    curvature = np.array(
-        [(problem.at(optimum + d).gradient - problem.at(optimum - d).gradient) / 2e-6 for d in h]
-    )
+    curvature = np.array([(slope(optimum + d) - slope(optimum - d)) / 2e-6 for d in h])
+    if not np.all(np.isfinite(curvature)):
+        return None
     step = 1.0 / np.abs(np.linalg.eigvalsh((curvature + curvature.T) / 2)).max()
     point = problem.start()
     path = [problem.at(point)]
-    target = accuracy * np.abs(path[0].gradient).max()
-    while np.abs(path[-1].gradient).max() > target and len(path) <= MAX_STEPS:
-        point = point + step * path[-1].gradient
+    gradient = problem.slope(path[0])
+    target = accuracy * np.abs(gradient).max()
+    while np.abs(gradient).max() > target and len(path) <= MAX_STEPS:
+        point = point + step * gradient
         path.append(problem.at(point))
+        gradient = problem.slope(path[-1])
+        if progress and len(path) % 100 == 0:
+            progress(len(path), MAX_STEPS)
     return Ascent(
         np.array([at.quantities for at in path]),
         np.array([at.prices for at in path]),

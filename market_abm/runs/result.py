@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import PathMeasures, measured
-from market_abm.analysis.observer import Comparison, relative_error
+from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
+from market_abm.market.accounts import revenues_and_costs
 from market_abm.market.state import State
+from market_abm.runs.buyers import buyers_table
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.simulation.endings import Ending
@@ -72,7 +73,7 @@ class Result(Displayable):
 
     @property
     def status(self) -> str:
-        """``converged``, ``max_steps``, ``oscillating``, ``diverged`` or ``interrupted``."""
+        """A value of :class:`market_abm.simulation.endings.Status`, such as ``converged``."""
         return self.ending.status.value
 
     @property
@@ -122,8 +123,16 @@ class Result(Displayable):
 
     @property
     def gradients(self) -> np.ndarray:
-        """The exact gradient at each step's quantities, money per unit."""
+        """The exact gradient at each step's allocation, money per unit.
+
+        The derivative of what the program makes at the shares and the supply of that step.
+        """
         return self.outcome.observations["gradients"]
+
+    @cached_property
+    def book_gradients(self) -> np.ndarray:
+        """The gradients by each step's books alone, which mix dates off rest, money per unit."""
+        return book_gradients(self.experiment.economy, self.trajectory)
 
     @cached_property
     @np.errstate(all="ignore")  # it may have diverged
@@ -184,14 +193,35 @@ class Result(Displayable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The optimal allocation of the final economy, by SciPy; None if that is too large."""
+        """The best known allocation of the final economy, by SciPy; None if that is too large."""
         from market_abm.gradient.equilibrium import equilibrium
 
         return equilibrium(self.economy)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the market rests: whether its last state is a steady state."""
+        return self.status == "converged"
+
+    @cached_property
+    def rest(self) -> Equilibrium | None:
+        """The allocation at which the market rests, and what it is: a maximum of W, a saddle point.
+
+        :attr:`equilibrium` itself if it is that. None if the market does not rest, the economy is
+        too large, or W is not finite there.
+        """
+        from market_abm.runs.optimum import resting
+
+        if not self.at_rest:
+            return None
+        tolerance = self.experiment.run.tolerance
+        return resting(self.economy, self.last, self.equilibrium, tolerance)
+
     @cached_property
     def stability(self) -> Stability | None:
         """The stability of the market at its steady state, from the eigenvalues of a step there.
+
+        It is :attr:`rest`, or, if the run does not rest, :attr:`equilibrium`.
 
         None if no steady state is known, if steps are random, or if firms are of another class than
         ``Firm``.
@@ -201,8 +231,8 @@ class Result(Displayable):
 
         if self.firm is not Firm or self.equilibrium is None:
             return None
-        experiment = self.experiment
-        return stability(self.economy, experiment.market, self.equilibrium)
+        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
+        return stability(self.economy, self.experiment.market, steady)
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:
@@ -252,7 +282,8 @@ class Result(Displayable):
         """:attr:`stability` as numbers, with the rate of the run; None if it is unknown.
 
         ``radius`` is the predicted factor by which a disturbance shrinks in a step, ``rate`` the
-        measured one (see ``analysis/measures.py``); ``period`` and ``half_life`` are in steps.
+        measured one and ``rate_uncertainty`` its uncertainty (``analysis/rate.py``; NaN if
+        unknown); ``period`` and ``half_life`` are in steps.
         """
         near = self.stability
         if near is None:
@@ -262,54 +293,51 @@ class Result(Displayable):
             "radius": near.radius,
             "period": near.period,
             "half_life": near.half_life,
-            "rate": self.path.rate,
+            "rate": self.path.rate.value,
+            "rate_uncertainty": self.path.rate.uncertainty,
         }
 
     def distance(self) -> dict[str, Any] | None:
         """The distance of the last step from :attr:`equilibrium`; None if it is unknown.
 
         ``prices`` and ``quantities`` are the largest relative difference of any good, ``welfare``
-        is W at the optimum minus W at the end, money.
+        is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
+        and how it was found.
         """
-        best = self.equilibrium
-        if best is None:
+        from market_abm.runs.optimum import distance
+
+        if self.equilibrium is None:
             return None
-        with np.errstate(invalid="ignore"):  # it may have diverged
-            prices = relative_error(self.last.prices, best.prices).max()
-            quantities = relative_error(self.last.quantities, best.quantities).max()
-        return {
-            "solved": best.solved,
-            "prices": float(prices),
-            "quantities": float(quantities),
-            "welfare": best.welfare - float(self.path.welfare[-1]),
-            "best_welfare": best.welfare,
-        }
+        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money per step; ``margin`` is profit over revenue (NaN where that is not above 0). At
-        prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
-        zero with constant returns, a loss with increasing returns.
+        In money per step (:mod:`market_abm.market.accounts`): what is on sale goes to its users by
+        their shares, and each pays the price of its use. Under ``tatonnement`` these are plans.
+        ``margin`` is profit over revenue (NaN where that is not above 0). At prices equal to
+        derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
+        returns, a loss with increasing returns.
         """
         import pandas as pd
 
-        last, economy = self.last, self.economy
-        rows = {}
-        for industry in economy.topological_order:
-            k = economy.index[industry.good]
-            spent = [
-                last.prices[economy.index[good]] * last.inputs[use].sum()
-                for good, use in zip(
-                    industry.technology.inputs, economy.buyers.uses[industry.good], strict=True
-                )
-            ]
-            revenue, cost = float(last.prices[k] * last.quantities[k]), float(sum(spent))
+        from market_abm.gradient.backprop import references
+
+        economy = self.economy
+        reference = np.array([terms.quantity for terms in economy.demand.values()], float)
+        with suppress(MarketError):  # a loop without a start, whose consumers need no reference
+            reference = references(economy)
+        made = [industry.good for industry in economy.topological_order]
+        places = [economy.index[good] for good in made]
+        revenue, cost = (
+            money[places]
+            for money in revenues_and_costs(economy, self.experiment.market, self.last, reference)
+        )
+        with np.errstate(all="ignore"):
             profit = revenue - cost
-            margin = profit / revenue if revenue > 0.0 else math.nan
-            rows[industry.good] = (revenue, cost, profit, margin)
-        columns = ["revenue", "cost", "profit", "margin"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("industry")
+            margin = np.where(revenue > 0.0, profit / revenue, np.nan)
+        columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
+        return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -349,6 +377,10 @@ class Result(Displayable):
             }
         )
 
+    def buyers(self) -> pd.DataFrame:
+        """One row per recorded step and buyer (:func:`market_abm.runs.buyers.buyers_table`)."""
+        return buyers_table(self.experiment.economy, self.trajectory)
+
     def measures(self) -> pd.DataFrame:
         """One row per recorded step: largest error, staleness, alignment and welfare."""
         import pandas as pd
@@ -368,6 +400,8 @@ class Result(Displayable):
 
         Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
         """
+        from market_abm.runs.optimum import rest_summary
+
         numbers = measured(self)
         rows = self.table().to_dict("index")
         lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
@@ -390,6 +424,7 @@ class Result(Displayable):
                 "error": numbers.pop("error"),
                 "welfare": numbers.pop("welfare"),
                 "equilibrium": self.distance(),
+                "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
                 **numbers,

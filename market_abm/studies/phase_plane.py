@@ -33,8 +33,10 @@ from market_abm.errors import SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.settings import RecordSettings, RunSettings
 from market_abm.fields import Settings, check_number, check_whole, integer
+from market_abm.gradient.allocation import Problem
 from market_abm.gradient.closed_form import domar_weights
-from market_abm.gradient.equilibrium import Equilibrium, Problem
+from market_abm.gradient.equilibrium import Equilibrium
+from market_abm.gradient.optimality import residual
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import MECHANISMS, keys_of, market_settings
@@ -351,9 +353,9 @@ def steady_state(economy: Economy, table: InputOutputTable) -> Equilibrium:
         inputs[uses] = industry.technology.shares * sales.get(industry.good, 1.0)
     shares = inputs / np.add.reduceat(inputs, buyers.starts)[buyers.pool]
     problem = Problem(economy)
-    best = problem.at(problem.point(problem.endowment, shares))
+    best = problem.evaluate(problem.endowment, shares)
     return Equilibrium(
-        best.quantities, best.prices, best.shares, best.value, problem.residual(best)
+        best.quantities, best.prices, best.shares, best.value, residual(problem, best)
     )
 
 

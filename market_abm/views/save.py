@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 RUN_FILES = (
     "summary.json",
     "trajectory.csv",
+    "buyers.csv",
     "measures.csv",
     "convergence.png",
     "network.png",
     "shock.png",
 )
-"""The files of a run, data first; ``shock.png`` after a shock."""
+"""The files of a run: data (``buyers.csv`` if not too long), then figures."""
+
+MAX_BUYER_ROWS = 100_000
+"""Rows (some 5 MB) up to which ``buyers.csv`` is written."""
 
 COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 
@@ -40,6 +44,10 @@ def save_result(result: Result, folder: str | Path) -> Path:
         "summary.json": lambda p: p.write_text(json_text(result.summary()), "utf-8"),
         "trajectory.csv": lambda p: result.frame().to_csv(p, index=False),
         "measures.csv": lambda p: result.measures().to_csv(p, index=False),
+    }
+    if 0 < result.trajectory.inputs.size <= MAX_BUYER_ROWS:
+        writers["buyers.csv"] = lambda p: result.buyers().to_csv(p, index=False)
+    writers |= {
         "convergence.png": lambda p: write_figure(result.convergence_figure, p),
         "network.png": lambda p: write_figure(result.network_figure, p),
         "shock.png": lambda p: write_figure(result.shock_figure, p),

@@ -24,12 +24,13 @@ from market_abm.views.notebook.pieces import (
     shortened,
     table,
 )
-from market_abm.views.words.comparison import column_label, twin_name, twin_text
+from market_abm.views.words.comparison import column_label, comparison_sentences, twin_text
 from market_abm.views.words.run import (
-    OPTIMUM_DISTANCE,
     ending_sentence,
     largest_note,
     measure_label,
+    optimum_distance,
+    optimum_name,
 )
 from market_abm.views.words.text import and_more, changes_text
 
@@ -52,6 +53,7 @@ MAX_SHOCKS = 8
 
 STATUS = {
     "converged": "✓",
+    "off_gradient": "≠",
     "max_steps": "…",
     "oscillating": "~",
     "diverged": "✗",
@@ -117,11 +119,12 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
             continue
         shown = data(value, DIGITS.get(measure.key, 6))
         if optimum is not None and measure.key == "welfare":
-            shown = Markup(f"{shown}; at the optimum {data(optimum['best_welfare'])}")
+            name = optimum_name(optimum["kind"])
+            shown = Markup(f"{shown}; at the {name} {data(optimum['best_welfare'])}")
         yield measure_label(measure), shown
     if optimum is not None:
         yield (
-            OPTIMUM_DISTANCE,
+            optimum_distance(optimum["kind"]),
             Markup(
                 f"prices {data(optimum['prices'], 2)}, quantities {data(optimum['quantities'], 2)}"
             ),
@@ -161,13 +164,20 @@ def experiment_html(experiment: Experiment) -> str:
 def comparison_html(comparison: OptimizerComparison) -> str:
     """The largest distances between a market and its twin, and the run of the market."""
     rows = [
-        (name, data(size, 2), step if size > ROUNDING else "rounding")
+        (
+            name,
+            data(size, 2),
+            step if size > ROUNDING else "rounding",
+            data(comparison.textbook_distances[name][0], 2),
+            comparison.textbook_distances[name][1],
+        )
         for name, (size, step) in comparison.distances.items()
     ]
     result = comparison.result
     return block(
-        heading(twin_text(result.experiment.market.mechanism, twin_name(comparison))),
-        table(("largest distance of", "relative", "at step"), rows),
+        heading(twin_text(result.experiment.market.mechanism, comparison.twin_name)),
+        table(("largest distance of", "twin", "at step", "textbook", "at step"), rows),
+        *(note(each) for each in comparison_sentences(comparison)),
         result_html(result),
     )
 

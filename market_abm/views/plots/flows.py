@@ -152,7 +152,7 @@ class Flows:
 def payments(experiment: Experiment, state: State) -> np.ndarray:
     """The payment of each buyer, money a step, shape (buyers,); 0 where it is not finite."""
     with np.errstate(all="ignore"):
-        paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
+        paid = np.abs(experiment.market.rules.payments(experiment.economy, state))
     return np.where(np.isfinite(paid), paid, 0.0)
 
 

@@ -39,6 +39,7 @@ MIN_SHRINK = 0.68
 Title = tuple[str, float]
 """A text, and the size of its letters in points."""
 
+
 INVISIBLE = "\N{ZERO WIDTH SPACE}"
 
 

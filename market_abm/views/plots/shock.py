@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
@@ -32,8 +32,9 @@ MAP, REST, BAR = (2.95, 3.3), (6.37, 0.24), (7.47, 0.12)
 DIGITS = 6
 """Digits after the point of logarithms of prices; smaller changes are rounding."""
 
-DECADES = 2
-"""Powers of ten on each side of 0 of the colour bar."""
+MAX_OVER_MEDIAN = 3.0
+"""The strongest colour is at most this many times the change of a typical row: what changes more
+has it too, so that one row does not make all others pale."""
 
 SHADES = LinearSegmentedColormap.from_list(
     "change", [OKABE_ITO[0], "#ffffff", OKABE_ITO[1]]
@@ -122,9 +123,9 @@ def _log_ratio(prices: np.ndarray, before: np.ndarray) -> np.ndarray:
 def shock(result: Result) -> Figure:
     """A row a good, a column a step since the first shock; the colour is the change of its price.
 
-    Changes are relative to the step before the shock, on a scale that is linear near 0 and
-    logarithmic beyond. At the right is the change to the new equilibrium, found without a market.
-    Grey: there is no price of the same sign before or after.
+    Changes are relative to the step before the shock; the colours are in proportion to them, up to
+    those of a few extreme rows. At the right is the change to the new equilibrium, found without a
+    market. Grey: there is no price of the same sign before or after.
     """
     path = Moves.of(result)
     rows, tall = len(path.goods), ROW * len(path.goods)
@@ -136,9 +137,9 @@ def shock(result: Result) -> Figure:
         across, up = figure.get_size_inches()
         return figure.add_axes((start / across, 0.58 / up, width / across, tall / up))
 
-    sizes = np.abs(path.moves if path.rest is None else np.column_stack([path.moves, path.rest]))
-    most = max(float(np.nanmax(sizes, initial=0.0)), 1e-9)
-    norm = SymLogNorm(linthresh=most / 10.0**DECADES, linscale=0.6, vmin=-most, vmax=most)
+    changes = path.moves if path.rest is None else np.column_stack([path.moves, path.rest])
+    limit = color_limit(changes)
+    norm = Normalize(-limit, limit)
     axes = column(MAP)
     _cells(axes, path.moves, norm)
     label, room = result.experiment.economy.label, MAP[0] - 0.15
@@ -153,7 +154,7 @@ def shock(result: Result) -> Figure:
         beside.yaxis.tick_right()
         beside.set_yticks(np.arange(rows) + 0.5, _percentages(path.rest), fontsize=7.5)
         beside.tick_params(length=0)
-    _color_bar(figure, column(BAR), norm, most, (1.0, 3.0) if rows > 14 else (1.0,))
+    _color_bar(figure, column(BAR), norm, changes)
     figure.suptitle(
         "\n".join(title),
         fontsize=9.5,
@@ -165,7 +166,16 @@ def shock(result: Result) -> Figure:
     return figure
 
 
-def _cells(axes: Axes, values: np.ndarray, norm: SymLogNorm) -> None:
+def color_limit(changes: np.ndarray) -> float:
+    """The change with the strongest colour, of logarithms of shape (rows, columns)."""
+    largest = np.abs(np.nan_to_num(changes)).max(axis=1, initial=0.0)
+    moved = largest[largest.round(DIGITS) > 0.0]
+    if moved.size == 0:
+        return 1e-9
+    return float(min(moved.max(), MAX_OVER_MEDIAN * np.median(moved)))
+
+
+def _cells(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
     axes.pcolormesh(values, cmap=SHADES, norm=norm, lw=0.3, ec="#e6e6e6")
     axes.invert_yaxis()
     axes.tick_params(length=0)
@@ -195,17 +205,15 @@ def _later_shocks(axes: Axes, result: Result, since: np.ndarray) -> None:
             axes.axvline(column, color=INK, lw=1.2, ls=(0, (1, 1.5)))
 
 
-def _color_bar(
-    figure: Figure, axes: Axes, norm: SymLogNorm, most: float, digits: tuple[float, ...]
-) -> None:
-    """Per cent on the scale of logarithms, with ticks at these digits of each decade."""
-    bar = figure.colorbar(ScalarMappable(norm, SHADES), cax=axes)
-    top = 100.0 * np.expm1(most)
-    last = int(np.floor(np.log10(top)))
-    sizes = [n * 10.0**d for d in range(last - DECADES, last + 1) for n in digits]
-    sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
-    lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
-    ticks = [*lost, 0.0, *sizes]
+def _color_bar(figure: Figure, axes: Axes, norm: Normalize, changes: np.ndarray) -> None:
+    """Per cent at whole steps, with arrows where changes go beyond."""
+    limit = float(norm.vmax or 0.0)
+    above, below = np.nanmax(changes) > limit, np.nanmin(changes) < -limit
+    ends = {(False, False): "neither", (True, False): "max", (False, True): "min"}
+    extend = ends.get((bool(above), bool(below)), "both")
+    bar = figure.colorbar(ScalarMappable(norm, SHADES), cax=axes, extend=extend)
+    top = 100.0 * np.expm1(limit)
+    ticks = [t for t in MaxNLocator(7).tick_values(-top, top) if abs(np.log1p(t / 100.0)) <= limit]
     labels = [format_percent(float(format_plain(each))) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())

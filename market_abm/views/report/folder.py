@@ -22,6 +22,7 @@ from market_abm.views.report.rerun import experiment_of
 from market_abm.views.report.tables import derivation_html, facts_html
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
+from market_abm.views.words.economy import demand_text, supply_text
 from market_abm.views.words.text import flat, sentence
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ MAX_SECTIONS = 24
 
 MAX_PICTURE = 2_000_000
 """Bytes of a picture that is taken into the page."""
+
+MAX_TERMS = 20
+"""Goods whose supply or demand is listed; of more, the first."""
 
 MAX_OPEN_SECTIONS = 8
 """Derivations of more lines than this are folded."""
@@ -116,7 +120,13 @@ class ResultsFolder(ABC):
         else:
             return page.omit(words.not_in_folder("The program"))
         rows = {key: value for key, value in economy.items() if key not in ("program", "seed")}
-        return page.add("The program", shown, self._network(page), facts_html(flat(rows)))
+        return page.add(
+            "The program",
+            shown,
+            self._network(page),
+            facts_html(flat(rows)),
+            facts_html(self._terms()),
+        )
 
     def _network(self, page: Page) -> str:
         """The network as a drawing, if it is small; else the picture in the folder, or a remark."""
@@ -138,6 +148,25 @@ class ResultsFolder(ABC):
     def box_notes(self) -> dict[str, str]:
         """What stands below the names of goods in the network."""
         return {}
+
+    def _terms(self) -> list[tuple[str, str]]:
+        """The terms of supply and demand; nothing if the experiment cannot be read."""
+        try:
+            economy = self.experiment().economy
+        except (MarketError, *UNREADABLE):
+            return []
+        rows = [
+            *(
+                (words.supply_of(economy.label(good)), supply_text(terms))
+                for good, terms in economy.supply.items()
+            ),
+            *(
+                (words.demand_for(economy.label(good)), demand_text(terms))
+                for good, terms in economy.demand.items()
+            ),
+        ]
+        more = len(rows) - MAX_TERMS
+        return [*rows[:MAX_TERMS], *([(words.MORE_TERMS, f"{more:,}")] if more > 0 else [])]
 
     def write_derivation(self, page: Page) -> None:
         """Each firm's profit condition beside backprop's line, from the experiment run again."""

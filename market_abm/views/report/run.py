@@ -28,7 +28,7 @@ from market_abm.views.report.run_figures import run_figures
 from market_abm.views.report.tables import facts_html, status_html, table_html
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
-from market_abm.views.words.run import REGIMES, measure_label, optimum_unknown
+from market_abm.views.words.run import REGIMES, measure_label, optimum_unknown, rest_text
 from market_abm.views.words.text import changes_text, sentence
 
 if TYPE_CHECKING:
@@ -79,10 +79,12 @@ class RunFolder(ResultsFolder):
         _add_facts(
             page, words.NEAR_THE_STEADY_STATE, near, words.STABILITY_LABELS, words.NOT_COMPUTED
         )
+        rest = as_mapping(self.content.get("rest"))
+        resting = {words.WHERE_IT_RESTS: rest_text(rest)} if "kind" in rest else {}
         _add_facts(
             page,
             words.DISTANCE_TO_THE_OPTIMUM,
-            self.equilibrium,
+            {**self.equilibrium, **resting},
             words.OPTIMUM_LABELS,
             optimum_unknown(),
         )

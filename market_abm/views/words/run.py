@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
+from market_abm.gradient.optimality import Kind
+from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -18,6 +20,7 @@ from market_abm.views.numbers import (
     format_plain,
     format_share,
 )
+from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
@@ -66,7 +69,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         f"{experiment.name}: valid",
         *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        *(f"  {note}" for note in table_notes(experiment)),
     ]
+
+
+def table_notes(experiment: Experiment) -> list[str]:
+    """What was changed in the input-output table of an experiment, if there is one."""
+    table = experiment.input_output
+    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -84,13 +94,16 @@ def run_line(result: Result) -> str:
 
 def run_sentences(result: Result) -> list[str]:
     """How a run ended, its measures, the distance to the optimum, losses and stability."""
+    optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
         *shock_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
+        *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result)]),
+        *filter(None, [stability_sentence(result), optimiser]),
+        *map(sentence, table_notes(result.experiment)),
     ]
 
 
@@ -165,6 +178,8 @@ def measures_sentence(result: Result) -> str:
         if value is not None:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
+        elif measure.key == "staleness" and result.path.tracking[1]:
+            parts.append("no price follows its gradient")
     return sentence("; ".join(parts) or "nothing changed")
 
 
@@ -185,7 +200,11 @@ def _alignment(value: float, result: Result) -> str:
 
 
 def _staleness(value: float, result: Result) -> str:
-    return f"prices lag their gradients by {format_count(int(value), 'step')}"
+    few, moving = result.path.tracking
+    steps = "1 step" if value == 1.0 else f"{format_plain(round(value, 1))} steps"
+    if few == moving:
+        return f"prices lag their gradients by {steps} on average"
+    return f"{few} of {moving} prices follow their gradients, {steps} behind on average"
 
 
 def _ascent(value: float, result: Result) -> str:
@@ -199,38 +218,97 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate"}
+_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 """Measures in other sentences: of the ending, the optimum and stability."""
 
 
 def optimum_sentence(result: Result) -> str:
-    """How far prices and quantities ended from the optimum that SciPy finds without a market."""
-    distance = result.distance()
+    """How far prices and quantities ended from the best allocation that SciPy finds."""
+    distance, best = result.distance(), result.equilibrium
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
-    if distance is None:
+    if distance is None or best is None:
         return f"The optimum was not computed: {optimum_unknown()}."
     if not distance["solved"]:
-        return "SciPy did not find the optimum."
-    best = format_plain(distance["best_welfare"])
+        return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
+    welfare = format_plain(distance["best_welfare"])
+    name = optimum_name(distance["kind"])
+    source = f" ({optimum_source(distance)})"
     if result.status == "diverged":
-        return f"Welfare at the optimum (SciPy): {best}."
+        return f"Welfare at the {name}{source}: {welfare}."
     return (
-        f"Distance to the optimum (SciPy): prices {format_error(distance['prices'])}, "
+        f"Distance to the {name}{source}: prices {format_error(distance['prices'])}, "
         f"quantities {format_error(distance['quantities'])} (relative); "
-        f"{welfare_text(result.path.welfare[-1])} of {best}."
+        f"{welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
     )
+
+
+def _of_plans(result: Result) -> str:
+    """Why welfare may exceed the optimum, where plans are made and no goods are traded."""
+    plans = not result.experiment.market.rules.trades and not result.at_rest
+    return " (of plans that need not be possible together)" if plans else ""
+
+
+def optimum_name(kind: Any) -> str:
+    """What to call an allocation of this kind (a value of ``Kind``): the optimum, if it is certain.
+
+    Where it is only the best of several, or older results do not say, it is the best known one.
+    """
+    return "optimum" if kind == Kind.GLOBAL_MAXIMUM.value else "best known allocation"
+
+
+def optimum_source(distance: Mapping[str, Any]) -> str:
+    """How the allocation was found, and, unless it is certain that it is the best, what it is."""
+    if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
+        return "SciPy"
+    ended = "" if distance["complete"] else ", when the budget of the search was used up"
+    return f"SciPy: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
+
+
+def no_optimum(kind: str, *, complete: bool) -> str:
+    """Why a search found no optimum."""
+    if kind == Kind.UNBOUNDED.value:
+        return "there is no optimum: welfare grows beyond any bound that was tried"
+    if not complete:
+        return "no optimum was found within the budget of the search"
+    return "no optimum was found by SciPy"
+
+
+def rest_sentence(result: Result) -> str:
+    """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
+    rest = rest_summary(result.rest, result.equilibrium)
+    if rest is None or rest["kind"] in (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value):
+        return ""
+    return sentence(rest_text(rest))
+
+
+def rest_text(rest: Mapping[str, Any]) -> str:
+    """What the allocation is at which the market rests."""
+    text = {
+        Kind.GLOBAL_MAXIMUM.value: "the market rests at the maximum of welfare",
+        Kind.LOCAL_MAXIMUM.value: "the market rests at a local maximum of welfare",
+        Kind.SADDLE.value: "the market rests at a saddle point of welfare, which rises along some "
+        "changes of the allocation and falls along others",
+        Kind.MINIMUM.value: "the market rests at a local minimum of welfare, which any small "
+        "change of the allocation raises",
+        Kind.NOT_STATIONARY.value: "where the market rests, welfare could still be raised by small "
+        "changes of the allocation",
+    }.get(rest["kind"], f"what the allocation is at which the market rests is {rest['kind']}")
+    better = rest.get("better_known")
+    return f"{text}; a better allocation is known" if better else text
 
 
 def optimum_unknown() -> str:
     """Why there is no optimum to compare with."""
     from market_abm.gradient.equilibrium import MAX_VARIABLES
 
-    return f"more than {MAX_VARIABLES} free variables, or welfare is not finite"
+    return f"more than {MAX_VARIABLES} free variables, or numbers beyond what a solver can handle"
 
 
-OPTIMUM_DISTANCE = "distance to the optimum, relative"
+def optimum_distance(kind: Any) -> str:
+    """The label of the distance to the best allocation."""
+    return f"distance to the {optimum_name(kind)}, relative"
 
 
 def loss_sentences(result: Result) -> list[str]:
@@ -255,9 +333,14 @@ def stability_sentence(result: Result) -> str:
     if math.isfinite(near["half_life"]):
         parts.append(f"half-life {_steps(near['half_life'])}")
     predicted = f"predicted rate {format_fixed(near['radius'], 4)} per step"
-    rate = near["rate"]
-    measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
+    measured = f"; measured {_measured(result)}" if math.isfinite(near["rate"]) else ""
     return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _measured(result: Result) -> str:
+    """A measured rate and its uncertainty."""
+    value, uncertainty = result.path.rate
+    return f"{format_fixed(value, 4)} ± {format_plain(uncertainty, 1)}"
 
 
 def _steps(duration: float) -> str:
