@@ -37,6 +37,18 @@ HOSTILE = (
 )
 QUESTION = r"Who wins, [A] or [/B]? costs $5 and $6_x, \(x\) **and** `more`"
 NAME = r"$x_{$ [b] 100% _run"
+PROGRAM = f"""
+[economy]
+program = '''
+_a = _x ** 0.5
+{"b" * 60} = _x ** 0.4
+y = _a ** 0.3 * {"b" * 60} ** 0.3
+'''
+[supply._x]
+quantity = 4.0
+[run]
+steps = 40
+"""
 
 
 def an_experiment(tmp_path, **settings):
@@ -59,10 +71,10 @@ def the_figures(kind, tmp_path):
         return [result.convergence_figure(), result.network_figure(), result.shock_figure(), flows]
     if kind == "film":
         return [Film(run(from_text("_y_ = __x ** 0.5", {"__x": 1})), 2).drawing.figure]
+    plain = Experiment.parse(PROGRAM, NAME)
     if kind == "sweep":
-        sweep = Sweep.planned(experiment, {"supply.primary.quantity": [1.0, 2.0]})
-        return [figure_of_sweep(sweep, run_sweep(sweep))]
-    plain = experiment.with_shocks([])
+        sweep = Sweep.planned(plain, {"supply._x.quantity": [1.0, 2.0]})
+        return [figure_of_sweep(sweep, run_sweep(sweep, None))]
     if kind == "twin":
         return [OptimizerComparison.of(plain).figure()]
     return [MechanismComparison.of(plain, ["trading-post", "unit-bid"]).figure()]
@@ -136,6 +148,18 @@ def test_a_fitted_text_is_within_its_width(text, width, head):
         assert text_width(line, 8) <= width or len(line) <= 2
 
 
+def test_a_text_is_measured_as_it_is_drawn():
+    """But for the 3 % that are kept free, and pixels at both ends."""
+    for text in ("e" * 28, "Manufacture of steel", "i" * 30, "W" * 9, "a_b_c", "ÄÖ€ ∞ 10⁻⁹"):
+        for size, weight in ((7.5, "normal"), (8, "normal"), (9.5, "bold"), (10, "bold")):
+            figure = new_figure(4, 1)
+            drawn = figure.text(0, 0, text, fontsize=size, fontweight=weight)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            wide = drawn.get_window_extent(canvas.get_renderer()).width / figure.dpi
+            assert text_width(text, size, weight) == pytest.approx(1.03 * wide, abs=0.02)
+
+
 @given(st.text("ab 東_-", max_size=40), st.integers(4, 20), st.integers(0, 2))
 def test_lines_hold_all_that_is_written(text, width, hanging):
     """No line is too wide, no letter is lost, and no word that fits is broken."""
@@ -181,7 +205,7 @@ def a_font(path):
 
 
 def forget():
-    for each in (lettering._family_with, lettering._family_letters, lettering._report):
+    for each in (lettering._family_with, lettering._family_letters, lettering._report, text_width):
         each.cache_clear()
 
 
@@ -220,4 +244,5 @@ def test_a_figure_that_fails_costs_itself_and_a_sentence(tmp_path, monkeypatch):
     assert done.stderr.count("Warning") == 1 and "all data are written" in done.stderr
     for where in (folder, tmp_path / "command"):
         names = {path.name for path in where.iterdir()}
-        assert names == {"summary.json", "trajectory.csv", "measures.csv", "convergence.png"}
+        assert names >= {"summary.json", "trajectory.csv", "measures.csv", "convergence.png"}
+        assert "network.png" not in names

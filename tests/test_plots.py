@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import from_text, run
+from market_abm.views.animation.drawing import Road
 from market_abm.views.convergence import (
     FLOOR,
     FLOOR_POWER,
@@ -156,3 +157,32 @@ def test_numbers():
     assert format_label(0.0416666) == "0.04167"
     assert format_label(-2e-9) == "−2e−09"
     assert format_power_of_ten(1e-12) == "10⁻¹²"
+
+
+LOOPS = [
+    "a = x ** 0.5 * a ** 0.3\nt = x ** 0.5\ny = a ** 0.5 * t ** 0.3",  # by itself
+    "a = x ** 0.3 * c ** 0.2\nb = a ** 0.5\nc = b ** 0.5\ny = c ** 0.5 * a ** 0.2",
+    "a = x ** 0.2 * a ** 0.2 * b ** 0.2\nb = x ** 0.2 * a ** 0.2 * b ** 0.2\n"
+    "c = x ** 0.2 * c ** 0.2 * d ** 0.2\nd = x ** 0.2 * c ** 0.2\n"
+    "y = a ** 0.2 * b ** 0.2 * c ** 0.2 * d ** 0.2",
+]
+
+
+@pytest.mark.parametrize("program", LOOPS)
+def test_no_arrow_passes_behind_a_box(program):
+    """Arrows touch boxes at their ends only: the right side of one, the left of another."""
+    economy = from_text(program, {"x": 1.0}, reuse="rival")
+    plan = layout(economy)
+    half = np.array(BOX) / 2
+    for (user, slot), route in plan.routes.items():
+        inputs = {industry.good: industry.technology.inputs for industry in economy.industries}
+        good = inputs[user][slot]
+        points = Road(route).line
+        (x0, y0), (x1, y1) = plan.boxes[good], plan.boxes[user]
+        assert points[0][0] == pytest.approx(x0 + half[0]) and abs(points[0][1] - y0) < half[1]
+        assert points[-1][0] == pytest.approx(x1 - half[0]) and abs(points[-1][1] - y1) < half[1]
+        for centre in plan.boxes.values():
+            inside = (np.abs(points[1:-1] - np.array(centre)) < half - 1e-9).all(axis=1)
+            assert not inside.any(), (good, user)
+        for centre in plan.boxes.values():
+            assert (np.abs(np.array(plan.labels[user, slot]) - centre) > half).any()

@@ -34,6 +34,7 @@ from market_abm.views.numbers import format_number
 from market_abm.views.report import figures
 from market_abm.views.report.report import report, report_html
 from market_abm.views.report.run_figures import run_figures
+from market_abm.views.words.economy import network_text
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\"'&\u2028]]>"
@@ -95,7 +96,10 @@ def assert_self_contained(text):
         assert key not in ("src", "srcset", "action", "style", "data", "xlink:href"), (tag, key)
         assert not key.startswith("on"), (tag, key)
         assert key != "href" or value.startswith("#"), value
-    assert not set(page.tags) & {"img", "link", "iframe", "object", "embed", "base", "form"}
+    sources = [value for tag, key, value in page.attributes if (tag, key) == ("img", "src")]
+    assert len(sources) == page.tags.count("img")
+    assert all(source.startswith("data:image/png;base64,iVBORw0KGgo") for source in sources)
+    assert not set(page.tags) & {"link", "iframe", "object", "embed", "base", "form"}
     assert page.tags.count("script") == 2 and page.tags.count("style") == 1
     assert "url(" not in page.raw["style"] and "@import" not in page.raw["style"]
     assert not re.search(r"https?:|fetch|XMLHttp|import\(|innerHTML|eval", page.raw["script"])
@@ -129,6 +133,7 @@ def folders(tmp_path_factory):
     return root
 
 
+NAMED = {name: name for name in ("essay-chain", "rival-diamond", "shocks")}
 KINDS = ("essay-chain", "rival-diamond", "shocks", "plane", "curve", "beside", "contest")
 COMMON = ["the-program", "profit-conditions-beside-backprop"]
 LAST = ["how-to-reproduce-it", "configuration"]
@@ -138,7 +143,11 @@ LAST = ["how-to-reproduce-it", "configuration"]
 def test_a_page_is_whole_and_needs_nothing_else(folders, kind):
     page = assert_self_contained(report_html(folders / kind))
     assert "math" in page.tags and "msub" in page.tags
-    assert page.tags.count("figure") == len(page.figures) > 0
+    assert page.tags.count("figure") == len(page.figures) + 1 > 1  # the network is one more
+    economy = Experiment.load(
+        "spiral" if kind in ("beside", "contest") else NAMED.get(kind, "cobweb")
+    )
+    assert network_text(economy.economy) in page.words
     for figure in page.figures:
         assert figure["id"] in page.ids and figure["alt"] and figure["title"]
     assert set(COMMON) < set(page.sections) and page.sections[-2:] == LAST

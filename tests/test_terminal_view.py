@@ -302,7 +302,7 @@ def test_json_is_still_nothing_else(tmp_path, monkeypatch):
     """Not even in a terminal, which is here one that nobody sees."""
     monkeypatch.chdir(tmp_path)
     screen = a_console()
-    monkeypatch.setattr("market_abm.cli.printing.console", lambda: screen)
+    monkeypatch.setattr("market_abm.cli.tables.console", lambda: screen)
     done = CliRunner().invoke(main, ["run", "essay-chain", "--live", "--json"])
     assert json.loads(done.output)["status"] == "converged"
     assert screen.file.getvalue() == ""

@@ -406,7 +406,8 @@ class Result(Displayable):
         numbers = measured(self)
         rows = self.table().to_dict("index")
         lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
-        names = self.experiment.economy.names
+        names, recorded = self.experiment.economy.names, self.recorded
+        told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
         for good, row in rows.items():
             if good in names:
                 row["name"] = names[good]
@@ -426,10 +427,7 @@ class Result(Displayable):
                 "equilibrium": self.distance(),
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
-                "shocks": [
-                    {**asdict(each), "good": self.recorded[each.good]}
-                    for each in self.shock_responses
-                ],
+                **({"shocks": told} if told else {}),
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),

@@ -30,6 +30,7 @@ from market_abm.views.words.run import progress_texts
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
@@ -202,7 +203,7 @@ class Live:
         parts += [Text.from_ansi(errors, no_wrap=True), status]
         return Group(*parts)
 
-    def _legend(self, width: int) -> list[Any]:
+    def _legend(self, width: int) -> list[Text]:
         """What the lines are, in as many rows as the terminal's width demands."""
         from rich.text import Text
 

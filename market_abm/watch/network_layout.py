@@ -12,7 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.runs.start import start_runs
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.plots.flows import Flows, bent
-from market_abm.views.words.lines import shortened
+from market_abm.views.words.lines import all_shortened, shortened
 from market_abm.watch.session import Session
 
 Drawn = tuple[
@@ -30,7 +30,7 @@ def small_network(economy: Economy) -> Drawn:
     plan = layout(economy)
     goods = list(plan.boxes)
     x, y = np.array(list(plan.boxes.values())).T
-    uses = list(plan.routes)
+    uses, names = list(plan.routes), all_shortened(goods, 18)
     curves = [_sampled(np.array(plan.routes[use]), 3) for use in uses]
     points = np.concatenate(
         [np.concatenate(curves) if curves else np.zeros((0, 2)), _corners(x, y)]
@@ -40,7 +40,7 @@ def small_network(economy: Economy) -> Drawn:
         "y": y,
         "above": y + 0.24,
         "below": y - 0.22,
-        "name": [shortened(good, 18) for good in goods],
+        "name": [names[good] for good in goods],
         "full": [economy.label(good) for good in goods],
     }
     labels = np.array([plan.labels[use] for use in uses]).reshape(-1, 2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from market_abm.views.words.economy import (
     table_residuals,
     table_sizes,
 )
+from market_abm.views.words.lines import all_shortened, columns
 from market_abm.views.words.text import and_more
 
 if TYPE_CHECKING:
@@ -74,8 +76,15 @@ def economy_parts(economy: Economy) -> list[str]:
     """The parts of :func:`economy_html` below its heading."""
     industries = economy.industries
     uses = Counter(good for industry in industries for good in industry.technology.inputs)
-    small = len(economy.supply) + len(industries) <= MAX_BOXES and uses.total() <= MAX_ARROWS
-    return [_program(economy), network(economy) if small else "", _goods(economy, uses)]
+    drawn = network(economy) if is_small(economy) else ""
+    return [_program(economy), drawn, _goods(economy, uses)]
+
+
+def is_small(economy: Economy) -> bool:
+    """Whether the network can be drawn as boxes and arrows."""
+    uses = sum(len(industry.technology.inputs) for industry in economy.industries)
+    goods = len(economy.supply) + len(economy.industries)
+    return goods <= MAX_BOXES and uses <= MAX_ARROWS
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -151,8 +160,20 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
 # --- the network ----------------------------------------------------------------------------------
 
 
-def network(economy: Economy) -> str:
-    """The network as a drawing: goods as boxes, uses as arrows."""
+def network(
+    economy: Economy, notes: Mapping[str, str] | None = None, *, styled: bool = True
+) -> str:
+    """The network as a drawing: goods as boxes, uses as arrows.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    notes
+        A second line for the boxes of some goods.
+    styled
+        As of :func:`drawing`.
+    """
     plan = layout(economy)
     across, upward = SCALE
     points = [*(point for route in plan.routes.values() for point in route)]
@@ -165,23 +186,28 @@ def network(economy: Economy) -> str:
         return margin + (point[0] - low[0]) * across, margin + (high[1] - point[1]) * upward
 
     parts = [_arrow([place(point) for point in route]) for route in plan.routes.values()]
-    parts += [_box(economy, good, place(centre)) for good, centre in plan.boxes.items()]
+    notes, names = notes or {}, all_shortened(economy.goods, 18)
+    parts += [
+        _box(economy, good, names[good], place(centre), notes.get(good, ""))
+        for good, centre in plan.boxes.items()
+    ]
     width, height = (high - low) * np.array(SCALE) + 2 * margin
-    return drawing(float(width), float(height), network_text(economy), parts)
+    return drawing(float(width), float(height), network_text(economy), parts, styled=styled)
 
 
-def _box(economy: Economy, good: str, centre: Point) -> str:
-    """A rounded box with the name of the good, coloured if it is raw or final."""
+def _box(economy: Economy, good: str, text: str, centre: Point, note: str) -> str:
+    """A rounded box with the name of a good and a note, coloured if it is raw or final."""
     width, height = BOX[0] * SCALE[0], BOX[1] * SCALE[1]
     color = RAW if good in economy.supply else FINAL if good in economy.demand else "currentColor"
     shade, edge = (0.06, 0.5) if color == "currentColor" else (0.2, 1)
-    text = shortened(good, 18)
-    size = round(min(12.0, 145.0 / max(1, len(text))), 1)
+    size = round(min(12.0, 145.0 / max(1, columns(text))), 1)
+    up = 6.0 if note else 0.0
     corner = f'x="{centre[0] - width / 2:.1f}" y="{centre[1] - height / 2:.1f}"'
     return (
         f'<rect {corner} width="{width:.1f}" height="{height:.1f}" rx="6" fill="{color}" '
         f'fill-opacity="{shade}" stroke="{color}" stroke-opacity="{edge}"/>'
-        + lettering(centre[0], centre[1] + size / 3, text, size=size)
+        + lettering(centre[0], centre[1] + size / 3 - up, text, size=size)
+        + (lettering(centre[0], centre[1] + 11.0, note, size=10) if note else "")
     )
 
 

@@ -115,12 +115,28 @@ def _cell(value: Cell) -> str:
     return data(value)
 
 
-def drawing(width: float, height: float, title: str, parts: Iterable[str]) -> str:
-    """A drawing as SVG; ``title`` describes it, ``parts`` are its elements."""
+def drawing(
+    width: float, height: float, title: str, parts: Iterable[str], *, styled: bool = True
+) -> str:
+    """A drawing as SVG.
+
+    Parameters
+    ----------
+    width, height
+        Pixels.
+    title
+        What describes it.
+    parts
+        Its elements.
+    styled
+        Whether it has inline styles; without them it is an element of class ``drawing``.
+    """
+    outer = 'style="overflow-x:auto"' if styled else 'class="drawing"'
+    inner = 'style="max-width:100%;height:auto" ' if styled else ""
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return (
-        f'<div style="overflow-x:auto"><svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
-        'style="max-width:100%;height:auto" fill="none" stroke="currentColor">\n'
+        f'<div {outer}><svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
+        f'{inner}fill="none" stroke="currentColor">\n'
         f"<title>{marked(title)}</title>\n{chr(10).join(parts)}\n</svg></div>\n"
     )
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from market_abm.market.state import State
     from market_abm.runs.result import Result
 
-MAX_USES = 60
+MAX_USES = 40
 """Uses of goods up to which every one can be drawn as an arrow."""
 
 MAX_NODES, MAX_FLOWS = 18, 40
@@ -45,7 +45,7 @@ AXES = (1.95, 2.95)
 MAX_RADIUS, MAX_LINE = 0.23, 5.0
 """Of the largest industry, in inches, and of the largest flow, in points."""
 
-LABEL_WIDTH = 1.72
+LABEL_WIDTH = 1.7
 """Inches of a line of an industry's name."""
 
 FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
+import numpy as np
 from matplotlib import rcParams
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
 
 from market_abm.errors import FigureWarning
+from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.words.figures import NO_FONT
-from market_abm.views.words.lines import printable
+from market_abm.views.words.lines import ELLIPSIS, printable, told_apart
 
 FALLBACKS = ("DejaVu Sans", "Noto Sans CJK", "Source Han Sans", "Noto Sans", "Noto", "IPA")
 """Beginnings of the names of fonts that are tried first for letters that a font lacks."""
@@ -26,10 +30,8 @@ FALLBACKS = ("DejaVu Sans", "Noto Sans CJK", "Source Han Sans", "Noto Sans", "No
 NO_FONTS = ("LastResort", "Last Resort", "Noto Color Emoji", "Apple Color Emoji", "Adobe Blank")
 """Fonts that have no outlines of letters."""
 
-ELLIPSIS = "…"
-
-HEADS = (0.5, 0.35, 0.65, 0.2, 0.8, 0.0)
-"""Parts of a shortened text that are its beginning, in the order in which they are tried."""
+DPI, SPARE = 150, 1.03
+"""Pixels an inch of figures, and how much wider a line may be at others."""
 
 MIN_SHRINK = 0.68
 """How much smaller the letters of a long name in a box may be."""
@@ -37,8 +39,6 @@ MIN_SHRINK = 0.68
 Title = tuple[str, float]
 """A text, and the size of its letters in points."""
 
-DPI = 150
-"""Pixels per inch of figures: letters are fitted to pixels, which changes their widths."""
 
 INVISIBLE = "\N{ZERO WIDTH SPACE}"
 
@@ -53,6 +53,10 @@ class LiteralFigure(Figure):
         """Draw all texts literally, in fonts that have their letters."""
         for axes in self.axes:
             for axis in (axes.xaxis, axes.yaxis):
+                if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+                if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+                    axis.set_minor_formatter(NullFormatter())
                 axis.get_ticklabels()  # made when a figure is drawn
         for text in self.findobj(Text):
             _make_literal(text)
@@ -64,6 +68,12 @@ class LiteralFigure(Figure):
         from market_abm.runs.folders import drawn
 
         return drawn(self, dpi=100)
+
+
+def _power(value: float) -> str:
+    """A tick of a logarithmic axis."""
+    exact = value > 0.0 and np.isclose(np.log10(value) % 1.0, [0.0, 1.0]).any()
+    return format_power_of_ten(value) if exact else format_label(value)
 
 
 def _make_literal(text: Text) -> None:
@@ -135,17 +145,23 @@ def _report() -> None:
 # --- lengths --------------------------------------------------------------------------------------
 
 
+@lru_cache(4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """The width of a line in inches; ``size`` in points."""
     families = tuple(rcParams["font.family"])
     if not text.isascii():
         families += fallbacks(text, families)
-    font = get_font([findfont(FontProperties(family=[each], weight=weight)) for each in families])
-    font.set_size(size, DPI)
+    font = FontProperties(family=list(families), size=size, weight=weight)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        font.set_text(text)
-    return float(font.get_width_height()[0]) / 64 / DPI
+        wide, _, _ = _renderer().get_text_width_height_descent(text, font, False)
+    return SPARE * float(wide) / DPI
+
+
+@cache
+def _renderer() -> Any:
+    renderer: Any = RendererAgg
+    return renderer(8, 8, DPI)
 
 
 def fitted(
@@ -186,24 +202,11 @@ def all_fitted(
     texts: Iterable[str], width: float, size: float, *, weight: str = "normal"
 ) -> dict[str, str]:
     """Each of ``texts`` as :func:`fitted`, cut where that tells them apart."""
-    texts = list(dict.fromkeys(texts))
-    best: dict[str, str] = {}
-    for head in HEADS:
-        shown = {text: fitted(text, width, size, weight=weight, head=head) for text in texts}
-        if len(set(shown.values())) > len(set(best.values())):
-            best = shown
-        if len(set(best.values())) == len(texts):
-            return best
-    groups: dict[str, list[str]] = {}
-    for text, cut in best.items():
-        groups.setdefault(cut, []).append(text)
-    for alike in groups.values():
-        if len(alike) > 1:  # they differ in the middle: from where they do
-            letters = zip(*alike, strict=False)
-            start = next((n for n, each in enumerate(letters) if len(set(each)) > 1), 0)
-            for text in alike:
-                best[text] = fitted(ELLIPSIS + text[start:], width, size, weight=weight, head=1.0)
-    return best
+    return told_apart(texts, partial(_cut, width=width, size=size, weight=weight))
+
+
+def _cut(text: str, head: float, *, width: float, size: float, weight: str) -> str:
+    return fitted(text, width, size, weight=weight, head=head)
 
 
 def box_titles(names: Mapping[str, str], width: float, size: float) -> dict[str, Title]:

@@ -46,8 +46,8 @@ def network(result: Result) -> Figure:
     """The supply network at the last step: goods flow along the arrows, prices against them.
 
     A box is a good with its quantity, price and gradient; an arrow is one use of it, labelled with
-    units and the bid for one. Of more than 40 goods, or 60 uses, only the largest flows are drawn
-    (``plots/flows.py``), or a network without numbers if no industry sells to another.
+    units and the bid for one. Of more than 40 goods, or as many uses, only the largest flows are
+    drawn (``plots/flows.py``), or a network without numbers if no industry sells to another.
     """
     if not is_legible(result.experiment.economy) and (flows := Flows.of(result)).flows:
         return largest_flows(result, flows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.toml import toml_text
 from market_abm.views.explain import explain
+from market_abm.views.notebook.economy import is_small, network
 from market_abm.views.report.commands import commands_html
 from market_abm.views.report.page import Page
 from market_abm.views.report.reading import UNREADABLE, as_mapping, as_text
@@ -29,11 +31,24 @@ if TYPE_CHECKING:
 MAX_SECTIONS = 24
 """Lines of the program that are derived; of more, the first upstream from the consumer."""
 
+MAX_PICTURE = 2_000_000
+"""Bytes of a picture that is taken into the page."""
+
 MAX_TERMS = 20
 """Goods whose supply or demand is listed; of more, the first."""
 
 MAX_OPEN_SECTIONS = 8
 """Derivations of more lines than this are folded."""
+
+
+def _png(path: Path) -> str:
+    """A picture as a URL that holds it; empty if there is none, or it is no PNG or too large."""
+    try:
+        picture = path.read_bytes() if path.stat().st_size <= MAX_PICTURE else b""
+    except OSError:
+        return ""
+    known = picture.startswith(b"\x89PNG\r\n\x1a\n")
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}" if known else ""
 
 
 class ResultsFolder(ABC):
@@ -105,7 +120,34 @@ class ResultsFolder(ABC):
         else:
             return page.omit(words.not_in_folder("The program"))
         rows = {key: value for key, value in economy.items() if key not in ("program", "seed")}
-        return page.add("The program", shown, facts_html(flat(rows)), facts_html(self._terms()))
+        return page.add(
+            "The program",
+            shown,
+            self._network(page),
+            facts_html(flat(rows)),
+            facts_html(self._terms()),
+        )
+
+    def _network(self, page: Page) -> str:
+        """The network as a drawing, if it is small; else the picture in the folder, or a remark."""
+        try:
+            economy = self.experiment().economy
+        except (MarketError, *UNREADABLE):
+            return ""  # which the derivation reports
+        if not is_small(economy):
+            picture = _png(self.folder / "network.png")
+            if picture:
+                shown = f'<img src="{picture}" alt="{words.FLOWS_ALT}">'
+                return f'<figure class="network">{shown}</figure>'
+            page.omit(words.large_network(len(economy.goods)))
+            return ""
+        caption = f"<figcaption>{words.NETWORK_CAPTION}</figcaption>"
+        drawn = network(economy, self.box_notes(), styled=False)
+        return f'<figure class="network">{drawn}{caption}</figure>'
+
+    def box_notes(self) -> dict[str, str]:
+        """What stands below the names of goods in the network."""
+        return {}
 
     def _terms(self) -> list[tuple[str, str]]:
         """The terms of supply and demand; nothing if the experiment cannot be read."""

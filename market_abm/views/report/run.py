@@ -59,7 +59,7 @@ class RunFolder(ResultsFolder):
         page.add(
             "Shocks",
             facts_html(
-                (f"from step {each.get('step')}", changes_text(each)) for each in self.shocks
+                (f"from step {each.get('step')}", self._shock_text(each)) for each in self.shocks
             ),
         )
         page.add(
@@ -103,6 +103,12 @@ class RunFolder(ResultsFolder):
             (words.THEORY_ERROR, as_number(content.get("theory_error"))),
         ]
 
+    def _shock_text(self, shock: dict[str, Any]) -> str:
+        """What a shock changed, and what followed it."""
+        told = [as_mapping(each) for each in as_list(self.content.get("shocks"))]
+        after = [words.shock_response(e) for e in told if e.get("step") == shock.get("step")]
+        return "; ".join(filter(None, [changes_text(shock), *after]))
+
     def _write_figures(self, page: Page) -> None:
         path = read_path(self.folder / "trajectory.csv", ("quantity", "price", "gradient", "error"))
         if path is None:
@@ -127,6 +133,11 @@ class RunFolder(ResultsFolder):
                 words.ACCOUNTS_CAPTION,
             )
             page.add("Accounts", table)
+
+    def box_notes(self) -> dict[str, str]:
+        """The prices at the end."""
+        prices = {good: as_number(row.get("price")) for good, row in self.goods.items()}
+        return {g: words.price_note(price) for g, price in prices.items() if price is not None}
 
     def rerun(self, experiment: Experiment) -> Result:
         """The run made again, checked to have the same last prices and quantities."""

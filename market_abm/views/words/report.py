@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from market_abm.views.numbers import format_fixed, format_plain
+from market_abm.views.numbers import format_fixed, format_label, format_plain
 from market_abm.views.words.text import STEEPEST_ASCENT, status_counts
 
 # --- the page -------------------------------------------------------------------------------------
@@ -69,7 +69,16 @@ def thinned(shown: int, total: int, what: str) -> str:
     return f" Of {total:,} {what}, {shown:,} are drawn, at equal distances."
 
 
+def large_network(goods: int) -> str:
+    """Why the network is not drawn."""
+    return f"The picture of the network: the folder does not hold that of {goods:,} goods."
+
+
 # --- sections of all results ----------------------------------------------------------------------
+
+NETWORK_CAPTION = "Goods flow along the arrows; raw goods are orange, final ones green."
+
+FLOWS_ALT = "The industries with the largest sales, and the largest payments between them"
 
 HOW_TO_REPRODUCE = "How to reproduce it"
 ALL_SETTINGS = "Every setting, defaults included, as an experiment file."
@@ -102,6 +111,21 @@ def demand_for(good: str) -> str:
 def save_as(what: str, html: str) -> str:
     """How to make a file before a command is run; ``html`` is its name."""
     return f"Save {what} as {html}; then:"
+
+
+def price_note(price: float) -> str:
+    """The price of a good, in its box of the network."""
+    return f"price {format_label(price)}"
+
+
+def shock_response(entry: Mapping[str, Any]) -> str:
+    """How far prices left their gradients after a shock, and when they were back."""
+    error, back = entry.get("error"), entry.get("back")
+    if not isinstance(error, float):
+        return ""
+    good, at = entry.get("good"), entry.get("at")
+    off = f"prices off by up to {format_plain(100.0 * error, 3)} % ({good}, step {at})"
+    return f"{off}, " + ("not back" if back is None else f"back at step {back}")
 
 
 def own_bids(html: str) -> str:
