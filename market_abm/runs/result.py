@@ -16,11 +16,10 @@ from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.market.accounts import revenues_and_costs
 from market_abm.market.state import State
-from market_abm.runs.buyers import buyers_table
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
+from market_abm.runs.tables import accounts_table, buyers_table, largest
 from market_abm.simulation.endings import Ending
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -310,7 +309,6 @@ class Result(Displayable):
             return None
         return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
 
-    @np.errstate(all="ignore")
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
@@ -320,25 +318,7 @@ class Result(Displayable):
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
         returns, a loss with increasing returns.
         """
-        import pandas as pd
-
-        from market_abm.gradient.backprop import references
-
-        economy = self.economy
-        reference = np.array([terms.quantity for terms in economy.demand.values()], float)
-        with suppress(MarketError):  # a loop without a start, whose consumers need no reference
-            reference = references(economy)
-        made = [industry.good for industry in economy.topological_order]
-        places = [economy.index[good] for good in made]
-        revenue, cost = (
-            money[places]
-            for money in revenues_and_costs(economy, self.experiment.market, self.last, reference)
-        )
-        with np.errstate(all="ignore"):
-            profit = revenue - cost
-            margin = np.where(revenue > 0.0, profit / revenue, np.nan)
-        columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
-        return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+        return accounts_table(self.economy, self.experiment.market, self.last)
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -379,7 +359,7 @@ class Result(Displayable):
         )
 
     def buyers(self) -> pd.DataFrame:
-        """One row per recorded step and buyer (:func:`market_abm.runs.buyers.buyers_table`)."""
+        """One row per recorded step and buyer (:func:`market_abm.runs.tables.buyers_table`)."""
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
@@ -461,14 +441,3 @@ class Result(Displayable):
     def save(self, folder: str | Path) -> Path:
         """Write the result into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
-
-
-def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
-    """The goods of industries that sell to others (if none does, of all), by falling sales.
-
-    ``sales``, money per step, has shape (goods,).
-    """
-    made = [industry.good for industry in economy.topological_order]
-    size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))
-    goods = [good for good in made if good not in economy.demand] or made
-    return tuple(sorted(goods, key=lambda good: -size[good]))

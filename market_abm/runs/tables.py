@@ -1,0 +1,83 @@
+"""Tables of a run: the accounts of its industries, and what its buyers got, held and bid."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.errors import MarketError
+from market_abm.market.accounts import revenues_and_costs
+from market_abm.market.base import MarketSettings
+from market_abm.market.state import State
+from market_abm.simulation.record import Trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def buyers_table(economy: Economy, trajectory: Trajectory) -> pd.DataFrame:
+    """One row per recorded step and buyer: its input, its share of the pool, and its bid.
+
+    A buyer is one input of one firm: ``industry`` and ``firm`` (from 1) name the firm, ``place``
+    (from 1) is that of the input in its line, and ``good`` what it buys. The numbers are those of
+    ``market.state.State``. There are no rows where buyers were not recorded.
+    """
+    import pandas as pd
+
+    layout = economy.buyers
+    firm, place = np.zeros(layout.size, int), np.zeros(layout.size, int)
+    for buyers in layout.of_industry.values():
+        place[buyers] = np.arange(1, 1 + len(buyers))[:, None]
+        firm[buyers] = np.arange(1, 1 + buyers.shape[-1])
+    goods = np.array(economy.goods, object)
+    of_buyers = {
+        "industry": goods[layout.maker],
+        "firm": firm,
+        "place": place,
+        "good": goods[layout.good],
+    }
+    recorded, count = trajectory.buyers, len(trajectory.inputs)
+    return pd.DataFrame(
+        {
+            "step": np.repeat(trajectory.times[:count], len(recorded)),
+            **{name: np.tile(values[recorded], count) for name, values in of_buyers.items()},
+            "input": trajectory.inputs.ravel(),
+            "share": trajectory.shares.ravel(),
+            "bid": trajectory.bids.ravel(),
+        }
+    )
+
+
+@np.errstate(all="ignore")
+def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.DataFrame:
+    """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
+    import pandas as pd
+
+    from market_abm.gradient.backprop import references
+
+    reference = np.array([terms.quantity for terms in economy.demand.values()], float)
+    with suppress(MarketError):  # a loop without a start, whose consumers need no reference
+        reference = references(economy)
+    made = [industry.good for industry in economy.topological_order]
+    places = [economy.index[good] for good in made]
+    revenue, cost = (
+        money[places] for money in revenues_and_costs(economy, market, last, reference)
+    )
+    profit = revenue - cost
+    margin = np.where(revenue > 0.0, profit / revenue, np.nan)
+    columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
+    return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+
+
+def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:
+    """The goods of industries that sell to others (if none does, of all), by falling sales.
+
+    ``sales``, money per step, has shape (goods,).
+    """
+    made = [industry.good for industry in economy.topological_order]
+    size = dict(zip(economy.goods, np.nan_to_num(np.abs(sales)), strict=True))
+    goods = [good for good in made if good not in economy.demand] or made
+    return tuple(sorted(goods, key=lambda good: -size[good]))
