@@ -13,8 +13,10 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.special import betaincc
 
 from market_abm import Economy, MarketModel, from_text, market_settings
 from market_abm.analysis.measures import PathMeasures
@@ -26,7 +28,7 @@ from market_abm.runs.run import run
 from market_abm.simulation.loop import Run, simulate
 from market_abm.studies.sweep import recorded_buyer_fields
 from market_abm.views.palette import INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, tidy
+from market_abm.views.plots.style import new_figure, scale_axis, tidy
 
 FOLDER, QUICK_FOLDER = Path("results/benchmark"), Path("build/benchmark")
 CES = "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))"
@@ -36,6 +38,11 @@ polyethylene = 1 - 1/(ethylene + 1)
 tupperware   = ln(polyethylene)
 """
 MARKET = market_settings(share_rate=0.1)
+BID_RATE = 0.5
+"""The part of its gap that a bid closes in a step, in chains of different depths."""
+
+NEAR = 1e-9
+"""The relative error up to which such a chain is run."""
 
 
 def median_time(work: Callable[[], object], repeats: int) -> float:
@@ -100,7 +107,7 @@ def elasticities(count: int) -> list[Economy]:
 def path_measures(outcome: Run) -> tuple[float, float]:
     """The measures of a path that a sweep tabulates: staleness, and rate of convergence."""
     path = PathMeasures(outcome.trajectory, Comparison(**outcome.observations))
-    return path.overall_staleness, path.rate
+    return path.mean_staleness, path.rate.value
 
 
 def run_side_by_side(economies: list[Economy], steps: int) -> None:
@@ -123,11 +130,18 @@ def run_one_by_one(economies: list[Economy], steps: int) -> None:
 
 
 def steps_to_converge(depth: int) -> int:
-    """Steps until a chain of this depth converges; each bid closes half of its gap in a step."""
+    """Steps until all prices of a chain of this depth are within ``NEAR`` of their gradients."""
     lines = "\n".join(f"g{k + 1} = 2 * g{k} ** 0.9" for k in range(depth))
-    result = run(from_text(lines, {"g0": 1.0}), bid_rate=0.5, steps=100_000, engine="arrays")
+    settings: dict[str, Any] = {"bid_rate": BID_RATE, "steps": 100_000, "tolerance": NEAR / 100}
+    result = run(from_text(lines, {"g0": 1.0}), engine="arrays", **settings)
     assert result.status == "converged"
-    return result.steps
+    return int(result.times[result.errors.max(axis=1) > NEAR].max()) + 1
+
+
+def predicted_steps(depth: int) -> int:
+    """The first step at which the negative binomial law puts the last price within tolerance."""
+    t = np.arange(depth, 100 + 10 * depth)
+    return int(t[betaincc(depth, t - depth + 1, BID_RATE) <= NEAR][0])
 
 
 def slope_of(x: list[float], y: list[float]) -> float:
@@ -135,15 +149,29 @@ def slope_of(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def figure(x: list[float], y: list[float], labels: tuple[str, str, str], path: Path) -> float:
-    """Plot y against x on logarithmic axes; return the exponent fitted to the upper half."""
+def figure(
+    x: list[float],
+    y: list[float],
+    labels: tuple[str, str, str],
+    path: Path,
+    theory: list[float] | None = None,
+) -> float:
+    """Plot y against x on logarithmic axes; return the exponent fitted to the upper half.
+
+    The line is what theory predicts, if it does, else the fit.
+    """
     half = len(x) // 2
     exponent = slope_of(x[half:], y[half:])
     drawing = new_figure(5.2, 3.8)
     axes = drawing.add_axes((0.15, 0.15, 0.81, 0.71))
     axes.loglog(x, y, "o", color=OKABE_ITO[0], ms=5, zorder=3)
-    fit = y[-1] * (np.array(x[half:]) / x[-1]) ** exponent
-    axes.loglog(x[half:], fit, "--", color=INK, lw=1.1, label=f"slope {exponent:.2f}")
+    if theory is None:
+        fit = y[-1] * (np.array(x[half:]) / x[-1]) ** exponent
+        axes.loglog(x[half:], fit, "--", color=INK, lw=1.1, label=f"slope {exponent:.2f}")
+    else:
+        axes.loglog(x, theory, "--", color=INK, lw=1.1, label="predicted by theory")
+    for axis, scale, values in ((axes.xaxis, axes.set_xscale, x), (axes.yaxis, axes.set_yscale, y)):
+        scale_axis(axis, scale, np.array(values), log=True)
     axes.set_xlabel(labels[0], fontsize=9)
     axes.set_ylabel(labels[1], fontsize=9)
     axes.set_title(labels[2], fontsize=9.5, loc="left", color=INK)
@@ -217,8 +245,10 @@ def measure_scaling(table: Table, largest: float, depths: list[int], folder: Pat
     exponent = figure(sizes, costs, labels, folder / "firms.png")
     table.add("slope of cost against firms (upper half)", f"{exponent:.2f}", "1")
     depth, steps = [float(d) for d in depths], [float(steps_to_converge(d)) for d in depths]
-    labels = ("lines in the chain", "steps", "Steps to converge (α = 0.5)")
-    exponent = figure(depth, steps, labels, folder / "depth.png")
+    title = f"Steps until all prices are exact to {NEAR:.0e} (α = {BID_RATE})"
+    labels = ("lines in the chain", "steps", title)
+    theory = [float(predicted_steps(d)) for d in depths]
+    exponent = figure(depth, steps, labels, folder / "depth.png", theory)
     last = slope_of(depth[-2:], steps[-2:])
     table.add(
         "slope of steps to converge against depth (upper half; last two). A wait for n successes "

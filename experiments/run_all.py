@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 import market_abm
@@ -25,8 +26,9 @@ makes all of them anew; the repository keeps this index, each `summary.json`, `s
 `tests/test_kept_results.py` compares what is kept with what the command makes.
 
 A run writes `summary.json` (everything in one object, with configuration, seed and versions),
-`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `convergence.png` and
-`network.png` (and `shock.png`, where many goods are shocked).
+`trajectory.csv` (a row per step and good), `measures.csv` (a row per step), `buyers.csv` (a row per
+step and buyer, if these are not too many), `convergence.png` and `network.png` (and `shock.png`,
+where many goods are shocked).
 *Error* is the largest |price - gradient| / |gradient| of any good at the end.
 
 | experiment | question | outcome | steps | error |
@@ -128,10 +130,16 @@ def compare_with_twin(name: str, mechanism: str, folder: Path) -> list[str]:
     comparison = market_abm.compare(Experiment.load(name).with_mechanism(mechanism))
     comparison.save(folder)
     summary = comparison.summary()
-    worst = max(size for size, _ in comparison.distances.values())
+    worst, far = (
+        max(size for size, _ in each.values())
+        for each in (comparison.distances, comparison.textbook_distances)
+    )
+    away = f"at most {far:.1e} away" if np.isfinite(far) else "breaks down"
     return [
         f"| [{name} beside its twin]({folder.name}/comparison.json) | {summary['market']} and "
-        f"{summary['optimiser']}: largest distance {worst:.1e} in {summary['steps']} steps |"
+        f"{summary['optimiser']}: largest distance {worst:.1e} up to step "
+        f"{summary['identical_until']} of {summary['steps']}; the textbook's "
+        f"{summary['textbook']['optimiser']} {away} |"
     ]
 
 

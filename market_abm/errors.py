@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class MarketError(Exception):
         if self.line is not None:
             where = f"{where}:{self.line}" if where else f"line {self.line}"
         message = f"{where}: {self.what}" if where else self.what
-        return f"{message}; {self.remedy}" if self.remedy else message
+        return in_one_line(f"{message}; {self.remedy}" if self.remedy else message)
 
     def located(self, *, file: str | None = None, line: int | None = None) -> MarketError:
         """The same error, with file and line filled in where they were unknown."""
@@ -74,6 +76,10 @@ class ResultsError(MarketError):
     """Results cannot be written to the given place."""
 
 
+class FigureWarning(UserWarning):
+    """A figure could not be drawn, or not all of it; the results themselves are complete."""
+
+
 def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = None) -> str:
     """A remedy that suggests the valid name nearest to ``name``, or else lists the valid names.
 
@@ -91,12 +97,30 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
     return f"choose one of: {shown}"
 
 
+def in_one_line(text: str) -> str:
+    """``text`` with escapes in place of characters that would break a line, or steer a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def installing(requirement: str) -> str:
+    """A remedy: how to install a package into the environment of this process."""
+    return f"install it: {shlex.join([sys.executable, '-m', 'pip', 'install', requirement])}"
+
+
 def display_path(path: Path) -> Path:
     """``path``, relative to the current folder if it is inside."""
     try:
         return path.resolve().relative_to(Path.cwd())
     except ValueError:
         return path
+
+
+def shown(value: object, length: int = 60) -> str:
+    """``value`` as Python writes it, cut to ``length`` characters, for messages."""
+    try:
+        return clip(repr(value), length)
+    except (ValueError, RecursionError):  # thousands of digits, or of levels
+        return f"{type(value).__name__} too long to be shown"
 
 
 def clip(string: str, length: int = 80) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from market_abm.errors import SettingError, clip, nearest
+from market_abm.errors import SettingError, nearest, shown
 
 Check = Callable[[Any, str], Any]
 """``check(value, where)`` returns the value to store, or raises a SettingError naming ``where``."""
@@ -196,12 +197,20 @@ def _shown(limit: float) -> str:
 
 
 def _wrong(value: Any, where: str, wanted: str) -> SettingError:
-    return SettingError(
-        f"{where} is {clip(repr(value), 60)}", remedy=f"must be {wanted}", name=where
-    )
+    return SettingError(f"{where} is {shown(value)}", remedy=f"must be {wanted}", name=where)
 
 
 # --- numbers -------------------------------------------------------------------------------------
+
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf", re.ASCII | re.IGNORECASE)
+
+
+def decimal(text: str) -> float | None:
+    """The number that a text is: in digits 0 to 9 with a decimal point, or ``inf``; else None.
+
+    Python reads more, such as ``1_0`` and the digits of any script.
+    """
+    return float(text) if _DECIMAL.fullmatch(text.strip()) else None
 
 
 def check_number(
@@ -344,7 +353,8 @@ def check_choice(value: Any, where: str, options: Iterable[str]) -> Any:
     """``value`` if it is one of ``options``; else a SettingError that names the nearest."""
     options = tuple(options)
     if value not in options:
-        raise SettingError(f"{where} is {value!r}", remedy=nearest(str(value), options), name=where)
+        name = value if isinstance(value, str) else shown(value)
+        raise SettingError(f"{where} is {shown(value)}", remedy=nearest(name, options), name=where)
     return value
 
 

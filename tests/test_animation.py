@@ -209,7 +209,7 @@ def test_large_economies_are_told(tmp_path):
     [
         ("film.avi", "'film.avi' is no name of a film; let it end in .gif or .mp4"),
         ("film", "'film' is no name of a film"),
-        ("diary/film.gif", "cannot write 'film.gif': 'diary' is no folder; choose another place"),
+        ("diary/film.gif", "diary/film.gif' ('diary' is no folder); choose another place"),
         ("folder.gif", "'folder.gif' is a folder"),
     ],
 )

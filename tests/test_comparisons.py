@@ -35,7 +35,10 @@ def test_the_distance_told_is_that_of_the_paths(mechanism, engine):
         assert size == pytest.approx(gap.max(), rel=1e-12)
         assert gap[step].max() == gap.max()
         assert size < 1e-13
-    assert comparison.summary()["optimiser"] in ("exponentiated gradient", "proportional response")
+    names = ("mirror ascent with log-gradients", "proportional response")
+    assert comparison.summary()["optimiser"] in names
+    far = max(size for size, _ in comparison.textbook_distances.values())
+    assert 1e-4 < far < 1.0  # and the textbook's optimiser walks another path
     np.testing.assert_allclose(comparison.welfare, comparison.result.path.welfare, rtol=1e-12)
 
 
@@ -43,7 +46,7 @@ def test_a_market_that_is_no_such_optimiser_is_seen():
     """The twin of a market with another share rate is far from it: the comparison can fail."""
     result = run(spiral())
     other = OptimizerComparison.of(spiral(**{"market.share_rate": 0.16}))
-    wrong = OptimizerComparison(result, other.twin)
+    wrong = OptimizerComparison(result, other.twin, other.textbook)
     steps = min(len(result.prices), len(other.twin.prices))
     gap = np.abs(result.prices[:steps] - wrong.twin.prices[:steps]).max()
     assert gap > 1e-4
@@ -124,8 +127,8 @@ def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     """Of many firms a comparison takes a known number of steps, and says what it left out."""
     small = MechanismComparison.of(spiral(), ["unit-bid"])
     assert small.allowed is None and limits(small) == []
-    monkeypatch.setattr("market_abm.studies.comparisons.MAX_FIRM_STEPS", 60 * 30)
-    monkeypatch.setattr("market_abm.studies.comparisons.MIN_STEPS", 5)
+    monkeypatch.setattr("market_abm.studies.budget.MAX_FIRM_STEPS", 60 * 30)
+    monkeypatch.setattr("market_abm.studies.budget.MIN_STEPS", 5)
     monkeypatch.setattr("market_abm.gradient.landscape.MAX_STEPS", 200)
     seen = []
     many = Experiment.load("mechanisms", {"industries.firms": 20})
@@ -174,7 +177,9 @@ def test_the_command_writes_what_it_prints(tmp_path):
     result = CliRunner().invoke(main, ["compare", "spiral", "--out", str(out)])
     assert result.exit_code == 0, result.output
     told = json.loads((out / "comparison.json").read_text("utf-8"))
-    assert "unit-bid compared with exponentiated gradient" in result.output
+    assert "unit-bid is identical to mirror ascent with log-gradients (largest" in result.output
+    assert "exponentiated gradient is at most 3.5e-04 away (prices, step 10)" in result.output
+    assert "at most 2% from the gradient of goods as they travel (x, step 6)" in result.output
     assert f"{told['distance']['prices']['largest']:.1e}" in result.output
     frame = pd.read_csv(out / "comparison.csv")
     assert len(frame) == (told["steps"] + 1) * 5

@@ -1,5 +1,6 @@
 """The documentation runs: every block of Python, and every command with what it prints."""
 
+import itertools
 import re
 import runpy
 import tomllib
@@ -145,6 +146,29 @@ def test_the_odd_has_all_its_elements():
         "Collectives",
         "Observation",
     ]
+
+
+def test_nothing_says_to_install_the_package_of_another_project():
+    """On the index the name market-abm is taken: pip would install a stranger's package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "market-backprop" and "market-abm" in project["scripts"]
+    extras = project["optional-dependencies"]
+    for requirement in itertools.chain(*extras.values()):
+        assert not re.match(r"market.?abm", requirement), requirement
+    installs = r"(pip3?|uv|pipx|conda)\b[^\n`]*\b(install|add)\b[^\n`]*"
+    wrong = re.compile(rf"{installs}market[-_]abm|market-abm\[")
+    folders = ("market_abm", "docs", "experiments", "benchmarks", "tools", "tests")
+    files = [ROOT, *itertools.chain(*((ROOT / folder).rglob("*") for folder in folders))]
+    for path in (*files, *ROOT.iterdir()):
+        if (
+            path.suffix in (".py", ".md", ".toml", ".cff", ".ipynb", ".rst")
+            or path.stem == "Makefile"
+        ):
+            told = None if path.name == "test_docs.py" else wrong.search(path.read_text("utf-8"))
+            assert told is None, (path.name, told[0])
+    hints = [path.read_text("utf-8") for path in (ROOT / "market_abm").rglob("*.py")]
+    hinted = {each for text in hints for each in re.findall(r'installing\("(.*?)"\)', text)}
+    assert hinted == {*extras["web"], *extras["dask"]}  # the versions that are tested
 
 
 def test_versions_agree():

@@ -20,8 +20,8 @@ def test_rival_uses_are_one_pool_that_starts_equal():
     economy = from_text(DIAMOND, {"x": 6}, population_of={"left": {"firms": 2}})
     buyers = economy.buyers
     x = buyers.slice_of(economy.index["x"])
-    # Three uses of x (one in left, two in right); the firms of left divide theirs.
-    assert buyers.initial_shares[x].tolist() == [1 / 6, 1 / 6, 1 / 3, 1 / 3]
+    # Two uses of x (right reads it twice, and buys it once); the firms of left divide theirs.
+    assert buyers.initial_shares[x].tolist() == [1 / 4, 1 / 4, 1 / 2]
     assert (buyers.pool[x] == 0).all()
 
 
@@ -29,8 +29,8 @@ def test_copied_uses_are_pools_of_their_own():
     economy = from_text(DIAMOND, {"x": 6}, reuse_of={"x": "copy"}, population={"firms": 2})
     buyers = economy.buyers
     x = buyers.slice_of(economy.index["x"])
-    assert buyers.initial_shares[x].tolist() == [0.5] * 6
-    assert buyers.pool[x].tolist() == [0, 0, 1, 1, 2, 2]
+    assert buyers.initial_shares[x].tolist() == [0.5] * 4
+    assert buyers.pool[x].tolist() == [0, 0, 1, 1]
     sums = np.add.reduceat(buyers.initial_shares, buyers.starts)
     assert np.array_equal(sums, np.ones(len(sums)))
 

@@ -132,6 +132,28 @@ BAD = {
     "a = " + "[" * 100_000: (None, "not valid TOML"),
     "a = " + "9" * 10_000: (None, "not valid TOML"),
     "question = 3\n" + MINIMAL: (1, "question is not text"),
+    "share_rate = 3\n" + MINIMAL: (1, "unknown key 'share_rate'; did you mean 'market.share_rate'"),
+    MINIMAL + "[run]\nshare_rate = 1": (8, "'run.share_rate'; did you mean 'market.share_rate'"),
+    MINIMAL + "[market]\nfirms = 1": (8, "'market.firms'; did you mean 'industries.firms'"),
+    "x.price = 3\n" + MINIMAL: (1, "unknown key 'x'; did you mean 'supply.x'"),
+    MINIMAL.replace("sqrt(x)", "min(x, 2)"): (
+        3,
+        "unknown function 'min'; ces.* nearly the minimum",
+    ),
+    MINIMAL.replace("sqrt(x)", "pow(x, 2)"): (3, "unknown function 'pow'; write x \\*\\* y"),
+    MINIMAL.replace("y =", "yield ="): (3, "'yield' is a reserved word.*, such as yield_"),
+    MINIMAL.replace("sqrt(x)", "class ** 2"): (3, "'class' is a reserved word"),
+    MINIMAL.replace("y =", "natural-gas ="): (3, "a hyphen is a minus.*such as natural_gas"),
+    MINIMAL.replace("sqrt(x)", "x-y ** 2").replace("supply.x", "supply.x-y"): (
+        5,
+        "no line uses a good 'x-y'; a hyphen is a minus: write x_y",
+    ),
+    MINIMAL.replace("sqrt(x)", "natural gas"): (3, "a name has no spaces.*such as natural_gas"),
+    MINIMAL.replace("sqrt(x)", "2x"): (3, "a name begins with a letter"),
+    MINIMAL.replace("sqrt(x)", "0,5 * x"): (
+        3,
+        "not arithmetic; write numbers with a decimal point",
+    ),
 }
 
 
@@ -167,6 +189,25 @@ def test_files_that_are_none(tmp_path):
         Experiment.load("a\0b")
 
 
+def test_marks_and_forms_of_letters_that_are_not_seen_do_not_matter(tmp_path):
+    """Editors put a byte order mark first; the same accent has two forms; U+2028 ends no line."""
+    path = tmp_path / "mark.toml"
+    text = "question = '\u2028?'\n" + MINIMAL.replace("x", "\u00e9t\u00e9")
+    path.write_bytes(
+        b"\xef\xbb\xbf"
+        + text.replace("[supply.\u00e9", '[supply."e\u0301')
+        .replace("t\u00e9]", 't\u00e9"]')
+        .encode()
+    )
+    settings = dict([parse_assignment("supply.e\u0301te\u0301.quantity=9")])
+    assert run(Experiment.load(path, settings)).table().quantity["y"] == 3.0
+    with pytest.raises(MarketError, match=r"mark\.toml:7: unknown key 'supply.été.quality'"):
+        Experiment.parse(path.read_text("utf-8").replace("quantity", "quality"), file="mark.toml")
+    path.write_text(path.read_text("utf-8")[1:] + "quality = 3\n", "utf-8")
+    with pytest.raises(MarketError, match=r"mark\.toml:8: unknown key 'supply.été.quality'"):
+        Experiment.load(path)
+
+
 def test_a_file_of_a_hundred_megabytes_is_refused_unread(tmp_path):
     path = tmp_path / "big.toml"
     with path.open("wb") as file:
@@ -193,6 +234,9 @@ def test_settings_override_the_file():
         ),
         ("market.share_rate=-1", "--set market.share_rate=-1: market.share_rate is -1"),
         ("supply.natgsa.quantity=1", "did you mean 'natgas'"),
+        ("share_rate=1", "--set share_rate=1: unknown key.*did you mean 'market.share_rate'"),
+        ("elasticity=1", "--set elasticity=1: unknown.*did you mean 'demand.GOOD.elasticity'"),
+        ("natgas.quantity=1", "--set natgas.quantity=1: unknown.*did you mean 'supply.natgas'"),
         ("question.x=1", "'question' has no keys of its own"),
         ("market=1", "make it a table"),
     ],

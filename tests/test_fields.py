@@ -9,7 +9,17 @@ import pytest
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError
-from market_abm.fields import Settings, choice, describe, integer, names, number, switch, words
+from market_abm.fields import (
+    Settings,
+    choice,
+    decimal,
+    describe,
+    integer,
+    names,
+    number,
+    switch,
+    words,
+)
 
 
 @dataclass(frozen=True)
@@ -67,3 +77,10 @@ def test_invalid_values_are_refused_with_the_range(key, value, wanted):
         Example.of({"quantity": 1.0, key: value}, "example")
     assert caught.value.name == f"example.{key}"
     assert wanted in caught.value.remedy
+
+
+def test_numbers_in_text_are_those_of_the_digits_0_to_9():
+    for text in ("1", " -2.5 ", ".5", "5.", "1e3", "+1E-3", "inf", "-inf"):
+        assert decimal(text) == float(text)
+    for text in ("1_0", "١٠", "１", "0x10", "nan", "infinity", "1,5", "1 0", "", ".", "e3", "1e"):
+        assert decimal(text) is None, text

@@ -134,7 +134,7 @@ WRONG_TABLES = {
     r"a \(Arms\) sold -1 to b; .*set it to 0": {
         "flows": np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 2.0], [3.0, 1.0, 0.0]])
     },
-    r"final use of c \(Cars\) is -6; take final use before": {
+    r"final use of c \(Cars\) is -6; choose negative_final_use": {
         "final_use": np.array([7.0, 8.0, -6.0])
     },
     r"output of a \(Arms\) is 0; an industry that buys or sells": {
@@ -179,11 +179,13 @@ WRONG_FILES = {
     r"flows\.csv:3: the row of b has 2 numbers, for 3 buyers": {
         "flows": HEAD + "a,1,2,0\nb,0,0\nc,3,1,0\n"
     },
-    r"flows\.csv:2: a: '1.2.3' is not a number; use a decimal point": {
+    r"flows\.csv:2: a: '1.2.3' is not a number; use the digits": {
         "flows": HEAD + "a,1.2.3,2,0\nb,0,0,2\nc,3,1,0\n"
     },
     r"flows\.csv:4: c: 'inf' is not a number": {"flows": HEAD + "a,1,2,0\nb,0,0,2\nc,3,1,inf\n"},
-    r"flows\.csv: a \(Arms\) sold -1 to a": {"flows": HEAD + "a,-1,2,0\nb,0,0,2\nc,3,1,0\n"},
+    r"flows\.csv and .*sectors\.csv: a \(Arms\) sold -1 to a": {
+        "flows": HEAD + "a,-1,2,0\nb,0,0,2\nc,3,1,0\n"
+    },
     r"sectors\.csv:1: there is no column 'final_use'; the sector table needs code": {
         "sectors": "code,gross_output\na,10\nb,10\nc,10\n"
     },
@@ -192,6 +194,19 @@ WRONG_FILES = {
     },
     r"sectors\.csv:4: gross_output: '' is not a number": {
         "sectors": "code,gross_output,final_use\na,10,7\nb,10,8\nc,,6\n"
+    },
+    r"flows\.csv:2: a: '1_0' is not a number; use the digits 0 to 9": {
+        "flows": HEAD + "a,1_0,2,0\nb,0,0,2\nc,3,1,0\n"
+    },
+    r"flows\.csv:3: b: '٢' is not a number": {"flows": HEAD + "a,1,2,0\nb,0,0,٢\nc,3,1,0\n"},
+    r"flows\.csv:1: the cells are separated by semicolons; save it with commas": {
+        "flows": HEAD.replace(",", ";") + "a;1;2;0\nb;0;0;2\nc;3;1;0\n"
+    },
+    r"sectors\.csv:1: the cells are separated by tabs": {
+        "sectors": "code\tgross_output\tfinal_use\na\t10\t7\n"
+    },
+    r"sectors\.csv:1: two columns have the title 'final_use'": {
+        "sectors": "code,gross_output,final_use,final_use \na,10,7,1\nb,10,8,1\nc,10,6,1\n"
     },
     r"sectors\.csv: the flows and the sector table differ in number: 3 and 2": {
         "sectors": "code,gross_output,final_use\na,10,7\nb,10,8\n"
@@ -206,6 +221,63 @@ WRONG_FILES = {
 def test_a_wrong_file_is_refused(message, tmp_path):
     with pytest.raises(TableError, match=message):
         read_table(*files(three(), tmp_path, **WRONG_FILES[message]))
+
+
+def test_codes_are_equal_if_they_look_equal(tmp_path):
+    """A space that does not break, letters composed or not, and marks that are not seen."""
+    codes = "caf\u00e9 1", "b", "c"
+    flows = "\ufeff,cafe\u0301\u00a01,b\u200b,c\ncaf\u00e9 1,1,2,0\nb,0,0,2\n c\u2009,3,1,0\n"
+    sectors = "code,gross_output,final_use\ncafe\u0301  1,10,7\nb,10,8\nc\u00ad,10,6\n"
+    table = read_table(*files(three(), tmp_path, flows=flows, sectors=sectors))
+    assert table.codes == codes == three(codes=("cafe\u0301\u00a01", "b", "c")).codes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_negative_final_use_is_moved_to_primary_inputs(seed, tmp_path):
+    """By hand: all identities of the accounts hold as before, and the economy is in equilibrium.
+
+    A random table from which imports are subtracted, as in tables of competitive imports: of the
+    first industry more than its final use, of the last all that it sells (it makes nothing).
+    """
+    rng = np.random.default_rng(seed)
+    n = 5
+    flows = rng.uniform(1.0, 9.0, (n, n))
+    flows[:, 0] *= 0.2
+    flows[:, -1] = 0.0
+    final_use = rng.uniform(20.0, 50.0, n)
+    final_use[0], final_use[-1] = -7.0, -flows[-1].sum()
+    output = flows.sum(axis=1) + final_use
+    output[-1] = 0.0  # exactly
+    primary = output - flows.sum(axis=0)
+    raw = {
+        "code": list("abcde"),
+        "gross_output": output,
+        "final_use": final_use,
+        "primary_inputs": primary,
+        "value_added": primary,
+        "other_inputs": 0.0 * primary,
+    }
+    flows_file, sectors = tmp_path / "flows.csv", tmp_path / "sectors.csv"
+    pd.DataFrame(flows, raw["code"], raw["code"]).to_csv(flows_file)
+    pd.DataFrame(raw).to_csv(sectors, index=False)
+    with pytest.raises(TableError, match='the final use of a is -7; choose .* = "move"'):
+        read_table(flows_file, sectors)
+    table = read_table(flows_file, sectors, negative_final_use="move")
+    assert table.moved == {"a": 7.0, "e": pytest.approx(flows[-1].sum(), rel=1e-14)}
+    assert "moved from final use" in table.report() and "7 of a" in table.report()
+    moved = np.array([7.0, 0, 0, 0, flows[-1].sum()])
+    assert np.array_equal(table.final_use, np.maximum(final_use, 0.0))
+    assert np.allclose(table.output, output + moved, rtol=1e-14)
+    assert np.array_equal(table.flows, flows)
+    for residuals in (table.row_residuals, table.column_residuals):
+        assert np.abs(residuals).max() < 1e-14
+    both = table.factors["value_added"] + table.factors["other_inputs"]
+    assert np.allclose(table.factors["primary_inputs"], both, rtol=1e-13)
+    assert table.final_use.sum() == pytest.approx(table.primary_inputs.sum(), rel=1e-14)
+    settings = {"market.mechanism": "trading-post", "economy.negative_final_use": "move"}
+    text = f"[economy]\ninput_output = '{flows_file}'\nsectors = '{sectors}'\n"
+    result = market_abm.run(Experiment.parse(text, settings=settings))
+    assert result.status == "converged" and np.allclose(result.last.prices, 1.0, rtol=1e-8)
 
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):

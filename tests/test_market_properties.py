@@ -11,6 +11,7 @@ import pytest
 from autograd import grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.economies import split, two_uses
 from support.profiles import examples
 from support.strategies import RandomProgram, chains, copy_dags, in_order, market_shares, rival_dags
 
@@ -27,16 +28,6 @@ y = ces(left, right, elasticity=0.8, weights=(0.4, 0.6))
 
 def diamond(**options: Any) -> market_abm.Economy:
     return market_abm.from_text(DIAMOND, supply={"x": 3}, demand={"y": 2}, **options)
-
-
-def swinging_split(depth: int, sigma: float) -> market_abm.Economy:
-    """x split between two branches of ``depth`` identities into a CES (docs/model.md, 4.3)."""
-    if depth == 0:
-        program = f"y = ces(x, x, elasticity={sigma}, weights=(0.3, 0.7))"
-    else:
-        program = f"a = x\nb = x\ny = ces(a, b, elasticity={sigma}, weights=(0.3, 0.7))"
-        assert depth == 1
-    return market_abm.from_text(program, supply={"x": 1}, demand={"y": 1})
 
 
 # --- replicas ----------------------------------------------------------------------------------
@@ -145,7 +136,7 @@ def test_all_users_of_a_copy_good_get_all_of_it() -> None:
     )
     result = market_abm.run(economy, steps=6)
     users = economy.buyers.good == result.goods.index("x")
-    assert users.sum() == 3
+    assert users.sum() == 2  # the line of b reads x twice, and buys it once
     assert np.all(result.trajectory.inputs[:, users] == 0.7)
 
 
@@ -201,11 +192,14 @@ def test_the_market_climbs() -> None:
     assert np.all(alignment <= 1 + 1e-12)
 
 
-@pytest.mark.parametrize(("activation", "lag_a_stage"), [("simultaneous", 1), ("sequential", 0)])
-def test_prices_are_gradients_as_old_as_the_stages_that_they_came_through(
-    activation: str, lag_a_stage: int
+@pytest.mark.parametrize(("activation", "each"), [("simultaneous", 1), ("sequential", 0)])
+def test_prices_are_gradients_as_old_as_the_goods_and_prices_that_made_them(
+    activation: str, each: int
 ) -> None:
-    """With bid_rate 1 and identities, k stages up: p(t) = g(t - k) itself, while shares move.
+    """With bid_rate 1 and identities p(t) = g(t - lag) itself, while shares move.
+
+    The two stages that goods of new shares pass to the consumer, and the k stages back of a price:
+    the lag is k + 2 steps.
 
     Not so for x: its price weighs old bids by new shares, which at constant returns (Euler) is
     the new price to first order.
@@ -215,14 +209,14 @@ def test_prices_are_gradients_as_old_as_the_stages_that_they_came_through(
     result = market_abm.run(economy, activation=activation, share_rate=0.03, steps=60)
     for stages, pair in enumerate([("a", "b"), ("a1", "b1")], start=1):
         for good in pair:
-            at, lag = result.goods.index(good), stages * lag_a_stage
-            late = result.prices[1 + stages :, at]
-            then = result.gradients[1 + stages - lag : 61 - lag, at]
+            at, lag = result.goods.index(good), (stages + 2) * each
+            late = result.prices[3 + stages :, at]
+            then = result.gradients[3 + stages - lag : 61 - lag, at]
             np.testing.assert_allclose(late, then, rtol=1e-13)  # products of a few numbers
             assert np.ptp(then) > 0.1  # the gradient does move
             assert result.path.staleness_of_good[at] == lag
-    if lag_a_stage == 0:
-        assert result.path.overall_staleness == 0
+    if each == 0:
+        assert result.path.mean_staleness == 0
 
 
 # --- randomness --------------------------------------------------------------------------------
@@ -477,7 +471,7 @@ def test_a_share_rate_beyond_the_bound_is_reported_as_oscillating(
     (|ln s_a / s_b| starts at sigma ln(7/3) from its optimum, and never comes nearer.)
     """
     result = market_abm.run(
-        swinging_split(depth, sigma),
+        split(depth, sigma),
         activation=activation,
         share_rate=factor * bound * sigma,
         steps=60,
@@ -492,13 +486,13 @@ def test_a_share_rate_beyond_the_bound_is_reported_as_oscillating(
 @pytest.mark.parametrize(
     ("program", "activation", "share_rate"),
     [
-        ("y = ces(x, x, elasticity=2, weights=(0.3, 0.7))", "simultaneous", 2.1),
-        ("y = ces(x, x, elasticity=2, weights=(0.3, 0.7))", "simultaneous", 2.4),
-        ("y = ces(x, x, elasticity=2, weights=(0.3, 0.7))", "simultaneous", 4.0),
-        ("y = ces(x, x, elasticity=0.5, weights=(0.3, 0.7))", "simultaneous", 0.6),
-        ("y = ces(x, x, elasticity=0.5, weights=(0.3, 0.7))", "sequential", 1.2),
-        ("y = tanh(x) + x**0.3 + ln(1 + x)", "sequential", 8.0),
-        ("y = tanh(x) + x**0.3 + ln(1 + x)", "simultaneous", 4.0),
+        (two_uses(2), "simultaneous", 2.1),
+        (two_uses(2), "simultaneous", 2.4),
+        (two_uses(2), "simultaneous", 4.0),
+        (two_uses(0.5), "simultaneous", 0.6),
+        (two_uses(0.5), "sequential", 1.2),
+        ("a = tanh(x)\nb = x**0.3\nc = ln(1 + x)", "sequential", 8.0),
+        ("a = tanh(x)\nb = x**0.3\nc = ln(1 + x)", "simultaneous", 4.0),
     ],
 )
 def test_a_market_that_has_settled_nothing_does_not_say_so(
@@ -531,7 +525,7 @@ def test_a_blow_up_of_the_shares_says_when() -> None:
     """
     try:
         result = market_abm.run(
-            swinging_split(1, 0.8), share_rate=1.5 * 0.445 * 0.8, steps=150, tolerance=1e-9
+            split(1, 0.8), share_rate=1.5 * 0.445 * 0.8, steps=150, tolerance=1e-9
         )
     except market_abm.MarketError as refusal:
         assert re.search(r"\bstep \d+\b", str(refusal)), str(refusal)

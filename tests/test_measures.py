@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 
 from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run, sweep
-from market_abm.analysis.alignment import GradientAlignment
+from market_abm.analysis.alignment import Allocation, GradientAlignment
 from market_abm.analysis.measures import MEASURES, Measure, PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver, relative_error
 from market_abm.analysis.prediction import predicted_price_path
-from market_abm.gradient.backprop import marginal_products
+from market_abm.economy.production import marginal_products
 from market_abm.market.state import State
 from market_abm.simulation.endings import Status
 from market_abm.simulation.record import BUYER_FIELDS, Trajectory
@@ -17,7 +17,7 @@ from market_abm.views.numbers import format_number
 from market_abm.views.report.report import report_html
 from market_abm.views.words.run import measures_sentence
 
-SPLIT = "y = ces(x, x, elasticity=1, weights=(0.3, 0.7))"
+SPLIT = "a = 0.3 * ln(x)\nb = 0.7 * ln(x)"
 
 
 def test_relative_error():
@@ -44,7 +44,7 @@ def test_a_market_that_hardly_moves_has_not_converged():
     assert np.abs(np.diff(result.quantities[-2:], axis=0)).max() < 1e-9
     assert result.errors[-1].max() < 1e-9
     assert result.status == "max_steps"
-    assert "quantities are not stationary" in result.ending.detail
+    assert "firms still have a reason to change" in result.ending.detail
 
 
 def test_frozen_shares_converge_on_the_gradient_at_those_shares():
@@ -82,20 +82,43 @@ def test_staleness_finds_a_known_lag(lag):
     prices = np.vstack([np.repeat(gradients[:1], lag, axis=0), gradients[: 60 - lag]])
     path = path_of(prices, gradients)
     assert path.staleness_of_good.tolist() == [lag, lag]
-    assert path.overall_staleness == lag
+    assert path.mean_staleness == lag
     assert (path.staleness[lag + 1 :] == lag).all()
+
+
+def test_a_price_that_does_not_track_its_gradient_has_no_staleness():
+    """Noise around a gradient that falls by a fifth; and a steady rise, seen a lag later."""
+    rng = np.random.default_rng(1)
+    falling = 2.0 - 0.4 * np.arange(80) / 80
+    gradients = np.stack([falling, falling], axis=1)
+    late = np.concatenate([np.full(3, falling[0]), falling[:-3]])
+    path = path_of(np.stack([2 + rng.standard_normal(80), late], axis=1), gradients)
+    assert np.isnan(path.staleness_of_good[0]) and path.staleness_of_good[1] == 3
+    assert path.tracking == (1, 2) and path.mean_staleness == 3
+    off = run("externality")
+    assert np.isnan(off.path.mean_staleness)
+    assert "No price follows its gradient" in measures_sentence(off)
+
+
+def test_a_monotone_rise_is_uphill_at_every_step():
+    """Ten lines deep, goods of one date: W is not blurred by what is still in the pipe."""
+    lines = ["a0 = x", "b0 = x", *(f"{s}{k + 1} = {s}{k}" for k in range(4) for s in "ab")]
+    last = "y = ces(a4, b4, elasticity=1, weights=(0.3, 0.7))"
+    slow = run(from_text("\n".join([*lines, last]), {"x": 2}), share_rate=0.02, steps=300)
+    assert slow.path.ascent_fraction == 1.0
+    assert np.all(slow.path.welfare <= slow.equilibrium.welfare * (1 + 1e-14))
 
 
 def test_a_gradient_that_stands_still_has_no_staleness():
     path = path_of(np.ones((9, 2)), np.full((9, 2), 2.0))
-    assert np.isnan(path.overall_staleness)
+    assert np.isnan(path.mean_staleness)
     assert np.isnan(path.staleness_of_good).all()
     assert np.isnan(path.staleness).all()
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_a_price_n_stages_up_is_n_steps_old(depth):
-    """Each stage between a good and the consumer makes its price one step older."""
+def test_a_price_is_as_old_as_goods_and_prices_take(depth):
+    """Goods of new shares take depth + 1 steps to the consumer, a price one for each stage back."""
     lines = ["a0 = x", "b0 = x"] + [
         f"{side}{k + 1} = {side}{k}" for k in range(depth) for side in "ab"
     ]
@@ -104,7 +127,7 @@ def test_a_price_n_stages_up_is_n_steps_old(depth):
     path = result.path
     for k in range(depth + 1):
         place = result.goods.index(f"a{k}")
-        assert path.staleness_of_good[place] == depth + 1 - k
+        assert path.staleness_of_good[place] == (depth + 1) + (depth + 1 - k)
 
 
 def test_fresh_small_steps_are_aligned_with_the_gradient():
@@ -117,7 +140,7 @@ def test_fresh_small_steps_are_aligned_with_the_gradient():
 
 def test_alignment_with_three_buyers_is_a_real_angle():
     """With two buyers there is one direction only; with three the cosine is computed by hand."""
-    economy = from_text("y = x**0.5 + 2*x**0.5 + 3*x**0.5", {"x": 3})
+    economy = from_text("a = x**0.5\nb = 2*x**0.5\nc = 3*x**0.5", {"x": 3})
     result = run(economy, activation="sequential", share_rate=0.5, steps=3)
     s, after = result.trajectory.shares[1], result.trajectory.shares[2]
     value = 0.5 * np.array([1, 2, 3]) / np.sqrt(3 * s)
@@ -138,7 +161,8 @@ def test_moves_against_the_gradient_have_cosine_minus_one():
         arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BUYER_FIELDS)}
         state = State(step=12 - t, **arrays)
         products = marginal_products(economy, state.inputs)
-        cosines.append(alignment(state, result.gradients[t], products, np.zeros(0)))
+        at = Allocation(state.shares, state.quantities, products, result.gradients[t])
+        cosines.append(alignment(state, at, np.zeros(0)))
     assert np.isnan(cosines[0])  # no move has led there
     assert np.max(cosines[1:]) == pytest.approx(-1.0, abs=1e-9)
 

@@ -78,8 +78,11 @@ def test_the_convergence_figure_shows_prices_and_their_targets(result):
     ]
     for k in intermediate:
         error = result.errors[:, k]
-        exactly_0 = np.nan if result.steps > 60 else FLOOR  # dots of their own in a long run
-        assert is_drawn(np.where(error == 0.0, exactly_0, np.clip(error, FLOOR, None)))
+        if result.steps > 60:  # a long line passes over steps that are exact by coincidence
+            inexact = np.flatnonzero(error > 1e-14)
+            over = (error <= 1e-14) & (np.arange(len(error)) < inexact[-1])
+            error = error[~over]
+        assert is_drawn(np.clip(error, FLOOR, None))
         if len(intermediate) <= 6:
             assert is_drawn(result.prices[:, k])
             assert is_drawn(result.gradients[:, k])
@@ -114,6 +117,7 @@ def test_the_error_axis_holds_all_errors_and_0_at_its_floor():
     assert error_axis(errors, 1e-9).limits == (1e-12, 10.0)
     assert error_axis(errors[:2], 1e-9).limits == pytest.approx((1e-11, 10.0))
     assert error_axis(np.array([0.0, 4e3]), 1e-9).limits == (FLOOR, 1e4)
+    assert error_axis(np.array([0.3, 2e-3]), 1e-9).limits == (1e-3, 10.0)  # far from the tolerance
     assert error_ticks(error_axis(np.array([0.0, 1.0]), 1e-9), 7)[0] == FLOOR
     assert error_axis(np.array([1e308]), None).limits[1] == 1e300
 

@@ -17,7 +17,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import elementwise_grad, grad, hessian
+from autograd import grad, hessian
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -25,7 +25,6 @@ from support.profiles import examples
 from support.strategies import (
     RandomProgram,
     chains,
-    compute,
     copy_dags,
     goods_read,
     in_order,
@@ -257,7 +256,7 @@ def test_a_loop_is_its_unrolled_program(activation: str) -> None:
 def test_the_gradient_shown_is_exact_at_every_step(
     program: RandomProgram, activation: str, bid_rate: float
 ) -> None:
-    """Not only at rest: local derivatives by autograd, at the inputs and shares of that step.
+    """Not only at rest: autograd differentiates the whole program at the shares of that step.
 
     No limit is involved, so the tolerance is rounding: 1e-11, for powers near zero inputs.
     """
@@ -265,34 +264,11 @@ def test_the_gradient_shown_is_exact_at_every_step(
     result = market_abm.run(
         economy, activation=activation, bid_rate=bid_rate, share_rate=0.05, steps=12
     )
-    goods = list(result.goods)
-    demand = np.array([program.demand.get(good, 0.0) for good in goods])
+    order = in_order(program, result.goods)
     for step in range(result.steps + 1):
-        flow = np.zeros((len(goods), len(goods)))  # worth of a good, by what is made of it
-        for name, line in program.lines:
-            weights, productivity = (
-                np.array(part) for part in program.firms.get(name, ((1.0,), (1.0,)))
-            )
-            places = economy.buyers.of_industry[name]
-            inputs = result.trajectory.inputs[step][places]
-            for k, good in enumerate(goods_read(line)):
-                marginal = marginal_product(line, inputs, k, weights, productivity)
-                shares = result.trajectory.shares[step][places[k]]
-                flow[goods.index(good), goods.index(name)] += np.sum(shares * marginal)
-        expected = np.linalg.solve(np.eye(len(goods)) - flow, demand)
+        shares = market_shares(program, economy, result.trajectory.shares[step])
+        expected = program.gradient(shares)[order]
         np.testing.assert_allclose(result.gradients[step], expected, rtol=1e-11)
-
-
-def marginal_product(
-    line: tuple, inputs: np.ndarray, place: int, weights: np.ndarray, productivity: np.ndarray
-) -> np.ndarray:
-    """What one more unit at that place makes, for each firm, by autograd."""
-
-    def output_of(x: Any) -> Any:
-        rows = [x if k == place else inputs[k] for k in range(len(inputs))]
-        return productivity * weights * compute(line, [row / weights for row in rows])
-
-    return elementwise_grad(output_of)(inputs[place])
 
 
 @given(program=copy_dags())
@@ -316,7 +292,9 @@ def test_a_python_function_becomes_a_market_of_its_derivatives(program: RandomPr
         out = out if len(final) > 1 else (out,)
         return sum(program.demand[good] * y for good, y in zip(final, out, strict=True))
 
-    economy = market_abm.from_function(scope["f"], supply=program.supply, demand=program.demand)
+    economy = market_abm.from_function(
+        scope["f"], supply=program.supply, demand=program.demand, reuse="copy"
+    )
     result = market_abm.run(economy)
     assert result.status == "converged"
     at = [result.goods.index(good) for good in raw]

@@ -94,3 +94,26 @@ def test_books_of_many_buyers_are_of_the_last_step_only():
 def test_what_cannot_be_recorded(goods, told):
     with pytest.raises(MarketError, match=told):
         result_of(goods=goods)
+
+
+@pytest.mark.parametrize("record", [{}, {"every": 4, "goods": "x"}])
+def test_the_table_of_buyers_is_the_record_by_name(record):
+    """Of unit bids: x = s S with the S of the step before, and the shares of a good sum to 1."""
+    settings = {f"record.{key}": value for key, value in record.items()}
+    result = run(Experiment.parse(TEXT, settings={**settings, "industries.a.firms": 3}))
+    table = result.buyers()
+    keys = ["step", "industry", "firm", "place"]
+    assert list(table.columns) == [*keys, "good", "input", "share", "bid"]
+    assert not table.duplicated(keys).any()
+    assert set(table["step"]) == set(result.times) and set(table["good"]) <= set(result.recorded)
+    assert len(table) == len(result.times) * (4 if record else 6)
+    if not record:
+        before = result.frame().assign(step=lambda frame: frame["step"] + 1)
+        wide = table[table["step"] > 0].merge(before, on=["step", "good"])
+        np.testing.assert_allclose(wide["input"], wide["share"] * wide["quantity"], rtol=1e-14)
+    np.testing.assert_allclose(table.groupby(["step", "good"])["share"].sum(), 1.0, rtol=1e-14)
+    uses, last = result.economy.buyers.uses, table[table["step"] == result.steps]
+    for row in last.itertuples():
+        use = uses[row.industry][row.place - 1]
+        assert row.bid == result.last.bids[use.start + row.firm - 1]
+    assert {(row.industry, row.place, row.good) for row in last.itertuples()} >= {("b", 1, "x")}

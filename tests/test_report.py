@@ -573,8 +573,17 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
         assert len(figures) == len(Page(page.read_text("utf-8")).figures)
         for figure in figures:
             Page(figure["drawn"])
+            bars = re.findall(r'<rect class="cell c0"[^>]* width="([0-9.]+)"', figure["drawn"])
+            if kind == "contest":  # from 0, in proportion, to a tenth of a pixel
+                (steps,) = (each["values"] for each in Page(page.read_text("utf-8")).figures)
+                scale = max(map(float, bars)) / max(steps)
+                assert [float(bar) for bar in bars] == pytest.approx(
+                    [scale * count for count in steps], abs=0.11
+                )
             assert not re.search(r"NaN|undefined|Infinity", figure["drawn"])
-            assert all(told.startswith(("step ", "supply.")) for told in figure["told"])
+            assert all(
+                told.startswith(("step ", "supply elasticity η of x ")) for told in figure["told"]
+            )
             if figure["labels"]:
                 assert set(figure["pressed"]) == {"false"}
                 assert len(figure["hidden"]) < len(figure["drawn"])

@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.economies import BAKERY
+from support.figures import assert_nothing_is_cut_off
 from support.profiles import members
 
 from market_abm import Experiment, MarketError, run
+from market_abm.analysis.shock_response import shock_responses
 from market_abm.experiment.shocks import Shock
 from market_abm.gradient.backprop import exact_gradient
 from market_abm.gradient.equilibrium import equilibrium
+from market_abm.runs.run import shocked as with_shocks
 from market_abm.studies.sweep import Sweep, run_sweep
+from market_abm.views.numbers import MINUS
+from market_abm.views.words.shock import shock_sentences
 
 SHOCKS = {
     "supply.labour.quantity": 1.0,
@@ -49,7 +54,7 @@ def test_the_market_finds_the_new_gradient(key, activation, engine):
     settings = {"run.engine": engine, "market.activation": activation}
     before = run(Experiment.parse(BAKERY, settings=settings))
     result = run(shocked(60, key, SHOCKS[key], **settings))
-    assert result.status == "converged" and result.steps > 60
+    assert result.status == "converged" and result.steps >= 60
     alike = min(60, len(before.prices))
     assert np.array_equal(result.prices[:alike], before.prices[:alike])
     c0 = float(before.quantities[0, -1])
@@ -234,6 +239,29 @@ def test_what_is_no_shock(shocks, told):
         Experiment.parse(BAKERY, settings={"shocks": shocks})
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("supply.labour=-120%", "a change of -120% takes more than there is"),
+        ("demand.bread=-100.1%", "a change of -100.1% takes more"),
+        ("supply.labour=+3", "may be a change or a value"),
+        ("supply.labour=٣", "not a valid shock"),
+        ("supply.labour=3@٣", "not a valid shock"),
+        ("supply=3", "not a valid shock"),
+        ("supply.labour", "not a valid shock"),
+        ("", "not a valid shock"),
+        ('supply."labour=3', "cannot read the key"),
+        ("price.labour=3", "a shock cannot change 'price'"),
+    ],
+)
+def test_what_is_no_shock_of_a_command_line(text, told):
+    bakery = Experiment.parse(BAKERY)
+    with pytest.raises(MarketError, match=f"--shock .*{told}"):
+        bakery.with_shock_texts([text])
+    (shock,) = bakery.with_shock_texts(["supply.'labour' = -100%"]).shocks
+    assert shock.values == {"supply.labour.quantity": 0.0}
+
+
 def test_shocks_are_no_swings():
     """A run that is cut off soon after its tenth shock still needs more time, and no lower rates.
 
@@ -280,3 +308,92 @@ def test_values_that_an_economy_cannot_have(key, value, told):
     economy = Experiment.parse(text).economy
     with pytest.raises(MarketError, match=told):
         economy.with_values({key: value})
+
+
+# --- what follows a shock -------------------------------------------------------------------------
+
+
+def test_what_follows_a_shock_is_in_the_errors():
+    """By hand: off by 3 in step 2, back in step 4; then off again, at once by infinity."""
+    times = np.array([0, 1, 2, 3, 4, 5, 6])
+    errors = np.array([[9.0, 9], [0, 0], [0, 3], [1, 0], [0, 1e-3], [np.nan, 0], [0, 0.5]])
+    first, second = shock_responses(times, errors, [2, 2, 5, 90], tolerance=1e-2)
+    assert (first.error, first.good, first.at, first.until) == (3.0, 1, 2, 4)
+    assert (first.back, first.duration, first.left) == (4, 2, 1e-3)
+    assert (second.error, second.good, second.at) == (np.inf, 0, 5)
+    assert (second.back, second.duration, second.left) == (None, None, 0.5)
+    calm, *_ = shock_responses(times, errors, [4, 5], tolerance=1e-2)
+    assert (calm.back, calm.duration) == (4, 0)
+    assert shock_responses(times[::5], errors[::5], [2, 4], 1e-2)[0].step == 4  # none is recorded
+
+
+def test_a_run_says_what_its_shocks_did():
+    """The sentences, the summary and the table of the path have the same numbers."""
+    result = run("shocks")
+    table = result.frame()
+    words = shock_sentences(result)
+    assert words[0] == f"Shock at step 120: supply.labour.quantity 2 → 1 ({MINUS}50 %)."
+    assert words[2] == "Shock at step 240: industries.flour.productivity 1 → 1.5 (+50 %)."
+    for start, end, said, kept in ((120, 240, words[1], 0), (240, 999, words[3], 1)):
+        after = table[(table["step"] >= start) & (table["step"] < end)]
+        worst = after.loc[after["error"].idxmax()]
+        off = after[after["error"] > result.experiment.run.tolerance]
+        back = int(off["step"].max()) + 1
+        assert (
+            f"by up to {100 * worst['error']:.0f} % ({worst['good']}, step {worst['step']})" in said
+        )
+        assert f"back within 1e-09 at step {back}, {back - start} steps later" in said
+        entry = result.summary()["shocks"][kept]
+        assert (entry["step"], entry["good"], entry["back"]) == (start, worst["good"], back)
+    prices = table.pivot(index="step", columns="good", values="price")
+    change = prices.loc[239] / prices.loc[119] - 1
+    assert f"that of {change.abs().idxmax()}, {100 * change.abs().max():+.1f} %" in words[1]
+    assert not shock_sentences(run("loop", steps=5))
+    cut = run("shocks", steps=242)
+    assert "at step 242" in shock_sentences(cut)[3] and "back" not in shock_sentences(cut)[3]
+
+
+def test_without_a_step_a_shock_comes_when_the_market_has_settled():
+    """`loop` settles at step 113: a quarter later; at the latest in the middle of the run."""
+    loop = Experiment.load("loop")
+    settled = run(loop).steps
+    told = with_shocks(loop, ["supply.ore=-50%"])
+    assert [each.step for each in told.shocks] == [settled + settled // 4]
+    result = run(told)
+    assert result.status == "converged" and result.steps < 3 * settled
+    for texts, steps in (
+        (["supply.ore=1", "supply.labour=1@3"], [3, 60]),
+        (["supply.ore=1@9"], [9]),
+    ):
+        assert [each.step for each in with_shocks(loop.with_steps(120), texts).shocks] == steps
+
+
+def test_the_figure_of_a_few_prices_after_a_shock():
+    """Lines are prices against the step before the first shock; diamonds the new equilibrium."""
+    result = run("shocks")
+    figure = result.shock_figure()
+    assert_nothing_is_cut_off(figure)
+    (axes,) = figure.axes
+    drawn = {line.get_color(): line for line in axes.get_lines() if line.get_lw() == 2.0}
+    legend = {t.get_text(): h.get_color() for t, h in _entries(figure)}
+    assert len(drawn) == len(legend) == 4
+    for label, color in legend.items():
+        good = label.split()[0]
+        k = result.recorded.index(good)
+        x, y = drawn[color].get_data()
+        change = 100 * (result.prices[:, k] / result.prices[119, k] - 1)
+        np.testing.assert_allclose(y, change[x], atol=1e-12)  # 100 times a rounding of 1
+        (end,) = (
+            line
+            for line in axes.get_lines()
+            if line.get_marker() == "D" and line.get_color() == color
+        )
+        assert end.get_ydata()[0] == pytest.approx(change[-1], abs=1e-6)
+        assert x[0] < 120 and x[-1] > 240
+        assert f"{abs(change[-1]):.3g} %" in label
+    assert run("loop", steps=5).shock_figure() is None
+
+
+def _entries(figure):
+    (legend,) = figure.legends
+    return zip(legend.get_texts(), legend.get_lines(), strict=True)

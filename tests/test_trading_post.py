@@ -79,10 +79,13 @@ def test_money_and_goods_are_conserved(program, data):
 
 def split(sigma: float, depth: int):
     """The rival split of fact 3; sigma is a parameter, so that many run side by side."""
-    lines = [f"{side}1 = x" for side in "lr"] if depth else []
-    lines += [f"{side}{k + 1} = {side}{k}" for k in range(1, depth) for side in "lr"]
-    ends = [f"{side}{depth}" if depth else "x" for side in "lr"]
-    lines.append(f"y = ces({ends[0]}, {ends[1]}, elasticity=sigma, weights=(0.3, 0.7))")
+    if depth == 0:
+        power = "(1 - 1/sigma)"
+        lines = [f"{side} = {w} * x ** {power} / {power}" for side, w in (("l", 0.3), ("r", 0.7))]
+    else:
+        lines = [f"{side}1 = x" for side in "lr"]
+        lines += [f"{side}{k + 1} = {side}{k}" for k in range(1, depth) for side in "lr"]
+        lines.append(f"y = ces(l{depth}, r{depth}, elasticity=sigma, weights=(0.3, 0.7))")
     return from_text("\n".join(lines), {"x": 4.0}, parameters={"sigma": sigma})
 
 
@@ -98,6 +101,7 @@ def left(economies, bid_rates, steps: int) -> np.ndarray:
             distances.append(np.abs(market.state.shares[:, 0] - best))
     path = np.array(distances)
     path[1:, list(market.failed)] = np.inf
+    path[np.isnan(path)] = np.inf  # nothing is left of a share
     return np.max(path[1:], axis=0) / path[0]
 
 

@@ -29,7 +29,7 @@ from market_abm.watch.session import Session
 
 pytest.importorskip("bokeh")
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
+COMMAND = [sys.executable, "-c", "from market_abm.cli.entry import main; main()"]
 ENDS = ("diverged", "converged")
 
 
@@ -482,7 +482,7 @@ def test_without_bokeh_the_command_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     done = invoke("essay-chain", "--port", "0")
-    assert done.exit_code == 2 and "market-abm[web]" in done.output
+    assert done.exit_code == 2 and f"{sys.executable} -m pip install 'bokeh" in done.output
 
 
 def test_a_market_that_cannot_begin_is_refused_before_anything_is_served():
@@ -497,13 +497,13 @@ def test_a_market_that_cannot_begin_is_refused_before_anything_is_served():
 
 
 @contextlib.contextmanager
-def serving(complaint=r""):
+def serving(*options, complaint=r""):
     """The URL of a page of 'essay-chain', served by the command until it is told to end by Ctrl-C.
 
     Every line that it then has written to standard error is to match ``complaint``.
     """
     process = subprocess.Popen(
-        [*COMMAND, "watch", "essay-chain", "--port", "0"],
+        [*COMMAND, "watch", "essay-chain", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -548,11 +548,12 @@ def test_the_page_names_nobody_else(served):
     assert 0 < port != 5006
 
 
-def connect(url, origin):
-    """Open the page's WebSocket as a page from ``origin`` would; the status of the answer."""
+def socket_headers(origin, host):
+    """The headers with which a browser opens the WebSocket of a page from ``origin``."""
     from bokeh.util.token import generate_jwt_token, generate_session_id
 
-    headers = {
+    return {
+        "Host": host,
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
@@ -560,23 +561,157 @@ def connect(url, origin):
         "Sec-WebSocket-Protocol": f"bokeh, {generate_jwt_token(generate_session_id())}",
         "Origin": origin,
     }
-    return ask(url, "/ws", **headers)[0]
 
 
-def test_pages_of_others_may_not_connect():
-    with serving(complaint="Refusing websocket connection|403 GET /ws") as url:
-        port = urlsplit(url).port
-        foreign = [
-            "http://example.org",
-            f"http://example.org:{port}",
-            f"http://127.0.0.1.example.org:{port}",
-            f"http://127.0.0.1:{port + 1}",
-            "http://127.0.0.1",
-            f"http://[::1]:{port}",
-        ]
-        assert {each: connect(url, each) for each in foreign} == dict.fromkeys(foreign, 403)
-        assert connect(url, f"http://127.0.0.1:{port}") == 101
-        assert connect(url, f"http://localhost:{port}") == 101
+def connect(url, origin, host=None):
+    """Open the page's WebSocket as a page from ``origin`` would; the status of the answer."""
+    return ask(url, "/ws", **socket_headers(origin, host or urlsplit(url).netloc))[0]
+
+
+@pytest.fixture(scope="module")
+def attacked():
+    """The URL of a page that is attacked: of each kind of attack the command reports one line."""
+    told = (
+        r"^(A page from .* was refused; .* --origin .*|Error in the page: \w+: .* \(\w+\.py:\d+\)|"
+        r"Bokeh Server \w+ error: .*|Bad header .*)$"
+    )
+    with serving("--origin", "https://Hub.example", complaint=told) as url:
+        yield url
+
+
+def test_pages_of_others_may_not_connect(attacked):
+    """Nor those of a name that its owner lets point to this machine: there both names agree."""
+    port = urlsplit(attacked).port
+    assert connect(attacked, f"http://evil.example:{port}", f"evil.example:{port}") == 403
+    assert connect(attacked, "https://hub.example", f"127.0.0.1:{port}") == 101
+    for tunnel in ("localhost:9000", "127.0.0.1:1", "[::1]:5006", "localhost"):
+        assert connect(attacked, f"http://{tunnel}", tunnel) == 101
+        assert connect(attacked, "http://localhost:9001", tunnel) == 403
+    foreign = [
+        "http://example.org",
+        f"http://example.org:{port}",
+        f"http://127.0.0.1.example.org:{port}",
+        f"http://127.0.0.1:{port + 1}",
+        "http://127.0.0.1",
+        f"http://[::1]:{port}",
+        "null",
+        "http://[",
+    ]
+    assert {each: connect(attacked, each) for each in foreign} == dict.fromkeys(foreign, 403)
+    assert connect(attacked, f"http://127.0.0.1:{port}") == 101
+    assert connect(attacked, f"http://localhost:{port}") == 101
+
+
+FRAMES = {
+    "not UTF-8": [(1, b"\xff\xfe")],
+    "a number of thousands of digits": [(1, b"9" * 5000)] * 3,
+    "lists without an end": [(1, b"[" * 100_000)] * 3,
+    "an unknown message": [(1, b"{}")] * 3,
+    "binary": [(2, b"\0")],
+    "a model that is none": [
+        (1, b'{"msgid": "1", "msgtype": "PATCH-DOC"}'),
+        (1, b"{}"),
+        (1, b'{"events": [{"kind": "ModelChanged", "model": {"id": "?"}, "attr": "x", "new": 1}]}'),
+    ],
+    "another document": [
+        (1, b'{"msgid": "1", "msgtype": "PUSH-DOC"}'),
+        (1, b"{}"),
+        (1, b'{"doc": 5}'),
+    ],
+    "an end that is not UTF-8": [(8, b"\x03\xe8\xff")],
+    "a reserved kind": [(3, b"")],
+}
+
+
+def frame(kind, payload):
+    """A frame of a WebSocket as a browser sends it, masked with zeros."""
+    size = len(payload)
+    short = size if size < 126 else 126 if size < 65_536 else 127
+    more = b"" if short < 126 else size.to_bytes(2 if short == 126 else 8, "big")
+    return bytes([0x80 | kind, 0x80 | short]) + more + bytes(4) + payload
+
+
+def test_whatever_a_socket_sends_is_at_most_a_line(attacked):
+    """Not a traceback; and the server goes on."""
+    place = urlsplit(attacked).netloc
+    headers = socket_headers(attacked.rstrip("/"), place)
+    for frames in FRAMES.values():
+        with socket.create_connection(place.split(":"), timeout=30) as opened:
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            opened.sendall("\r\n".join(["GET /ws HTTP/1.1", *lines, "", ""]).encode())
+            answer = b""
+            while b'"ACK"' not in answer:
+                answer += opened.recv(4096)
+            for _ in range(3):
+                with contextlib.suppress(ConnectionError):
+                    opened.sendall(b"".join(frame(*each) for each in frames))
+    assert ask(attacked)[0] == 200
+
+
+def test_an_error_of_one_kind_is_one_line_a_minute(capsys):
+    import logging
+
+    from market_abm.watch.log import LOGGERS, log_in_lines
+
+    before = {name: vars(logging.getLogger(name)).copy() for name in LOGGERS}
+    try:
+        log_in_lines()
+        for number in range(1000):
+            try:
+                _ = number / 0
+            except ZeroDivisionError:
+                logging.getLogger("tornado.application").exception("in a callback\n%d", number)
+    finally:
+        for name, state in before.items():
+            vars(logging.getLogger(name)).update(state)
+    assert re.fullmatch(
+        r"Error in the page: ZeroDivisionError: division by zero \(test_watch.py:\d+\)\n",
+        capsys.readouterr().err,
+    )
+
+
+HOSTILE = (math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 10**400, True, "fast", None)
+
+
+def test_whatever_a_tab_sends_is_clamped_on_arrival(tmp_path):
+    """Values beyond a slider's range, choices that were not offered, and a range made wider."""
+    from bokeh.document import Document
+
+    from market_abm.watch.page import Page
+
+    secret = tmp_path / "secret.toml"
+    secret.write_text("question = 'secret'", "utf-8")
+    page = Page(Document(), "essay-chain", {})
+    controls = page.controls
+    parameters = {each.key: each for each in page.session.parameters()}
+    sliders = {slider.name: slider for slider in controls.sliders.children}
+    assert list(sliders) == list(parameters)
+    for widget in (controls._speed, controls._percent, *sliders.values()):
+        attribute = "value_throttled" if widget in sliders.values() else "value"
+        widget.update(start=-1e9, end=1e9)
+        for sent in HOSTILE:
+            with contextlib.suppress(ValueError):  # what is no number, Bokeh itself refuses
+                widget.set_from_json(attribute, sent)
+            assert 1.0 <= controls.speed <= 1000.0
+            assert -90.0 <= controls.percent <= 100.0
+            for now in page.session.parameters():
+                first = parameters[now.key]
+                assert first.low <= now.value <= first.high or (first.endless and now.value > 0)
+    controls.experiment.options = [str(secret)]
+    controls.experiment.value = str(secret)
+    assert page.session.experiment.name == "essay-chain" and "secret" not in page.state.message
+    controls._target.options = ["rents"]
+    controls._target.value = "rents"
+    controls._shock()
+    controls.sliders.children = []
+    page.toggle()
+    for _ in range(20):
+        page._tick()
+        page.state.drawn = page._sent
+    page.reset()
+    for text in ("", "=", "a.b=1", "economy=/etc/passwd", "market.lag=1e400", "\x1b=\n"):
+        page.assign(text)
+        assert "root:" not in page.state.message
 
 
 def test_a_server_ends_while_its_pages_are_open(served):

@@ -1,9 +1,13 @@
 """The page of ``market-abm watch`` in a browser: what a person sees there, and can do."""
 
 import asyncio
+import contextlib
 import re
+import socket
+import socketserver
 import threading
 import tomllib
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -23,7 +27,7 @@ FIGURES = ("network", "prices", "errors", "alignment")
 @pytest.fixture(scope="module")
 def spiral():
     """The URL of pages of 'spiral'."""
-    with watching("spiral") as url:
+    with watching("spiral", complaint="^A page from .* was refused; .* --origin .*$") as url:
         yield url
 
 
@@ -605,3 +609,55 @@ def test_a_tab_that_is_closed_frees_its_market(open_page):
     finally:
         box["loop"].add_callback(box["loop"].stop)
         thread.join(20)
+
+
+# --- elsewhere -----------------------------------------------------------------------------------
+
+
+class Forward(socketserver.BaseRequestHandler):
+    """A connection from which all goes to another port of this machine, as with ``ssh -L``."""
+
+    def handle(self):
+        with socket.create_connection(("127.0.0.1", self.server.target)) as other:
+            back = threading.Thread(target=pump, args=(other, self.request))
+            back.start()
+            pump(self.request, other)
+            back.join()
+
+
+def pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def tunnel(port):
+    """A port of this machine that is forwarded to ``port``."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as server:
+        server.target, server.daemon_threads, server.block_on_close = port, True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_page_behind_a_tunnel_is_the_same(spiral, browser):
+    with tunnel(urlsplit(spiral).port) as port:
+        page = browser.new_page()
+        page.goto(f"http://localhost:{port}/")
+        tab = Watch(page)
+        tab.press_step(3)
+        assert tab.message == ""
+        page.close()
+
+
+def test_a_page_of_another_name_says_what_to_do(spiral, browser):
+    """Browsers find any name that ends in .localhost on this machine."""
+    host = f"watch.localhost:{urlsplit(spiral).port}"
+    page = browser.new_page()
+    page.goto(f"http://{host}/")
+    page.wait_for_function("document.getElementById('message').textContent")
+    told = page.locator("#message").inner_text()
+    assert "cannot connect" in told and f"--origin {host}" in told
+    page.close()

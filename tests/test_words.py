@@ -53,12 +53,12 @@ def test_every_known_measure_is_in_some_sentence(diamond):
     printed = " ".join(run_sentences(diamond))
     for part in (
         "Converged at",
-        "lag their gradients by 1 step;",
+        "2 of 3 prices follow their gradients, 2 steps behind on average;",
         "mean alignment",
         "welfare rose",
     ):
         assert part in printed
-    assert f"measured {diamond.path.rate:.4f}" in printed
+    assert f"measured {diamond.path.rate.value:.4f} ± " in printed
     assert f"{diamond.path.welfare[-1]:.6g}" in printed
 
 

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.market.state import State
+
+
+class Allocation(NamedTuple):
+    """What the program makes by a forward pass, and the gradient there.
+
+    Parameters
+    ----------
+    shares
+        Shape (..., buyers).
+    quantities
+        Units, shape (..., goods).
+    products
+        Marginal products, shape (..., buyers).
+    gradient
+        ∂(value of final output)/∂(each good), money per unit, shape (..., goods).
+    """
+
+    shares: np.ndarray
+    quantities: np.ndarray
+    products: np.ndarray
+    gradient: np.ndarray
 
 
 class GradientAlignment:
@@ -50,17 +73,12 @@ class GradientAlignment:
             shares, raw, uphill, weight = self._before
             self._before = shares[rows], raw[rows], uphill[rows], weight[rows]
 
-    def __call__(
-        self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
-    ) -> np.ndarray:
-        """The cosine of the move to ``state``, shape (...).
-
-        ``gradient``, (..., goods), is exact; ``products``, (..., buyers), are marginal products.
-        """
+    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
+        """The cosine of the move to ``state``, whose allocation is ``at``, shape (...)."""
         cosine = np.full(state.prices.shape[:-1], np.nan)
         if not self._shared and len(self._raw) == 0:
             return cosine
-        shares, raw = state.shares[..., self._buyers], state.quantities[..., self._raw]
+        shares, raw = at.shares[..., self._buyers], at.quantities[..., self._raw]
         if self._before is not None:
             former, quantities, uphill, weight = self._before
             by_share = np.where(former > 0, np.log(shares / former), 0.0)
@@ -71,21 +89,20 @@ class GradientAlignment:
             rounding = 1e-12 * np.sqrt(weight.sum(axis=-1))
             moved = np.minimum(*sizes) > rounding
             cosine = np.where(moved, product / np.where(moved, sizes[0] * sizes[1], 1.0), np.nan)
-        self._before = (shares, raw, *self._direction(state, shares, gradient, products))
+        self._before = (shares, raw, *self._direction(at, shares))
         return cosine
 
-    def _direction(
-        self, state: State, shares: np.ndarray, gradient: np.ndarray, products: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _direction(self, at: Allocation, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The gradient of W in all coordinates, and their weights; (..., free variables)."""
         buyers, supply = self.economy.buyers, list(self.economy.supply.values())
         makers, goods = buyers.maker[self._buyers], buyers.good[self._buyers]
-        worth = gradient[..., makers] * products[..., self._buyers] * state.quantities[..., goods]
+        slopes = at.gradient[..., makers] * at.products[..., self._buyers]
+        worth = slopes * at.quantities[..., goods]
         money = np.abs(self._mean(worth, shares))
         by_share = np.where(money > 0, worth / np.where(money > 0, money, 1.0), 0.0)
         margins, stakes = [], []
         for k in self._raw:
-            quantity, value = state.quantities[..., k : k + 1], gradient[..., k : k + 1]
+            quantity, value = at.quantities[..., k : k + 1], at.gradient[..., k : k + 1]
             cost = curves.marginal_cost(supply[k], quantity)
             responds = np.greater(supply[k].elasticity, 0.0)
             size = np.where(value == 0.0, 1.0, np.abs(value))
@@ -127,9 +144,7 @@ class DualAlignment:
         if self._before is not None:
             self._before = self._before[0][rows], self._before[1][rows]
 
-    def __call__(
-        self, state: State, gradient: np.ndarray, products: np.ndarray, reference: np.ndarray
-    ) -> np.ndarray:
+    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
         """The cosine of the move to ``state``, shape (...).
 
         ``reference`` are the consumers' reference quantities, units, (..., final goods).

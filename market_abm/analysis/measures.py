@@ -8,13 +8,19 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
+from market_abm.analysis.rate import MeasuredRate, measured_rate
 from market_abm.simulation.record import Trajectory
 
 MAX_LAG = 64
 """The largest lag that is considered, steps."""
+
+MIN_EXPLAINED = 0.9
+"""R² from which a price counts as tracking its gradient."""
+
+MIN_STEPS = 4
+"""Steps from which a price is compared with its gradient at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,84 +45,91 @@ class PathMeasures:
     last_shock: int = 0
 
     @cached_property
-    def _gradients(self) -> np.ndarray:
-        """The gradients by good, contiguous, shape (goods, records)."""
-        return np.ascontiguousarray(self.comparison.gradients.T)
-
-    @cached_property
-    def _scale(self) -> np.ndarray:
-        """The largest size of each good's gradient, shape (goods,); 1 where that is 0."""
-        scale = np.abs(self._gradients).max(axis=1)
-        return np.where(scale > 0.0, scale, 1.0)
+    def _lags(self) -> int:
+        """The number of lags considered: 0, 1, ..."""
+        return max(1, min(MAX_LAG + 1, len(self.trajectory.prices) // 2))
 
     @cached_property
     @np.errstate(all="ignore")
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
-        return np.ptp(self._gradients, axis=1) > 1e-9 * self._scale
+        gradients = self.comparison.gradients
+        return np.ptp(gradients, axis=0) > 1e-9 * np.abs(gradients).max(axis=0)
 
     @cached_property
     @np.errstate(all="ignore")
-    def _changed(self) -> np.ndarray:
-        """At which steps any gradient moved by more than rounding, shape (records,)."""
-        changes = np.abs(np.diff(self._gradients, axis=1)) > 1e-12 * self._scale[:, None]
-        return np.concatenate([[False], changes.any(axis=0)])
+    def _unexplained(self) -> np.ndarray:
+        """Of each good's gradient, the variation that its price a lag later leaves unexplained.
 
-    @cached_property
-    def _lags(self) -> int:
-        """The number of lags considered: 0, 1, ..."""
-        return max(1, min(MAX_LAG + 1, len(self.trajectory.prices) // 2))
-
-    @np.errstate(all="ignore")
-    def _distance(self, k: int) -> np.ndarray:
-        """Squared distances of good k's p(t) and g(t - lag), in units of its scale: (steps, lags).
-
-        Infinite before step ``lag``. The steps end where no gradient has moved within the largest
-        lag, since all lags are equal from there on.
+        1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², shape (lags, goods), over
+        the steps t from the first move of the price on, as far as all lags are recorded. NaN where
+        the gradient does not move.
         """
-        lags = self._lags
-        count = int(np.max(np.flatnonzero(self._changed), initial=0)) + lags + 1
-        prices = self.trajectory.prices[:count, k] / self._scale[k]
-        gradients = self._gradients[k, :count] / self._scale[k]
-        padded = np.concatenate([np.full(lags - 1, np.inf), gradients])
-        distance = prices[:, None] - sliding_window_view(padded, lags)[:, ::-1]
-        distance *= distance
-        return distance
-
-    @cached_property
-    def _distances(self) -> np.ndarray:
-        """Distances summed over time, for goods whose gradients move: shape (lags, goods)."""
-        result = np.zeros((self._lags, len(self._scale)))
-        for k in np.flatnonzero(self._moving).tolist():  # steps with all lags
-            result[:, k] = self._distance(k)[self._lags - 1 :].sum(axis=0)
+        prices, gradients = self.trajectory.prices, self.comparison.gradients
+        count = len(prices) - self._lags
+        moved = np.argmax(prices != prices[0], axis=0)
+        among = (np.arange(count)[:, None] >= moved) & self._moving
+        steps = among.sum(axis=0)
+        enough = steps >= MIN_STEPS
+        early = np.where(among, gradients[:count], 0.0)
+        mean = early.sum(axis=0) / np.where(enough, steps, 1)
+        variation = (np.where(among, gradients[:count] - mean, 0.0) ** 2).sum(axis=0)
+        result = np.full((self._lags, prices.shape[1]), np.nan)
+        for lag in range(self._lags):
+            distance = np.where(among, prices[lag : lag + count] - gradients[:count], 0.0)
+            result[lag] = np.where(enough, (distance**2).sum(axis=0) / variation, np.nan)
         return result
 
     @cached_property
+    def _tracks(self) -> np.ndarray:
+        """Which goods' prices track their gradients, at some lag, shape (goods,)."""
+        least = np.nan_to_num(self._unexplained, nan=np.inf).min(axis=0)
+        return least <= 1.0 - MIN_EXPLAINED
+
+    @cached_property
     def staleness_of_good(self) -> np.ndarray:
-        """The lag at which p(t) is closest to g(t - lag) over the run, shape (goods,); or NaN."""
-        return np.where(self._moving, np.argmin(self._distances, axis=0), np.nan)
+        """The lag at which p(t + lag) is closest to g(t) over the run, shape (goods,).
+
+        NaN where the price does not track its gradient: at no lag does it explain 0.9 of the
+        gradient's variation (R²).
+        """
+        nearest = np.argmin(np.nan_to_num(self._unexplained, nan=np.inf), axis=0)
+        return np.where(self._tracks, nearest, np.nan)
 
     @cached_property
     @np.errstate(all="ignore")
     def staleness(self) -> np.ndarray:
-        """At each step t, the lag at which the prices of all goods are closest to g(t - lag).
+        """At each step t, the lag at which the prices that track are closest to g(t - lag).
 
-        NaN at steps where the gradient has not moved within the largest lag.
+        NaN at steps where their gradients have not moved within the largest lag.
         """
-        moves = np.cumsum(self._changed)
-        nearest = np.full(len(moves), np.nan)
-        moving = np.flatnonzero(self._moving).tolist()
-        distance = sum((self._distance(k) for k in moving), np.zeros((1, 1)))
-        nearest[: len(distance)] = np.argmin(distance, axis=1)
+        prices = self.trajectory.prices[:, self._tracks]
+        gradients = self.comparison.gradients[:, self._tracks]
+        scale = np.abs(gradients).max(axis=0)
+        nearest, least = (np.full(len(prices), fill) for fill in (np.nan, np.inf))
+        if not self._tracks.any():
+            return nearest
+        changes = (np.abs(np.diff(gradients, axis=0)) > 1e-12 * scale).any(axis=1)
+        moves = np.cumsum(np.concatenate([[False], changes]))
+        for lag in range(self._lags):
+            gap = (prices[lag:] - gradients[: len(gradients) - lag]) / scale
+            distance = (gap**2).sum(axis=1)
+            closer = distance < least[lag:]
+            nearest[lag:] = np.where(closer, lag, nearest[lag:])
+            least[lag:] = np.where(closer, distance, least[lag:])
         earlier = np.concatenate([np.zeros(self._lags - 1), moves])[: len(moves)]
         return np.where(moves > earlier, nearest, np.nan)
 
-    @cached_property
-    def overall_staleness(self) -> float:
-        """The lag at which all prices are closest to all gradients over the run, or NaN."""
-        if not self._moving.any():
-            return float("nan")
-        return float(np.argmin(self._distances.sum(axis=1)))
+    @property
+    def tracking(self) -> tuple[int, int]:
+        """The number of recorded prices that track their gradients, and of those that could."""
+        return int(self._tracks.sum()), int(self._moving.sum())
+
+    @property
+    def mean_staleness(self) -> float:
+        """The mean of :attr:`staleness_of_good` over the prices that track; NaN if none does."""
+        lags = self.staleness_of_good[self._tracks]
+        return float(lags.mean()) if lags.size else float("nan")
 
     @property
     def alignment(self) -> np.ndarray:
@@ -125,7 +138,7 @@ class PathMeasures:
 
     @property
     def welfare(self) -> np.ndarray:
-        """Total surplus W at each step."""
+        """Total surplus W of the allocation at each step."""
         return self.comparison.welfare
 
     @cached_property
@@ -136,25 +149,16 @@ class PathMeasures:
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
     @cached_property
-    @np.errstate(all="ignore")
-    def rate(self) -> float:
+    def rate(self) -> MeasuredRate:
         """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Fitted (least squares on logarithms) to the second half of the steps after the last shock
-        with moves above rounding; NaN if these are fewer than eight. 1 is an undamped oscillation.
+        Of the steps after the last shock, near rest (``analysis/rate.py``).
         """
         trajectory = self.trajectory
+        after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = np.concatenate([each.T for each in arrays if len(each) == len(arrays[0])])
-        scale = np.abs(paths).max(axis=1, keepdims=True)
-        moves = np.diff(paths, axis=1) / np.where(scale > 0.0, scale, 1.0)
-        size = np.sqrt((moves**2).sum(axis=0))
-        moving = np.flatnonzero((size > 1e-12) & (trajectory.times[:-1] >= self.last_shock))
-        if len(moving) < 8:
-            return float("nan")
-        late = moving[len(moving) // 2 :]
-        slope = np.polyfit(trajectory.times[late], np.log(size[late]), 1)[0]
-        return float(np.exp(slope))
+        paths = [each[after] for each in arrays if len(each) == len(after)]
+        return measured_rate(paths, trajectory.times[after])
 
 
 # --- the table of measures ------------------------------------------------------------------------
@@ -208,7 +212,12 @@ def _mean_alignment(run: MeasuredRun) -> float | None:
 MEASURES: list[Measure] = [
     Measure("error", "largest price error", "", lambda run: run.last_errors.max()),
     Measure("welfare", "welfare", "money per step", lambda run: run.path.welfare[-1]),
-    Measure("staleness", "staleness of prices", "steps", lambda run: run.path.overall_staleness),
+    Measure(
+        "staleness",
+        "mean staleness of the prices that track their gradients",
+        "steps",
+        lambda run: run.path.mean_staleness,
+    ),
     Measure("alignment", "mean alignment with the gradient", "", _mean_alignment),
     Measure(
         "uphill_share",
@@ -216,7 +225,13 @@ MEASURES: list[Measure] = [
         "",
         lambda run: run.path.ascent_fraction,
     ),
-    Measure("rate", "measured rate", "per step", lambda run: run.path.rate),
+    Measure("rate", "measured rate", "per step", lambda run: run.path.rate.value),
+    Measure(
+        "rate_uncertainty",
+        "uncertainty of the measured rate",
+        "per step",
+        lambda run: run.path.rate.uncertainty,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 

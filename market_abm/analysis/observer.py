@@ -6,13 +6,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from market_abm.analysis.alignment import ALIGNMENTS
+from market_abm.analysis.alignment import ALIGNMENTS, Allocation
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
 from market_abm.market.base import Mechanism
+from market_abm.market.rest import Rest
 from market_abm.market.state import State
+from market_abm.simulation.record import Trajectory
 
 
 def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -28,9 +31,9 @@ class Comparison:
     Parameters
     ----------
     gradients
-        The exact gradient at each step's quantities, money per unit, shape (records, goods).
+        The exact gradient at each step's allocation, money per unit, shape (records, goods).
     welfare
-        Total surplus W, money, shape (records,).
+        Total surplus W of that allocation, money, shape (records,).
     alignment
         The cosine of the move to each step, shape (records,); see ``analysis/alignment.py``.
     """
@@ -41,15 +44,12 @@ class Comparison:
 
 
 class GradientObserver:
-    """Computes gradient, welfare and alignment at each step of runs, and which have settled.
+    """Computes gradient, welfare and alignment at each step of runs, and which are at rest.
 
-    A run has settled if every price is within ``tolerance`` (relative) of its exact gradient and
-    the allocation is in a steady state: (a) no quantity has changed in the last step by more than
-    ``tolerance`` times its largest size so far; (b) where shares can move, buyers satisfy the
-    first-order conditions: by exact values and by bids, a unit is worth no more to a buyer than the
-    mean of its pool and, weighted by its share, no less (both within ``tolerance``); (c) each
-    supplier's price is its marginal cost. Without (b) and (c), a market that moves slowly, or has
-    just given all of a good to one buyer, would count as settled.
+    All three are of the allocation at that step: of what the program makes by a forward pass at the
+    present shares and the present supply of raw goods. (Off rest, goods on sale were made of older
+    inputs. Where nothing is traded yet, goods are shared in proportion to orders.) Whether a run
+    has settled is decided by the market alone (``market/rest.py``).
 
     Parameters
     ----------
@@ -77,30 +77,28 @@ class GradientObserver:
         rules: type[Mechanism] = Mechanism,
         reference: np.ndarray | None = None,
     ) -> None:
-        self.rules = rules
         self.economy = economy
+        self.rules = rules
         self.tolerance = tolerance
-        self.shares_move = shares_move
-        self._before: State | None = None
-        self._largest: np.ndarray | float = 0.0
         self._since: np.ndarray | int = -1
+        self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
+        self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
         self._align.keep(self.economy, rows)
-        for name in ("tolerance", "shares_move", "_largest", "_since", "_reference"):
+        self._rest.keep(self.economy, rows)
+        for name in ("tolerance", "_since", "_made", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
-        if self._before is not None:
-            self._before = self._before.select_runs(rows)
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
-        self.economy = self._align.economy = economy
+        self.economy = self._align.economy = self._rest.economy = economy
         if self._reference is not None:
             self._reference = _given_references(economy, self._reference)
 
@@ -115,76 +113,106 @@ class GradientObserver:
             goods); ``since``, shape (..., goods), is the step from which each price has stayed
             within tolerance of its gradient, or -1.
         """
-        economy = self.economy
         if self._reference is None:
-            self._reference = _references(economy, state)
-        products = backprop.marginal_products(economy, state.inputs)
-        paid = backprop.consumer_prices(economy, self._reference, state.quantities)
-        gradient = backprop.reverse_sweep(economy, products, state.shares, paid)
-        error = relative_error(state.prices, gradient)
-        self._largest = np.maximum(self._largest, np.abs(state.quantities))
-        within = error <= np.expand_dims(self.tolerance, -1)
+            self._reference = _references(self.economy, state)
+        at = allocation(
+            self.economy,
+            self.rules,
+            self._reference,
+            state.shares,
+            state.quantities,
+            guess=self._made,
+        )
+        self._made = at.quantities
+        within = relative_error(state.prices, at.gradient) <= np.expand_dims(self.tolerance, -1)
         self._since = np.where(within, np.where(self._since < 0, state.step, self._since), -1)
-        exact = np.all(within, axis=-1)
-        settled = exact & self._is_stationary(state, gradient, products) if exact.any() else exact
-        self._before = state
         return {
-            "settled": settled,
+            "settled": self._rest(state, self._reference),
             "since": self._since,
-            "gradients": gradient,
-            "welfare": surplus(economy, self._reference, state.quantities),
-            "alignment": self._align(state, gradient, products, self._reference),
+            "gradients": at.gradient,
+            "welfare": surplus(self.economy, self._reference, at.quantities),
+            "alignment": self._align(state, at, self._reference),
         }
 
-    def _is_stationary(
-        self, state: State, gradient: np.ndarray, products: np.ndarray
-    ) -> np.ndarray:
-        if self._before is None:
-            return np.zeros(state.prices.shape[:-1], bool)
-        change = np.abs(state.quantities - self._before.quantities)
-        tolerance = np.expand_dims(self.tolerance, -1)
-        unchanged = np.all(change <= tolerance * self._largest, axis=-1)
-        buyers_agree = np.all(self._buyer_gap(state, gradient, products) <= tolerance, axis=-1)
-        suppliers_agree = np.all(self._supply_gap(state) <= tolerance, axis=-1)
-        return unchanged & suppliers_agree & (buyers_agree | ~np.asarray(self.shares_move, bool))
 
-    def _buyer_gap(self, state: State, gradient: np.ndarray, products: np.ndarray) -> np.ndarray:
-        """The violation of each buyer's first-order conditions; shape (..., buyers).
+@np.errstate(all="ignore")
+def allocation(
+    economy: Economy,
+    rules: type[Mechanism],
+    reference: np.ndarray,
+    shares: np.ndarray,
+    quantities: np.ndarray,
+    *,
+    guess: np.ndarray | None = None,
+) -> Allocation:
+    """What the program makes by a forward pass at given shares and supply, and its gradient.
 
-        A unit's value (the gradient of the buyer's product times its marginal product) and the bid
-        for a unit must both equal the mean of the pool. Where an industry has collapsed, the values
-        are all 0, and only the bids show that this is not a steady state.
-        """
-        buyers = self.economy.buyers
-        worth = gradient[..., buyers.maker] * products
-        units = state.shares * state.quantities[..., buyers.good]
-        bids = self.rules.per_unit(state.bids, units)
-        return np.maximum(self._excess(state, worth), self._excess(state, bids))
+    Parameters
+    ----------
+    economy
+        The economy, vectorized if there are several runs.
+    rules
+        The mechanism. Where it only plans, goods are shared in proportion to orders.
+    reference
+        The consumers' reference quantities, units, shape (..., final goods).
+    shares
+        Shape (..., buyers).
+    quantities
+        Units on sale, shape (..., goods); those of raw goods are the supply.
+    guess
+        Quantities near which to look for those of loops, (..., goods); by default ``quantities``.
+    """
+    if not rules.trades:
+        shares = _in_proportion(economy, shares)
+    made, products = backprop.forward_pass(
+        economy,
+        shares,
+        quantities[..., : len(economy.supply)],
+        guess=quantities if guess is None else np.where(np.isfinite(guess), guess, quantities),
+    )
+    paid = backprop.consumer_prices(economy, reference, made)
+    gradient = backprop.reverse_sweep(economy, products, shares, paid)
+    return Allocation(shares, made, products, gradient)
 
-    def _excess(self, state: State, values: np.ndarray) -> np.ndarray:
-        """Relative excess of values over their pool's mean; if negative, times the share."""
-        buyers = self.economy.buyers
-        mean = np.add.reduceat(state.shares * values, buyers.starts, axis=-1)
-        mean = mean[..., buyers.pool]
-        excess = (values - mean) * np.sign(state.quantities[..., buyers.good])
-        excess = excess / np.where(mean == 0.0, 1.0, np.abs(mean))
-        return np.maximum(excess, -state.shares * excess)
 
-    def _supply_gap(self, state: State) -> np.ndarray:
-        """The relative distance of each raw good's price from marginal cost, (..., raw goods).
+@np.errstate(all="ignore")
+def book_gradients(economy: Economy, trajectory: Trajectory) -> np.ndarray:
+    """The gradients by the inputs and quantities that were in the books at each recorded step.
 
-        Times the elasticity η of supply if that is below 1.
-        """
-        gaps = []
-        for k, terms in enumerate(self.economy.supply.values()):
-            quantity, price = state.quantities[..., k : k + 1], state.prices[..., k : k + 1]
-            cost = curves.marginal_cost(terms, quantity)
-            scale = np.maximum(np.abs(price), np.abs(cost))
-            gap = np.abs(price - cost) / np.where(scale > 0.0, scale, 1.0)
-            shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
-            gap = np.where(shut | np.equal(terms.elasticity, 0.0), 0.0, gap)
-            gaps.append(gap * np.minimum(terms.elasticity, 1.0))
-        return np.concatenate(gaps, axis=-1)
+    Off rest they mix dates (see :func:`market_abm.gradient.backprop.book_gradient`); they are not
+    what prices are compared with.
+
+    Parameters
+    ----------
+    economy
+        The economy, the same at all steps.
+    trajectory
+        A record of all goods and buyers.
+
+    Returns
+    -------
+    numpy.ndarray
+        Money per unit, shape (records, goods).
+
+    Raises
+    ------
+    MarketError
+        Some goods or buyers are not recorded.
+    """
+    if trajectory.inputs.shape != (len(trajectory.prices), economy.buyers.size):
+        raise MarketError(
+            "the books of every good and buyer are needed", remedy="record all goods, and buyers"
+        )
+    reference = _given_references(economy, trajectory.quantities[0, economy.final])
+    paid = backprop.consumer_prices(economy, reference, trajectory.quantities)
+    return backprop.book_gradient(economy, trajectory.inputs, trajectory.shares, paid)
+
+
+def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:
+    """Shares in proportion to ``orders`` in each pool, where nothing is traded yet."""
+    buyers = economy.buyers
+    total = np.add.reduceat(orders, buyers.starts, axis=-1)[..., buyers.pool]
+    return orders / np.where(total == 0.0, 1.0, total)
 
 
 def _references(economy: Economy, start: State) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Predictions in closed form: the path of prices, and the rate of convergence."""
+"""Predictions in closed form: the path of prices, the rate of convergence, and lasting errors."""
 
 from __future__ import annotations
 
@@ -59,6 +59,28 @@ def rate(economy: Economy, market: Any) -> float | None:
     polynomial[1] -= keep
     polynomial[-1] += response
     return float(np.abs(np.roots(polynomial)).max())
+
+
+def steady_state_error(economy: Economy) -> float | None:
+    """The relative error of prices at the steady state, where firms do not take prices as given.
+
+    The Lerner index: n equal Cournot firms that make the one final good, whose demand has the
+    elasticity ε, value what they buy by the marginal revenue P (1 - 1/(nε)) in the place of the
+    price P, and so does everybody upstream of them. None for any other economy.
+    """
+    if len(economy.demand) != 1:
+        return None
+    ((final, demand),) = economy.demand.items()
+    maker = next(each for each in economy.industries if each.good == final)
+    cournot = maker.population.conduct == "cournot"
+    isoelastic = demand.form == "isoelastic" or (demand.form is None and (demand.quantity or 0) > 0)
+    noisy = any(each.population.bid_noise > 0 for each in economy.industries)
+    equal = bool(np.ptp(maker.weights) == 0.0 and np.ptp(maker.productivity) == 0.0)
+    rival = all(reuse != "external" for reuse in economy.reuse.values())
+    alone = cournot and isoelastic and equal and rival and not noisy
+    if not alone or math.isinf(demand.elasticity):
+        return None
+    return 1.0 / (maker.firms * demand.elasticity)
 
 
 def _is_identity(industry: Industry) -> bool:

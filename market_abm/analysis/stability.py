@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.production import marginal_products
 from market_abm.errors import MarketError
-from market_abm.gradient import backprop
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
@@ -142,7 +142,7 @@ class _Step:
         self.economy, self.settings = economy, settings
         buyers = economy.buyers
         inputs = steady.shares * steady.quantities[buyers.good]
-        products = backprop.marginal_products(economy, inputs)
+        products = marginal_products(economy, inputs)
         worth = steady.prices[buyers.maker] * products
         # For each buyer, the buyer of its pool whose share is 1 minus the others.
         self.rest_of_pool = np.arange(buyers.size)

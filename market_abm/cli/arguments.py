@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,6 +13,8 @@ from market_abm.errors import SettingError
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
+
+Value = TypeVar("Value")
 
 EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
 
@@ -34,22 +38,51 @@ def load(
 ) -> Experiment:
     """The experiment of a file or a name, with overrides: ``--set``, ``--seed``, ``--steps``."""
     from market_abm.experiment.experiment import Experiment
+
+    given = {"run.seed": seed, "run.steps": steps}
+    return Experiment.load(
+        experiment,
+        parse_assignments(
+            assignments, *((key, value) for key, value in given.items() if value is not None)
+        ),
+    )
+
+
+def place(out: str | None, name: str) -> Path:
+    """Where results go: ``out``, or else ``results/name``, in the letters of the file system."""
+    return Path(out or f"results/{os.fsdecode(name.encode())}")
+
+
+def parse_assignments(assignments: Iterable[str], *more: tuple[str, Any]) -> dict[str, Any]:
+    """The settings of ``--set``, and more of other options; none may be given twice."""
     from market_abm.experiment.toml import parse_assignment
 
-    settings = dict(parse_assignment(assignment) for assignment in assignments)
-    if seed is not None:
-        settings["run.seed"] = seed
-    if steps is not None:
-        settings["run.steps"] = steps
-    return Experiment.load(experiment, settings)
+    return _once([*map(parse_assignment, assignments), *more])
 
 
-def parse_axis(text: str) -> tuple[str, str]:
-    """The key and the values of ``KEY=VALUES``, both as text."""
-    key, equals, values = text.partition("=")
-    if not equals or not key.strip() or not values.strip():
+def parse_axes(texts: Iterable[str]) -> dict[str, str]:
+    """The keys and the values, as text, of several ``KEY=VALUES``."""
+    return _once(map(_parse_axis, texts))
+
+
+def _parse_axis(text: str) -> tuple[str, str]:
+    from market_abm.experiment.toml import composed
+    from market_abm.keys import dotted, split_key
+
+    named = text.partition("=")[0].strip()
+    parts, rest = split_key(composed(text)) if named else ([], "")
+    if not rest[1:].strip():
         raise SettingError(
             f"cannot read the axis '{text}'",
             remedy="write key=low:high:log:count or key=a,b,c, such as market.share_rate=0.1,0.2",
         )
-    return key.strip(), values
+    return dotted(parts), rest[1:]
+
+
+def _once(pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for key, value in pairs:
+        if key in found:
+            raise SettingError(f"{key} is given twice", remedy="leave one out", name=key)
+        found[key] = value
+    return found

@@ -13,9 +13,19 @@ from pathlib import Path
 import click
 
 from market_abm.cli import printing
-from market_abm.cli.arguments import EXPERIMENT, SET, STEPS, load, parse_axis
-from market_abm.cli.main import INTERRUPTED, main
+from market_abm.cli.arguments import (
+    EXPERIMENT,
+    SET,
+    STEPS,
+    load,
+    parse_assignments,
+    parse_axes,
+    place,
+)
+from market_abm.cli.interrupts import INTERRUPTED
+from market_abm.cli.main import USER_ERROR, main
 from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
+from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
 
 # --- running markets ------------------------------------------------------------------------------
@@ -32,8 +42,8 @@ from market_abm.errors import MarketError, display_path
     multiple=True,
     metavar="TARGET.GOOD=CHANGE[@STEP]",
     help="Change productivity, supply (its quantity) or demand (its price) of a good during the "
-    "run: productivity.324=-20%, or =0.8 for a new value.  [default step: half of run.steps]  "
-    "Repeatable.",
+    "run: productivity.324=-20%, or =0.8 for a new value.  "
+    "[default step: when prices have settled]  Repeatable.",
 )
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -52,18 +62,20 @@ def run(
 
     The results are printed, and written as tables and figures.
 
-    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged.
+    Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
+    from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
-    chosen = load(experiment, assignments, seed=seed, steps=steps).with_shock_texts(shocks)
-    folder = Path(out or f"results/{chosen.name}")
+    chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
+    folder = place(out, chosen.name)
     check_folder(folder, RUN_FILES)  # before a run that may take long
     result = run_with_progress(chosen, quiet=as_json, live=live)
     folder = result.save(folder)
     if as_json:
-        click.echo(json.dumps(result.summary(), ensure_ascii=False, allow_nan=False))
+        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+        click.echo(json.dumps(result.summary(), ensure_ascii=plain, allow_nan=False))
     else:
         printing.print_result(result)
         printing.print_written(folder)
@@ -103,17 +115,18 @@ def sweep(
     axes of the file's [sweep] table are used. For example:
 
     market-abm sweep essay-chain demand.tupperware.elasticity=0.1:10:log:41
+
+    Exit code: 0, or 2 for a user error, also if all runs fail.
     """
     from market_abm.studies.executors import executor
     from market_abm.studies.sweep import Sweep, run_sweep
     from market_abm.views.words.command import INTERRUPTED_SWEEP
-    from market_abm.views.words.sweep import sweep_start
+    from market_abm.views.words.sweep import sweep_sentences, sweep_start
 
     chosen = load(experiment, assignments)
-    own = dict(parse_axis(axis) for axis in axes)
-    planned = Sweep.planned(chosen, own, seeds=seeds, design=design, points=points)
-    folder = Path(out or f"results/{chosen.name}-sweep")
-    click.echo(sweep_start(planned))
+    planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
+    folder = place(out, f"{chosen.name}-sweep")
+    say(sweep_start(planned))
     try:
         with (
             executor(jobs, scheduler, planned.batches) as (pool, workers),
@@ -127,6 +140,10 @@ def sweep(
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
+    for sentence in sweep_sentences(table, planned.design.axis_names):
+        say(sentence)
+    if (table["status"] == "failed").all():
+        sys.exit(USER_ERROR)
 
 
 @main.command()
@@ -146,17 +163,18 @@ def compare(
     steps: int | None,
     out: str | None,
 ) -> None:
-    """Compare a market with its twin, an optimiser.
+    """Compare a market with optimisers.
 
-    The twin is what the mechanism is claimed to be, written from formulas alone, and starts at the
-    same point. The largest distances between the two paths are printed, and both are plotted.
+    The twin is the optimiser that the mechanism is identical to; beside it runs the textbook's.
+    Both are written from formulas alone, and start at the same point. The largest distances of the
+    market's path from theirs are printed, and the paths are plotted.
     """
     from market_abm.runs.folders import check_folder
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
     from market_abm.views.save import COMPARISON_FILES
 
     chosen = load(experiment, assignments, steps=steps)
-    folder = Path(out or f"results/{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
+    folder = place(out, f"{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
     check_folder(folder, COMPARISON_FILES)
     if mechanisms:
         names = [name.strip() for name in mechanisms.split(",")]
@@ -195,7 +213,7 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     folder = Path(out)
     check_folder(folder, PLANE_FILES)
     size = PhasePlane.size(settings)
-    click.echo(plane_start(settings, size))
+    say(plane_start(settings, size))
     with progress_bar(size) as progress:
         plane = PhasePlane.of(settings, progress)
     printing.print_plane(plane)
@@ -235,11 +253,11 @@ def animate(
     from market_abm.views.words.text import written
 
     chosen = load(experiment, assignments)
-    path = Path(out or f"results/{chosen.name}.gif")
+    path = place(out, f"{chosen.name}.gif")
     check_film(chosen, path)
     result = run_with_progress(chosen, quiet=False)
     write_film(result, path, steps=steps, fps=fps)
-    click.echo(written(path, film_steps(min(steps, result.steps), result.steps)))
+    say(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
 @main.command()
@@ -266,7 +284,7 @@ def report(folder: str, out: str | None) -> None:
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words.text import written
 
-    click.echo(written(write_report(folder, out)))
+    say(written(write_report(folder, out)))
 
 
 @main.command()
@@ -286,6 +304,13 @@ def report(folder: str, out: str | None) -> None:
 @click.option(
     "--network", is_flag=True, help="Allow an --address that other machines can reach, too."
 )
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Allow the page to be opened by this name, too, as behind a proxy. Repeatable.",
+)
 def watch(
     experiment: str,
     assignments: tuple[str, ...],
@@ -293,6 +318,7 @@ def watch(
     open_browser: bool,
     address: str,
     network: bool,
+    origins: tuple[str, ...],
 ) -> None:
     """Run a market in the browser.
 
@@ -300,19 +326,18 @@ def watch(
 
     Every tab has a market of its own. The page needs no network: all it loads is from this command.
     """
-    from market_abm.experiment.toml import parse_assignment
     from market_abm.views.words.command import open_to_others, page_address
     from market_abm.watch.server import is_loopback, server
     from market_abm.watch.session import Session
 
-    settings = dict(parse_assignment(assignment) for assignment in assignments)
+    settings = parse_assignments(assignments)
     Session(experiment, settings)  # so that a user error is printed here and not in the page
     if not is_loopback(address) and not network:
         raise MarketError(
             f"other machines could reach {address}",
             remedy="add --network to allow it; anyone who opens the page can run markets here",
         )
-    served, url = server(experiment, settings, address=address, port=port)
+    served, url = server(experiment, settings, address=address, port=port, more_origins=origins)
     if not is_loopback(address):
         click.echo(open_to_others(address), err=True)
     click.echo(page_address(url))
@@ -350,7 +375,13 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
+    from market_abm.studies.sweep import Sweep
     from market_abm.views.words.run import experiment_lines
+    from market_abm.views.words.sweep import sweep_size
 
-    for line in experiment_lines(load(experiment, assignments)):
-        click.echo(line)
+    chosen = load(experiment, assignments)
+    planned = Sweep.planned(chosen, None) if chosen.sweep else None
+    for line in experiment_lines(chosen):
+        say(line)
+    if planned is not None:
+        say(sweep_size(planned))

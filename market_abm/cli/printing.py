@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from market_abm.cli.tables import console, print_pairs, print_table, say
+from market_abm.views.words.lines import printable
+
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
@@ -17,24 +20,13 @@ if TYPE_CHECKING:
 MAX_ROWS = 10
 """Industries in the table of a large economy."""
 
-FILE_WIDTH = 140
-"""Columns of a table that is not printed to a terminal."""
-
-
-def console() -> Any:
-    """The terminal, or a file of fixed width."""
-    from rich.console import Console
-
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=FILE_WIDTH)
-
 
 def print_written(folder: Path) -> None:
     """Name the files of a folder of results."""
     from market_abm.views.words.text import written
 
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    click.echo(written(folder, ", ".join(names)))
+    say(written(folder, ", ".join(names)))
 
 
 def print_result(result: Result) -> None:
@@ -42,30 +34,32 @@ def print_result(result: Result) -> None:
     from market_abm.runs.result import MAX_LISTED_GOODS
     from market_abm.views.words.run import largest_note, run_sentences
 
-    screen = console()
     if result.experiment.question:
-        screen.print(f"[bold]{_plain(result.experiment.question)}[/bold]")
+        console().print(printable(result.experiment.question), style="bold")
     if len(result.goods) > MAX_LISTED_GOODS:
         shown = result.largest[:MAX_ROWS]
-        screen.print(_largest_goods(result, shown))
+        _print_largest(result, shown)
         files = "summary.json and trajectory.csv"
-        click.echo(largest_note(len(shown), len(result.goods), what="industries", files=files))
+        say(largest_note(len(shown), len(result.goods), what="industries", files=files))
     else:
-        screen.print(_all_goods(result))
+        _print_goods(result)
     for sentence in run_sentences(result):
-        click.echo(sentence)
+        say(sentence)
 
 
 def print_comparison(comparison: OptimizerComparison) -> None:
-    """The largest distances between a market and its twin."""
+    """The largest distances of a market from its twin and the textbook, and what they mean."""
     from market_abm.views.numbers import format_error
-    from market_abm.views.words.comparison import comparison_sentence
+    from market_abm.views.words.comparison import comparison_sentences
 
-    table = _table(("", "left"), ("largest distance", "right"), ("at step", "right"))
+    columns = ("twin", "at step", "textbook", "at step")
+    rows = []
     for name, (size, step) in comparison.distances.items():
-        table.add_row(name, format_error(size), str(step))
-    console().print(table)
-    click.echo(comparison_sentence(comparison))
+        far, when = comparison.textbook_distances[name]
+        rows.append((name, format_error(size), str(step), format_error(far), str(when)))
+    print_table([("largest distance", "left"), *((column, "right") for column in columns)], rows)
+    for sentence in comparison_sentences(comparison):
+        say(sentence)
 
 
 def print_mechanisms(comparison: MechanismComparison) -> None:
@@ -74,20 +68,20 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
     from market_abm.views.words.comparison import column_label, limits, mechanisms_note
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
-    headers = ((column_label(column), "right") for column in columns)
-    table = _table(("mechanism", "left"), ("status", "left"), *headers)
-    frame = comparison.table()
+    heads = [("mechanism", "left"), ("status", "left")]
+    heads += [(column_label(column), "right") for column in columns]
+    frame, rows = comparison.table(), []
     for name, row in frame.iterrows():
         cells = ["-" if row.get(c) is None or row.get(c) != row.get(c) else row[c] for c in columns]
         shown = [cell if isinstance(cell, str) else format_plain(cell) for cell in cells]
-        table.add_row(str(name), str(row["status"]), *shown)
-    console().print(table)
+        rows.append((str(name), str(row["status"]), *shown))
+    print_table(heads, rows)
     for name, row in frame.iterrows():
         if row["status"] == "refused":
-            click.echo(f"{name}: {row['why']}")
-    click.echo(mechanisms_note())
+            say(f"{name}: {row['why']}")
+    say(mechanisms_note())
     for note in limits(comparison):
-        click.echo(note)
+        say(note)
 
 
 def print_plane(plane: PhasePlane) -> None:
@@ -96,17 +90,20 @@ def print_plane(plane: PhasePlane) -> None:
     from market_abm.views.words.sweep import plane_note
 
     cells, counts = plane.cells, plane.counts
-    table = _table(("model", "left"), *((name, "right") for name in counts), ("of", "right"))
-    for model, row in counts.iterrows():
-        table.add_row(str(model), *(format_fixed(count, 1) for count in row), str(cells[model]))
-    console().print(table)
-    click.echo(plane_note())
+    print_table(
+        [("model", "left"), *((str(name), "right") for name in counts), ("of", "right")],
+        [
+            (str(model), *(format_fixed(count, 1) for count in row), str(cells[model]))
+            for model, row in counts.iterrows()
+        ],
+    )
+    say(plane_note())
 
 
 def print_statuses(counts: Mapping[Any, int]) -> None:
     """The number of runs of a sweep by status, a line per status."""
     for status, count in counts.items():
-        click.echo(f"  {status!s:<12} {count:,}")
+        say(f"  {status!s:<12} {count:,}")
 
 
 def print_explanation(result: Result) -> None:
@@ -116,61 +113,55 @@ def print_explanation(result: Result) -> None:
 
     screen = console()
     for section in explain(result):
-        screen.print(f"\n[bold]{_plain(section.title)}[/bold]")
-        screen.print(f"  {_plain(section.note)}", style="dim")
-        table = _table(("the firm's condition", "left"), ("backprop", "left"))
+        click.echo()
+        screen.print(section.title, style="bold")
+        say(f"  {section.note}")
+        pairs, styles = [], []
         for pair in section.pairs:
-            table.add_row(_plain(pair.condition), _plain(pair.backprop))
+            pairs.append((pair.condition, pair.backprop))
+            styles.append("")
             if pair.condition_numbers:
-                table.add_row(
-                    _aligned(pair.condition, pair.condition_numbers),
-                    _aligned(pair.backprop, pair.backprop_numbers),
-                    style="cyan",
-                )
-        screen.print(table)
-    screen.print(f"\n{_plain(explanation_note(result))}")
+                left = _aligned(pair.condition, pair.condition_numbers)
+                pairs.append((left, _aligned(pair.backprop, pair.backprop_numbers)))
+                styles.append("cyan")
+        print_pairs(("the firm's condition", "backprop"), pairs, styles)
+    click.echo()
+    say(explanation_note(result))
 
 
 def print_experiments(rows: Iterable[tuple[str, str, str]]) -> None:
     """Names, questions and files of experiments."""
-    table = _table(("name", "left"), ("question", "left"), ("file", "left"))
-    for name, question, file in rows:
-        table.add_row(name, _plain(question), file)
-    console().print(table)
+    heads = [("name", "left"), ("question", "left"), ("file", "left")]
+    print_table(
+        heads, [(name, printable(question), file) for name, question, file in rows], labelled=False
+    )
 
 
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _table(*columns: tuple[str, str]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header, justify in columns:
-        table.add_column(header, justify=justify)  # type: ignore[arg-type]
-    return table
-
-
-def _all_goods(result: Result) -> Any:
+def _print_goods(result: Result) -> None:
     """A row per good."""
     from market_abm.views.numbers import format_error, format_plain
 
     headers = ("quantity", "price", "gradient", "error", "first step")
-    table = _table(("good", "left"), *((header, "right") for header in headers))
-    for good, row in result.table().iterrows():
-        table.add_row(
-            _plain(str(good)),
-            format_plain(row["quantity"]),
-            format_plain(row["price"], 10),
-            format_plain(row["gradient"], 10),
-            format_error(row["error"]),
-            "-" if row["first_step"] < 0 else str(int(row["first_step"])),
-        )
-    return table
+    print_table(
+        [("good", "left"), *((header, "right") for header in headers)],
+        [
+            (
+                printable(str(good)),
+                format_plain(row["quantity"]),
+                format_plain(row["price"], 10),
+                format_plain(row["gradient"], 10),
+                format_error(row["error"]),
+                "-" if row["first_step"] < 0 else str(int(row["first_step"])),
+            )
+            for good, row in result.table().iterrows()
+        ],
+    )
 
 
-def _largest_goods(result: Result, largest: Iterable[str]) -> Any:
+def _print_largest(result: Result, largest: Iterable[str]) -> None:
     """A row for each of these industries.
 
     Of an input-output table also the Domar weights: what sales over the household's expenditure
@@ -179,29 +170,25 @@ def _largest_goods(result: Result, largest: Iterable[str]) -> Any:
     from market_abm.gradient.closed_form import domar_weights
     from market_abm.views.numbers import format_error, format_fixed, format_plain
 
-    given, rows = result.experiment.input_output, result.table()
+    given, table = result.experiment.input_output, result.table()
     weights = {} if given is None else dict(zip(given.codes, domar_weights(given), strict=True))
-    columns = ["price", "gradient", *(["Domar weight"] if weights else []), "sales", "error"]
-    table = _table(("industry", "left"), *((column, "right") for column in columns))
+    heads = ["price", "gradient", *(["Domar weight"] if weights else []), "sales", "error"]
+    rows = []
     for good in largest:
-        row = rows.loc[good]
-        table.add_row(
-            _plain(textwrap.shorten(result.experiment.economy.label(good), 60, placeholder=" …")),
-            format_plain(row["price"], 10),
-            format_plain(row["gradient"], 10),
-            *([format_fixed(weights[good], 10)] if weights else []),
-            format_fixed(row["price"] * row["quantity"], 10),
-            format_error(row["error"]),
+        row, label = table.loc[good], printable(result.experiment.economy.label(good))
+        rows.append(
+            (
+                textwrap.shorten(label, 60, placeholder=" …"),
+                format_plain(row["price"], 10),
+                format_plain(row["gradient"], 10),
+                *([format_fixed(weights[good], 10)] if weights else []),
+                format_fixed(row["price"] * row["quantity"], 10),
+                format_error(row["error"]),
+            )
         )
-    return table
+    print_table([("industry", "left"), *((head, "right") for head in heads)], rows)
 
 
 def _aligned(equation: str, numbers: str) -> str:
     """The numbers under the right side of their equation."""
-    return _plain(" " * equation.index("=") + "= " + numbers)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    return " " * equation.index("=") + "= " + numbers

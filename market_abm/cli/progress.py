@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from market_abm.cli import printing
+from market_abm.cli.tables import console
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -24,14 +26,18 @@ def run_with_progress(chosen: Experiment, *, quiet: bool, live: bool = False) ->
     if live and not quiet:
         from market_abm.views.terminal import Live, watchable
 
-        console = printing.console()
-        if watchable(console):
-            with Live(chosen, console) as picture:
+        screen = console()
+        if watchable(screen):
+            with Live(chosen, screen) as picture:
                 return run(chosen, progress=picture)
     if quiet or not sys.stderr.isatty():
         return run(chosen)
     with click.progressbar(
-        length=chosen.run.steps, label=chosen.name, file=sys.stderr, show_pos=True
+        length=chosen.run.steps,
+        label=shortened(chosen.name, max(8, shutil.get_terminal_size().columns // 4)),
+        file=sys.stderr,
+        show_pos=True,
+        width=0,  # as wide as the terminal
     ) as bar:
 
         def advance(state: State, _: object) -> None:

@@ -1,6 +1,6 @@
 """The layout of arrays over buyers.
 
-A *use* is a place where a line reads a good. A *buyer* is one input of one firm. A *pool* is the
+A *use* is a good that a line reads. A *buyer* is one input of one firm. A *pool* is the
 buyers who split one quantity: all buyers of a rival good are one pool; of a nonrival good each use
 is a pool, and each pool gets all of the good.
 """

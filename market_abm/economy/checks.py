@@ -41,7 +41,9 @@ def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, I
         if good not in raw:
             raise EconomyError(
                 f"supply.{good}: no line uses a good '{good}'",
-                remedy=nearest(good, raw),
+                remedy=f"a hyphen is a minus: write {good.replace('-', '_')}"
+                if "-" in good and set(good.split("-")) <= {*raw, *made}
+                else nearest(good, raw),
                 name=f"supply.{good}",
             )
     for good in raw:

@@ -308,7 +308,7 @@ class Economy(Displayable):
 
     @cached_property
     def _uses(self) -> Counter[str]:
-        """The number of places where each good is used."""
+        """The number of lines that read each good."""
         return Counter(good for industry in self.industries for good in industry.technology.inputs)
 
     @cached_property

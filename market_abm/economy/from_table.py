@@ -17,12 +17,12 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
-from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.io_table import NEGATIVE_FINAL_USE, InputOutputTable
 from market_abm.economy.nested_ces import Nest, NestedCES, check_elasticity
 from market_abm.economy.read_table import read_table
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
-from market_abm.errors import SettingError, TableError, nearest
-from market_abm.fields import Settings, check_number, field, names, number, switch, words
+from market_abm.errors import SettingError, TableError, nearest, shown
+from market_abm.fields import Settings, check_number, choice, field, names, number, switch, words
 
 HOUSEHOLD = "household"
 """The good that the household makes of all final use, and its line."""
@@ -43,7 +43,7 @@ SUBSTITUTION, MATERIALS, FACTORS = (
 def _parameters(value: Any, where: str) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise SettingError(
-            f"{where} is {value!r}", remedy=f"make it a table: [{where}]", name=where
+            f"{where} is {shown(value)}", remedy=f"make it a table: [{where}]", name=where
         )
     for name in value:
         if name != SUBSTITUTION:
@@ -74,6 +74,12 @@ class TableSettings(Settings):
         None, low=0.0, help="elasticity of substitution between labour and capital, if nested"
     )
     drop_empty: bool = switch(False, help="leave out industries that buy, sell and make nothing")
+    negative_final_use: str = choice(
+        "refuse",
+        NEGATIVE_FINAL_USE,
+        help="final use below 0 is refused, or moved to the industry's primary inputs "
+        "(imports and inventories supply it)",
+    )
     parameters: Mapping[str, float] = field(
         _parameters,
         default_factory=lambda: {SUBSTITUTION: 1.0},
@@ -84,11 +90,12 @@ class TableSettings(Settings):
 
     def table(self, folder: Path) -> InputOutputTable:
         """The table, without its small inputs; paths are relative to ``folder``."""
-        if self.sectors is None:
-            table = read_table(self.input_output, drop_empty=self.drop_empty)
-        else:
-            files = folder / self.input_output, folder / self.sectors
-            table = read_table(*files, drop_empty=self.drop_empty)
+        names = [self.input_output, *([self.sectors] if self.sectors else [])]
+        table = read_table(
+            *(names if self.sectors is None else (folder / name for name in names)),
+            drop_empty=self.drop_empty,
+            negative_final_use=self.negative_final_use,
+        )
         return table.without_small_inputs(self.min_share)
 
     def economy(self, folder: Path, **options: Any) -> Economy:
@@ -234,7 +241,7 @@ def _checked_factors(factors: Sequence[str], elasticity: float | None) -> tuple[
         )
     if elasticity is not None and len(chosen) == 1:
         raise SettingError(
-            f"{FACTORS} is {elasticity!r}, and there is one factor",
+            f"{FACTORS} is {shown(elasticity)}, and there is one factor",
             remedy='choose factors = ["labour", "capital"], or leave the elasticity out',
             name=f"economy.{FACTORS}",
         )

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from market_abm.display import Displayable
+from market_abm.economy.codes import check_order, tidy_code
 from market_abm.errors import TableError
+from market_abm.fields import check_choice
 
 TOLERANCE = 1e-3
 """The residual of an industry's row or column, over its output, above which a table is refused.
@@ -27,6 +29,9 @@ ROUNDING = 1e-12
 
 SECTOR_COLUMNS = ("code", "gross_output", "final_use")
 """The columns that a sector table must have."""
+
+NEGATIVE_FINAL_USE = ("refuse", "move")
+"""What is done with a negative final use: nothing, or it becomes a primary input."""
 
 FACTORS = (
     "primary_inputs",
@@ -54,6 +59,8 @@ class InputOutputTable(Displayable):
         Money per year, shape (n,).
     factors
         Spending on primary inputs by the names of ``FACTORS``, money per year, each of shape (n,).
+    moved
+        By code, the amounts of negative final use that were moved to primary inputs.
     dropped
         Codes of industries that were left out because they make nothing.
     kept
@@ -75,12 +82,13 @@ class InputOutputTable(Displayable):
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     kept: float = 1.0
+    moved: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def keep(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        keep("codes", tuple(str(code).strip() for code in self.codes))
+        keep("codes", tuple(tidy_code(code) for code in self.codes))
         keep("names", tuple(str(name).strip() for name in self.names))
         for name in ("flows", "output", "final_use"):
             keep(name, _numbers(getattr(self, name), name))
@@ -152,9 +160,17 @@ class InputOutputTable(Displayable):
             )
         if self.kept < 1.0:
             lines.append(f"small inputs were dropped: {self.kept:.1%} of the flows were kept")
+        if self.moved:
+            lines.append(self.moved_note())
         if self.dropped:
             lines.append(f"left out, without output: {', '.join(self.dropped)}")
         return "\n".join(lines)
+
+    def moved_note(self) -> str:
+        """Which negative final uses were moved; empty if none was."""
+        amounts = ", ".join(f"{amount:,.6g} of {code}" for code, amount in self.moved.items())
+        what = "moved from final use, where it was negative, to output and primary inputs"
+        return f"{what}: {amounts}" if amounts else ""
 
     def _check_shapes(self) -> None:
         n = self.size
@@ -210,8 +226,8 @@ class InputOutputTable(Displayable):
         for k in np.flatnonzero(self.final_use < 0.0)[:1]:
             raise TableError(
                 f"the final use of {self.label(k)} is {self.final_use[k]:g}",
-                remedy="take final use before imports and inventory withdrawals are subtracted, "
-                "or merge the industry with another",
+                remedy='choose negative_final_use = "move": what imports and inventories supply '
+                "becomes a primary input of the industry",
                 name=self.codes[k],
             )
         for k in np.flatnonzero(self.output <= 0.0)[:1]:
@@ -308,15 +324,19 @@ class InputOutputTable(Displayable):
             self.final_use,
             {name: each * (output / self.output) for name, each in self.factors.items()},
             self.dropped,
-            self.kept * float(self.flows[stays].sum() / max(self.flows.sum(), 1e-300)),
+            kept=self.kept * float(self.flows[stays].sum() / max(self.flows.sum(), 1e-300)),
+            moved=self.moved,
         )
 
     @staticmethod
-    def from_pymrio(system: Any, *, drop_empty: bool = False) -> InputOutputTable:
+    def from_pymrio(
+        system: Any, *, drop_empty: bool = False, negative_final_use: str = "refuse"
+    ) -> InputOutputTable:
         """The table of a pymrio system (or anything with its ``Z``, ``Y`` and ``x``).
 
         ``Z``, ``Y`` and ``x`` are pandas tables with a row per industry; the columns of ``Y`` are
-        summed. The levels of a code (region and sector) are joined by spaces.
+        summed. The levels of a code (region and sector) are joined by spaces. The options are those
+        of :func:`market_abm.read_table`.
 
         Raises
         ------
@@ -343,13 +363,14 @@ class InputOutputTable(Displayable):
             np.array(system.Y, float).reshape(len(codes), -1).sum(axis=1),
             {},
             drop_empty=drop_empty,
+            negative_final_use=negative_final_use,
         )
 
 
 def _labels(index: Any) -> list[str]:
     """The labels of a pandas index, levels joined by spaces."""
     return [
-        " ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
+        tidy_code(" ".join(map(str, label)) if isinstance(label, tuple) else label)
         for label in index
     ]
 
@@ -379,26 +400,6 @@ def _reaches(sells: np.ndarray, goal: np.ndarray) -> np.ndarray:
         found = further
 
 
-def check_order(
-    codes: Sequence[str], others: Sequence[str], what: str, other: str, file: str | None = None
-) -> None:
-    """Refuse two lists of codes that are not the same in the same order."""
-    if len(codes) != len(others):
-        raise TableError(
-            f"{what} and {other} differ in number: {len(codes)} and {len(others)} industries",
-            remedy="give the same industries, in the same order",
-            file=file,
-        )
-    for k, (code, found) in enumerate(zip(codes, others, strict=True)):
-        if code != found:
-            raise TableError(
-                f"industry {k + 1} is '{code}' in {what}, and '{found}' in {other}",
-                remedy="give the same industries, in the same order",
-                name=code,
-                file=file,
-            )
-
-
 def checked_table(
     codes: Sequence[str],
     names: Sequence[str],
@@ -408,8 +409,18 @@ def checked_table(
     factors: Mapping[str, np.ndarray],
     *,
     drop_empty: bool,
+    negative_final_use: str,
 ) -> InputOutputTable:
-    """The table of these parts; ``drop_empty`` leaves out industries without any flow."""
+    """The table of these parts; options as for :func:`market_abm.read_table`."""
+    check_choice(negative_final_use, "economy.negative_final_use", NEGATIVE_FINAL_USE)
+    moved = np.zeros(len(codes))
+    if negative_final_use == "move":
+        moved = np.maximum(-final_use, 0.0)
+        output, final_use = output + moved, final_use + moved
+        factors = {
+            name: each + moved if name in ("primary_inputs", "other_inputs") else each
+            for name, each in factors.items()
+        }
     empty = (output == 0.0) & (final_use == 0.0) & ~flows.any(axis=0) & ~flows.any(axis=1)
     stays = [k for k in range(len(codes)) if not (drop_empty and empty[k])]
     return InputOutputTable(
@@ -420,4 +431,5 @@ def checked_table(
         final_use[stays],
         {name: each[stays] for name, each in factors.items()},
         tuple(code for k, code in enumerate(codes) if drop_empty and empty[k]),
+        moved={codes[k]: float(moved[k]) for k in stays if moved[k] > 0.0},
     )

@@ -25,6 +25,8 @@ from market_abm.errors import SettingError
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.ces import log_ces
+from market_abm.language.limits import limits_at_zero
+from market_abm.language.printing import number_text, text
 
 SHOWN = 3
 """Inputs of a longer line that its text names; the others are counted."""
@@ -87,6 +89,13 @@ class NestedCES(Technology):
         """The output, shape (...), and ∂output/∂input, shape (inputs, ...), as ``inputs``."""
         if not isinstance(inputs, np.ndarray):
             inputs = np.stack(np.broadcast_arrays(*inputs))
+        made, products = self._evaluate(inputs)
+        if ex.is_lost(products):
+            products = np.stack(limits_at_zero(self._evaluate, inputs, made, products))
+        return made, products
+
+    def _evaluate(self, inputs: Any) -> tuple[Any, Any]:
+        inputs = np.asarray(inputs)
         shares = _in_front(self.shares, inputs.ndim)
         elasticity = self._value(self.elasticity)
         with np.errstate(divide="ignore"):
@@ -106,7 +115,8 @@ class NestedCES(Technology):
             np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
         )
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
-            slopes[part] += gap
+            # In a nest of which there is nothing a single input makes nothing, whatever the nest.
+            slopes[part] += np.where(np.isneginf(slopes[part]), 0.0, gap)
         return np.exp(log_output), np.exp(slopes)
 
     def _value(self, elasticity: float | str) -> Any:
@@ -143,11 +153,6 @@ class NestedCES(Technology):
             parts.append(_ces(nest.elasticity, self.shares[part] / totals[-1], inputs[part]))
         return _ces(self.elasticity, np.array(totals), parts)
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """A name for each input: its good."""
-        return self.inputs
-
     def text(self, *, exact: bool = False) -> str:
         """The line's right-hand side in short, or, if ``exact``, unique to the line."""
         if not self.nests:
@@ -175,9 +180,9 @@ class NestedCES(Technology):
 
     def marginal_product_texts(self, output: str) -> tuple[str, ...]:
         """∂output/∂input as text for each input."""
-        names = dict(enumerate(self.labels))
+        names = dict(enumerate(self.inputs))
         return tuple(
-            " * ".join(ex.text(factor, names) for factor in factors)
+            " * ".join(text(factor, names) for factor in factors)
             for factors in self._slopes(output)
         )
 
@@ -248,4 +253,4 @@ def _times(a: ex.Expression, b: ex.Expression) -> ex.Expression:
 
 
 def _elasticity_text(elasticity: float | str) -> str:
-    return elasticity if isinstance(elasticity, str) else ex.number_text(elasticity)
+    return elasticity if isinstance(elasticity, str) else number_text(elasticity)

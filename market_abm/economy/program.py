@@ -58,7 +58,6 @@ def from_function(
     demand: Mapping[str, Any] | None = None,
     *,
     parameters: Mapping[str, float] | None = None,
-    reuse: str = "copy",
     **options: Any,
 ) -> Economy:
     """The economy whose industries are the assignments of a Python function.
@@ -74,11 +73,10 @@ def from_function(
         As for :func:`from_text`; by default an argument's default value is its endowment.
     demand, parameters
         As for :func:`from_text`.
-    reuse
-        ``"copy"`` by default, as reading a Python variable twice uses nothing up: prices are then
-        the derivatives of the function.
     **options
-        Those of :meth:`Economy.build`.
+        Those of :meth:`Economy.build`. With ``reuse="copy"`` every line has all of a variable, as
+        in Python, and prices are the derivatives of the function; by default (``"rival"``), as in a
+        program, lines that read the same variable divide it.
 
     Raises
     ------
@@ -115,7 +113,6 @@ def from_function(
         industries,
         supply={**{k: v for k, v in defaults.items() if k in read}, **(supply or {})},
         demand=demand,
-        reuse=reuse,
         **options,
     )
 

@@ -11,21 +11,30 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.economy.codes import check_order, tidy_code
 from market_abm.economy.io_table import (
     FACTORS,
     SECTOR_COLUMNS,
     InputOutputTable,
-    check_order,
     checked_table,
 )
 from market_abm.errors import TableError, display_path, nearest
+from market_abm.fields import decimal
 
 TABLES = {"us-2023": ("us_summary_2023_Z.csv", "us_summary_2023_sectors.csv")}
 """The tables that come with the package, by name: flows, and sectors."""
 
 
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What spreadsheets put between cells in the place of commas."""
+
+
 def read_table(
-    flows: str | Path, sectors: str | Path | None = None, *, drop_empty: bool = False
+    flows: str | Path,
+    sectors: str | Path | None = None,
+    *,
+    drop_empty: bool = False,
+    negative_final_use: str = "refuse",
 ) -> InputOutputTable:
     """The table in two CSV files, or one that comes with the package, by its name (``us-2023``).
 
@@ -38,6 +47,12 @@ def read_table(
         ``final_use``, and optionally ``name`` and those of ``FACTORS``; others are ignored.
     drop_empty
         Leave out industries that neither buy, sell nor make anything.
+    negative_final_use
+        ``refuse`` it, or ``move`` it: where imports or withdrawals from inventories exceed the rest
+        of final use, the industry is said to buy that much from outside and to sell it on. Its
+        output and its primary inputs rise by the amount, its final use is 0. (Imports of goods that
+        compete with it are then allocated indirectly, as national accountants say.) Every row and
+        column adds up as before, and so does final use as a whole to primary inputs.
 
     Raises
     ------
@@ -54,7 +69,7 @@ def read_table(
         folder = Path(__file__).parents[1] / "data"
         flows, sectors = (folder / file for file in TABLES[str(flows)])
     paths = Path(flows), Path(sectors)
-    return _read(paths, tuple(_stamp(path) for path in paths), drop_empty)
+    return _read(paths, tuple(map(_stamp, paths)), drop_empty, negative_final_use)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -72,7 +87,9 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def _read(paths: tuple[Path, Path], stamps: Any, drop_empty: bool) -> InputOutputTable:
+def _read(
+    paths: tuple[Path, Path], stamps: Any, drop_empty: bool, negative_final_use: str
+) -> InputOutputTable:
     """The table in two files, cached while they are unchanged, for sweeps."""
     codes, flows = _read_flows(paths[0])
     columns = _read_sectors(paths[1], codes)
@@ -80,9 +97,18 @@ def _read(paths: tuple[Path, Path], stamps: Any, drop_empty: bool) -> InputOutpu
     output, final_use = _numbers(columns["gross_output"]), _numbers(columns["final_use"])
     names = [cell.text for cell in columns["name" if "name" in columns else "code"]]
     try:
-        return checked_table(codes, names, flows, output, final_use, factors, drop_empty=drop_empty)
+        return checked_table(
+            codes,
+            names,
+            flows,
+            output,
+            final_use,
+            factors,
+            drop_empty=drop_empty,
+            negative_final_use=negative_final_use,
+        )
     except TableError as error:
-        raise error.located(file=str(display_path(paths[0]))) from None
+        raise error.located(file=" and ".join(str(display_path(path)) for path in paths)) from None
 
 
 @dataclass(frozen=True)
@@ -99,8 +125,8 @@ def _read_flows(path: Path) -> tuple[list[str], np.ndarray]:
     """The codes, and the flows, shape (n, n)."""
     file = str(display_path(path))
     (_, header), *rows = _rows(path)
-    codes = [row[0].strip() for _, row in rows]
-    check_order(codes, [code.strip() for code in header[1:]], "the rows", "the header", file=file)
+    codes = [tidy_code(row[0]) for _, row in rows]
+    check_order(codes, list(map(tidy_code, header[1:])), "the rows", "the header", file=file)
     flows = np.zeros((len(rows), len(rows)))
     for k, (line, row) in enumerate(rows):
         if len(row) != len(codes) + 1:
@@ -118,7 +144,15 @@ def _read_sectors(path: Path, codes: list[str]) -> dict[str, list[_Cell]]:
     """The columns of the sector table, whose rows must be these industries."""
     file = str(display_path(path))
     (_, titles), *rows = _rows(path)
-    titles = [title.strip() for title in titles]
+    titles = list(map(tidy_code, titles))
+    for title in titles:
+        if title and titles.count(title) > 1:
+            raise TableError(
+                f"two columns have the title '{title}'",
+                remedy="leave one out, or give it another title",
+                file=file,
+                line=1,
+            )
     for title in SECTOR_COLUMNS:
         if title not in titles:
             raise TableError(
@@ -139,7 +173,7 @@ def _read_sectors(path: Path, codes: list[str]) -> dict[str, list[_Cell]]:
         title: [_Cell(row[k], title, file, line) for line, row in rows]
         for k, title in enumerate(titles)
     }
-    listed = [cell.text.strip() for cell in columns["code"]]
+    listed = [tidy_code(cell.text) for cell in columns["code"]]
     check_order(codes, listed, "the flows", "the sector table", file=file)
     return columns
 
@@ -161,6 +195,15 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
         ) from None
     if not rows:
         raise TableError("the file is empty", remedy="give a CSV file with a header", file=file)
+    header = rows[0][1]
+    for sign, name in SEPARATORS.items():
+        if len(header) == 1 and sign in header[0]:
+            raise TableError(
+                f"the cells are separated by {name}",
+                remedy="save it with commas between cells, and with decimal points",
+                file=file,
+                line=1,
+            )
     return rows
 
 
@@ -169,14 +212,11 @@ def _numbers(cells: list[_Cell]) -> np.ndarray:
 
 
 def _number(cell: _Cell) -> float:
-    try:
-        value = float(cell.text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = decimal(cell.text)
+    if value is None or not math.isfinite(value):
         raise TableError(
             f"{cell.what}: '{cell.text}' is not a number",
-            remedy="use a decimal point, and no thousands separators",
+            remedy="use the digits 0 to 9, a decimal point, and no thousands separators",
             file=cell.file,
             line=cell.line,
         )

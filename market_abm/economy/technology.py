@@ -10,15 +10,17 @@ from typing import Any, ClassVar
 
 from market_abm.language import expression as ex
 from market_abm.language.constants import check_formula
+from market_abm.language.limits import limits_at_zero
+from market_abm.language.printing import text
 
 
 @dataclass(frozen=True, eq=False)
 class Technology:
     """The production function of one line of a program.
 
-    ``inputs`` names the good of each input, one entry per place where the line reads a good (a good
-    read twice is two inputs). ``formula`` refers to input k by the symbol k, and to ``parameters``
-    by name.
+    ``inputs`` names the goods that the line reads, each once: a line that reads a good twice uses
+    all that it buys of it twice. ``formula`` refers to input k by the symbol k, and to
+    ``parameters`` by name.
     """
 
     formula: ex.Expression
@@ -36,8 +38,15 @@ class Technology:
         """The output and the marginal products ∂output/∂input, one per input.
 
         Inputs are numbers or arrays of one shape; output and products have that shape, or are
-        single numbers where they do not depend on the inputs.
+        single numbers where they do not depend on the inputs. At an input of 0 a product is the
+        limit from above, if there is one.
         """
+        made, products = self._evaluate(inputs)
+        if any(map(ex.is_lost, products)):
+            products = limits_at_zero(self._evaluate, inputs, made, products)
+        return made, products
+
+    def _evaluate(self, inputs: Any) -> tuple[Any, Any]:
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
 
@@ -57,18 +66,9 @@ class Technology:
         """
         check_formula(self.formula, self.parameters)
 
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """A name for each input: its good, numbered if the line reads it more than once."""
-        labels = []
-        for k, good in enumerate(self.inputs):
-            repeat = self.inputs[:k].count(good)
-            labels.append(f"{good}[{repeat + 1}]" if self.inputs.count(good) > 1 else good)
-        return tuple(labels)
-
     def text(self, *, exact: bool = False) -> str:
         """The line's right-hand side, numbers to twelve digits or, if ``exact``, to all."""
-        return ex.text(self.formula, dict(enumerate(self.inputs)), exact=exact)
+        return text(self.formula, dict(enumerate(self.inputs)), exact=exact)
 
     def marginal_product_formulas(self, output: str) -> tuple[ex.Expression | None, ...]:
         """∂output/∂input for each input, in the symbols of ``formula``, ``output`` for its value.
@@ -83,10 +83,10 @@ class Technology:
 
     def marginal_product_texts(self, output: str) -> tuple[str, ...]:
         """∂output/∂input as text for each input; ``output`` is the name of the line's good."""
-        names = dict(enumerate(self.labels))
+        names = dict(enumerate(self.inputs))
         return tuple(
-            f"∂{output}/∂{label}" if formula is None else ex.text(formula, names)
-            for label, formula in zip(
-                self.labels, self.marginal_product_formulas(output), strict=True
+            f"∂{output}/∂{good}" if formula is None else text(formula, names)
+            for good, formula in zip(
+                self.inputs, self.marginal_product_formulas(output), strict=True
             )
         )

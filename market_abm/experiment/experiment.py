@@ -20,7 +20,8 @@ from market_abm.experiment.reading import expand_terms, read_tables, split_setti
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
 from market_abm.experiment.source import Source
-from market_abm.experiment.toml import tables_of
+from market_abm.experiment.toml import check_depth, composed, tables_of
+from market_abm.keys import normal_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
 from market_abm.simulation.record import BUYER_FIELDS, recorded_places
@@ -158,7 +159,9 @@ class Experiment(Displayable):
             There is no such file, or it is not valid; names the line.
         """
         path = find(where)
-        return Experiment.parse(read(path), path.stem, settings, file=str(display_path(path)))
+        return Experiment.parse(
+            read(path), composed(path.stem), settings, file=str(display_path(path))
+        )
 
     @staticmethod
     def parse(
@@ -186,11 +189,14 @@ class Experiment(Displayable):
         MarketError
             The text is not valid; names the line.
         """
-        source = Source(text, file, dict(settings or {}))
+        overrides = {normal_key(key): value for key, value in (settings or {}).items()}
+        source = Source(text.removeprefix("\ufeff"), file, overrides)  # editors' byte order mark
         try:
-            tables = tables_of(text)
+            tables = tables_of(source.text)
             expand_terms(tables)
+            check_depth(source.overrides)
             override_all(tables, source.overrides)
+            check_depth(tables)
             return Experiment(**read_tables(tables, source.folder), name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
@@ -276,7 +282,7 @@ class Experiment(Displayable):
             source=self.source and self.source.with_override("shocks", entries),
         )
 
-    def with_shock_texts(self, texts: Iterable[str]) -> Experiment:
+    def with_shock_texts(self, texts: Iterable[str], default: int | None = None) -> Experiment:
         """The same experiment with more shocks, as on a command line.
 
         Parameters
@@ -284,6 +290,8 @@ class Experiment(Displayable):
         texts
             See :meth:`GoodShock.parse`. A percentage is of the number at its step, after the
             shocks before.
+        default
+            The step of a shock whose text has none; by default halfway through the run.
 
         Raises
         ------
@@ -291,9 +299,10 @@ class Experiment(Displayable):
             A text is not a valid shock of this economy; names the text.
         """
         parsed = []
+        default = max(1, self.run.steps // 2) if default is None else default
         for text in texts:
             with located_at(text):
-                parsed.append((text, GoodShock.parse(text, self.run.steps)))
+                parsed.append((text, GoodShock.parse(text, default)))
         experiment = self
         for text, shock in sorted(parsed, key=lambda each: each[1].step):
             with located_at(text):

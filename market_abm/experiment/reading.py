@@ -13,6 +13,7 @@ from market_abm.economy.program import from_text
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
+from market_abm.experiment.known_keys import TOP, check_names
 from market_abm.experiment.market_tables import check_mechanisms
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings, check_table
 from market_abm.experiment.shocks import read_shocks
@@ -39,23 +40,6 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         {k: v for k, v in settings.items() if k in market},
         {k: v for k, v in settings.items() if k in rest},
     )
-
-
-_TOP = (
-    "question",
-    "economy",
-    "reuse",
-    "supply",
-    "demand",
-    "industries",
-    "market",
-    "mechanisms",
-    "run",
-    "record",
-    "sweep",
-    "shocks",
-)
-"""The top-level keys of an experiment file: the question, the tables, and the list of shocks."""
 
 
 def expand_terms(tables: Mapping[str, Any]) -> None:
@@ -91,13 +75,11 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     MarketError
         A key is unknown, or a value is not valid.
     """
-    for key in tables:
-        if key not in _TOP:
-            raise SettingError(f"unknown key '{key}'", remedy=nearest(key, _TOP), name=key)
+    check_names(tables)
     question = tables.get("question", "")
     if not isinstance(question, str):
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
-    table = {key: check_table(tables.get(key, {}), key) for key in _TOP[1:-1]}
+    table = {key: check_table(tables.get(key, {}), key) for key in TOP[1:-1]}
     made_of = economy_settings(table["economy"])
     market = read_market(table["market"])
     check_mechanisms(table["mechanisms"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from market_abm.economy.economy import REUSE
-from market_abm.errors import SettingError, clip
+from market_abm.errors import SettingError, shown
 from market_abm.fields import Settings, check_number, choice, field, integer, names, number, words
 
 MAX_AGENTS = 1_000_000
@@ -32,7 +32,7 @@ class RunSettings(Settings):
         1e-9,
         above=0.0,
         high=1.0,
-        help="a run is settled when all relative price errors and quantity changes are below",
+        help="a market is at rest when nobody's price, bid or quantity is off by more, relatively",
     )
     seed: int = integer(1, low=0, high=2**63 - 1, help="seed of all random numbers")
 
@@ -57,7 +57,7 @@ def check_table(
     """
     if not isinstance(value, Mapping):
         raise SettingError(
-            f"{where} is {clip(repr(value))}", remedy=f"make it a table: [{where}]", name=where
+            f"{where} is {shown(value)}", remedy=f"make it a table: [{where}]", name=where
         )
     return {k: check(v, f"{where}.{k}") if check else v for k, v in value.items()}
 

@@ -12,9 +12,10 @@ from typing import Any
 from market_abm.economy.economy import Economy
 from market_abm.economy.values import TABLES, is_value_key
 from market_abm.errors import MarketError, SettingError, clip, nearest
+from market_abm.experiment.toml import composed
 from market_abm.fields import check_whole
 from market_abm.gradient.backprop import references
-from market_abm.keys import flattened, quoted
+from market_abm.keys import dotted, flattened, split_key
 
 TARGETS = {
     "productivity": ("industries", "productivity", "no industry makes"),
@@ -132,10 +133,10 @@ def _with_references_of(first: Economy, economy: Economy) -> Economy:
 
 # --- shocks to one good, as on a command line ----------------------------------------------------
 
-_GOOD_SHOCK = re.compile(
-    r"\s*(?P<target>[^.=\s]+)\s*\.(?P<good>[^=]+)"
+_CHANGE = re.compile(
     r"=\s*(?P<change>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*(?P<percent>%?)"
-    r"\s*(@\s*(?P<step>\d+)\s*)?"
+    r"\s*(@\s*(?P<step>\d+)\s*)?",
+    re.ASCII,
 )
 
 
@@ -165,29 +166,31 @@ class GoodShock:
     step: int
 
     @staticmethod
-    def parse(text: str, steps: int) -> GoodShock:
+    def parse(text: str, default: int) -> GoodShock:
         """The shock that a text describes: TARGET.GOOD=CHANGE or TARGET.GOOD=CHANGE@STEP.
 
         Parameters
         ----------
         text
-            CHANGE is in per cent, ``-20%``, or the new number, ``0.8``.
-        steps
-            Steps of the run: the shock is in the middle if there is no STEP.
+            CHANGE is in per cent, ``-20%``, or the new number, ``0.8``; GOOD may be in quotes, as
+            in a dotted key.
+        default
+            The step of the shock if there is no STEP.
 
         Raises
         ------
         SettingError
             The text is not a valid shock.
         """
-        found = _GOOD_SHOCK.fullmatch(text)
-        if found is None:
+        parts, rest = split_key(composed(text)) if text.strip(" .=") else ([], "")
+        found = _CHANGE.fullmatch(rest)
+        if found is None or len(parts) < 2:
             raise SettingError(
                 "not a valid shock",
                 remedy="write TARGET.GOOD=CHANGE, such as productivity.324=-20%; "
                 "@STEP after it is optional",
             )
-        target, change = found["target"], found["change"]
+        target, change = parts[0], found["change"]
         if target not in TARGETS:
             raise SettingError(
                 f"a shock cannot change '{target}'", remedy=f"choose one of: {', '.join(TARGETS)}"
@@ -199,10 +202,10 @@ class GoodShock:
             )
         return GoodShock(
             target=target,
-            good=found["good"].strip(),
+            good=".".join(parts[1:]),  # one good: the dots of its code need no quotes here
             amount=float(change),
             relative=bool(found["percent"]),
-            step=max(1, steps // 2) if found["step"] is None else int(found["step"]),
+            step=default if found["step"] is None else int(found["step"]),
         )
 
     def on(self, economy: Economy) -> Shock:
@@ -224,8 +227,14 @@ class GoodShock:
             raise SettingError(
                 f"{trouble} '{self.good}'", remedy=nearest(self.good, numbers, economy.names)
             )
+        if self.relative and self.amount < -100.0:
+            raise SettingError(
+                f"a change of {self.amount:g}% takes more than there is",
+                remedy="write -100% or more, or a new value without %",
+                name="shocks",
+            )
         value = self._after(numbers[self.good])
-        return Shock(self.step, {f"{table}.{quoted(self.good)}.{key}": value})
+        return Shock(self.step, {dotted((table, self.good, key)): value})
 
     def _after(self, number: Any) -> Any:
         """The number, or list of numbers of the firms, after the shock."""

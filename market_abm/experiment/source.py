@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market_abm.errors import MarketError, SettingError, clip
-from market_abm.experiment.toml import key_lines, program_offset
+from market_abm.errors import MarketError, SettingError, clip, shown
+from market_abm.experiment.toml import key_lines, plain_key, program_offset
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,22 @@ class Source:
         if error.file:  # the error is in another file
             return error
         for key, value in self.overrides.items():
-            if error.name and (error.name == key or error.name.startswith(f"{key}.")):
-                return error.located(file=f"--set {key}={clip(str(value))}")
+            plain = plain_key(key)
+            if error.name and (error.name in (key, plain) or error.name.startswith(f"{plain}.")):
+                text = clip(value) if isinstance(value, str) else shown(value, 80)
+                return error.located(file=f"--set {key}={text}")
             if key == "economy.program" and error.line is not None:
                 return error.located(file=f"--set {key}")
         places = key_lines(self.text)
         if error.line is None:
             name = error.name or ""
+            for key, value in self.overrides.items():
+                if name and name not in places and plain_key(key).startswith(f"{name}."):
+                    return error.located(file=f"--set {key}={clip(str(value))}")
+            inside = [line for key, line in places.items() if key.startswith(f"{name}.")]
             while name and name not in places:
                 name = name.rpartition(".")[0]
-            error.located(line=places.get(name))
+            error.located(line=places.get(name, *inside[:1]))
         elif "economy.program" in places and not isinstance(error, SettingError):
             error.line += program_offset(self.text, places["economy.program"])
         return error.located(file=self.file)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from market_abm.errors import SettingError, clip
+from market_abm.fields import decimal
+from market_abm.keys import QUOTED, dotted, key_parts, quoted, quoted_text, split_key
+
+MAX_DEPTH = 100
+"""How deep tables may be nested."""
+
+_LONG_KEY = re.compile(r"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
 
 # --- reading -------------------------------------------------------------------------------------
 
 
 def tables_of(text: str) -> dict[str, Any]:
-    """The tables of a TOML text.
+    """The tables of a TOML text; letters with accents are composed, whatever keyboard wrote them.
 
     Raises
     ------
     SettingError
         The text is not valid TOML; names the line.
     """
+    long_key = _LONG_KEY.search(text)  # of which the parser copies every beginning
+    if long_key:
+        raise _too_deep(text.count("\n", 0, long_key.start()) + 1)
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(composed(text))
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
         raise SettingError(
@@ -37,30 +47,73 @@ def tables_of(text: str) -> dict[str, Any]:
         ) from None
 
 
-def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Key and value of ``key=value``, a setting on a command line.
+def check_depth(tables: Mapping[str, Any]) -> None:
+    """Refuse tables in tables that are too deep for the functions that walk through them.
 
-    The value is read as TOML, or else as a number such as ``.5``, or else as text.
+    Raises
+    ------
+    SettingError
+        They are.
+    """
+    level: list[Any] = [tables]
+    for _ in range(MAX_DEPTH):
+        inside = (part.values() if isinstance(part, Mapping) else part for part in level)
+        level = [each for part in inside for each in part if isinstance(each, Mapping | list)]
+    if level:
+        raise _too_deep(None)
+
+
+def _too_deep(line: int | None) -> SettingError:
+    return SettingError(
+        f"tables are nested more than {MAX_DEPTH} deep",
+        line=line,
+        remedy="write keys of a few parts, such as supply.wheat.quantity",
+    )
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Key (see ``keys.py``) and value of ``key=value``, a setting on a command line.
 
     Raises
     ------
     SettingError
         There is no key, or no ``=``.
     """
-    key, equals, value = assignment.partition("=")
-    if not equals or not key.strip():
+    named = assignment.partition("=")[0].strip()
+    parts, rest = split_key(composed(assignment)) if named else ([], "")
+    if not rest:
         raise SettingError(
             f"cannot read the setting '{clip(assignment)}'",
             remedy="write key=value, such as market.share_rate=0.2",
         )
+    return dotted(parts), parse_value(rest[1:])
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML writes it, or else a number such as ``.5``, or else text."""
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError
-        pass
+        number = decimal(text)
+        return text.strip() if number is None else number
+
+
+def parse_values(text: str) -> list[Any]:
+    """Values with commas between them; a comma in quotes or brackets separates none."""
     try:
-        return key.strip(), float(value)
-    except ValueError:
-        return key.strip(), value.strip()
+        listed: list[Any] = tomllib.loads(f"values = [{text}]")["values"]
+    except (ValueError, RecursionError):
+        return [parse_value(part) for part in text.split(",")]
+    return listed
+
+
+def composed(text: str) -> str:
+    """``text`` in Unicode's composed form (NFC), in which equal letters are equal.
+
+    What came from a command line or a file's name is UTF-8, whatever the locale.
+    """
+    letters = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", letters)
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -77,19 +130,15 @@ def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     for key, value in table.items():
         inside = (*path, key)
         if isinstance(value, Mapping):
-            header = f"[{'.'.join(map(_toml_key, inside))}]"
+            header = f"[{dotted(inside)}]"
             tables += ["", header, *_toml_lines(value, inside)]
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            header = f"[[{'.'.join(map(_toml_key, inside))}]]"
+            header = f"[[{dotted(inside)}]]"
             for each in value:
                 lists += ["", header, *_toml_lines(each, inside)]
         elif value is not None:
-            single.append(f"{_toml_key(key)} = {toml_value(value)}")
+            single.append(f"{quoted(key)} = {toml_value(value)}")
     return [*single, *tables, *lists]
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def toml_value(value: Any) -> str:
@@ -101,29 +150,32 @@ def toml_value(value: Any) -> str:
     plain = all(character.isprintable() or character == "\n" for character in value)
     if "\n" in value and plain and "'''" not in value and not value.endswith("'"):
         return f"'''\n{value}'''"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return quoted_text(value)
 
 
 # --- lines of keys -------------------------------------------------------------------------------
 
 
+_PART = rf"(?:[\w-]+|{QUOTED})"
+_KEY = rf"\s*({_PART}(?:\s*\.\s*{_PART})*)"
+_HEADER = re.compile(rf"\s*\[\[?{_KEY}\s*\]")
+_ASSIGNMENT = re.compile(rf"{_KEY}\s*=")
+
+
 def key_lines(text: str) -> dict[str, int]:
-    """The line, from 1, of each dotted key and table of a TOML text."""
+    """The line, from 1, of each key and table of a TOML text, by :func:`plain_key`."""
     places: dict[str, int] = {}
     table, quote = "", ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if quote:
             quote = "" if quote in line else quote
             continue
-        header = re.match(r"\s*\[\[?([^\]]*)\]", line)
-        key = re.match(
-            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line
-        )
+        header, key = _HEADER.match(line), _ASSIGNMENT.match(line)
         if header:
-            table = _plain(header.group(1))
+            table = plain_key(header.group(1))
             places.setdefault(table, number)
         elif key:
-            plain = _plain(key.group(1))
+            plain = plain_key(key.group(1))
             places.setdefault(f"{table}.{plain}" if table else plain, number)
             for mark in ('"""', "'''"):
                 if line.count(mark) == 1:
@@ -131,11 +183,15 @@ def key_lines(text: str) -> dict[str, int]:
     return places
 
 
-def _plain(key: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in key.split("."))
+def plain_key(key: str) -> str:
+    """A dotted key without quotes, as errors name it; the key itself if it cannot be read."""
+    try:
+        return ".".join(key_parts(composed(key)))
+    except SettingError:
+        return key
 
 
 def program_offset(text: str, line: int) -> int:
     """What to add to a line of the program, which begins on ``line``, to get one of the text."""
-    opening = text.splitlines()[line - 1].split("=", 1)[1].strip()
+    opening = text.split("\n")[line - 1].split("=", 1)[1].strip()
     return line if opening in ('"""', "'''") else line - 1

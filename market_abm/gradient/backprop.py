@@ -18,58 +18,82 @@ of lines in a loop solve a linear system.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.industry import Industry, production
+from market_abm.economy.industry import Industry
+from market_abm.economy.production import firms_production, marginal_products
 from market_abm.errors import EconomyError
 
 MAX_ITERATIONS = 20_000
 """The maximal number of iterations of a loop."""
 
+MAX_NEWTON_STEPS = 30
+"""The maximal number of evaluations of a loop by Newton's method."""
+
+NEWTON_TOL = 1e-13
+"""The relative change of a loop's outputs at which Newton's method stops; the next is less."""
+
+LOOP_TOL = 1e-12
+"""The relative change of a loop's outputs that counts as none: rounding of many operations."""
+
 
 @np.errstate(all="ignore")
 def forward_pass(
-    economy: Economy, shares: np.ndarray | None = None, raw: np.ndarray | None = None
+    economy: Economy,
+    shares: np.ndarray | None = None,
+    raw: np.ndarray | None = None,
+    *,
+    guess: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Evaluate the program with goods split by ``shares``; loops by fixed-point iteration.
+    """Evaluate the program, or several runs of it, with goods split by ``shares``.
+
+    A loop is evaluated over and over until its outputs no longer change. With ``guess`` it is
+    solved by Newton's method instead, which takes two or three evaluations near the solution.
 
     Parameters
     ----------
     economy
-        The economy.
+        The economy, vectorized if there are several runs.
     shares
-        Shape (buyers,); by default the initial shares.
+        Shape (..., buyers); by default the initial shares.
     raw
-        Quantities of the raw goods, units; by default the suppliers' initial offers.
+        Quantities of the raw goods, units, shape (..., raw goods); by default the suppliers'
+        initial offers.
+    guess
+        Quantities from which to solve the loops, units, shape (..., goods).
 
     Returns
     -------
     quantities
-        Units, shape (goods,).
+        Units, shape (..., goods). With ``guess``, NaN for a loop that does not converge: where
+        Newton's method finds no solution, or one that repeated evaluation would leave.
     products
-        Marginal products ∂(firm's output)/∂(input), shape (buyers,).
+        Marginal products ∂(firm's output)/∂(input), shape (..., buyers).
 
     Raises
     ------
     EconomyError
-        A loop does not converge.
+        Without ``guess``: a loop does not converge.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
-    quantities = np.zeros(len(economy.goods))
-    products = np.zeros(economy.buyers.size)
-    quantities[: len(economy.supply)] = (
-        [supply.quantity for supply in economy.supply.values()] if raw is None else raw
-    )
+    if raw is None:
+        raw = np.array([supply.quantity for supply in economy.supply.values()])
+    order: Literal["C", "F"] = "F" if shares.flags.fnc else "C"
+    quantities = np.zeros((*raw.shape[:-1], len(economy.goods)), order=order)
+    products = np.zeros_like(shares)
+    quantities[..., : len(economy.supply)] = raw
 
     for component in economy.components:
-        if economy.is_loop(component):
+        if not economy.is_loop(component):
+            _evaluate(economy, component[0], shares, quantities, products)
+        elif guess is None:
             _iterate_loop(economy, component, shares, quantities, products)
         else:
-            _evaluate(economy, component[0], shares, quantities, products)
+            _solve_outputs(economy, component, shares, quantities, products, guess)
     return quantities, products
 
 
@@ -81,15 +105,8 @@ def _evaluate(
     products: np.ndarray,
 ) -> None:
     """Write one industry's output to ``quantities``, its marginal products to ``products``."""
-    made, of_inputs = production(
-        industry.technology,
-        [shares[use] * quantities[economy.index[g]] for g, use in _uses(economy, industry)],
-        industry.weights,
-        industry.productivity,
-    )
-    quantities[economy.index[industry.good]] = np.sum(made)
-    for (_, use), product in zip(_uses(economy, industry), of_inputs, strict=True):
-        products[use] = product
+    made = firms_production(economy, industry, shares, products, quantities=quantities)
+    quantities[..., economy.index[industry.good]] = made.sum(axis=-1)
 
 
 def _iterate_loop(
@@ -101,13 +118,13 @@ def _iterate_loop(
 ) -> None:
     """Evaluate the industries of a loop in turn until their outputs no longer change."""
     places = [economy.index[industry.good] for industry in component]
-    quantities[places] = [industry.population.start for industry in component]
-    change, before = np.inf, quantities[places]
+    quantities[..., places] = [industry.population.start for industry in component]
+    change, before = np.inf, quantities[..., places]
     for _ in range(MAX_ITERATIONS):
         for industry in component:
             _evaluate(economy, industry, shares, quantities, products)
-        change = relative_change(quantities[places], before)
-        before = quantities[places]
+        change = relative_change(quantities[..., places], before)
+        before = quantities[..., places]
         if not change > 4 * np.finfo(float).eps:
             break
     if not change <= 1e-12:
@@ -115,6 +132,60 @@ def _iterate_loop(
             f"the loop of {', '.join(i.good for i in component)} does not converge",
             remedy="let it use less of its own goods",
         )
+
+
+def _solve_outputs(
+    economy: Economy,
+    component: tuple[Industry, ...],
+    shares: np.ndarray,
+    quantities: np.ndarray,
+    products: np.ndarray,
+    guess: np.ndarray,
+) -> None:
+    """Solve outputs = f(outputs) of a loop by Newton's method, in logarithms where all are > 0.
+
+    A solution is stable, and counts, if the spectral radius of the slopes is below 1.
+    """
+    places = [economy.index[industry.good] for industry in component]
+    quantities[..., places] = guess[..., places]
+    identity = np.eye(len(places))
+    for _ in range(MAX_NEWTON_STEPS):
+        before = quantities[..., places]
+        made = np.empty_like(before)
+        for k, industry in enumerate(component):
+            of_firms = firms_production(economy, industry, shares, products, quantities=quantities)
+            made[..., k] = of_firms.sum(axis=-1)
+        size = np.where(made == 0.0, 1.0, np.abs(made))
+        change = (np.abs(made - before) / size).max(axis=-1)
+        if np.all(~(change > NEWTON_TOL)):
+            break
+        slopes = np.swapaxes(_slopes_inside(economy, component, shares * products), -1, -2)
+        positive = np.all((made > 0.0) & (before > 0.0), axis=-1)[..., None]
+        by_input, by_output = (np.where(positive, each, 1.0) for each in (before, made))
+        relative = slopes * by_input[..., None, :] / by_output[..., :, None]
+        short = np.where(positive, np.log(made / before), made - before)
+        move = _solved(identity - relative, short)
+        revised = np.where(positive, before * np.exp(move), before + move)
+        quantities[..., places] = np.where((change > NEWTON_TOL)[..., None], revised, made)
+    slopes = _slopes_inside(economy, component, shares * products)
+    reached = (change <= LOOP_TOL) & _contracts(slopes)
+    quantities[..., places] = np.where(reached[..., None], made, np.nan)
+
+
+def _contracts(slopes: np.ndarray) -> np.ndarray:
+    """Whether the spectral radius of each matrix is below 1, shape (...).
+
+    Slopes that are not negative need no eigenvalues: it is, if (1 - slopes) v = 1 has a solution
+    v > 0 (Collatz and Wielandt).
+    """
+    ones = np.ones(slopes.shape[:-1])
+    sums = _solved(np.eye(slopes.shape[-1]) - slopes, ones)
+    simple = np.all(slopes >= 0.0, axis=(-1, -2))
+    result = simple & np.all(sums > 0.0, axis=-1)
+    for run in np.ndindex(result.shape):
+        if not simple[run] and np.all(np.isfinite(slopes[run])):
+            result[run] = np.abs(np.linalg.eigvals(slopes[run])).max() < 1.0
+    return result
 
 
 def relative_change(after: np.ndarray, before: np.ndarray) -> float:
@@ -167,24 +238,31 @@ def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndar
     return np.concatenate(prices, axis=-1)
 
 
-@np.errstate(all="ignore")
-def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
-    """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
-    products = np.zeros_like(inputs)
-    for industry in economy.topological_order:
-        firms = industry.weights, industry.productivity
-        if industry.technology.vectorized:
-            places = economy.buyers.of_industry[industry.good]
-            stack = np.moveaxis(inputs[..., places], -2, 0)
-            _, of_inputs = production(industry.technology, stack, *firms)
-            products[..., places] = np.moveaxis(of_inputs, 0, -2)
-            continue
-        uses = economy.buyers.uses[industry.good]
-        each_input = [inputs[..., use] for use in uses]
-        _, of_inputs = production(industry.technology, each_input, *firms)
-        for use, product in zip(uses, of_inputs, strict=True):
-            products[..., use] = product
-    return products
+def book_gradient(
+    economy: Economy, inputs: np.ndarray, shares: np.ndarray, final_prices: np.ndarray
+) -> np.ndarray:
+    """The gradient by the marginal products of the present books, which mix dates off rest.
+
+    A good on sale was made of older inputs, bought at the shares of then: the result is the
+    derivative of no output. At rest it is the exact gradient.
+
+    Parameters
+    ----------
+    economy
+        The economy, vectorized if there are several runs.
+    inputs
+        Units used for the batch on sale, shape (..., buyers).
+    shares
+        Shape (..., buyers).
+    final_prices
+        The consumers' prices, money per unit, shape (..., final goods).
+
+    Returns
+    -------
+    numpy.ndarray
+        Money per unit, shape (..., goods).
+    """
+    return reverse_sweep(economy, marginal_products(economy, inputs), shares, final_prices)
 
 
 @np.errstate(all="ignore")
@@ -254,6 +332,21 @@ def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
     return zip(industry.technology.inputs, economy.buyers.uses[industry.good], strict=True)
 
 
+def _slopes_inside(
+    economy: Economy, component: tuple[Industry, ...], slopes: np.ndarray
+) -> np.ndarray:
+    """∂(output of line j)/∂(output of line i) within a component, shape (..., i, j)."""
+    starts, bought, makers = economy.buyers.places_of_uses
+    column = np.full(len(economy.goods), -1)
+    column[[economy.index[industry.good] for industry in component]] = np.arange(len(component))
+    inside = (column[bought] >= 0) & (column[makers] >= 0)
+    by_use = np.add.reduceat(slopes, starts, axis=-1)[..., inside]
+    inner = np.zeros((*slopes.shape[:-1], len(component), len(component)))
+    places: Any = (..., column[bought[inside]], column[makers[inside]])
+    np.add.at(inner, places, by_use)  # a line may read a good twice
+    return inner
+
+
 def _solve_loop(
     economy: Economy,
     component: tuple[Industry, ...],
@@ -261,13 +354,8 @@ def _solve_loop(
     gradient: np.ndarray,
 ) -> None:
     """Solve gradient = (terms from outside the loop) + slopesᵀ gradient."""
-    place = {industry.good: k for k, industry in enumerate(component)}
-    rows = [economy.index[good] for good in place]
-    inner = np.zeros((*gradient.shape[:-1], len(component), len(component)))
-    for industry in component:
-        for good, use in _uses(economy, industry):
-            if good in place:
-                inner[..., place[good], place[industry.good]] += slopes[..., use].sum(axis=-1)
+    rows = [economy.index[industry.good] for industry in component]
+    inner = _slopes_inside(economy, component, slopes)
     gradient[..., rows] = _solved(np.eye(len(component)) - inner, gradient[..., rows])
 
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+MIN_ELASTICITY = 1e-11
+"""σ below which ln y - ln x has no digits as a difference of logarithms, once divided by σ."""
+
 Value = Any
 """A float, a NumPy array, or an Expression."""
 
@@ -49,45 +52,49 @@ def ces_with_derivatives(
     Notes
     -----
     With m = Σ w ln x, ln y = m + ln(1 + g) / r, where g = Σ w (e^(r (ln x - m)) - 1) ≥ 0: no
-    cancellation, and σ = 1 is the limit m. Where g overflows, the largest term is factored out.
+    cancellation, and σ = 1 is the limit m. A negative input has no value, for any σ.
     """
     half = len(weights_and_inputs) // 2
     weights, inputs = weights_and_inputs[:half], weights_and_inputs[half:]
     r = (elasticity - 1.0) / elasticity
-    at_one = r == 0.0
     logs = [np.log(x) for x in inputs]
     mean = reduce(partial(_into, np.add), map(operator.mul, weights, logs))
     centred = [_into(np.subtract, log, mean) for log in logs]
     gains = [_into(np.expm1, r * log) for log in centred]
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
-    if np.any(np.isinf(above_mean)):
-        above_mean = np.where(np.isinf(above_mean), _log_sum(weights, r, centred), above_mean)
+    if not np.all(np.isfinite(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
+        return _ces_by_largest_term(elasticity, weights, inputs)
+    at_one = r == 0.0
     if np.any(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
         above_mean = _into(np.divide, above_mean, r)
-    finite = np.isfinite(mean)
     y = _into(np.exp, mean + above_mean)
 
     def derivative(k: int) -> Value:
         growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
         return _into(np.multiply, _into(np.exp, growth), weights[k - 1 - half])
 
-    if np.all(finite):
-        return y, derivative
-    power = np.divide(1.0, r)
-    plain = sum(w * x**r for w, x in zip(weights, inputs, strict=True)) ** power
-    y = np.where(finite | at_one, y, plain)[()]  # an input is 0
-    return y, lambda k: ces_derivative(k, y, elasticity, *weights_and_inputs)
+    return y, derivative
 
 
-def _log_sum(weights: Sequence[Value], r: Value, logs: Sequence[Value]) -> Value:
-    """The logarithm of Σ w e^(r ln x), with the largest term factored out."""
-    powers = [r * log for log in logs]
-    largest = reduce(np.maximum, powers)
-    terms = [w * np.exp(each - largest) for w, each in zip(weights, powers, strict=True)]
-    return largest + np.log(reduce(operator.add, terms))
+def _ces_by_largest_term(
+    elasticity: Value, weights: Sequence[Value], inputs: Sequence[Value]
+) -> tuple[Value, Callable[[int], Value]]:
+    """The same by :func:`log_ces`, where an input is 0, negative or far from the others."""
+    shape = np.broadcast_shapes(*(np.shape(each) for each in (elasticity, *weights, *inputs)))
+    logs, parts = (
+        np.stack([np.broadcast_to(each, shape) for each in several])
+        for several in (map(np.log, inputs), weights)
+    )
+    log_output, gaps = log_ces(logs, parts, elasticity)
+
+    def derivative(k: int) -> Value:
+        i = k - 1 - len(weights)
+        return parts[i] * np.exp(gaps[i] / elasticity)
+
+    return np.exp(log_output), derivative
 
 
 def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
@@ -125,12 +132,14 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
     log_output
         ln y, shape (...).
     gaps
-        ln y - ln x, shape (inputs, ...).
+        σ ln(∂y/∂x / w), shape (inputs, ...): ln y - ln x, and its limit where x is 0. Not a number
+        where another input is 0, too: y has no derivative there, only one in each direction.
 
     Notes
     -----
-    Computed as in :func:`ces_with_derivatives`. Where an input is 0, or g overflows, the largest
-    term is factored out.
+    Computed as in :func:`ces_with_derivatives`. Where an input is 0, g overflows, or σ is tiny, the
+    largest term is factored out. There, towards min x, inputs that differ by a rounding have no
+    derivative: all its digits would be noise.
     """
     r = np.asarray((elasticity - 1.0) / elasticity)
     mean = (weights * logs).sum(axis=0)
@@ -141,15 +150,37 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
         divisor = np.where(r == 0.0, 1.0, r)
         above = np.log1p((weights * np.expm1(r * centred)).sum(axis=0)) / divisor
         above = np.where(r == 0.0, 0.0, above)
-        if np.all(np.isfinite(above)):
+        tiny = np.less(elasticity, MIN_ELASTICITY)
+        usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
+        if np.all(usual):
             return mean + above, above - centred
         powers = r * logs
         largest = powers.max(axis=0)
-        total = largest + np.log((weights * np.exp(powers - largest)).sum(axis=0))
-        no_input = (r <= 0.0) & np.any(np.isneginf(logs), axis=0)
-        log_output = np.where(no_input, -np.inf, total / divisor)
-        log_output = np.where(np.isfinite(above), mean + above, log_output)
-        return log_output, log_output - logs
+        below = largest - powers
+        terms = np.log((weights * np.exp(-below)).sum(axis=0))
+        total = largest + terms
+        zero = np.isneginf(logs)
+        nothing = np.where(r > 0.0, np.all(zero, axis=0), np.any(zero, axis=0))
+        log_output = np.where(nothing & ~np.isnan(mean), -np.inf, total / divisor)
+        log_output = np.where(usual, mean + above, log_output)[()]
+        gaps = np.where(usual | np.any(zero, axis=0), log_output - logs, (terms + below) / divisor)
+        gaps = np.where(zero, _gap_at_zero(zero, weights, r), gaps)
+        scale = np.maximum(1.0, np.abs(logs)).max(axis=0)
+        rounding = 4.0 * np.finfo(float).eps * np.abs(r) * scale
+        tied = tiny & (rounding > 0.5) & np.any((below > 0.0) & (below <= rounding), axis=0)
+        return log_output, np.where(np.isnan(mean) | tied, np.nan, gaps)
+
+
+def _gap_at_zero(zero: np.ndarray, weights: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The limit of ln y - ln x as x tends to 0 and the others stay above it; see :func:`log_ces`.
+
+    For σ < 1 the scarce input's own term is all, y = w^(1/r) x. For σ ≥ 1 a first unit is worth
+    without limit. An only input is y itself.
+    """
+    if len(zero) == 1:
+        return np.zeros(zero.shape)
+    gap = np.where(r < 0.0, np.log(weights) / r, np.inf)
+    return np.where(zero.sum(axis=0) > 1, np.nan, gap)
 
 
 # --- Cobb-Douglas --------------------------------------------------------------------------------
@@ -164,7 +195,33 @@ def cobb_douglas(*exponents_and_inputs: Value) -> Value:
     return product
 
 
+def cobb_douglas_with_derivatives(
+    *exponents_and_inputs: Value,
+) -> tuple[Value, Callable[[int], Value]]:
+    """Π x^a, and a function of k that gives ∂y/∂(argument k), for the inputs only, also at 0."""
+    y = cobb_douglas(*exponents_and_inputs)
+
+    def derivative(k: int) -> Value:
+        slope = cobb_douglas_derivative(k, y, *exponents_and_inputs)
+        zero = np.equal(exponents_and_inputs[k], 0.0)
+        if np.any(zero):
+            at_zero = cobb_douglas_without_division(k, *exponents_and_inputs)
+            slope = np.where(zero, at_zero, slope)
+        return slope
+
+    return y, derivative
+
+
 def cobb_douglas_derivative(k: int, y: Value, *exponents_and_inputs: Value) -> Value:
     """∂y/∂(argument k) = a y / x, given y, for the inputs only."""
     half = len(exponents_and_inputs) // 2
     return exponents_and_inputs[k - half] * y / exponents_and_inputs[k]
+
+
+def cobb_douglas_without_division(k: int, *exponents_and_inputs: Value) -> Value:
+    """The same as a x^(a-1) times the other factors, which holds at x = 0."""
+    half = len(exponents_and_inputs) // 2
+    exponent = exponents_and_inputs[k - half]
+    lowered = list(exponents_and_inputs)
+    lowered[k - half] = exponent - 1.0
+    return exponent * cobb_douglas(*lowered)

@@ -41,10 +41,10 @@ def check_formula(formula: ex.Expression, parameters: Mapping[str, float]) -> No
 def check_positive(
     constant: ex.Expression, what: str, parameters: Mapping[str, float], line: int | None = None
 ) -> None:
-    """Refuse a constant that is not above 0; ``what`` names it in the message."""
+    """Refuse a constant that is not a finite number > 0; ``what`` names it in the message."""
     value = _value(constant, parameters)
-    if not value > 0:
-        raise ProgramError(f"{what} is {value:g}", remedy="must be > 0", line=line)
+    if not 0.0 < value < np.inf:
+        raise ProgramError(f"{what} is {value:g}", remedy="must be > 0 and finite", line=line)
 
 
 def check_sum(
@@ -56,7 +56,7 @@ def check_sum(
     """Refuse constants of the inputs that do not sum to 1, where ``function`` needs that."""
     form = ex.AGGREGATORS[function]
     total = sum(_value(constant, parameters) for constant in per_input)
-    if form.sums_to_one and abs(total - 1.0) > 1e-9:
+    if form.sums_to_one and not abs(total - 1.0) <= 1e-9:
         raise ProgramError(
             f"the {form.per_input} of {function}() sum to {total:.12g}",
             line=line,
@@ -67,5 +67,4 @@ def check_sum(
 
 def _value(constant: ex.Expression, parameters: Mapping[str, float]) -> float:
     with np.errstate(all="ignore"):
-        value = float(ex.Tape(constant, ()).evaluate(parameters)[0])
-    return value if np.isfinite(value) else float("nan")
+        return float(ex.Tape(constant, ()).evaluate(parameters)[0])

@@ -1,4 +1,4 @@
-"""Arithmetic expressions: build, evaluate, differentiate, print.
+"""Arithmetic expressions: build, evaluate, differentiate.
 
 An :class:`Expression` is a tree of operations on names and numbers. The table ``OPERATIONS``
 defines each operation and its derivatives, in arithmetic that works on floats, NumPy arrays and
@@ -22,6 +22,8 @@ from market_abm.language.ces import (
     ces_with_derivatives,
     cobb_douglas,
     cobb_douglas_derivative,
+    cobb_douglas_with_derivatives,
+    cobb_douglas_without_division,
 )
 
 
@@ -40,9 +42,6 @@ class Expression:
         self.operation = operation
         self.arguments = arguments
         self.payload = payload
-
-    def __repr__(self) -> str:
-        return f"Expression({text(self)})"
 
     def __add__(self, other: Value) -> Expression:
         return _simplified("+", self, lift(other))
@@ -154,7 +153,38 @@ def apply(operation: str, *arguments: Value) -> Value:
 
 
 def _power_derivative(k: int, y: Value, base: Value, exponent: Value) -> Value:
-    return exponent * base ** (exponent - 1.0) if k == 0 else y * apply("ln", base)
+    if k == 0:
+        return _product(exponent, base ** (exponent - 1.0))
+    return _product(y, apply("ln", base))
+
+
+def _product(a: Value, b: Value) -> Value:
+    """The product, 0 where a is 0 and b infinite: x ** 0 is 1, and x ** n ln(x) tends to 0."""
+    product = a * b
+    if isinstance(product, Expression) or not is_lost(product):
+        return product
+    return np.where(np.equal(a, 0.0) & ~np.isnan(b), 0.0, product)[()]
+
+
+def _quotient_derivative(k: int, y: Value, a: Value, b: Value) -> Value:
+    """1/b, and -a/b²; of numbers -y/b, for b² may be out of range where y/b is not."""
+    if k == 0:
+        return 1.0 / b
+    return -a / (b * b) if isinstance(y, Expression) else -y / b
+
+
+def _cobb_douglas_derivative(k: int, y: Value, *arguments: Value) -> Value:
+    """∂y/∂x = a y / x; in formulas with a ≥ 1 without the division, so that they hold at x = 0."""
+    exponent = arguments[k - len(arguments) // 2]
+    constant = isinstance(exponent, Expression) and exponent.operation == "number"
+    if constant and exponent.payload >= 1.0:
+        return cobb_douglas_without_division(k, *arguments)
+    return cobb_douglas_derivative(k, y, *arguments)
+
+
+def is_lost(value: Value) -> bool:
+    """Whether a number, or one of an array, is not a number."""
+    return bool(np.isnan(value).any())
 
 
 def _function(ufunc: np.ufunc, derivative: Callable[[Value, Value], Value]) -> Operation:
@@ -191,7 +221,11 @@ AGGREGATORS: dict[str, Aggregator] = {
         sums_to_one=True,
     ),
     "cobb_douglas": Aggregator(
-        cobb_douglas, cobb_douglas_derivative, uses_output=True, per_input="exponents"
+        cobb_douglas,
+        _cobb_douglas_derivative,
+        uses_output=True,
+        with_derivatives=cobb_douglas_with_derivatives,
+        per_input="exponents",
     ),
 }
 """Production functions of several inputs, differentiated with respect to inputs only."""
@@ -200,7 +234,7 @@ OPERATIONS: dict[str, Operation] = {
     "+": Operation(operator.add, lambda k, y, a, b: 1.0),
     "-": Operation(operator.sub, lambda k, y, a, b: 1.0 if k == 0 else -1.0),
     "*": Operation(operator.mul, lambda k, y, a, b: b if k == 0 else a),
-    "/": Operation(operator.truediv, lambda k, y, a, b: 1.0 / b if k == 0 else -a / (b * b)),
+    "/": Operation(operator.truediv, _quotient_derivative),
     "**": Operation(operator.pow, _power_derivative),
     "neg": Operation(operator.neg, lambda k, y, u: -1.0),
     **FUNCTIONS,
@@ -241,6 +275,10 @@ class Tape:
     def __init__(self, root: Expression, variables: tuple[Any, ...]) -> None:
         nodes = postorder(root)
         position = {id(node): i for i, node in enumerate(nodes)}
+        first: dict[Any, int] = {}  # a name is one variable, however often it is read
+        for i, node in enumerate(nodes):
+            if node.operation == "name":
+                position[id(node)] = first.setdefault(node.payload, i)
         self.nodes = nodes
         self.arguments = [tuple(position[id(a)] for a in node.arguments) for node in nodes]
         active = [False] * len(nodes)
@@ -249,11 +287,7 @@ class Tape:
                 active[a] for a in self.arguments[i]
             )
         self.active = active
-        self.leaves = {
-            node.payload: i
-            for i, node in enumerate(nodes)
-            if node.operation == "name" and active[i]
-        }
+        self.leaves = {symbol: i for symbol, i in first.items() if active[i]}
 
     def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
         """The value, and ∂(expression)/∂(variable) for each variable in the expression."""
@@ -263,7 +297,9 @@ class Tape:
             if node.operation == "number":
                 values.append(node.payload)
             elif node.operation == "name":
-                values.append(lookup[node.payload])
+                value = lookup[node.payload]
+                # Python's own numbers raise exceptions where NumPy's are inf or not a number.
+                values.append(value if isinstance(value, np.ndarray) else np.float64(value))
             else:
                 operation = OPERATIONS[node.operation]
                 given = [values[a] for a in arguments]
@@ -331,7 +367,14 @@ def _simplified(operation: str, *arguments: Expression) -> Expression:
     return Expression(operation, arguments) if rewritten is None else rewritten
 
 
+def _same(a: Expression, b: Expression) -> bool:
+    """Whether both are the same node, or the same name."""
+    return a is b or (a.operation == b.operation == "name" and a.payload == b.payload)
+
+
 def _rewrite_sum(a: Expression, b: Expression) -> Expression | None:
+    if _same(a, b):
+        return 2.0 * a
     if _is(a, 0.0):
         return b
     if _is(b, 0.0):
@@ -353,6 +396,8 @@ def _is_scaled(a: Expression) -> bool:
 
 
 def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
+    if _is(a, 0.0) or _is(b, 0.0):
+        return number(0.0)
     if _is(a, 1.0):
         return b
     if _is(b, 1.0):
@@ -371,7 +416,7 @@ def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
         return (a * b.arguments[0]) / b.arguments[1]
     if a.operation == "/":
         return (a.arguments[0] * b) / a.arguments[1]
-    return a**2.0 if a is b else None
+    return a**2.0 if _same(a, b) else None
 
 
 def _rewrite_quotient(a: Expression, b: Expression) -> Expression | None:
@@ -389,59 +434,5 @@ _REWRITE: dict[str, Callable[[Expression, Expression], Expression | None]] = {
     "-": _rewrite_difference,
     "*": _rewrite_product,
     "/": _rewrite_quotient,
-    "**": lambda a, b: a if _is(b, 1.0) else None,
+    "**": lambda a, b: a if _is(b, 1.0) else number(1.0) if _is(b, 0.0) else None,
 }
-
-
-# --- print ---------------------------------------------------------------------------------------
-
-_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
-_ATOM = 5
-
-
-def number_text(value: float, *, exact: bool = False) -> str:
-    """A constant as in a program: 2, 0.5, 1e-09; to twelve digits, or to all if ``exact``."""
-    if value == round(value) and abs(value) < 1e15:
-        return f"{value:.0f}"
-    return repr(float(value)) if exact else f"{value:.12g}"
-
-
-def text(root: Expression, names: Mapping[Any, str] | None = None, *, exact: bool = False) -> str:
-    """The expression in the syntax of programs; ``names`` maps symbols to names."""
-    written: dict[int, tuple[str, int]] = {}
-    for node in postorder(root):
-        if node.operation == "number":
-            level = _ATOM if node.payload >= 0 else _PRECEDENCE["neg"]
-            written[id(node)] = number_text(node.payload, exact=exact), level
-            continue
-        parts = [written[id(argument)] for argument in node.arguments]
-        written[id(node)] = _node_text(node, parts, names or {})
-    return written[id(root)][0]
-
-
-def _node_text(
-    node: Expression, parts: list[tuple[str, int]], names: Mapping[Any, str]
-) -> tuple[str, int]:
-    def wrapped(k: int, least: int) -> str:
-        string, precedence = parts[k]
-        return string if precedence >= least else f"({string})"
-
-    if node.operation == "name":
-        return names.get(node.payload, str(node.payload)), _ATOM
-    if node.operation in _PRECEDENCE:
-        level = _PRECEDENCE[node.operation]
-        if node.operation == "neg":
-            return f"-{wrapped(0, level)}", level
-        if node.operation == "**":
-            return f"{wrapped(0, level + 1)}**{wrapped(1, level)}", level
-        left, right = wrapped(0, level), wrapped(1, level + (node.operation in "-/"))
-        space = " " if level == 1 else ""
-        return f"{left}{space}{node.operation}{space}{right}", level
-    arguments = [string for string, _ in parts]
-    if node.operation in AGGREGATORS:
-        form = AGGREGATORS[node.operation]
-        scalars, constants, inputs = form.split_arguments(arguments)
-        given = [f"{key}={value}" for key, value in zip(form.scalars, scalars, strict=True)]
-        listed = f"({', '.join(constants)}{',' * (len(constants) == 1)})"
-        arguments = [*inputs, *given, f"{form.per_input}={listed}"]
-    return f"{node.operation}({', '.join(arguments)})", _ATOM

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from market_abm.language.expression import AGGREGATORS, Expression, number_text, postorder
+from market_abm.language.expression import AGGREGATORS, Expression, postorder
+from market_abm.language.printing import number_text
 
 DIGITS = 6
 """Significant digits of a number in a formula."""

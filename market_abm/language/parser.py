@@ -20,6 +20,8 @@ Douglas. Python's parser reads the text, and a whitelist of its syntax is transl
 from __future__ import annotations
 
 import ast
+import keyword
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +45,18 @@ _OPERATORS: dict[type[ast.AST], str] = {
 _MODULES = {"math", "np", "numpy"}
 _FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
 
+_NEARLY_MINIMUM = "ces(..., elasticity=0.01) is nearly the minimum, with derivatives"
+_INSTEAD = {
+    "min": _NEARLY_MINIMUM,
+    "leontief": _NEARLY_MINIMUM,
+    "max": "there is none, as a technology needs derivatives",
+    "abs": "write sqrt(x ** 2)",
+    "pow": "write x ** y",
+    "sum": "write x + y",
+    "prod": "write x * y",
+}
+"""What to write in the place of functions that the language does not have."""
+
 
 # --- from text to lines --------------------------------------------------------------------------
 
@@ -52,8 +66,8 @@ class Line:
     """One line of a program, ``good = formula``.
 
     ``formula`` refers to input k by the symbol k and to parameters by name; ``inputs`` names the
-    good of each input, one entry per place where a good is read; ``parameters`` holds the values
-    of the parameters that are used; ``number`` counts from 1.
+    goods, each once, however often the line reads it; ``parameters`` holds the values of the
+    parameters that are used; ``number`` counts from 1.
     """
 
     good: str
@@ -151,7 +165,23 @@ def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
     if "too many nested" in message:
         return _too_deep(line)
     remedy = "write one 'good = arithmetic' per line"
-    if any(dash in shown for dash in "–—−"):
+    code = shown.partition("#")[0]
+    words = re.findall(r"[^\W\d]\w*", code)
+    reserved = [word for word in words if keyword.iskeyword(word)]
+    hyphens = re.match(r"[^\W\d]\w*(-\w+)+(?=\s*=)", code)
+    spaced = re.search(r"[^\W\d]\w*\s+[^\W\d]\w*", code)
+    if reserved:
+        message = f"'{reserved[0]}' is a reserved word"
+        remedy = f"give the good another name, such as {reserved[0]}_"
+    elif hyphens:
+        message = "a hyphen is a minus"
+        remedy = f"give the good another name, such as {hyphens[0].replace('-', '_')}"
+    elif spaced:
+        message = "a name has no spaces"
+        remedy = f"give the good another name, such as {'_'.join(spaced[0].split())}"
+    elif "decimal literal" in message:
+        message, remedy = "a name begins with a letter", "write * between a number and a name"
+    elif any(dash in shown for dash in "–—−"):
         remedy = "write '-' for minus"
     elif "integer string conversion" in message:
         message, remedy = "a number has thousands of digits", "write a shorter one, such as 1e9"
@@ -175,10 +205,10 @@ class _Translator:
 
     def __init__(self, parameters: Mapping[str, float]) -> None:
         self.parameters = parameters
-        self.inputs: list[str] = []
+        self.inputs: dict[str, ex.Expression] = {}
 
     def translate(self, root: ast.expr) -> ex.Expression:
-        """The expression for ``root``; ``self.inputs`` collects its goods, in order."""
+        """The expression for ``root``; ``self.inputs`` collects its goods, in order, as names."""
         results: list[ex.Expression] = []
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
         while stack:
@@ -205,6 +235,8 @@ class _Translator:
         remedy = "use numbers, names, + - * / **, parentheses and functions"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             remedy = "write ** for powers"
+        if isinstance(node, ast.Tuple):
+            remedy = "write numbers with a decimal point, and one good per line"
         raise ProgramError(
             f"'{_unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy
         )
@@ -246,8 +278,7 @@ class _Translator:
                 name=node.id,
                 remedy=f"write {node.id}(...), or give the good another name",
             )
-        self.inputs.append(node.id)
-        return ex.name(len(self.inputs) - 1)
+        return self.inputs.setdefault(node.id, ex.name(len(self.inputs)))
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = _function_name(node)
@@ -317,11 +348,11 @@ class _Translator:
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
         constant = inner.translate(node)
-        if inner.inputs:
+        for good in inner.inputs:
             raise ProgramError(
-                f"'{inner.inputs[0]}' is not a parameter, and {what} cannot depend on goods",
+                f"'{good}' is not a parameter, and {what} cannot depend on goods",
                 line=node.lineno,
-                remedy=nearest(inner.inputs[0], self.parameters),
+                remedy=nearest(good, self.parameters),
             )
         check_positive(constant, what, self.parameters, node.lineno)
         return constant
@@ -350,7 +381,7 @@ def _function_name(node: ast.Call) -> str:
             f"unknown function '{shown}'",
             line=node.lineno,
             name=shown,
-            remedy=nearest(shown, _FUNCTIONS),
+            remedy=_INSTEAD.get(shown) or nearest(shown, _FUNCTIONS),
         )
     return name
 

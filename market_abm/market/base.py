@@ -21,6 +21,7 @@ from market_abm.errors import RivalGoodError
 from market_abm.fields import Settings, choice, integer, number
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
 from market_abm.market.one_good import Customer, Market
+from market_abm.market.state import State
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
 
@@ -210,6 +211,29 @@ class Mechanism(Market, ABC):
         return cls.stabilizing_hint
 
     @classmethod
+    def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
+        """What each pool pays for a unit at the end of a step, money, shape (pools,).
+
+        The price of its good, unless uses of a nonrival good pay prices of their own.
+        """
+        return state.prices[[pool.good for pool in economy.buyers.pools]]
+
+    @classmethod
+    def payments(cls, economy: Economy, state: State) -> np.ndarray:
+        """What each buyer pays at the end of a step, money, shape (buyers,).
+
+        Its pool's price for its share of what is on sale.
+        """
+        buyers = economy.buyers
+        units = state.shares * state.quantities[buyers.good]
+        return cls.prices_paid(economy, state)[buyers.pool] * units
+
+    @staticmethod
+    def consumed(demanded: Any, quantity: Any) -> Any:
+        """Units that a consumer buys of the ``quantity`` on sale if it demands ``demanded``."""
+        return quantity
+
+    @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
@@ -226,7 +250,7 @@ class Mechanism(Market, ABC):
         """
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
-        paid = cls.per_unit(path.bids[:-1], units) * units
+        paid = cls.per_unit(path.bids[:-1], units) * units * pays(economy)[buyers.pool]
         goods = np.unique(buyers.good)
         spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
         earned = (path.prices * path.quantities)[:-1, goods]
@@ -312,10 +336,18 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
     return pools[:1] if external else pools
 
 
+def pays(economy: Economy) -> np.ndarray:
+    """Mask of the pools that pay, shape (pools,): all but the later ones of an external good."""
+    goods = [pool.good for pool in economy.buyers.pools]
+    later = np.array([k > 0 and good == goods[k - 1] for k, good in enumerate(goods)], bool)
+    external = np.array([economy.reuse[economy.goods[good]] == "external" for good in goods], bool)
+    return ~(later & external)
+
+
 def cannot_allocate(
     quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
 ) -> np.ndarray:
-    """Whether a good cannot be split: it has no units, a negative bid, or no positive bid.
+    """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0.
 
     Parameters
     ----------
@@ -336,7 +368,7 @@ def cannot_allocate(
         Shape (...).
     """
     lowest = np.min(bids, axis=-1)
-    no_demand = (price == 0.0) & (np.greater(before, 0.0) | all_bid)
+    no_demand = np.all(bids == 0.0, axis=-1) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 

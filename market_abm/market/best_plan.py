@@ -340,6 +340,8 @@ def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> str:
     _, products = technology.production(list(inputs))
     value = np.broadcast_to(np.array(products), inputs.shape) * inputs
     matrix = value[:, None] * _slopes(technology, np.log(inputs))
+    if not np.all(np.isfinite(matrix)):
+        return "its second derivatives are not finite where its firms start"
     along = matrix.sum() / np.abs(value).sum()
     if along > -CURVATURE_TOL:
         return f"its returns to scale are {'constant' if along < CURVATURE_TOL else 'increasing'}"

@@ -9,7 +9,8 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate
+from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
+from market_abm.market.state import State
 
 
 class PooledMarket(Mechanism):
@@ -75,6 +76,17 @@ class PooledMarket(Mechanism):
         """
 
     # --- what follows from them -----------------------------------------------------------------
+
+    @classmethod
+    def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
+        """The price of each pool that pays, and 0 for the others, money per unit, (pools,)."""
+        prices = [
+            cls.pool_price(
+                state.shares[pool.buyers], state.bids[pool.buyers], state.quantities[[pool.good]]
+            )[0]
+            for pool in economy.buyers.pools
+        ]
+        return np.where(pays(economy), prices, 0.0)
 
     def form_price(self) -> None:
         """Set the price to the sum of what the paying pools pay."""

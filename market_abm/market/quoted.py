@@ -22,6 +22,7 @@ from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
+from market_abm.market.state import State
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,23 @@ class QuotedMarket(Mechanism, ABC):
                     remedy='users that do not pay order without limit: use "copy", or "unit-bid"',
                     name=f"reuse.{good}",
                 )
+
+    @classmethod
+    def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
+        """The price of each pool, money per unit, shape (pools,).
+
+        Where uses of a nonrival good pay quotes of their own, which a state does not hold, their
+        sum in proportion to the pools' mean bids: at a steady state (and in an auction, where
+        quotes are bids) these are the quotes.
+        """
+        buyers = economy.buyers
+        goods = buyers.good[buyers.starts]
+        weights = np.add.reduceat(state.shares, buyers.starts)
+        bids = np.add.reduceat(state.shares * state.bids, buyers.starts)
+        bids = np.where(weights == 0.0, 0.0, bids / np.where(weights == 0.0, 1.0, weights))
+        total, uses = np.bincount(goods, bids)[goods], np.bincount(goods)[goods]
+        part = np.where(total == 0.0, 1.0 / uses, bids / np.where(total == 0.0, 1.0, total))
+        return state.prices[goods] * np.where(uses == 1, 1.0, part)
 
     def quote(self, buyer: int) -> Any:
         """The quote to a buyer, money per unit."""

@@ -11,30 +11,28 @@ from market_abm.simulation.loop import Run
 
 
 def full_ending(experiment: Experiment, run: Run) -> Ending:
-    """The ending of a run: convergence or not, and the good furthest from its gradient."""
+    """The ending of a run: at rest or not, and the good furthest from its gradient.
+
+    At rest, prices count as at their gradients up to the root of the tolerance: the tolerance is of
+    each agent's own conditions, and the differences of many add up along a network.
+    """
     economy, tolerance = experiment.economy, experiment.run.tolerance
     if run.ending is not None:
         return run.ending
+    with np.errstate(all="ignore"):
+        errors = relative_error(run.last.prices, run.last_observations["gradients"])
+    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if run.last_observations["settled"]:
-        first = run.last_observations["since"]
-        last = economy.goods[int(np.argmax(first))]
-        detail = (
-            f"converged at step {run.last.step}: every price is within {tolerance:g} of its "
-            f"exact gradient and quantities are stationary; {last} converged last, at step "
-            f"{first.max()}"
-        )
-        return Ending(Status.CONVERGED, run.last.step, last, detail)
+        return _at_rest(experiment, run, worst, float(errors[worst]))
     changes = experiment.changes
     last_shock = changes[-1][0] if changes else 0
     ending = out_of_steps(economy, experiment.market, run.trajectory, last_shock)
     if ending.status is not Status.MAX_STEPS:
         return ending
-    with np.errstate(all="ignore"):
-        errors = relative_error(run.last.prices, run.last_observations["gradients"])
-    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if errors[worst] <= tolerance:
         detail = (
-            f"{ending.detail}: every price is at its gradient, but quantities are not stationary"
+            f"{ending.detail}: every price is at its gradient, but firms still have a reason to "
+            "change their bids or inputs"
         )
     else:
         detail = (
@@ -42,3 +40,24 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
             f"(relative) from its gradient"
         )
     return Ending(ending.status, ending.step, economy.goods[worst], detail)
+
+
+def _at_rest(experiment: Experiment, run: Run, worst: int, error: float) -> Ending:
+    """The ending of a run at rest, whose largest price ``error`` is of the good at ``worst``."""
+    economy, tolerance, step = experiment.economy, experiment.run.tolerance, run.last.step
+    if not error <= np.sqrt(tolerance):
+        distance = f"{error:.3g} (relative) from its gradient"
+        detail = (
+            f"at rest at step {step}, off the gradient: no firm has a reason to move, but the "
+            f"price of {economy.goods[worst]} is "
+            f"{'without a gradient' if np.isnan(error) else distance}"
+        )
+        return Ending(Status.OFF_GRADIENT, step, economy.goods[worst], detail)
+    first = run.last_observations["since"]
+    detail = f"converged at step {step}: no firm has a reason to move, and every price is within "
+    if np.any(first < 0):
+        detail += f"{error:.2g} of its exact gradient"
+        return Ending(Status.CONVERGED, step, economy.goods[worst], detail)
+    last = economy.goods[int(np.argmax(first))]
+    detail += f"{tolerance:g} of its exact gradient; {last} came within last, at step {first.max()}"
+    return Ending(Status.CONVERGED, step, last, detail)

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+import glob
+import io
 import os
+import platform
+import re
 import shutil
+import sys
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from market_abm.errors import ResultsError
+from market_abm.errors import FigureWarning, ResultsError, display_path
+
+OLD = "old"
+"""The folder that is replaced, while it is in the working folder."""
+
+MAX_AGE = 86_400.0
+"""Seconds after which a working folder is abandoned in any case."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(figure: Figure, where: Path | BinaryIO, **options: Any) -> None:
-    """Write a picture, without warnings about letters that its font lacks."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        figure.savefig(where, **options)
+def drawn(figure: Figure, **options: Any) -> bytes:
+    """A figure as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", **options)
+    return picture.getvalue()
+
+
+def picture_of(make: Callable[[], Figure | None], name: str) -> bytes | None:
+    """A figure as PNG; None if there is none, or, with a :class:`FigureWarning`, if it fails.
+
+    Parameters
+    ----------
+    make
+        Makes the figure; None if there is nothing to draw.
+    name
+        The file that it will be.
+    """
+    try:
+        figure = make()
+        return None if figure is None else drawn(figure)
+    except Exception as error:  # whatever a library raises: results never depend on a picture
+        why = f"{name} could not be drawn ({type(error).__name__}: {error})"
+        warnings.warn(FigureWarning(f"{why}; all data are written."), stacklevel=2)
+        return None
+
+
+def write_figure(make: Callable[[], Figure | None], path: Path) -> None:
+    """Write :func:`picture_of` a figure, if there is one."""
+    picture = picture_of(make, path.name)
+    if picture is not None:
+        path.write_bytes(picture)
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> Path:
@@ -31,22 +71,19 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
     path
         The file; an existing one is replaced.
     write
-        Writes the content to the path that it is given: a temporary file in the same folder, with
-        the same suffix.
+        Writes the content to the path that it is given: a file of the same name in a hidden folder.
 
     Raises
     ------
     OSError
         It cannot be written; an existing file is unchanged.
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(aside)
-        with aside.open("r+b") as file:
+    with _working_folder(path) as aside:
+        fresh = aside / path.name
+        write(fresh)
+        with fresh.open("r+b") as file:
             os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+        fresh.replace(path)
     return path
 
 
@@ -75,24 +112,73 @@ def write_folder(
     check_folder(folder, tuple(writers) if known is None else known)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        with _working_folder(folder) as aside:
+            fresh, old = aside / "new", aside / OLD
+            fresh.mkdir()
+            for name, write in writers.items():
+                write(fresh / name)
+            if folder.exists():
+                folder.rename(old)
+            fresh.rename(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from None
-    fresh, old = aside / "new", aside / "old"
-    try:
-        fresh.mkdir()
-        for name, write in writers.items():
-            write(fresh / name)
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    finally:  # after any failure, Ctrl-C included, restore the old folder
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        raise unwritable(folder, error) from None
     return folder
+
+
+# --- working folders ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _working_folder(beside: Path) -> Iterator[Path]:
+    """A hidden folder beside a path, in which what replaces the path is made.
+
+    It is removed at the end, after any failure, Ctrl-C included; the next one for the same path
+    removes those whose process was killed.
+    """
+    prefix = f".{beside.name}.writing-"
+    for left in beside.parent.glob(f"{glob.escape(prefix)}*"):
+        if _is_abandoned(left):
+            _remove(left, beside)
+    owner = f"{prefix}{_machine()}-{os.getpid()}-"
+    aside = Path(tempfile.mkdtemp(prefix=owner, dir=beside.parent))
+    try:
+        yield aside
+    finally:
+        _remove(aside, beside)
+
+
+def _machine() -> str:
+    """A short name of this machine, for folders that several machines may share."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _remove(aside: Path, beside: Path) -> None:
+    """Remove a working folder; an old folder in it returns to its place unless there is a new."""
+    with suppress(FileNotFoundError):  # there is none, or another process was faster
+        if not beside.exists():
+            (aside / OLD).rename(beside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_abandoned(aside: Path) -> bool:
+    """Whether the process of a working folder has ended; its age decides where none can be seen."""
+    made = re.search(r"\.writing-([0-9a-f]{8})-(\d+)-\w+$", aside.name)
+    if made is None:
+        return False
+    if made[1] == _machine() and sys.platform != "win32":
+        try:
+            os.kill(int(made[2]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # another user's
+            pass
+    try:
+        return time.time() - aside.stat().st_mtime > MAX_AGE
+    except OSError:  # it is gone
+        return False
+
+
+# --- checks before a run --------------------------------------------------------------------------
 
 
 def check_file(path: Path) -> None:
@@ -119,7 +205,7 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
     try:
         found = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     for name in found:
         if name not in known and not name.startswith("."):
             raise ResultsError(
@@ -128,8 +214,14 @@ def check_folder(folder: Path, known: Sequence[str]) -> None:
             )
 
 
-def _unwritable(folder: Path, error: OSError) -> ResultsError:
-    return ResultsError(
-        f"cannot write results to '{folder.name}' ({error.strerror})",
-        remedy="choose another folder with --out",
-    )
+def unwritable(
+    path: Path, error: OSError, remedy: str = "choose another place with --out"
+) -> ResultsError:
+    """That ``path`` cannot be written, why, and which part of it stands in the way."""
+    path = path.absolute()
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), path)
+    why = f"({error.strerror})"
+    if there != path:
+        is_folder = there.is_dir()
+        why = f"in '{display_path(there)}' {why}" if is_folder else f"('{there.name}' is no folder)"
+    return ResultsError(f"cannot write '{display_path(path)}' {why}", remedy=remedy)

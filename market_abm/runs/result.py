@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import PathMeasures, measured
-from market_abm.analysis.observer import Comparison, relative_error
+from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
+from market_abm.runs.buyers import buyers_table
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
-from market_abm.simulation.endings import Ending
+from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from market_abm.analysis.shock_response import ShockResponse
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
@@ -71,7 +72,7 @@ class Result(Displayable):
 
     @property
     def status(self) -> str:
-        """``converged``, ``max_steps``, ``oscillating``, ``diverged`` or ``interrupted``."""
+        """A value of :class:`market_abm.simulation.endings.Status`, such as ``converged``."""
         return self.ending.status.value
 
     @property
@@ -121,8 +122,16 @@ class Result(Displayable):
 
     @property
     def gradients(self) -> np.ndarray:
-        """The exact gradient at each step's quantities, money per unit."""
+        """The exact gradient at each step's allocation, money per unit.
+
+        The derivative of what the program makes at the shares and the supply of that step.
+        """
         return self.outcome.observations["gradients"]
+
+    @cached_property
+    def book_gradients(self) -> np.ndarray:
+        """The gradients by each step's books alone, which mix dates off rest, money per unit."""
+        return book_gradients(self.experiment.economy, self.trajectory)
 
     @cached_property
     @np.errstate(all="ignore")  # it may have diverged
@@ -160,6 +169,14 @@ class Result(Displayable):
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
 
     @cached_property
+    def shock_responses(self) -> tuple[ShockResponse, ...]:
+        """How far prices left their gradients after each shock, and when they were back."""
+        from market_abm.analysis.shock_response import shock_responses
+
+        shocks = [step for step, _ in self.experiment.changes]
+        return shock_responses(self.times, self.errors, shocks, self.experiment.run.tolerance)
+
+    @cached_property
     def prediction(self) -> np.ndarray | None:
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
@@ -183,7 +200,7 @@ class Result(Displayable):
     @property
     def at_rest(self) -> bool:
         """Whether the market rests: whether its last state is a steady state."""
-        return self.status == "converged"
+        return self.ending.status in (Status.CONVERGED, Status.OFF_GRADIENT)
 
     @cached_property
     def rest(self) -> Equilibrium | None:
@@ -225,12 +242,12 @@ class Result(Displayable):
         """
         from market_abm.gradient.closed_form import equilibrium_prices
 
-        table, best, prices = self.experiment.input_output, self.equilibrium, None
+        table, prices = self.experiment.input_output, None
         if table is not None:
             with suppress(MarketError):  # there is no steady state
                 prices = equilibrium_prices(table, self.economy)
-        if prices is None and best is not None and best.solved:
-            return best.prices
+        if prices is None and self.equilibrium is not None and self.equilibrium.solved:
+            return self.equilibrium.prices
         return prices
 
     @cached_property
@@ -242,29 +259,21 @@ class Result(Displayable):
         elasticities of 1, under ``trading-post`` (docs/model.md, 4). There λ is a double eigenvalue
         (of money and of the goods that follow it), so that errors go as t λ^t, a little slower.
         """
-        from market_abm.gradient.closed_form import spectral_radius
         from market_abm.market.agents import Firm
+        from market_abm.runs.optimum import table_rate
 
         if self.stability is not None:
             return self.stability.radius
-        market, economy = self.experiment.market, self.economy
-        table = self.experiment.input_output
-        plain = (
-            self.firm is Firm
-            and market.rules.bids_are_money
-            and (market.activation, market.lag) == ("simultaneous", 0)
-            and getattr(market, "bid_rate", None) == 1.0
-        )
-        if table is None or not plain or self.steady_state_prices is None:
+        if self.firm is not Firm or self.steady_state_prices is None:
             return None
-        elasticities = economy.industries[0].technology.parameters.values()
-        return spectral_radius(table) if all(each == 1.0 for each in elasticities) else None
+        return table_rate(self.experiment.input_output, self.economy, self.experiment.market)
 
     def near_steady_state(self) -> dict[str, Any] | None:
         """:attr:`stability` as numbers, with the rate of the run; None if it is unknown.
 
         ``radius`` is the predicted factor by which a disturbance shrinks in a step, ``rate`` the
-        measured one (see ``analysis/measures.py``); ``period`` and ``half_life`` are in steps.
+        measured one and ``rate_uncertainty`` its uncertainty (``analysis/rate.py``; NaN if
+        unknown); ``period`` and ``half_life`` are in steps.
         """
         near = self.stability
         if near is None:
@@ -274,7 +283,8 @@ class Result(Displayable):
             "radius": near.radius,
             "period": near.period,
             "half_life": near.half_life,
-            "rate": self.path.rate,
+            "rate": self.path.rate.value,
+            "rate_uncertainty": self.path.rate.uncertainty,
         }
 
     def distance(self) -> dict[str, Any] | None:
@@ -293,28 +303,15 @@ class Result(Displayable):
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money per step; ``margin`` is profit over revenue (NaN where that is not above 0). At
-        prices equal to derivatives a technology homogeneous of degree b has a margin of 1 - b:
-        zero with constant returns, a loss with increasing returns.
+        In money per step (:mod:`market_abm.market.accounts`): what is on sale goes to its users by
+        their shares, and each pays the price of its use. Under ``tatonnement`` these are plans.
+        ``margin`` is profit over revenue (NaN where that is not above 0). At prices equal to
+        derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
+        returns, a loss with increasing returns.
         """
-        import pandas as pd
+        from market_abm.runs.accounts import accounts_table
 
-        last, economy = self.last, self.economy
-        rows = {}
-        for industry in economy.topological_order:
-            k = economy.index[industry.good]
-            spent = [
-                last.prices[economy.index[good]] * last.inputs[use].sum()
-                for good, use in zip(
-                    industry.technology.inputs, economy.buyers.uses[industry.good], strict=True
-                )
-            ]
-            revenue, cost = float(last.prices[k] * last.quantities[k]), float(sum(spent))
-            profit = revenue - cost
-            margin = profit / revenue if revenue > 0.0 else math.nan
-            rows[industry.good] = (revenue, cost, profit, margin)
-        columns = ["revenue", "cost", "profit", "margin"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("industry")
+        return accounts_table(self.economy, self.experiment.market, self.last)
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -353,6 +350,10 @@ class Result(Displayable):
                 "error": self.errors.ravel(),
             }
         )
+
+    def buyers(self) -> pd.DataFrame:
+        """One row per recorded step and buyer (:func:`market_abm.runs.buyers.buyers_table`)."""
+        return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
         """One row per recorded step: largest error, staleness, alignment and welfare."""
@@ -398,6 +399,10 @@ class Result(Displayable):
                 "equilibrium": self.distance(),
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
+                "shocks": [
+                    {**asdict(each), "good": self.recorded[each.good]}
+                    for each in self.shock_responses
+                ],
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
@@ -425,7 +430,7 @@ class Result(Displayable):
         return view(self, "network_figure")(self)
 
     def shock_figure(self) -> Figure | None:
-        """Prices since the first shock and those of the new steady state; None if few goods."""
+        """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
 
     def save(self, folder: str | Path) -> Path:

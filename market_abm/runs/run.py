@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.reading import split_settings
 from market_abm.runs.result import Result
 from market_abm.runs.start import run_together
+from market_abm.simulation.endings import Status
 from market_abm.simulation.loop import Progress
 
 if TYPE_CHECKING:
@@ -65,6 +66,42 @@ def run(
     except MarketError as error:
         raise experiment.placed(error) from None
     return result
+
+
+def shocked(
+    experiment: Experiment, texts: Iterable[str], progress: Progress | None = None
+) -> Experiment:
+    """The experiment with more shocks, by default when its market has settled.
+
+    Where a text has no step, the market is run once without these shocks; the step is a quarter
+    later than it settles, so that the steady state is seen before the shock and the answer after
+    it, but at the latest halfway through the run.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    texts
+        See :meth:`Experiment.with_shock_texts`.
+    progress
+        As of :func:`run`, called during that first run.
+
+    Raises
+    ------
+    MarketError
+        A text is not a valid shock of this economy; names the text.
+    """
+    texts = list(texts)
+    told = experiment.with_shock_texts(texts)
+    dated = experiment.with_shock_texts(texts, default=1)
+    if told.shocks == dated.shocks:  # every text has its step
+        return told
+    half = max(1, experiment.run.steps // 2)
+    first = run(experiment, progress=progress)
+    if first.ending.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    later = first.steps + max(2, first.steps // 4)
+    return experiment.with_shock_texts(texts, default=min(half, later))
 
 
 def as_experiment(

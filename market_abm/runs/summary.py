@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from market_abm.experiment.experiment import Experiment
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in ("market-abm", "mesa", "numpy"):
+    found = {
+        "python": platform.python_version(),
+        "market-abm": import_module("market_abm").__version__,
+    }
+    for package in ("mesa", "numpy"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

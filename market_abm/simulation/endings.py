@@ -1,4 +1,4 @@
-"""How runs end: divergence, oscillation, or out of steps."""
+"""How runs end: at rest, diverged, oscillating, or out of steps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ DIVERGENCE_LIMIT = 1e100
 
 
 class Status(enum.Enum):
-    """How a run ended; the value is its name in files."""
+    """How a run ended; the value is its name in files.
+
+    A run at rest has ``converged`` if its prices are at their gradients, else it is
+    ``off_gradient``.
+    """
 
     CONVERGED = "converged"
+    OFF_GRADIENT = "off_gradient"
     MAX_STEPS = "max_steps"
     OSCILLATING = "oscillating"
     DIVERGED = "diverged"
@@ -37,6 +42,7 @@ _EXIT_CODES = {
     Status.MAX_STEPS: 3,
     Status.OSCILLATING: 4,
     Status.DIVERGED: 5,
+    Status.OFF_GRADIENT: 6,
     Status.INTERRUPTED: 130,
 }
 

@@ -1,10 +1,9 @@
-"""Compare a market with its optimiser, and mechanisms with each other."""
+"""Compare a market with optimisers, and mechanisms with each other."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,25 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.observer import relative_error
+from market_abm.analysis.observer import allocation
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
-from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.gradient.landscape import Ascent, Landscape, gradient_ascent, landscape
 from market_abm.gradient.welfare import surplus
-from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.market.state import State
+from market_abm.runs.optimum import first_reached
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.simulation.loop import Progress
+from market_abm.studies.budget import MechanismProgress, steps_of, within_budget
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
-from market_abm.twins.registry import TWINS, twin
+from market_abm.twins.registry import TEXTBOOKS, TWINS, textbook, twin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,23 +40,11 @@ REACHED = 1e-6
 ASCENT = "gradient ascent"
 """The row of gradient ascent in a comparison of mechanisms."""
 
-MAX_AGENTS = 30
-"""Firms beyond which mechanisms are compared in the array engine, if it can run the experiment."""
-
-MAX_FIRM_STEPS = 1_000_000
-"""The budget of each run in a comparison of mechanisms: its steps times the economy's firms."""
-
-MIN_STEPS = 500
-"""Steps that each of these runs has in any case."""
-
-MechanismProgress = Callable[[str, int, int], None]
-"""``progress(what, done, most)``: steps of a mechanism, or of gradient ascent."""
-
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """The mechanisms that ``"all"`` names: not the published model, which has no agents."""
 
 
-# --- a market and its optimiser -------------------------------------------------------------------
+# --- a market and optimisers -------------------------------------------------------------------
 
 
 def compare(
@@ -68,7 +54,7 @@ def compare(
     progress: Progress | None = None,
     **settings: Any,
 ) -> OptimizerComparison:
-    """Run a market, and the optimiser that its mechanism is claimed to be, from the same start.
+    """Run a market, its twin and the textbook's optimiser, from the same start.
 
     Parameters are those of :func:`market_abm.run`.
 
@@ -82,24 +68,27 @@ def compare(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OptimizerComparison(Displayable):
-    """A run of a market, and as many steps of its twin from the same start.
+    """A run of a market, and as many steps of two optimisers from the same start.
 
-    The twin is the optimiser that the mechanism is claimed to be, written from its formula alone.
+    Both are written from formulas alone.
 
     Parameters
     ----------
     result
         The run of the market.
     twin
-        The path of the optimiser.
+        The path of the optimiser that the mechanism is identical to.
+    textbook
+        The path of the textbook's optimiser.
     """
 
     result: Result
     twin: TwinPath
+    textbook: TwinPath
 
     @staticmethod
     def of(experiment: Experiment, progress: Progress | None = None) -> OptimizerComparison:
-        """Run both.
+        """Run all three.
 
         Raises
         ------
@@ -118,29 +107,69 @@ class OptimizerComparison(Displayable):
             raise SettingError("a twin cannot have shocks", remedy="leave them out", name="shocks")
         twin(experiment.economy, experiment.market, 0)
         result = run(experiment, progress=progress)
-        return OptimizerComparison(
-            result, twin(experiment.economy, experiment.market, result.steps)
-        )
+        terms = experiment.economy, experiment.market, result.steps
+        return OptimizerComparison(result, twin(*terms), textbook(*terms))
+
+    @property
+    def twin_name(self) -> str:
+        """The optimiser that the mechanism is identical to."""
+        return TWINS[self.result.experiment.market.mechanism].name
+
+    @property
+    def textbook_name(self) -> str:
+        """The textbook's optimiser."""
+        return TEXTBOOKS[self.result.experiment.market.mechanism].name
 
     @cached_property
     def distances(self) -> dict[str, tuple[float, int]]:
-        """The largest distance of prices, quantities and shares, and its step.
+        """The largest distance of prices, quantities and shares from the twin, and its step.
 
-        Relative to the largest size of each good or share on the path.
+        Up to the last step at which the market is identical to it. Relative to the largest size of
+        each good or share on the path.
         """
+        return self._distances(self.twin, self.twin.identical_until)
+
+    @cached_property
+    def later_distances(self) -> dict[str, tuple[float, int]]:
+        """The same over the whole path, beyond the steps at which the market is identical to it."""
+        return self._distances(self.twin, self.twin.steps)
+
+    @cached_property
+    def textbook_distances(self) -> dict[str, tuple[float, int]]:
+        """The same from the textbook's optimiser, over the whole path; infinite if that breaks."""
+        return self._distances(self.textbook, self.textbook.steps)
+
+    def _distances(self, other: TwinPath, last: int) -> dict[str, tuple[float, int]]:
         path = self.result.trajectory
         pairs = {name: getattr(path, name) for name in ("prices", "quantities", "shares")}
         return {
-            name: largest_distance(array, getattr(self.twin, name))
+            name: largest_distance(array[: last + 1], getattr(other, name)[: last + 1])
             for name, array in pairs.items()
-            if len(array) == len(self.twin.prices) and array.size
+            if len(array) == len(path.prices) and array.size
         }
+
+    @cached_property
+    def mixed_dates(self) -> tuple[float, str, int] | None:
+        """How far a price is, at most, from the gradient of goods that really travel.
+
+        Relative to the largest price of the good; and the good and the step. None where prices
+        are no slopes of batches, or are averages of several.
+        """
+        if self.twin.mixed_dates is None:
+            return None
+        largest = np.abs(self.twin.prices).max(axis=0)
+        gaps = np.abs(self.twin.mixed_dates) / np.where(largest > 0.0, largest, 1.0)
+        step, good = np.unravel_index(np.argmax(gaps), gaps.shape)
+        return float(gaps[step, good]), self.result.goods[good], int(step)
 
     @cached_property
     def welfare(self) -> np.ndarray:
         """W along the twin's path, money, shape (steps + 1,)."""
-        economy = self.result.experiment.economy
-        return surplus(economy, references(economy)[None, :], self.twin.quantities)
+        experiment, twin = self.result.experiment, self.twin
+        economy, reference = experiment.economy, references(experiment.economy)[None, :]
+        rules = experiment.market.rules
+        at = allocation(economy, rules, reference, twin.shares, twin.quantities)
+        return surplus(economy, reference, at.quantities)
 
     @cached_property
     def potential(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -153,7 +182,7 @@ class OptimizerComparison(Displayable):
             return None
         economy, path = experiment.economy, self.result.trajectory
         buyers = economy.buyers
-        steps = np.unique(np.linspace(0, len(path.prices) - 1, 200).astype(int))
+        steps = np.unique(np.linspace(0, self.twin.steps, 200).astype(int))
         market = [
             potential(
                 economy, np.append(path.bids[t, buyers.starts], path.prices[t, economy.final])
@@ -179,43 +208,60 @@ class OptimizerComparison(Displayable):
 
     def summary(self) -> dict[str, Any]:
         """The comparison as one object for JSON."""
+        dates = self.mixed_dates
         return jsonable(
             {
                 "market": self.result.experiment.market.mechanism,
-                "optimiser": TWINS[self.result.experiment.market.mechanism].name,
+                "optimiser": self.twin_name,
                 "status": self.result.status,
                 "steps": self.result.steps,
-                "distance": {
-                    name: {"largest": size, "step": step}
-                    for name, (size, step) in self.distances.items()
+                "identical_until": self.twin.identical_until,
+                "distance": _by_name(self.distances),
+                "textbook": {
+                    "optimiser": self.textbook_name,
+                    "distance": _by_name(self.textbook_distances),
                 },
+                "mixed_dates": None if dates is None else dict(zip(MIXED, dates, strict=True)),
+                "compared": {"twin": self.twin.steps, "textbook": self.textbook.steps},
                 **_origin(self.result.experiment),
             }
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row per step and good: prices and quantities of market and twin."""
+        """One row per step and good: prices and quantities of the market and both optimisers.
+
+        Steps that an optimiser did not make are NaN.
+        """
         import pandas as pd
 
         path, goods = self.result.trajectory, self.result.goods
-        return pd.DataFrame(
-            {
-                "step": np.repeat(self.result.times, len(goods)),
-                "good": np.tile(np.array(goods, object), len(path.prices)),
-                "price": path.prices.ravel(),
-                "twin_price": self.twin.prices.ravel(),
-                "quantity": path.quantities.ravel(),
-                "twin_quantity": self.twin.quantities.ravel(),
-            }
-        )
+        columns = {"price": "prices", "quantity": "quantities"}
+        owners = {"": path, "twin_": self.twin, "textbook_": self.textbook}
+        numbers = {
+            owner + column: getattr(path_of, name).ravel()
+            for column, name in columns.items()
+            for owner, path_of in owners.items()
+        }
+        rows = {
+            "step": np.repeat(self.result.times, len(goods)),
+            "good": np.tile(np.array(goods, object), len(path.prices)),
+        }
+        return pd.DataFrame(rows | {name: pd.Series(array) for name, array in numbers.items()})
 
     def figure(self) -> Figure:
-        """Prices, shares and welfare of both, and the distance between them."""
+        """Prices, shares and welfare of market and twin, and the distances of both optimisers."""
         return view(self, "figure")(self)
 
     def save(self, folder: str | Path) -> Path:
         """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
         return view(self, "save")(self, folder)
+
+
+MIXED = ("largest", "good", "step")
+
+
+def _by_name(distances: dict[str, tuple[float, int]]) -> dict[str, dict[str, float]]:
+    return {name: {"largest": size, "step": step} for name, (size, step) in distances.items()}
 
 
 # --- mechanisms with each other -------------------------------------------------------------------
@@ -294,11 +340,11 @@ class MechanismComparison(Displayable):
         for name in names:
             check_choice(name, "--mechanisms", MECHANISMS)
         results: dict[str, Result | MarketError] = {}
-        within = _within_budget(experiment)
+        within = within_budget(experiment)
         for name in names:
             try:
                 each = within.with_mechanism(name)
-                results[name] = result = run(each, progress=_steps_of(each, progress))
+                results[name] = result = run(each, progress=steps_of(each, progress))
                 if result.status == "interrupted":
                     raise KeyboardInterrupt
             except MarketError as error:
@@ -332,7 +378,7 @@ class MechanismComparison(Displayable):
         if self.ascent is not None and done is not None:
             best, buyers = done.equilibrium, done.experiment.economy.buyers.size
             assert best is not None
-            steps = _first_reached(self.ascent.prices, self.ascent.quantities, best)
+            steps = first_reached(self.ascent.prices, self.ascent.quantities, best, REACHED)
             rows[ASCENT] = {
                 "status": "converged" if steps is not None else "max_steps",
                 "steps": steps,
@@ -359,31 +405,6 @@ class MechanismComparison(Displayable):
         return {"mechanisms": rows, "allowed_steps": self.allowed, **_origin(self.experiment)}
 
 
-def _within_budget(experiment: Experiment) -> Experiment:
-    """The experiment with the steps that the budget allows; of many firms, in the array engine."""
-    firms = sum(industry.firms for industry in experiment.economy.industries)
-    steps = min(experiment.run.steps, max(MIN_STEPS, MAX_FIRM_STEPS // firms))
-    within = experiment if steps == experiment.run.steps else experiment.with_steps(steps)
-    if firms > MAX_AGENTS and experiment.market.activation in ACTIVATIONS:
-        settings = dataclasses.replace(within.run, engine="arrays")
-        written = {**within.configuration, "run": dataclasses.asdict(settings)}
-        within = dataclasses.replace(within, run=settings, configuration=written)
-    return within
-
-
-def _steps_of(experiment: Experiment, progress: MechanismProgress | None) -> Progress | None:
-    """``progress`` as a run calls it, every tenth step."""
-    if progress is None:
-        return None
-    name, most, told = experiment.market.mechanism, experiment.run.steps, progress
-
-    def advance(state: State, _: Any) -> None:
-        if state.step % 10 == 0:
-            told(name, state.step, most)
-
-    return advance
-
-
 def _origin(experiment: Experiment) -> dict[str, Any]:
     """What a comparison is of: all that is needed to make it again."""
     return {
@@ -398,23 +419,13 @@ def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
     first = None
     if best is not None and best.solved:
-        first = _first_reached(result.prices, result.quantities, best)
+        first = first_reached(result.prices, result.quantities, best, REACHED)
     steps = None if first is None else int(result.times[first])
     return {
         "steps": steps,
         "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
         "welfare": float(result.path.welfare[-1]),
     }
-
-
-@np.errstate(all="ignore")
-def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Equilibrium) -> int | None:
-    """The first record from which all stay within ``REACHED`` of the best one, or None."""
-    pairs = ((prices, best.prices), (quantities, best.quantities))
-    gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
-    far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))
-    first = int(far[-1]) + 1 if len(far) else 0
-    return first if first < len(prices) else None
 
 
 @np.errstate(all="ignore")

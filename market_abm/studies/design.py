@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from market_abm.errors import SettingError
-from market_abm.experiment.toml import parse_assignment
+from market_abm.errors import SettingError, nearest, shown
+from market_abm.experiment.known_keys import is_whole
+from market_abm.experiment.settings import check_table
+from market_abm.experiment.toml import parse_value, parse_values
 from market_abm.fields import Settings, choice, integer
+from market_abm.keys import normal_key
 
-DESIGNS = ("grid", "list", "lhs", "sobol")
+DRAWN = ("lhs", "sobol")
+
+DESIGNS = ("grid", "list", *DRAWN)
 
 SEED = "run.seed"
 
 MAX_POINTS = 10_000_000
 """Maximum number of runs in a sweep: some 5 GB while it is planned."""
 
-_RANGE = re.compile(r"^([^:,]+):([^:,]+)(?::(lin|log))?(?::(\d+))?$")
+_RANGE = re.compile(r"^([^:,\"']+):([^:,\"']+)(?::(lin|log))?(?::(\d+))?$", re.ASCII)
 
-_SEEDS = re.compile(r"^(\d+)\.\.(\d+)$")
+_SEEDS = re.compile(r"^(\d+)\.\.(\d+)$", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,8 @@ class Axis:
         For each value, the settings by dotted key that it stands for.
     low, high, log
         The range to draw from, linearly or in logarithms; NaN if there is none.
+    whole
+        Whether the values of the range are integers.
     """
 
     name: str
@@ -50,6 +59,7 @@ class Axis:
     low: float = math.nan
     high: float = math.nan
     log: bool = False
+    whole: bool = False
 
     @property
     def is_range(self) -> bool:
@@ -57,10 +67,20 @@ class Axis:
         return not math.isnan(self.low)
 
     def between(self, fraction: float) -> float:
-        """The value at this fraction of the range."""
-        if self.log:
-            return float(self.low * (self.high / self.low) ** fraction)
-        return float(self.low + (self.high - self.low) * fraction)
+        """The value at this fraction of the range; of integers, the nearest."""
+        value = _between(self.low, self.high, fraction, self.log)
+        return round(value) if self.whole else value
+
+    def drawn(self, fraction: float) -> float:
+        """The value that a number drawn from [0, 1) stands for.
+
+        Integers are drawn with equal probability, the ends too (if log: as the logarithm has it).
+        """
+        if not self.whole:
+            return self.between(fraction)
+        low, high = sorted((self.low, self.high))
+        value = round(_between(low - 0.5, high + 0.5, fraction, self.log))
+        return min(max(value, round(low)), round(high))
 
     @staticmethod
     def of(name: str, given: Any) -> Axis:
@@ -71,7 +91,8 @@ class Axis:
         name
             The dotted key of the swept parameter, or any name for a table of settings.
         given
-            A range ``"0.1:10:log:41"`` (41 values, logarithmic; by default ``lin`` and 11), values
+            A range ``"0.1:10:log:41"`` (41 values, logarithmic; by default ``lin`` and 11; of a
+            key whose values are integers, the nearest ones, each once), values
             ``"0.1,0.5,2"`` or a list, whole numbers ``"0..4"``, or a table from labels to settings
             by dotted key: ``{shallow = {"economy.program" = "..."}, deep = {...}}``.
 
@@ -82,6 +103,8 @@ class Axis:
         """
         if isinstance(given, Mapping):
             return Axis._named(name, given)
+        with suppress(SettingError):  # any name will do for a table of settings
+            name = normal_key(name)
         if isinstance(given, str):
             seeds = _SEEDS.match(given.strip())
             if seeds:
@@ -95,7 +118,9 @@ class Axis:
             elif _RANGE.match(given.strip()):
                 return Axis._range(name, given.strip())
             else:
-                given = [parse_assignment(f"x={part}")[1] for part in given.split(",")]
+                given = parse_values(given)
+        if hasattr(given, "tolist"):  # an array, or a number of one
+            given = given.tolist()
         if not isinstance(given, Sequence):
             given = [given]
         if not given:
@@ -106,17 +131,18 @@ class Axis:
     def _named(name: str, given: Mapping[str, Any]) -> Axis:
         if not given or not all(isinstance(each, Mapping) for each in given.values()):
             raise _unreadable(name, given)
-        labels = [parse_assignment(f"x={label}")[1] for label in given]
-        return Axis(name, tuple(labels), tuple(given.values()))
+        labels = [parse_value(label) for label in given]
+        settings = [{normal_key(k): v for k, v in each.items()} for each in given.values()]
+        return Axis(name, tuple(labels), tuple(settings))
 
     @staticmethod
     def _range(name: str, given: str) -> Axis:
         found = _RANGE.match(given)
         assert found is not None
-        try:
-            low, high = float(found[1]), float(found[2])
-        except ValueError:
-            raise _unreadable(name, given) from None
+        low, high = parse_value(found[1]), parse_value(found[2])
+        if not all(isinstance(end, int | float) for end in (low, high)):
+            raise _unreadable(name, given)
+        low, high = float(low), float(high)
         log, count = found[3] == "log", int(found[4] or 11)
         if (
             not (math.isfinite(low) and math.isfinite(high))
@@ -129,11 +155,18 @@ class Axis:
                 name=name,
             )
         _check_count(count, f"{name} would have {count:,} values", name)
-        axis = Axis(name, (), (), low, high, log)
+        axis = Axis(name, (), (), low, high, log, is_whole(name))
         fractions = [0.0] if count == 1 else [k / (count - 1) for k in range(count)]
         values = [axis.between(fraction) for fraction in fractions]
-        values[-1] = high if count > 1 else low  # without rounding
-        return Axis(name, tuple(values), tuple({name: v} for v in values), low, high, log)
+        values[0], values[-1] = low, high if count > 1 else low  # without rounding
+        if axis.whole:
+            values = list(dict.fromkeys(int(v) if v == int(v) else v for v in values))
+        overrides = tuple({name: value} for value in values)
+        return dataclasses.replace(axis, values=tuple(values), overrides=overrides)
+
+
+def _between(low: float, high: float, fraction: float, log: bool) -> float:
+    return low * (high / low) ** fraction if log else low + (high - low) * fraction
 
 
 def _check_count(count: int, what: str, name: str | None = None) -> None:
@@ -143,8 +176,9 @@ def _check_count(count: int, what: str, name: str | None = None) -> None:
 
 def _unreadable(name: str, given: Any) -> SettingError:
     return SettingError(
-        f"cannot read the axis {name} = {given!r}",
-        remedy='write "low:high:log:count", a list of values, or a table of settings',
+        f"cannot read the axis {name} = {shown(given)}",
+        remedy='write "low:high:log:count", a list of values, or a table of settings; a file has '
+        'the key in quotes: "market.share_rate" = ...',
         name=name,
     )
 
@@ -186,16 +220,20 @@ class Design:
         How they are combined.
     seeds
         Seeds of runs; with any, every point is run once with each.
+    fixed
+        Dotted keys that are set for all runs.
 
     Raises
     ------
     SettingError
-        There are no axes, too many points, or axes that do not fit the design.
+        There are no axes, too many points, axes that do not fit the design, or a key that is set
+        or a value that is given twice.
     """
 
     axes: tuple[Axis, ...]
     settings: DesignSettings
     seeds: tuple[int, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         kind = self.settings.design
@@ -212,17 +250,88 @@ class Design:
             )
         _check_count(self.size, f"the sweep would have {self.size:,} runs")
         for axis in self.axes:
-            if kind in ("lhs", "sobol") and not axis.is_range:
+            if kind in DRAWN and not axis.is_range:
                 raise SettingError(
                     f"{axis.name} has no range to draw from in a {kind} design",
                     remedy="write it as low:high or low:high:log",
                     name=axis.name,
                 )
+        self._check_repetitions()
+
+    def _check_repetitions(self) -> None:
+        """Refuse a key or a value that would have no effect beside another."""
+        ways = [(key, "set") for key in self.fixed]
+        for axis in self.axes:
+            keys = dict.fromkeys(key for each in axis.overrides for key in each) or [axis.name]
+            ways += [(key, "swept") for key in keys]
+        ways += [(SEED, "swept by its seeds")] if self.seeds else []
+        earlier: dict[str, str] = {}
+        for key, way in ways:
+            for other, before in earlier.items():
+                if other == key or other.startswith(f"{key}."):
+                    both = f"{before} and {way}" if other == key else f"{before}, and {key} {way}"
+                    raise SettingError(f"{other} is {both}", remedy="leave one out", name=key)
+            earlier[key] = way
+        grid = self.axes if self.settings.design == "grid" else ()
+        for name, values in (*((a.name, a.values) for a in grid), ("sweep.seeds", self.seeds)):
+            once = {value if isinstance(value, Hashable) else repr(value) for value in values}
+            if len(once) < len(values):
+                raise SettingError(
+                    f"a value of {name} is given twice", remedy="give each once", name=name
+                )
+
+    @staticmethod
+    def of(axes: Any, settings: Mapping[str, Any], fixed: Iterable[str] = ()) -> Design:
+        """A design as a user writes it.
+
+        Parameters
+        ----------
+        axes
+            As of :meth:`Axis.of`, by name.
+        settings
+            Those of ``DesignSettings``, and ``seeds``, as the values of an axis.
+        fixed
+            Dotted keys that are set for all runs.
+
+        Raises
+        ------
+        SettingError
+            Something cannot be read or would have no effect.
+        """
+        own, known = dict(settings), [each.name for each in dataclasses.fields(DesignSettings)]
+        seeds = own.pop("seeds", None)
+        for key in own:
+            if key not in known:
+                raise SettingError(
+                    f"unknown key 'sweep.{key}'",
+                    remedy=nearest(key, ("axes", "seeds", *known)),
+                    name=f"sweep.{key}",
+                )
+        chosen = DesignSettings.of(own, "sweep")
+        for key in ("points", "seed"):
+            if key in own and chosen.design not in DRAWN:
+                raise SettingError(
+                    f"{key} has no effect in a {chosen.design} design",
+                    remedy=f"leave it out, or choose a design that draws points: "
+                    f"{' or '.join(DRAWN)}",
+                    name=f"sweep.{key}",
+                )
+        return Design(
+            tuple(Axis.of(*each) for each in check_table(axes, "sweep.axes").items()),
+            chosen,
+            () if seeds is None else Axis.of(SEED, seeds).values,
+            tuple(fixed),
+        )
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """The columns of the axes."""
+        return tuple(axis.name for axis in self.axes)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns of the swept parameters."""
-        return (*(axis.name for axis in self.axes), *((SEED,) if self.seeds else ()))
+        """The columns of the swept parameters: the axes, and the seed if it is swept."""
+        return (*self.axis_names, *((SEED,) if self.seeds else ()))
 
     @cached_property
     def _without_seeds(self) -> int:
@@ -253,9 +362,9 @@ class Design:
         rest, seed = divmod(number, max(1, len(self.seeds)))
         values: list[Any] = []
         settings: dict[str, Any] = {}
-        if self.settings.design in ("lhs", "sobol"):
+        if self.settings.design in DRAWN:
             for axis, fraction in zip(self.axes, self._sample[rest], strict=True):
-                values.append(axis.between(float(fraction)))
+                values.append(axis.drawn(float(fraction)))
                 settings[axis.name] = values[-1]
         else:
             for axis, k in zip(self.axes, self._places(rest), strict=True):
@@ -280,7 +389,7 @@ class Design:
         """Settings with one axis changed at a time, for every value: to check before a sweep."""
         found = []
         for axis in self.axes:
-            if self.settings.design in ("lhs", "sobol"):
+            if self.settings.design in DRAWN:
                 found += [{axis.name: axis.low}, {axis.name: axis.high}]
             else:
                 found += [dict(each) for each in axis.overrides]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
-from market_abm.errors import SettingError
+from market_abm.errors import MarketError, ResultsError, SettingError, installing
 
 
 @contextmanager
@@ -31,6 +35,8 @@ def executor(
     ------
     SettingError
         Dask is not installed, or no scheduler answers at that address.
+    ResultsError
+        The scheduler, or worker after worker, died.
     """
     if scheduler is not None:
         with _dask(scheduler) as (pool, workers):
@@ -40,13 +46,46 @@ def executor(
     if wanted <= 1:
         yield None, 1
         return
-    pool = ProcessPoolExecutor(
-        wanted, mp_context=get_context("spawn"), initializer=_end_with_parent
-    )
+    processes = _Workers()
+    pool = ProcessPoolExecutor(wanted, mp_context=processes, initializer=_end_with_parent)
     try:
         yield pool, wanted
+    except BaseException:
+        processes.terminate()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Worker(SpawnProcess):
+    """A process that Ctrl-C in the terminal does not reach: whoever started it ends it."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            super().start()
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # and is inherited
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Workers(SpawnContext):
+    """Starts processes, and knows them."""
+
+    def __init__(self) -> None:
+        self._started: list[_Worker] = []
+
+    def Process(self, *args: Any, **options: Any) -> _Worker:  # type: ignore[override]  # noqa: N802
+        self._started.append(_Worker(*args, **options))
+        return self._started[-1]
+
+    def terminate(self) -> None:
+        """End all of them, in the middle of whatever they do."""
+        for worker in self._started:
+            if worker.is_alive():
+                worker.terminate()
 
 
 def _end_with_parent() -> None:
@@ -64,11 +103,11 @@ def _end_with_parent() -> None:
 @contextmanager
 def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise SettingError(
             "--scheduler needs Dask, which is not installed",
-            remedy="pip install 'market-abm[dask]'",
+            remedy=installing("distributed>=2024.1"),
             name="scheduler",
         ) from None
     try:
@@ -81,6 +120,31 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
         ) from None
     try:
         # the batches of a worker that dies are given to another
-        yield client.get_executor(pure=False, retries=5), max(1, len(client.ncores()))
+        with _quiet():
+            yield client.get_executor(pure=False, retries=5), max(1, len(client.ncores()))
+    except Exception as error:
+        lost = isinstance(error, CancelledError | KilledWorker) or client.status != "running"
+        if not lost or isinstance(error, MarketError):
+            raise
+        what = "workers" if isinstance(error, KilledWorker) else "scheduler"
+        raise ResultsError(
+            f"the Dask {what} at {scheduler} died ({type(error).__name__})",
+            remedy="what was finished is kept: start the cluster again and continue with --resume",
+        ) from None
     finally:
-        client.close()
+        with _quiet():
+            client.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is logged by Dask; its errors are reported once, as exceptions."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.errors import ResultsError
-from market_abm.runs.folders import draw, write_file
+from market_abm.runs.folders import picture_of, unwritable, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,8 @@ class Store:
         self.folder, self.batches = folder, batches
         text = json.dumps(specification, indent=1, default=str) + "\n"
         try:
-            found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            every = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            found = {name for name in every if not name.startswith(".")}
             if SPECIFICATION in found:
                 same = (folder / SPECIFICATION).read_text("utf-8") == text
                 if resume and not same:
@@ -122,10 +123,10 @@ class Store:
             write_file(self.folder / TABLE, partial(_write, csv_table(columns, parts)))
             table = self.table()
             if find_spec("pyarrow"):
-                write_file(self.folder / PARQUET, lambda p: table.to_parquet(p, index=False))
-            figure = figure_of(table)
-            if figure is not None:
-                write_file(self.folder / FIGURE, partial(draw, figure))
+                write_file(self.folder / PARQUET, partial(_write_parquet, table))
+            picture = picture_of(lambda: figure_of(table), FIGURE)
+            if picture is not None:
+                write_file(self.folder / FIGURE, lambda path: path.write_bytes(picture))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -138,10 +139,10 @@ class Store:
         return pd.read_csv(self.folder / TABLE)
 
     def _unwritable(self, error: OSError) -> ResultsError:
-        return ResultsError(
-            f"cannot write results to '{self.folder.name}' ({error.strerror})",
-            remedy="what was finished is kept: make room and continue with --resume, or choose "
-            "another folder with --out",
+        begun = (self.folder / PARTS).is_dir()
+        kept = "what was finished is kept: make room and continue with --resume, or "
+        return unwritable(
+            self.folder, error, f"{kept if begun else ''}choose another folder with --out"
         )
 
 
@@ -156,3 +157,8 @@ def csv_table(columns: Sequence[str], parts: Iterable[str]) -> Iterator[str]:
 def _write(texts: Iterable[str], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(texts)
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    with path.open("wb") as file:  # Arrow cannot open every name itself
+        table.to_parquet(file, index=False)

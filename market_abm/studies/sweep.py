@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, measured
-from market_abm.analysis.prediction import rate
+from market_abm.analysis.prediction import rate, steady_state_error
 from market_abm.analysis.stability import stability
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
@@ -34,7 +34,8 @@ from market_abm.runs.optimum import resting
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.start import run_together
-from market_abm.studies.design import SEED, Axis, Design, DesignSettings
+from market_abm.simulation.endings import Status
+from market_abm.studies.design import DRAWN, Design
 from market_abm.studies.executors import executor as executor_of
 from market_abm.studies.store import Store, csv_table
 
@@ -138,15 +139,9 @@ class Sweep(Displayable):
         MarketError
             An axis is unknown or cannot be read, or one of its values is not allowed.
         """
-        given = dict(settings)
-        seeds = Axis.of(SEED, given.pop("seeds")).values if given.get("seeds") else ()
-        design = Design(
-            tuple(Axis.of(name, values) for name, values in axes.items()),
-            DesignSettings.of(given, "sweep"),
-            tuple(seeds),
-        )
-        sweep = Sweep(base, design)
-        for settings_of_point in design.one_at_a_time():
+        fixed = () if base.source is None else base.source.overrides
+        sweep = Sweep(base, Design.of(axes, settings, fixed))
+        for settings_of_point in sweep.design.one_at_a_time():
             try:
                 sweep.experiment(settings_of_point)
             except MarketError as error:  # an axis was not given with --set
@@ -159,11 +154,20 @@ class Sweep(Displayable):
         """The sweep of the experiment's [sweep] table, but with these axes and settings.
 
         Parameters and errors are those of :meth:`of`; None, or no axes, leaves those of the table.
+        A design that draws no points replaces those of the table.
         """
-        given = dict(base.sweep)
-        own = given.pop("axes", {})
-        given.update({key: value for key, value in settings.items() if value is not None})
-        return Sweep.of(base, axes or own, **given)
+        own = {key: value for key, value in settings.items() if value is not None}
+        replaced = set() if own.get("design", DRAWN[0]) in DRAWN else {"points", "seed"}
+        given = {key: value for key, value in base.sweep.items() if key not in replaced} | own
+        in_file = given.pop("axes", {})
+        if axes or own:
+            return Sweep.of(base, axes or in_file, **given)
+        try:
+            return Sweep.of(base, in_file, **given)
+        except MarketError as error:
+            if error.name and not error.name.startswith("sweep."):
+                error.name, error.line, error.file = f"sweep.axes.{error.name}", None, None
+            raise base.placed(error) from None
 
     def experiment(self, settings: Mapping[str, Any]) -> Experiment:
         """The base experiment with other settings."""
@@ -196,7 +200,7 @@ class Sweep(Displayable):
         measures = [measure.key for measure in MEASURES]
         place = measures.index("welfare") + 1
         measures.insert(place, "best_welfare")
-        described = ("status", "steps", *measures, "predicted_rate", "message")
+        described = ("status", "steps", *measures, "predicted_rate", "predicted_error", "message")
         return (*self.design.names, *described, *goods)
 
     def rows(self, batch: int) -> list[dict[str, Any]]:
@@ -220,8 +224,11 @@ class Sweep(Displayable):
                 optimum = _optimum(experiment, best)
                 steady = _steady(result, optimum)
                 rows[place]["predicted_rate"] = _predicted(experiment, steady)
+                rows[place]["predicted_error"] = steady_state_error(experiment.last_economy)
                 if isinstance(result, MarketError):
                     rows[place].update(status="failed", message=str(result))
+                elif result.ending.status is Status.INTERRUPTED:
+                    raise KeyboardInterrupt  # half a run is no row of a table
                 else:
                     rows[place].update(_row(result, optimum))
         return rows

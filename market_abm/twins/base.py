@@ -1,7 +1,7 @@
-"""What all twins share: the interface of an optimiser, its path, and the distance of paths.
+"""What all optimisers share: their interface, their path, and the distance of paths.
 
-A twin is the optimiser that a mechanism is claimed to be. It is written from formulas alone, shares
-no code with the market, and knows the whole program.
+A twin is the optimiser that a mechanism is identical to; beside it stands the textbook's. Both are
+written from formulas alone, share no code with the market, and know the whole program.
 """
 
 from __future__ import annotations
@@ -27,11 +27,26 @@ class TwinPath:
     shares
         The shares by which the inputs of each batch were allocated, shape (steps + 1, buyers);
         under ``tatonnement``, without trade, demand over supply at the prices of the step.
+    mixed_dates
+        How far each price is from the gradient of goods that really travel (``dated.py``), money
+        per unit, shape (steps + 1, goods); None where the optimiser does not measure it.
+    identical_until
+        The last step at which the market still is this optimiser, as the optimiser can tell.
+    complete
+        Whether all steps were made: False where the budget of ``registry.py`` was used up.
     """
 
     quantities: np.ndarray
     prices: np.ndarray
     shares: np.ndarray
+    mixed_dates: np.ndarray | None
+    identical_until: int
+    complete: bool
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return len(self.prices) - 1
 
 
 class Optimiser(Protocol):
@@ -43,16 +58,29 @@ class Optimiser(Protocol):
         Its name in the literature.
     activations
         The activations of the market under which the market is this optimiser.
+    where
+        Where the market is this optimiser, as a phrase; empty for everywhere.
     """
 
     name: ClassVar[str]
     activations: ClassVar[tuple[str, ...]]
+    where: ClassVar[str]
+
+    @property
+    def work(self) -> int:
+        """The numbers computed so far, for the budget of ``registry.py``."""
 
     def __init__(self, economy: Economy, settings: Any) -> None:
         """Begin at step 0."""
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Quantities, prices and shares of the current step, as in :class:`TwinPath`."""
+
+    def applies(self) -> bool:
+        """Whether the market's next step is still this optimiser's."""
+
+    def mixed_dates(self) -> np.ndarray | None:
+        """As in :class:`TwinPath`, at the current step."""
 
     def step(self) -> None:
         """Make one step."""

@@ -35,6 +35,9 @@ LARGEST_STEP, STEP_RATIO, STEPS = 0.01, 4.0, 8
 """Finite differences: the largest step, relative to the quote, the ratio of successive steps, and
 their number."""
 
+PLAN_COST, PLAN_WORK = 20_000, 50
+"""The work of finding best plans, in numbers: of a call, and of each input and its slopes."""
+
 
 # --- quotes ---------------------------------------------------------------------------------------
 
@@ -99,7 +102,7 @@ class _Firms:
     def __init__(
         self, economy: Economy, industry: Industry, initial: InitialState, fixed: np.ndarray
     ) -> None:
-        places = economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
+        places = terms.places(economy, industry)
         self.industry, self.places = industry, places
         self.output = quotes_of_goods(economy)[economy.index[industry.good]]
         self.inputs = economy.buyers.pool[places[:, 0]]
@@ -109,6 +112,7 @@ class _Firms:
         guess = (initial.inputs[places] / industry.weights).T[:1]
         self.guess = np.where(np.isfinite(guess) & (guess > 0.0), guess, 1.0)
         self.last: dict[tuple[int, ...], np.ndarray] = {}
+        self.work = 0
         check_concave(industry, self.guess)
 
     def best(self, quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +122,7 @@ class _Firms:
         costs = np.broadcast_to(quotes[..., None, self.inputs], shape)
         costs = costs.reshape(worth.size, len(self.inputs))
         guess = np.broadcast_to(self.last.get(worth.shape, self.guess), costs.shape)
+        self.work += PLAN_COST + PLAN_WORK * costs.size * (1 + len(self.inputs))
         found, profit = profit_maximizing_inputs(self.industry, worth.ravel(), costs, guess)
         self.last[worth.shape] = np.where(found > 0.0, found, self.guess)
         return found.reshape(shape), profit.reshape(worth.shape)
@@ -216,7 +221,7 @@ class Dual:
             industry = firms.industry
             best = firms.best(quotes)[0][firms.level].T * industry.weights
             inputs[firms.places] = best
-            made = np.sum(terms.production(industry, best)[0])
+            made = np.sum(terms.output(industry, best))
             quantities[self.economy.index[industry.good]] = made
         return quantities, inputs
 
@@ -226,11 +231,25 @@ class DualDescent:
 
     name: ClassVar[str] = "gradient descent on the dual potential"
     activations: ClassVar[tuple[str, ...]] = ("simultaneous",)
+    where: ClassVar[str] = ""
 
     def __init__(self, economy: Economy, settings: Any) -> None:
         initial = InitialState.of(economy)
         self.economy, self.rate, self.dual = economy, settings.auction_rate, Dual(economy, initial)
         self.quotes = first_quotes(economy, initial, settings.start_price)
+
+    @property
+    def work(self) -> int:
+        """The numbers computed so far."""
+        return sum(firms.work for firms in self.dual.firms)
+
+    def applies(self) -> bool:
+        """True: it is at every step."""
+        return True
+
+    def mixed_dates(self) -> np.ndarray | None:
+        """None: nothing is made, so that nothing has a date."""
+        return None
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Quantities, prices and shares of the current step: best responses to its quotes.

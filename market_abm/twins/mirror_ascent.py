@@ -1,20 +1,19 @@
-"""The twins that move the shares of goods, by mirror ascent with lagged gradients.
+"""Optimisers that move the shares of goods, by derivatives of the whole dated program.
 
-* ``unit-bid``, exponentiated gradient (Kivinen and Warmuth 1997): s ← s (v/g)^κ / Σ, with v the
-  marginal value of a unit to a buyer and g = Σ s v. To first order in v/g - 1 it is their
-  s ← s exp(κ v/g) / Σ: mirror ascent with the entropy as its mirror map, and the money at stake as
-  the unit of the gradient.
-* ``trading-post``, proportional response (Wu and Zhang 2007): money is allocated in proportion to
-  what it earned. Birnbaum, Devanur and Xiao (2011) show that it is mirror descent with unit steps.
+The gradient is the derivative of ``DatedProgram.value_backwards`` (``dated.py``), taken of the
+whole program at once. What moves the shares is a step of mirror ascent with the entropy as its
+mirror map: s ← argmax κ Σ h s - KL(s, s(t)), which is s ← s e^(κ h) / Σ. Its variants differ in h:
 
-Gradients move upstream as in docs/model.md, 2: by one line in a step if ``simultaneous``, through
-all lines in a reverse sweep if ``sequential``.
+* :class:`LogGradientAscent`: h = ln(v/g), the logarithm of the relative gradient;
+* :class:`ExponentiatedGradient`: h = v/g, the textbook's (Kivinen and Warmuth 1997).
+
+:class:`ProportionalResponse` (Wu and Zhang 2007) divides a good by the money that it has earned;
+the buyers of the textbook, in :class:`SpendingResponse`, spend all that they have.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,191 +21,214 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.twins import terms
+from market_abm.twins.dated import STEP, Batch, DatedProgram
 from market_abm.twins.terms import InitialState
 
-# --- mirror ascent ------------------------------------------------------------------------------
 
-
-class MirrorAscent(ABC):
-    """Ascent on the shares of every good, with lagged gradients.
-
-    The *signal* of a buyer is a marginal value or an amount of money, smoothed with the bid rate.
+class ShareOptimiser(ABC):
+    """An optimiser of the shares of every good.
 
     Attributes
     ----------
+    program
+        The batches so far, and their derivatives.
     quantities, prices
-        Units, and the gradient, money per unit, shape (goods,).
-    priced
-        Whether a good has had a gradient, shape (goods,).
+        Units, and the gradient by a unit of each good, money per unit, shape (goods,).
+    signals
+        The gradient by the input of each buyer, shape (buyers,).
     shares, used_shares
         Current shares, and those by which the last inputs were allocated, shape (buyers,).
-    inputs, products
-        Inputs of the last batch, units, and marginal products there, shape (buyers,).
-    signal, has_signal
-        The signals, and whether a buyer has one, shape (buyers,).
+    priced, reached
+        Whether a consumer's price has come to a good, (goods,), and to a buyer, (buyers,).
     """
 
     name: ClassVar[str]
     activations: ClassVar[tuple[str, ...]] = ("simultaneous", "sequential")
+    where: ClassVar[str] = ""
+    in_logs: ClassVar[bool] = False
+    program_class: ClassVar[type[DatedProgram]] = DatedProgram
 
     def __init__(self, economy: Economy, settings: Any) -> None:
         self.economy, self.settings, self.buyers = economy, settings, economy.buyers
-        self.readers = [self.buyers.slice_of(k) for k in range(len(economy.goods))]
-        self.prices = np.zeros(len(economy.goods))
+        self.at_once = settings.activation == "sequential"
+        self.program = self.program_class(
+            economy, at_once=self.at_once, weight=settings.bid_rate, in_logs=self.in_logs
+        )
         self.priced = np.zeros(len(economy.goods), bool)
-        self.signal = np.zeros(self.buyers.size)
-        self.has_signal = np.zeros(self.buyers.size, bool)
+        self.priced[economy.final] = True
+        self.reached = np.zeros(self.buyers.size, bool)
         self.shares = self.used_shares = self.buyers.initial_shares
-        self.quantities, self.inputs, self.products = InitialState.of(economy)
+        self.quantities, inputs = InitialState.of(economy)
         self.reference = terms.references(economy, self.quantities)
-        self._consume()
+        self._record(inputs)
+
+    @property
+    def work(self) -> int:
+        """The numbers computed so far."""
+        return self.program.work
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Quantities, prices and shares of the current step."""
-        return self.quantities.copy(), self.prices.copy(), self.used_shares
+        return self.quantities, self.prices, self.used_shares
 
-    # The rules of an optimiser. Arrays are over buyers of one good; ``amount`` is its quantity.
+    def applies(self) -> bool:
+        """True: it is at every step."""
+        return True
+
+    def mixed_dates(self) -> np.ndarray | None:
+        """How far prices are from the gradient of goods that really travel, (goods,)."""
+        if self.at_once or self.settings.bid_rate != 1.0:
+            return None
+        return self.program.mixed_dates()[: len(self.economy.goods)]
 
     @abstractmethod
-    def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The target of the signal, given the marginal ``value`` of ``inputs``, money per unit."""
+    def weights(self, signals: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
+        """The weights to which the next shares of the buyers of one pool are proportional.
 
-    @abstractmethod
-    def gradient(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
-        """The contribution of each buyer to the gradient of the good, money per unit."""
-
-    @abstractmethod
-    def weights(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
-        """The weights to which the next shares are proportional."""
+        ``signals`` and ``shares`` are theirs, ``amount`` is the quantity of their good.
+        """
 
     def step(self) -> None:
-        """Make one step."""
-        if self.settings.activation == "simultaneous":
-            self._simultaneous()
-        else:
-            self._sequential()
+        """Supply, produce from the shares, differentiate, and move the shares."""
+        known = self.priced.copy()
+        self._reach()
+        self.make(self._offers(known), self.shares)
+        self._move_shares()
 
-    def _simultaneous(self) -> None:
-        """One step in which gradients move upstream, and goods downstream, by one line."""
-        self.used_shares, sold = self.shares, self.quantities.copy()
-        self._update_signals(np.arange(self.buyers.size))
-        self._supply()
+    def make(self, offers: np.ndarray, shares: np.ndarray) -> None:
+        """Make the next batch, of ``offers`` of raw goods and by ``shares``, and differentiate."""
+        before, self.used_shares = self.quantities, shares
+        self.quantities = np.append(offers, before[len(offers) :])
+        inputs = np.zeros(self.buyers.size)
         for industry in self.economy.topological_order:
-            self._produce(industry, sold)
-        self._consume()
-        self._price(range(len(self.economy.goods)))
-        self._revise_shares()
+            places = terms.places(self.economy, industry)
+            sold = self.quantities if self.at_once else before
+            inputs[places] = shares[places] * sold[self.buyers.good[places]]
+            made = np.sum(terms.output(industry, inputs[places]))
+            self.quantities[self.economy.index[industry.good]] = made
+        self._record(inputs)
 
-    def _sequential(self) -> None:
-        """One step of a forward pass and a reverse sweep.
+    def _record(self, inputs: np.ndarray) -> None:
+        """Add a batch to the program, and differentiate the value of what it is made of."""
+        final = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
+        paid = [terms.demand_price(each, c0, self.quantities[good]) for good, each, c0 in final]
+        batch = Batch(self.quantities, self.used_shares, inputs, np.array(paid))
+        self.program.batches.append(batch)
+        self.prices, self.signals = self.program.gradient()
 
-        Before the sweep, gradients are those of the last signals at the new shares and quantities.
-        This matters in loops only, to a line that is updated before the lines it sells to.
-        """
-        self.used_shares = self.shares
-        self._supply()
-        for industry in self.economy.topological_order:
-            self._produce(industry, self.quantities)
-        self._consume()
-        self._price(range(len(self.economy.goods)))
-        for industry in reversed(self.economy.topological_order):
-            self._update_signals(self.buyers.of_industry[industry.good].ravel())
-            self._price(self.economy.index[good] for good in industry.technology.inputs)
-        self._revise_shares()
-
-    def _produce(self, industry: Industry, sold: np.ndarray) -> None:
-        """Firms make the next batch of their shares of the quantities ``sold``."""
-        places = self.buyers.of_industry[industry.good]
-        inputs = self.used_shares[places] * sold[self.buyers.good[places]]
-        made, self.products[places] = terms.production(industry, inputs)
-        self.inputs[places] = inputs
-        self.quantities[self.economy.index[industry.good]] = np.sum(made)
-
-    def _consume(self) -> None:
-        """The gradients of final goods: the prices that consumers pay for their quantities."""
-        finals = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
-        for good, each, reference in finals:
-            self.prices[good] = terms.demand_price(each, reference, self.quantities[good])
-            self.priced[good] = True
-
-    def _supply(self) -> None:
-        """Quantities of raw goods respond to their gradients."""
+    def _offers(self, known: np.ndarray) -> np.ndarray:
+        """What suppliers offer: they respond to a ``known`` gradient by a rule of their own."""
+        offers = self.quantities[: len(self.economy.supply)].copy()
         for k, each in enumerate(self.economy.supply.values()):
-            if self.priced[k] and each.elasticity > 0.0:
-                self.quantities[k] = terms.offer(each, self.quantities[k], self.prices[k])
+            if known[k] and each.elasticity > 0.0:
+                offers[k] = terms.offer(each, offers[k], self.prices[k])
+        return offers
 
-    def _update_signals(self, places: np.ndarray) -> None:
-        """Signals move a fraction α of the way to their targets, where the good has a gradient."""
-        informed = self.priced[self.buyers.maker[places]]
-        value = self.prices[self.buyers.maker[places]] * self.products[places]
-        target, before = self.target(value, self.inputs[places]), self.signal[places]
-        after = (1.0 - self.settings.bid_rate) * before + self.settings.bid_rate * target
-        self.signal[places] = np.where(informed, after, before)
-        self.has_signal[places] |= informed
+    def _reach(self) -> None:
+        """A consumer's price comes one line further, or through all lines against their order.
 
-    def _price(self, goods: Iterable[int]) -> None:
-        """The gradient of each good: the sum of the contributions of its buyers."""
-        for k in goods:
-            places = self.readers[k]
-            if np.any(self.has_signal[places]):
-                parts = self.gradient(self.signal[places], self.shares[places], self.quantities[k])
-                self.prices[k], self.priced[k] = np.sum(parts), True
+        Buyers to whom no price has come do not move: the gradient does not count them yet.
+        """
+        if self.at_once:
+            for industry in reversed(self.economy.topological_order):
+                self._reach_buyers(terms.places(self.economy, industry).ravel())
+        else:
+            self._reach_buyers(np.arange(self.buyers.size))
 
-    def _revise_shares(self) -> None:
-        """Revise the shares of buyers with a signal; their sum in a pool stays."""
+    def _reach_buyers(self, places: np.ndarray) -> None:
+        self.reached[places] |= self.priced[self.buyers.maker[places]]
+        self.priced[self.buyers.good[places[self.reached[places]]]] = True
+
+    def _move_shares(self) -> None:
+        """Move the shares of the buyers that are reached; their sum in a pool stays."""
         self.shares = self.shares.copy()
         for pool in self.buyers.shared_pools:
-            places = np.arange(pool.buyers.start, pool.buyers.stop)[self.has_signal[pool.buyers]]
+            places = np.arange(pool.buyers.start, pool.buyers.stop)[self.reached[pool.buyers]]
             before = self.shares[places]
-            after = self.weights(self.signal[places], before, self.quantities[pool.good])
+            amount = self.quantities[pool.good]
+            after = self.weights(self.signals[places], before, amount)
             self.shares[places] = before.sum() * after / after.sum()
 
 
-class ExponentiatedGradient(MirrorAscent):
-    """s ← s (v/g)^κ / Σ, with the gradient g = Σ s v (Kivinen and Warmuth 1997).
+class MirrorAscent(ShareOptimiser):
+    """s ← s e^(κ h) / Σ with a relative gradient h, where the gradient of a share is S v.
 
-    The signal v is a marginal value, money per unit. Where a pool's money g S is negative, welfare
-    decreases in the ratios v/g, and the exponent is -κ. Where values differ in sign, shares stay.
+    The unit of the gradient is the money at stake, |S g| with g = Σ s v: a pool whose money is
+    negative ascends the other way. Where values differ in sign, the logarithm has no meaning, and
+    shares stay.
     """
+
+    @staticmethod
+    @abstractmethod
+    def relative(ratio: np.ndarray) -> np.ndarray:
+        """h, from the ``ratio`` v/g of the buyers of a pool."""
+
+    def weights(self, signals: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
+        """The weights s e^(κ h)."""
+        gradient = np.sum(shares * signals)
+        ratio = signals / gradient
+        if gradient == 0.0 or np.any(ratio < 0.0):
+            return shares
+        rate = self.settings.share_rate * np.sign(gradient * amount)
+        return shares * np.exp(rate * self.relative(ratio))
+
+
+class LogGradientAscent(MirrorAscent):
+    """Mirror ascent with the logarithm of the relative gradient: h = ln(v/g), s ← s (v/g)^κ / Σ."""
+
+    name: ClassVar[str] = "mirror ascent with log-gradients"
+
+    @staticmethod
+    def relative(ratio: np.ndarray) -> np.ndarray:
+        """The logarithm, h = ln(v/g)."""
+        return np.log(ratio)
+
+
+class ExponentiatedGradient(MirrorAscent):
+    """Exponentiated gradient: h = v/g, s ← s e^(κ v/g) / Σ (Kivinen and Warmuth 1997)."""
 
     name: ClassVar[str] = "exponentiated gradient"
 
-    def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The marginal value itself."""
-        return value
-
-    def gradient(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
-        """Each buyer gets its share of an additional unit: s v."""
-        return shares * signal
-
-    def weights(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
-        """The weights of exponentiated gradient, s (v/g)^κ."""
-        gradient = np.sum(shares * signal)
-        ratio = signal / gradient
-        if gradient == 0.0 or np.any(ratio < 0.0):
-            return shares
-        return shares * ratio ** (self.settings.share_rate * np.sign(gradient * amount))
+    @staticmethod
+    def relative(ratio: np.ndarray) -> np.ndarray:
+        """The ratio itself, h = v/g."""
+        return ratio
 
 
-class ProportionalResponse(MirrorAscent):
-    """x = m S / Σ m, then m ← v x (Wu and Zhang 2007).
+class ProportionalResponse(ShareOptimiser):
+    """Shares as money, s ← m / Σ m, where m is the gradient by the logarithm of an input.
 
-    The signal m is the money bid in a step, damped with a bid rate below 1. It requires positive
-    quantities, and bids of one sign for a good: otherwise the path is NaN from there on.
+    m is what an input has earned (Wu and Zhang 2007); a bid rate below 1 averages it over batches.
+    It requires positive quantities, and money of one sign: otherwise the path is NaN from there on.
     """
 
     name: ClassVar[str] = "proportional response"
+    in_logs: ClassVar[bool] = True
 
-    def target(self, value: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The money that the inputs earned."""
-        return value * inputs
-
-    def gradient(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
-        """Money over quantity, m / S."""
-        return signal / amount
-
-    def weights(self, signal: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
+    def weights(self, signals: np.ndarray, shares: np.ndarray, amount: float) -> np.ndarray:
         """The money m, or the current shares if it is all zero."""
-        if not np.any(signal):
+        if not np.any(signals):
             return shares
-        return signal if signal.min() * signal.max() >= 0.0 else np.full_like(signal, np.nan)
+        return signals if signals.min() * signals.max() >= 0.0 else np.full_like(signals, np.nan)
+
+
+class _Spending(DatedProgram):
+    """Lines that pay all they earn for their inputs, whatever their returns to scale."""
+
+    def _made(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
+        inputs = self.batches[date].inputs[terms.places(self.economy, industry)]
+        grown = terms.output(industry, inputs * (1.0 + 1j * STEP))
+        degree = grown.imag / STEP / terms.output(industry, inputs)
+        made = self.made_by_firms(industry, changes, date)
+        return np.sum(made / np.where(degree == 0.0, 1.0, degree), axis=-1)
+
+
+class SpendingResponse(ProportionalResponse):
+    """Proportional response of buyers who spend all that they have (Zhang 2011).
+
+    A firm divides what its batch has earned by the elasticities of its output, which it scales to
+    sum to 1. Lines of constant returns do so in the market too.
+    """
+
+    name: ClassVar[str] = "proportional response of buyers who spend all they earn"
+    program_class: ClassVar[type[DatedProgram]] = _Spending

@@ -1,25 +1,235 @@
-"""The primal-dual method on the Lagrangian of an economy.
+"""The primal-dual method on the Lagrangian of an economy, plain and in logarithms.
 
 K. J. Arrow, L. Hurwicz and H. Uzawa (Studies in Linear and Non-Linear Programming, 1958) find the
 optimal allocation at the saddle point of
 
     L = Σ_consumers (p0 c0 + ∫P dc) - Σ_suppliers ∫MC dq + Σ_quotes π (S - D),
 
-with supply S and demand D: inputs ascend its gradient, prices descend it. ``posted-price`` is
-claimed to do this in logarithms (the mirror map of both is the entropy), on quantities and prices
-of the previous step, with bounded gaps: gap(a, b) = 2 (a - b)/(|a| + |b|) ≈ ln(a/b) near a steady
-state. Consumers respond to prices at once, suppliers by their own rule.
+with supply S and demand D: inputs ascend its gradient, prices descend it. Nothing is rationed and
+nothing is stored: who orders gets what it orders, whether or not there is as much. Consumers
+respond to prices at once, suppliers by their own rule. The gradient of L is the complex step of the
+whole function (``dated.py``). Quotes are those of ``dual.py``.
+
+* :class:`LogPrimalDual`: in logarithms, with bounded gaps;
+* :class:`PrimalDual`: the textbook's, in units of the start;
+* :class:`PresentPrimalDual`: the same with both gradients of the present point. The others have
+  those of a market: an input has the value of the batch sold before, and costs the next price.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.twins import dual, terms
+from market_abm.twins.dated import LINE_COST, complex_step
 from market_abm.twins.terms import InitialState
+
+ROUNDING = 1e-14
+"""Relative differences of demand and supply below this are rounding."""
+
+
+class Lagrangian:
+    """L as a function of orders and quotes, and its gradient by the complex step.
+
+    Attributes
+    ----------
+    work
+        The numbers computed so far.
+    """
+
+    def __init__(self, economy: Economy, reference: np.ndarray) -> None:
+        self.economy, self.reference = economy, reference
+        self.good_of_quote = dual.good_of_quotes(economy)
+        self.work = 0
+
+    def supply(self, orders: np.ndarray, offers: np.ndarray) -> np.ndarray:
+        """The supply of each good, (..., goods), of ``orders``, (..., buyers), and ``offers``."""
+        raw = np.broadcast_to(offers, (*orders.shape[:-1], len(offers)))
+        made = [raw[..., k] for k in range(len(offers))]
+        for industry in self.economy.topological_order:
+            inputs = np.moveaxis(orders[..., terms.places(self.economy, industry)], -2, 0)
+            made.append(np.sum(terms.output(industry, inputs), axis=-1))
+            self.work += LINE_COST + inputs.size
+        return np.stack(made, axis=-1)
+
+    def value(
+        self, orders: np.ndarray, quotes: np.ndarray, offers: np.ndarray, consumed: np.ndarray
+    ) -> np.ndarray:
+        """L at ``orders``, (..., buyers), and ``quotes``, (..., quotes): money, shape (...).
+
+        ``offers`` of raw goods and the amounts ``consumed`` of final goods, units, are constants.
+        """
+        economy, pools = self.economy, len(self.economy.buyers.pools)
+        demands = zip(economy.demand.values(), self.reference, consumed, strict=True)
+        suppliers = zip(economy.supply.values(), offers, strict=True)
+        total = sum(float(terms.consumer_value(*each)) for each in demands)
+        total = total - sum(float(terms.production_cost(*each)) for each in suppliers)
+        ordered = np.add.reduceat(orders, economy.buyers.starts, axis=-1) if pools else orders
+        bought = np.broadcast_to(consumed, (*orders.shape[:-1], len(consumed)))
+        demand = np.concatenate([ordered, bought], axis=-1)
+        supply = self.supply(orders, offers)[..., self.good_of_quote]
+        return total + np.sum(quotes * (supply - demand), axis=-1)
+
+    def gradient(
+        self, orders: np.ndarray, quotes: np.ndarray, offers: np.ndarray, consumed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """∂L/∂orders, money per unit, (buyers,), and ∂L/∂quotes, units, (quotes,)."""
+        size = len(orders)
+
+        def at(changes: np.ndarray) -> np.ndarray:
+            moved = orders + changes[:, :size], quotes + changes[:, size:]
+            return self.value(*moved, offers, consumed)
+
+        slopes = complex_step(at, np.append(orders, quotes))
+        return slopes[:size], slopes[size:]
+
+
+class SaddlePoint(ABC):
+    """A primal-dual method on L.
+
+    Attributes
+    ----------
+    offers, made
+        Units, shapes (raw goods,) and (goods,).
+    orders, last_orders, values
+        Units, those of the batch before, and the value of a unit of its inputs, money per unit,
+        smoothed with the bid rate, shape (buyers,).
+    quotes
+        Money per unit, shape (quotes,).
+    prices
+        Money per unit, shape (goods,).
+    used_shares
+        The orders of the last batch over what was available, shape (buyers,).
+    """
+
+    name: ClassVar[str]
+    activations: ClassVar[tuple[str, ...]] = ("simultaneous",)
+    where: ClassVar[str] = "as long as nothing is rationed or stored"
+    present: ClassVar[bool] = False
+
+    def __init__(self, economy: Economy, settings: Any) -> None:
+        self.economy, self.settings, self.buyers = economy, settings, economy.buyers
+        initial = InitialState.of(economy)
+        self.reference = terms.references(economy, initial.quantities)
+        self.lagrangian = Lagrangian(economy, self.reference)
+        elastic = np.isinf([each.elasticity for each in economy.demand.values()])
+        self.moving = np.append(np.ones(len(self.buyers.pools), bool), ~elastic)
+        self.made, self.offers = initial.quantities, initial.quantities[: len(economy.supply)]
+        self.quotes = dual.first_quotes(economy, initial, settings.start_price)
+        self.prices = dual.prices(economy, self.quotes)
+        self.used_shares = self.buyers.initial_shares
+        self.orders = self.last_orders = self.used_shares * self.made[self.buyers.good]
+        self.values = np.zeros(self.buyers.size)
+
+    @property
+    def work(self) -> int:
+        """The numbers computed so far."""
+        return self.lagrangian.work
+
+    def applies(self) -> bool:
+        """Whether, beyond rounding, nothing is short, and nothing is left over that would keep."""
+        pools, good = len(self.buyers.pools), self.lagrangian.good_of_quote
+        demand = np.append(np.bincount(self.buyers.pool, self.orders, pools), self._consumed())
+        rounding = ROUNDING * self.made[good]
+        left = self.made[good] - demand
+        short = np.any(left[:pools] < -rounding[:pools])
+        return not (short or (self.settings.spoilage < 1.0 and np.any(left > rounding)))
+
+    def mixed_dates(self) -> np.ndarray | None:
+        """None: prices are variables of their own here, not slopes of batches."""
+        return None
+
+    def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Quantities, prices and shares of the current step."""
+        return self.made, self.prices, self.used_shares
+
+    def step(self) -> None:
+        """Suppliers offer, lines produce from the orders, and quotes and then orders move."""
+        self.used_shares = self.orders / self.made[self.buyers.good]
+        consumed, cost = self._consumed(), self.quotes[self.buyers.pool]
+        older = self.orders if self.present else self.last_orders
+        slope, _ = self.lagrangian.gradient(older, self.quotes, self.offers, consumed)
+        rate = self.settings.bid_rate
+        self.values = (1.0 - rate) * self.values + rate * (slope + cost)
+        self.offers = np.array(
+            [
+                terms.offer(each, amount, self.prices[k]) if each.elasticity else amount
+                for k, (each, amount) in enumerate(
+                    zip(self.economy.supply.values(), self.offers, strict=True)
+                )
+            ]
+        )
+        _, excess = self.lagrangian.gradient(self.orders, self.quotes, self.offers, consumed)
+        self.made = self.lagrangian.supply(self.orders, self.offers)
+        self.last_orders = self.orders
+        quotes = np.where(self.moving, self.moved_quotes(excess), self.quotes)
+        self.orders = self.moved_orders((self.quotes if self.present else quotes)[self.buyers.pool])
+        self.quotes, self.prices = quotes, dual.prices(self.economy, quotes)
+
+    def _consumed(self) -> np.ndarray:
+        """What consumers want at the prices, units, shape (final goods,)."""
+        final = self.economy.final
+        return terms.consumed(self.economy, self.reference, self.prices[final], self.made[final])
+
+    @abstractmethod
+    def moved_quotes(self, excess: np.ndarray) -> np.ndarray:
+        """The next quotes, given ∂L/∂quotes: the ``excess`` supply, units, (quotes,)."""
+
+    @abstractmethod
+    def moved_orders(self, cost: np.ndarray) -> np.ndarray:
+        """The next orders: ∂L/∂orders is ``values`` less ``cost``, money per unit, (buyers,)."""
+
+
+class LogPrimalDual(SaddlePoint):
+    """Orders o ← o exp(κ gap(v, π)) and quotes π ← π exp(λ gap(D, S)).
+
+    gap(a, b) = 2 (a - b)/(|a| + |b|) ≈ ln(a/b), where a - b is a slope of L.
+    """
+
+    name: ClassVar[str] = "primal-dual (Arrow-Hurwicz-Uzawa) in logarithms"
+
+    def moved_quotes(self, excess: np.ndarray) -> np.ndarray:
+        """The quotes π exp(λ gap(D, S)), with D = S less the excess."""
+        supply = self.made[self.lagrangian.good_of_quote]
+        return self.quotes * np.exp(self.settings.price_rate * gap(supply - excess, supply))
+
+    def moved_orders(self, cost: np.ndarray) -> np.ndarray:
+        """The orders o exp(κ gap(v, π))."""
+        return self.orders * np.exp(self.settings.order_rate * gap(self.values, cost))
+
+
+class PrimalDual(SaddlePoint):
+    """o ← max(0, o + κ u ∂L/∂o) and π ← max(0, π - λ w ∂L/∂π).
+
+    u = o/π and w = π/S are constants, of the start: the units in which a step is measured.
+    """
+
+    name: ClassVar[str] = "primal-dual (Arrow-Hurwicz-Uzawa)"
+
+    def __init__(self, economy: Economy, settings: Any) -> None:
+        super().__init__(economy, settings)
+        self.order_unit = self.orders / self.quotes[self.buyers.pool]
+        self.quote_unit = self.quotes / self.made[self.lagrangian.good_of_quote]
+
+    def moved_quotes(self, excess: np.ndarray) -> np.ndarray:
+        """The quotes π - λ w ∂L/∂π, but not below 0."""
+        return np.maximum(self.quotes - self.settings.price_rate * self.quote_unit * excess, 0.0)
+
+    def moved_orders(self, cost: np.ndarray) -> np.ndarray:
+        """The orders o + κ u ∂L/∂o, but not below 0."""
+        rise = self.settings.order_rate * self.order_unit * (self.values - cost)
+        return np.maximum(self.orders + rise, 0.0)
+
+
+class PresentPrimalDual(PrimalDual):
+    """The textbook's method with both gradients of the present point."""
+
+    name: ClassVar[str] = "primal-dual (Arrow-Hurwicz-Uzawa) of the present point"
+    present: ClassVar[bool] = True
 
 
 @np.errstate(all="ignore")
@@ -27,105 +237,3 @@ def gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """2 (a - b)/(|a| + |b|), between -2 and 2; 0 where both are 0."""
     sizes = np.abs(a) + np.abs(b)
     return np.where(sizes == 0.0, 0.0, 2.0 * (a - b) / np.where(sizes == 0.0, 1.0, sizes))
-
-
-class PrimalDual:
-    """Orders o ← o exp(κ gap(v, π)) and quotes π ← π exp(λ gap(O, A)), on lagged v, O and A.
-
-    v is the marginal value of an input, smoothed with the bid rate, O the total order of a pool,
-    and A the available quantity.
-
-    Attributes
-    ----------
-    made, available, sold
-        Output or offer of the step, the same with stock, and sales, units, shape (goods,).
-    prices
-        Money per unit, shape (goods,).
-    quotes
-        As in ``dual.py``, money per unit, shape (quotes,).
-    values, products
-        v, money per unit, and marginal products of the last batch, shape (buyers,).
-    orders, deliveries
-        Units, shape (buyers,).
-    used_shares
-        The last deliveries over the available quantity, shape (buyers,).
-    """
-
-    name: ClassVar[str] = "primal-dual (Arrow-Hurwicz-Uzawa)"
-    activations: ClassVar[tuple[str, ...]] = ("simultaneous",)
-
-    def __init__(self, economy: Economy, settings: Any) -> None:
-        self.economy, self.settings, self.buyers = economy, settings, economy.buyers
-        pools = [pool.good for pool in self.buyers.pools]
-        self.good_of_quote = dual.good_of_quotes(economy)
-        self.elastic = np.isinf([each.elasticity for each in economy.demand.values()])
-        self.moving = np.append(np.ones(len(pools), bool), ~self.elastic)
-        copied = [economy.reuse[good] == "copy" for good in economy.goods]
-        self.keeps = ~(np.array(copied) & np.isin(np.arange(len(economy.goods)), pools))
-
-        initial = InitialState.of(economy)
-        self.reference = terms.references(economy, initial.quantities)
-        self.made = self.available = initial.quantities
-        self.products = initial.products
-        self.quotes = dual.first_quotes(economy, initial, settings.start_price)
-        self.prices = dual.prices(economy, self.quotes)
-        self.values = np.zeros(self.buyers.size)
-        self.used_shares = self.buyers.initial_shares
-        self.orders = self.deliveries = self.used_shares * self.available[self.buyers.good]
-        self.sold = self._sales()
-
-    def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Quantities, prices and shares of the current step."""
-        return self.available, self.prices, self.used_shares
-
-    def step(self) -> None:
-        """Values follow the last step; then goods are made, quoted, ordered and rationed."""
-        rates, buyers = self.settings, self.buyers
-        self.used_shares = self.deliveries / self.available[buyers.good]
-        value = self.prices[buyers.maker] * self.products
-        self.values = (1.0 - rates.bid_rate) * self.values + rates.bid_rate * value
-        demand = np.append(self._ordered(), self._consumed())
-        left = np.where(self.keeps, (1.0 - rates.spoilage) * (self.available - self.sold), 0.0)
-        self._produce()
-        self.available = self.made + left
-        usable = (self.made + rates.stock_weight * left)[self.good_of_quote]
-        growth = np.exp(rates.price_rate * gap(demand, usable))
-        self.quotes = np.where(self.moving, self.quotes * growth, self.quotes)
-        self.prices = dual.prices(self.economy, self.quotes)
-        cost = self.quotes[buyers.pool]
-        self.orders = self.orders * np.exp(rates.order_rate * gap(self.values, cost))
-        ration = self.available[self.good_of_quote[: len(buyers.pools)]] / self._ordered()
-        ration = np.where(np.isnan(ration), 1.0, np.minimum(ration, 1.0))  # 0/0: no orders
-        self.deliveries = self.orders * ration[buyers.pool]
-        self.sold = self._sales()
-
-    def _produce(self) -> None:
-        """The next offers of suppliers, and the output of firms from their deliveries."""
-        made = self.made.copy()
-        for k, each in enumerate(self.economy.supply.values()):
-            if each.elasticity > 0.0:
-                made[k] = terms.offer(each, made[k], self.prices[k])
-        self.products = np.zeros(self.buyers.size)
-        for industry in self.economy.topological_order:
-            places = self.buyers.of_industry[industry.good]
-            output, self.products[places] = terms.production(industry, self.deliveries[places])
-            made[self.economy.index[industry.good]] = np.sum(output)
-        self.made = made
-
-    def _ordered(self) -> np.ndarray:
-        """The total order of each pool, units, shape (pools,)."""
-        return np.bincount(self.buyers.pool, self.orders, len(self.buyers.pools))
-
-    def _consumed(self) -> np.ndarray:
-        """The demand of each consumer at its price, units, shape (final goods,)."""
-        final = self.economy.final
-        return terms.consumed(
-            self.economy, self.reference, self.prices[final], self.available[final]
-        )
-
-    def _sales(self) -> np.ndarray:
-        """Sales of each good, units, shape (goods,): deliveries, or purchases of consumers."""
-        sold = np.bincount(self.buyers.good, self.deliveries, len(self.economy.goods))
-        final = self.economy.final
-        sold[final] = np.minimum(np.maximum(self._consumed(), 0.0), self.available[final])
-        return sold

@@ -174,8 +174,10 @@ def check_concave(industry: Industry, inputs: np.ndarray) -> None:
         return
     products, second = _derivatives(industry, inputs)
     scale = np.max(np.abs(inputs * products))
-    eigenvalues = np.linalg.eigvalsh(inputs[0][:, None] * second[0] * inputs[0])
-    if np.any(eigenvalues >= -CURVATURE_TOL * scale):
+    matrix = inputs[0][:, None] * second[0] * inputs[0]
+    if not np.all(np.isfinite(matrix)) or np.any(
+        np.linalg.eigvalsh(matrix) >= -CURVATURE_TOL * scale
+    ):
         raise EconomyError(
             f"'{industry.text()}' has constant or increasing returns: at given prices profit has "
             "no unique maximum",

@@ -1,16 +1,18 @@
-"""The twins by mechanism: the optimiser that each mechanism is claimed to be, from the same start.
+"""The optimisers by mechanism: what it is identical to, and what the textbook has in its place.
 
-A twin is written from formulas alone, shares no code with the market, and knows the whole program.
-Two optimisers move the shares of goods, with gradients that are some steps old
-(``mirror_ascent.py``):
+Two mechanisms move the shares of goods by derivatives of the dated program (``mirror_ascent.py``):
 
-* ``unit-bid``: exponentiated gradient;
-* ``trading-post``: proportional response.
+* ``unit-bid``: mirror ascent with the logarithm of the relative gradient; in the textbook
+  exponentiated gradient;
+* ``trading-post``: proportional response; in the textbook that of buyers who spend all they earn.
 
 Two move prices by the dual of the program:
 
-* ``tatonnement``: gradient descent on the dual potential (``dual.py``);
-* ``posted-price``: the primal-dual method of Arrow, Hurwicz and Uzawa (``primal_dual.py``).
+* ``tatonnement``: gradient descent on the dual potential, as in the textbook (``dual.py``);
+* ``posted-price``: the primal-dual method of Arrow, Hurwicz and Uzawa in logarithms, where nothing
+  is rationed or stored; in the textbook without logarithms (``primal_dual.py``).
+
+A search for either has a budget of work: a path ends where it is used up, and says so.
 """
 
 from __future__ import annotations
@@ -20,20 +22,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.errors import SettingError
+from market_abm.errors import MarketError, SettingError
 from market_abm.fields import check_choice
 from market_abm.twins.base import Optimiser, TwinPath
 from market_abm.twins.dual import DualDescent
-from market_abm.twins.mirror_ascent import ExponentiatedGradient, ProportionalResponse
-from market_abm.twins.primal_dual import PrimalDual
+from market_abm.twins.mirror_ascent import (
+    ExponentiatedGradient,
+    LogGradientAscent,
+    ProportionalResponse,
+    SpendingResponse,
+)
+from market_abm.twins.primal_dual import LogPrimalDual, PrimalDual
 
 if TYPE_CHECKING:
     from market_abm.market.base import MarketSettings
 
 
-@np.errstate(all="ignore")  # it may diverge, as its market may
+BUDGET = 300_000_000
+"""The most numbers that an optimiser may compute: about half a minute."""
+
+
 def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
-    """The path of the optimiser that the mechanism of ``settings`` is claimed to be.
+    """The path of the optimiser that the mechanism of ``settings`` is identical to.
 
     Parameters
     ----------
@@ -50,14 +60,57 @@ def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
         The mechanism or activation has no twin, the run is random, or the economy has firms or
         goods that an optimiser does not have.
     """
-    name = check_choice(settings.mechanism, "market.mechanism", TWINS)
+    return _path(TWINS, economy, settings, steps, dates=True)
+
+
+def textbook(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
+    """The path of the textbook's optimiser, with the same rates from the same start.
+
+    Parameters and errors are those of :func:`twin`.
+    """
+    return _path(TEXTBOOKS, economy, settings, steps)
+
+
+@np.errstate(all="ignore")  # it may diverge, as its market may
+def _path(
+    optimisers: dict[str, type[Optimiser]],
+    economy: Economy,
+    settings: MarketSettings,
+    steps: int,
+    *,
+    dates: bool = False,
+) -> TwinPath:
+    name = check_choice(settings.mechanism, "market.mechanism", optimisers)
     _check_deterministic(economy, settings)
-    optimiser = TWINS[name](economy, settings)
-    path = [optimiser.observed()]
-    for _ in range(steps):
+    optimiser = optimisers[name](economy, settings)
+    path, mixed = [optimiser.observed()], [optimiser.mixed_dates() if dates else None]
+    identical_until = 0
+    while len(path) <= steps and optimiser.work < BUDGET:
+        if identical_until == len(path) - 1 and optimiser.applies():
+            identical_until += 1
         optimiser.step()
         path.append(optimiser.observed())
-    return TwinPath(*(np.array(arrays) for arrays in zip(*path, strict=True)))
+        mixed.append(optimiser.mixed_dates() if dates else None)
+    quantities, prices, shares = (np.array(each) for each in zip(*path, strict=True))
+    known = [each for each in mixed if each is not None]
+    return TwinPath(
+        quantities,
+        prices,
+        shares,
+        mixed_dates=np.array(known) if known else None,
+        identical_until=identical_until,
+        complete=len(path) > steps,
+    )
+
+
+def has_twin(economy: Economy, settings: MarketSettings) -> bool:
+    """Whether there is an optimiser that such a market is identical to."""
+    try:
+        check_choice(settings.mechanism, "market.mechanism", TWINS)
+        _check_deterministic(economy, settings)
+    except MarketError:
+        return False
+    return True
 
 
 def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
@@ -98,9 +151,17 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
 
 
 TWINS: dict[str, type[Optimiser]] = {
-    "unit-bid": ExponentiatedGradient,
+    "unit-bid": LogGradientAscent,
     "trading-post": ProportionalResponse,
+    "tatonnement": DualDescent,
+    "posted-price": LogPrimalDual,
+}
+"""The optimiser that each mechanism is identical to, by the name of the mechanism."""
+
+TEXTBOOKS: dict[str, type[Optimiser]] = {
+    "unit-bid": ExponentiatedGradient,
+    "trading-post": SpendingResponse,
     "tatonnement": DualDescent,
     "posted-price": PrimalDual,
 }
-"""The optimiser that each mechanism is claimed to be, by the name of the mechanism."""
+"""The textbook's optimiser that each mechanism resembles, by the name of the mechanism."""

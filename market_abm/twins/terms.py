@@ -14,30 +14,24 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, Supply
 
 
-def production(industry: Industry, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The output of each firm, z w f(x/w), and its marginal products.
+def places(economy: Economy, industry: Industry) -> np.ndarray:
+    """The buyer of each input for each firm, an index, shape (inputs, firms)."""
+    return economy.buyers.of_industry[industry.good].reshape(-1, industry.firms)
+
+
+def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
+    """The output of each firm, z w f(x/w), units, shape (..., firms).
 
     Parameters
     ----------
     industry
         The firms' line f, weights w and productivities z.
     inputs
-        x, units, shape (inputs, firms).
-
-    Returns
-    -------
-    output
-        Units, shape (firms,).
-    products
-        Shape (inputs, firms).
+        x, units, real or complex, shape (inputs, ..., firms).
     """
-    of_each = inputs.reshape(-1, industry.firms) / industry.weights
-    made, products = industry.technology.production(list(of_each))
+    made = industry.technology.production(list(inputs / industry.weights))[0]
     made = industry.productivity * industry.weights * made
-    slopes = np.zeros(np.shape(inputs))
-    for slope, product in zip(slopes, products, strict=True):
-        slope[:] = industry.productivity * product
-    return np.broadcast_to(made, industry.weights.shape), slopes
+    return np.broadcast_to(made, (*np.shape(inputs)[1:-1], industry.firms))
 
 
 class InitialState(NamedTuple):
@@ -49,27 +43,23 @@ class InitialState(NamedTuple):
         Units, shape (goods,).
     inputs
         Units, shape (buyers,).
-    products
-        Marginal products of these inputs, shape (buyers,).
     """
 
     quantities: np.ndarray
     inputs: np.ndarray
-    products: np.ndarray
 
     @staticmethod
     def of(economy: Economy) -> InitialState:
         """The initial state of an economy; in a loop, from the guesses of outputs not yet made."""
         endowments = [supply.quantity for supply in economy.supply.values()]
         guesses = [industry.population.start for industry in economy.topological_order]
-        inputs, products = np.zeros((2, economy.buyers.size))
-        initial = InitialState(np.array([*endowments, *guesses]), inputs, products)
+        initial = InitialState(np.array([*endowments, *guesses]), np.zeros(economy.buyers.size))
         for industry in economy.topological_order:
-            places = economy.buyers.of_industry[industry.good]
-            sold = initial.quantities[economy.buyers.good[places]]
-            initial.inputs[places] = economy.buyers.initial_shares[places] * sold
-            made, initial.products[places] = production(industry, initial.inputs[places])
-            initial.quantities[economy.index[industry.good]] = np.sum(made)
+            used = places(economy, industry)
+            sold = initial.quantities[economy.buyers.good[used]]
+            initial.inputs[used] = economy.buyers.initial_shares[used] * sold
+            made = np.sum(output(industry, initial.inputs[used]))
+            initial.quantities[economy.index[industry.good]] = made
         return initial
 
 

@@ -17,6 +17,15 @@ import numpy as np
 from market_abm.analysis.observer import relative_error
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
+from market_abm.views.ranges import (
+    ERROR_ROOM,
+    Slope,
+    connected,
+    last_above,
+    settled_record,
+    shown_until,
+    slopes_of,
+)
 from market_abm.views.words.figures import predicted_rate
 from market_abm.views.words.text import RELATIVE_ERROR
 
@@ -24,20 +33,23 @@ if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
     from market_abm.runs.result import Result
 
-FLOOR, FLOOR_POWER = 1e-17, -17
-"""The lower end of the error axis, where an error of exactly 0 is drawn, and its power of ten."""
+FLOOR, FLOOR_POWER = 1e-16, -16
+"""The lower end of the error axis, where an error of 0 is drawn, and its power of ten."""
+
+NEAR = 1e5
+"""An error axis reaches down to the tolerance if the smallest error is within this factor of it."""
 
 MAX_POWER = 300.0
 """The largest power of ten on an error axis: errors of a diverged run may be infinite."""
-
-ROUNDING = 1e-9
-"""Errors below this may be rounding; a predicted rate is drawn beside larger ones only."""
 
 MAX_PANELS = 6
 """Goods up to which each has a panel of its own."""
 
 MAX_NAMED = 10
 """The number of goods drawn by name, of more than ``MAX_LISTED_GOODS``."""
+
+MAX_STAIRS = 60
+"""Steps up to which errors are drawn as a staircase, exact ones included."""
 
 MAX_MARKS = 16
 """Steps at which a prediction is marked."""
@@ -105,13 +117,16 @@ def ratio_axis(ratios: np.ndarray) -> Axis:
 def error_axis(errors: np.ndarray, tolerance: float | None) -> Axis:
     """A logarithmic axis of relative errors, from :data:`FLOOR` if one is exactly 0.
 
-    Otherwise it begins two decades below the tolerance or at the smallest error.
+    Otherwise it begins at the smallest error, or two decades below the tolerance if that is near.
     """
     finite = np.clip(errors[np.isfinite(errors)], FLOOR, None)
     top = min(np.ceil(np.log10(max(3.0, finite.max(initial=1.0)))), MAX_POWER)
-    aim = 1.0 if tolerance is None else 1e-2 * tolerance
-    bottom = max(FLOOR, min(aim, finite.min(initial=1.0)))
-    return Axis(RELATIVE_ERROR, "log", (float(bottom), float(10.0**top)))
+    smallest = finite.min(initial=1.0)
+    if tolerance is not None and smallest <= NEAR * tolerance:
+        bottom = min(1e-2 * tolerance, smallest)
+    else:
+        bottom = 10.0 ** np.floor(np.log10(smallest))
+    return Axis(RELATIVE_ERROR, "log", (float(max(FLOOR, bottom)), float(10.0**top)))
 
 
 def error_ticks(axis: Axis, most: int) -> list[float]:
@@ -162,8 +177,6 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 
 Layout = Literal["panels", "ratios", "errors"]
-
-Slope = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +233,8 @@ class Series:
         The records at which the prediction is marked.
     stage
         Stages from the consumer, in the layout ``ratios``.
+    connected
+        The records that the curve of errors connects, as a mask; None for all.
     """
 
     good: str
@@ -232,6 +247,13 @@ class Series:
     predicted: np.ndarray
     marks: np.ndarray
     stage: int = 0
+    connected: np.ndarray | None = None
+
+    @property
+    def error_curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which records the curve of errors connects, and the errors there."""
+        kept = np.full(len(self.errors), True) if self.connected is None else self.connected
+        return kept, self.errors[kept]
 
     @property
     def price_axis(self) -> Axis:
@@ -286,6 +308,28 @@ class ConvergencePicture:
         with np.errstate(all="ignore"):
             return np.array([each.prices / each.gradients for each in self.series]).T
 
+    @property
+    def tolerance_shown(self) -> bool:
+        """Whether the tolerance is within the axis of errors."""
+        low, high = self.error_axis.limits or (np.inf, np.inf)
+        return self.tolerance is not None and low <= self.tolerance <= high
+
+    @property
+    def prices_until(self) -> float:
+        """The step up to which prices are worth drawing: a little beyond their last move."""
+        paths = [path for each in self.series for path in (each.prices, each.gradients)]
+        return shown_until(self.steps, settled_record(np.array(paths).T))
+
+    @property
+    def errors_until(self) -> float:
+        """The step up to which errors are worth drawing: a little beyond the last above rounding.
+
+        At least as far as prices are.
+        """
+        errors = np.array([each.errors for each in self.series]).T
+        end = shown_until(self.steps, last_above(errors), ERROR_ROOM)
+        return max(end, self.prices_until)
+
     @staticmethod
     def of(result: Result) -> ConvergencePicture:
         """The picture of a run: of many goods, the errors of all and the largest by name."""
@@ -307,7 +351,8 @@ class ConvergencePicture:
         rate = result.predicted_rate if many else None
         if rate is None or not 0.0 < rate < 1.0:
             return picture
-        slopes = _slopes(picture, rate, result.steps)
+        starts = (0, *picture.shocks)
+        slopes = slopes_of(rate, picture.steps, picture.largest, starts, result.steps, FLOOR)
         return replace(picture, slopes=slopes, slope_label=predicted_rate(rate))
 
     @staticmethod
@@ -337,16 +382,18 @@ class ConvergencePicture:
         others = np.setdiff1d(np.arange(len(paths.goods)), places)
         known = np.where(np.isnan(paths.errors), np.inf, paths.errors)
         values = np.concatenate([paths.prices[:, places], paths.gradients[:, places]])
+        series = _series(paths, shown, economy, layout, tuple(shocks))
+        largest = known.max(axis=1, initial=0.0)
+        curves = [largest] if layout == "errors" else []
+        curves += [each.error_curve[1] for each in series]
         return ConvergencePicture(
             steps=paths.steps,
-            series=_series(paths, shown, economy, layout),
+            series=series,
             others=paths.errors[:, others],
-            largest=known.max(axis=1, initial=0.0),
+            largest=largest,
             median=np.median(known, axis=1),
             price_axis=value_axis(values, PRICE_LABEL),
-            error_axis=error_axis(
-                paths.errors if layout == "errors" else paths.errors[:, places], tolerance
-            ),
+            error_axis=error_axis(np.concatenate(curves or [largest]), tolerance),
             step_axis=step_axis(paths.steps),
             tolerance=tolerance,
             shocks=tuple(step for step in shocks if step <= paths.steps[-1]),
@@ -361,13 +408,18 @@ def line_style(n: int) -> tuple[int, int]:
 
 
 def _series(
-    paths: Paths, shown: Sequence[str], economy: Economy | None, layout: Layout
+    paths: Paths,
+    shown: Sequence[str],
+    economy: Economy | None,
+    layout: Layout,
+    shocks: tuple[int, ...],
 ) -> tuple[Series, ...]:
     """Those of the goods ``shown``; of many in one panel, the prediction of every few is marked."""
     count = len(paths.steps)
     marks = np.arange(0, count if paths.predicted is not None else 0, max(1, count // MAX_MARKS))
     every = max(1, len(shown) // 4) if layout == "ratios" else 1
     stages = economy.stages if economy is not None and layout == "ratios" else {}
+    whole = layout == "errors" or count <= MAX_STAIRS
     series = []
     for n, good in enumerate(shown):
         k = paths.goods.index(good)
@@ -386,22 +438,7 @@ def _series(
                 ),
                 marks=marks if n % every == 0 else marks[:0],
                 stage=stages.get(good, 0),
+                connected=(None if whole else connected(paths.steps, paths.errors[:, k], shocks)),
             )
         )
     return tuple(series)
-
-
-def _slopes(picture: ConvergencePicture, rate: float, last: int) -> tuple[Slope, ...]:
-    """After the start and each shock, a line as steep as the predicted rate, just above."""
-    steps, worst, slopes = picture.steps, picture.largest, []
-    starts = [0, *picture.shocks]
-    for start, end in zip(starts, [*starts[1:], last + 1], strict=True):
-        here = (steps >= start) & (steps < end) & (worst > ROUNDING) & np.isfinite(worst)
-        if here.any():  # the lower half of the descent, where faster modes have died out
-            here &= np.log(worst) <= np.log(worst[here][[0, -1]]).mean()
-        if here.any():
-            height = np.max(np.log(worst[here]) - (steps[here] - start) * np.log(rate))
-            stop = start + min(end - start, (height - np.log(FLOOR)) / -np.log(rate))
-            ends = np.array([start, stop])
-            slopes.append((ends, 2.0 * np.exp(height + (ends - start) * np.log(rate))))
-    return tuple(slopes)

@@ -8,57 +8,30 @@ it the numbers, prices from the market and derivatives from the reverse sweep.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.economy.industry import Industry
-from market_abm.gradient import backprop
+from market_abm.economy.production import marginal_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
+from market_abm.views.derivation import (
+    MAX_PROFIT_INPUTS,
+    Pair,
+    Section,
+    consumers,
+    joined,
+    suppliers,
+)
 from market_abm.views.numbers import format_plain
-from market_abm.views.words.derivation import CONSUMERS, REUSE_NOTES, profit_preface
+from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
-MAX_PROFIT_INPUTS = 8
-"""Inputs of a line beyond which its profit is not written out."""
 
-
-@dataclass(frozen=True)
-class Pair:
-    """One equation twice, as text and as formulas: in prices and in derivatives.
-
-    The numbers of each side are in ``condition_numbers`` and ``backprop_numbers``; ``equations``
-    are both sides as formulas.
-    """
-
-    condition: str
-    condition_numbers: str
-    backprop: str
-    backprop_numbers: str
-    equations: tuple[Equation, Equation]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A title, a note, and the equations below them.
-
-    For an industry ``line`` is the title as an equation, and the note is the ``preface`` and the
-    ``profit``; ``profit`` is None for a line of more than :data:`MAX_PROFIT_INPUTS` inputs.
-    """
-
-    title: str
-    note: str
-    pairs: tuple[Pair, ...]
-    line: Equation | None = None
-    preface: str = ""
-    profit: Equation | None = None
-
-
+@np.errstate(all="ignore")  # what has no value is shown as nan
 def explain(result: Result) -> list[Section]:
     """The derivation for the program of a result at its last step.
 
@@ -76,19 +49,20 @@ class _Explanation:
     def __init__(self, result: Result) -> None:
         self.economy = result.economy
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
+        self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         self.shares = result.last.shares
         rules = result.experiment.market.rules
         self.bids = rules.per_unit(result.last.bids, result.last.inputs)
-        self.products = backprop.marginal_products(self.economy, result.last.inputs)
+        self.products = marginal_products(self.economy, result.last.inputs)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
                 self.users[good].append((industry, slot))
 
     def sections(self) -> list[Section]:
-        """Consumers; then industries upstream; a shared good after the last of its users."""
-        sections = [self._consumers()]
+        """Consumers; industries upstream; a shared good after the last of its users; suppliers."""
+        sections = [consumers(self.economy, self.prices, self.gradients)]
         waiting = {good: len(users) for good, users in self.users.items()}
         for industry in reversed(self.economy.topological_order):
             sections.append(self._industry(industry))
@@ -96,28 +70,16 @@ class _Explanation:
                 waiting[good] -= 1
                 if waiting[good] == 0 and len(self.users[good]) > 1:
                     sections.append(self._reuse(good))
-        return sections
-
-    def _consumers(self) -> Section:
-        pairs = [
-            Pair(
-                f"p_{good} = {format_plain(self.prices[good])}",
-                "",
-                f"df_d{good} = {format_plain(self.gradients[good])}",
-                "",
-                (
-                    Equation(name(("price", good)), lift(self.prices[good])),
-                    Equation(name(("gradient", good)), lift(self.gradients[good])),
-                ),
-            )
-            for good in self.economy.demand
-        ]
-        return Section("consumers", CONSUMERS, tuple(pairs))
+        return [*sections, suppliers(self.economy, self.prices, self.quantities, self.gradients)]
 
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
-        costs = "".join(f" - p_{used}*{label}" for used, label in self._labels(industry))
+        costs = "".join(
+            f" - {self._price_text(industry, used)}*{used}"
+            for used in technology.inputs
+            if self._is_paid(industry, used)
+        )
         preface = profit_preface(industry.firms, loop=self._loops(good))
         note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
@@ -130,12 +92,15 @@ class _Explanation:
         return Section(industry.text(), note, tuple(pairs), line, preface, profit)
 
     def _profit(self, industry: Industry) -> Equation:
-        """Revenue minus the cost of the inputs."""
+        """Revenue minus the cost of the inputs, each at the price that this line pays."""
         technology = industry.technology
-        profit = _joined("*", name(("price", industry.good)), technology.formula)
+        profit = joined("*", name(("price", industry.good)), technology.formula)
         for slot, good in enumerate(technology.inputs):
-            profit = _joined("-", profit, _joined("*", name(("price", good)), name(slot)))
-        return Equation(name("profit"), profit, dict(enumerate(technology.labels)))
+            if self._is_paid(industry, good):
+                own = self._has_own_price(good)
+                price = ("bid", good, industry.good) if own else ("price", good)
+                profit = joined("-", profit, joined("*", name(price), name(slot)))
+        return Equation(name("profit"), profit, dict(enumerate(technology.inputs)))
 
     def _loops(self, good: str) -> bool:
         return any(
@@ -143,8 +108,16 @@ class _Explanation:
             for component in self.economy.components
         )
 
-    def _labels(self, industry: Industry) -> zip[tuple[str, str]]:
-        return zip(industry.technology.inputs, industry.technology.labels, strict=True)
+    def _has_own_price(self, good: str) -> bool:
+        """Whether each user of a good pays a price of its own."""
+        return len(self.users[good]) > 1 and self.economy.reuse[good] != "rival"
+
+    def _is_paid(self, industry: Industry, good: str) -> bool:
+        """Whether an industry pays for a good: of an external one only the first user does."""
+        return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
+
+    def _price_text(self, industry: Industry, good: str) -> str:
+        return f"bid[{good} by {industry.good}]" if self._has_own_price(good) else f"p_{good}"
 
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """The firms' bid for one input, beside the chain rule at this line."""
@@ -152,25 +125,27 @@ class _Explanation:
         slope, bid = self._slope(industry, slot), self._bid(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
         shared = len(self.users[good]) > 1
-        label = industry.technology.labels[slot]
-        price = f"bid[{label} by {output}]" if shared else f"p_{good}"
-        term = f"term[{label} in {output}]" if shared else f"df_d{good}"
+        price = f"bid[{good} by {output}]" if shared else f"p_{good}"
+        term = f"term[{good} in {output}]" if shared else f"df_d{good}"
         gradient = self.gradients[output]
-        slope_tree = name(("slope", output, label)) if tree is None else tree
+        limit = limit_note(good) if self.quantities[good] == 0.0 else ""
+        slope_tree = name(("slope", output, good)) if tree is None else tree
         sides = [
-            (("bid", label, output) if shared else ("price", good), ("price", output)),
-            (("term", label, output) if shared else ("gradient", good), ("gradient", output)),
+            (("bid", good, output) if shared else ("price", good), ("price", output)),
+            (("term", good, output) if shared else ("gradient", good), ("gradient", output)),
         ]
-        names = dict(enumerate(industry.technology.labels))
+        names = dict(enumerate(industry.technology.inputs))
         condition, backprop_line = (
-            Equation(name(left), _joined("*", name(value), slope_tree), names)
+            Equation(name(left), joined("*", name(value), slope_tree), names)
             for left, value in sides
         )
         return Pair(
             f"{price} = p_{output} * {factor}",
-            f"{format_plain(self.prices[output])} * {format_plain(slope)} = {format_plain(bid)}",
+            f"{format_plain(self.prices[output])} * {format_plain(slope)} = "
+            f"{format_plain(bid)}{limit}",
             f"{term} = df_d{output} * {factor}",
-            f"{format_plain(gradient)} * {format_plain(slope)} = {format_plain(gradient * slope)}",
+            f"{format_plain(gradient)} * {format_plain(slope)} = "
+            f"{format_plain(gradient * slope)}{limit}",
             (condition, backprop_line),
         )
 
@@ -180,7 +155,7 @@ class _Explanation:
         parts = [self._part(*use) for use in users] if reuse == "rival" else None
         bids = [self._bid(*use) for use in users]
         terms = [self.gradients[i.good] * self._slope(i, slot) for i, slot in users]
-        uses = [(i.technology.labels[slot], i.good) for i, slot in users]
+        uses = [(good, i.good) for i, _ in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
         term_names = [f"term[{label} in {output}]" for label, output in uses]
@@ -204,6 +179,7 @@ class _Explanation:
         """The mean of ``values`` over the firms of one use, weighted by their shares."""
         buyers = self.economy.buyers.uses[industry.good][slot]
         weights = self.shares[buyers]
+        weights = weights if weights.any() else np.ones(len(weights))
         return float(weights @ values[buyers] / weights.sum())
 
     def _slope(self, industry: Industry, slot: int) -> float:
@@ -233,13 +209,8 @@ def _sum_equation(
     """The equation of :func:`_weighted_sum` as a formula."""
     terms = [name((symbol, *use)) for use in uses]
     if weights is not None:
-        terms = [_joined("*", lift(w), term) for w, term in zip(weights, terms, strict=True)]
-    return Equation(name(left), _joined("+", *terms))
-
-
-def _joined(operation: str, *arguments: Expression) -> Expression:
-    """The operation applied from left to right, without simplification."""
-    return reduce(lambda a, b: Expression(operation, (a, b)), arguments)
+        terms = [joined("*", lift(w), term) for w, term in zip(weights, terms, strict=True)]
+    return Equation(name(left), joined("+", *terms))
 
 
 def _is_sum(formula: str) -> bool:

@@ -24,6 +24,9 @@ PITCH = 2.7
 BOX_SLOT, ARROW_SLOT = 1.34, 0.62
 """Heights reserved in a column for a box and for an arrow that passes."""
 
+MIN_BULGE, MAX_BULGE = 0.3, 0.75
+"""How far the turn of an arrow that goes back reaches to the side: that of its curve is 3/4."""
+
 ROW_LENGTH = 6
 """Boxes in a row of a long chain."""
 
@@ -91,29 +94,54 @@ def _columns(economy: Economy) -> dict[str, int]:
     return column
 
 
+def _passed(column: dict[str, int], good: str, user: str) -> list[int]:
+    """The columns that an arrow passes, in its direction.
+
+    One that goes back, as in a loop, passes those of its ends too: it leaves its box on the right,
+    as all arrows do, turns, and enters the other box from the left.
+    """
+    first, last = column[good], column[user]
+    return list(range(first + 1, last) if last > first else range(first, last - 1, -1))
+
+
 def _heights(
     economy: Economy, column: dict[str, int], uses: dict[Use, str]
 ) -> dict[Hashable, float]:
-    """The height of each good, and of each arrow in each column that it passes: (use, column)."""
+    """The height of each good, and of each arrow in each column that it passes: (use, column).
+
+    An arrow that goes back has its place next to the box that it leaves.
+    """
     slots: dict[int, list[Hashable]] = {}
     after: dict[Hashable, list[Hashable]] = {good: [] for good in economy.goods}
+    beside: dict[Hashable, str] = {}
     for good in reversed(economy.goods):
         slots.setdefault(column[good], []).append(good)
     for use, good in uses.items():
-        chain: list[Hashable] = [good]
-        for x in range(column[good] + 1, column[use[0]]):
-            slots.setdefault(x, []).append((use, x))
-            chain.append((use, x))
-        for here, there in zip(chain, [*chain[1:], use[0]], strict=True):
+        passed = _passed(column, good, use[0])
+        chain: list[Hashable] = [(use, x) for x in passed]
+        for member, x in zip(chain, passed, strict=True):
+            slots.setdefault(x, []).append(member)
+        if column[use[0]] > column[good]:
+            chain = [good, *chain, use[0]]
+        else:
+            beside[chain[0]] = good
+            chain.reverse()
+        for here, there in pairwise(chain):
             after.setdefault(here, []).append(there)
     height: dict[Hashable, float] = {}
     for x in sorted(slots, reverse=True):
         members = slots[x]
         centre = {
-            m: float(np.mean([height[n] for n in after[m] if n in height] or [0.0]))
+            m: float(np.mean([height[n] for n in after.get(m, ()) if n in height] or [0.0]))
             for m in members
         }
-        members.sort(key=lambda m: (-centre[m], not isinstance(m, str)))
+        place = {m: n for n, m in enumerate(members)}
+
+        def order(member: Hashable, centre: Any = centre, place: Any = place) -> Any:
+            box = beside.get(member, member)
+            return -centre[box], not isinstance(box, str), place[box], place[member]
+
+        members.sort(key=order)
         sizes = [BOX_SLOT if isinstance(m, str) else ARROW_SLOT for m in members]
         y = sum(sizes) / 2
         for member, size in zip(members, sizes, strict=True):
@@ -139,12 +167,10 @@ def _routed(
     outgoing: dict[str, list[tuple[Use, float]]] = {}
     incoming: dict[str, list[tuple[Use, float]]] = {}
     for use, good in uses.items():
-        user = use[0]
-        if column[user] > column[good]:
-            first = heights.get((use, column[good] + 1), heights[user])
-            last = heights.get((use, column[user] - 1), heights[good])
-            outgoing.setdefault(good, []).append((use, first))
-            incoming.setdefault(user, []).append((use, last))
+        user, passed = use[0], _passed(column, good, use[0])
+        first, last = (heights[(use, passed[n])] if passed else 0.0 for n in (0, -1))
+        outgoing.setdefault(good, []).append((use, first if passed else heights[user]))
+        incoming.setdefault(user, []).append((use, last if passed else heights[good]))
     leave = {u: y for g, ends in outgoing.items() for u, y in _ports(ends, boxes[g][1]).items()}
     along = {
         use: 0.42 if len(ends) == 1 else 0.3 + 0.42 * n / (len(ends) - 1)
@@ -153,16 +179,15 @@ def _routed(
     }
     enter = {u: y for g, ends in incoming.items() for u, y in _ports(ends, boxes[g][1]).items()}
     routes, labels = {}, {}
+    half = BOX[0] / 2
     for use, good in uses.items():
         user = use[0]
-        if column[user] <= column[good]:
-            routes[use], labels[use] = _back(boxes, column, good, user)
-            continue
-        points = [(boxes[good][0] + BOX[0] / 2, leave[use])]
-        for x in range(column[good] + 1, column[user]):
+        side = half if column[user] > column[good] else -half
+        points = [(boxes[good][0] + half, leave[use])]
+        for x in _passed(column, good, user):
             y = heights[(use, x)]
-            points += [(x * PITCH - BOX[0] / 2, y), (x * PITCH + BOX[0] / 2, y)]
-        points.append((boxes[user][0] - BOX[0] / 2, enter[use]))
+            points += [(x * PITCH - side, y), (x * PITCH + side, y)]
+        points.append((boxes[user][0] - half, enter[use]))
         routes[use] = _curve(points)
         labels[use] = _spot(points, along[use])
     return Layout(boxes, routes, labels)
@@ -178,26 +203,18 @@ def _spot(points: list[Point], t: float) -> Point:
 
 
 def _curve(points: list[Point]) -> list[Point]:
-    """A Bezier curve through ``points``, horizontal at each of them."""
+    """A Bezier curve through ``points``, horizontal at each of them.
+
+    Where it turns back, beside a box, it bulges more the farther it goes.
+    """
     curve = [points[0]]
-    for (x0, y0), (x1, y1) in pairwise(points):
+    for n, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
         middle = (x0 + x1) / 2
+        if x0 == x1:
+            bulge = min(MAX_BULGE, MIN_BULGE + 0.25 * abs(y1 - y0))
+            middle += bulge if n == 0 else -bulge
         curve += [(middle, y0), (middle, y1), (x1, y1)]
     return curve
-
-
-def _back(
-    boxes: dict[str, Point], column: dict[str, int], good: str, user: str
-) -> tuple[list[Point], Point]:
-    """The arrow back in a loop: below all boxes between its ends; and the position of its label."""
-    (x0, y0), (x1, y1) = boxes[good], boxes[user]
-    between = [boxes[g][1] for g, x in column.items() if column[user] <= x <= column[good]]
-    low = min(between) - BOX[1] / 2 - 0.42
-    shift = 0.3 * BOX[0]
-    start, end = (x0 + shift, y0 - BOX[1] / 2), (x1 - shift, y1 - BOX[1] / 2)
-    dip = low - 0.14
-    route: list[Any] = [start, (start[0], dip), (end[0], dip), end]
-    return route, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 8 + 0.75 * dip)
 
 
 def _rows(column: dict[str, int], uses: dict[Use, str]) -> Layout:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from market_abm.runs.folders import draw, write_folder
+from market_abm.runs.folders import write_figure, write_folder
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 RUN_FILES = (
     "summary.json",
     "trajectory.csv",
+    "buyers.csv",
     "measures.csv",
     "convergence.png",
     "network.png",
     "shock.png",
 )
-"""The files of a run; ``shock.png`` after a shock to an economy of many goods."""
+"""The files of a run: data (``buyers.csv`` if not too long), then figures."""
+
+MAX_BUYER_ROWS = 100_000
+"""Rows (some 5 MB) up to which ``buyers.csv`` is written."""
 
 COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 
@@ -36,16 +40,18 @@ def save_result(result: Result, folder: str | Path) -> Path:
     ResultsError
         The folder holds other files, or cannot be written.
     """
-    shocked = result.shock_figure()
     writers = {
         "summary.json": lambda p: p.write_text(json_text(result.summary()), "utf-8"),
         "trajectory.csv": lambda p: result.frame().to_csv(p, index=False),
         "measures.csv": lambda p: result.measures().to_csv(p, index=False),
-        "convergence.png": lambda p: draw(result.convergence_figure(), p),
-        "network.png": lambda p: draw(result.network_figure(), p),
     }
-    if shocked is not None:
-        writers["shock.png"] = lambda p: draw(shocked, p)
+    if 0 < result.trajectory.inputs.size <= MAX_BUYER_ROWS:
+        writers["buyers.csv"] = lambda p: result.buyers().to_csv(p, index=False)
+    writers |= {
+        "convergence.png": lambda p: write_figure(result.convergence_figure, p),
+        "network.png": lambda p: write_figure(result.network_figure, p),
+        "shock.png": lambda p: write_figure(result.shock_figure, p),
+    }
     return write_folder(Path(folder), writers, RUN_FILES)
 
 
@@ -59,7 +65,7 @@ def save_comparison(
         {
             "comparison.json": lambda p: p.write_text(json_text(compared.summary()), "utf-8"),
             "comparison.csv": lambda p: table.to_csv(p, index=False),
-            "comparison.png": lambda p: draw(compared.figure(), p),
+            "comparison.png": lambda p: write_figure(compared.figure, p),
         },
         COMPARISON_FILES,
     )
@@ -71,7 +77,7 @@ def save_plane(plane: PhasePlane, folder: str | Path) -> Path:
         Path(folder),
         {
             "table.csv": lambda p: plane.table.to_csv(p, index=False),
-            "phase-plane.png": lambda p: draw(plane.figure(), p),
+            "phase-plane.png": lambda p: write_figure(plane.figure, p),
         },
         PLANE_FILES,
     )

@@ -25,7 +25,8 @@ from market_abm.views.convergence import (
 from market_abm.views.numbers import format_plain, format_power_of_ten
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.figures import GRADIENT_AND_TOLERANCE, LARGEST_ERROR
-from market_abm.views.words.run import progress_text
+from market_abm.views.words.lines import columns, shortened
+from market_abm.views.words.run import progress_texts
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 MAX_GOODS = 4
 """Goods that are plotted."""
+
+MAX_NAME = 16
+"""Columns of a good's name."""
 
 MAX_POINTS = 400
 """Steps that are plotted; of a longer run every second, fourth, ... step."""
@@ -178,7 +182,7 @@ class Live:
 
         width = min(self.console.width, MAX_WIDTH)
         height = min(self.console.height - 1, MAX_HEIGHT)
-        status = Text(self._status(state, observations), no_wrap=True, overflow="ellipsis")
+        status = Text(self._status(state, observations, width), no_wrap=True, overflow="crop")
         if width < MIN_WIDTH or height < MIN_HEIGHT:
             return Group(status)
         rows = {**self.history.rows}
@@ -187,7 +191,7 @@ class Live:
         steps = list(rows)
         path = np.array(list(rows.values()))
         count = len(self.history.places)
-        parts: list[Any] = [self._legend()]
+        parts: list[Any] = self._legend(width)
         room = height - len(parts) - 1
         if height >= BOTH_HEIGHT:
             ratios = _ratio_chart(steps, path[:, :count], (width, room // 2))
@@ -198,24 +202,31 @@ class Live:
         parts += [Text.from_ansi(errors, no_wrap=True), status]
         return Group(*parts)
 
-    def _legend(self) -> RenderableType:
+    def _legend(self, width: int) -> list[Any]:
+        """What the lines are, in as many rows as the terminal's width demands."""
         from rich.text import Text
 
-        from market_abm.views.plots.style import shortened
-
         goods = self.experiment.economy.goods
-        legend = Text(no_wrap=True, overflow="ellipsis")
-        for k, color in zip(self.history.places, OKABE_ITO, strict=False):
-            legend.append("━━ ", style=color).append(f"{shortened(goods[k], 16)}  ")
-        color = OKABE_ITO[len(self.history.places)]
-        legend.append("━━ ", style=color).append(f"{LARGEST_ERROR}  ")
-        return legend.append(f"··· {GRADIENT_AND_TOLERANCE}")
+        names = [shortened(goods[k], MAX_NAME) for k in self.history.places]
+        entries = [("━━", name) for name in [*names, LARGEST_ERROR]]
+        entries.append(("···", GRADIENT_AND_TOLERANCE))
+        rows = [Text(no_wrap=True)]
+        for (mark, text), color in zip(entries, [*OKABE_ITO[: len(names) + 1], ""], strict=True):
+            size = columns(mark) + 1 + columns(text)
+            if rows[-1].cell_len and rows[-1].cell_len + 2 + size > width:
+                rows.append(Text(no_wrap=True))
+            rows[-1].append("  " if rows[-1].cell_len else "").append(mark, style=color)
+            rows[-1].append(f" {text}")
+        return rows
 
-    def _status(self, state: State, observations: Mapping[str, np.ndarray]) -> str:
+    def _status(self, state: State, observations: Mapping[str, np.ndarray], width: int) -> str:
+        """The state of the run in one line: as much as there is room for."""
         with np.errstate(all="ignore"):
             errors = relative_error(state.prices, observations["gradients"])
         limit, goods = self.experiment.run.steps, self.experiment.economy.goods
-        return progress_text(state.step, errors, goods, float(observations["welfare"]), limit=limit)
+        welfare = float(observations["welfare"])
+        texts = progress_texts(state.step, errors, goods, welfare, limit=limit)
+        return next((text for text in texts if columns(text) <= width), "")
 
 
 def _ratio_chart(steps: Sequence[int], ratios: np.ndarray, size: tuple[int, int]) -> str:

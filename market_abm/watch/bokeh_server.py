@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bokeh.application import Application
@@ -14,10 +14,14 @@ from bokeh.resources import Resources
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.static_handler import StaticHandler
+from bokeh.server.views.ws import WSHandler
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
+from tornado.web import HTTPError
 
+from market_abm.views.words.page import page_refused
+from market_abm.watch.log import log_in_lines
 from market_abm.watch.page import Page
 
 MAX_MESSAGE_BYTES = 1_000_000
@@ -45,11 +49,30 @@ class _PromptServer(HTTPServer):
         super().handle_stream(stream, address)
 
 
+class _Socket(WSHandler):
+    """The connection of a page, refused to pages that may not connect."""
+
+    def initialize(self, connects: Callable[[str, str], bool], **more: Any) -> None:
+        super().initialize(**more)
+        self._connects = connects
+
+    async def prepare(self) -> None:
+        """Refuse a page here: versions of Tornado differ in when they call ``check_origin``."""
+        origin = self.request.headers.get("Origin")
+        if origin is not None and not self._connects(origin, self.request.host):
+            logging.getLogger(__name__).error(page_refused(origin))
+            raise HTTPError(403)
+        await super().prepare()
+
+    def check_origin(self, origin: str) -> bool:
+        return self._connects(origin, self.request.host)
+
+
 def page_server(
     where: str,
     settings: Mapping[str, Any],
     sockets: Sequence[socket.socket],
-    origins: Sequence[str],
+    connects: Callable[[str, str], bool],
 ) -> BaseServer:
     """A server of pages on open sockets, not yet started.
 
@@ -61,19 +84,20 @@ def page_server(
         Overrides by dotted key.
     sockets
         The sockets to listen on.
-    origins
-        The hosts with ports whose pages may connect.
+    connects
+        Whether a page of an origin may connect to a host.
     """
 
     def open_page(document: Document) -> None:
         Page(document, where, settings)
 
-    logging.getLogger("bokeh").setLevel(logging.ERROR)
+    log_in_lines()
     tornado = _OfflineTornado(
         {"/": Application(FunctionHandler(open_page))},
-        extra_websocket_origins=list(origins),
         websocket_max_message_size_bytes=MAX_MESSAGE_BYTES,
     )
+    application = {"application_context": tornado.applications["/"], "bokeh_websocket_path": "/ws"}
+    tornado.add_handlers(".*", [("/ws", _Socket, {**application, "connects": connects})])
     http = _PromptServer(tornado)
     http.add_sockets(sockets)
     return BaseServer(IOLoop.current(), tornado, http)

@@ -1,13 +1,17 @@
-"""The controls of the page: buttons, menus, sliders and a field for any other setting."""
+"""The controls of the page: buttons, menus, sliders and a field for any other setting.
+
+A browser may send anything: what arrives is clamped to the range of its control, or ignored, and
+ranges and choices are those that were offered here, whatever the browser made of them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 from bokeh.models import (
     Button,
     Column,
@@ -26,10 +30,13 @@ from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
 from market_abm.watch.scripts import REFOCUS
 from market_abm.watch.session import Parameter, Session
-from market_abm.watch.sliders import FULL_WIDTH, parameter_slider, position, value_at
+from market_abm.watch.sliders import FULL_WIDTH, clamped, parameter_slider, position, value_at
 
-MIN_SPEED, MAX_SPEED = 1.0, 1000.0
-"""Steps per second."""
+SPEEDS = (0.0, 3.0)
+"""Steps per second, as exponents of ten."""
+
+PERCENTS = (-90.0, 100.0)
+"""The range of a shock, per cent."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,9 @@ class Controls:
         self._actions = actions
         self._updating = False
         self._parameters: dict[str, Parameter] = {}
+        self._ranges: dict[str, tuple[float, float]] = {}
+        self.speed = 10.0
+        self.percent = -20.0
         self._make_transport()
         self._make_menus(where)
         self.sliders = Column(name="sliders", sizing_mode="stretch_width")
@@ -78,7 +88,7 @@ class Controls:
             name="setting",
             **FULL_WIDTH,
         )
-        self.text.on_event("value_submit", lambda event: actions.assign(event.value))
+        self.text.on_event("value_submit", lambda event: actions.assign(str(event.value)))
         self.panel = Column(
             name="controls",
             sizing_mode="stretch_width",
@@ -104,14 +114,15 @@ class Controls:
             button.update(sizing_mode="fixed", width=88)
         self._speed = Slider(
             title="steps per second",
-            start=np.log10(MIN_SPEED),
-            end=np.log10(MAX_SPEED),
+            start=SPEEDS[0],
+            end=SPEEDS[1],
             step=0.1,
-            value=1.0,
+            value=math.log10(self.speed),
             format=CustomJSTickFormatter(code="return (10 ** tick).toPrecision(2) * 1 + ''"),
             name="speed",
             **FULL_WIDTH,
         )
+        self._on_change(self._speed, "value", self._set_speed)
         self._speed.styles = {"flex": "1 1 10rem"}
         self.transport = Row(
             name="transport",
@@ -121,9 +132,10 @@ class Controls:
         )
 
     def _make_menus(self, where: str) -> None:
+        self._experiments = sorted({*available(), where})
         self.experiment = Select(
             title="experiment",
-            options=sorted({*available(), where}),
+            options=list(self._experiments),
             name="experiment",
             **FULL_WIDTH,
         )
@@ -133,7 +145,7 @@ class Controls:
         self._activation = Select(
             title="activation", options=list(ACTIVATIONS), name="activation", **FULL_WIDTH
         )
-        self._on_change(self.experiment, "value", self._actions.load)
+        self._on_change(self.experiment, "value", self._load)
         for menu, key in ((self._mechanism, "mechanism"), (self._activation, "activation")):
             self._on_change(menu, "value", partial(self._actions.set, f"market.{key}"))
 
@@ -143,16 +155,32 @@ class Controls:
         self._on_change(self._target, "value", lambda _: self._list_goods())
         self._percent = Slider(
             title="by, per cent",
-            start=-90,
-            end=100,
+            start=PERCENTS[0],
+            end=PERCENTS[1],
             step=5,
-            value=-20,
+            value=self.percent,
             name="percent",
             **FULL_WIDTH,
         )
+        self._on_change(self._percent, "value", self._set_percent)
 
     def _shock(self) -> None:
-        self._actions.shock(self._target.value, self._good.value, self._percent.value)
+        if self._target.value in TARGETS:
+            self._actions.shock(self._target.value, self._good.value, self.percent)
+
+    def _set_speed(self, exponent: Any) -> None:
+        exponent = clamped(exponent, *SPEEDS)
+        if exponent is not None:
+            self.speed = 10.0**exponent
+
+    def _set_percent(self, percent: Any) -> None:
+        percent = clamped(percent, *PERCENTS)
+        if percent is not None:
+            self.percent = percent
+
+    def _load(self, name: str) -> None:
+        if name in self._experiments:  # a page may not read any other file
+            self._actions.load(name)
 
     def _on_change(self, widget: Any, attribute: str, act: Callable[[Any], Any]) -> None:
         """Call ``act`` when the user changes ``widget``, not when :meth:`update` does."""
@@ -162,11 +190,6 @@ class Controls:
                 act(new)
 
         widget.on_change(attribute, changed)
-
-    @property
-    def speed(self) -> float:
-        """Steps per second."""
-        return float(10.0**self._speed.value)
 
     def show_playing(self, playing: bool) -> None:
         """Label the button that starts and pauses the run."""
@@ -192,16 +215,22 @@ class Controls:
         finally:
             self._updating = False
 
+    def forget_sliders(self) -> None:
+        """Make the sliders of the next session anew."""
+        self._ranges = {}
+
     def _update_sliders(self, parameters: list[Parameter]) -> bool:
         self._parameters = {parameter.key: parameter for parameter in parameters}
-        sliders = list(self.sliders.children)
-        others = [slider.name for slider in sliders] != list(self._parameters)
+        others = list(self._ranges) != list(self._parameters)
         if others:
-            sliders = [self._slider(parameter) for parameter in parameters]
-            self.sliders.children = sliders
-        for slider, parameter in zip(sliders, parameters, strict=True):
+            self._sliders = [self._slider(parameter) for parameter in parameters]
+            self._ranges = {each.name: (each.start, each.end) for each in self._sliders}
+            self.sliders.children = list(self._sliders)
+        for slider, parameter in zip(self._sliders, parameters, strict=True):
             place = position(parameter)
-            slider.update(start=min(slider.start, place), end=max(slider.end, place), value=place)
+            low, high = self._ranges[parameter.key]
+            self._ranges[parameter.key] = low, high = min(low, place), max(high, place)
+            slider.update(start=low, end=high, value=place)
         return others
 
     def _slider(self, parameter: Parameter) -> Slider:
@@ -209,10 +238,13 @@ class Controls:
         self._on_change(slider, "value_throttled", partial(self._slide, parameter))
         return slider
 
-    def _slide(self, parameter: Parameter, place: float) -> None:
-        value = value_at(parameter, place)
+    def _slide(self, parameter: Parameter, sent: Any) -> None:
         now = self._parameters.get(parameter.key)
-        if now is None or value != now.value:
+        place = None if now is None else clamped(sent, *self._ranges[parameter.key])
+        if now is None or place is None:
+            return
+        value = value_at(parameter, place)
+        if value != now.value:
             self._actions.set(parameter.key, value)
 
     def _list_goods(self) -> None:
@@ -223,9 +255,9 @@ class Controls:
             "supply": list(economy.supply),
             "demand": list(economy.demand),
         }
-        goods = goods_of[self._target.value]
+        goods = goods_of.get(self._target.value, [])
         self._good.options = [(good, economy.label(good)[:60]) for good in goods]
-        if self._good.value not in goods:
+        if goods and self._good.value not in goods:
             self._good.value = goods[0]
 
 

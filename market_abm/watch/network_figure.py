@@ -17,10 +17,9 @@ from bokeh.models import (
 )
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
-from market_abm.views.plots.flows import payments
+from market_abm.views.plots.flows import is_legible, payments
 from market_abm.views.words.page import DISTANCE_TITLE, NETWORK_TITLE
 from market_abm.watch.figures import INK, blank, log_errors, tick_labels
 from market_abm.watch.network_layout import large_network, small_network
@@ -63,7 +62,7 @@ class NetworkFigure:
 
     def __init__(self, session: Session) -> None:
         economy = session.economy
-        few = len(economy.goods) <= MAX_LISTED_GOODS
+        few = is_legible(economy)
         drawn = small_network(economy) if few else large_network(session)
         self.goods, nodes, flows, self._uses, ranges = drawn
         self._few = few

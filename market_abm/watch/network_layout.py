@@ -12,7 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.runs.start import start_runs
 from market_abm.views.layout import BOX, Use, layout
 from market_abm.views.plots.flows import Flows, bent
-from market_abm.views.plots.style import shortened
+from market_abm.views.words.lines import shortened
 from market_abm.watch.session import Session
 
 Drawn = tuple[

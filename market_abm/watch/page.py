@@ -22,7 +22,7 @@ from market_abm.watch.controls import Actions, Controls
 from market_abm.watch.figures import MAX_POINTS
 from market_abm.watch.network_figure import NetworkFigure
 from market_abm.watch.path_figures import PathFigures
-from market_abm.watch.scripts import FRAME, LOST, NAMES, READY, SAVE, TEXTS
+from market_abm.watch.scripts import FRAME, LOST, NAMES, READY, REFUSED, SAVE, TEXTS
 from market_abm.watch.session import Session
 from market_abm.watch.theme import INKS, PAPERS, THEMES
 from market_abm.watch.welfare_map import WelfareMap
@@ -111,6 +111,7 @@ class Page:
     def _fill_document(self) -> None:
         environment = Environment(loader=FileSystemLoader(TEMPLATE.parent))
         self.document.template = environment.get_template(TEMPLATE.name)
+        self.document.template_variables["refused"] = REFUSED
         self.document.title = "market_abm"
         self.controls.panel.tags = [self.state]
         for root in (self.controls.transport, self.controls.panel, self.figures):
@@ -195,12 +196,10 @@ class Page:
 
     def load(self, name: str) -> None:
         """Show another experiment."""
-        if name not in self.controls.experiment.options:  # a page may not read any other file
-            return
         settings = self.settings if name == self.first else {}
 
         def load() -> None:
-            self.controls.sliders.children = []
+            self.controls.forget_sliders()
             self.session = Session(name, settings)
             self.where = name
 

@@ -19,7 +19,7 @@ from bokeh.models import (
 from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
-from market_abm.views.plots.style import shortened
+from market_abm.views.words.lines import shortened
 from market_abm.views.words.page import ALIGNMENT_TITLE, PRICES_TITLE
 from market_abm.views.words.text import RELATIVE_ERROR
 from market_abm.watch.figures import MAX_POINTS, blank, log_errors, tick_labels

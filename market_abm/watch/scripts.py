@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from market_abm.views.words.page import CONNECTION_LOST
+from market_abm.views.words.page import CONNECTION_LOST, CONNECTION_REFUSED
 from market_abm.watch.path_figures import MIN_STEPS
 
 FRAME = Path(__file__).with_name("frame.js").read_text("utf-8").replace("MIN_STEPS", str(MIN_STEPS))
@@ -44,9 +44,24 @@ focus()
 """Keeps the keyboard focus on a button: Bokeh replaces it when its label changes."""
 
 LOST = f"""
-document.getElementById("message").textContent = {json.dumps(CONNECTION_LOST)}
+if (window.connected) document.getElementById("message").textContent = {json.dumps(CONNECTION_LOST)}
 """
 """Reports a lost connection."""
+
+REFUSED = f"""
+window.WebSocket = class extends WebSocket {{
+  constructor(...given) {{
+    super(...given)
+    this.addEventListener("open", () => {{ window.connected = true }})
+    this.addEventListener("close", () => {{
+      if (window.connected) return
+      const text = {json.dumps(CONNECTION_REFUSED)}.replace("HERE", location.host)
+      document.getElementById("message").textContent = text
+    }})
+  }}
+}}
+"""
+"""Runs first: reports a connection that could never be opened."""
 
 SAVE = """
 const link = document.createElement("a")

@@ -6,11 +6,13 @@ All that a page loads is from this server; its content security policy forbids a
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, installing
 
 if TYPE_CHECKING:
     from bokeh.server.server import BaseServer
@@ -28,12 +30,40 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+def may_connect(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Whether a page may connect: only one that the server itself has served.
+
+    Parameters
+    ----------
+    origin
+        Where the browser says that the page is from, such as ``http://127.0.0.1:5006``.
+    host
+        The host and port to which it connects, as the browser names them. A page of this machine
+        must be from there too: then a tunnel may end at any port, and pages of other ports may not
+        connect.
+    allowed
+        Hosts and ports, in small letters, whose pages may connect.
+    """
+    try:
+        parts = urlsplit(origin)
+        name = parts.hostname or ""
+    except ValueError:
+        return False
+    place = parts.netloc.lower()
+    return place in allowed or (place == host.lower() and is_loopback(name))
+
+
 def server(
-    where: str, settings: Mapping[str, Any], *, address: str = LOOPBACK, port: int = 0
+    where: str,
+    settings: Mapping[str, Any],
+    *,
+    address: str = LOOPBACK,
+    port: int = 0,
+    more_origins: Iterable[str] = (),
 ) -> tuple[BaseServer, str]:
     """A server of pages, not yet started.
 
-    Only pages that it served itself may connect to it.
+    Only pages that it served itself may connect to it; see :func:`may_connect`.
 
     Parameters
     ----------
@@ -45,6 +75,8 @@ def server(
         The address to listen on.
     port
         The port; 0 takes any free one.
+    more_origins
+        Other hosts, with their ports, by which browsers reach it: behind a proxy.
 
     Returns
     -------
@@ -63,7 +95,7 @@ def server(
     except ImportError:
         raise MarketError(
             "Bokeh, which serves the page, is not installed",
-            remedy="pip install 'market-abm[web]'",
+            remedy=installing("bokeh>=3.6,<4"),
         ) from None
     from bokeh.server.util import bind_sockets
 
@@ -78,7 +110,10 @@ def server(
             remedy="choose another with --port; 0 takes any that is free",
         ) from None
     origins = [_origin(name, port) for name in _names(address)]
-    return page_server(where, settings, sockets, origins), f"http://{origins[0]}/"
+    others = [each.rpartition("//")[2].rstrip("/") for each in more_origins]
+    allowed = frozenset(each.lower() for each in (*origins, *others))
+    connects = partial(may_connect, allowed=allowed)
+    return page_server(where, settings, sockets, connects), f"http://{origins[0]}/"
 
 
 def _names(address: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ def parameter_slider(parameter: Parameter) -> Slider:
         format=CustomJSTickFormatter(code=code),
         **FULL_WIDTH,
     )
+
+
+def clamped(value: Any, low: float, high: float) -> float | None:
+    """A number that a browser sent, within its range; None if it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = float(min(max(value, float(low)), float(high)))
+    return None if math.isnan(number) else number
 
 
 def position(parameter: Parameter) -> float:

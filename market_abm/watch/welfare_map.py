@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 
 from market_abm.economy.economy import Economy
 from market_abm.gradient.allocation import Problem
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.runs.result import MAX_LISTED_GOODS
-from market_abm.views.palette import OKABE_ITO
+from market_abm.views.palette import OKABE_ITO, welfare_shades
 from market_abm.views.words.page import WELFARE_TITLE
 from market_abm.watch.figures import INK, MAX_POINTS, blank
 from market_abm.watch.session import Session
@@ -91,8 +89,7 @@ class WelfareMap:
         self._landscape = land
         low, high = np.nanpercentile(land.welfare, [5, 100])
         levels = np.linspace(low, high, 13)
-        colors = [to_hex(each) for each in colormaps["YlGnBu"](np.linspace(0.1, 0.75, 12))]
-        options: Mapping[str, Any] = {"fill_color": colors, "line_color": None}
+        options: Mapping[str, Any] = {"fill_color": welfare_shades(12), "line_color": None}
         if self._contours is not None:
             self.figure.renderers.remove(self._contours)
         self._contours = self.figure.contour(land.x, land.y, land.welfare, levels, **options)

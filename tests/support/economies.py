@@ -30,16 +30,24 @@ steps = 600
 
 
 def split(depth: int, sigma: float) -> market_abm.Economy:
-    """x into two branches of ``depth`` identity industries each, into a CES; unequal weights."""
+    """x into two branches of ``depth`` identity industries each, into a CES; unequal weights.
+
+    At depth 0 x goes straight into two isoelastic lines, between which shares move alike.
+    """
     if depth == 0:
-        program = f"y = ces(x, x, elasticity={sigma}, weights=(0.3, 0.7))"
-    else:
-        lines = ["a1 = x", "b1 = x"]
-        for k in range(2, depth + 1):
-            lines += [f"a{k} = a{k - 1}", f"b{k} = b{k - 1}"]
-        lines.append(f"y = ces(a{depth}, b{depth}, elasticity={sigma}, weights=(0.3, 0.7))")
-        program = "\n".join(lines)
-    return market_abm.from_text(program, supply={"x": 1.0}, demand={"y": 1.0})
+        return market_abm.from_text(two_uses(sigma), supply={"x": 1.0})
+    lines = ["a1 = x", "b1 = x"]
+    for k in range(2, depth + 1):
+        lines += [f"a{k} = a{k - 1}", f"b{k} = b{k - 1}"]
+    lines.append(f"y = ces(a{depth}, b{depth}, elasticity={sigma}, weights=(0.3, 0.7))")
+    return market_abm.from_text("\n".join(lines), supply={"x": 1.0}, demand={"y": 1.0})
+
+
+def two_uses(sigma: float) -> str:
+    """Two lines whose marginal products of x are 0.3 x^(-1/σ) and 0.7 x^(-1/σ)."""
+    power = 1 - 1 / sigma
+    of_x = f"x ** {power} / {power}" if power else "ln(x)"
+    return f"a = 0.3 * {of_x}\nb = 0.7 * {of_x}"
 
 
 def uneven(seed: int, substitution: float, returns: float = 1.0, **more: float) -> NetworkEconomy:

@@ -38,7 +38,7 @@ class Lagrangian:
         supply = np.append(offers, np.zeros(len(self.economy.topological_order)))
         for industry in self.economy.topological_order:
             places = self.economy.buyers.of_industry[industry.good]
-            made, _ = terms.production(industry, orders[places])
+            made = terms.output(industry, orders[places])
             supply[self.economy.index[industry.good]] = np.sum(made)
         return supply
 
@@ -96,8 +96,8 @@ def uzawa_step(
 
     Notes
     -----
-    A step of the twin ``PrimalDual`` with perishable goods (δ = 1) and unsmoothed values (α = 1),
-    where the quantity on sale was made of the same orders, equals this step to first order: bounded
+    A step of the twin ``LogPrimalDual`` with unsmoothed values (α = 1), where the quantity on sale
+    was made of the same orders, equals this step to first order: bounded
     gaps, relative to the mean of both amounts, differ from these by a half of their square, and
     orders respond to quotes that have already moved by λ gap.
     """

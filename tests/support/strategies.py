@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 # --- expressions -----------------------------------------------------------------------------
 # ("read", good), ("num", value), ("+", a, b), ("ln", a), ("ces", sigma, weights, arguments), ...
-# A "read" takes the next input: inputs are numbered by their place in the line, left to right.
+# Inputs are the goods that a line reads, each once, in the order of their first reading.
 
 INFIX = {"+", "-", "*", "/", "**"}
 
@@ -43,10 +43,10 @@ def as_text(node: tuple) -> str:
 
 
 def goods_read(node: tuple) -> list[str]:
-    """The goods that the expression reads, one entry a place, left to right."""
+    """The goods that the expression reads, each once, in the order of their first reading."""
     if node[0] == "read":
         return [node[1]]
-    return [good for part in _children(node) for good in goods_read(part)]
+    return list(dict.fromkeys(good for part in _children(node) for good in goods_read(part)))
 
 
 def _children(node: tuple) -> tuple:
@@ -60,13 +60,13 @@ def _children(node: tuple) -> tuple:
 
 
 def compute(node: tuple, inputs: list) -> Any:
-    """The expression's value; ``inputs`` has one entry a place (numbers, or arrays over firms)."""
-    feed = iter(inputs)
+    """The expression's value; ``inputs`` has one entry a good (numbers, or arrays over firms)."""
+    feed = dict(zip(goods_read(node), inputs, strict=True))
 
     def walk(part: tuple) -> Any:
         kind = part[0]
         if kind == "read":
-            return next(feed)
+            return feed[part[1]]
         if kind == "num":
             return part[1]
         values = [walk(child) for child in _children(part)]
@@ -154,8 +154,8 @@ class RandomProgram:
             },
         }
 
-    # The reference. ``shares[name][k]``, of shape (firms,): what part of the good that place k of
-    # the line reads goes to each of its firms; without shares every place gets all of its good.
+    # The reference. ``shares[name][k]``, of shape (firms,): what part of the k-th good that the
+    # line reads goes to each of its firms; without shares every line gets all of its goods.
 
     def output(self, name: str, line: tuple, quantity: dict, shares: Any = None) -> Any:
         weights, productivity = (np.array(part) for part in self.firms.get(name, ((1.0,), (1.0,))))
@@ -225,7 +225,7 @@ def market_shares(program: RandomProgram, economy: Any, shares: np.ndarray) -> d
     for name, line in program.lines:
         places = economy.buyers.of_industry[name]
         read = [goods[good] for good in goods_read(line)]
-        # The k-th input of an industry is what the k-th place of its line reads.
+        # The k-th input of an industry is the k-th good that its line reads.
         np.testing.assert_array_equal(economy.buyers.good[places[:, 0]], read)
         out[name] = shares[places]
     return out

@@ -139,6 +139,11 @@ class PostedPrice(QuotedMarket):
         """The market of a final good with a posted price."""
         return PostedFinalMarket
 
+    @staticmethod
+    def consumed(demanded: Any, quantity: Any) -> Any:
+        """Units that a consumer buys: those demanded, or all there is."""
+        return purchased(demanded, quantity)
+
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: Any, reference: np.ndarray

@@ -85,6 +85,11 @@ class Tatonnement(QuotedMarket):
         """Quantities may be zero; those of final goods may have any sign."""
         return np.greater_equal(quantity, 0.0) | (final & np.isfinite(quantity))
 
+    @staticmethod
+    def consumed(demanded: Any, quantity: Any) -> Any:
+        """Units that a consumer plans to buy; all there is if its demand is elastic."""
+        return np.where(np.isinf(demanded), quantity, demanded)
+
     @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
@@ -109,7 +114,7 @@ class Tatonnement(QuotedMarket):
 
     @classmethod
     def check(cls, economy: Economy, settings: MarketSettings) -> None:
-        """Refuse what :class:`QuotedMarket` refuses, lags, market power, and noise in bids."""
+        """Refuse what :class:`QuotedMarket` refuses, lags, lines without inputs, power, noise."""
         super().check(economy, settings)
         if np.any(settings.lag):
             raise SettingError(
@@ -119,6 +124,14 @@ class Tatonnement(QuotedMarket):
             )
         for industry in economy.industries:
             where = f"industries.{industry.good}"
+            if not industry.technology.inputs:
+                raise EconomyError(
+                    f"'{industry.text()}' has no inputs with mechanism \"{cls.name}\"",
+                    remedy=f"firms plan what they buy: leave the line out, and write "
+                    f"[supply.{industry.good}]",
+                    name=industry.good,
+                    line=industry.line,
+                )
             if industry.population.conduct != "competitive":
                 raise EconomyError(
                     f"{where}.conduct is '{industry.population.conduct}' with mechanism "

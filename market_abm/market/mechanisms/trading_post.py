@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.economy.economy import Economy
 from market_abm.fields import choice
-from market_abm.market.base import MarketSettings, bid_rate
+from market_abm.market.base import MarketSettings, bid_rate, pays
 from market_abm.market.pooled import PooledMarket
+from market_abm.market.state import State
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class TradingPost(PooledMarket):
         out = np.empty_like(shares) if out is None else out
         out[...] = np.where(bidding & (total > 0.0), revised, shares)
         return out
+
+    @classmethod
+    def payments(cls, economy: Economy, state: State) -> np.ndarray:
+        """The money that each buyer bids, if its pool pays, shape (buyers,)."""
+        return np.where(pays(economy)[economy.buyers.pool], state.bids, 0.0)
 
     @staticmethod
     def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:

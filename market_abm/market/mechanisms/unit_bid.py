@@ -1,8 +1,8 @@
 """``unit-bid``: firms bid a price per unit; shares follow bids (docs/model.md, 3).
 
 Within a pool of buyers with shares s and bids b, the pool's price is π = Σ s b, and shares move by
-exponentiated gradient: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools' prices: its one
-pool's price if it is rival, the sum of what its users pay if it is nonrival.
+mirror ascent with log-gradients: s ← s (b/π)^κ / Σ. A good's price is the sum of its pools':
+that of one pool if it is rival, the sum of what its users pay if it is nonrival.
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ from market_abm.market.pooled import PooledMarket
 
 
 def pool_price(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
-    """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1)."""
-    return np.einsum("...i,...i->...", shares, bids)[..., None]
+    """π = Σ s b, money per unit; ``shares`` and ``bids`` (..., buyers), the result (..., 1).
+
+    Not a number where all is held by buyers who bid 0 and others bid more: the shares of these
+    have underflowed, and π with them.
+    """
+    price = np.einsum("...i,...i->...", shares, bids)[..., None]
+    if np.any(price == 0.0):
+        low, high = (each(bids, axis=-1, keepdims=True) for each in (np.min, np.max))
+        price = np.where((price == 0.0) & (low >= 0.0) & (high > 0.0), np.nan, price)
+    return price
 
 
 def revised_shares(
@@ -32,7 +40,7 @@ def revised_shares(
     share_rate: Any,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The shares after one step of exponentiated gradient: s ← s (b/π)^κ / Σ.
+    """The shares after one step of mirror ascent with log-gradients: s ← s (b/π)^κ / Σ.
 
     Where the pool's money π · ``quantity`` is negative (a nuisance, or a negative quantity) the
     exponent is -κ. Where π is 0, or bids differ in sign, shares stay.
@@ -102,7 +110,7 @@ class UnitBidSettings(MarketSettings):
 
 
 class UnitBid(PooledMarket):
-    """Firms bid a price per unit, and shares follow bids by exponentiated gradient."""
+    """Firms bid a price per unit, and shares follow the logarithms of bids."""
 
     Settings = UnitBidSettings
 
@@ -128,7 +136,7 @@ class UnitBid(PooledMarket):
         settings: Any,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """One step of exponentiated gradient at the rate κ of the settings."""
+        """One step at the rate κ of the settings."""
         rate = settings.share_rate
         return revised_shares(shares, bids, quantity, bidding=bidding, share_rate=rate, out=out)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib import animation
 
 from market_abm.errors import EconomyError, ResultsError, SettingError
-from market_abm.runs.folders import check_file, write_file
+from market_abm.runs.folders import check_file, unwritable, write_file
 from market_abm.views.animation.drawing import DPI
 from market_abm.views.animation.film import Film
 from market_abm.views.animation.writer import GifWriter
@@ -66,7 +66,7 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
     try:
         return write_file(path, write)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 def check_film(experiment: Experiment, path: Path) -> None:
@@ -113,16 +113,5 @@ def _check_place(path: Path) -> None:
         raise ResultsError(f"'{path.name}' is a folder", remedy="name a file with --out")
     try:
         check_file(path)
-    except FileExistsError:
-        raise ResultsError(
-            f"cannot write '{path.name}': '{path.parent.name}' is no folder",
-            remedy="choose another place with --out",
-        ) from None
     except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> ResultsError:
-    return ResultsError(
-        f"cannot write '{path.name}' ({error.strerror})", remedy="choose another place with --out"
-    )
+        raise unwritable(path, error) from None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
@@ -17,7 +16,7 @@ from market_abm.views.animation.colours import GOODS, PRICES, shade, tint
 from market_abm.views.layout import BOX, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import FAINT, GREY, INK
-from market_abm.views.plots.style import shortened
+from market_abm.views.plots.lettering import LiteralFigure, box_titles
 from market_abm.views.words import figures as words
 
 WIDTH = 800
@@ -92,6 +91,8 @@ class Drawing:
         self.roads = [Road(self.plan.routes[(maker, slot)]) for maker, slot, _ in self.uses]
         for road in self.roads:
             self._draw_road(road)
+        names, width = dict.fromkeys(economy.goods, ""), BOX[0] * self.scale / DPI
+        self.titles = box_titles(names, width, self.points(14))
         self.boxes = {good: self._draw_box(good) for good in economy.goods}
         self.numbers = {good: self._draw_numbers(good) for good in economy.goods}
         self.dots = self.network.scatter([], [], color=GOODS, lw=0, zorder=2.2)
@@ -134,7 +135,7 @@ class Drawing:
         tall = (high - low)[1] * self.scale + 2 * MARGIN
         height = 2 * math.ceil((HEADER + tall + PANEL) / 2)  # MP4 needs an even height
         self.height = height
-        self.figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
+        self.figure = LiteralFigure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
         self.network = self.figure.add_axes((0.0, PANEL / height, 1.0, tall / height))
         self.network.set_axis_off()
         middle = (low + high) / 2
@@ -201,9 +202,8 @@ class Drawing:
             zorder=3,
         )
         self.network.add_patch(box)
-        name = shortened(good, 20)
-        size = self.points(14) * min(1.0, 14 / len(name))
-        self._in_box(x, y + 0.25, name, size, weight="bold")
+        title, size = self.titles[good]
+        self._in_box(x, y + 0.25, title, size, weight="bold")
         return box
 
     def _draw_numbers(self, good: str) -> tuple[Text, Text]:

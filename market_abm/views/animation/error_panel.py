@@ -21,8 +21,9 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.convergence import error_label
-from market_abm.views.plots.style import shortened, tidy
+from market_abm.views.plots.style import tidy
 from market_abm.views.words.figures import film_error_note
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result

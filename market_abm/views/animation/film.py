@@ -10,8 +10,8 @@ import numpy as np
 from market_abm.views.animation.colours import PRICES, mixed, shade, tint
 from market_abm.views.animation.drawing import LANE, Drawing
 from market_abm.views.animation.error_panel import ErrorPanel
-from market_abm.views.plots.style import shortened
 from market_abm.views.words.figures import film_title
+from market_abm.views.words.lines import shortened
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result

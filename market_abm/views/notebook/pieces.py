@@ -50,8 +50,10 @@ def marked(text: str) -> Markup:
 
 
 def block(*parts: str) -> str:
-    """One element that holds all parts."""
-    return f'<div style="max-width:60em">\n{"".join(part for part in parts if part)}</div>'
+    """One element that holds all parts; a notebook must not typeset ``$`` in it as formulas."""
+    ignored = "tex2jax_ignore mathjax_ignore"
+    body = "".join(part for part in parts if part)
+    return f'<div class="{ignored}" style="max-width:60em">\n{body}</div>'
 
 
 def heading(name: str, text: str = "") -> str:

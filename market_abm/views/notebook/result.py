@@ -24,7 +24,7 @@ from market_abm.views.notebook.pieces import (
     shortened,
     table,
 )
-from market_abm.views.words.comparison import column_label, twin_name, twin_text
+from market_abm.views.words.comparison import column_label, comparison_sentences, twin_text
 from market_abm.views.words.run import (
     ending_sentence,
     largest_note,
@@ -53,6 +53,7 @@ MAX_SHOCKS = 8
 
 STATUS = {
     "converged": "✓",
+    "off_gradient": "≠",
     "max_steps": "…",
     "oscillating": "~",
     "diverged": "✗",
@@ -163,13 +164,20 @@ def experiment_html(experiment: Experiment) -> str:
 def comparison_html(comparison: OptimizerComparison) -> str:
     """The largest distances between a market and its twin, and the run of the market."""
     rows = [
-        (name, data(size, 2), step if size > ROUNDING else "rounding")
+        (
+            name,
+            data(size, 2),
+            step if size > ROUNDING else "rounding",
+            data(comparison.textbook_distances[name][0], 2),
+            comparison.textbook_distances[name][1],
+        )
         for name, (size, step) in comparison.distances.items()
     ]
     result = comparison.result
     return block(
-        heading(twin_text(result.experiment.market.mechanism, twin_name(comparison))),
-        table(("largest distance of", "relative", "at step"), rows),
+        heading(twin_text(result.experiment.market.mechanism, comparison.twin_name)),
+        table(("largest distance of", "twin", "at step", "textbook", "at step"), rows),
+        *(note(each) for each in comparison_sentences(comparison)),
         result_html(result),
     )
 

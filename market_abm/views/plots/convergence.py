@@ -16,6 +16,7 @@ from market_abm.analysis.observer import relative_error
 from market_abm.views.convergence import (
     FLOOR,
     MAX_PANELS,
+    MAX_STAIRS,
     ConvergencePicture,
     Series,
     error_ticks,
@@ -23,12 +24,18 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import in_lines, new_figure, shortened, tidy
+from market_abm.views.plots.lettering import all_fitted, fitted, fitted_lines, text_width
+from market_abm.views.plots.style import LEFT, Title, new_figure, tidy
 from market_abm.views.words.figures import (
+    EXACT_GRADIENT,
     OTHER_GOODS,
+    PREDICTED,
+    PRICE,
+    SHOCK,
     convergence_title,
     largest_industries,
     of_all,
+    step_label,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +44,7 @@ if TYPE_CHECKING:
 WIDTH = 8.2
 """Inches."""
 
-MAX_PANEL_STEPS = 60
-"""Steps up to which errors are drawn as a staircase."""
-
-MAX_MARKED_STEPS = 40
+MAX_MARKED_STEPS = 16
 """Steps up to which each has a marker."""
 
 OTHERS = "#c4c4c4"
@@ -57,6 +61,13 @@ LEGEND: dict[str, Any] = {
 }
 
 
+CROSS: dict[str, Any] = {"marker": "x", "ms": 5, "mew": 1.1, "color": INK}
+"""A prediction."""
+
+DASHED: dict[str, Any] = {"lw": 0.8, "ls": (0, (6, 2, 1, 2))}
+"""A shock."""
+
+
 def convergence(result: Result) -> Figure:
     """Prices against their gradients (dashed), and below them the relative error on a log axis.
 
@@ -65,27 +76,45 @@ def convergence(result: Result) -> Figure:
     grey, the largest and the median of all; and, where theory predicts it, their rate.
     """
     picture = ConvergencePicture.of(result)
+    title = Title(result.experiment.question, convergence_title(result), WIDTH)
     draw = {"panels": _panels, "ratios": _ratios, "errors": _errors_only}[picture.layout]
-    figure = draw(picture)
-    _title(figure, result, picture)
+    figure = draw(picture, title.height)
+    title.draw(figure)
     return figure
+
+
+def _key(figure: Figure, picture: ConvergencePicture, below: float, *, price: bool) -> None:
+    """What lines and marks mean, in a row, so many inches below the upper edge."""
+    handles = [Line2D([], [], color=GREY, lw=2.2, label=PRICE)] if price else []
+    handles.append(
+        Line2D([], [], color=INK, lw=1.1, ls="--", dashes=(4, 2.5), label=EXACT_GRADIENT)
+    )
+    if any(len(each.marks) for each in picture.series):
+        handles.append(Line2D([], [], ls="", **CROSS, label=PREDICTED))
+    if picture.shocks:
+        handles.append(Line2D([], [], color=INK, **DASHED, label=SHOCK))
+    width, height = figure.get_size_inches()
+    options = LEGEND | {"loc": "upper left", "ncols": len(handles)}
+    options["bbox_to_anchor"] = (LEFT / width, 1 - (below + 0.04) / height)
+    figure.legend(handles=handles, borderpad=0.0, **options)
 
 
 # --- a panel a good -------------------------------------------------------------------------------
 
 
-def _panels(picture: ConvergencePicture) -> Figure:
+def _panels(picture: ConvergencePicture, below_title: float) -> Figure:
     count = len(picture.series)
     columns = 2 if count in (2, 4) else min(count, 3)
     rows = -(-count // columns)
-    height = 3.7 + 1.75 * rows
+    top = below_title + 0.55
+    height = 2.92 + top + 1.75 * rows
     figure = new_figure(WIDTH, height)
     panels = figure.add_gridspec(
         rows,
         columns,
         left=0.105,
         right=0.985,
-        top=1 - 0.78 / height,
+        top=1 - top / height,
         bottom=2.95 / height,
         hspace=0.55,
         wspace=0.33,
@@ -96,7 +125,8 @@ def _panels(picture: ConvergencePicture) -> Figure:
         if n % columns == 0:
             axes.set_ylabel(series.price_axis.label, fontsize=8)
         if n + columns >= count:
-            axes.set_xlabel(picture.step_axis.label, fontsize=8)
+            axes.set_xlabel(step_label(picture.prices_until, picture.steps[-1]), fontsize=8)
+    _key(figure, picture, below_title, price=True)
     below = figure.add_axes((0.105, 0.5 / height, 0.88, 1.75 / height))
     _error_panel(below, picture, [OKABE_ITO[series.color] for series in picture.series])
     below.legend(ncols=MAX_PANELS + 1, **LEGEND)
@@ -105,9 +135,9 @@ def _panels(picture: ConvergencePicture) -> Figure:
 
 def _price_panel(axes: Axes, picture: ConvergencePicture, series: Series) -> None:
     steps, color = picture.steps, OKABE_ITO[series.color]
-    marker = "o" if len(steps) <= MAX_MARKED_STEPS else ""
+    marker = "o" if np.count_nonzero(steps <= picture.prices_until) <= MAX_MARKED_STEPS else ""
     axes.plot(
-        steps, series.prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label="price"
+        steps, series.prices, color=color, lw=2.2, marker=marker, ms=4.5, zorder=3, label=PRICE
     )
     axes.plot(
         steps,
@@ -117,17 +147,18 @@ def _price_panel(axes: Axes, picture: ConvergencePicture, series: Series) -> Non
         lw=1.1,
         dashes=(4, 2.5),
         zorder=4,
-        label="gradient",
+        label=EXACT_GRADIENT,
     )
     _mark_prediction(axes, picture, series, series.predicted)
-    name = shortened(series.good, 22)
+    room = WIDTH * axes.get_position().width
+    name = fitted(series.good, room, 10, weight="bold")
     axes.set_title(name, fontsize=10, color=color, fontweight="bold", loc="left", pad=4)
-    if len(name) <= 12:
-        last = format_label(series.gradients[-1])
-        axes.set_title(f"gradient {last}", fontsize=8, loc="right", pad=4)
+    last = f"gradient {format_label(series.gradients[-1])}"
+    if text_width(name, 10, "bold") + text_width(last, 8) + 0.06 <= room:
+        axes.set_title(last, fontsize=8, loc="right", pad=4)
     axes.margins(x=0.04, y=0.14)
     _scale_prices(axes, series)
-    _step_axis(axes, picture)
+    _step_axis(axes, picture, picture.prices_until, 0.04)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     tidy(axes)
 
@@ -150,12 +181,16 @@ def _scale_prices(axes: Axes, series: Series) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: format_label(v)))
 
 
-def _step_axis(axes: Axes, picture: ConvergencePicture) -> None:
-    """The axis of steps; dotted lines mark shocks."""
+def _step_axis(axes: Axes, picture: ConvergencePicture, until: float, margin: float) -> None:
+    """The axis of steps ``until`` one of them; dotted lines mark shocks."""
     if picture.step_axis.limits is not None:
         axes.set_xlim(picture.step_axis.limits)
+    else:
+        start = float(picture.steps[0])
+        room = margin * (until - start)
+        axes.set_xlim(start - room, until + room)
     for step in picture.shocks:
-        axes.axvline(step, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5)
+        axes.axvline(step, color=INK, zorder=0.5, **DASHED)
 
 
 def _mark_prediction(
@@ -168,37 +203,36 @@ def _mark_prediction(
         picture.steps[series.marks],
         values[series.marks],
         ls="",
-        marker="x",
-        ms=5,
-        mew=1.1,
-        color=INK,
         zorder=8,
-        clip_on=False,
+        **CROSS,
     )
 
 
 # --- one panel of ratios --------------------------------------------------------------------------
 
 
-def _ratios(picture: ConvergencePicture) -> Figure:
-    figure = new_figure(WIDTH, 6.0)
-    above = figure.add_axes((0.105, 0.53, 0.79, 0.36))
-    below = figure.add_axes((0.105, 0.085, 0.79, 0.38), sharex=above)
+def _ratios(picture: ConvergencePicture, below_title: float) -> Figure:
+    height = 5.62 + below_title
+    figure = new_figure(WIDTH, height)
+    above = figure.add_axes((0.105, 3.18 / height, 0.79, 2.16 / height))
+    below = figure.add_axes((0.105, 0.51 / height, 0.79, 2.28 / height), sharex=above)
     above.tick_params(labelbottom=False)
+    _key(figure, picture, below_title, price=False)
     stages = np.array([series.stage for series in picture.series])
     shades = colormaps["viridis"](0.92 * (stages - stages.min()) / max(1, np.ptp(stages)))
     _ratio_panel(above, picture, shades)
     _error_panel(below, picture, list(shades))
-    below.legend(*[[each[-1]] for each in below.get_legend_handles_labels()], **LEGEND)
+    tolerance = [line for line in below.get_lines() if line.get_label() == "tolerance"]
+    if tolerance:
+        below.legend(handles=tolerance, **LEGEND)
     if np.ptp(stages):
-        _stage_bar(figure, stages)
+        _stage_bar(figure, stages, height)
     return figure
 
 
 def _ratio_panel(axes: Axes, picture: ConvergencePicture, colors: np.ndarray) -> None:
     axes.axhline(1.0, color="white", lw=2.6, zorder=6)
     axes.axhline(1.0, color=INK, lw=1.2, ls="--", dashes=(4, 2.5), zorder=7)
-    _step_axis(axes, picture)
     ratios = picture.ratios
     for ratio, color in zip(ratios.T, colors, strict=True):
         axes.plot(picture.steps, ratio, color=color, lw=1.3)
@@ -209,27 +243,17 @@ def _ratio_panel(axes: Axes, picture: ConvergencePicture, colors: np.ndarray) ->
     assert axis.limits is not None
     axes.set_ylim(axis.limits[0] - 0.08, axis.limits[1] + 0.08)
     axes.set_ylabel(axis.label, fontsize=9)
-    axes.annotate(
-        "the gradient",
-        (1.0, 1.0),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
-        textcoords="offset points",
-        fontsize=8,
-        ha="right",
-        va="bottom",
-    )
     tidy(axes)
 
 
-def _stage_bar(figure: Figure, stages: np.ndarray) -> None:
+def _stage_bar(figure: Figure, stages: np.ndarray, height: float) -> None:
     """Which colour is which stage."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     low, high = stages.min(), stages.max()
     scale = ScalarMappable(Normalize(low, high + np.ptp(stages) * 0.087), "viridis")
-    bar = figure.colorbar(scale, cax=figure.add_axes((0.915, 0.085, 0.017, 0.805)))
+    bar = figure.colorbar(scale, cax=figure.add_axes((0.915, 0.51 / height, 0.017, 4.83 / height)))
     bar.set_label("stages from the consumer", fontsize=8)
     bar.ax.set_ylim(low, high)
     bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -240,9 +264,10 @@ def _stage_bar(figure: Figure, stages: np.ndarray) -> None:
 # --- errors only ----------------------------------------------------------------------------------
 
 
-def _errors_only(picture: ConvergencePicture) -> Figure:
-    figure = new_figure(WIDTH, 5.6)
-    axes = figure.add_axes((0.105, 0.09, 0.565, 0.79))
+def _errors_only(picture: ConvergencePicture, below_title: float) -> Figure:
+    height = 5.13 + below_title
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0.105, 0.5 / height, 0.565, 4.42 / height))
     steps = picture.steps
     axes.plot(steps, np.clip(picture.others, FLOOR, None), color=OTHERS, lw=0.6, zorder=2)
     named = []
@@ -253,7 +278,7 @@ def _errors_only(picture: ConvergencePicture) -> Figure:
             color=OKABE_ITO[series.color],
             lw=1.3,
             ls=("-", (0, (6, 1.2, 1.5, 1.2)))[series.dash],
-            label=in_lines(series.label, 33),
+            label=fitted_lines(series.label, 2.1, 8, lines=2),
             zorder=4,
         )
     handles: list[Line2D] = []
@@ -273,19 +298,22 @@ def _errors_only(picture: ConvergencePicture) -> Figure:
         dashed: dict[str, Any] = {"ls": "--", "label": picture.slope_label}
         slopes += axes.plot(ends, errors, color=INK, lw=1.1, zorder=6, **dashed)
     handles += slopes[:1]
-    axes.set_xlim(steps[0], max(steps[-1], 1))
-    _legends_beside(figure, handles, named)
+    axes.set_xlim(steps[0], max(picture.errors_until, 1))
+    if picture.shocks:
+        handles.append(Line2D([], [], color=INK, **DASHED, label=SHOCK))
+    _legends_beside(figure, handles, named, axes)
     return figure
 
 
-def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D]) -> None:
-    """What lines of all goods mean, and below it the goods that have a name."""
+def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D], axes: Axes) -> None:
+    """What lines of all goods mean, and below it the goods that have a name, beside ``axes``."""
+    low, high = axes.get_position().y0, axes.get_position().y1
     beside: dict[str, Any] = {"fontsize": 8, "frameon": False, "borderaxespad": 0.0}
     beside |= {"bbox_transform": figure.transFigure, "labelspacing": 0.55, "handlelength": 2.4}
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, 0.885), **beside)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.69, high), **beside)
     title = largest_industries(len(named))
     legend = figure.legend(
-        handles=named, loc="lower left", bbox_to_anchor=(0.69, 0.085), title=title, **beside
+        handles=named, loc="lower left", bbox_to_anchor=(0.69, low), title=title, **beside
     )
     legend.get_title().set_fontsize(8)
     legend.set_alignment("left")
@@ -296,23 +324,21 @@ def _legends_beside(figure: Figure, handles: list[Line2D], named: list[Line2D]) 
 
 def _error_panel(axes: Axes, picture: ConvergencePicture, colors: Sequence[Any]) -> None:
     steps, count = picture.steps, len(picture.series)
-    many, long = count > MAX_PANELS, len(picture.steps) > MAX_PANEL_STEPS
+    many, long = count > MAX_PANELS, len(picture.steps) > MAX_STAIRS
     axes.set_yscale("log")  # before the prediction is marked
+    names = all_fitted((each.good for each in picture.series), max(0.55, 6.1 / count - 0.49), 8)
     for n, (series, color) in enumerate(zip(picture.series, colors, strict=True)):
-        errors, exact = np.clip(series.errors, FLOOR, None), series.errors == 0.0
-        if long and exact.any():  # dots, rather than dips of a long line
-            dots: dict[str, Any] = {"color": color, "ms": 3.5, "clip_on": False, "zorder": 3}
-            axes.plot(steps[exact], errors[exact], ".", **dots)
+        connected, errors = series.error_curve
         axes.plot(
-            steps,
-            np.where(exact & long, np.nan, errors),
+            steps[connected],
+            np.clip(errors, FLOOR, None),
             color=color,
             lw=1.2 if many else 3.0 - 0.35 * n,  # so that none hides another
             marker="osD^vP"[n % 6] if len(steps) <= MAX_MARKED_STEPS and not many else "",
             ms=4.5,
-            label=shortened(series.good, max(8, 78 // count - 6)),
+            label=names[series.good],
             drawstyle="default" if long else "steps-post",
-            clip_on=False,
+            clip_on=picture.errors_until < steps[-1],  # else whole marks at the floor
             zorder=3,
         )
         if not many:
@@ -327,34 +353,20 @@ def _error_axis(axes: Axes, picture: ConvergencePicture) -> None:
     axis = picture.error_axis
     axes.set_yscale("log")
     axes.set_ylim(axis.limits)
-    if picture.tolerance is not None:
+    if picture.tolerance is not None and picture.tolerance_shown:
         axes.axhline(picture.tolerance, color=GREY, lw=1.0, ls=":", zorder=1, label="tolerance")
     axes.set_yticks(error_ticks(axis, 7))
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: error_label(v)))
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
-    axes.set_xlabel(picture.step_axis.label, fontsize=9)
+    passed_over = not all(each.error_curve[0].all() for each in picture.series)
+    until = picture.errors_until
+    axes.set_xlabel(step_label(until, picture.steps[-1], passed_over=passed_over), fontsize=9)
     axes.set_ylabel(axis.label, fontsize=9)
-    axes.margins(x=0.02)
-    _step_axis(axes, picture)
+    _step_axis(axes, picture, until, 0.02)
     tidy(axes)
 
 
 def error_label(error: float) -> str:
     """A tick of an error axis."""
-    return "exact (0)" if error <= FLOOR else format_power_of_ten(error)
-
-
-def _title(figure: Figure, result: Result, picture: ConvergencePicture) -> None:
-    """How the run ended, its rates, and what is drawn."""
-    figure.suptitle(
-        convergence_title(
-            result,
-            errors_only=picture.layout == "errors",
-            predicted=any(len(each.marks) for each in picture.series),
-        ),
-        fontsize=9.5,
-        x=0.01,
-        ha="left",
-        color=INK,
-    )
+    return "exact" if error <= FLOOR else format_power_of_ten(error)

@@ -15,18 +15,24 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from market_abm.runs.result import largest
+from market_abm.runs.result import MAX_LISTED_GOODS, largest
 from market_abm.views.layout import Point
 from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import in_lines, new_figure, shortened
+from market_abm.views.plots.lettering import fitted_lines
+from market_abm.views.plots.style import new_figure
 from market_abm.views.words.figures import flows_note, flows_title
+from market_abm.views.words.lines import shortened
 from market_abm.views.words.text import RELATIVE_ERROR, step_title
 
 if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
     from market_abm.experiment.experiment import Experiment
     from market_abm.market.state import State
     from market_abm.runs.result import Result
+
+MAX_USES = 60
+"""Uses of goods up to which every one can be drawn as an arrow."""
 
 MAX_NODES, MAX_FLOWS = 18, 40
 
@@ -39,7 +45,16 @@ AXES = (1.95, 2.95)
 MAX_RADIUS, MAX_LINE = 0.23, 5.0
 """Of the largest industry, in inches, and of the largest flow, in points."""
 
+LABEL_WIDTH = 1.72
+"""Inches of a line of an industry's name."""
+
 FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
+
+
+def is_legible(economy: Economy) -> bool:
+    """Whether all goods and all their uses can be drawn."""
+    uses = sum(len(industry.technology.inputs) for industry in economy.industries)
+    return len(economy.goods) <= MAX_LISTED_GOODS and uses <= MAX_USES
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +152,7 @@ class Flows:
 def payments(experiment: Experiment, state: State) -> np.ndarray:
     """The payment of each buyer, money a step, shape (buyers,); 0 where it is not finite."""
     with np.errstate(all="ignore"):
-        paid = np.abs(experiment.market.rules.per_unit(state.bids, state.inputs) * state.inputs)
+        paid = np.abs(experiment.market.rules.payments(experiment.economy, state))
     return np.where(np.isfinite(paid), paid, 0.0)
 
 
@@ -170,7 +185,7 @@ def largest_flows(result: Result, flows: Flows) -> Figure:
         axes.text(
             x + side * (radii[k] + 0.06),
             y,
-            in_lines(result.experiment.economy.label(good), 24),
+            fitted_lines(result.experiment.economy.label(good), LABEL_WIDTH, 8),
             fontsize=8,
             color=INK,
             ha="left" if side > 0 else "right",

@@ -14,12 +14,15 @@ from market_abm.runs.result import MAX_LISTED_GOODS
 from market_abm.views.layout import BOX, Layout, Point, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import GREY, INK
-from market_abm.views.plots.flows import Flows, largest_flows
-from market_abm.views.plots.style import new_figure, shortened
+from market_abm.views.plots.flows import Flows, is_legible, largest_flows
+from market_abm.views.plots.lettering import Title, box_titles
+from market_abm.views.plots.style import new_figure
 from market_abm.views.words.figures import network_note
+from market_abm.views.words.lines import shortened
 from market_abm.views.words.text import step_title
 
 if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
     from market_abm.economy.industry import Industry
     from market_abm.runs.result import Result
 
@@ -43,25 +46,36 @@ def network(result: Result) -> Figure:
     """The supply network at the last step: goods flow along the arrows, prices against them.
 
     A box is a good with its quantity, price and gradient; an arrow is one use of it, labelled with
-    units and the bid for one. Of more than 40 goods only the largest flows are drawn
+    units and the bid for one. Of more than 40 goods, or 60 uses, only the largest flows are drawn
     (``plots/flows.py``), or a network without numbers if no industry sells to another.
     """
-    if len(result.goods) > MAX_LISTED_GOODS and (flows := Flows.of(result)).flows:
+    if not is_legible(result.experiment.economy) and (flows := Flows.of(result)).flows:
         return largest_flows(result, flows)
     economy = result.experiment.economy
     plan = layout(economy)
     figure, axes, scale = _canvas(plan)
     labelled = len(economy.goods) <= MAX_LISTED_GOODS
+    titles = box_titles(_firms(economy), BOX[0] * scale, 9.5 * scale)
     for good, centre in plan.boxes.items():
-        _box(axes, result, good, centre, scale, labelled=labelled)
+        _box(axes, result, good, titles[good], centre, scale, labelled=labelled)
     for industry in economy.topological_order:
         for slot in range(len(industry.technology.inputs)):
             use = (industry.good, slot)
             _arrow(axes, plan.routes[use], scale)
             if labelled:
                 _label(axes, result, industry, slot, plan.labels[use], scale)
-    _captions(axes, step_title(result.experiment.name, result.steps), labelled=labelled)
+    _captions(
+        axes, step_title(shortened(result.experiment.name, 40), result.steps), labelled=labelled
+    )
     return figure
+
+
+def _firms(economy: Economy) -> dict[str, str]:
+    """What stands after the name of each good: how many firms make it, if there are several."""
+    firms = {industry.good: industry.firms for industry in economy.topological_order}
+    return {
+        good: f" ({firms[good]} firms)" if firms.get(good, 1) > 1 else "" for good in economy.goods
+    }
 
 
 def _canvas(plan: Layout) -> tuple[Figure, Axes, float]:
@@ -100,7 +114,14 @@ def _captions(axes: Axes, title: str, *, labelled: bool) -> None:
 
 
 def _box(
-    axes: Axes, result: Result, good: str, centre: Point, scale: float, *, labelled: bool
+    axes: Axes,
+    result: Result,
+    good: str,
+    title: Title,
+    centre: Point,
+    scale: float,
+    *,
+    labelled: bool,
 ) -> None:
     economy = result.experiment.economy
     kind = "raw" if good in economy.supply else "final" if good in economy.demand else "made"
@@ -118,15 +139,13 @@ def _box(
             edgecolor=edge,
         )
     )
-    firms = {industry.good: industry.firms for industry in economy.topological_order}.get(good, 1)
-    name = shortened(good, 26)
-    title = name if firms == 1 else f"{name} ({firms} firms)"
+    text, size = title
     options: dict[str, Any] = {"va": "center", "zorder": 4}
     axes.text(
         x,
         y + 0.26 * labelled,
-        title,
-        fontsize=9.5 * scale * min(1.0, 19 / len(title)),
+        text,
+        fontsize=size,
         fontweight="bold",
         ha="center",
         color=INK,

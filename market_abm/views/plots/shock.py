@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, shortened, worded
-from market_abm.views.words.figures import shock_note, shock_title
+from market_abm.views.plots.lettering import fitted, fitted_lines
+from market_abm.views.plots.shock_lines import shock_lines
+from market_abm.views.plots.style import new_figure
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.shock import NEW_EQUILIBRIUM, STEPS_SINCE, shock_note, shock_title
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -30,8 +32,9 @@ MAP, REST, BAR = (2.95, 3.3), (6.37, 0.24), (7.47, 0.12)
 DIGITS = 6
 """Digits after the point of logarithms of prices; smaller changes are rounding."""
 
-DECADES = 2
-"""Powers of ten on each side of 0 of the colour bar."""
+MAX_OVER_MEDIAN = 3.0
+"""The strongest colour is at most this many times the change of a typical row: what changes more
+has it too, so that one row does not make all others pale."""
 
 SHADES = LinearSegmentedColormap.from_list(
     "change", [OKABE_ITO[0], "#ffffff", OKABE_ITO[1]]
@@ -120,9 +123,9 @@ def _log_ratio(prices: np.ndarray, before: np.ndarray) -> np.ndarray:
 def shock(result: Result) -> Figure:
     """A row a good, a column a step since the first shock; the colour is the change of its price.
 
-    Changes are relative to the step before the shock, on a scale that is linear near 0 and
-    logarithmic beyond. At the right is the change to the new equilibrium, found without a market.
-    Grey: there is no price of the same sign before or after.
+    Changes are relative to the step before the shock; the colours are in proportion to them, up to
+    those of a few extreme rows. At the right is the change to the new equilibrium, found without a
+    market. Grey: there is no price of the same sign before or after.
     """
     path = Moves.of(result)
     rows, tall = len(path.goods), ROW * len(path.goods)
@@ -134,23 +137,24 @@ def shock(result: Result) -> Figure:
         across, up = figure.get_size_inches()
         return figure.add_axes((start / across, 0.58 / up, width / across, tall / up))
 
-    sizes = np.abs(path.moves if path.rest is None else np.column_stack([path.moves, path.rest]))
-    most = max(float(np.nanmax(sizes, initial=0.0)), 1e-9)
-    norm = SymLogNorm(linthresh=most / 10.0**DECADES, linscale=0.6, vmin=-most, vmax=most)
+    changes = path.moves if path.rest is None else np.column_stack([path.moves, path.rest])
+    limit = color_limit(changes)
+    norm = Normalize(-limit, limit)
     axes = column(MAP)
     _cells(axes, path.moves, norm)
-    names = [worded(result.experiment.economy.label(good), 50) for good in path.goods]
+    label, room = result.experiment.economy.label, MAP[0] - 0.15
+    names = [fitted(label(good), room, 7.5, head=1.0) for good in path.goods]
     axes.set_yticks(np.arange(rows) + 0.5, names, fontsize=7.5)
     _steps_below(axes, path.since)
     _later_shocks(axes, result, path.since)
     if path.rest is not None:
         beside = column(REST)
         _cells(beside, path.rest[:, None], norm)
-        beside.set_xticks([0.5], ["new\nequilibrium"], fontsize=7.5)
+        beside.set_xticks([0.5], [NEW_EQUILIBRIUM.replace(" ", "\n")], fontsize=7.5)
         beside.yaxis.tick_right()
         beside.set_yticks(np.arange(rows) + 0.5, _percentages(path.rest), fontsize=7.5)
         beside.tick_params(length=0)
-    _color_bar(figure, column(BAR), norm, most, (1.0, 3.0) if rows > 14 else (1.0,))
+    _color_bar(figure, column(BAR), norm, changes)
     figure.suptitle(
         "\n".join(title),
         fontsize=9.5,
@@ -162,7 +166,16 @@ def shock(result: Result) -> Figure:
     return figure
 
 
-def _cells(axes: Axes, values: np.ndarray, norm: SymLogNorm) -> None:
+def color_limit(changes: np.ndarray) -> float:
+    """The change with the strongest colour, of logarithms of shape (rows, columns)."""
+    largest = np.abs(np.nan_to_num(changes)).max(axis=1, initial=0.0)
+    moved = largest[largest.round(DIGITS) > 0.0]
+    if moved.size == 0:
+        return 1e-9
+    return float(min(moved.max(), MAX_OVER_MEDIAN * np.median(moved)))
+
+
+def _cells(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
     axes.pcolormesh(values, cmap=SHADES, norm=norm, lw=0.3, ec="#e6e6e6")
     axes.invert_yaxis()
     axes.tick_params(length=0)
@@ -181,7 +194,7 @@ def _percentages(changes: np.ndarray) -> list[str]:
 def _steps_below(axes: Axes, since: np.ndarray) -> None:
     """The steps below their columns."""
     axes.set_xticks(np.arange(len(since)) + 0.5, [str(each) for each in since], fontsize=7.5)
-    axes.set_xlabel("steps since the shock", fontsize=8.5)
+    axes.set_xlabel(STEPS_SINCE, fontsize=8.5)
 
 
 def _later_shocks(axes: Axes, result: Result, since: np.ndarray) -> None:
@@ -192,17 +205,15 @@ def _later_shocks(axes: Axes, result: Result, since: np.ndarray) -> None:
             axes.axvline(column, color=INK, lw=1.2, ls=(0, (1, 1.5)))
 
 
-def _color_bar(
-    figure: Figure, axes: Axes, norm: SymLogNorm, most: float, digits: tuple[float, ...]
-) -> None:
-    """Per cent on the scale of logarithms, with ticks at these digits of each decade."""
-    bar = figure.colorbar(ScalarMappable(norm, SHADES), cax=axes)
-    top = 100.0 * np.expm1(most)
-    last = int(np.floor(np.log10(top)))
-    sizes = [n * 10.0**d for d in range(last - DECADES, last + 1) for n in digits]
-    sizes = [each for each in sizes if top / 10.0**DECADES <= each <= top]
-    lost = [-each for each in reversed(sizes) if each < -100.0 * np.expm1(-most)]
-    ticks = [*lost, 0.0, *sizes]
+def _color_bar(figure: Figure, axes: Axes, norm: Normalize, changes: np.ndarray) -> None:
+    """Per cent at whole steps, with arrows where changes go beyond."""
+    limit = float(norm.vmax or 0.0)
+    above, below = np.nanmax(changes) > limit, np.nanmin(changes) < -limit
+    ends = {(False, False): "neither", (True, False): "max", (False, True): "min"}
+    extend = ends.get((bool(above), bool(below)), "both")
+    bar = figure.colorbar(ScalarMappable(norm, SHADES), cax=axes, extend=extend)
+    top = 100.0 * np.expm1(limit)
+    ticks = [t for t in MaxNLocator(7).tick_values(-top, top) if abs(np.log1p(t / 100.0)) <= limit]
     labels = [format_percent(float(format_plain(each))) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())
@@ -215,14 +226,14 @@ def _title(result: Result, moves: Moves) -> list[str]:
     shocks = result.experiment.configuration.get("shocks", [])
     what = shock_title(shortened(result.experiment.name, 30), shocks)
     return [
-        *textwrap.wrap(what, 98, max_lines=2, placeholder=" …"),
+        *fitted_lines(what, 7.9, 9.5, lines=2).split("\n"),
         shock_note(len(moves.goods), len(result.recorded)),
     ]
 
 
 def shock_figure(result: Result) -> Figure | None:
-    """Prices since the first shock; None for few goods, or if no shock has occurred."""
+    """Prices since the first shock, as lines if they are few; None if no shock has occurred."""
     changes = result.experiment.changes
-    if len(result.recorded) <= MAX_LINE_GOODS or not changes or result.steps < changes[0][0]:
+    if not changes or result.steps < changes[0][0]:
         return None
-    return shock(result)
+    return shock_lines(result) if len(result.recorded) <= MAX_LINE_GOODS else shock(result)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from market_abm.studies.sweep import Sweep
 from market_abm.views.convergence import FLOOR
-from market_abm.views.numbers import format_plain
 from market_abm.views.palette import FAINT, GREY, INK
-from market_abm.views.plots.style import new_figure, shortened, tidy
+from market_abm.views.plots.lettering import fitted
+from market_abm.views.plots.style import (
+    LEFT,
+    Title,
+    cell_edges,
+    new_figure,
+    scale_axis,
+    tidy,
+)
+from market_abm.views.plots.sweep_errors import final_errors
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words.figures import (
+    OPTIMUM,
     PREDICTED_BOUNDARY,
     PREDICTED_OR_OPTIMUM,
     STATUS_LABELS,
     sweep_title,
 )
-from market_abm.views.words.text import RELATIVE_ERROR
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.settings import setting_label
+from market_abm.views.words.sweep import why_no_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +44,7 @@ REGIMES = {
     status: (color, STATUS_LABELS[status])
     for status, color in {
         "converged": "#0072B2",
+        "off_gradient": "#CC79A7",
         "max_steps": "#56B4E9",
         "oscillating": "#E69F00",
         "diverged": "#D55E00",
@@ -42,9 +53,17 @@ REGIMES = {
 }
 """The colour and the label of each status of a run."""
 
+WIDTH = 7.2
+"""Inches."""
 
-def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure | None:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have; else None.
+MOVING = ("oscillating", "diverged", "failed")
+"""Runs whose last state is that of a moment."""
+
+
+def sweep_figure(
+    table: pd.DataFrame, axes: Sequence[str], name: str, question: str = ""
+) -> Figure | None:
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else None.
 
     Parameters
     ----------
@@ -52,40 +71,40 @@ def sweep_figure(table: pd.DataFrame, axes: Sequence[str], name: str) -> Figure 
         A row a run (see :mod:`market_abm.studies.sweep`).
     axes
         The columns that were swept.
-    name
-        The name of the experiment, for the title.
+    name, question
+        Of the experiment, for the title.
     """
-    import pandas as pd
-
-    varying = [
-        axis
-        for axis in axes
-        if pd.api.types.is_numeric_dtype(table[axis]) and table[axis].nunique() > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0], name)
-    if len(varying) == 2:
-        return _phase_diagram(table, varying[0], varying[1], name)
-    return None
+    if why_no_figure(table, axes):
+        return None
+    numbers, _ = axes_that_vary(table, axes)
+    title = _title(table, name, question)
+    if len(numbers) == 1:
+        return _curves(table, numbers[0], title)
+    return _phase_diagram(table, numbers[0], numbers[1], title)
 
 
-def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
+def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     table = table.sort_values(axis, kind="stable")
     x = table[axis].to_numpy(float)
     moving = moving_good(table)
     count = 4 + (moving is not None)
-    height = 1.55 * count + 1.2
-    figure = new_figure(7.2, height)
+    top = title.height + 0.5
+    height = 1.55 * count + 0.3 + top
+    figure = new_figure(WIDTH, height)
     panels = figure.subplots(count, 1, sharex=True)
     figure.subplots_adjust(
-        left=0.13, right=0.97, top=1 - 0.96 / height, bottom=0.55 / height, hspace=0.16
+        left=0.13, right=0.97, top=1 - top / height, bottom=0.55 / height, hspace=0.16
     )
-    if is_logarithmic(x):
-        _set_logarithmic(panels[0].xaxis, panels[0].set_xscale, x)
+    scale_axis(panels[0].xaxis, panels[0].set_xscale, x)
     _points(panels[0], table, x, table["steps"].to_numpy(float))
+    _without_steps(panels[0], table, x)
     panels[0].set_ylabel("steps", fontsize=9)
-    _points(panels[1], table, x, table["rate"].to_numpy(float))
-    predicted = table["predicted_rate"].to_numpy(float)
+    predicted, measured = (table[key].to_numpy(float) for key in ("predicted_rate", "rate"))
+    _points(panels[1], table, x, measured)
+    settled = measured[~table["status"].isin(MOVING)]
+    if np.isfinite(predicted).any():
+        _limits(panels[1], np.concatenate([predicted, settled, [1.0]]))
+        _beyond(panels[1], table, x, measured)
     panels[1].plot(x, predicted, "--", color=INK, lw=1.2, zorder=4)
     panels[1].axhline(1.0, color=FAINT, lw=0.8, zorder=1)
     panels[1].set_ylabel("rate of a step", fontsize=9)
@@ -98,18 +117,21 @@ def _curves(table: pd.DataFrame, axis: str, name: str) -> Figure:
     if moving is not None:
         _with_optimum(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
         gap = " " if len(moving) <= 6 else "\n"
-        panels[4].set_ylabel(f"quantity of{gap}{shortened(moving, 20)}", fontsize=9)
-    panels[-1].set_xlabel(axis, fontsize=9)
+        panels[4].set_ylabel(f"quantity of{gap}{fitted(moving, 1.4, 9)}", fontsize=9)
+    panels[-1].set_xlabel(fitted(setting_label(axis), 5.5, 9), fontsize=9)
     figure.align_ylabels(panels)
     for boundary in _crossings(x, predicted):
         for panel in panels:
             panel.axvline(boundary, color=GREY, lw=1.0, ls=":", zorder=1)
     for panel in panels:
         tidy(panel)
-    dashed = Line2D([], [], color=INK, ls="--", lw=1.2, label=PREDICTED_OR_OPTIMUM)
-    edge = Line2D([], [], color=GREY, ls=":", lw=1.0, label=PREDICTED_BOUNDARY)
-    _legend(figure, table, [dashed, edge] if np.isfinite(predicted).any() else [dashed])
-    _title(figure, table, name)
+    known = np.isfinite(predicted).any()
+    label = PREDICTED_OR_OPTIMUM if known else OPTIMUM
+    more = [Line2D([], [], color=INK, ls="--", lw=1.2, label=label)]
+    if _crossings(x, predicted):
+        more.append(Line2D([], [], color=GREY, ls=":", lw=1.0, label=PREDICTED_BOUNDARY))
+    _legend(figure, title, [*_status_handles(table, points=True), *more])
+    title.draw(figure)
     return figure
 
 
@@ -128,11 +150,12 @@ def moving_good(table: pd.DataFrame) -> str | None:
 
 
 def _with_optimum(axes: Axes, table: pd.DataFrame, x: np.ndarray, what: str, ideal: str) -> None:
-    """Points at the end of the runs, and a dashed line at the optimum, found without a market."""
-    _points(axes, table, x, table[what].to_numpy(float))
+    """Points where runs have settled, and a dashed line at the optimum, found without a market."""
+    ends = table[what].mask(table["status"].isin(MOVING)).to_numpy(float)
+    _points(axes, table, x, ends)
     best = table[ideal].to_numpy(float)
     axes.plot(x, best, "--", color=INK, lw=1.2, zorder=4)
-    _limits(axes, np.concatenate([best, table[what][table["status"] == "converged"]]))
+    _limits(axes, np.concatenate([best, ends]))
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
@@ -142,6 +165,24 @@ def _points(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> No
         here = (table["status"] == status).to_numpy()
         size = 14.0 if len(x) <= 200 else 5.0
         axes.scatter(x[here], y[here], s=size, color=color, zorder=3, linewidths=0)
+
+
+def _without_steps(axes: Axes, table: pd.DataFrame, x: np.ndarray) -> None:
+    """Crosses at the foot of the panel for runs that made no step."""
+    for status, (color, _) in REGIMES.items():
+        here = ((table["status"] == status) & table["steps"].isna()).to_numpy()
+        place = axes.get_xaxis_transform()
+        axes.plot(x[here], np.full(here.sum(), 0.08), "x", color=color, ms=5, transform=place)
+
+
+def _beyond(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
+    """Triangles at the edges of the panel for runs whose value is beyond its axis."""
+    low, high = axes.get_ylim()
+    for status, (color, _) in REGIMES.items():
+        for marker, height, out in (("^", 0.95, y > high), ("v", 0.05, y < low)):
+            here = (table["status"] == status).to_numpy() & out
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": color}
+            axes.plot(x[here], np.full(here.sum(), height), marker, ms=4, **place)
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:
@@ -164,107 +205,105 @@ def _crossings(x: np.ndarray, rate: np.ndarray) -> list[float]:
     return found
 
 
-def _phase_diagram(table: pd.DataFrame, across: str, upward: str, name: str) -> Figure:
-    figure = new_figure(7.2, 6.0)
-    axes = figure.add_axes((0.12, 0.1, 0.85, 0.72))
+def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) -> Figure:
+    alike = table["status"].nunique() == 1
+    height = title.height + 4.8 + (0.2 if alike else 0.6)
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0.12, 0.6 / height, 0.85, 4.2 / height))
     x, y = np.unique(table[across]), np.unique(table[upward])
-    order = list(REGIMES)
-    code = table["status"].map({status: k for k, status in enumerate(order)})
-    colors = ListedColormap([color for color, _ in REGIMES.values()])
-    norm = BoundaryNorm(np.arange(len(order) + 1) - 0.5, len(order))
+    code = table["status"].map({status: k for k, status in enumerate(REGIMES)})
     grid = table.assign(code=code).pivot_table(
         index=upward, columns=across, values="code", aggfunc="max"
     )
-    if table["status"].nunique() == 1 and grid.notna().to_numpy().all():
-        _error_map(figure, axes, table, across, upward)
-    elif grid.size == len(x) * len(y) and grid.notna().to_numpy().all():
-        axes.pcolormesh(x, y, grid.to_numpy(), cmap=colors, norm=norm, shading="nearest")
-    else:  # the points of a sample
-        axes.scatter(table[across], table[upward], c=code, cmap=colors, norm=norm, s=22)
-    extra = []
-    rates = table.pivot_table(index=upward, columns=across, values="predicted_rate")
-    if rates.shape == (len(y), len(x)) and rates.notna().to_numpy().all():
-        levels = np.log(np.maximum(rates.to_numpy(), FLOOR))
-        if levels.min() < 0.0 < levels.max():
-            axes.contour(x, y, levels, [0.0], colors="white", linewidths=3.4)
-            axes.contour(x, y, levels, [0.0], colors=INK, linewidths=1.6)
-            extra = [Line2D([], [], color=INK, lw=1.6, label=PREDICTED_BOUNDARY)]
-    for values, each, scale in (
-        (x, axes.xaxis, axes.set_xscale),
-        (y, axes.yaxis, axes.set_yscale),
-    ):
-        if is_logarithmic(values):
-            _set_logarithmic(each, scale, values)
-    axes.set_xlabel(across, fontsize=9)
-    axes.set_ylabel(upward, fontsize=9)
+    whole = grid.shape == (len(y), len(x)) and grid.notna().to_numpy().all()
+    handles: list[Patch | Line2D] = []
+    if alike and whole:
+        final_errors(figure, axes, table, (across, upward))
+    else:
+        _cells(axes, table, grid if whole else None, (across, upward), code)
+        handles = _status_handles(table, points=not whole)
+        handles += _boundary(axes, table, across, upward)
+        for values, each, scale in (
+            (x, axes.xaxis, axes.set_xscale),
+            (y, axes.yaxis, axes.set_yscale),
+        ):
+            scale_axis(each, scale, values)
+        axes.set_xlabel(fitted(setting_label(across), 5.5, 9), fontsize=9)
+        axes.set_ylabel(fitted(setting_label(upward), 4.0, 9), fontsize=9)
     tidy(axes)
-    _legend(figure, table, extra)
-    _title(figure, table, name)
+    if handles:
+        _legend(figure, title, handles)
+    title.draw(figure)
     return figure
 
 
-def _error_map(figure: Figure, axes: Axes, table: pd.DataFrame, across: str, upward: str) -> None:
-    """The final error, if all runs have one status: the median of the runs at each point."""
-    median = table.pivot_table(index=upward, columns=across, values="error", aggfunc="median")
-    size = np.log10(np.maximum(median.to_numpy(), FLOOR))
-    colored = axes.pcolormesh(median.columns, median.index, size, cmap="viridis", shading="nearest")
-    axes.set_position((0.12, 0.1, 0.72, 0.72))
-    bar = figure.colorbar(colored, cax=figure.add_axes((0.86, 0.1, 0.025, 0.72)))
-    bar.set_label(f"{RELATIVE_ERROR} at the end", fontsize=8)
-    ticks = [t for t in bar.get_ticks() if size.min() <= t <= size.max()]
-    bar.set_ticks(ticks, labels=[format_plain(10**t, 2) for t in ticks])
-    bar.ax.tick_params(labelsize=8)
-    bar.outline.set_visible(False)
+def _cells(
+    axes: Axes,
+    table: pd.DataFrame,
+    grid: pd.DataFrame | None,
+    axis: tuple[str, str],
+    code: pd.Series[int],
+) -> None:
+    """A cell for each point of a full ``grid``, or the points of a sample."""
+    colors = ListedColormap([color for color, _ in REGIMES.values()])
+    norm = BoundaryNorm(np.arange(len(REGIMES) + 1) - 0.5, len(REGIMES))
+    across, upward = axis
+    if grid is None:
+        axes.scatter(table[across], table[upward], c=code, cmap=colors, norm=norm, s=22)
+        return
+    edges = (cell_edges(each.to_numpy(float)) for each in (grid.columns, grid.index))
+    axes.pcolormesh(*edges, grid.to_numpy(), cmap=colors, norm=norm)
 
 
-def is_logarithmic(values: np.ndarray) -> bool:
-    """Whether the spacing of values is more even on a logarithmic scale."""
-    values = np.unique(values[np.isfinite(values)])
-    if len(values) < 3 or values[0] <= 0 or values[-1] < 10 * values[0]:
-        return False
-    gaps, ratios = np.diff(values), np.diff(np.log(values))
-    return bool(np.ptp(ratios) / ratios.mean() < np.ptp(gaps) / gaps.mean())
+def _boundary(axes: Axes, table: pd.DataFrame, across: str, upward: str) -> list[Line2D]:
+    """Where the predicted rate is 1, and its entry of the legend; nothing if it is nowhere."""
+    rates = table.pivot_table(index=upward, columns=across, values="predicted_rate")
+    if rates.shape != (table[upward].nunique(), table[across].nunique()):
+        return []
+    levels = np.log(np.maximum(rates.to_numpy(), FLOOR))
+    if np.isnan(levels).any() or not levels.min() < 0.0 < levels.max():
+        return []
+    for color, width in (("white", 3.4), (INK, 1.6)):
+        axes.contour(rates.columns, rates.index, levels, [0.0], colors=color, linewidths=width)
+    return [Line2D([], [], color=INK, lw=1.6, label=PREDICTED_BOUNDARY)]
 
 
-def _set_logarithmic(axis: Axis, scale: Callable[[str], None], values: np.ndarray) -> None:
-    """A log axis with plain numbers at 1, 2 and 5 of each decade, or at 1 if there are many."""
-    scale("log")
-    digits = (1.0, 2.0, 5.0) if values.max() < 500 * values.min() else (1.0,)
-    axis.set_major_locator(LogLocator(subs=digits))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: format_plain(v)))
-    axis.set_minor_locator(NullLocator())
+def _status_handles(table: pd.DataFrame, *, points: bool) -> list[Patch | Line2D]:
+    """The entries of the statuses that occur, as they are drawn: patches, points or crosses."""
+    handles: list[Patch | Line2D] = []
+    for status, (color, label) in REGIMES.items():
+        runs = table["steps"][table["status"] == status]
+        if points and len(runs):
+            marker = "x" if runs.isna().all() else "o"
+            handles.append(Line2D([], [], color=color, ls="", marker=marker, ms=5, label=label))
+        elif len(runs):
+            handles.append(Patch(color=color, label=label))
+    return handles
 
 
-def _legend(figure: Figure, table: pd.DataFrame, more: list[Line2D]) -> None:
-    present = set(table["status"])
-    patches = [
-        Patch(color=color, label=label)
-        for status, (color, label) in REGIMES.items()
-        if status in present
-    ]
+def _legend(figure: Figure, title: Title, handles: Sequence[Patch | Line2D]) -> None:
+    """All entries in two rows at most, below the title."""
+    width, height = figure.get_size_inches()
     figure.legend(
-        handles=[*patches, *more],
+        handles=handles,
         loc="upper left",
-        bbox_to_anchor=(0.0, 1 - 0.33 / figure.get_figheight()),
+        bbox_to_anchor=(LEFT / width, 1 - (title.height + 0.04) / height),
         ncols=4,
         fontsize=8,
         frameon=False,
+        borderpad=0.0,
+        borderaxespad=0.2,
         columnspacing=1.2,
         handlelength=1.6,
     )
 
 
-def _title(figure: Figure, table: pd.DataFrame, name: str) -> None:
-    figure.suptitle(
-        sweep_title(shortened(name, 50), table["status"].value_counts().to_dict(), len(table)),
-        fontsize=9.5,
-        x=0.01,
-        y=1 - 0.09 / figure.get_figheight(),
-        ha="left",
-        color=INK,
-    )
+def _title(table: pd.DataFrame, name: str, question: str) -> Title:
+    counts = table["status"].value_counts().to_dict()
+    return Title(question, sweep_title(shortened(name, 50), counts, len(table)), WIDTH)
 
 
 def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
     """The figure of a sweep's table; None if no axis can be drawn."""
-    return sweep_figure(table, [axis.name for axis in sweep.design.axes], sweep.base.name)
+    base = sweep.base
+    return sweep_figure(table, sweep.design.axis_names, base.name, base.question)

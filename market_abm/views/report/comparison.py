@@ -75,14 +75,26 @@ class ComparisonFolder(ResultsFolder):
     def _write_twin(self, page: Page) -> None:
         content = self.content
         self.status = as_text(content.get("status"))
+        textbook = as_mapping(content.get("textbook"))
+        far = as_mappings(textbook.get("distance"))
         market, twin = as_text(content.get("market")), as_text(content.get("optimiser"))
         page.outcome = status_html(self.status) + escape(sentence(twin_text(market, twin)))
         page.add(
             words.LARGEST_DISTANCE,
-            facts_html([("steps", content.get("steps"))]),
+            facts_html(
+                [
+                    ("steps", content.get("steps")),
+                    (words.IDENTICAL_UNTIL, content.get("identical_until")),
+                    (words.TEXTBOOK, as_text(textbook.get("optimiser"))),
+                ]
+            ),
             table_html(
                 "of",
-                self.distances,
+                {
+                    f"{name}, {words.FROM[source]}": row
+                    for source, rows in (("twin", self.distances), ("textbook", far))
+                    for name, row in rows.items()
+                },
                 ("largest", "step"),
                 DISTANCE_NOTE,
             ),

@@ -103,7 +103,7 @@ def _distances(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure
 
 
 def mechanism_figures(table: Sequence[Mapping[str, Any]]) -> list[Figure]:
-    """The steps that each mechanism took, as bars on a logarithmic axis."""
+    """The steps that each mechanism took, as bars from 0."""
     rows = [row for row in table if isinstance(row.get("steps"), int | float)]
     if not rows:
         return []

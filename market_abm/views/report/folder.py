@@ -20,6 +20,7 @@ from market_abm.views.report.rerun import experiment_of
 from market_abm.views.report.tables import derivation_html, facts_html
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
+from market_abm.views.words.economy import demand_text, supply_text
 from market_abm.views.words.text import flat, sentence
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_SECTIONS = 24
 """Lines of the program that are derived; of more, the first upstream from the consumer."""
+
+MAX_TERMS = 20
+"""Goods whose supply or demand is listed; of more, the first."""
 
 MAX_OPEN_SECTIONS = 8
 """Derivations of more lines than this are folded."""
@@ -101,7 +105,26 @@ class ResultsFolder(ABC):
         else:
             return page.omit(words.not_in_folder("The program"))
         rows = {key: value for key, value in economy.items() if key not in ("program", "seed")}
-        return page.add("The program", shown, facts_html(flat(rows)))
+        return page.add("The program", shown, facts_html(flat(rows)), facts_html(self._terms()))
+
+    def _terms(self) -> list[tuple[str, str]]:
+        """The terms of supply and demand; nothing if the experiment cannot be read."""
+        try:
+            economy = self.experiment().economy
+        except (MarketError, *UNREADABLE):
+            return []
+        rows = [
+            *(
+                (words.supply_of(economy.label(good)), supply_text(terms))
+                for good, terms in economy.supply.items()
+            ),
+            *(
+                (words.demand_for(economy.label(good)), demand_text(terms))
+                for good, terms in economy.demand.items()
+            ),
+        ]
+        more = len(rows) - MAX_TERMS
+        return [*rows[:MAX_TERMS], *([(words.MORE_TERMS, f"{more:,}")] if more > 0 else [])]
 
     def write_derivation(self, page: Page) -> None:
         """Each firm's profit condition beside backprop's line, from the experiment run again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from market_abm.errors import ResultsError
-from market_abm.runs.folders import write_file
+from market_abm.runs.folders import unwritable, write_file
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.views.report.comparison import ComparisonFolder
 from market_abm.views.report.folder import ResultsFolder
@@ -55,9 +55,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, lambda aside: aside.write_text(text, "utf-8", newline=""))
     except OSError as error:
-        raise ResultsError(
-            f"cannot write '{path.name}' ({error.strerror})", remedy="choose another with --out"
-        ) from None
+        raise unwritable(path, error) from None
     return path
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.views.convergence import FLOOR, ConvergencePicture, Paths, value_axis
+from market_abm.views.ranges import settled_record, shown_until
 from market_abm.views.report.figures import (
     REFERENCE,
     Figure,
@@ -78,22 +79,25 @@ def run_figures(
     ]
 
 
-def _common(picture: ConvergencePicture) -> Figure:
-    """What all figures of a run share."""
+def _common(picture: ConvergencePicture, until: float | None = None) -> Figure:
+    """What all figures of a run share; ``until``: the last step that is drawn at first."""
+    axis = step_axis_data()
+    if until is not None and until < picture.steps[-1]:
+        axis["range"] = [float(picture.steps[0]), until]
     return {
         "kind": "lines",
         "steps": listed(picture.steps),
-        "x": step_axis_data(),
-        "stops": picture.shocks,
+        "x": axis,
+        "stops": [step for step in picture.shocks if until is None or step <= until],
     }
 
 
 def _prices(picture: ConvergencePicture, note: str) -> Figure:
-    series = list(enumerate(picture.series))
+    series, until = list(enumerate(picture.series)), picture.prices_until
     return {
-        **_common(picture),
+        **_common(picture, until),
         "title": words.PRICES_TITLE,
-        "note": words.PRICES_NOTE + note,
+        "note": words.PRICES_NOTE + words.first_steps(until, picture.steps[-1]) + note,
         "y": axis_data(picture.price_axis),
         "series": [
             *(line_data(n, each.good, each.prices) for n, each in series),
@@ -110,14 +114,23 @@ def _prices(picture: ConvergencePicture, note: str) -> Figure:
 
 
 def _errors(picture: ConvergencePicture, note: str) -> Figure:
-    tolerance = picture.tolerance
+    tolerance = picture.tolerance if picture.tolerance_shown else None
     line = words.tolerance_line(tolerance) if tolerance else ""
+    over = [np.flatnonzero(~each.error_curve[0]).tolist() for each in picture.series]
+    passed, until = words.EXACT_PASSED_OVER if any(over) else "", picture.errors_until
     return {
-        **_common(picture),
+        **_common(picture, until),
         "title": words.ERRORS_TITLE,
-        "note": words.ERRORS_NOTE + note + line,
+        "note": words.ERRORS_NOTE
+        + words.first_steps(until, picture.steps[-1])
+        + note
+        + line
+        + passed,
         "y": axis_data(picture.error_axis, floor=FLOOR),
-        "series": [line_data(n, each.good, each.errors) for n, each in enumerate(picture.series)],
+        "series": [
+            line_data(n, each.good, each.errors, over=over[n])
+            for n, each in enumerate(picture.series)
+        ],
         "legend": legend_data(each.good for each in picture.series),
         "marks": [{"y": tolerance}] if tolerance else [],
         "alt": description(
@@ -129,10 +142,11 @@ def _errors(picture: ConvergencePicture, note: str) -> Figure:
 def _quantities(picture: ConvergencePicture, quantities: np.ndarray, note: str) -> Figure:
     """``quantities`` has shape (records, series)."""
     goods = [each.good for each in picture.series]
+    until = shown_until(picture.steps, settled_record(quantities))
     return {
-        **_common(picture),
+        **_common(picture, until),
         "title": "Quantities",
-        "note": words.QUANTITIES_NOTE + note,
+        "note": words.QUANTITIES_NOTE + words.first_steps(until, picture.steps[-1]) + note,
         "y": axis_data(value_axis(quantities, "units")),
         "series": [line_data(n, good, quantities[:, n]) for n, good in enumerate(goods)],
         "legend": legend_data(goods),

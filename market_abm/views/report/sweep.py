@@ -17,6 +17,7 @@ from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.files import available
 from market_abm.experiment.toml import toml_value
 from market_abm.runs.summary import resolved
+from market_abm.studies.design import DRAWN
 from market_abm.studies.store import TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.report.commands import command_html, file_command_html
@@ -35,6 +36,7 @@ from market_abm.views.report.sweep_figures import sweep_figures
 from market_abm.views.report.tables import MAX_ROWS, facts_html, table_html
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
+from market_abm.views.words.sweep import why_no_figure
 from market_abm.views.words.text import flat
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
 
     from market_abm.runs.result import Result
 
-COLUMNS = {"steps", "error", "rate", "predicted_rate", "alignment", "welfare", "best_welfare"}
+RATES = ("rate", "rate_uncertainty", "predicted_rate")
+"""Columns of rates, per step."""
+
+COLUMNS = {"steps", "error", *RATES, "alignment", "welfare", "best_welfare"}
 """Columns of numbers that the table of a sweep must have."""
 
 
@@ -109,7 +114,7 @@ class SweepFolder(ResultsFolder):
         if figures:
             page.add_figures("Results", figures)
         else:
-            page.omit(words.NO_AXES)
+            page.omit(f"Figures: {why_no_figure(table, list(self.axes))}.")
         page.add("The runs", self._runs_html())
         self.write_program(page)
         self.write_derivation(page)
@@ -131,7 +136,7 @@ class SweepFolder(ResultsFolder):
     def _runs_html(self) -> str:
         """A table of the runs, folded; of many, some at equal distances."""
         table = self.table
-        shown = [*self.axes, "status", "steps", "error", "rate", "predicted_rate", "welfare"]
+        shown = [*self.axes, "status", "steps", "error", *RATES, "welfare"]
         kept = np.unique(np.linspace(0, len(table) - 1, min(len(table), MAX_ROWS)).astype(int))
         rows = {str(k + 1): table.iloc[k][shown].to_dict() for k in kept.tolist()}
         listed = table_html("run", rows, shown, words.runs_caption(len(kept), len(table)))
@@ -162,16 +167,18 @@ class SweepFolder(ResultsFolder):
         own = settings.pop("axes", {})
         if self._is_same(own, settings):
             return []
+        design = as_mapping(content["design"])
         arguments, axes = [], {}
         for (name, values), ends in zip(self.axes.items(), content["ranges"], strict=True):
             low, high, log = ends
             axes[name] = (
                 ",".join(toml_value(value) for value in values)
-                if low is None or math.isnan(low)
+                if low is None
+                or math.isnan(low)
+                or (design.get("design") not in DRAWN and _whole(values))
                 else f"{low!r}:{high!r}:{'log' if log else 'lin'}:{len(values)}"
             )
             arguments.append(f"{name}={axes[name]}")
-        design = as_mapping(content["design"])
         options = {key: design.get(key) for key in _relevant(design) if key != "seed"}
         if content["seeds"]:
             options["seeds"] = ",".join(map(str, content["seeds"]))
@@ -192,7 +199,12 @@ class SweepFolder(ResultsFolder):
         )
 
 
+def _whole(values: Any) -> bool:
+    """Whether these are integers: of a range, some may coincide."""
+    return isinstance(values, list) and all(isinstance(value, int) for value in values)
+
+
 def _relevant(design: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys of a design: the points of a grid and of a list are those of the axes."""
-    drawn = design.get("design") in ("lhs", "sobol")
+    drawn = design.get("design") in DRAWN
     return ("design", "points", "seed") if drawn else ("design",)

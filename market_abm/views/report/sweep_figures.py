@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from market_abm.views.convergence import FLOOR, Axis, value_axis
-from market_abm.views.plots.sweep import REGIMES, is_logarithmic, moving_good
+from market_abm.views.convergence import FLOOR, Axis, evenly, value_axis
+from market_abm.views.numbers import format_plain
+from market_abm.views.palette import OKABE_ITO
+from market_abm.views.plots.style import is_logarithmic, is_whole
+from market_abm.views.plots.sweep import REGIMES, moving_good
+from market_abm.views.plots.sweep_errors import MAX_CURVES
 from market_abm.views.report.figures import (
     Figure,
     axis_data,
     kept_rows,
+    legend_data,
+    line_data,
     listed,
     thinning_note,
 )
+from market_abm.views.varying import axes_that_vary
 from market_abm.views.words import report as words
-from market_abm.views.words.text import STEEPEST_ASCENT, sentence
+from market_abm.views.words.settings import setting_label
+from market_abm.views.words.sweep import why_no_figure
+from market_abm.views.words.text import RELATIVE_ERROR, STEEPEST_ASCENT, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +37,7 @@ MAX_CELLS = 10_000
 
 
 def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
-    """Curves if one of ``axes`` has numbers that vary, a phase diagram if two have, else nothing.
+    """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else nothing.
 
     Parameters
     ----------
@@ -37,21 +46,16 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
     axes
         The columns that were swept.
     """
-    varying = [
-        axis
-        for axis in axes
-        if table[axis].dtype.kind in "if" and np.unique(table[axis].to_numpy(float)).size > 1
-    ]
-    if len(varying) == 1:
-        return _curves(table, varying[0])
-    if len(varying) == 2:
-        return [_plane(table, *varying)]
-    return []
+    if why_no_figure(table, axes):
+        return []
+    numbers, _ = axes_that_vary(table, axes)
+    return _curves(table, numbers[0]) if len(numbers) == 1 else _planes(table, *numbers)
 
 
-def _axis(values: np.ndarray, label: str) -> Axis:
-    """The axis of a swept setting."""
-    return Axis(label, "log" if is_logarithmic(values) else "linear")
+def _axis(values: np.ndarray, key: str) -> dict[str, Any]:
+    """The axis of a swept setting, in words; with no ticks between whole numbers."""
+    scale: Literal["log", "linear"] = "log" if is_logarithmic(values) else "linear"
+    return axis_data(Axis(setting_label(key), scale), whole=is_whole(values))
 
 
 def _status_groups(table: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
@@ -155,15 +159,62 @@ def _curve(table: pd.DataFrame, axis: str, panel: _Panel) -> Figure | None:
         "kind": "lines",
         "title": panel.title,
         "note": panel.note + beyond + thinning_note(len(table), "runs"),
-        "x": axis_data(_axis(x, axis)),
+        "x": _axis(x, axis),
         "y": axis_data(upward),
         "series": series,
         "legend": legend,
-        "alt": words.curve_description(panel.title, len(table), axis),
+        "alt": words.curve_description(panel.title, len(table), setting_label(axis)),
     }
 
 
 # --- two axes -------------------------------------------------------------------------------------
+
+
+def _planes(table: pd.DataFrame, across: str, upward: str) -> list[Figure]:
+    """A phase diagram; before it, if all runs end alike, how far prices end from gradients."""
+    median = table.pivot_table(index=upward, columns=across, values="error", aggfunc="median")
+    alike = table["status"].nunique() == 1 and len(median) <= MAX_CURVES
+    first = [_final_errors(table, median)] if alike and (median > 0.0).to_numpy().all() else []
+    return [*first, _plane(table, across, upward)]
+
+
+def _final_errors(table: pd.DataFrame, median: pd.DataFrame) -> Figure:
+    """Curves of the error along the first axis, and what theory predicts of it.
+
+    Parameters
+    ----------
+    table
+        A row a run.
+    median
+        A row for each value of the second axis, a column for each of the first.
+    """
+    across, upward = str(median.columns.name), str(median.index.name)
+    x = median.columns.to_numpy(float)
+    shown = median.iloc[evenly(len(median), len(OKABE_ITO))]
+    known = "predicted_error" in table and bool(table["predicted_error"].notna().any())
+    names = [format_plain(value, 3) for value in shown.index]
+    series = [
+        {**line_data(n, name, errors), "x": listed(x), "points": known}
+        for n, (name, errors) in enumerate(zip(names, shown.to_numpy(float), strict=True))
+    ]
+    if known:
+        theory = table.pivot_table(index=upward, columns=across, values="predicted_error")
+        laws = theory.reindex_like(shown).to_numpy(float)
+        series += [
+            line_data(n, f"{name} (predicted)", law, x=listed(x), dash=1, thin=True)
+            for n, (name, law) in enumerate(zip(names, laws, strict=True))
+        ]
+    label = setting_label(upward)
+    return {
+        "kind": "lines",
+        "title": words.FINAL_ERRORS_TITLE,
+        "note": words.final_errors_note(label, len(shown), len(median), predicted=known),
+        "x": _axis(x, across),
+        "y": axis_data(Axis(RELATIVE_ERROR, "log")),
+        "series": series,
+        "legend": legend_data(names),
+        "alt": words.curve_description(words.FINAL_ERRORS_TITLE, len(table), setting_label(across)),
+    }
 
 
 def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
@@ -172,12 +223,12 @@ def _plane(table: pd.DataFrame, across: str, upward: str) -> Figure:
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     groups = _status_groups(table)
     common = {
-        "x": axis_data(_axis(x, across)),
-        "y": axis_data(_axis(y, upward)),
+        "x": _axis(x, across),
+        "y": _axis(y, upward),
         "title": words.STATUS_TITLE,
         "legend": [{**entry, "group": entry["color"], "box": True} for entry, _ in groups],
         "alt": words.status_description(
-            (across, upward),
+            (setting_label(across), setting_label(upward)),
             len(table),
             [(entry["label"], int(here.sum())) for entry, here in groups],
         ),
@@ -192,10 +243,10 @@ def _points(table: pd.DataFrame, across: str, upward: str) -> Figure:
     kept = kept_rows(len(table))
     return {
         "kind": "lines",
-        "note": words.upward(upward) + thinning_note(len(table), "runs"),
+        "note": words.upward(setting_label(upward)) + thinning_note(len(table), "runs"),
         "series": [
             {
-                "name": upward,
+                "name": setting_label(upward),
                 "group": entry["color"],
                 "color": entry["color"],
                 "points": True,
@@ -226,6 +277,8 @@ def _grid(
     status, error = cells("code", "max"), cells("error", "median")
     one = table["status"].nunique() == 1
     shade, largest = _shades(error) if one and np.isfinite(error).any() else ({}, None)
+    rate = cells("predicted_rate", "median")
+    boundary = bool((rate > 1.0).any() and (rate <= 1.0).any())
     return {
         "kind": "grid",
         "across": listed(x, 12),
@@ -234,8 +287,8 @@ def _grid(
         "status": [None if np.isnan(each) else int(each) for each in status],
         "steps": listed(cells("steps", "median")),
         "error": listed(error),
-        "rate": listed(cells("predicted_rate", "median")),
-        "note": words.grid_note(row, stride, largest),
+        "rate": listed(rate),
+        "note": words.grid_note(setting_label(row), stride, largest, boundary=boundary),
         **shade,
     }
 

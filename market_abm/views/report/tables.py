@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from market_abm.language import mathml
-from market_abm.views.explain import Pair, Section
+from market_abm.simulation.endings import Status
+from market_abm.views.derivation import Pair, Section
 from market_abm.views.notebook.pieces import data
 from market_abm.views.words.comparison import column_label
 from market_abm.views.words.derivation import more_inputs
@@ -41,9 +42,13 @@ def value_html(value: Any) -> str:
     return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
+_STATUSES = {each.value for each in Status} - {"interrupted"}
+"""Those with a colour of their own in the style sheet."""
+
+
 def status_html(status: str) -> str:
     """The status of a run as a badge."""
-    known = status if status in ("converged", "max_steps", "oscillating", "diverged") else "failed"
+    known = status if status in _STATUSES else "failed"
     return f'<span class="status {known}">{escape(status_text(status))}</span> '
 
 

@@ -1,26 +1,20 @@
-"""Sentences about comparisons: of a market with its twin, or of several mechanisms."""
+"""Sentences about comparisons: of a market with optimisers, or of several mechanisms."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from market_abm.views.numbers import format_count, format_plain
+from market_abm.views.numbers import format_count, format_error, format_plain, format_share
 from market_abm.views.words.text import status_text
 
 if TYPE_CHECKING:
+    from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison, OptimizerComparison
-
-
-def twin_name(comparison: OptimizerComparison) -> str:
-    """The optimiser that the market is compared with."""
-    from market_abm.twins.registry import TWINS
-
-    return TWINS[comparison.result.experiment.market.mechanism].name
 
 
 def comparison_line(comparison: OptimizerComparison) -> str:
     """A comparison of a market with its twin in one line."""
-    return f"<OptimizerComparison of {comparison.result!r} with {twin_name(comparison)}>"
+    return f"<OptimizerComparison of {comparison.result!r} with {comparison.twin_name}>"
 
 
 def twin_text(market: str, twin: str) -> str:
@@ -28,13 +22,92 @@ def twin_text(market: str, twin: str) -> str:
     return f"{market} compared with {twin}, its twin"
 
 
-def comparison_sentence(comparison: OptimizerComparison) -> str:
-    """What was compared, for how many steps, and what distances are relative to."""
-    result = comparison.result
-    both = twin_text(result.experiment.market.mechanism, twin_name(comparison))
-    steps = format_count(result.steps, "step")
-    return f"{both}: {steps}, {status_text(result.status)}. {DISTANCE_NOTE}"
+def comparison_sentences(comparison: OptimizerComparison) -> list[str]:
+    """What a market is identical to, how far the textbook is, and what its prices are slopes of."""
+    return [
+        identity_sentence(comparison),
+        textbook_sentence(comparison),
+        *filter(None, [dates_sentence(comparison), *budget_sentences(comparison)]),
+        DISTANCE_NOTE,
+    ]
 
+
+def identity_sentence(comparison: OptimizerComparison) -> str:
+    """Which optimiser the market is, up to which step, and how far it is from it later."""
+    from market_abm.twins.registry import TWINS
+
+    result, twin = comparison.result, comparison.twin
+    mechanism = result.experiment.market.mechanism
+    worst, where = largest(comparison.distances)[0], TWINS[mechanism].where
+    claim = "is identical to" if worst <= IDENTICAL else "is not identical, as it should be, to"
+    text = f"{mechanism} {claim} {comparison.twin_name}"
+    if where:
+        text += f" {where}, here up to step {twin.identical_until:,}"
+    text += f" (largest distance {format_error(worst)}"
+    if twin.identical_until < twin.steps:
+        text += f"; later {format_error(largest(comparison.later_distances)[0])}"
+    steps = f"{format_count(result.steps, 'step')}, {status_text(result.status)}"
+    return f"{text}): {steps}."
+
+
+def largest(distances: dict[str, tuple[float, int]]) -> tuple[float, str, int]:
+    """The largest of several distances, of what, and its step: of infinite ones, the first."""
+    found = [(size, name, step) for name, (size, step) in distances.items()]
+    return max(found, key=lambda each: (each[0], -each[2]), default=(0.0, "prices", 0))
+
+
+def optimiser_sentence(result: Result) -> str:
+    """Which optimiser a run is identical to, and what measures it; empty if there is none."""
+    from market_abm.twins.registry import TEXTBOOKS, TWINS, has_twin
+
+    experiment = result.experiment
+    economy, market = experiment.economy, experiment.market
+    if experiment.changes or not has_twin(economy, market):
+        return ""
+    mechanism = experiment.market.mechanism
+    twin, textbook = TWINS[mechanism], TEXTBOOKS[mechanism].name
+    where = f" {twin.where}" if twin.where else ""
+    also = "" if textbook == twin.name else f", and the distance from the textbook's {textbook}"
+    return f"The market is {twin.name}{where}: market-abm compare measures that{also}."
+
+
+def textbook_sentence(comparison: OptimizerComparison) -> str:
+    """How far the path is from the textbook's optimiser."""
+    size, name, step = largest(comparison.textbook_distances)
+    textbook = f"The textbook's {comparison.textbook_name}"
+    if not size < float("inf"):
+        return f"{textbook} breaks down at step {step:,}, where its {name} are no numbers."
+    return f"{textbook} is at most {format_error(size)} away ({name}, step {step:,})."
+
+
+def dates_sentence(comparison: OptimizerComparison) -> str:
+    """How far prices are from gradients of one date."""
+    if comparison.mixed_dates is None:
+        return ""
+    size, good, step = comparison.mixed_dates
+    if size < SAME_DATES:
+        return "Every price is a gradient of the program, as it was some steps before."
+    return (
+        "A price is a product of slopes of different dates: at most "
+        f"{format_share(size)} from the gradient of goods as they travel ({good}, step {step:,})."
+    )
+
+
+def budget_sentences(comparison: OptimizerComparison) -> list[str]:
+    """Which optimiser used up its budget, and when."""
+    both = {"twin": comparison.twin, "textbook's optimiser": comparison.textbook}
+    return [
+        f"The budget of the {name} was used up: steps after {path.steps:,} are not compared."
+        for name, path in both.items()
+        if not path.complete
+    ]
+
+
+IDENTICAL = 1e-7
+"""A larger distance than differences of a potential at its kinks explain."""
+
+SAME_DATES = 1e-12
+"""Smaller differences of a price from a gradient are rounding."""
 
 DISTANCE_NOTE = "Distances are relative to the largest value of each price, quantity or share."
 
@@ -69,7 +142,7 @@ def limits(comparison: MechanismComparison) -> list[str]:
     """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
     from market_abm.gradient.landscape import MAX_STEPS
     from market_abm.market.mechanisms.registry import MECHANISMS
-    from market_abm.studies.comparisons import MAX_FIRM_STEPS
+    from market_abm.studies.budget import MAX_FIRM_STEPS
 
     notes = []
     if any(not MECHANISMS[name].trades for name in comparison.results):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from market_abm.views.numbers import format_error
+from market_abm.views.numbers import format_error, format_plain
 
 TITLE = "Profit conditions beside backprop"
 
 CONSUMERS = "pay a given price for each final good"
+DEMAND_CURVES = "pay for what they buy the price of their demand curve, or a given price"
 """What consumers do, in the place of a profit."""
+
+ENDOWMENTS = "offer their endowment at any price"
+SUPPLY_CURVES = "offer as much as costs the price at the margin, or their endowment"
+"""What suppliers do."""
 
 REUSE_NOTES = {
     "rival": "rival: divided among its users, who pay one price in the steady state",
@@ -30,6 +35,17 @@ def profit_preface(firms: int, *, loop: bool) -> str:
     """What stands before the profit of an industry: whether it is in a loop, and its firms."""
     each = f"{firms} firms, each with " if firms > 1 else ""
     return f"{'in a loop, whose lines backprop solves simultaneously; ' if loop else ''}{each}"
+
+
+def off_curve(cost: float, price: float) -> str:
+    """The marginal cost of a supplier, and its price if that is another number."""
+    shown, paid = format_plain(cost), format_plain(price)
+    return shown if shown == paid else f"{shown}, not {paid}"
+
+
+def limit_note(good: str) -> str:
+    """What is added to a number that is a limit, because there is nothing of a good."""
+    return f" in the limit of no {good}"
 
 
 def first_lines(shown: int, total: int) -> str:

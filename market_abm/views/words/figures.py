@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from market_abm.views.numbers import (
     format_error,
@@ -11,45 +13,49 @@ from market_abm.views.numbers import (
     format_label,
     format_number,
     format_plain,
+    format_power_of_ten,
 )
-from market_abm.views.words.comparison import SAME_ECONOMY
-from market_abm.views.words.text import ARROWS, changes_text, status_counts, status_text
+from market_abm.views.words.comparison import SAME_ECONOMY, largest
+from market_abm.views.words.lines import shortened
+from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, status_counts, status_text
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
+    from market_abm.studies.comparisons import OptimizerComparison
+
+
+NO_FONT = (
+    "Figures show boxes in the place of letters that no font of this machine has; "
+    "install a font that has them, such as Noto Sans CJK."
+)
+"""That a figure's text cannot be drawn in full."""
 
 
 # --- convergence ----------------------------------------------------------------------------------
 
 
-def convergence_title(result: Result, *, errors_only: bool, predicted: bool) -> str:
-    """How a run ended, its rates, and what is drawn.
-
-    Parameters
-    ----------
-    result
-        The run.
-    errors_only, predicted
-        What is drawn: errors without prices, and predictions.
-    """
+def convergence_title(result: Result) -> str:
+    """How a run ended, and its rates."""
     experiment = result.experiment
     market = experiment.market
     rates = [
         f"{key.replace('_', ' ')} {format_plain(getattr(market, key))}"
         for key in market.rules.rates
     ]
-    shown = (
-        "distance of each price from its exact gradient"
-        if errors_only
-        else "prices (coloured) and the exact gradients (dashed)"
-    )
-    return (
-        f"{experiment.name}: {status_text(result.status)} at step {result.ending.step} "
-        f"({market.mechanism}, {market.activation}, {', '.join(rates)})\n"
-        + shown
-        + ("; crosses: what theory predicts" if predicted else "")
-        + ("; dotted lines: shocks" if experiment.changes else "")
-    )
+    how = ", ".join([market.mechanism, market.activation, *rates])
+    status = f"{status_text(result.status)} at step {result.ending.step}"
+    return f"{shortened(experiment.name, 40)}: {status} ({how})"
+
+
+PRICE, EXACT_GRADIENT, PREDICTED, SHOCK = "price", "exact gradient", "predicted by theory", "shock"
+"""What lines and marks of a figure of prices mean."""
+
+
+def step_label(shown: float, total: float, *, passed_over: bool = False) -> str:
+    """The label of an axis of steps: how many are shown, and what lines pass over."""
+    notes = [f"the first {shown:,.0f} of {total:,.0f}"] if shown < total else []
+    notes += ["lines pass over steps at which a price is exact"] if passed_over else []
+    return f"step ({'; '.join(notes)})" if notes else "step"
 
 
 LARGEST_ERROR = "largest error of all"
@@ -117,36 +123,53 @@ def flows_note(tolerance: float | None) -> str:
     return f"{ARROWS} (width: what is paid for them); area of a disc: sales{colours}"
 
 
-# --- shocks ---------------------------------------------------------------------------------------
-
-
-def shock_title(name: str, shocks: Sequence[Mapping[str, Any]]) -> str:
-    """The shocks of an experiment."""
-    texts = [f"{changes_text(each)} from step {each['step']} on" for each in shocks]
-    return f"{name}: {'; '.join(texts) or 'a shock'}"
-
-
-def shock_note(shown: int, total: int) -> str:
-    """What is drawn after a shock, of how many goods."""
-    which = f"; the {shown} of {total} that change most" if shown < total else ""
-    return f"change of each price against the step before{which}"
-
-
 # --- comparisons, sweeps and phase planes ---------------------------------------------------------
 
 
-def optimizer_title(name: str, mechanism: str, twin: str, distance: float, steps: int) -> str:
-    """A market and its twin, and the largest distance between them."""
-    return (
-        f"{name}: {mechanism} (coloured) and its twin, {twin} (dashed)\n"
-        f"largest distance {format_error(distance)} in {steps} steps"
+TEXTBOOK_LABEL = "textbook"
+"""The distance from the textbook's optimiser."""
+
+
+def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
+    """A market and its twin, and the largest distances from it and from the textbook."""
+    mechanism = comparison.result.experiment.market.mechanism
+    worst, _, _ = largest(comparison.distances)
+    away, _, step = largest(comparison.textbook_distances)
+    title = (
+        f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
+        f"largest distance {format_error(worst)} up to step {comparison.twin.identical_until:,}"
     )
+    if comparison.textbook_name == comparison.twin_name:
+        return title
+    if not np.isfinite(away):
+        return f"{title}; the textbook's {comparison.textbook_name} breaks down at step {step:,}"
+    return f"{title}; from the textbook's {comparison.textbook_name} {format_error(away)}"
 
 
-WELFARE_GAP = "|best known − welfare| ÷ |best known|"
-"""The axis of the distance of welfare from that of the best known allocation."""
+FEWEST_STEPS = "Which mechanism reaches the optimum in the fewest steps?"
 
-CONTOURS_TITLE = "welfare (light: high), the path, and the best known allocation (star)"
+
+def does_it_follow(mechanism: str, twin: str) -> str:
+    """The question that a comparison of a market with its twin answers."""
+    return f"Does {mechanism} follow {twin}?"
+
+
+ROUNDING_BAND = "rounding"
+"""The label of the distances that are rounding."""
+
+IDENTICAL_UNTIL = "identical until"
+"""The label of the last step up to which a market is its twin."""
+
+WELFARE_GAP = "|best known − welfare| ÷ |best known|,\nnow or later"
+"""The label of an axis: the largest distance from a step on."""
+
+
+def within(distance: float) -> str:
+    """The label of the line below which a path has arrived."""
+    return f"within {format_power_of_ten(distance)} from the dot on"
+
+
+CONTOURS_TITLE = f"welfare ({LIGHT_IS_HIGH}), the path, and the best known allocation (star)"
 
 
 def mechanisms_title(name: str) -> str:
@@ -156,6 +179,7 @@ def mechanisms_title(name: str) -> str:
 
 STATUS_LABELS = {
     "converged": "converged",
+    "off_gradient": "at rest, off the gradient",
     "max_steps": "out of steps, not oscillating",
     "oscillating": "oscillating",
     "diverged": "diverged",
@@ -164,7 +188,13 @@ STATUS_LABELS = {
 """How runs ended, as the legend of a sweep's figure."""
 
 PREDICTED_BOUNDARY = "predicted boundary"
-PREDICTED_OR_OPTIMUM = "predicted; best known"
+PREDICTED_OR_OPTIMUM, OPTIMUM = "predicted rate; best known", "best known"
+MEASURED = "measured"
+
+
+def final_error(error: str) -> str:
+    """The label of an axis of errors at the end of runs."""
+    return f"{error} at the end"
 
 
 def sweep_title(name: str, counts: Mapping[Any, int], runs: int) -> str:

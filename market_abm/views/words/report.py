@@ -36,7 +36,6 @@ def show_lines(count: int) -> str:
 # --- what is left out -----------------------------------------------------------------------------
 
 NO_CONFIGURATION = "the folder does not hold the configuration"
-NO_AXES = "Figures: they need one or two axes with numbers that vary."
 NOT_COMPUTED = "it was not computed"
 
 
@@ -87,6 +86,19 @@ def table_program(html: str) -> str:
     )
 
 
+MORE_TERMS = "other goods with supply or demand"
+
+
+def supply_of(good: str) -> str:
+    """What the terms of a supplier are called."""
+    return f"supply of {good}"
+
+
+def demand_for(good: str) -> str:
+    """What the terms of a consumer are called."""
+    return f"demand for {good}"
+
+
 def save_as(what: str, html: str) -> str:
     """How to make a file before a command is run; ``html`` is its name."""
     return f"Save {what} as {html}; then:"
@@ -117,7 +129,8 @@ AT_THE_END_CAPTION = (
     "At the last step. The first step is that from which on the error stays within tolerance."
 )
 ACCOUNTS_CAPTION = (
-    "Money per step, at the prices of the last step; the margin is profit over revenue."
+    "Money per step, at the prices of the last step: of a good that several use at once each pays "
+    "its own price. The margin is profit over revenue."
 )
 NEAR_THE_STEADY_STATE = "Near the steady state"
 DISTANCE_TO_THE_OPTIMUM = "Distance to the best known allocation"
@@ -128,6 +141,7 @@ STABILITY_LABELS = {
     "regime": "a small disturbance",
     "radius": "predicted factor of a step",
     "rate": "measured factor of a step",
+    "rate_uncertainty": "uncertainty of the measured factor",
     "period": "period, steps",
     "half_life": "half-life, steps",
 }
@@ -153,6 +167,7 @@ PRICES_NOTE = "Solid: market prices. Dotted: gradients by backprop."
 ERRORS_TITLE = "Errors of prices"
 ERRORS_NOTE = "The relative distance of each price from its gradient, on a logarithmic axis."
 QUANTITIES_NOTE = "Units on sale."
+EXACT_PASSED_OVER = " A line passes over steps at which a price is exact and does not stay so."
 
 MEASURES = {
     "welfare": ("Welfare", "Total surplus, in money."),
@@ -167,6 +182,11 @@ MEASURES = {
 def tolerance_line(tolerance: float) -> str:
     """What a horizontal line means."""
     return f" Horizontal line: the tolerance, {format_plain(tolerance)}."
+
+
+def first_steps(shown: float, total: float) -> str:
+    """Which steps are drawn; empty if all are."""
+    return "" if shown >= total else f" The first {shown:,.0f} of {total:,.0f} steps."
 
 
 def optimum_line(best: float) -> str:
@@ -192,12 +212,15 @@ def path_description(what: str, first: float, last: float, ends: Mapping[str, fl
 # --- a comparison ---------------------------------------------------------------------------------
 
 LARGEST_DISTANCE = "The largest distance between their paths"
+IDENTICAL_UNTIL = "identical up to step"
+TEXTBOOK = "the textbook's optimiser"
+FROM = {"twin": "from the twin", "textbook": "from the textbook's"}
 BOTH_PATHS_NOTE = "Solid: the market. Dotted: its twin, computed from formulas alone."
 DISTANCE_TITLE = "The distance between them"
 DISTANCE_NOTE = "The largest difference of any good, relative to its largest size on the path."
 DISTANCE_DESCRIPTION = "The distance between market and twin, step by step"
 STEPS_TITLE = "Steps until all prices and quantities stay at the best known allocation"
-STEPS_NOTE = "Lengths are logarithmic."
+STEPS_NOTE = "A mechanism that did not get there has no bar."
 
 
 def both_paths_title(what: str) -> str:
@@ -260,7 +283,17 @@ def status_description(axes: tuple[str, str], runs: int, counts: Sequence[tuple[
     return f"The status of {runs:,} runs, by {axes[0]} and {axes[1]}: {shown}"
 
 
-def grid_note(axis: str, stride: int, largest_error: float | None) -> str:
+FINAL_ERRORS_TITLE = "Errors at the end"
+
+
+def final_errors_note(axis: str, shown: int, total: int, *, predicted: bool) -> str:
+    """What the curves of errors at the end are, one for each of some values of the other axis."""
+    some = f", {shown} of {total} values" if shown < total else ""
+    theory = " Dots: measured. Dashed: what theory predicts." if predicted else ""
+    return f"A curve for each {axis}{some}.{theory}"
+
+
+def grid_note(axis: str, stride: int, largest_error: float | None, *, boundary: bool) -> str:
     """What is drawn in a grid: every ``stride``-th value, shades up to the largest error."""
     thinning = "" if stride == 1 else f" Every {stride}th value of each axis is shown."
     shades = (
@@ -268,4 +301,5 @@ def grid_note(axis: str, stride: int, largest_error: float | None) -> str:
         if largest_error is None
         else f" A stronger colour is a larger final error, up to {format_plain(largest_error, 2)}."
     )
-    return f"{upward(axis)} The dark line: where the predicted rate is 1.{thinning}{shades}"
+    line = " The dark line: where the predicted rate is 1." if boundary else ""
+    return f"{upward(axis)}{line}{thinning}{shades}"

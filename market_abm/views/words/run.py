@@ -20,6 +20,8 @@ from market_abm.views.numbers import (
     format_plain,
     format_share,
 )
+from market_abm.views.words.comparison import optimiser_sentence
+from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
@@ -67,7 +69,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         f"{experiment.name}: valid",
         *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        *(f"  {note}" for note in table_notes(experiment)),
     ]
+
+
+def table_notes(experiment: Experiment) -> list[str]:
+    """What was changed in the input-output table of an experiment, if there is one."""
+    table = experiment.input_output
+    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -85,13 +94,16 @@ def run_line(result: Result) -> str:
 
 def run_sentences(result: Result) -> list[str]:
     """How a run ended, its measures, the distance to the optimum, losses and stability."""
+    optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
+        *shock_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result)]),
+        *filter(None, [stability_sentence(result), optimiser]),
+        *map(sentence, table_notes(result.experiment)),
     ]
 
 
@@ -132,6 +144,20 @@ def progress_text(
     return f"step {step:,}{most}: {'; '.join(filter(None, parts))}; {welfare_text(welfare)}"
 
 
+def progress_texts(
+    step: int, errors: np.ndarray, goods: Sequence[str], welfare: float, *, limit: int
+) -> list[str]:
+    """:func:`progress_text`, and shorter texts for less room; numbers are whole in all."""
+    most = format_error(np.where(np.isnan(errors), np.inf, errors).max())
+    return [
+        progress_text(step, errors, goods, welfare, limit=limit),
+        f"step {step:,} of {limit:,}: error {most}; {welfare_text(welfare)}",
+        f"step {step:,} of {limit:,}: error {most}",
+        f"step {step:,}: error {most}",
+        f"step {step:,}",
+    ]
+
+
 def welfare_text(welfare: float) -> str:
     """Total surplus as words and a number."""
     return f"welfare {format_plain(float(welfare))}"
@@ -152,6 +178,8 @@ def measures_sentence(result: Result) -> str:
         if value is not None:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
+        elif measure.key == "staleness" and result.path.tracking[1]:
+            parts.append("no price follows its gradient")
     return sentence("; ".join(parts) or "nothing changed")
 
 
@@ -172,7 +200,11 @@ def _alignment(value: float, result: Result) -> str:
 
 
 def _staleness(value: float, result: Result) -> str:
-    return f"prices lag their gradients by {format_count(int(value), 'step')}"
+    few, moving = result.path.tracking
+    steps = "1 step" if value == 1.0 else f"{format_plain(round(value, 1))} steps"
+    if few == moving:
+        return f"prices lag their gradients by {steps} on average"
+    return f"{few} of {moving} prices follow their gradients, {steps} behind on average"
 
 
 def _ascent(value: float, result: Result) -> str:
@@ -186,7 +218,7 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate"}
+_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 """Measures in other sentences: of the ending, the optimum and stability."""
 
 
@@ -301,9 +333,14 @@ def stability_sentence(result: Result) -> str:
     if math.isfinite(near["half_life"]):
         parts.append(f"half-life {_steps(near['half_life'])}")
     predicted = f"predicted rate {format_fixed(near['radius'], 4)} per step"
-    rate = near["rate"]
-    measured = "" if math.isnan(rate) else f"; measured {format_fixed(rate, 4)}"
+    measured = f"; measured {_measured(result)}" if math.isfinite(near["rate"]) else ""
     return f"{', '.join(parts)}: {predicted}{measured}."
+
+
+def _measured(result: Result) -> str:
+    """A measured rate and its uncertainty."""
+    value, uncertainty = result.path.rate
+    return f"{format_fixed(value, 4)} ± {format_plain(uncertainty, 1)}"
 
 
 def _steps(duration: float) -> str:

@@ -15,6 +15,9 @@ RELATIVE_ERROR = "|price − gradient| ÷ |gradient|"
 STEEPEST_ASCENT = "1 is steepest ascent"
 """What the alignment of moves with the gradient is measured by."""
 
+LIGHT_IS_HIGH = "light: high"
+"""Which shades of a map of welfare are high."""
+
 ARROWS = "goods flow along the arrows"
 """What the arrows of a network are."""
 

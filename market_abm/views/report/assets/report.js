@@ -43,7 +43,7 @@
         const gap = Math.max(1, Math.ceil((to - from) / most));
         for (let e = from; e <= to; e++) if (e % gap === 0) found.push(10 ** e);
       }
-      return found.filter((v) => Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9);
+      return found.filter((v) => Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9 && (!axis.whole || Number.isInteger(v)));
     }
     if (axis.scale === "symlog") {
       const top = Math.max(Math.abs(low), Math.abs(high)), gap = Math.max(1, Math.ceil(top / (most / 2)));
@@ -94,7 +94,8 @@
     const height = Math.round(Math.min(340, Math.max(230, width * 0.42)));
     const visible = spec.series.filter((s) => !hidden.has(s.group));
     const at = (s) => s.x || spec.steps;
-    const xs = spec.series.flatMap(at), own = visible.flatMap((s) => s.outside ? [] : s.y).filter((v) => v !== null);
+    const end = spec.x.range ? spec.x.range[1] : Infinity;  // nothing happens after it
+    const xs = spec.series.flatMap(at).filter((x) => x <= end), own = visible.flatMap((s) => s.outside ? [] : s.y).filter((v) => v !== null);
     const ys = own.concat(spec.y.scale === "log" && !own.length ? [1] : [], (spec.marks || []).map((m) => m.y));
     const within = spec.y.range || ys;
     const area = frame(spec, width, height, xs, within), { svg, px, py } = area;
@@ -102,11 +103,13 @@
     for (const v of spec.stops || []) svg.append(make("line", { class: "mark", x1: px(v), x2: px(v), y1: area.top, y2: area.bottom }));
     const clip = (y) => Math.min(area.bottom, Math.max(area.top, y));
     const few = Math.max(...spec.series.map((s) => s.y.length)) <= 40 && xs.length <= 600;
+    const over = (s) => new Set(s.over || []);  // places that the line passes over
     spec.series.forEach((s, n) => {
       if (hidden.has(s.group)) return;
       let path = "", pen = false;
-      const x = at(s);
+      const x = at(s), left = over(s);
       s.y.forEach((v, k) => {
+        if (left.has(k) || x[k] > end) return;
         if (v === null) { pen = false; return; }
         const a = px(x[k]).toFixed(1), b = clip(py(v)).toFixed(1);
         path += `${pen ? "L" : "M"}${a} ${b}`;
@@ -118,7 +121,7 @@
     });
     const cursor = make("line", { class: "cursor", y1: area.top, y2: area.bottom, visibility: "hidden" });
     svg.append(cursor);
-    const places = [...new Set(visible.flatMap(at))].sort((a, b) => a - b);
+    const places = [...new Set(visible.flatMap(at))].filter((x) => x <= end).sort((a, b) => a - b);
     const read = (k) => {
       const value = places[k];
       cursor.setAttribute("x1", px(value)); cursor.setAttribute("x2", px(value)); cursor.setAttribute("visibility", "visible");
@@ -178,10 +181,10 @@
   };
 
   const drawBars = (spec, width) => {
-    const row = 46, height = row * spec.names.length + 12, longest = Math.max(...spec.values.map((v) => Math.log10(1 + (v || 0))), 1e-9);
+    const row = 46, height = row * spec.names.length + 12, longest = Math.max(...spec.values, 1e-9);
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.alt });
     spec.names.forEach((name, k) => {
-      const length = Math.log10(1 + (spec.values[k] || 0)) / longest * (width - 90);
+      const length = (spec.values[k] || 0) / longest * (width - 90);
       svg.append(make("text", { class: "name", x: 0, y: row * k + 16 }, name));
       svg.append(make("rect", { class: "cell c0", x: 0, y: row * k + 22, width: Math.max(1, length).toFixed(1), height: 14 }));
       svg.append(make("text", { x: length + 8, y: row * k + 34 }, shown(spec.values[k])));

@@ -1,0 +1,177 @@
+"""The conditions of consumers and suppliers, and what a derivation is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from market_abm.economy.curves import marginal_cost
+from market_abm.economy.economy import Economy
+from market_abm.economy.terms import Demand, Supply
+from market_abm.errors import MarketError
+from market_abm.gradient.backprop import references
+from market_abm.language.expression import Expression, lift, name
+from market_abm.language.mathml import Equation
+from market_abm.language.printing import text
+from market_abm.views.numbers import format_plain
+from market_abm.views.words.derivation import (
+    CONSUMERS,
+    DEMAND_CURVES,
+    ENDOWMENTS,
+    SUPPLY_CURVES,
+    off_curve,
+)
+
+MAX_PROFIT_INPUTS = 8
+"""Inputs of a line beyond which its profit is not written out."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One equation twice, as text and as formulas: in prices and in derivatives.
+
+    The numbers of each side are in ``condition_numbers`` and ``backprop_numbers``; ``equations``
+    are both sides as formulas.
+    """
+
+    condition: str
+    condition_numbers: str
+    backprop: str
+    backprop_numbers: str
+    equations: tuple[Equation, Equation]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, a note, and the equations below them.
+
+    For an industry ``line`` is the title as an equation, and the note is the ``preface`` and the
+    ``profit``; ``profit`` is None for a line of more than :data:`MAX_PROFIT_INPUTS` inputs.
+    """
+
+    title: str
+    note: str
+    pairs: tuple[Pair, ...]
+    line: Equation | None = None
+    preface: str = ""
+    profit: Equation | None = None
+
+
+def consumers(
+    economy: Economy, prices: Mapping[str, float], gradients: Mapping[str, float]
+) -> Section:
+    """What consumers pay: a given price, or that of their demand curve."""
+    curved = any(math.isfinite(terms.elasticity) for terms in economy.demand.values())
+    pairs = []
+    for good, terms in economy.demand.items():
+        if math.isinf(terms.elasticity):
+            pairs.append(_constant_price(good, prices[good], gradients[good]))
+        else:
+            quantity = _reference(economy, good, terms)
+            pairs.append(
+                _on_curve(
+                    good,
+                    _demand_curve(good, terms, quantity),
+                    format_plain(prices[good]),
+                    format_plain(gradients[good]),
+                )
+            )
+    return Section("consumers", DEMAND_CURVES if curved else CONSUMERS, tuple(pairs))
+
+
+def suppliers(
+    economy: Economy,
+    prices: Mapping[str, float],
+    quantities: Mapping[str, float],
+    gradients: Mapping[str, float],
+) -> Section:
+    """What suppliers offer: their endowment, or as much as costs the price at the margin."""
+    curved = any(terms.elasticity > 0.0 for terms in economy.supply.values())
+    pairs = []
+    for good, terms in economy.supply.items():
+        if terms.elasticity == 0.0:
+            pairs.append(_endowment(good, terms, gradients[good]))
+        else:
+            cost = float(marginal_cost(terms, quantities[good]))
+            pairs.append(
+                _on_curve(
+                    good,
+                    _supply_curve(good, terms),
+                    off_curve(cost, prices[good]),
+                    off_curve(cost, gradients[good]),
+                )
+            )
+    return Section("suppliers", SUPPLY_CURVES if curved else ENDOWMENTS, tuple(pairs))
+
+
+def _constant_price(good: str, price: float, gradient: float) -> Pair:
+    return Pair(
+        f"p_{good} = {format_plain(price)}",
+        "",
+        f"df_d{good} = {format_plain(gradient)}",
+        "",
+        (
+            Equation(name(("price", good)), lift(price)),
+            Equation(name(("gradient", good)), lift(gradient)),
+        ),
+    )
+
+
+def _endowment(good: str, terms: Supply, gradient: float) -> Pair:
+    return Pair(
+        f"{good} = {format_plain(terms.quantity)}",
+        "",
+        f"df_d{good} = {format_plain(gradient)}",
+        "",
+        (
+            Equation(name(good), lift(terms.quantity)),
+            Equation(name(("gradient", good)), lift(gradient)),
+        ),
+    )
+
+
+def _on_curve(good: str, curve: Expression, price: str, gradient: str) -> Pair:
+    """Price and gradient on one curve, and their numbers."""
+    return Pair(
+        f"p_{good} = {text(curve)}",
+        price,
+        f"df_d{good} = {text(curve)}",
+        gradient,
+        (Equation(name(("price", good)), curve), Equation(name(("gradient", good)), curve)),
+    )
+
+
+def _reference(economy: Economy, good: str, terms: Demand) -> float:
+    """The consumer's reference quantity c0: that of its terms, or the output of step 0."""
+    if terms.quantity is not None:
+        return float(terms.quantity)
+    try:
+        return float(references(economy)[list(economy.demand).index(good)])
+    except MarketError:  # a loop that does not converge
+        return math.nan
+
+
+def _demand_curve(good: str, terms: Demand, quantity: float) -> Expression:
+    """P(c): p0 (c/c0)^(-1/ε), or p0 (1 - (c - c0)/(ε |c0|))."""
+    amount, size = name(good), _shown(abs(quantity))
+    if terms.form == "linear" or (terms.form is None and not quantity > 0.0):
+        excess = amount - size if quantity > 0.0 else amount + size
+        return terms.price * (1.0 - excess / _shown(terms.elasticity * abs(quantity)))
+    return terms.price * (amount / size) ** _shown(-1.0 / terms.elasticity)
+
+
+def _supply_curve(good: str, terms: Supply) -> Expression:
+    """MC(q) = r0 (q/q0)^(1/η)."""
+    return terms.price * (name(good) / terms.quantity) ** _shown(1.0 / terms.elasticity)
+
+
+def _shown(value: float) -> Expression:
+    """A number with the digits that are printed of one."""
+    return lift(float(format_plain(value)))
+
+
+def joined(operation: str, *arguments: Expression) -> Expression:
+    """The operation applied from left to right, without simplification."""
+    return reduce(lambda a, b: Expression(operation, (a, b)), arguments)
