@@ -128,8 +128,8 @@ def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     """Of many firms a comparison takes a known number of steps, and says what it left out."""
     small = MechanismComparison.of(spiral(), ["unit-bid"])
     assert small.allowed is None and limits(small) == []
-    monkeypatch.setattr("market_abm.studies.comparisons.MAX_FIRM_STEPS", 60 * 30)
-    monkeypatch.setattr("market_abm.studies.comparisons.MIN_STEPS", 5)
+    monkeypatch.setattr("market_abm.studies.budget.MAX_FIRM_STEPS", 60 * 30)
+    monkeypatch.setattr("market_abm.studies.budget.MIN_STEPS", 5)
     monkeypatch.setattr("market_abm.gradient.landscape.MAX_STEPS", 200)
     seen = []
     many = Experiment.load("mechanisms", {"industries.firms": 20})

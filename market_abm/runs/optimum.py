@@ -8,7 +8,10 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.io_table import InputOutputTable
+from market_abm.gradient.closed_form import spectral_radius
 from market_abm.gradient.equilibrium import Equilibrium, nearest_stationary
+from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 
 REST_ACCURACY = 1e-6
@@ -60,3 +63,30 @@ def distance(last: State, welfare: float, best: Equilibrium) -> dict[str, Any]:
         "starts": best.starts,
         "complete": best.complete,
     }
+
+
+@np.errstate(all="ignore")
+def first_reached(
+    prices: np.ndarray, quantities: np.ndarray, best: Equilibrium, within: float
+) -> int | None:
+    """The first record from which all stay within ``within`` of the best one, or None."""
+    pairs = ((prices, best.prices), (quantities, best.quantities))
+    gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
+    far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= within))
+    first = int(far[-1]) + 1 if len(far) else 0
+    return first if first < len(prices) else None
+
+
+def table_rate(
+    table: InputOutputTable | None, economy: Economy, market: MarketSettings
+) -> float | None:
+    """The rate of a table's economy in closed form; see :attr:`Result.predicted_rate`."""
+    plain = (
+        market.rules.bids_are_money
+        and (market.activation, market.lag) == ("simultaneous", 0)
+        and getattr(market, "bid_rate", None) == 1.0
+    )
+    if table is None or not plain:
+        return None
+    elasticities = economy.industries[0].technology.parameters.values()
+    return spectral_radius(table) if all(each == 1.0 for each in elasticities) else None

@@ -20,7 +20,7 @@ from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.runs.tables import accounts_table, buyers_table, largest
-from market_abm.simulation.endings import Ending
+from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
 
@@ -200,7 +200,7 @@ class Result(Displayable):
     @property
     def at_rest(self) -> bool:
         """Whether the market rests: whether its last state is a steady state."""
-        return self.status == "converged"
+        return self.ending.status in (Status.CONVERGED, Status.OFF_GRADIENT)
 
     @cached_property
     def rest(self) -> Equilibrium | None:
@@ -259,23 +259,14 @@ class Result(Displayable):
         elasticities of 1, under ``trading-post`` (docs/model.md, 4). There λ is a double eigenvalue
         (of money and of the goods that follow it), so that errors go as t λ^t, a little slower.
         """
-        from market_abm.gradient.closed_form import spectral_radius
         from market_abm.market.agents import Firm
+        from market_abm.runs.optimum import table_rate
 
         if self.stability is not None:
             return self.stability.radius
-        market, economy = self.experiment.market, self.economy
-        table = self.experiment.input_output
-        plain = (
-            self.firm is Firm
-            and market.rules.bids_are_money
-            and (market.activation, market.lag) == ("simultaneous", 0)
-            and getattr(market, "bid_rate", None) == 1.0
-        )
-        if table is None or not plain or self.steady_state_prices is None:
+        if self.firm is not Firm or self.steady_state_prices is None:
             return None
-        elasticities = economy.industries[0].technology.parameters.values()
-        return spectral_radius(table) if all(each == 1.0 for each in elasticities) else None
+        return table_rate(self.experiment.input_output, self.economy, self.experiment.market)
 
     def near_steady_state(self) -> dict[str, Any] | None:
         """:attr:`stability` as numbers, with the rate of the run; None if it is unknown.

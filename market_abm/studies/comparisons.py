@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.observer import relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
-from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.gradient.landscape import Ascent, gradient_ascent
-from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
-from market_abm.market.state import State
+from market_abm.runs.optimum import first_reached
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
-from market_abm.simulation.loop import Progress
+from market_abm.studies.budget import MechanismProgress, steps_of, within_budget
 from market_abm.studies.optimizers import origin
 
 if TYPE_CHECKING:
@@ -37,18 +33,6 @@ REACHED = 1e-6
 
 ASCENT = "gradient ascent"
 """The row of gradient ascent in a comparison of mechanisms."""
-
-MAX_AGENTS = 30
-"""Firms beyond which mechanisms are compared in the array engine, if it can run the experiment."""
-
-MAX_FIRM_STEPS = 1_000_000
-"""The budget of each run in a comparison of mechanisms: its steps times the economy's firms."""
-
-MIN_STEPS = 500
-"""Steps that each of these runs has in any case."""
-
-MechanismProgress = Callable[[str, int, int], None]
-"""``progress(what, done, most)``: steps of a mechanism, or of gradient ascent."""
 
 ALL = tuple(name for name, rules in MECHANISMS.items() if rules.has_agents)
 """The mechanisms that ``"all"`` names: not the published model, which has no agents."""
@@ -130,11 +114,11 @@ class MechanismComparison(Displayable):
         for name in names:
             check_choice(name, "--mechanisms", MECHANISMS)
         results: dict[str, Result | MarketError] = {}
-        within = _within_budget(experiment)
+        within = within_budget(experiment)
         for name in names:
             try:
                 each = within.with_mechanism(name)
-                results[name] = result = run(each, progress=_steps_of(each, progress))
+                results[name] = result = run(each, progress=steps_of(each, progress))
                 if result.status == "interrupted":
                     raise KeyboardInterrupt
             except MarketError as error:
@@ -168,7 +152,7 @@ class MechanismComparison(Displayable):
         if self.ascent is not None and done is not None:
             best, buyers = done.equilibrium, done.experiment.economy.buyers.size
             assert best is not None
-            steps = _first_reached(self.ascent.prices, self.ascent.quantities, best)
+            steps = first_reached(self.ascent.prices, self.ascent.quantities, best, REACHED)
             rows[ASCENT] = {
                 "status": "converged" if steps is not None else "max_steps",
                 "steps": steps,
@@ -195,52 +179,19 @@ class MechanismComparison(Displayable):
         return {"mechanisms": rows, "allowed_steps": self.allowed, **origin(self.experiment)}
 
 
-def _within_budget(experiment: Experiment) -> Experiment:
-    """The experiment with the steps that the budget allows; of many firms, in the array engine."""
-    firms = sum(industry.firms for industry in experiment.economy.industries)
-    steps = min(experiment.run.steps, max(MIN_STEPS, MAX_FIRM_STEPS // firms))
-    within = experiment if steps == experiment.run.steps else experiment.with_steps(steps)
-    if firms > MAX_AGENTS and experiment.market.activation in ACTIVATIONS:
-        settings = dataclasses.replace(within.run, engine="arrays")
-        written = {**within.configuration, "run": dataclasses.asdict(settings)}
-        within = dataclasses.replace(within, run=settings, configuration=written)
-    return within
-
-
-def _steps_of(experiment: Experiment, progress: MechanismProgress | None) -> Progress | None:
-    """``progress`` as a run calls it, every tenth step."""
-    if progress is None:
-        return None
-    name, most, told = experiment.market.mechanism, experiment.run.steps, progress
-
-    def advance(state: State, _: Any) -> None:
-        if state.step % 10 == 0:
-            told(name, state.step, most)
-
-    return advance
 
 
 def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
     first = None
     if best is not None and best.solved:
-        first = _first_reached(result.prices, result.quantities, best)
+        first = first_reached(result.prices, result.quantities, best, REACHED)
     steps = None if first is None else int(result.times[first])
     return {
         "steps": steps,
         "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
         "welfare": float(result.path.welfare[-1]),
     }
-
-
-@np.errstate(all="ignore")
-def _first_reached(prices: np.ndarray, quantities: np.ndarray, best: Equilibrium) -> int | None:
-    """The first record from which all stay within ``REACHED`` of the best one, or None."""
-    pairs = ((prices, best.prices), (quantities, best.quantities))
-    gaps = [relative_error(path, np.broadcast_to(ideal, path.shape)) for path, ideal in pairs]
-    far = np.flatnonzero(~(np.concatenate(gaps, axis=1).max(axis=1) <= REACHED))
-    first = int(far[-1]) + 1 if len(far) else 0
-    return first if first < len(prices) else None
 
 
 @np.errstate(all="ignore")

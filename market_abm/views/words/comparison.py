@@ -143,7 +143,7 @@ def limits(comparison: MechanismComparison) -> list[str]:
     """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
     from market_abm.gradient.landscape import MAX_STEPS
     from market_abm.market.mechanisms.registry import MECHANISMS
-    from market_abm.studies.comparisons import MAX_FIRM_STEPS
+    from market_abm.studies.budget import MAX_FIRM_STEPS
 
     notes = []
     if any(not MECHANISMS[name].trades for name in comparison.results):
