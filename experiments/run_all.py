@@ -64,6 +64,8 @@ PUBLISHED = """
 The published model beside ours (`market-abm phase-plane`), with `table.csv` (a row per run) and
 `phase-plane.png`: cells of the plane of rates that come back to the equilibrium, on average over
 the same random networks. Ours has an elasticity of substitution of 0.05 in the place of 0.
+`edge` in the table is the rate up to which our markets should return from near rest, by the
+largest eigenvalue of a step.
 
 | model | cells | Leontief | q = 1/3 | q = 1 | Cobb–Douglas |
 | --- | --- | --- | --- | --- | --- |

@@ -13,9 +13,12 @@ from support.random_markets import DRAWN, random_markets
 
 import market_abm
 from market_abm.analysis.rate import measured_rate
+from market_abm.economy.read_table import read_table
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.settings import RunSettings
+from market_abm.market.mechanisms.registry import array_market
+from market_abm.studies.phase_plane import steady_state
 
 
 def rate_of(*paths: np.ndarray, every: int = 1) -> tuple[float, float]:
@@ -99,6 +102,42 @@ def test_a_cycle_far_from_rest_has_no_rate() -> None:
     assert math.isnan(near["rate"]) and math.isnan(near["rate_uncertainty"])
 
 
+@pytest.mark.slow
+def test_the_edge_of_money_in_a_national_economy() -> None:
+    """US 2023, σ = 0.3: 0.329 near rest, where one layer's formula says 0.429; less when cold.
+
+    Near rest all bids are off by 1e-5, and the measured rate goes through 1; its eigenvalues are
+    those of a matrix too large to be made. Cold runs are judged by their last prices.
+    """
+    table = read_table("us-2023")
+    economy = market_abm.from_input_output(table, substitution_elasticity=0.3)
+    steady = steady_state(economy, table)
+    rates = [0.32, 0.325, 0.333, 0.34, 0.20, 0.22]
+    markets = [market_abm.market_settings("trading-post", bid_rate=rate) for rate in rates]
+    near, cold = (array_market([economy] * 6, markets, [0] * 6) for _ in range(2))
+    inputs = steady.shares * steady.quantities[economy.buyers.good]
+    products = steady.prices[economy.buyers.good] / steady.prices[economy.buyers.maker]
+    memory = near.mechanism.steady_memory(
+        economy, steady, steady.prices[economy.buyers.good], products
+    )
+    memory["bids"] = memory["bids"] * np.random.default_rng(1).uniform(
+        1 - 1e-5, 1 + 1e-5, len(inputs)
+    )
+    near.memory = {name: np.tile(each, (6, 1)) for name, each in memory.items()}
+    seen = []
+    for _ in range(500):
+        cold.step()
+    for _ in range(300):
+        near.step()
+        seen.append(np.concatenate([near.prices, near.quantities], axis=1))
+    path = np.array(seen)
+    measured = [rate_of(path[:, k])[0] for k in range(4)]
+    assert measured[0] < measured[1] < 1.0 < measured[2] < measured[3] < 1.01
+    assert np.interp(1.0, measured, rates[:4]) == pytest.approx(0.329, abs=5e-4)
+    off = np.abs(cold.prices / steady.prices - 1.0).max(axis=1)
+    assert off[4] < 0.1 and not np.any(off[[0, 1, 2, 3, 5]] < 1.0)
+
+
 def check_rates(mechanism: str, count: int) -> np.ndarray:
     """Radius, rate and uncertainty from rest, and from a cold start: shape (economies, 2, 3)."""
     found: list[list[tuple[float, float, float]]] = []
@@ -107,7 +146,8 @@ def check_rates(mechanism: str, count: int) -> np.ndarray:
     @settings(max_examples=count, phases=[Phase.generate])
     def draw(drawn: tuple) -> None:
         market, rng = drawn
-        rates = [rate_of(*market.paths(400, 1e-4, rng))]
+        off = 1e-3 if market.near.radius < 1.0 else 1e-8  # well above rounding, for long enough
+        rates = [rate_of(*market.paths(400, off, rng))]
         try:
             run = RunSettings(steps=1000, engine="arrays")
             rates.append(market_abm.run(Experiment(market.economy, market.settings, run)).path.rate)
@@ -123,16 +163,16 @@ def assert_rates(found: np.ndarray, unknown: tuple[float, float]) -> None:
     """At most 5 % are off by more than 1 %, and not too many unknown: near rest, and cold.
 
     A mode that a cold start does not contain is in no path: two equal firms stay so. In nine of
-    ten the error is less than three times the uncertainty; 1e-6 is what moves of 1e-4 are not
-    linear by, squared, with room.
+    ten the error is less than three times the uncertainty; 1e-6 is what moves of 1e-3 are not
+    linear by, squared.
     """
     for (radius, rate, uncertainty), limit in zip(found.transpose(1, 2, 0), unknown, strict=True):
         told = np.isfinite(rate)
         error = np.abs(rate - radius)[told]
         assert np.mean(error > 0.01 * radius[told]) <= 0.05
         assert np.mean(error > 3.0 * uncertainty[told] + 1e-6) <= 0.1
-        # A radius of 0.1 leaves fewer moves above rounding than are needed.
-        assert np.mean(~told[radius > 0.1]) <= limit
+        # A radius of 0.3 leaves few moves above rounding; cold runs with one above 1 end on cycles.
+        assert np.mean(~told[(radius > 0.3) & (radius < 1.0)]) <= limit
 
 
 @pytest.mark.slow
@@ -144,12 +184,13 @@ def test_rates_of_300_economies_are_their_eigenvalues() -> None:
     """
     found = np.concatenate([check_rates(mechanism, 100) for mechanism in DRAWN])
     assert len(found) >= 300
-    assert_rates(found, (0.1, 0.2))
+    assert_rates(found, (0.1, 0.1))
     growing = found[found[:, 0, 0] > 1.001]
-    assert len(growing) >= 10 and np.mean(np.isfinite(growing[:, 0, 1])) > 0.9
+    assert len(growing) >= 5 and np.mean(np.isfinite(growing[:, 0, 1])) > 0.8
     for k, mechanism in enumerate(DRAWN):
         part = found[100 * k : 100 * (k + 1)]
-        assert_rates(part, (0.15, 0.25)), mechanism
+        assert len(part) == 100, mechanism
+        assert_rates(part, (0.15, 0.2))
 
 
 QUICK = {"unit-bid": 3, "trading-post": 3, "tatonnement": 1}

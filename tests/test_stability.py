@@ -21,7 +21,7 @@ from support.strategies import loops
 
 import market_abm
 from market_abm.analysis.prediction import rate
-from market_abm.analysis.stability import Stability, stability
+from market_abm.analysis.stability import Stability, stability, stable_rate
 from market_abm.gradient import backprop
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ArrayEngine
@@ -141,6 +141,31 @@ def test_splits_that_are_far_apart() -> None:
     lines += ["c = g30", "d = g30", "y = ces(c, d, elasticity=1, weights=(0.4, 0.6))"]
     economy = market_abm.from_text("\n".join(lines), {"x": 2.0}, {"y": 1.0})
     assert known(economy, market(share_rate=27 / 256)).radius == pytest.approx(0.75, abs=1e-4)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_the_rate_up_to_which_a_split_is_stable(depth: int) -> None:
+    """Of shares κ = σ 2 sin(π / (2 (2τ + 1))); of money α = σ/(1 - σ) at once, less with depth.
+
+    To 1e-5: the radius is off 1 by 1e-10 or so, and its slope there is not below 1e-2.
+    """
+    delay = 2 * depth + 1
+    bound = 0.4 * 2 * math.sin(math.pi / (2 * (2 * delay + 1)))
+    found = stable_rate(split(depth, 0.4), market(), "share_rate")
+    assert found == pytest.approx(bound, rel=1e-5)
+    money = market_abm.market_settings("trading-post")
+    edge = stable_rate(split(depth, 0.25), money, "bid_rate")
+    assert edge is not None
+    if depth == 0:
+        assert edge == pytest.approx(1 / 3, rel=1e-5)
+    else:
+        assert edge < 0.25
+    # J is linear in the rate: at the edge, where it was interpolated, its own radius is 1.
+    at_edge = replace(money, bid_rate=edge)
+    assert known(split(depth, 0.25), at_edge).radius == pytest.approx(1.0, abs=1e-6)
+    assert stable_rate(split(depth, 0.6), money, "bid_rate") == math.inf
+    assert stable_rate(split(depth, 0.005), money, "bid_rate") == 0.0
+    assert stable_rate(split(depth, 0.6), market("random"), "bid_rate") is None
 
 
 # --- what the numbers mean ---------------------------------------------------------------------

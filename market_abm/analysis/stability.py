@@ -9,9 +9,11 @@ market. It needs no run, and also covers steady states that no run would reach.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
@@ -80,7 +82,6 @@ class Stability:
         return math.log(2.0) / -math.log(self.radius) if self.radius > 0.0 else 0.0
 
 
-@np.errstate(all="ignore")
 def stability(
     economy: Economy, settings: MarketSettings, steady_state: Equilibrium | None = None
 ) -> Stability | None:
@@ -108,24 +109,79 @@ def stability(
         goods on the other), if the steady state is unknown or the market is not stationary there,
         if J is not finite, or if there are more than 600 variables.
     """
+    best = equilibrium(economy) if steady_state is None else steady_state
+    found = _jacobian(economy, settings, best)
+    return None if found is None else _stability(*found)
+
+
+def stable_rate(
+    economy: Economy,
+    settings: MarketSettings,
+    key: str,
+    steady_state: Equilibrium | None = None,
+) -> float | None:
+    """The rate of adjustment up to which a market is stable near its steady state.
+
+    A rate multiplies a gap that is 0 there, so that J is linear in it, and is interpolated.
+
+    Parameters
+    ----------
+    economy, steady_state
+        As of :func:`stability`.
+    settings
+        The market's settings.
+    key
+        The rate that is varied, from 0.01 to 1: ``"bid_rate"`` or ``"share_rate"``.
+
+    Returns
+    -------
+    float or None
+        The smallest rate at which the spectral radius becomes 1: 0 if it is above 1 at 0.01,
+        infinite if it is below 1 up to 1, None if it is unknown (see :func:`stability`).
+    """
+    best = equilibrium(economy) if steady_state is None else steady_state
+    changes: list[dict[str, Any]] = [{key: 0.5}, {key: 1.0}]
+    found = [_jacobian(economy, replace(settings, **each), best) for each in changes]
+    if found[0] is None or found[1] is None:
+        return None
+    (half, of_goods), (whole, _) = found[0], found[1]
+
+    @np.errstate(divide="ignore")
+    def growth(rate: float) -> float:
+        radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius
+        return float(np.log(radius))
+
+    rates = np.geomspace(0.01, 1.0, 9)
+    grows = np.array([growth(rate) > ROUNDING for rate in rates])
+    if not grows.any():
+        return math.inf
+    first = int(np.argmax(grows))
+    return float(brentq(growth, rates[first - 1], rates[first], xtol=1e-7)) if first else 0.0
+
+
+@np.errstate(all="ignore")
+def _jacobian(
+    economy: Economy, settings: MarketSettings, steady: Equilibrium | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """J, and which of its variables are quantities and prices; None if :func:`stability` is."""
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.topological_order)
     if settings.activation not in ACTIVATIONS or noisy or settings.lag:
         return None
-    if not settings.rules.smooth:
-        return None
-    best = equilibrium(economy) if steady_state is None else steady_state
-    if best is None or not best.solved:
+    if not settings.rules.smooth or steady is None or not steady.solved:
         return None
     try:
-        step = _Step(economy, settings, best)
+        step = _Step(economy, settings, steady)
         matrix = step.jacobian() if step.size <= MAX_VARIABLES else None
     except MarketError:
         return None
-    if matrix is None:
-        return None
+    return None if matrix is None else (matrix, step.of_goods)
+
+
+def _stability(matrix: np.ndarray, of_goods: np.ndarray) -> Stability:
+    """The leading eigenvalue of J, without what persists and has no effect."""
     eigenvalues = np.linalg.eigvals(matrix)
     if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE_TOL):
-        eigenvalues = np.linalg.eigvals(_without_indifference(matrix, step.of_goods))
+        eigenvalues = np.linalg.eigvals(_without_indifference(matrix, of_goods))
     leading = _leading(eigenvalues)
     return Stability(abs(leading), leading)
 

@@ -4,8 +4,7 @@ The published model is the excess-demand economy of Dessertaine et al. (2022), i
 ``baselines/dessertaine2022``; ours are the markets of ``from_input_output`` on the table of the
 same network. Both start with prices and outputs off their steady state by the same factors, and
 have converged if all of them are within 1e-3 of the steady state when they are stationary or out
-of steps. (``GradientObserver`` needs a gradient, which the published model does not have;
-with two criteria the planes could not be compared.)
+of steps. (``GradientObserver`` needs a gradient, which the published model does not have.)
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.stability import stable_rate
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
 from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
@@ -67,7 +67,10 @@ SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
 OURS = tuple(name for name, rules in MECHANISMS.items() if rules.bids_form_prices)
 """Our mechanisms in the plane: one has a rate of bids and one of shares, one the former only."""
 
-MODELS = (*SPOILAGE, *OURS)
+COLD = {f"{name}, cold start": name for name in OURS}
+"""The same mechanisms, started like any run, with bids of 0."""
+
+MODELS = (*SPOILAGE, *OURS, *COLD)
 """All models, the rows of the figure."""
 
 PERTURBATION = 0.05
@@ -82,6 +85,7 @@ COLUMNS = (
     "output_rate",
     "bid_rate",
     "share_rate",
+    "edge",
     "status",
     "steps",
     "distance",
@@ -154,7 +158,8 @@ class PhasePlane(Displayable):
     table
         One row per run: ``model`` and ``technology`` (names), ``elasticity`` (of substitution, σ),
         ``network`` (its seed), the model's rates (``price_rate`` is α = α′ and ``output_rate``
-        β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN),
+        β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN), ``edge``
+        (of the last of our rates near the steady state, as predicted: ``stable_rate``; else NaN),
         ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
         end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
         ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market could not split a
@@ -167,7 +172,7 @@ class PhasePlane(Displayable):
     @staticmethod
     def size(settings: PlaneSettings) -> int:
         """The number of runs."""
-        cells = len(RATES) * (len(RATES) * (len(SPOILAGE) + 1) + 1)
+        cells = len(RATES) * (len(RATES) * (len(SPOILAGE) + 2) + 2)
         return settings.networks * len(TECHNOLOGIES) * cells
 
     @staticmethod
@@ -219,9 +224,9 @@ def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:
     for model, spoilage in SPOILAGE.items():
         for technology in TECHNOLOGIES:
             yield partial(_published, settings, model, spoilage, technology)
-    for mechanism in OURS:
+    for model in (*OURS, *COLD):
         for seed in range(1, settings.networks + 1):
-            yield partial(_ours, settings, mechanism, seed)
+            yield partial(_ours, settings, model, seed)
 
 
 def _published(
@@ -241,9 +246,9 @@ def _published(
     return _table({"model": model, **{name: runs[name] for name in COLUMNS if name in runs}})
 
 
-def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
-    """The rows of one of our mechanisms on one network, with all technologies."""
-    network = settings.network(seed)
+def _ours(settings: PlaneSettings, model: str, seed: int) -> pd.DataFrame:
+    """The rows of one of our models on one network, with all technologies."""
+    network, mechanism = settings.network(seed), COLD.get(model, model)
     moving = "share_rate" in keys_of(mechanism)
     share_rates = RATES if moving else (math.nan,)
     points = [
@@ -258,24 +263,47 @@ def _ours(settings: PlaneSettings, mechanism: str, seed: int) -> pd.DataFrame:
         for _, _, bid_rate, share_rate in points
     ]
     runs = run_near_steady_state(
-        network, [point[1] for point in points], markets, steps=settings.steps, seed=seed
+        network,
+        [point[1] for point in points],
+        markets,
+        steps=settings.steps,
+        seed=seed,
+        perturbation=None if model in COLD else PERTURBATION,
     )
     columns = ("technology", "elasticity", "bid_rate", "share_rate")
     return _table(
         {
-            "model": mechanism,
+            "model": model,
             "network": seed,
+            "edge": [
+                _edge(settings, mechanism, seed, elasticity, bid_rate if moving else None)
+                for _, elasticity, bid_rate, _ in points
+            ],
             **dict(zip(columns, zip(*points, strict=True), strict=True)),
             **dict(zip(("status", "steps", "distance"), zip(*runs, strict=True), strict=True)),
         }
     )
 
 
+@cache
+def _edge(
+    settings: PlaneSettings, mechanism: str, seed: int, elasticity: float, bid_rate: float | None
+) -> float:
+    """The predicted edge: of the share rate at a bid rate, or of the bid rate alone."""
+    table = settings.network(seed).table
+    economy = from_input_output(table, substitution_elasticity=elasticity)
+    key, given = ("bid_rate", {}) if bid_rate is None else ("share_rate", {"bid_rate": bid_rate})
+    market, steady = market_settings(mechanism, **given), steady_state(economy, table)
+    edge = stable_rate(economy, market, key, steady)
+    return math.nan if edge is None else edge
+
+
 def _table(columns: dict[str, Any]) -> pd.DataFrame:
     """A table with all ``COLUMNS`` in order."""
     import pandas as pd
 
-    return pd.DataFrame(columns).reindex(columns=list(COLUMNS)).astype({"share_rate": float})
+    table = pd.DataFrame(columns).reindex(columns=list(COLUMNS))
+    return table.astype({"share_rate": float, "edge": float})
 
 
 # --- our markets, started near their steady state ------------------------------------------------
@@ -288,7 +316,7 @@ def run_near_steady_state(
     *,
     steps: int,
     seed: int,
-    perturbation: float = PERTURBATION,
+    perturbation: float | None = PERTURBATION,
 ) -> list[tuple[str, int, float]]:
     """Run our market on the table of ``network``, once for each entry of both sequences.
 
@@ -309,7 +337,7 @@ def run_near_steady_state(
     seed
         The seed of the random factors.
     perturbation
-        Factors are uniform in 1 ± this.
+        Factors are uniform in 1 ± this; None for the start of any run, with bids of 0.
 
     Returns
     -------
@@ -323,7 +351,8 @@ def run_near_steady_state(
         A number is out of range, or the market cannot run.
     """
     steps = check_whole(steps, "steps", low=1)
-    check_number(perturbation, "perturbation", low=0.0, high=0.999)
+    if perturbation is not None:
+        check_number(perturbation, "perturbation", low=0.0, high=0.999)
     run, record = RunSettings(steps=steps, seed=seed), RecordSettings(every=steps)
     experiments = [
         Experiment(
@@ -334,7 +363,8 @@ def run_near_steady_state(
     engine, _ = start_runs(experiments)
     assert isinstance(engine, ArrayEngine)
     state = steady_state(experiments[0].economy, network.table)
-    _put_near(engine, state, network.table, disturbance(network.firms, seed, perturbation))
+    if perturbation is not None:
+        _put_near(engine, state, network.table, disturbance(network.firms, seed, perturbation))
     runs = simulate(engine, steps, _StationaryPrices(), every=steps, buyer_fields=())
     return [_outcome(run, state) for run in runs]
 

@@ -98,7 +98,7 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
     table
         A row a run, with the columns ``model``, ``technology``, ``elasticity``, ``network``,
         ``status`` and those of :data:`RATES`; a rate that a model does not have is NaN. The plane
-        of a model with one rate is a line.
+        of a model with one rate is a line. ``edge`` is the predicted edge of its last rate, or NaN.
     """
     models, technologies = table["model"].unique(), table["technology"].unique()
     planes = {model: table[table["model"] == model].dropna(axis=1, how="all") for model in models}
@@ -140,7 +140,7 @@ def _name_model(figure: Figure, grid: _Grid, model: str) -> None:
     figure.text(
         0.36 / grid.width,
         bottom + height / 2,
-        model.replace(", ", "\n") if plane else model.replace("-", "-\n"),
+        model.replace(", ", "\n") if plane else model.replace("-", "-\n").replace(", ", ",\n"),
         rotation=90 if plane else 0,
         ha="center",
         va="center",
@@ -197,7 +197,27 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
     heights = sorted(runs[up[0]].unique()) if up else []
     axes.set_yticks(np.arange(len(heights)) + 0.5, [format_plain(rate) for rate in heights])
     axes.set_xlabel(RATES[across], fontsize=8)
+    if "edge" in runs:
+        _draw_edge(axes, runs, rates)
     tidy(axes)
+
+
+def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
+    """A line where the last rate has its predicted edge, median over networks, in each column."""
+    ticks = np.sort(runs[rates[-1]].unique())
+    with np.errstate(divide="ignore"):
+        logs = np.log(runs["edge"].to_numpy(float))
+    # The middles of cells are the rates; the first and last cell end half a cell beyond.
+    middles = np.log(
+        [ticks[0] ** 1.5 / ticks[1] ** 0.5, *ticks, ticks[-1] ** 1.5 / ticks[-2] ** 0.5]
+    )
+    places = np.interp(logs, middles, [0.0, *(np.arange(len(ticks)) + 0.5), len(ticks)])
+    if len(rates) == 1:
+        axes.axvline(np.median(places), color=INK, lw=1.2, ls="--", clip_on=False)
+        return
+    edge = runs.assign(place=places).groupby(rates[0])["place"].median().to_numpy()
+    for column, place in enumerate(edge):
+        axes.plot([column, column + 1], [place, place], "--", color=INK, lw=1.2, clip_on=False)
 
 
 def figure_of_plane(plane: PhasePlane) -> Figure:

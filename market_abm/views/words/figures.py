@@ -204,7 +204,10 @@ def sweep_title(name: str, counts: Mapping[Any, int], runs: int) -> str:
 
 def plane_title(networks: int, runs: int) -> str:
     """What the numbers in a phase plane count."""
-    return f"How many of {networks} random networks return to equilibrium ({runs:,} runs)"
+    return (
+        f"How many of {networks} random networks return to equilibrium ({runs:,} runs); "
+        "dashed: the predicted edge near it"
+    )
 
 
 def plane_panel(elasticity: float, converged: float, cells: int) -> str:
