@@ -16,7 +16,6 @@ from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.market.accounts import revenues_and_costs
 from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
@@ -334,25 +333,9 @@ class Result(Displayable):
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
         returns, a loss with increasing returns.
         """
-        import pandas as pd
+        from market_abm.runs.accounts import accounts_table
 
-        from market_abm.gradient.backprop import references
-
-        economy = self.economy
-        reference = np.array([terms.quantity for terms in economy.demand.values()], float)
-        with suppress(MarketError):  # a loop without a start, whose consumers need no reference
-            reference = references(economy)
-        made = [industry.good for industry in economy.topological_order]
-        places = [economy.index[good] for good in made]
-        revenue, cost = (
-            money[places]
-            for money in revenues_and_costs(economy, self.experiment.market, self.last, reference)
-        )
-        with np.errstate(all="ignore"):
-            profit = revenue - cost
-            margin = np.where(revenue > 0.0, profit / revenue, np.nan)
-        columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
-        return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+        return accounts_table(self.economy, self.experiment.market, self.last)
 
     # --- tables ---------------------------------------------------------------------------------
 
