@@ -179,8 +179,6 @@ class MechanismComparison(Displayable):
         return {"mechanisms": rows, "allowed_steps": self.allowed, **origin(self.experiment)}
 
 
-
-
 def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
     first = None
