@@ -13,8 +13,8 @@ from market_abm.simulation.loop import Run
 def full_ending(experiment: Experiment, run: Run) -> Ending:
     """The ending of a run: at rest or not, and the good furthest from its gradient.
 
-    At rest, prices count as at their gradients up to the root of the tolerance: the tolerance is of
-    each agent's own conditions, and the differences of many add up along a network.
+    At rest, prices count as at their gradients up to the root of the tolerance, which is of each
+    agent's own conditions.
     """
     economy, tolerance = experiment.economy, experiment.run.tolerance
     if run.ending is not None:
