@@ -30,6 +30,11 @@ from market_abm.cli.commands import main
 from market_abm.errors import SettingError
 from market_abm.gradient.closed_form import closed_form
 from market_abm.market.mechanisms.registry import array_market
+from market_abm.studies.near_steady_state import (
+    _put_near,
+    run_near_steady_state,
+    steady_state,
+)
 from market_abm.studies.phase_plane import (
     COLD,
     COLUMNS,
@@ -41,9 +46,6 @@ from market_abm.studies.phase_plane import (
     TECHNOLOGIES,
     PhasePlane,
     PlaneSettings,
-    _put_near,
-    run_near_steady_state,
-    steady_state,
 )
 from market_abm.views.save import PLANE_FILES
 

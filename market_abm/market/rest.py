@@ -17,7 +17,6 @@ from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, paying
 from market_abm.market.state import State
 
-
 EACH = 0.1
 """The part of the tolerance that each condition of rest may differ by: along a network the
 differences of many agents add up."""
