@@ -43,6 +43,9 @@ Marginal products are (y a/x)^(1/σ) (``economy/nested_ces.py``): 5 % too much o
 of the disturbance, costs 62 % of its value. Rounding errors grow like 1/σ, too.
 """
 
+EDGES = 2
+"""Networks of which the edge is predicted; the edges of others are much the same."""
+
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
 """The variants of the published model: unsold goods spoil at once, or never."""
 
@@ -139,7 +142,8 @@ class PhasePlane(Displayable):
         One row per run: ``model`` and ``technology`` (names), ``elasticity`` (of substitution, σ),
         ``network`` (its seed), the model's rates (``price_rate`` is α = α′ and ``output_rate``
         β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN), ``edge``
-        (of the last of our rates near the steady state, as predicted: ``stable_rate``; else NaN),
+        (of the last of our rates near the steady state, as predicted: ``stable_rate``, of the first
+        two networks; else NaN),
         ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
         end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
         ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market could not split a
@@ -257,6 +261,8 @@ def _ours(settings: PlaneSettings, model: str, seed: int) -> pd.DataFrame:
             "network": seed,
             "edge": [
                 _edge(settings, mechanism, seed, elasticity, bid_rate if moving else None)
+                if seed <= EDGES
+                else math.nan
                 for _, elasticity, bid_rate, _ in points
             ],
             **dict(zip(columns, zip(*points, strict=True), strict=True)),
