@@ -233,7 +233,7 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
 
 
 def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
-    """A line where the last rate has its predicted edge, median over networks, in each column."""
+    """A line where the last rate has its predicted edge, median over networks that have one."""
     ticks = np.sort(runs[rates[-1]].unique())
     with np.errstate(divide="ignore"):
         logs = np.log(runs["edge"].to_numpy(float))
@@ -243,7 +243,7 @@ def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
     )
     places = np.interp(logs, middles, [0.0, *(np.arange(len(ticks)) + 0.5), len(ticks)])
     if len(rates) == 1:
-        axes.axvline(np.median(places), clip_on=False, **DASHED)
+        axes.axvline(np.nanmedian(places), clip_on=False, **DASHED)
         return
     edge = runs.assign(place=places).groupby(rates[0])["place"].median().to_numpy()
     for column, place in enumerate(edge):
