@@ -242,10 +242,11 @@ def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         [ticks[0] ** 1.5 / ticks[1] ** 0.5, *ticks, ticks[-1] ** 1.5 / ticks[-2] ** 0.5]
     )
     places = np.interp(logs, middles, [0.0, *(np.arange(len(ticks)) + 0.5), len(ticks)])
+    placed = runs.assign(place=places)  # pandas' medians are of what is known, and NaN if none is
     if len(rates) == 1:
-        axes.axvline(np.nanmedian(places), clip_on=False, **DASHED)
+        axes.axvline(placed["place"].median(), clip_on=False, **DASHED)
         return
-    edge = runs.assign(place=places).groupby(rates[0])["place"].median().to_numpy()
+    edge = placed.groupby(rates[0])["place"].median().to_numpy()
     for column, place in enumerate(edge):
         axes.plot([column, column + 1], [place, place], clip_on=False, **DASHED)
 
