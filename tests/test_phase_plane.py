@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from support.economies import uneven
-from support.figures import assert_nothing_is_cut_off
+from support.figures import assert_legends_are_drawn, assert_nothing_is_cut_off
 
 import market_abm
 from market_abm import from_input_output, market_settings
@@ -209,6 +209,7 @@ def test_a_small_plane(small, tmp_path):
 def test_the_figure_tells_what_the_table_does(small):
     figure = small.figure()
     assert_nothing_is_cut_off(figure)
+    assert_legends_are_drawn(figure)
     panels = iter(figure.axes)
     for model in MODELS:
         for technology in TECHNOLOGIES:
