@@ -385,3 +385,10 @@ def test_settings_that_are_tables_are_not_changed_by_those_after_them():
     text = "[economy]\nprogram = 'y = a * x'\n[supply.x]\nquantity = 2\n"
     Experiment.parse(text, settings=given)
     assert given == {"economy.parameters": {"a": 1.0}, "economy.parameters.a": 2.0}
+
+
+def test_another_mechanism_stays_when_more_is_set():
+    other = Experiment.load("mechanisms").with_mechanism("posted-price")
+    more = other.with_overrides({"run.steps": 15})
+    assert more.market.mechanism == "posted-price" and more.run.steps == 15
+    assert more.market == other.market

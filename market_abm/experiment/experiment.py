@@ -253,7 +253,11 @@ class Experiment(Displayable):
         others = self.configuration.get("mechanisms", {})
         market = market_under(dataclasses.asdict(self.market), others, mechanism)
         configuration = {**self.configuration, "market": dataclasses.asdict(market)}
-        return dataclasses.replace(self, market=market, configuration=configuration)
+        chosen, source = {"market.mechanism": mechanism}, self.source
+        if source is not None:  # so that it stays when the text is read again
+            kept = compatible(source.overrides, chosen)
+            source = dataclasses.replace(source, overrides={**kept, **chosen})
+        return dataclasses.replace(self, market=market, configuration=configuration, source=source)
 
     def with_steps(self, steps: int) -> Experiment:
         """The same experiment with another maximum of steps."""
