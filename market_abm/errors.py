@@ -86,8 +86,9 @@ def nearest(name: str, valid: Iterable[str], full: Mapping[str, str] | None = No
     ``full`` maps some of them to full names, which are searched for ``name`` as well.
     """
     valid, full = sorted(valid), full or {}
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    close = close or [each for each in valid if name.casefold() in full.get(each, "").casefold()]
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+    if name and not close:
+        close = [each for each in valid if name.casefold() in full.get(each, "").casefold()]
     if close:
         explained = f" ({full[close[0]]})" if close[0] in full else ""
         return f"did you mean '{close[0]}'{explained}?"

@@ -5,7 +5,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from market_abm import MarketError, exact_gradient, from_text
+from market_abm import MarketError, exact_gradient, from_text, run
 from market_abm.gradient.backprop import forward_pass, reverse_sweep
 
 # Both sides compute the same closed forms in floating point, in different orders; a dozen
@@ -94,3 +94,26 @@ def test_a_singular_loop_has_no_gradient():
     economy = from_text("a = x + 1*a\nb = a", {"x": 1}, reuse="copy")
     found = reverse_sweep(economy, np.ones(3), np.ones(3), np.ones(1))
     assert np.isnan(found[economy.index["a"]])
+
+
+@pytest.mark.parametrize(
+    ("program", "undefined"),
+    [
+        ("a = 1e-160 * x\ny = 1e-155 * a", "x"),
+        ("a = 1e-200 * x\ny = 1e-200 * a", "x"),
+        ("b = 1e90 * x\na = 1e-160 * b\ny = 1e-155 * a", "xb"),
+        ("a = 0.1 * x\nb = 0.2 * x\nc = 0.3 * x\ny = a + b - c", "x"),
+        ("a = 1e-150 * x\ny = 1e-150 * a", ""),
+        ("a = 0.1 * x\nb = 0.2 * x\nc = 0.2999999 * x\ny = a + b - c", ""),
+        ("a = 0.5 * x\nb = 0.5 * x\ny = a - b", ""),
+        ("a = 0 * x\ny = 1e-200 * a", ""),
+    ],
+)
+def test_a_gradient_without_digits_is_undefined(program, undefined):
+    """Where a product underflows or a sum is rounding alone; not where 0 or little is exact."""
+    economy = from_text(program, {"x": 1.0}, reuse="copy")
+    found = exact_gradient(economy)
+    assert {good for good, value in found.items() if np.isnan(value)} == set(undefined)
+    result = run(economy)
+    assert result.status == ("off_gradient" if undefined else "converged")
+    assert ("the gradient of x is undefined" in result.ending.detail) == bool(undefined)

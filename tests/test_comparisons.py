@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
 from market_abm.studies.comparisons import ALL, MechanismComparison
 from market_abm.studies.optimizers import OptimizerComparison
+from market_abm.views.report.report import report
 from market_abm.views.words.comparison import limits
 
 
@@ -244,3 +246,17 @@ def test_contests_and_twins_have_folders_of_their_own(monkeypatch, tmp_path):
     line = ["compare", "rival-diamond", "--mechanisms", "unit-bid,trading-post"]
     assert CliRunner().invoke(main, line).exit_code == 0
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["rival-diamond-mechanisms"]
+
+
+def test_a_textbook_optimiser_that_breaks_down_is_told_in_words(tmp_path):
+    """In the terminal, a notebook and a report; never as a distance of ``inf``."""
+    settings = ["--set", "market.mechanism=posted-price", "--steps", "15"]
+    command = ["compare", "mechanisms", *settings, "--out", str(tmp_path / "folder")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    changes = {"market.mechanism": "posted-price", "run.steps": 15}
+    comparison = OptimizerComparison.of(Experiment.load("mechanisms", changes))
+    page = report(tmp_path / "folder", tmp_path / "page.html").read_text("utf-8")
+    for shown in (done.output, comparison._repr_html_(), page.split("<main")[1]):
+        assert "breaks down" in shown
+        assert not re.search(r"[>\s]inf[<\s]", shown)

@@ -4,6 +4,7 @@ What is drawn and printed is worked out here once more, from the trajectory or f
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -182,7 +183,11 @@ def test_the_convergence_figure_of_many_goods(result):
     for good in largest:
         (drawn,) = [y for label, y in lines.items() if label.startswith(f"{good} ")]
         assert np.array_equal(drawn, errors[:, result.goods.index(good)])
-    paths = [y for y in (np.asarray(line.get_ydata()) for line in axes.get_lines()) if len(y) == 88]
+    paths = [
+        y
+        for y in (np.asarray(line.get_ydata()) for line in axes.get_lines())
+        if len(y) == result.steps + 1
+    ]
     for k in range(73):
         assert any(np.array_equal(errors[:, k], path) for path in paths)
 
@@ -290,7 +295,7 @@ def test_the_heat_map_shows_the_trajectory(result):
     """Logarithms of prices at each step over those before the shock; rows by the last of them."""
     told = Moves.of(result)
     assert told.goods[:2] == ("324", "481") and len(told.goods) == 25
-    assert told.since[0] == 0 and told.since[-1] == result.steps - 60 == 27
+    assert told.since[0] == 0 and told.since[-1] == result.steps - 60
     assert np.all(np.diff(told.since) > 0) and len(told.since) <= 16
     changes = np.log(result.prices[59:] / result.prices[59])
     for row, good in enumerate(told.goods):
@@ -303,7 +308,7 @@ def test_the_heat_map_shows_the_trajectory(result):
     left_out = [k for k, good in enumerate(result.goods) if good not in told.goods]
     assert np.abs(changes[-1, left_out]).max() <= ends.min() + 1e-6
     everything = Moves.of(result, rows=100, columns=100)
-    assert np.array_equal(everything.since, np.arange(28))
+    assert np.array_equal(everything.since, np.arange(result.steps - 60 + 1))
     assert "primary" not in everything.goods and len(everything.goods) == 72  # its price stays
 
 
@@ -333,7 +338,8 @@ def test_the_figure_of_a_shock(result):
     shown = [text.get_text() for text in beside.get_yticklabels()]
     assert shown[0] == "+25.76 %"
     assert float(np.expm1(told.rest[0])) == pytest.approx(0.2576, abs=5e-5)
-    assert "industries.324.productivity = 0.8 from step 60 on" in figure.get_suptitle()
+    texts = [each.get_text() for each in figure.texts]
+    assert any("industries.324.productivity = 0.8 from step 60 on" in each for each in texts)
     renderer = FigureCanvasAgg(figure).get_renderer()
     for axes in (cells, beside, bar):
         for texts in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -469,8 +475,7 @@ def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["run", "us-economy", "--shock", OIL])
     assert done.exit_code == 0, done.output
-    rows = [line.split() for line in done.output.splitlines() if line.endswith("e-13 ")]
-    rows += [line.split() for line in done.output.splitlines() if line.endswith("e-14 ")]
+    rows = [line.split() for line in done.output.splitlines() if re.search(r"e-1[345] $", line)]
     largest = np.argsort(-TABLE.output)[:10]
     assert {row[0] for row in rows} == {TABLE.codes[k] for k in largest}
     sales = dict(zip(TABLE.codes, TABLE.output / TABLE.final_use.sum(), strict=True))
@@ -486,7 +491,7 @@ def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["goods"]["324"]["name"] == "Petroleum and coal products"
     assert "name" not in summary["goods"]["household"]
-    assert summary["configuration"]["shocks"] == [{"step": 50, "industries.324.productivity": 0.8}]
+    assert summary["configuration"]["shocks"] == [{"step": 52, "industries.324.productivity": 0.8}]
     again = CliRunner().invoke(main, ["run", "us-economy"])  # in the same folder
     assert again.exit_code == 0 and not (folder / "shock.png").exists()
 

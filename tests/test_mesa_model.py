@@ -1,5 +1,8 @@
 """The Mesa model: agents, timing, randomness, and a bidding rule of one's own."""
 
+import gc
+import weakref
+
 import mesa
 import numpy as np
 import pytest
@@ -205,3 +208,23 @@ def test_many_models_do_not_share_books():
     first.step()
     assert second.state.prices.tolist() == [0, 0, 0, 1]
     assert economy.buyers.initial_shares.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("supply", [4, -4])
+def test_no_model_stays_in_memory(supply):
+    """Neither one that has run, nor one whose start is refused; cycles are collected."""
+
+    models = []
+
+    class Watched(MarketModel):
+        def __init__(self, *given, **named):
+            models.append(weakref.ref(self))
+            super().__init__(*given, **named)
+
+    for _ in range(3):
+        try:
+            Watched(from_text("y = ln(x)", {"x": supply}, population={"firms": 3})).step()
+        except MarketError:
+            assert supply < 0
+    gc.collect()
+    assert [model() for model in models] == [None] * 3

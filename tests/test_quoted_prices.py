@@ -1029,6 +1029,17 @@ def test_what_an_auction_cannot_do(engine: str) -> None:
     assert "its returns to scale are constant" in told and "...**0.9" in told
 
 
+def test_no_plan_is_sought_for_lines_that_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search takes minutes in a national economy, whose returns are all constant."""
+
+    def search(*given: Any) -> None:
+        raise AssertionError("a plan is sought")
+
+    monkeypatch.setattr("market_abm.market.mechanisms.tatonnement.best_plan", search)
+    told = sentence(from_text(DIAMOND, {"x": 4.0}), mechanism=AUCTION, engine="arrays")
+    assert "its returns to scale are constant" in told
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("form", ["isoelastic", "linear"])
 def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> None:

@@ -18,7 +18,7 @@ from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.settings import RunSettings
 from market_abm.market.mechanisms.registry import array_market
-from market_abm.studies.phase_plane import steady_state
+from market_abm.studies.near_steady_state import steady_state
 
 
 def rate_of(*paths: np.ndarray, every: int = 1) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """The page of ``market-abm report`` in a browser: one file, that asks for nothing."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -17,12 +19,23 @@ def page_file(tmp_path_factory):
     return report(result.save(folder / "results"), folder / "page.html").resolve().as_uri()
 
 
-FIGURES = """[...document.querySelectorAll("main svg")].map((each) => {
+FIGURES = """[...document.querySelectorAll(".plot svg")].map((each) => {
   const box = each.getBoundingClientRect()
   const marks = each.querySelectorAll("path, line, rect, circle, text, polyline").length
   return {width: box.width, height: box.height, marks}
 }).filter((each) => each.width > 100)"""
-"""The figures, without the small marks of their legends."""
+"""The plots, without the small marks of their legends."""
+
+NETWORK = """[...document.querySelectorAll(".network text")].map((each) => {
+  const text = each.getBoundingClientRect()
+  const boxes = [...document.querySelectorAll(".network rect")]
+    .map((box) => box.getBoundingClientRect())
+  const inside = boxes.filter((box) => box.left <= text.left && text.right <= box.right
+    && box.top <= text.top + 2 && text.bottom - 2 <= box.bottom)
+  return {inside: inside.length, height: text.height, words: each.textContent,
+    left: text.left, right: text.right, top: text.top, bottom: text.bottom}
+})"""
+"""The texts of the network, and how many boxes each is in; letters are 2 pixels from its bounds."""
 
 
 def test_figures_are_drawn_and_nothing_is_asked_for(page_file, open_page):
@@ -49,10 +62,23 @@ def test_on_a_phone_by_day_and_night(page_file, open_page, scheme):
     assert len(figures) >= 2 and all(figure["marks"] > 10 for figure in figures)
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_network_can_be_read(page_file, open_page, width):
+    """Each name and note is whole in one box, in letters of 9 pixels or more, apart from others."""
+    page = open_page(page_file, viewport={"width": width, "height": 844})
+    texts = page.evaluate(NETWORK)
+    assert {"x", "left", "right", "y"} <= {each["words"] for each in texts}
+    assert all(each["inside"] == 1 and each["height"] >= 9 for each in texts), texts
+    for one, other in itertools.combinations(texts, 2):
+        across = min(one["right"], other["right"]) - max(one["left"], other["left"])
+        over = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+        assert min(across, over) <= 4, (one, other)
+
+
 def test_a_figure_answers_to_the_pointer_and_to_keys(page_file, open_page):
     page = open_page(page_file)
     readout = page.locator("[id$=readout]").first
-    figure = page.locator("main svg:not([aria-hidden])").first
+    figure = page.locator(".plot svg:not([aria-hidden])").first
     figure.scroll_into_view_if_needed()
     told = [readout.inner_text()]
     box = figure.bounding_box()

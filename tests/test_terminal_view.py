@@ -292,8 +292,8 @@ def test_without_a_terminal_it_is_as_without_the_option(tmp_path, monkeypatch):
 def test_in_a_terminal_it_draws_and_then_tells_the_result(tmp_path):
     text = Terminal("run", "loop", "--live", cwd=tmp_path).read()
     assert "price ÷ exact gradient" in text and "|price − gradient| ÷ |gradient|" in text
-    assert text.index("step 0 of at most 500") < text.index("step 110 of at most 500")
-    assert text.rindex("step 110 of at most 500") < text.index("Converged at step 110")
+    assert text.index("step 0 of at most 500") < text.index("step 122 of at most 500")
+    assert text.rindex("step 122 of at most 500") < text.index("Converged at step 122")
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is back
     assert (tmp_path / "results" / "loop" / "summary.json").is_file()
 

@@ -50,7 +50,7 @@ COMMANDS = {
         "pp",
     ],
 }
-SLOW = ("sweep", "phase-plane")
+SLOW = ("sweep", "phase-plane", "list", "report", "mechanisms")
 FIRST = {"name", "question", "file", "good", "mechanism", "model"}
 """Headers that blocks of lines do without: of the first column, and of experiments."""
 

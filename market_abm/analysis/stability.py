@@ -152,10 +152,9 @@ def stable_rate(
         return float(np.log(radius))
 
     rates = np.geomspace(0.01, 1.0, 9)
-    grows = np.array([growth(rate) > ROUNDING for rate in rates])
-    if not grows.any():
+    first = next((k for k, rate in enumerate(rates) if growth(rate) > ROUNDING), None)
+    if first is None:
         return math.inf
-    first = int(np.argmax(grows))
     return float(brentq(growth, rates[first - 1], rates[first], xtol=1e-7)) if first else 0.0
 
 

@@ -50,14 +50,14 @@ def print_result(result: Result) -> None:
 
 def print_comparison(comparison: OptimizerComparison) -> None:
     """The largest distances of a market from its twin and the textbook, and what they mean."""
-    from market_abm.views.numbers import format_error
-    from market_abm.views.words.comparison import comparison_sentences
+    from market_abm.views.words.comparison import comparison_sentences, distance_text
 
     columns = ("twin", "at step", "textbook", "at step")
     rows = []
     for name, (size, step) in comparison.distances.items():
         far, when = comparison.textbook_distances[name]
-        rows.append((name, format_error(size), str(step), format_error(far), str(when)))
+        shown = distance_text(size), str(step), distance_text(far), str(when)
+        rows.append((name, *shown))
     print_table([("largest distance", "left"), *((column, "right") for column in columns)], rows)
     for sentence in comparison_sentences(comparison):
         say(sentence)

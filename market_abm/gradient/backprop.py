@@ -13,7 +13,8 @@ The essay's program and its backprop, with their counterparts here::
 
 An extra unit of a rival good reaches each user in proportion to its share; an extra unit of a
 nonrival good reaches each user in full, and the users' terms add up (the sum rule). The gradients
-of lines in a loop solve a linear system.
+of lines in a loop solve a linear system. A gradient without a digit left is undefined (NaN): a
+product that underflows, or terms whose sum is no more than their rounding.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ NEWTON_TOL = 1e-13
 
 LOOP_TOL = 1e-12
 """The relative change of a loop's outputs that counts as none: rounding of many operations."""
+
+TINY = np.finfo(float).tiny
+"""The smallest number with all its digits; products below it underflow."""
+
+ROUNDING = 4 * np.finfo(float).eps
+"""The part of the size of terms below which their sum is rounding alone."""
 
 
 @np.errstate(all="ignore")
@@ -283,15 +290,33 @@ def reverse_sweep(
     Returns
     -------
     numpy.ndarray
-        Shape (..., goods).
+        Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0.
     """
-    order: Literal["C", "F"] = "F" if products.flags.fnc else "C"  # the memory order of products
+    slopes = shares * products
+    gradient = _sweep(economy, slopes, final_prices)
+    if np.all(slopes >= 0.0) and np.all(gradient >= TINY):  # nothing can have cancelled
+        return gradient
+    return _sweep(economy, slopes, final_prices, np.zeros_like(gradient))
+
+
+def _sweep(
+    economy: Economy, slopes: np.ndarray, final_prices: np.ndarray, size: np.ndarray | None = None
+) -> np.ndarray:
+    """The gradient, (..., goods), by ∂(output)/∂(unit of the good), shape (..., buyers).
+
+    With ``size``, (..., goods), which gets the sums of the terms' absolute values, it is NaN where
+    no digit is left.
+    """
+    order: Literal["C", "F"] = "F" if slopes.flags.fnc else "C"
     gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)), order=order)
     gradient[..., economy.final] = final_prices
-    slopes = shares * products
+    if size is not None:
+        size[...] = np.abs(gradient)
     for component in reversed(economy.components):
+        if size is not None:
+            _undefine(gradient, size, [economy.index[industry.good] for industry in component])
         if all(industry.technology.vectorized for industry in component):
-            _sweep_together(economy, component, slopes, gradient)
+            _sweep_together(economy, component, slopes, gradient, size)
             continue
         if economy.is_loop(component):
             _solve_loop(economy, component, slopes, gradient)
@@ -300,9 +325,27 @@ def reverse_sweep(
             output = economy.index[industry.good]
             for good, use in _uses(economy, industry):
                 if good not in inside:
-                    slope = slopes[..., use].sum(axis=-1)
-                    gradient[..., economy.index[good]] += gradient[..., output] * slope
+                    slope, place = slopes[..., use].sum(axis=-1), economy.index[good]
+                    gradient[..., place] += gradient[..., output] * slope
+                    if size is not None:
+                        size[..., place] += _size(gradient[..., output], slope)
+    if size is not None:
+        _undefine(gradient, size, slice(len(economy.supply)))
     return gradient
+
+
+def _size(of: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """The absolute value of a product; not 0 if it underflows."""
+    size = np.abs(of * by)
+    return np.where((size == 0.0) & (of != 0.0) & (by != 0.0), 0.5 * TINY, size)
+
+
+def _undefine(gradient: np.ndarray, size: np.ndarray, goods: Any) -> None:
+    """Write NaN where no digit of a gradient is left; ``size`` is that of its terms."""
+    values, sizes = gradient[..., goods], size[..., goods]
+    lost = np.isfinite(values) & (values != 0.0) & (np.abs(values) <= ROUNDING * sizes)
+    lost |= (sizes > 0.0) & (sizes < TINY)
+    gradient[..., goods] = np.where(lost, np.nan, values)
 
 
 def _sweep_together(
@@ -310,6 +353,7 @@ def _sweep_together(
     component: tuple[Industry, ...],
     slopes: np.ndarray,
     gradient: np.ndarray,
+    size: np.ndarray | None,
 ) -> None:
     """The sweep over vectorized lines, by one matrix of slopes."""
     starts, bought, makers = economy.buyers.places_of_uses
@@ -324,7 +368,10 @@ def _sweep_together(
     if np.any(inner):
         gradient[..., rows] = _solved(np.eye(len(rows)) - inner, gradient[..., rows])
     matrix[..., rows, :] = 0.0
-    gradient += (matrix @ gradient[..., rows, None])[..., 0]
+    terms = (matrix @ gradient[..., rows, None])[..., 0]
+    gradient += terms
+    if size is not None:
+        size += np.abs(terms)
 
 
 def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:

@@ -22,6 +22,9 @@ AGREEMENT = (1e-2, 1e-6)
 """Relative differences from the derivative at the last distance, of those at the others, up to
 which it is the limit. What varies as a power of 0.2 of the distance is within 1e-8 of it."""
 
+MAX_ZEROS = 8
+"""Inputs of 0 up to which limits are looked for; with more, a line of many inputs has stopped."""
+
 MIN_POWER = 0.05
 """What varies as a power of the distance, at least this and the same to a twentieth between either
 two of the distances, tends to 0 or to infinity."""
@@ -49,13 +52,20 @@ def limits_at_zero(
     """
     found = list(products)
     zeros = [np.equal(each, 0.0) for each in inputs]
-    if not any(map(np.any, zeros)):
+    if not 0 < sum(map(np.any, zeros)) <= MAX_ZEROS:
         return found
+
+    def near(k: int) -> list[tuple[Any, Any]]:
+        distances = (1.0, *DISTANCES)
+        return [production(_moved(inputs, zeros, k, distance)) for distance in distances]
+
+    shared = None  # by all inputs that are nowhere 0
     for k, product in enumerate(products):
         if is_lost(product):
-            nearby = [
-                production(_moved(inputs, zeros, k, distance)) for distance in (1.0, *DISTANCES)
-            ]
+            if np.any(zeros[k]):
+                nearby = near(k)
+            else:
+                nearby = shared = shared or near(k)
             limit = _limit(*(slopes[k] for _, slopes in nearby[1:]))
             constant = zeros[k] & np.all([output == made for output, _ in nearby], axis=0)
             limit = np.where(np.isnan(limit) & constant, 0.0, limit)

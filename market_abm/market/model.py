@@ -69,6 +69,7 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
         self._step_phases = {
             "simultaneous": self._simultaneous if self.settings.rules.trades else self._auction,
             "sequential": self._sequential,

@@ -17,11 +17,15 @@ from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, paying
 from market_abm.market.state import State
 
+EACH = 0.1
+"""The part of the tolerance that each condition of rest may differ by: along a network the
+differences of many agents add up."""
+
 
 class Rest:
     """Finds which runs are at rest.
 
-    A market is at rest if no relative difference exceeds the tolerance between
+    A market is at rest if no relative difference exceeds a tenth of the tolerance between
 
     * the inputs that firms are buying and those of the batch on sale (to the largest purchase of
       the good by one buyer, of the largest quantity so far);
@@ -85,7 +89,7 @@ class Rest:
         gaps = [self._in_pipe(state), self._supply(state), self._demand(state, reference)]
         if not self.rules.bids_form_prices:
             gaps += [self._unsold(state), _relative(state.prices - before, state.prices)]
-        tolerance = self.tolerance[..., None]
+        tolerance = EACH * self.tolerance[..., None]
         still = np.all(np.concatenate(gaps, axis=-1) <= tolerance, axis=-1)
         if not np.any(still):  # what follows takes longer
             return still

@@ -13,8 +13,8 @@ from market_abm.simulation.loop import Run
 def full_ending(experiment: Experiment, run: Run) -> Ending:
     """The ending of a run: at rest or not, and the good furthest from its gradient.
 
-    At rest, prices count as at their gradients up to the root of the tolerance: the tolerance is of
-    each agent's own conditions, and the differences of many add up along a network.
+    At rest, prices count as at their gradients up to the root of the tolerance, which is of each
+    agent's own conditions.
     """
     economy, tolerance = experiment.economy, experiment.run.tolerance
     if run.ending is not None:
@@ -35,10 +35,7 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
             "change their bids or inputs"
         )
     else:
-        detail = (
-            f"{ending.detail}: the price of {economy.goods[worst]} is {errors[worst]:.3g} "
-            f"(relative) from its gradient"
-        )
+        detail = f"{ending.detail}: {_distance(economy.goods[worst], errors[worst])}"
     return Ending(ending.status, ending.step, economy.goods[worst], detail)
 
 
@@ -46,11 +43,9 @@ def _at_rest(experiment: Experiment, run: Run, worst: int, error: float) -> Endi
     """The ending of a run at rest, whose largest price ``error`` is of the good at ``worst``."""
     economy, tolerance, step = experiment.economy, experiment.run.tolerance, run.last.step
     if not error <= np.sqrt(tolerance):
-        distance = f"{error:.3g} (relative) from its gradient"
         detail = (
-            f"at rest at step {step}, off the gradient: no firm has a reason to move, but the "
-            f"price of {economy.goods[worst]} is "
-            f"{'without a gradient' if np.isnan(error) else distance}"
+            f"at rest at step {step}, off the gradient: no firm has a reason to move, but "
+            f"{_distance(economy.goods[worst], error)}"
         )
         return Ending(Status.OFF_GRADIENT, step, economy.goods[worst], detail)
     first = run.last_observations["since"]
@@ -61,3 +56,10 @@ def _at_rest(experiment: Experiment, run: Run, worst: int, error: float) -> Endi
     last = economy.goods[int(np.argmax(first))]
     detail += f"{tolerance:g} of its exact gradient; {last} came within last, at step {first.max()}"
     return Ending(Status.CONVERGED, step, last, detail)
+
+
+def _distance(good: str, error: float) -> str:
+    """How far the price of a good is from its gradient."""
+    if np.isnan(error):
+        return f"the gradient of {good} is undefined"
+    return f"the price of {good} is {error:.3g} (relative) from its gradient"

@@ -303,7 +303,7 @@ class Result(Displayable):
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
 
-        In money per step (:mod:`market_abm.market.accounts`): what is on sale goes to its users by
+        In money per step (``market/accounts.py``): what is on sale goes to its users by
         their shares, and each pays the price of its use. Under ``tatonnement`` these are plans.
         ``margin`` is profit over revenue (NaN where that is not above 0). At prices equal to
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
@@ -350,7 +350,7 @@ class Result(Displayable):
         )
 
     def buyers(self) -> pd.DataFrame:
-        """One row per recorded step and buyer (:func:`market_abm.runs.tables.buyers_table`)."""
+        """One row per recorded step and buyer (``runs/tables.py``)."""
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:

@@ -30,6 +30,7 @@ SEED = "run.seed"
 MAX_POINTS = 10_000_000
 """Maximum number of runs in a sweep: some 5 GB while it is planned."""
 
+_LIKE_A_RANGE = re.compile(r"^[-+.\d]+[^,\"']*:[^,\"']*$", re.ASCII)
 _RANGE = re.compile(r"^([^:,\"']+):([^:,\"']+)(?::(lin|log))?(?::(\d+))?$", re.ASCII)
 
 _SEEDS = re.compile(r"^(\d+)\.\.(\d+)$", re.ASCII)
@@ -117,6 +118,8 @@ class Axis:
                 given = list(range(first, last + 1))
             elif _RANGE.match(given.strip()):
                 return Axis._range(name, given.strip())
+            elif _LIKE_A_RANGE.match(given.strip()):
+                raise _unreadable(name, given)
             else:
                 given = parse_values(given)
         if hasattr(given, "tolist"):  # an array, or a number of one
@@ -177,8 +180,9 @@ def _check_count(count: int, what: str, name: str | None = None) -> None:
 def _unreadable(name: str, given: Any) -> SettingError:
     return SettingError(
         f"cannot read the axis {name} = {shown(given)}",
-        remedy='write "low:high:log:count", a list of values, or a table of settings; a file has '
-        'the key in quotes: "market.share_rate" = ...',
+        remedy='write "low:high:log:count" with a count of 1 or more, "first..last" with whole '
+        "numbers that rise, a list of values, or a table of settings; a file has the key in "
+        'quotes: "market.share_rate" = ...',
         name=name,
     )
 

@@ -2,47 +2,29 @@
 
 The published model is the excess-demand economy of Dessertaine et al. (2022), in
 ``baselines/dessertaine2022``; ours are the markets of ``from_input_output`` on the table of the
-same network. Both start with prices and outputs off their steady state by the same factors, and
-have converged if all of them are within 1e-3 of the steady state when they are stationary or out
-of steps. (``GradientObserver`` needs a gradient, which the published model does not have.)
+same network (``near_steady_state.py``).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from market_abm.analysis.stability import stable_rate
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
-from market_abm.baselines.dessertaine2022.plane import CONVERGED_TOL, MAX_VALUE, WINDOW, disturbance
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
 from market_abm.display import Displayable, view
-from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import from_input_output
-from market_abm.economy.io_table import InputOutputTable
-from market_abm.economy.nested_ces import NestedCES
 from market_abm.errors import SettingError
-from market_abm.experiment.experiment import Experiment
-from market_abm.experiment.settings import RecordSettings, RunSettings
-from market_abm.fields import Settings, check_number, check_whole, integer
-from market_abm.gradient.allocation import Problem
-from market_abm.gradient.closed_form import domar_weights
-from market_abm.gradient.equilibrium import Equilibrium
-from market_abm.gradient.optimality import residual
-from market_abm.market.arrays import ArrayEngine
-from market_abm.market.base import MarketSettings
+from market_abm.fields import Settings, integer
 from market_abm.market.mechanisms.registry import MECHANISMS, keys_of, market_settings
-from market_abm.market.state import State
-from market_abm.runs.start import start_runs
-from market_abm.simulation.loop import Run, simulate
+from market_abm.studies.near_steady_state import PERTURBATION, run_near_steady_state, steady_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +43,9 @@ Marginal products are (y a/x)^(1/σ) (``economy/nested_ces.py``): 5 % too much o
 of the disturbance, costs 62 % of its value. Rounding errors grow like 1/σ, too.
 """
 
+EDGES = 2
+"""Networks of which the edge is predicted; the edges of others are much the same."""
+
 SPOILAGE = {"published, perishable": math.inf, "published, durable": 0.0}
 """The variants of the published model: unsold goods spoil at once, or never."""
 
@@ -73,8 +58,6 @@ COLD = {f"{name}, cold start": name for name in OURS}
 MODELS = (*SPOILAGE, *OURS, *COLD)
 """All models, the rows of the figure."""
 
-PERTURBATION = 0.05
-"""Prices and outputs start off their steady state by factors uniform in 1 ± this."""
 
 COLUMNS = (
     "model",
@@ -159,7 +142,8 @@ class PhasePlane(Displayable):
         One row per run: ``model`` and ``technology`` (names), ``elasticity`` (of substitution, σ),
         ``network`` (its seed), the model's rates (``price_rate`` is α = α′ and ``output_rate``
         β = β′ of the published model, ``bid_rate`` and ``share_rate`` are ours; else NaN), ``edge``
-        (of the last of our rates near the steady state, as predicted: ``stable_rate``; else NaN),
+        (of the last of our rates near the steady state, as predicted: ``stable_rate``, of the first
+        two networks; else NaN),
         ``status``, ``steps``, and ``distance``: the largest |x/x* - 1| of a price or output at the
         end. The status is ``converged``, ``elsewhere``, ``diverged`` or ``max_steps``, as of
         ``baselines.dessertaine2022.plane.simulate``, or ``failed`` if our market could not split a
@@ -277,6 +261,8 @@ def _ours(settings: PlaneSettings, model: str, seed: int) -> pd.DataFrame:
             "network": seed,
             "edge": [
                 _edge(settings, mechanism, seed, elasticity, bid_rate if moving else None)
+                if seed <= EDGES
+                else math.nan
                 for _, elasticity, bid_rate, _ in points
             ],
             **dict(zip(columns, zip(*points, strict=True), strict=True)),
@@ -304,149 +290,3 @@ def _table(columns: dict[str, Any]) -> pd.DataFrame:
 
     table = pd.DataFrame(columns).reindex(columns=list(COLUMNS))
     return table.astype({"share_rate": float, "edge": float})
-
-
-# --- our markets, started near their steady state ------------------------------------------------
-
-
-def run_near_steady_state(
-    network: NetworkEconomy,
-    elasticities: Sequence[float],
-    settings: Sequence[MarketSettings],
-    *,
-    steps: int,
-    seed: int,
-    perturbation: float | None = PERTURBATION,
-) -> list[tuple[str, int, float]]:
-    """Run our market on the table of ``network``, once for each entry of both sequences.
-
-    It starts like the published model (``baselines.dessertaine2022.plane.simulate``): prices and
-    outputs of industries are those of the steady state times the same random factors; shares,
-    inputs and marginal products are those of the steady state, and bids for a good are its price.
-
-    Parameters
-    ----------
-    network
-        The network whose table is used.
-    elasticities
-        Elasticities of substitution, one per run.
-    settings
-        Of one mechanism, one per run.
-    steps
-        The maximum number of steps.
-    seed
-        The seed of the random factors.
-    perturbation
-        Factors are uniform in 1 ± this; None for the start of any run, with bids of 0.
-
-    Returns
-    -------
-    list of (str, int, float)
-        For each run its status (see :class:`PhasePlane`), last step and distance from the steady
-        state.
-
-    Raises
-    ------
-    MarketError
-        A number is out of range, or the market cannot run.
-    """
-    steps = check_whole(steps, "steps", low=1)
-    if perturbation is not None:
-        check_number(perturbation, "perturbation", low=0.0, high=0.999)
-    run, record = RunSettings(steps=steps, seed=seed), RecordSettings(every=steps)
-    experiments = [
-        Experiment(
-            from_input_output(network.table, substitution_elasticity=each), market, run, record
-        )
-        for each, market in zip(elasticities, settings, strict=True)
-    ]
-    engine, _ = start_runs(experiments)
-    assert isinstance(engine, ArrayEngine)
-    state = steady_state(experiments[0].economy, network.table)
-    if perturbation is not None:
-        _put_near(engine, state, network.table, disturbance(network.firms, seed, perturbation))
-    runs = simulate(engine, steps, _StationaryPrices(), every=steps, buyer_fields=())
-    return [_outcome(run, state) for run in runs]
-
-
-def steady_state(economy: Economy, table: InputOutputTable) -> Equilibrium:
-    """The steady state of the table's economy, for any elasticity: the table itself.
-
-    Shares are those of the table; quantities and prices follow from them by the economy's own
-    technologies and the exact gradient: they are Domar weights, and 1.
-    """
-    buyers, sales = economy.buyers, dict(zip(table.codes, domar_weights(table), strict=True))
-    inputs = np.zeros(buyers.size)
-    for industry in economy.topological_order:
-        assert isinstance(industry.technology, NestedCES)
-        uses = buyers.of_industry[industry.good][:, 0]  # one firm per industry
-        inputs[uses] = industry.technology.shares * sales.get(industry.good, 1.0)
-    shares = inputs / np.add.reduceat(inputs, buyers.starts)[buyers.pool]
-    problem = Problem(economy)
-    best = problem.evaluate(problem.endowment, shares)
-    return Equilibrium(
-        best.quantities, best.prices, best.shares, best.value, residual(problem, best)
-    )
-
-
-def _put_near(
-    engine: ArrayEngine, steady: Equilibrium, table: InputOutputTable, factors: np.ndarray
-) -> None:
-    """Put all runs near a steady state: prices and outputs of industries times ``factors``."""
-    economy, buyers = engine.economy, engine.economy.buyers
-    industries = [economy.index[code] for code in table.codes]
-    prices, quantities = steady.prices.copy(), steady.quantities.copy()
-    prices[industries] *= factors[0]
-    quantities[industries] *= factors[1]
-    inputs = steady.shares * steady.quantities[buyers.good]
-    products = steady.prices[buyers.good] / steady.prices[buyers.maker]
-    memory = {
-        "shares": steady.shares,
-        "bids": engine.mechanism.as_bid(prices[buyers.good], inputs),
-        "products": engine.mechanism.as_bid(products, inputs),
-        "quantities": quantities,
-        "prices": prices,
-    }
-    runs = len(engine.shares)
-    engine.memory = {name: np.tile(array, (runs, 1)) for name, array in memory.items()}
-
-
-class _StationaryPrices:
-    """Observes when prices are stationary, by the criterion of the published model."""
-
-    path: Sequence[str] = ()
-
-    def __init__(self) -> None:
-        self._window: list[np.ndarray] = []
-
-    @np.errstate(all="ignore")
-    def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """Whether each run has ``settled``: no price has moved for a while."""
-        self._window = [*self._window[-WINDOW:], state.prices]
-        return {"settled": plane.is_stationary(np.array(self._window))}
-
-    def keep(self, rows: np.ndarray) -> None:
-        """Continue with these runs only."""
-        self._window = [prices[rows] for prices in self._window]
-
-    def change(self, economy: Economy) -> None:
-        """Do nothing: there are no shocks."""
-
-
-@np.errstate(all="ignore")
-def _outcome(run: Run, steady: Equilibrium) -> tuple[str, int, float]:
-    """Status, last step and distance of a run."""
-    ratios = np.concatenate(
-        [run.last.prices / steady.prices, run.last.quantities / steady.quantities]
-    )
-    distance = float(np.abs(ratios - 1.0).max())
-    lost = run.ending is not None or not np.all((ratios > 1.0 / MAX_VALUE) & (ratios < MAX_VALUE))
-    if run.error is not None:
-        status = "failed"
-    elif lost:
-        status = "diverged"
-    elif distance < CONVERGED_TOL:
-        status = "converged"
-    else:
-        status = "elsewhere" if run.last_observations["settled"] else "max_steps"
-    return status, run.last.step, distance

@@ -238,8 +238,9 @@ class TatonnementArrayEngine(QuotedArrayEngine):
                     check_returns(*self._first_firm(row, industry))
                 except MarketError as error:
                     self._fail(row, error)
-        with np.errstate(all="ignore"):
-            self._plan()
+        if len(self.failed) < len(self.shares):  # a search for a plan that is refused takes long
+            with np.errstate(all="ignore"):
+                self._plan()
         super()._check_start(economies)
 
     def _first_firm(self, row: int, industry: Industry) -> tuple[Industry, np.ndarray]:

@@ -24,7 +24,12 @@ from market_abm.views.notebook.pieces import (
     shortened,
     table,
 )
-from market_abm.views.words.comparison import column_label, comparison_sentences, twin_text
+from market_abm.views.words.comparison import (
+    BREAKS_DOWN,
+    column_label,
+    comparison_sentences,
+    twin_text,
+)
 from market_abm.views.words.run import (
     ending_sentence,
     largest_note,
@@ -169,10 +174,11 @@ def comparison_html(comparison: OptimizerComparison) -> str:
             name,
             data(size, 2),
             step if size > ROUNDING else "rounding",
-            data(comparison.textbook_distances[name][0], 2),
-            comparison.textbook_distances[name][1],
+            data(far, 2) if math.isfinite(far) else BREAKS_DOWN,
+            when,
         )
         for name, (size, step) in comparison.distances.items()
+        for far, when in [comparison.textbook_distances[name]]
     ]
     result = comparison.result
     return block(

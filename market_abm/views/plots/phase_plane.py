@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import GREY, INK, OKABE_ITO
-from market_abm.views.plots.style import new_figure, tidy
-from market_abm.views.words.figures import plane_panel, plane_title
+from market_abm.views.plots.style import LEFT as EDGE
+from market_abm.views.plots.style import Title, new_figure, tidy
+from market_abm.views.words.figures import (
+    PREDICTED_EDGE,
+    WHERE_IT_RETURNS,
+    plane_panel,
+    plane_title,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +42,17 @@ RATES = {
 Box = tuple[float, float, float, float]
 """Left, bottom, width and height, as fractions of the figure."""
 
-CELL, GAP = 0.32, 0.24
-"""Inches: the side of a cell, and the space between panels."""
+CELL, GAP, NARROWEST = 0.32, 0.24, 1.6
+"""Inches: the side of a cell, the space between panels, and the least width of a panel."""
 
-LEFT, RIGHT, TOP, ABOVE, BELOW = 1.15, 0.85, 0.62, 0.22, 0.48
+LEFT, RIGHT, ABOVE, BELOW = 1.15, 0.85, 0.22, 0.48
 """Inches: margins of the figure, and space above and below each panel (title, axis)."""
+
+HEADS, LEGEND = 0.3, 0.24
+"""Inches: the height of the names of technologies, and of the legend."""
+
+DASHED: dict[str, Any] = {"color": INK, "lw": 1.2, "ls": "--"}
+"""The line of a predicted edge."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +65,31 @@ class _Grid:
         Rows and columns of cells of each model's panels.
     technologies
         How many there are.
+    details
+        What stands below the question.
+    edges
+        Whether edges are predicted: there is a legend.
     """
 
     sizes: dict[str, tuple[int, int]]
     technologies: int
+    details: str
+    edges: bool
 
     @property
     def panel(self) -> float:
         """The width of a panel."""
-        return CELL * max(columns for _, columns in self.sizes.values())
+        return max(NARROWEST, CELL * max(columns for _, columns in self.sizes.values()))
+
+    @cached_property
+    def title(self) -> Title:
+        """The title, as wide as the figure."""
+        return Title(WHERE_IT_RETURNS, self.details, self.width)
+
+    @property
+    def top(self) -> float:
+        """The height of all that is above the first row of panels."""
+        return self.title.height + HEADS + LEGEND * self.edges
 
     @property
     def width(self) -> float:
@@ -69,7 +99,7 @@ class _Grid:
     @property
     def height(self) -> float:
         """The height of the figure."""
-        return TOP + sum(ABOVE + CELL * rows + BELOW for rows, _ in self.sizes.values())
+        return self.top + sum(ABOVE + CELL * rows + BELOW for rows, _ in self.sizes.values())
 
     def place(self, left: float, top: float, wide: float, high: float) -> Box:
         """A box, given from the left and from the top."""
@@ -78,7 +108,7 @@ class _Grid:
 
     def box(self, model: str, k: int) -> Box:
         """The panel of a model and the k-th technology."""
-        top = TOP + ABOVE
+        top = self.top + ABOVE
         for each, (rows, _) in self.sizes.items():
             if each == model:
                 break
@@ -104,7 +134,9 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
     planes = {model: table[table["model"] == model].dropna(axis=1, how="all") for model in models}
     rates = {model: [rate for rate in RATES if rate in planes[model]] for model in models}
     sizes = {model: _cells(planes[model], rates[model]) for model in models}
-    grid = _Grid(sizes, len(technologies))
+    details = plane_title(table["network"].nunique(), len(table))
+    edges = "edge" in table and bool(table["edge"].notna().any())
+    grid = _Grid(sizes, len(technologies), details, edges)
     figure = new_figure(grid.width, grid.height)
     for model in models:
         rows, _ = sizes[model]
@@ -122,14 +154,12 @@ def phase_plane_figure(table: pd.DataFrame) -> Figure:
         place = (left + width / 2, bottom + height + 0.26 / grid.height)
         figure.text(*place, technology, ha="center", fontsize=9.5, color=INK)
     _share_bar(figure, grid, sizes[models[0]][0] * CELL)
-    networks = table["network"].nunique()
-    figure.text(
-        0.1 / grid.width,
-        1.0 - 0.2 / grid.height,
-        plane_title(networks, len(table)),
-        fontsize=10,
-        color=INK,
-    )
+    if edges:
+        under = EDGE / grid.width, 1.0 - (grid.title.height + 0.04) / grid.height
+        handle = Line2D([], [], label=PREDICTED_EDGE, **DASHED)
+        options: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": under, "borderpad": 0.0}
+        figure.legend(handles=[handle], fontsize=8, frameon=False, borderaxespad=0.2, **options)
+    grid.title.draw(figure)
     return figure
 
 
@@ -153,7 +183,7 @@ def _share_bar(figure: Figure, grid: _Grid, height: float) -> None:
     """What the colours mean, at the right of the first row."""
     bar = figure.colorbar(
         ScalarMappable(Normalize(0.0, 1.0), SHADES),
-        cax=figure.add_axes(grid.place(grid.width - RIGHT + 0.18, TOP + ABOVE, 0.12, height)),
+        cax=figure.add_axes(grid.place(grid.width - RIGHT + 0.18, grid.top + ABOVE, 0.12, height)),
     )
     bar.set_label("share of networks", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -203,7 +233,7 @@ def _plane(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
 
 
 def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
-    """A line where the last rate has its predicted edge, median over networks, in each column."""
+    """A line where the last rate has its predicted edge, median over networks that have one."""
     ticks = np.sort(runs[rates[-1]].unique())
     with np.errstate(divide="ignore"):
         logs = np.log(runs["edge"].to_numpy(float))
@@ -212,12 +242,13 @@ def _draw_edge(axes: Axes, runs: pd.DataFrame, rates: list[str]) -> None:
         [ticks[0] ** 1.5 / ticks[1] ** 0.5, *ticks, ticks[-1] ** 1.5 / ticks[-2] ** 0.5]
     )
     places = np.interp(logs, middles, [0.0, *(np.arange(len(ticks)) + 0.5), len(ticks)])
+    placed = runs.assign(place=places)  # pandas' medians are of what is known, and NaN if none is
     if len(rates) == 1:
-        axes.axvline(np.median(places), color=INK, lw=1.2, ls="--", clip_on=False)
+        axes.axvline(placed["place"].median(), clip_on=False, **DASHED)
         return
-    edge = runs.assign(place=places).groupby(rates[0])["place"].median().to_numpy()
+    edge = placed.groupby(rates[0])["place"].median().to_numpy()
     for column, place in enumerate(edge):
-        axes.plot([column, column + 1], [place, place], "--", color=INK, lw=1.2, clip_on=False)
+        axes.plot([column, column + 1], [place, place], clip_on=False, **DASHED)
 
 
 def figure_of_plane(plane: PhasePlane) -> Figure:

@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from market_abm.runs.result import MAX_LINE_GOODS, Result
 from market_abm.views.numbers import format_percent, format_plain
 from market_abm.views.palette import INK, OKABE_ITO
-from market_abm.views.plots.lettering import fitted, fitted_lines
+from market_abm.views.plots.lettering import fitted
 from market_abm.views.plots.shock_lines import shock_lines
-from market_abm.views.plots.style import new_figure
+from market_abm.views.plots.style import Title, new_figure
 from market_abm.views.words.lines import shortened
 from market_abm.views.words.shock import NEW_EQUILIBRIUM, STEPS_SINCE, shock_note, shock_title
 
@@ -130,7 +130,7 @@ def shock(result: Result) -> Figure:
     path = Moves.of(result)
     rows, tall = len(path.goods), ROW * len(path.goods)
     title = _title(result, path)
-    figure = new_figure(WIDTH, tall + 0.84 + 0.155 * len(title))
+    figure = new_figure(WIDTH, tall + 0.68 + title.height)
 
     def column(place: tuple[float, float]) -> Axes:
         start, width = place
@@ -155,14 +155,7 @@ def shock(result: Result) -> Figure:
         beside.set_yticks(np.arange(rows) + 0.5, _percentages(path.rest), fontsize=7.5)
         beside.tick_params(length=0)
     _color_bar(figure, column(BAR), norm, changes)
-    figure.suptitle(
-        "\n".join(title),
-        fontsize=9.5,
-        x=0.01,
-        y=1 - 0.09 / figure.get_figheight(),
-        ha="left",
-        color=INK,
-    )
+    title.draw(figure)
     return figure
 
 
@@ -221,14 +214,13 @@ def _color_bar(figure: Figure, axes: Axes, norm: Normalize, changes: np.ndarray)
     bar.outline.set_visible(False)
 
 
-def _title(result: Result, moves: Moves) -> list[str]:
-    """The shocks in at most two lines, and what is shown."""
-    shocks = result.experiment.configuration.get("shocks", [])
-    what = shock_title(shortened(result.experiment.name, 30), shocks)
-    return [
-        *fitted_lines(what, 7.9, 9.5, lines=2).split("\n"),
-        shock_note(len(moves.goods), len(result.recorded)),
-    ]
+def _title(result: Result, moves: Moves) -> Title:
+    """The question, the shocks, and what is shown."""
+    experiment = result.experiment
+    shocks = experiment.configuration.get("shocks", [])
+    what = shock_title(shortened(experiment.name, 30), shocks)
+    note = shock_note(len(moves.goods), len(result.recorded))
+    return Title(experiment.question, f"{what}\n{note}", WIDTH)
 
 
 def shock_figure(result: Result) -> Figure | None:

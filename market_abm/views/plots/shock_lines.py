@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from market_abm.views.convergence import line_style
 from market_abm.views.palette import FAINT, INK, OKABE_ITO
-from market_abm.views.plots.lettering import all_fitted, fitted_lines
-from market_abm.views.plots.style import new_figure, tidy
+from market_abm.views.plots.lettering import all_fitted
+from market_abm.views.plots.style import Title, new_figure, tidy
 from market_abm.views.words.lines import shortened
 from market_abm.views.words.shock import (
     PRICE_CHANGE,
@@ -26,8 +26,8 @@ from market_abm.views.words.shock import (
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
-WIDTH, HEIGHT = 8.2, 3.9
-"""Inches."""
+WIDTH, PANEL, BELOW = 8.2, 2.8, 0.5
+"""Inches: the width of the figure, and the height of the panel and of what is below it."""
 
 MAX_MARKED_STEPS = 40
 """Steps up to which each has a marker."""
@@ -61,8 +61,10 @@ def shock_lines(result: Result) -> Figure:
     start = shocks[0] - max(2, round(LEAD * (shown - shocks[0])))
     rows = (times >= start) & (times <= shown)
 
-    figure = new_figure(WIDTH, HEIGHT)
-    axes = figure.add_axes((0.085, 0.125, 0.62, 0.715))
+    title = _title(result, equilibrium=ends is not None)
+    height = title.height + 0.15 + PANEL + BELOW
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0.085, BELOW / height, 0.62, PANEL / height))
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=1)
     for step in shocks:
         axes.axvline(step, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5)
@@ -82,9 +84,10 @@ def shock_lines(result: Result) -> Figure:
     axes.set_xlabel(step_label(shown, result.steps), fontsize=9)
     axes.set_ylabel(PRICE_CHANGE, fontsize=9)
     tidy(axes)
-    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (0.735, 0.48)}
+    middle = (BELOW + PANEL / 2) / height
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (0.735, middle)}
     figure.legend(handles=handles, fontsize=8, frameon=False, borderaxespad=0.0, **beside)
-    _title(figure, result, equilibrium=ends is not None)
+    title.draw(figure)
     return figure
 
 
@@ -120,9 +123,9 @@ def _last_shown(times: np.ndarray, prices: np.ndarray, shocks: list[int]) -> int
     return int(min(shocks[-1] + 1.5 * since, times[-1]))
 
 
-def _title(figure: Figure, result: Result, *, equilibrium: bool) -> None:
-    shocks = result.experiment.configuration.get("shocks", [])
-    what = shock_title(shortened(result.experiment.name, 30), shocks)
-    title = fitted_lines(what, 7.9, 9.5, lines=2)
-    title += f"\n{shock_lines_note(equilibrium=equilibrium)}"
-    figure.suptitle(title, fontsize=9.5, x=0.01, y=1 - 0.09 / HEIGHT, ha="left", color=INK)
+def _title(result: Result, *, equilibrium: bool) -> Title:
+    experiment = result.experiment
+    shocks = experiment.configuration.get("shocks", [])
+    what = shock_title(shortened(experiment.name, 30), shocks)
+    note = shock_lines_note(equilibrium=equilibrium)
+    return Title(experiment.question, f"{what}\n{note}", WIDTH)

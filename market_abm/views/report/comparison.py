@@ -25,6 +25,7 @@ from market_abm.views.report.rerun import difference, rerun
 from market_abm.views.report.tables import facts_html, status_html, table_html
 from market_abm.views.words import report as words
 from market_abm.views.words.comparison import (
+    BREAKS_DOWN,
     DISTANCE_NOTE,
     SAME_ECONOMY,
     mechanisms_note,
@@ -91,7 +92,10 @@ class ComparisonFolder(ResultsFolder):
             table_html(
                 "of",
                 {
-                    f"{name}, {words.FROM[source]}": row
+                    f"{name}, {words.FROM[source]}": {
+                        "largest": BREAKS_DOWN if row.get("largest") is None else row["largest"],
+                        "step": row.get("step"),
+                    }
                     for source, rows in (("twin", self.distances), ("textbook", far))
                     for name, row in rows.items()
                 },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from market_abm.views.numbers import format_count, format_error, format_plain, format_share
@@ -55,6 +56,15 @@ def largest(distances: dict[str, tuple[float, int]]) -> tuple[float, str, int]:
     """The largest of several distances, of what, and its step: of infinite ones, the first."""
     found = [(size, name, step) for name, (size, step) in distances.items()]
     return max(found, key=lambda each: (each[0], -each[2]), default=(0.0, "prices", 0))
+
+
+BREAKS_DOWN = "breaks down"
+"""The distance from a path that ends in no numbers."""
+
+
+def distance_text(distance: float) -> str:
+    """A relative distance by its order of magnitude, or that there is none."""
+    return format_error(distance) if math.isfinite(distance) else BREAKS_DOWN
 
 
 def optimiser_sentence(result: Result) -> str:

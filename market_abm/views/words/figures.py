@@ -202,12 +202,14 @@ def sweep_title(name: str, counts: Mapping[Any, int], runs: int) -> str:
     return f"{name}: {runs:,} runs ({status_counts(counts)})"
 
 
+WHERE_IT_RETURNS = "At which rates do networks return to their equilibrium?"
+
+PREDICTED_EDGE = "predicted edge, near the equilibrium"
+
+
 def plane_title(networks: int, runs: int) -> str:
     """What the numbers in a phase plane count."""
-    return (
-        f"How many of {networks} random networks return to equilibrium ({runs:,} runs); "
-        "dashed: the predicted edge near it"
-    )
+    return f"numbers: how many of {networks} random networks return ({runs:,} runs)"
 
 
 def plane_panel(elasticity: float, converged: float, cells: int) -> str:
