@@ -50,12 +50,13 @@ from market_abm.studies.phase_plane import (
 from market_abm.views.save import PLANE_FILES
 
 RESULTS = Path(market_abm.__file__).parent.parent / "results/phase-plane"
-SMALL = PlaneSettings(networks=2, firms=5, degree=2, steps=100)
+SMALL = PlaneSettings(networks=2, firms=5, degree=2)
+TINY = PlaneSettings(networks=2, firms=4, degree=2, steps=20)
 
 
 @pytest.fixture(scope="module")
 def small():
-    return PhasePlane.of(SMALL)
+    return PhasePlane.of(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,7 @@ def test_a_small_plane(small, tmp_path):
     """A row a run, all models and technologies, rates only where a model has them; its files."""
     table = small.table
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == PhasePlane.size(SMALL) == 2 * 4 * (2 * 25 + 2 * 30)
+    assert len(table) == PhasePlane.size(TINY) == 2 * 4 * (2 * 25 + 2 * 30)
     assert small.cells == dict(zip(MODELS, (25, 25, 25, 5, 25, 5), strict=True))
     assert list(small.counts.index) == list(MODELS)
     statuses = {"converged", "elsewhere", "diverged", "max_steps", "failed"}
@@ -216,7 +217,7 @@ def test_the_figure_tells_what_the_table_does(small):
             axes = next(panels)
             shown = sum(int(text.get_text()) for text in axes.texts)
             mean = small.counts.loc[model, technology]
-            assert shown == mean * SMALL.networks
+            assert shown == mean * TINY.networks
             assert axes.get_title().endswith(f" {mean:.1f} of {small.cells[model]} cells")
 
 
@@ -267,12 +268,15 @@ def test_mistakes_are_told_before_anything_is_run(arguments, message, tmp_path, 
     assert not (tmp_path / "results").exists()
 
 
-def test_the_command(tmp_path, monkeypatch):
+def test_the_command(small, tmp_path, monkeypatch):
+    """What it says of a plane and writes; the plane itself is that of the tests above."""
+    asked = []
     monkeypatch.chdir(tmp_path)
-    arguments = ["--networks", "1", "--firms", "4", "--degree", "1", "--steps", "20"]
+    monkeypatch.setattr(PhasePlane, "of", lambda *each, **_: asked.append(each[0]) or small)
+    arguments = ["--networks", "2", "--firms", "4", "--degree", "2", "--steps", "20"]
     done = CliRunner().invoke(main, ["phase-plane", *arguments])
     assert done.exit_code == 0, done.output
-    assert "1 network of 4 firms: 440 runs" in done.output
+    assert asked == [TINY] and "2 networks of 4 firms: 880 runs" in done.output
     for model in MODELS:
         assert model in done.output
     assert sorted(path.name for path in (tmp_path / "results/phase-plane").iterdir()) == [

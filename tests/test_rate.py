@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from support.economies import split
 from support.profiles import members
 from support.random_markets import DRAWN, random_markets
@@ -146,14 +146,17 @@ def check_rates(mechanism: str, count: int) -> np.ndarray:
     @settings(max_examples=count, phases=[Phase.generate])
     def draw(drawn: tuple) -> None:
         market, rng = drawn
-        off = 1e-3 if market.near.radius < 1.0 else 1e-8  # well above rounding, for long enough
-        rates = [rate_of(*market.paths(400, off, rng))]
+        radius = market.near.radius
+        assume(all(abs(radius - other[0][0]) > 1e-9 for other in found))  # Hypothesis repeats some
+        off = 1e-3 if radius < 1.0 else 1e-8  # well above rounding, for long enough
+        steps = int(np.clip(25.0 / abs(math.log(max(radius, 0.01))), 60, 400))  # to 1e-11 of it
+        rates = [rate_of(*market.paths(steps, off, rng))]
         try:
-            run = RunSettings(steps=1000, engine="arrays")
+            run = RunSettings(steps=400, engine="arrays")
             rates.append(market_abm.run(Experiment(market.economy, market.settings, run)).path.rate)
         except MarketError:  # it cannot go on from its cold start
             rates.append((math.nan, math.nan))
-        found.append([(market.near.radius, *rate) for rate in rates])
+        found.append([(radius, *rate) for rate in rates])
 
     draw()
     return np.array(found)
@@ -169,31 +172,38 @@ def assert_rates(found: np.ndarray, unknown: tuple[float, float]) -> None:
     for (radius, rate, uncertainty), limit in zip(found.transpose(1, 2, 0), unknown, strict=True):
         told = np.isfinite(rate)
         error = np.abs(rate - radius)[told]
-        assert np.mean(error > 0.01 * radius[told]) <= 0.05
-        assert np.mean(error > 3.0 * uncertainty[told] + 1e-6) <= 0.1
+        assert np.sum(error > 0.01 * radius[told]) <= 0.05 * len(error)
+        assert np.sum(error > 3.0 * uncertainty[told] + 1e-6) <= 0.1 * len(error)
         # A radius of 0.3 leaves few moves above rounding; cold runs with one above 1 end on cycles.
-        assert np.mean(~told[(radius > 0.3) & (radius < 1.0)]) <= limit
+        clear = (radius > 0.3) & (radius < 1.0)
+        assert np.sum(~told[clear]) <= limit * np.sum(clear)
+
+
+COUNTS = {"unit-bid": 130, "trading-post": 120, "tatonnement": 50}
 
 
 @pytest.mark.slow
 def test_rates_of_300_economies_are_their_eigenvalues() -> None:
-    """100 a mechanism, each from near rest and from its own start; among them growing ones.
+    """All different, from near rest and from their own start; a tenth of them grow.
 
-    Measured: 1 % of the rates off by more than 1 %, 4 % unknown near rest and 12 % from their own
-    start (those that grow: on cycles, far from rest).
+    Measured near rest: of 268 rates none is off by 1 %. Unknown are, of radii between 0.3 and 1,
+    9 of 81 (unit-bid), 3 of 116 (trading-post) and 0 of 46 (tatonnement), of the 33 that grow
+    none, and of 24 radii below 0.3, which leave few moves above rounding, 20. From their own
+    start: of 238 rates 5 are off, 4 of them under trading-post; unknown are 6, 1 and 2 of the same,
+    and all 33 that grow, which end far from rest.
     """
-    found = np.concatenate([check_rates(mechanism, 100) for mechanism in DRAWN])
-    assert len(found) >= 300
-    assert_rates(found, (0.1, 0.1))
-    growing = found[found[:, 0, 0] > 1.001]
-    assert len(growing) >= 5 and np.mean(np.isfinite(growing[:, 0, 1])) > 0.8
-    for k, mechanism in enumerate(DRAWN):
-        part = found[100 * k : 100 * (k + 1)]
-        assert len(part) == 100, mechanism
-        assert_rates(part, (0.15, 0.2))
+    found = {mechanism: check_rates(mechanism, COUNTS[mechanism]) for mechanism in DRAWN}
+    every = np.concatenate(list(found.values()))
+    assert len(every) == 300
+    assert_rates(every, (0.1, 0.1))
+    for part in found.values():
+        assert_rates(part, (0.2, 0.15))
+        assert np.sum(part[:, 0, 0] > 1.001) >= 2
+    growing = every[every[:, 0, 0] > 1.001]
+    assert len(growing) >= 20 and np.mean(np.isfinite(growing[:, 0, 1])) > 0.9
 
 
-QUICK = {"unit-bid": 3, "trading-post": 3, "tatonnement": 1}
+QUICK = {"unit-bid": 2, "trading-post": 2, "tatonnement": 1}
 
 
 @pytest.mark.parametrize("mechanism", DRAWN)

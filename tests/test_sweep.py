@@ -54,17 +54,18 @@ def cobweb(depth=1, activation="sequential", steps=300, **settings):
 
 
 def split(depth, activation, steps=400):
+    """x in two branches that end in a CES line of σ = 1; at depth 0, in two such lines."""
     ways = "\n".join(
         f"{side}{k} = {side + str(k - 1) if k else 'x'}" for k in range(depth) for side in "ab"
     )
-    last = (f"a{depth - 1}", f"b{depth - 1}") if depth else ("x", "x")
+    last = f"y = ces(a{depth - 1}, b{depth - 1}, elasticity=1, weights=(0.45, 0.55))"
+    uses = "a = 0.45 * ln(x)\nb = 0.55 * ln(x)"
     text = f"""
 [economy]
 program = '''
 {ways}
-y = ces({last[0]}, {last[1]}, elasticity=sigma, weights=(0.45, 0.55))
+{last if depth else uses}
 '''
-parameters = {{ sigma = 1.0 }}
 [supply.x]
 quantity = 4.0
 [market]

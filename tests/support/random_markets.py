@@ -76,7 +76,7 @@ def market_of(mechanism: str, economy: Any, rng: np.random.Generator) -> MarketS
         return market_abm.market_settings(mechanism, auction_rate=rate)
     rates = {"bid_rate": 1.0 if rng.random() < 0.3 else rng.uniform(0.2, 1.0)}
     if mechanism == "unit-bid":
-        rates["share_rate"] = rng.uniform(0.05, 1.5)
+        rates["share_rate"] = rng.uniform(0.05, 3.0)
     activation = str(rng.choice(["simultaneous", "sequential"]))
     return market_abm.market_settings(mechanism, activation=activation, **rates)
 
