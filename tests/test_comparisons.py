@@ -88,12 +88,16 @@ def test_there_is_no_landscape_of_one_variable():
     assert landscape(economy, result.quantities, result.trajectory.shares, best) is None
 
 
-def test_gradient_ascent_climbs_to_the_best():
-    """With a step of one over the largest curvature W never falls, and ends at the optimum."""
-    economy = spiral().economy
+@pytest.mark.parametrize("name", ["spiral", "loop"])
+def test_gradient_ascent_climbs_to_the_best(name):
+    """With a step of one over the largest curvature W never falls, and ends at the optimum.
+
+    The loop is solved from the point before, the optimum's by evaluating it over and over.
+    """
+    economy = Experiment.load(name).economy
     best = equilibrium(economy)
     path = gradient_ascent(economy, best, 1e-10)
-    assert np.all(np.diff(path.welfare) > -1e-15)
+    assert np.all(np.diff(path.welfare) > -1e-15) and path.complete
     np.testing.assert_allclose(path.quantities[-1], best.quantities, rtol=1e-8)
     np.testing.assert_allclose(path.prices[-1], best.prices, rtol=1e-8)
     assert gradient_ascent(from_text("y = x", {"x": 1}), best, 1e-10) is None
@@ -132,7 +136,7 @@ def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     assert small.allowed is None and limits(small) == []
     monkeypatch.setattr("market_abm.studies.budget.MAX_FIRM_STEPS", 60 * 30)
     monkeypatch.setattr("market_abm.studies.budget.MIN_STEPS", 5)
-    monkeypatch.setattr("market_abm.gradient.landscape.MAX_STEPS", 200)
+    monkeypatch.setattr("market_abm.gradient.landscape.MAX_LINES", 3 * 200)
     seen = []
     many = Experiment.load("mechanisms", {"industries.firms": 20})
     comparison = MechanismComparison.of(

@@ -77,7 +77,7 @@ class MechanismComparison(Displayable):
     """The same economy under several mechanisms, and under plain gradient ascent.
 
     A run ends after a million steps of a firm (but not before 500 steps), gradient ascent after
-    20,000 steps. Economies of more than 30 firms run in the array engine, whose numbers are those
+    20,000 steps, fewer of more than ten lines. Economies of more than 30 firms run in the array engine, whose numbers are those
     of the agents to 1e-12.
 
     Parameters

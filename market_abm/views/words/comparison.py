@@ -151,7 +151,7 @@ def mechanisms_note() -> str:
 
 def limits(comparison: MechanismComparison) -> list[str]:
     """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
-    from market_abm.gradient.landscape import MAX_STEPS
+    from market_abm.gradient.landscape import MAX_LINES, MAX_STEPS
     from market_abm.market.mechanisms.registry import MECHANISMS
     from market_abm.studies.budget import MAX_FIRM_STEPS
 
@@ -167,8 +167,11 @@ def limits(comparison: MechanismComparison) -> list[str]:
             f"Runs ended after at most {comparison.allowed:,} of {most:,} steps: "
             f"the budget of a comparison is {MAX_FIRM_STEPS:,} steps of a firm a mechanism."
         )
-    if comparison.ascent is not None and len(comparison.ascent.welfare) > MAX_STEPS:
-        notes.append(f"Gradient ascent ended after {MAX_STEPS:,} steps, its budget.")
+    if comparison.ascent is not None and not comparison.ascent.complete:
+        notes.append(
+            f"Gradient ascent ended after {len(comparison.ascent.welfare) - 1:,} steps: "
+            f"its budget is {MAX_STEPS:,} steps, and {MAX_LINES:,} evaluations of a line."
+        )
     return notes
 
 
