@@ -180,7 +180,7 @@ def measures_sentence(result: Result) -> str:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
         elif measure.key == "staleness" and result.path.tracking[1]:
-            parts.append("no price follows its gradient")
+            parts.append("no price follows its gradient at a constant lag")
     return sentence("; ".join(parts) or "nothing changed")
 
 
