@@ -239,7 +239,8 @@ def test_a_sweep_says_what_failed_and_whether_there_is_a_figure(tmp_path):
         axis = f"supply.x.quantity={values}"
         done = command("sweep", "split.toml", axis, "--jobs", "1", cwd=tmp_path)
         assert done.returncode == code
-        assert f"{told} (column message of table.csv); the first: line 1: at step 0" in done.stdout
+        said = done.stderr if code else done.stdout
+        assert f"{told} (column message of table.csv); the first: line 1: at step 0" in said
     done = command("sweep", "essay-chain", "run.engine=agents,arrays", "--jobs", "1", cwd=tmp_path)
     assert done.returncode == 0 and "run.engine has other values" in done.stdout
     assert not (tmp_path / "results" / "essay-chain-sweep" / "sweep.png").exists()

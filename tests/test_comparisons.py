@@ -14,9 +14,9 @@ from market_abm.cli.commands import main
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
 from market_abm.studies.comparisons import ALL, MechanismComparison
-from market_abm.studies.optimizers import OptimizerComparison
+from market_abm.studies.optimizers import OptimizerComparison, compare
 from market_abm.views.report.report import report
-from market_abm.views.words.comparison import limits
+from market_abm.views.words.comparison import comparison_sentences, limits
 
 
 def spiral(**settings):
@@ -88,12 +88,16 @@ def test_there_is_no_landscape_of_one_variable():
     assert landscape(economy, result.quantities, result.trajectory.shares, best) is None
 
 
-def test_gradient_ascent_climbs_to_the_best():
-    """With a step of one over the largest curvature W never falls, and ends at the optimum."""
-    economy = spiral().economy
+@pytest.mark.parametrize("name", ["spiral", "loop"])
+def test_gradient_ascent_climbs_to_the_best(name):
+    """With a step of one over the largest curvature W never falls, and ends at the optimum.
+
+    The loop is solved from the point before, the optimum's by evaluating it over and over.
+    """
+    economy = Experiment.load(name).economy
     best = equilibrium(economy)
     path = gradient_ascent(economy, best, 1e-10)
-    assert np.all(np.diff(path.welfare) > -1e-15)
+    assert np.all(np.diff(path.welfare) > -1e-15) and path.complete
     np.testing.assert_allclose(path.quantities[-1], best.quantities, rtol=1e-8)
     np.testing.assert_allclose(path.prices[-1], best.prices, rtol=1e-8)
     assert gradient_ascent(from_text("y = x", {"x": 1}), best, 1e-10) is None
@@ -132,7 +136,7 @@ def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     assert small.allowed is None and limits(small) == []
     monkeypatch.setattr("market_abm.studies.budget.MAX_FIRM_STEPS", 60 * 30)
     monkeypatch.setattr("market_abm.studies.budget.MIN_STEPS", 5)
-    monkeypatch.setattr("market_abm.gradient.landscape.MAX_STEPS", 200)
+    monkeypatch.setattr("market_abm.gradient.landscape.MAX_LINES", 3 * 200)
     seen = []
     many = Experiment.load("mechanisms", {"industries.firms": 20})
     comparison = MechanismComparison.of(
@@ -163,6 +167,12 @@ def test_all_mechanisms_end_at_the_same_prices():
     )
     assert kept.table().loc["posted-price", "wasted"] < 0.8 * table.loc["posted-price", "wasted"]
     assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades
+
+
+def test_mechanisms_that_are_all_at_the_optimum_have_a_figure(recwarn):
+    """Nothing is split, so that no distance is above 0 and none is on a logarithmic axis."""
+    one = MechanismComparison.of(Experiment.load("essay-chain"), ["trading-post"])
+    assert one.figure() and not recwarn.list
 
 
 def test_a_mechanism_that_cannot_run_an_economy_is_a_row_that_says_why():
@@ -209,6 +219,9 @@ def test_the_command_writes_what_it_prints(tmp_path):
             ["spiral", "--mechanisms", "unitbid"],
             "--mechanisms is 'unitbid'; did you mean 'unit-bid'?",
         ),
+        (["spiral", "--mechanisms", "unit-bid, unit-bid"], "names unit-bid twice"),
+        (["spiral", "--mechanisms", "unit-bid,all"], '"all" and more'),
+        (["spiral", "--mechanisms", ""], "--mechanisms is ''"),
     ],
 )
 def test_what_cannot_be_compared(arguments, told, tmp_path):
@@ -260,3 +273,29 @@ def test_a_textbook_optimiser_that_breaks_down_is_told_in_words(tmp_path):
     for shown in (done.output, comparison._repr_html_(), page.split("<main")[1]):
         assert "breaks down" in shown
         assert not re.search(r"[>\s]inf[<\s]", shown)
+
+
+def test_a_run_that_breaks_down_is_compared_as_long_as_it_has_digits():
+    """Of a share of 1e-25 what the other buyer gets, 1 less it, has no digit."""
+    program = "left = x\nright = x\ny = ces(left, right, elasticity=1, weights=(0.3, 0.7))"
+    comparison = compare(from_text(program, {"x": 4.0}), share_rate=4.0)
+    assert comparison.result.status == "diverged"
+    step = comparison.breaks_down
+    shares = comparison.result.trajectory.shares
+    assert shares[:step].min() > np.finfo(float).eps > shares[step].min()
+    assert max(size for size, _ in comparison.distances.values()) < 1e-12
+    assert comparison.later_distances["prices"][0] > 0.1
+    told = " ".join(comparison_sentences(comparison))
+    assert f"here up to step {step - 1}" in told and f"breaks down: from step {step}" in told
+    steady = OptimizerComparison.of(spiral())
+    assert steady.breaks_down is None and steady.identical_until == steady.result.steps
+
+
+def test_small_distances_and_no_steps_are_said_as_such():
+    few = "copper = 2 * mine ** 0.8\nwire = copper ** 0.7\npots = copper ** 0.5"
+    economy = from_text(few, {"mine": 5.0})
+    (told,) = comparison_sentences(compare(economy, steps=0))
+    assert told.startswith("There is nothing to compare: no step was made")
+    comparison = compare(economy, steps=30, share_rate=0.05)
+    assert 1e-12 < comparison.mixed_dates[0] < 0.005
+    assert "at most 0%" not in " ".join(comparison_sentences(comparison))

@@ -75,3 +75,41 @@ def test_the_report_lists_supply_and_demand(tmp_path):
         ("demand for trade", "consumers pay 1 a unit"),
     ):
         assert f'<th scope="row">{row[0]}</th><td class="text">{row[1]}' in page
+
+
+LOOPED = "steel = sqrt(coal) * steel ** 0.2\nship = steel ** 0.5 * labor ** 0.3"
+LABOR = {"coal": 3.0, "labor": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("program", "supply", "mechanism", "settings"),
+    [
+        (SHARED, SUPPLY, "unit-bid", {}),
+        (SHARED, SUPPLY, "unit-bid", {"reuse": "copy"}),
+        (SHARED, SUPPLY, "unit-bid", {"reuse_of": {"light": "external"}}),
+        (LOOPED, LABOR, "unit-bid", {}),
+        (LOOPED, LABOR, "trading-post", {}),
+        (LOOPED, LABOR, "tatonnement", {}),
+    ],
+)
+def test_off_rest_the_lines_of_backprop_are_of_one_date(program, supply, mechanism, settings):
+    """The printed products and sums are right, and are the gradients that other lines go on with.
+
+    To the six digits that are printed.
+    """
+    economy = from_text(program, supply, **settings)
+    result = run(economy, mechanism=mechanism, steps=6)
+    assert not result.at_rest
+    gradients, checked = dict(zip(result.goods, result.last_gradients, strict=True)), set()
+    for section in explain(result):
+        for pair in section.pairs:
+            left, numbers = pair.backprop.split(" = ")[0], pair.backprop_numbers
+            if section.title in {"consumers", "suppliers"}:
+                continue
+            formula, value = numbers.split(" = ")
+            assert eval(formula) == pytest.approx(float(value), rel=1e-5)
+            if left.startswith("df_d"):
+                good = left.removeprefix("df_d")
+                assert float(value) == pytest.approx(gradients[good], rel=1e-5)
+                checked.add(good)
+    assert checked == set(result.goods) - set(economy.demand)

@@ -65,7 +65,7 @@ def assert_answered(folder, text, overrides, command, steps):
     assert done.exception is None or isinstance(done.exception, SystemExit), failure
     assert done.exit_code in ((0, 2, 3, 4, 5, 6) if name == "run" else (0, 2)), failure
     assert "Traceback" not in done.output, failure
-    if done.exit_code == 2 and not (name == "sweep" and "All runs failed" in done.stdout):
+    if done.exit_code == 2 and not (name == "sweep" and "All runs failed" in done.stderr):
         assert re.fullmatch(r"(Warning: .*\n)*Error: .*\n", done.stderr), failure
     return f"{name}: {done.exit_code}"
 

@@ -162,6 +162,25 @@ def allocation(
     guess
         Quantities near which to look for those of loops, (..., goods); by default ``quantities``.
     """
+    shares, made, products = forward_allocation(economy, rules, shares, quantities, guess=guess)
+    paid = backprop.consumer_prices(economy, reference, made)
+    gradient = backprop.reverse_sweep(economy, products, shares, paid)
+    return Allocation(shares, made, products, gradient)
+
+
+@np.errstate(all="ignore")
+def forward_allocation(
+    economy: Economy,
+    rules: type[Mechanism],
+    shares: np.ndarray,
+    quantities: np.ndarray,
+    *,
+    guess: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares, quantities and marginal products of :func:`allocation`, without prices.
+
+    Parameters are those of :func:`allocation`; shapes (..., buyers), (..., goods), (..., buyers).
+    """
     if not rules.trades:
         shares = _in_proportion(economy, shares)
     made, products = backprop.forward_pass(
@@ -170,9 +189,7 @@ def allocation(
         quantities[..., : len(economy.supply)],
         guess=quantities if guess is None else np.where(np.isfinite(guess), guess, quantities),
     )
-    paid = backprop.consumer_prices(economy, reference, made)
-    gradient = backprop.reverse_sweep(economy, products, shares, paid)
-    return Allocation(shares, made, products, gradient)
+    return shares, made, products
 
 
 @np.errstate(all="ignore")

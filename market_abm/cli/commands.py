@@ -140,9 +140,10 @@ def sweep(
         sys.exit(INTERRUPTED)
     printing.print_statuses(table["status"].value_counts())
     printing.print_written(folder)
+    failed = bool((table["status"] == "failed").all())
     for sentence in sweep_sentences(table, planned.design.axis_names):
-        say(sentence)
-    if (table["status"] == "failed").all():
+        say(sentence, err=failed)
+    if failed:
         sys.exit(USER_ERROR)
 
 
@@ -175,9 +176,9 @@ def compare(
     from market_abm.views.save import COMPARISON_FILES
 
     chosen = load(experiment, assignments, steps=steps)
-    folder = place(out, f"{chosen.name}-{'mechanisms' if mechanisms else 'compare'}")
+    folder = place(out, f"{chosen.name}-{'compare' if mechanisms is None else 'mechanisms'}")
     check_folder(folder, COMPARISON_FILES)
-    if mechanisms:
+    if mechanisms is not None:
         names = [name.strip() for name in mechanisms.split(",")]
         with task_bars() as progress:
             several = MechanismComparison.of(chosen, names, progress)

@@ -129,17 +129,22 @@ class Problem:
             first = last
         return raw, shares
 
-    def at(self, point: np.ndarray) -> Allocation:
-        """W, its gradient and the allocation at ``point``."""
-        return self.evaluate(*self.allocation(point))
+    def at(self, point: np.ndarray, near: Allocation | None = None) -> Allocation:
+        """W, its gradient and the allocation at ``point``; loops are solved from those ``near``."""
+        return self.evaluate(*self.allocation(point), near=near)
 
     @np.errstate(all="ignore")
-    def evaluate(self, raw: np.ndarray, shares: np.ndarray) -> Allocation:
+    def evaluate(
+        self, raw: np.ndarray, shares: np.ndarray, near: Allocation | None = None
+    ) -> Allocation:
         """W and its gradient at an allocation; NaN where the program has no value."""
         economy, buyers = self.economy, self.economy.buyers
         self.evaluations += 1
+        guess = None if near is None else near.quantities
         try:
-            quantities, products = backprop.forward_pass(economy, shares, raw)
+            quantities, products = backprop.forward_pass(economy, shares, raw, guess=guess)
+            if guess is not None and not np.all(np.isfinite(quantities)):
+                quantities, products = backprop.forward_pass(economy, shares, raw)
         except MarketError:  # a loop that does not converge
             quantities = np.full(len(economy.goods), np.nan)
             products = np.full(buyers.size, np.nan)

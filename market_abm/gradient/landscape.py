@@ -17,6 +17,9 @@ GRID = 60
 MAX_STEPS = 20_000
 """The budget of gradient ascent, steps."""
 
+MAX_LINES = 200_000
+"""The budget of gradient ascent, steps times the lines of the program."""
+
 LEAST_SHARE = 1e-12
 """What a share of 0 at the optimum counts as, so that it has a logarithm."""
 
@@ -114,11 +117,22 @@ def landscape(
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """A path of gradient ascent: ``quantities`` and ``prices`` (steps + 1, goods), ``welfare``."""
+    """A path of gradient ascent.
+
+    Attributes
+    ----------
+    quantities, prices
+        Units, and money per unit, shape (steps + 1, goods).
+    welfare
+        W, money, shape (steps + 1,).
+    complete
+        Whether it ended before its budget was used up.
+    """
 
     quantities: np.ndarray
     prices: np.ndarray
     welfare: np.ndarray
+    complete: bool
 
 
 @np.errstate(all="ignore")
@@ -148,7 +162,7 @@ def gradient_ascent(
     -------
     Ascent or None
         None if there are no free variables, or no curvature to choose a step size by. After
-        20,000 steps it ends where it is.
+        20,000 steps, fewer of more than ten lines, it ends where it is.
     """
     problem = Problem(economy)
     if problem.size == 0:
@@ -156,8 +170,10 @@ def gradient_ascent(
     shares = np.maximum(best.shares, LEAST_SHARE)
     optimum = problem.point(best.quantities[: len(economy.supply)], shares)
 
+    top = problem.at(optimum)
+
     def slope(point: np.ndarray) -> np.ndarray:
-        return problem.slope(problem.at(point))
+        return problem.slope(problem.at(point, near=top))
 
     h = 1e-6 * np.eye(problem.size)
     curvature = np.array([(slope(optimum + d) - slope(optimum - d)) / 2e-6 for d in h])
@@ -168,14 +184,16 @@ def gradient_ascent(
     path = [problem.at(point)]
     gradient = problem.slope(path[0])
     target = accuracy * np.abs(gradient).max()
-    while np.abs(gradient).max() > target and len(path) <= MAX_STEPS:
+    most = min(MAX_STEPS, MAX_LINES // len(economy.industries))
+    while np.abs(gradient).max() > target and len(path) <= most:
         point = point + step * gradient
-        path.append(problem.at(point))
+        path.append(problem.at(point, near=path[-1]))
         gradient = problem.slope(path[-1])
         if progress and len(path) % 100 == 0:
-            progress(len(path), MAX_STEPS)
+            progress(len(path), most)
     return Ascent(
         np.array([at.quantities for at in path]),
         np.array([at.prices for at in path]),
         np.array([at.value for at in path]),
+        not np.abs(gradient).max() > target,
     )

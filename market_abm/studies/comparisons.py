@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.display import Displayable, view
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
@@ -66,7 +66,7 @@ def compare_mechanisms(
     Raises
     ------
     MarketError
-        The experiment cannot be read, or there is no such mechanism.
+        The experiment cannot be read, or there is no such mechanism, or it is named twice.
     """
     names = [mechanisms] if isinstance(mechanisms, str) else mechanisms
     return MechanismComparison.of(as_experiment(what, overrides), names, progress)
@@ -77,8 +77,8 @@ class MechanismComparison(Displayable):
     """The same economy under several mechanisms, and under plain gradient ascent.
 
     A run ends after a million steps of a firm (but not before 500 steps), gradient ascent after
-    20,000 steps. Economies of more than 30 firms run in the array engine, whose numbers are those
-    of the agents to 1e-12.
+    20,000 steps, fewer of more than ten lines. Economies of more than 30 firms run in the array
+    engine, whose numbers are those of the agents to 1e-12.
 
     Parameters
     ----------
@@ -108,11 +108,19 @@ class MechanismComparison(Displayable):
         Raises
         ------
         SettingError
-            There is no such mechanism.
+            There is no such mechanism, or it is named twice.
         """
-        names = list(ALL) if "all" in mechanisms else list(dict.fromkeys(mechanisms))
-        for name in names:
+        names = list(ALL) if list(mechanisms) == ["all"] else list(mechanisms)
+        for k, name in enumerate(names):
+            if name == "all":
+                raise SettingError(
+                    '--mechanisms is "all" and more', remedy="leave the rest out", name=name
+                )
             check_choice(name, "--mechanisms", MECHANISMS)
+            if name in names[:k]:
+                raise SettingError(
+                    f"--mechanisms names {name} twice", remedy="leave one out", name=name
+                )
         results: dict[str, Result | MarketError] = {}
         within = within_budget(experiment)
         for name in names:

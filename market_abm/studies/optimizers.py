@@ -104,13 +104,33 @@ class OptimizerComparison(Displayable):
         return TEXTBOOKS[self.result.experiment.market.mechanism].name
 
     @cached_property
+    def breaks_down(self) -> int | None:
+        """The step from which a run that diverges has a share below rounding; None if it has none.
+
+        What is left for the other buyers, one less such a share, has no digit of it, and prices
+        that follow are of no program.
+        """
+        shares = self.result.trajectory.shares
+        if self.result.status != "diverged" or not shares.size:
+            return None
+        lost = (np.abs(shares) < np.finfo(float).eps) & (shares[0] != 0.0)
+        steps = np.flatnonzero(lost.any(axis=1))
+        return int(steps[0]) if len(steps) else None
+
+    @property
+    def identical_until(self) -> int:
+        """The last step at which the market is this optimiser, and has not broken down."""
+        until = self.twin.identical_until
+        return until if self.breaks_down is None else min(until, max(self.breaks_down - 1, 0))
+
+    @cached_property
     def distances(self) -> dict[str, tuple[float, int]]:
         """The largest distance of prices, quantities and shares from the twin, and its step.
 
-        Up to the last step at which the market is identical to it. Relative to the largest size of
+        Up to :attr:`identical_until`. Relative to the largest size of
         each good or share on the path.
         """
-        return self._distances(self.twin, self.twin.identical_until)
+        return self._distances(self.twin, self.identical_until)
 
     @cached_property
     def later_distances(self) -> dict[str, tuple[float, int]]:
@@ -140,8 +160,9 @@ class OptimizerComparison(Displayable):
         """
         if self.twin.mixed_dates is None:
             return None
-        largest = np.abs(self.twin.prices).max(axis=0)
-        gaps = np.abs(self.twin.mixed_dates) / np.where(largest > 0.0, largest, 1.0)
+        last = self.twin.steps if self.breaks_down is None else self.identical_until
+        largest = np.abs(self.twin.prices[: last + 1]).max(axis=0)
+        gaps = np.abs(self.twin.mixed_dates[: last + 1]) / np.where(largest > 0.0, largest, 1.0)
         step, good = np.unravel_index(np.argmax(gaps), gaps.shape)
         return float(gaps[step, good]), self.result.goods[good], int(step)
 
@@ -198,7 +219,7 @@ class OptimizerComparison(Displayable):
                 "optimiser": self.twin_name,
                 "status": self.result.status,
                 "steps": self.result.steps,
-                "identical_until": self.twin.identical_until,
+                "identical_until": self.identical_until,
                 "distance": _by_name(self.distances),
                 "textbook": {
                     "optimiser": self.textbook_name,

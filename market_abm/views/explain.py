@@ -2,16 +2,20 @@
 
 For each industry, final goods first: the price that a profit-maximising firm pays for each input,
 and what backprop computes at that line. It is the same formula, in prices and in derivatives; below
-it the numbers, prices from the market and derivatives from the reverse sweep.
+it the numbers: prices, bids and batches from the books of the market, derivatives from one forward
+pass at its present shares and supply, and the reverse sweep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.analysis.observer import forward_allocation
+from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.production import marginal_products
 from market_abm.language.expression import Expression, lift, name
@@ -51,10 +55,13 @@ class _Explanation:
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
         self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
-        self.shares = result.last.shares
-        rules = result.experiment.market.rules
-        self.bids = rules.per_unit(result.last.bids, result.last.inputs)
-        self.products = marginal_products(self.economy, result.last.inputs)
+        last, rules = result.last, result.experiment.market.rules
+        self.bids = rules.per_unit(last.bids, last.inputs)
+        self.books = _Side(
+            self.economy, last.shares, last.quantities, marginal_products(self.economy, last.inputs)
+        )
+        at = forward_allocation(self.economy, rules, last.shares, last.quantities)
+        self.program = _Side(self.economy, *at)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
@@ -122,13 +129,17 @@ class _Explanation:
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """The firms' bid for one input, beside the chain rule at this line."""
         good, output = industry.technology.inputs[slot], industry.good
-        slope, bid = self._slope(industry, slot), self._bid(industry, slot)
+        slope, bid = self.books.slope(industry, slot), self._bid(industry, slot)
+        by_program = self.program.slope(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
         shared = len(self.users[good]) > 1
         price = f"bid[{good} by {output}]" if shared else f"p_{good}"
         term = f"term[{good} in {output}]" if shared else f"df_d{good}"
         gradient = self.gradients[output]
-        limit = limit_note(good) if self.quantities[good] == 0.0 else ""
+        limits = [
+            limit_note(good) if side.quantities[self.economy.index[good]] == 0.0 else ""
+            for side in (self.books, self.program)
+        ]
         slope_tree = name(("slope", output, good)) if tree is None else tree
         sides = [
             (("bid", good, output) if shared else ("price", good), ("price", output)),
@@ -142,51 +153,65 @@ class _Explanation:
         return Pair(
             f"{price} = p_{output} * {factor}",
             f"{format_plain(self.prices[output])} * {format_plain(slope)} = "
-            f"{format_plain(bid)}{limit}",
+            f"{format_plain(bid)}{limits[0]}",
             f"{term} = df_d{output} * {factor}",
-            f"{format_plain(gradient)} * {format_plain(slope)} = "
-            f"{format_plain(gradient * slope)}{limit}",
+            f"{format_plain(gradient)} * {format_plain(by_program)} = "
+            f"{format_plain(gradient * by_program)}{limits[1]}",
             (condition, backprop_line),
         )
 
     def _reuse(self, good: str) -> Section:
         """How the bids, and the terms of the chain rule, of all users of a good add up."""
         reuse, users = self.economy.reuse[good], self.users[good]
-        parts = [self._part(*use) for use in users] if reuse == "rival" else None
+        of_books, of_program = (
+            [side.part(*use) for use in users] if reuse == "rival" else None
+            for side in (self.books, self.program)
+        )
         bids = [self._bid(*use) for use in users]
-        terms = [self.gradients[i.good] * self._slope(i, slot) for i, slot in users]
+        terms = [self.gradients[i.good] * self.program.slope(i, slot) for i, slot in users]
         uses = [(good, i.good) for i, _ in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
         term_names = [f"term[{label} in {output}]" for label, output in uses]
         pair = Pair(
-            f"p_{good} = {_weighted_sum(bid_names, parts)}",
-            f"{_weighted_sum(_shown(bids[:payers]), parts)} = {format_plain(self.prices[good])}",
-            f"df_d{good} = {_weighted_sum(term_names, parts)}",
-            f"{_weighted_sum(_shown(terms), parts)} = {format_plain(self.gradients[good])}",
+            f"p_{good} = {_weighted_sum(bid_names, of_books)}",
+            f"{_weighted_sum(_shown(bids[:payers]), of_books)} = {format_plain(self.prices[good])}",
+            f"df_d{good} = {_weighted_sum(term_names, of_program)}",
+            f"{_weighted_sum(_shown(terms), of_program)} = {format_plain(self.gradients[good])}",
             (
-                _sum_equation(("price", good), "bid", uses[:payers], parts),
-                _sum_equation(("gradient", good), "term", uses, parts),
+                _sum_equation(("price", good), "bid", uses[:payers], of_books),
+                _sum_equation(("gradient", good), "term", uses, of_program),
             ),
         )
         return Section(good, REUSE_NOTES[reuse], (pair,))
 
-    def _part(self, industry: Industry, slot: int) -> float:
+    def _bid(self, industry: Industry, slot: int) -> float:
+        return self.books.mean(self.bids, industry, slot)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Shares, quantities and marginal products: of the firms' books, or of a forward pass."""
+
+    economy: Economy
+    shares: np.ndarray
+    quantities: np.ndarray
+    products: np.ndarray
+
+    def part(self, industry: Industry, slot: int) -> float:
         """The share of a good that goes to one use."""
         return float(self.shares[self.economy.buyers.uses[industry.good][slot]].sum())
 
-    def _mean(self, values: np.ndarray, industry: Industry, slot: int) -> float:
+    def slope(self, industry: Industry, slot: int) -> float:
+        """∂(output)/∂(the good) of one use."""
+        return self.mean(self.products, industry, slot)
+
+    def mean(self, values: np.ndarray, industry: Industry, slot: int) -> float:
         """The mean of ``values`` over the firms of one use, weighted by their shares."""
         buyers = self.economy.buyers.uses[industry.good][slot]
         weights = self.shares[buyers]
         weights = weights if weights.any() else np.ones(len(weights))
         return float(weights @ values[buyers] / weights.sum())
-
-    def _slope(self, industry: Industry, slot: int) -> float:
-        return self._mean(self.products, industry, slot)
-
-    def _bid(self, industry: Industry, slot: int) -> float:
-        return self._mean(self.bids, industry, slot)
 
 
 def _shown(values: Iterable[float]) -> list[str]:

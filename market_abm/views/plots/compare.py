@@ -191,9 +191,9 @@ def _distances(axes: Axes, comparison: OptimizerComparison) -> float:
     if comparison.textbook_name != comparison.twin_name:
         gap = np.where(np.isfinite(gaps), gaps, np.nan).max(axis=0)
         axes.plot(np.clip(gap, FLOOR, None), color=GREY, lw=1.2, label=TEXTBOOK_LABEL)
-    if comparison.twin.identical_until < steps:
+    if comparison.identical_until < steps:
         here: dict[str, Any] = {"color": FAINT, "lw": 1.0, "ls": ":", "label": IDENTICAL_UNTIL}
-        axes.axvline(comparison.twin.identical_until, **here)
+        axes.axvline(comparison.identical_until, **here)
     axes.set_ylim(FLOOR, max(1.0, axes.get_ylim()[1]))
     axes.axhspan(FLOOR, ROUNDED, color="#ededed", lw=0, zorder=0, label=ROUNDING_BAND)
     axes.set_yticks([FLOOR, *(10.0**e for e in range(-12, 1, 4))])
@@ -256,8 +256,8 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
     figure = new_figure(WIDTH, height)
     axes = figure.add_axes((0.1, 0.53 / height, 0.87, 3.0 / height))
     axes.set_yscale("log")
-    ends = []
-    for label, times, gap, color, style in _gaps(comparison, done):
+    ends, gaps = [], _gaps(comparison, done)
+    for label, times, gap, color, style in gaps:
         ahead = np.maximum.accumulate(gap[::-1])[::-1]
         end = min(last_above(gap[:, None], ROUNDED) + 2, len(gap))
         axes.plot(times[:end], gap[:end], color=color, lw=0.7, alpha=0.4, zorder=2)
@@ -267,6 +267,9 @@ def mechanism_figure(comparison: MechanismComparison) -> Figure:
             place = times[reached[0]], ahead[reached[0]]
             axes.plot(*place, "o", color=color, ms=6, mec="white", mew=0.8, zorder=4)
         ends.append(float(times[end - 1]))
+    if not any(np.any(gap > 0.0) for _, _, gap, _, _ in gaps):
+        axes.autoscale(False, axis="y")  # of no positive number, which matplotlib warns of
+        axes.set_ylim(ROUNDED, 1.0)
     _steps_of_gaps(axes, ends or [1.0])
     axes.set_ylim(bottom=ROUNDED)
     axes.set_yticks([10.0**e for e in range(-12, 5, 3) if 10.0**e <= axes.get_ylim()[1]])

@@ -173,7 +173,8 @@ class ResultsFolder(ABC):
         try:
             experiment = self.experiment()
             with np.errstate(all="ignore"):
-                sections = explain(self.rerun(experiment))
+                result = self.rerun(experiment)
+                sections = explain(result)
         except (MarketError, *UNREADABLE) as error:
             return page.omit(words.left_out(derivation.TITLE, error))
         shown = [derivation_html(section) for section in sections[:MAX_SECTIONS]]
@@ -185,9 +186,10 @@ class ResultsFolder(ABC):
             summary = f"<summary>{words.show_lines(count)}</summary>"
             shown = [f"<details>{summary}", *shown, "</details>"]
         diverged = f" {derivation.DIVERGED}" if self.status == "diverged" else ""
+        off_rest = "" if result.at_rest else f" {derivation.OFF_REST}"
         return page.add(
             derivation.TITLE,
-            f"<p>{derivation.SIDES}{diverged} {escape(self.checked)}</p>",
+            f"<p>{derivation.SIDES}{off_rest}{diverged} {escape(self.checked)}</p>",
             *shown,
         )
 

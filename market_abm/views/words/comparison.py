@@ -26,8 +26,11 @@ def twin_text(market: str, twin: str) -> str:
 
 def comparison_sentences(comparison: OptimizerComparison) -> list[str]:
     """What a market is identical to, how far the textbook is, and what its prices are slopes of."""
+    if comparison.result.steps == 0:
+        return [NO_STEPS]
     return [
         identity_sentence(comparison),
+        *filter(None, [breakdown_sentence(comparison)]),
         textbook_sentence(comparison),
         *filter(None, [dates_sentence(comparison), *budget_sentences(comparison)]),
         DISTANCE_NOTE,
@@ -44,12 +47,29 @@ def identity_sentence(comparison: OptimizerComparison) -> str:
     claim = "is identical to" if worst <= IDENTICAL else "is not identical, as it should be, to"
     text = f"{mechanism} {claim} {comparison.twin_name}"
     if where:
-        text += f" {where}, here up to step {twin.identical_until:,}"
+        text += f" {where}"
+    until = comparison.identical_until
+    if where or until < twin.identical_until:
+        text += f", here up to step {until:,}"
     text += f" (largest distance {format_error(worst)}"
-    if twin.identical_until < twin.steps:
+    if until < twin.steps:
         text += f"; later {format_error(largest(comparison.later_distances)[0])}"
     steps = f"{format_count(result.steps, 'step')}, {status_text(result.status)}"
     return f"{text}): {steps}."
+
+
+NO_STEPS = "There is nothing to compare: no step was made, and all begin in the same state."
+
+
+def breakdown_sentence(comparison: OptimizerComparison) -> str:
+    """From which step on a run that diverges has no digits left; empty if it has."""
+    step = comparison.breaks_down
+    if step is None:
+        return ""
+    return (
+        f"The run breaks down: from step {step:,} a share is below rounding, and what follows has "
+        "no digits to compare."
+    )
 
 
 def largest(distances: dict[str, tuple[float, int]]) -> tuple[float, str, int]:
@@ -98,9 +118,10 @@ def dates_sentence(comparison: OptimizerComparison) -> str:
     size, good, step = comparison.mixed_dates
     if size < SAME_DATES:
         return "Every price is a gradient of the program, as it was some steps before."
+    distance = format_share(size) if size >= SMALLEST_SHARE else f"{format_error(size)} (relative)"
     return (
         "A price is a product of slopes of different dates: at most "
-        f"{format_share(size)} from the gradient of goods as they travel ({good}, step {step:,})."
+        f"{distance} from the gradient of goods as they travel ({good}, step {step:,})."
     )
 
 
@@ -119,6 +140,9 @@ IDENTICAL = 1e-7
 
 SAME_DATES = 1e-12
 """Smaller differences of a price from a gradient are rounding."""
+
+SMALLEST_SHARE = 0.005
+"""Smaller distances are no percentage."""
 
 DISTANCE_NOTE = "Distances are relative to the largest value of each price, quantity or share."
 
@@ -151,7 +175,7 @@ def mechanisms_note() -> str:
 
 def limits(comparison: MechanismComparison) -> list[str]:
     """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
-    from market_abm.gradient.landscape import MAX_STEPS
+    from market_abm.gradient.landscape import MAX_LINES, MAX_STEPS
     from market_abm.market.mechanisms.registry import MECHANISMS
     from market_abm.studies.budget import MAX_FIRM_STEPS
 
@@ -167,8 +191,11 @@ def limits(comparison: MechanismComparison) -> list[str]:
             f"Runs ended after at most {comparison.allowed:,} of {most:,} steps: "
             f"the budget of a comparison is {MAX_FIRM_STEPS:,} steps of a firm a mechanism."
         )
-    if comparison.ascent is not None and len(comparison.ascent.welfare) > MAX_STEPS:
-        notes.append(f"Gradient ascent ended after {MAX_STEPS:,} steps, its budget.")
+    if comparison.ascent is not None and not comparison.ascent.complete:
+        notes.append(
+            f"Gradient ascent ended after {len(comparison.ascent.welfare) - 1:,} steps: "
+            f"its budget is {MAX_STEPS:,} steps, and {MAX_LINES:,} evaluations of a line."
+        )
     return notes
 
 

@@ -26,6 +26,12 @@ SIDES = (
     "rule at the same line: the same formula in prices and in derivatives."
 )
 
+OFF_REST = (
+    "The market is not at rest: the firms count with their own books, the batch that they sold, "
+    "backprop with one forward pass at the present shares and supply, so that the numbers of the "
+    "two sides differ."
+)
+
 DIVERGED = "The run diverged; the numbers are those of its last step."
 
 OWN_EXPERIMENT = "The numbers are those of the experiment itself, at no point of the sweep."

@@ -137,7 +137,7 @@ def optimizer_title(name: str, comparison: OptimizerComparison) -> str:
     away, _, step = largest(comparison.textbook_distances)
     title = (
         f"{name}: {mechanism} (coloured) and its twin, {comparison.twin_name} (dashed)\n"
-        f"largest distance {format_error(worst)} up to step {comparison.twin.identical_until:,}"
+        f"largest distance {format_error(worst)} up to step {comparison.identical_until:,}"
     )
     if comparison.textbook_name == comparison.twin_name:
         return title

@@ -21,6 +21,7 @@ from market_abm.views.numbers import (
     format_share,
 )
 from market_abm.views.words.comparison import optimiser_sentence
+from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
@@ -179,7 +180,7 @@ def measures_sentence(result: Result) -> str:
             wording = _WORDINGS.get(measure.key)
             parts.append(wording(value, result) if wording else measure_text(measure, value))
         elif measure.key == "staleness" and result.path.tracking[1]:
-            parts.append("no price follows its gradient")
+            parts.append("no price follows its gradient at a constant lag")
     return sentence("; ".join(parts) or "nothing changed")
 
 
@@ -355,5 +356,6 @@ def largest_note(shown: int, total: int, *, what: str = "goods", files: str = ""
 
 
 def explanation_note(result: Result) -> str:
-    """Of which step the numbers of a derivation are."""
-    return f"Prices are those of the market: {result.ending.detail}."
+    """Of which step the numbers of a derivation are, and of what if the market is not at rest."""
+    note = f"Prices are those of the market: {result.ending.detail}."
+    return note if result.at_rest else f"{note} {OFF_REST}"
