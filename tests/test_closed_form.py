@@ -207,7 +207,8 @@ def test_the_experiment_finds_the_table():
     np.testing.assert_allclose(result.last.prices, 1.0, rtol=1e-11)
 
 
-@pytest.mark.parametrize("engine", ["arrays", pytest.param("agents", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["arrays", "agents"])
 def test_bids_per_unit_need_a_share_rate(engine):
     """Settles at 0.1; at 0.4 shares overshoot for ever more."""
     economy = economy_of(TABLE, productivities(TABLE.size))

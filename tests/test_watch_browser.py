@@ -239,6 +239,7 @@ def test_a_shock_is_seen(tab):
     assert_shows(tab, Experiment.load("spiral", wanted))
 
 
+@pytest.mark.slow
 def test_tabs_have_markets_of_their_own(spiral, open_page):
     one, other = Watch(open_page(spiral)), Watch(open_page(spiral))
     one.press("Play")
@@ -367,6 +368,7 @@ def test_a_market_that_diverges_stops_and_says_so(tab):
 # --- saving --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_saved_runs_to_the_same_prices(tab, tmp_path):
     tab.press("Play")
     tab.reach(8)
