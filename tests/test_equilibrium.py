@@ -54,7 +54,7 @@ def rest(economies: list[market_abm.Economy], settings_: MarketSettings, steps: 
 
 @given(several=open_economies(runs=8))
 @settings(
-    max_examples=examples(8), phases=[Phase.generate]
+    max_examples=examples(20), phases=[Phase.generate]
 )  # to shrink eight markets takes minutes
 def test_markets_rest_where_welfare_is_best(several: list[Open]) -> None:
     """320 economies in sequential markets that are slow enough for all to converge.

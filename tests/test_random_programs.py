@@ -193,7 +193,7 @@ def best_shares(program: RandomProgram) -> dict:
 
 
 @given(program=st.sampled_from(["copy", "rival"]).flatmap(loops), activation=ACTIVATIONS)
-@settings(max_examples=examples(6))
+@settings(max_examples=examples(12))
 def test_loops_settle_on_the_implicit_function_theorem(
     program: RandomProgram, activation: str
 ) -> None:
