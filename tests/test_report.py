@@ -609,6 +609,7 @@ def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     assert prices["told"][1].startswith("step 2: natgas 0; ethylene 0.16667")
 
 
+@pytest.mark.slow
 def test_a_run_of_many_goods_is_folded_named_and_tells_its_shocks(tmp_path):
     run("us-economy-shock", engine="arrays").save(tmp_path / "us-economy-shock")
     page = report_html(tmp_path / "us-economy-shock")

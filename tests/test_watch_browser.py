@@ -164,6 +164,7 @@ def test_the_speed_is_what_was_asked_for(tab):
 # --- turning -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_slider_that_is_moved_by_key_is_a_shock_of_the_next_step(tab):
     tab.press_step(6)
     before = tab.get("demand.y.elasticity", "value")
@@ -398,7 +399,8 @@ def fits(page):
     return page.evaluate("document.scrollingElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_overflows(spiral, open_page, scheme):
     tab = Watch(open_page(spiral, color_scheme=scheme, **PHONE))
     tab.press("Play")
