@@ -80,9 +80,12 @@ class Industry:
     def vectorized(several: Sequence[Industry]) -> Industry:
         """Combine the same industry of several runs: arrays get a leading axis of runs."""
         first = several[0]
-        populations = [
-            dataclasses.replace(each.population, weights=None, productivity=1.0) for each in several
-        ]
+        different = {id(each.population): each.population for each in several}
+        plain = {
+            key: dataclasses.replace(each, weights=None, productivity=1.0)
+            for key, each in different.items()
+        }
+        populations = [plain[id(each.population)] for each in several]
         parameters = {
             key: np.array([each.technology.parameters[key] for each in several])[:, None]
             for key in first.technology.parameters
