@@ -308,7 +308,9 @@ def test_names_in_a_locale_of_ascii_alone(tmp_path):
         check=False,
         env={**os.environ, **ascii_only, "PYTHONCOERCECLOCALE": "0"},
     )
-    assert done.returncode == 0 and done.stderr == b"", done.stderr
+    assert done.returncode == 0, done.stderr
+    boxes = b"Warning: Figures show boxes"  # where no font has the letter
+    assert all(line.startswith(boxes) for line in done.stderr.splitlines()), done.stderr
     assert rb"\u5e03" in done.stdout and rb"\xe9t\xe9" in done.stdout
     summary = tmp_path / "results" / "été" / "summary.json"
     told = json.loads(summary.read_text("utf-8"))

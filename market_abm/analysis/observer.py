@@ -187,7 +187,9 @@ def forward_allocation(
         economy,
         shares,
         quantities[..., : len(economy.supply)],
-        guess=quantities if guess is None else np.where(np.isfinite(guess), guess, quantities),
+        guess=quantities
+        if guess is None
+        else np.where(np.isfinite(guess) & (guess != 0.0), guess, quantities),
     )
     return shares, made, products
 

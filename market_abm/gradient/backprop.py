@@ -32,11 +32,15 @@ from market_abm.errors import EconomyError
 MAX_ITERATIONS = 20_000
 """The maximal number of iterations of a loop."""
 
-MAX_NEWTON_STEPS = 30
-"""The maximal number of evaluations of a loop by Newton's method."""
+MAX_NEWTON_STEPS = 60
+"""The maximal number of evaluations of a loop in Newton's method."""
 
 NEWTON_TOL = 1e-13
 """The relative change of a loop's outputs at which Newton's method stops; the next is less."""
+
+NEAR = 0.3
+"""The relative change of a loop's outputs from which on Newton's method is used: before, it may
+overshoot, and repeated evaluation is surer."""
 
 LOOP_TOL = 1e-12
 """The relative change of a loop's outputs that counts as none: rounding of many operations."""
@@ -149,9 +153,10 @@ def _solve_outputs(
     products: np.ndarray,
     guess: np.ndarray,
 ) -> None:
-    """Solve outputs = f(outputs) of a loop by Newton's method, in logarithms where all are > 0.
+    """Solve outputs = f(outputs) of a loop, near a solution by Newton's method.
 
-    A solution is stable, and counts, if the spectral radius of the slopes is below 1.
+    In logarithms where all are > 0. A solution is stable, and counts, if the spectral radius of the
+    slopes is below 1.
     """
     places = [economy.index[industry.good] for industry in component]
     quantities[..., places] = guess[..., places]
@@ -173,7 +178,8 @@ def _solve_outputs(
         short = np.where(positive, np.log(made / before), made - before)
         move = _solved(identity - relative, short)
         revised = np.where(positive, before * np.exp(move), before + move)
-        quantities[..., places] = np.where((change > NEWTON_TOL)[..., None], revised, made)
+        near = (change > NEWTON_TOL) & (change < NEAR)
+        quantities[..., places] = np.where(near[..., None], revised, made)
     slopes = _slopes_inside(economy, component, shares * products)
     reached = (change <= LOOP_TOL) & _contracts(slopes)
     quantities[..., places] = np.where(reached[..., None], made, np.nan)
