@@ -470,6 +470,7 @@ def test_an_experiment_of_ones_own_takes_shocks():
 # --- what is printed ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_ten_largest(tmp_path, monkeypatch):
     """Names, prices, and sales that are the outputs of the table over final use, to ten digits."""
     monkeypatch.chdir(tmp_path)

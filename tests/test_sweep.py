@@ -595,6 +595,7 @@ def test_the_table_reads_back_to_the_last_digit(tmp_path):
     assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
 
 
+@pytest.mark.slow
 def test_the_boundary_is_predicted_for_any_economy(tmp_path):
     """Fact 4 under the trading post, which has no closed form in the code: α = σ/(1 - σ), to 1e-4.
 
