@@ -91,3 +91,5 @@ def test_the_books_alone_mix_dates_off_rest():
     sparse = run("mechanisms", overrides={"record.goods": ["tools"]})
     with pytest.raises(MarketError, match="books of every good"):
         _ = sparse.book_gradients
+    with pytest.raises(MarketError, match="of several economies"):
+        _ = run("shocks").book_gradients

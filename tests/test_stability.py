@@ -478,7 +478,7 @@ def test_runs_come_to_rest_at_the_rate_that_is_told_at_length(fastest: float) ->
     activation=st.sampled_from(TIMINGS),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=examples(12), phases=[Phase.generate])
+@settings(max_examples=examples(25), phases=[Phase.generate])
 def test_so_do_loops(program: Any, activation: str, seed: int) -> None:
     """Where goods go round, disturbances of quantities live on even when nothing is divided."""
     check_rates(drawn_cases([program], activation, seed, 1.0), seed)

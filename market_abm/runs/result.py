@@ -131,6 +131,11 @@ class Result(Displayable):
     @cached_property
     def book_gradients(self) -> np.ndarray:
         """The gradients by each step's books alone, which mix dates off rest, money per unit."""
+        if self.experiment.changes:
+            raise MarketError(
+                "the books of a run with shocks are of several economies",
+                remedy="run it without shocks",
+            )
         return book_gradients(self.experiment.economy, self.trajectory)
 
     @cached_property

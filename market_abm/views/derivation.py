@@ -67,7 +67,8 @@ def consumers(
     pairs = []
     for good, terms in economy.demand.items():
         if math.isinf(terms.elasticity):
-            pairs.append(_constant_price(good, prices[good], gradients[good]))
+            label = name(("price", good))
+            pairs.append(_given(f"p_{good}", label, prices[good], good, gradients[good]))
         else:
             quantity = _reference(economy, good, terms)
             pairs.append(
@@ -92,7 +93,7 @@ def suppliers(
     pairs = []
     for good, terms in economy.supply.items():
         if terms.elasticity == 0.0:
-            pairs.append(_endowment(good, terms, gradients[good]))
+            pairs.append(_given(good, name(good), terms.quantity, good, gradients[good]))
         else:
             cost = float(marginal_cost(terms, quantities[good]))
             pairs.append(
@@ -106,29 +107,14 @@ def suppliers(
     return Section("suppliers", SUPPLY_CURVES if curved else ENDOWMENTS, tuple(pairs))
 
 
-def _constant_price(good: str, price: float, gradient: float) -> Pair:
+def _given(symbol: str, label: Expression, value: float, good: str, gradient: float) -> Pair:
+    """A number that is given, such as a constant price or an endowment, and the gradient."""
     return Pair(
-        f"p_{good} = {format_plain(price)}",
+        f"{symbol} = {format_plain(value)}",
         "",
         f"df_d{good} = {format_plain(gradient)}",
         "",
-        (
-            Equation(name(("price", good)), lift(price)),
-            Equation(name(("gradient", good)), lift(gradient)),
-        ),
-    )
-
-
-def _endowment(good: str, terms: Supply, gradient: float) -> Pair:
-    return Pair(
-        f"{good} = {format_plain(terms.quantity)}",
-        "",
-        f"df_d{good} = {format_plain(gradient)}",
-        "",
-        (
-            Equation(name(good), lift(terms.quantity)),
-            Equation(name(("gradient", good)), lift(gradient)),
-        ),
+        (Equation(label, lift(value)), Equation(name(("gradient", good)), lift(gradient))),
     )
 
 
