@@ -230,11 +230,11 @@ def test_money_pledged_is_price_times_quantity(program: RandomProgram, bid_rate:
     """The pledges are kept here once more, by the gradient's marginal products: a few roundings of
     positive numbers a step, forgotten at the bid rate, and 15 steps: 1e-12."""
     economy = market_abm.from_text(**program.arguments)
-    path = posts(economy, 15, bid_rate=bid_rate)
+    path = posts(economy, 40, bid_rate=bid_rate)
     buyers = economy.buyers
     pledges, pledged = np.zeros(buyers.size), np.zeros(buyers.size, bool)
     sold = path.quantities[0]
-    for t in range(1, 16):
+    for t in range(1, 41):
         inputs = path.shares[t - 1] * sold[buyers.good]
         heard = path.prices[t - 1][buyers.maker] != 0.0
         earned = path.prices[t - 1][buyers.maker] * marginal_products(economy, inputs) * inputs
@@ -316,7 +316,7 @@ def test_fresh_proportional_response_is_ascent_with_log_gradients(program: Rando
     """
     economy = market_abm.from_text(**program.arguments)
     market = market_settings(activation="sequential", bid_rate=1.0, share_rate=1.0)
-    assert distance(twin(economy, market, 15), posts(economy, 15, activation="sequential")) <= 1e-9
+    assert distance(twin(economy, market, 40), posts(economy, 40, activation="sequential")) <= 1e-9
 
 
 # --- the edges ------------------------------------------------------------------------------------
