@@ -20,10 +20,11 @@ from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, neighbours, scatter
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
-from market_abm.market.layout import Layout, Part, run_all
+from market_abm.market.layout import Layout, Part
 from market_abm.market.one_good import price_lag
 from market_abm.market.pools import Pools
 from market_abm.market.state import CurrentState, State, at_step, initial_state_error
+from market_abm.market.threads import run_all
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
@@ -322,7 +323,7 @@ class ArrayEngine:
         """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
         observed = self._observed(recorded=True) if update_bids else None
         parts, sums = self._layout.parts(groups)
-        run_all(partial(self._work_part, observed), parts)
+        run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
             scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
         if observed is not None:
@@ -337,19 +338,23 @@ class ArrayEngine:
         inputs = [
             gather(self.shares, slot.buyers) * amounts(sold, slot.good) for slot in group.slots
         ]
-        output, products = group.production(inputs)
+        room = [self._products[:, slot.entries] for slot in group.slots]
+        output, products = group.production(inputs, room)
         output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             assert self._outputs is not None
             self._outputs[:, group.place] = output
-        for slot, product, units in zip(group.slots, products, inputs, strict=True):
-            self._products[:, slot.entries] = self.mechanism.as_bid(product, units)
+        for product, units in zip(products, inputs, strict=True):
+            bid = self.mechanism.as_bid(product, units)
+            if bid is not product:
+                product[...] = bid
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
         observed = self._observed(recorded=False)
-        run_all(lambda part: self._update_bids(part[0], *observed), self._layout.parts(groups)[0])
+        parts, _ = self._layout.parts(groups)
+        run_all(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
         for group in groups:
             self._has_bid[group.goods] |= observed[1][group.goods]
 
@@ -361,7 +366,8 @@ class ArrayEngine:
         revenue = group.to_entries(self._marginal_revenue(group, amounts(prices, group.good)))
         rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
         for slot in group.slots:
-            value = behaviour.marginal_revenue_products(revenue, self._products[:, slot.entries])
+            products = self._products[:, slot.entries]
+            value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
