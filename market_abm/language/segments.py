@@ -248,6 +248,11 @@ def gather(values: np.ndarray, places: Places) -> np.ndarray:
     return np.take(values, places, axis=-1, mode="clip")
 
 
+def pick(values: np.ndarray, places: Any) -> np.ndarray:
+    """The elements at one place, (..., 1), or at several, (..., places), on the last axis."""
+    return values[..., places : places + 1] if isinstance(places, int) else gather(values, places)
+
+
 def scatter(values: np.ndarray, places: Places, new: Any) -> None:
     """Write ``new`` to ``places`` on the last axis of ``values``."""
     if values.ndim == 2 and len(values) == 1:  # NumPy is faster with one axis
