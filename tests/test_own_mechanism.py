@@ -153,7 +153,7 @@ class PowerArrayEngine(QuotedArrayEngine):
     def _reallocate(self):
         for good in self.economy.goods:
             k = self.economy.index[good]
-            for n, pool in self._pools_of_good(good):
+            for n, pool in self._pools(good):
                 orders = self.orders[:, pool]
                 quote, bids = self.quotes[:, n : n + 1], self.bids[:, pool]
                 orders[:] = next_order(orders, bids, quote, self._has_bids(pool))

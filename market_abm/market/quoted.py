@@ -235,7 +235,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         for row in np.flatnonzero(refused).tolist():
             self._fail(row, self.mechanism.refusal(good, quantity[row], bids[row], str))
 
-    def _pools_of_good(self, good: str) -> list[tuple[int, slice]]:
+    def _pools(self, good: str) -> list[tuple[int, slice]]:
         """The pools of a good: the place of each in ``quotes``, and its buyers."""
         return self._places.get(self.economy.index[good], [])
 
@@ -248,7 +248,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             )
             self._priced[k] = True
             return
-        pools = self._pools_of_good(good)
+        pools = self._pools(good)
         places = [n for n, _ in pools]
         if self._priced[k]:
             ordered = [self.orders[:, buyers].sum(axis=-1) for _, buyers in pools]

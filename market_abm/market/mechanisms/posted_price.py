@@ -265,7 +265,7 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
         for good in self.economy.goods:
             k = self.economy.index[good]
             quantity = self.quantities[:, k : k + 1]
-            pools = self._pools_of_good(good)
+            pools = self._pools(good)
             for n, buyers in pools:
                 bidding = self._has_bids(buyers)
                 orders, quote = self.orders[:, buyers], self.quotes[:, n : n + 1]
