@@ -128,7 +128,7 @@ class Group:
 
     @cached_property
     def _scale(self) -> Any:
-        """z w, the factor of the output of each member."""
+        """The factor z w of the output of each member."""
         return self.productivity * self.weights
 
     @cached_property
