@@ -167,44 +167,43 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 
 
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
-    """The equilibria of those that are certain maxima, inside all bounds; None for the others.
-
-    A number that is 0 or none in one row may lead others to other roundings (``language/ces.py``):
-    then all are left to be searched one by one.
-    """
+    """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
     try:
         problem = _problem(economies)
         if problem.size > MAX_VARIABLES:
             return nothing
-        rows = len(economies)
-        raw = np.atleast_2d(problem.endowment)
-        at = problem.evaluate(raw, np.atleast_2d(problem.initial_shares))
-        usual = at.finite & np.all(at.quantities != 0.0, axis=-1)
-        if not usual.all():
-            if rows == 1:
-                return nothing
-            parts = np.flatnonzero(usual), np.flatnonzero(~usual)
-            kept = (
-                _solved_together([economies[int(k)] for k in parts[0]], work)
-                if len(parts[0])
-                else []
-            )
-            for k, best in zip(parts[0], kept, strict=True):
-                nothing[k] = best
-            return nothing
-        allowed = np.full(rows, _evaluations(economies[0], problem, work))
+        raw, shares = np.atleast_2d(problem.endowment), np.atleast_2d(problem.initial_shares)
+        at = problem.evaluate(raw, shares)
+        allowed = np.full(len(economies), _evaluations(economies[0], problem, work))
         found = ascent(Variables(problem), at, size_of(problem, at), allowed)
+        if len(economies) > 1 and not found.usual.all():
+            return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
-        solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded
-        inside = np.all(at.shares > SMALL, axis=-1) & np.all(at.quantities != 0.0, axis=-1)
+        solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
+        inside = np.all(at.shares > SMALL, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
     return [
         _described(at.select(k), left[k], Kind.GLOBAL_MAXIMUM) if certain[k] else None
-        for k in range(rows)
+        for k in range(len(economies))
     ]
+
+
+def _apart(economies: Sequence[Economy], usual: np.ndarray, work: int) -> list[Equilibrium | None]:
+    """The equilibria of the usual ones, and None for the others.
+
+    Where a number of one row is 0 or none, lines are computed in another way, in all rows
+    (``language/ces.py``): what is left of it would be a rounding, and depend on the others.
+    """
+    found: list[Equilibrium | None] = [None] * len(economies)
+    members = np.flatnonzero(usual).tolist()
+    if members:
+        together = _solved_together([economies[k] for k in members], work)
+        for k, best in zip(members, together, strict=True):
+            found[k] = best
+    return found
 
 
 def _certain(

@@ -61,11 +61,14 @@ class Ascent(NamedTuple):
         The evaluations of a line's firms that are left of each row's budget, shape (rows,).
     unbounded
         Whether W grew beyond all measure, shape (rows,).
+    usual
+        Whether no quantity on the way was 0 or no number, shape (rows,).
     """
 
     at: Allocation
     left: np.ndarray
     unbounded: np.ndarray
+    usual: np.ndarray
 
 
 @np.errstate(all="ignore")
@@ -96,18 +99,24 @@ def ascent(
     """
     rows = np.arange(len(left))
     state = _Rows(variables, at, scale, left.copy(), free_variables(variables, at), climbing)
-    ended, unbounded, left = at, np.zeros(len(rows), bool), left.copy()
+    ended, left = at, left.copy()
+    unbounded, usual = np.zeros(len(rows), bool), is_usual(at)
     for _ in range(MAX_STEPS):
         if not state.active.any():
             break
         if 2 * state.active.sum() <= len(rows):
             ended = _placed(ended, rows, state.at)
-            left[rows], unbounded[rows] = state.left, state.unbounded
+            left[rows], unbounded[rows], usual[rows] = state.left, state.unbounded, state.usual
             kept = state.active
             rows, state = rows[kept], state.select(kept)
         state.step()
-    left[rows], unbounded[rows] = state.left, state.unbounded
-    return Ascent(_placed(ended, rows, state.at), left, unbounded)
+    left[rows], unbounded[rows], usual[rows] = state.left, state.unbounded, state.usual
+    return Ascent(_placed(ended, rows, state.at), left, unbounded, usual)
+
+
+def is_usual(at: Allocation) -> np.ndarray:
+    """Whether all quantities and W's slopes are numbers, and no quantity 0, shape (rows,)."""
+    return at.finite & np.all(at.quantities != 0.0, axis=-1)
 
 
 def _placed(whole: Allocation, rows: np.ndarray, part: Allocation) -> Allocation:
@@ -141,6 +150,7 @@ class _Rows:
         self.direction = np.zeros((rows, variables.size))
         self.predicted = np.zeros(rows)
         self.unbounded = np.zeros(rows, bool)
+        self.usual = is_usual(at)
         self.size = self._size(at)
         self.active = free.any(axis=-1) & at.finite & (self.size > SOLVED)
 
@@ -166,6 +176,7 @@ class _Rows:
         by = np.where(self.active[:, None], self.fraction[:, None] * self.direction, 0.0)
         trial = self.variables.moved(self.at, self.free, by)
         self.left = self.left - self.active
+        self.usual = self.usual & (is_usual(trial) | ~self.active)
         size = self._size(trial)
         accepted = self.active & trial.finite & self._is_progress(trial, size)
         solved = accepted & (

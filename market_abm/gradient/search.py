@@ -171,7 +171,7 @@ class Search:
         """
         idle, shut = at_bounds(self.problem, at, TENDS_TO_ZERO)
         idle, shut = idle & (at.shares > 2.0 * TINY), shut & (at.raw[..., self.problem.raw] != 0.0)
-        changing: np.ndarray = idle.any(axis=-1) | shut.any(axis=-1)
+        changing = np.any(idle, axis=-1) | np.any(shut, axis=-1)
         changed = np.zeros(len(changing), bool)
         if not changing.any():
             return at, changed
@@ -204,7 +204,7 @@ class Search:
         """Rows with a share for buyers who have next to none and would gain, and which have any."""
         of_buyers, _ = self.problem.gains(at)
         entering = (at.shares <= SMALL) & (of_buyers > ACCURACY)
-        changed: np.ndarray = entering.any(axis=-1)
+        changed = np.any(entering, axis=-1)
         if not changed.any():
             return at, changed
         of_pools = self.problem.of_pools
