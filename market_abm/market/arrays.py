@@ -150,12 +150,12 @@ class ArrayEngine:
             self._reallocate()
 
     def keep(self, rows: np.ndarray) -> None:
-        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
+        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         self.economy = self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
-        self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
+        self._noise = [self._noise[k] for k in np.arange(len(self._noise))[rows]]
         for name in (*MEMORY, "reference", *self.own):
             array = getattr(self, name)
             setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
