@@ -27,11 +27,13 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
-from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
+from market_abm.language.segments import Places
 
 REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
@@ -322,6 +324,26 @@ class Economy(Displayable):
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def network(self) -> Network:
+        """The lines in groups of lines that are alike, and in levels."""
+        return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @cached_property
+    def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
+        """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
+        return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
+        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
+        return side_by_side(list(self.demand.values()))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All lines in groups: those of one formula are computed together."""
+        return self.network.groups
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
