@@ -69,6 +69,8 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        for market in self.markets.values():
+            market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
         self._step_phases = {
             "simultaneous": self._simultaneous if self.settings.rules.trades else self._auction,
@@ -123,9 +125,7 @@ class MarketModel(mesa.Model):
         self._forward_pass()
         for industry in reversed(self.economy.topological_order):
             self.markets[industry.good].form_price()
-            members = self.members[industry.good]
-            members.do("read_price")
-            members.do("update_bids")
+            self.members[industry.good].do("update_bids")
         self._form_prices()
         self._observe()
         self._reallocate()
@@ -139,9 +139,8 @@ class MarketModel(mesa.Model):
             firm = firms[k]
             firm.take_delivery()
             firm.produce()
-            self.markets[firm.good].collect()
+            self.markets[firm.good].put_on_sale()
             self.markets[firm.good].form_price()
-            firm.read_price()
             firm.update_bids()
         self._form_prices()
         self._observe()
@@ -161,7 +160,7 @@ class MarketModel(mesa.Model):
         for component in self.economy.components:
             if self.economy.is_loop(component):
                 for industry in component:
-                    self.markets[industry.good].collect()
+                    self.markets[industry.good].put_on_sale()
         self._forward_pass()
         self._form_prices()
         if not self.settings.rules.trades:
@@ -178,7 +177,7 @@ class MarketModel(mesa.Model):
             members = self.members[industry.good]
             members.do("take_delivery")
             members.do("produce")
-            self.markets[industry.good].collect()
+            self.markets[industry.good].put_on_sale()
 
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
@@ -189,22 +188,22 @@ class MarketModel(mesa.Model):
     def _supply(self) -> None:
         self.suppliers.do("offer")
         for good in self.economy.supply:
-            self.markets[good].collect()
+            self.markets[good].put_on_sale()
 
     def _put_on_sale(self) -> None:
         self.suppliers.do("offer")
         for market in self.markets.values():
-            market.collect()
+            market.put_on_sale()
 
     def _form_prices(self) -> None:
         for market in self.markets.values():
             market.form_price()
             market.record_price(self.settings.lag)
-        self.firms.do("read_price")
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
             market.reallocate()
+            market.allot()
 
     def _draw_shocks(self) -> None:
         if any(industry.population.bid_noise > 0 for industry in self.economy.topological_order):
@@ -219,7 +218,7 @@ class MarketModel(mesa.Model):
         markets = self.markets.values()
         inputs = np.zeros(self.economy.buyers.size)
         for good, members in self.members.items():
-            rows = np.transpose([firm.inputs for firm in members])
+            rows = np.transpose([firm._inputs for firm in members])
             for use, row in zip(self.economy.buyers.uses[good], rows, strict=True):
                 inputs[use] = row
         self.state = State(
