@@ -1,4 +1,4 @@
-"""A line's arithmetic as a plain Python function of floats, some twenty times faster than NumPy's.
+"""A line's arithmetic as a plain Python function of floats, many times faster than NumPy's scalars.
 
 The line is evaluated once on stand-ins for its inputs, which record each operation, so that
 operations and derivatives are defined in one place (``expression.py``). The record becomes the
@@ -9,14 +9,15 @@ functions come from the table below, and numbers are bound when the function is 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-FloatProduction = Callable[[Sequence[float], float, float], tuple[float, list[float]] | None]
-"""A function of inputs x, weight w and productivity z of a firm; see :func:`compiled`."""
+FloatProduction = Callable[[Sequence[float], float, float], tuple[float, tuple[float, ...]] | None]
+"""A function of a firm's inputs x, weight w and productivity z; see :func:`compiled`."""
 
 FORMATS: dict[np.ufunc, str] = {
     np.add: "{} + {}",
@@ -43,15 +44,26 @@ FORMATS: dict[np.ufunc, str] = {
 """How each operation is written."""
 
 REFUSALS = (ArithmeticError, TypeError, ValueError)
-"""What Python raises where NumPy returns infinity or NaN, or where a power became complex."""
+"""What Python raises where NumPy returns infinity or NaN, or after a power has become complex."""
 
 NAMES: dict[str, Any] = {
     "__builtins__": {},
-    "inf": math.inf,
     "REFUSALS": REFUSALS,
-    **{f.partition("(")[0]: getattr(math, f.partition("(")[0]) for f in FORMATS.values() if "(" in f},
+    "inf": math.inf,
+    "sum": sum,
+    **{
+        text.removesuffix("({})"): getattr(math, text.removesuffix("({})"))
+        for text in FORMATS.values()
+        if text.endswith("({})")
+    },
 }
 """All that the source can refer to."""
+
+MAX_OPERATIONS = 5_000
+"""Operations beyond which a line is not compiled."""
+
+MAX_INLINE = 100
+"""Characters of an operation that is written where it is used, if it is used once."""
 
 
 class Record:
@@ -60,9 +72,9 @@ class Record:
     Attributes
     ----------
     operations
-        The right-hand side of each assignment, and the names that it reads.
+        By the name of the result: the format of an operation, and the names that it reads.
     constants
-        The numbers of the line, in the order of their names.
+        The numbers of the line; the k-th is named ``c{k}``.
     finite, nonzero
         Names of values that must be finite, or other than 0, for the record to hold.
     """
@@ -72,7 +84,7 @@ class Record:
         self.constants: list[float] = []
         self.finite: list[str] = []
         self.nonzero: list[str] = []
-        self._named: dict[Any, str] = {}
+        self._names: dict[Any, str] = {}
 
     def name_of(self, value: Any) -> str:
         """The name of a stand-in, or of a number."""
@@ -81,50 +93,64 @@ class Record:
         if isinstance(value, StandIn):
             return value.name
         number = float(value)
-        key = number.hex()  # -0.0 is not 0.0
-        if key not in self._named:
-            self._named[key] = f"c{len(self.constants)}"
+        key = number.hex()  # for -0.0 is not 0.0
+        if key not in self._names:
+            self._names[key] = f"c{len(self.constants)}"
             self.constants.append(number)
-        return self._named[key]
+        return self._names[key]
 
     def apply(self, ufunc: np.ufunc, operands: Sequence[Any]) -> StandIn:
         """A stand-in for the result of an operation."""
-        read = tuple(map(self.name_of, operands))
-        text = FORMATS[ufunc].format(*read)
-        if text not in self._named:
-            self._named[text] = f"v{len(self.operations)}"
-            self.operations[self._named[text]] = (text, read)
-        return StandIn(self, self._named[text])
+        operation = (FORMATS[ufunc], tuple(map(self.name_of, operands)))
+        if operation not in self._names:
+            self._names[operation] = f"v{len(self.operations)}"
+            self.operations[self._names[operation]] = operation
+        return StandIn(self, self._names[operation])
 
     def source(self, output: str, products: Sequence[str]) -> str:
-        """The source of a function that makes the line's function of its constants."""
-        checked = [output, *products, *(f"({name} - {name})" for name in self.finite)]
-        condition = " and ".join([f"{' + '.join(checked)} <= inf", *self.nonzero])
-        needed = {output, *products, *self.finite, *self.nonzero}
-        body = []
-        for name, (text, read) in reversed(self.operations.items()):
-            if name in needed:
-                needed.update(read)
-                body.append(f"{name} = {text}")
+        """The source of a function of the constants, which returns the line's function.
+
+        ``output`` and ``products`` are names of values. Their sum tells whether any is NaN, by a
+        comparison that refuses complex numbers.
+        """
         inputs = [f"x{k}" for k in range(len(products))]
-        body += [f"{name} = {name} / weight" for name in inputs]
-        if inputs:
-            body.append(f"{', '.join(inputs)}, = inputs")
+        checked = [output, *products, *(f"({name} - {name})" for name in self.finite)]
+        total = " + ".join(checked) if len(checked) < 9 else f"sum(({', '.join(checked)}))"
         made = f"productivity * weight * {output}"
-        slopes = ", ".join(f"productivity * {name}" for name in products)
+        slopes = "".join(f"productivity * {name}, " for name in products)
+        statements = [f"{''.join(f'{name}, ' for name in inputs)}= inputs"] if inputs else []
+        statements += [f"{name} = {name} / weight" for name in inputs]
+        statements += self._assignments({output, *products, *self.finite, *self.nonzero})
         constants = ", ".join(f"c{k}" for k in range(len(self.constants)))
-        lines = [
-            f"def make({constants}):",
-            " def line(inputs, weight, productivity):",
-            "  try:",
-            *(f"   {statement}" for statement in reversed(body)),
-            f"   if {condition}:",
-            f"    return {made}, [{slopes}]",
-            "  except REFUSALS:",
-            "   return None",
-            " return line",
-        ]
-        return "\n".join(lines)
+        return "\n".join(
+            [
+                f"def make({constants}):",
+                " def line(inputs, weight, productivity):",
+                "  try:",
+                *(f"   {statement}" for statement in statements),
+                f"   if {' and '.join([f'{total} <= inf', *self.nonzero])}:",
+                f"    return {made}, ({slopes})",
+                "  except REFUSALS:",
+                "   return None",
+                " return line",
+            ]
+        )
+
+    def _assignments(self, needed: set[str]) -> list[str]:
+        """Statements that compute the ``needed`` values, and no others."""
+        uses = Counter(dict.fromkeys(needed, 2))
+        for name, (_, read) in reversed(self.operations.items()):
+            if uses[name]:
+                uses.update(read)
+        statements: list[str] = []
+        inline: dict[str, str] = {}
+        for name, (form, read) in self.operations.items():
+            text = form.format(*(inline.get(each, each) for each in read))
+            if uses[name] == 1 and len(text) < MAX_INLINE:
+                inline[name] = f"({text})"
+            elif uses[name]:
+                statements.append(f"{name} = {text}")
+        return statements
 
 
 class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
@@ -136,20 +162,20 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         self.record, self.name = record, name
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
-        """Record an operation; answer a question with the usual case, and record that it must hold."""
+        """Record an operation; answer a question by the usual case, and record the condition."""
         if method != "__call__" or options:
             return NotImplemented
         if ufunc is np.isnan:
-            return np.False_  # a result that is not a number is refused in the end
+            return np.False_  # a result that is NaN is refused in the end
         if ufunc is np.isfinite:
             self.record.finite.append(self.name)
             return np.True_
         if ufunc is np.equal and operands[0] is self and np.all(operands[1] == 0.0):
             self.record.nonzero.append(self.name)
             return np.False_
-        if ufunc is np.multiply:  # by 1 in chains of derivatives
-            for one, other in (operands, operands[::-1]):
-                if not isinstance(one, StandIn) and one == 1.0:
+        if ufunc is np.multiply:  # the first link of a chain of derivatives is 1
+            for factor, other in (operands, operands[::-1]):
+                if not isinstance(factor, StandIn) and factor == 1.0:
                     return other
         return self.record.apply(ufunc, operands) if ufunc in FORMATS else NotImplemented
 
@@ -158,14 +184,15 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 @np.errstate(all="ignore")
-def compiled(evaluate: Callable[[list[Any]], tuple[Any, Sequence[Any]]], count: int) -> FloatProduction:
+def compiled(
+    evaluate: Callable[[list[Any]], tuple[Any, Sequence[Any]]], count: int
+) -> FloatProduction:
     """Production on floats.
 
     Parameters
     ----------
     evaluate
-        Computes a line's output f(x) and its derivatives f'(x), one per input, from a list of
-        inputs.
+        Computes a line's output f(x) and derivatives f'(x), one per input, from a list of inputs.
     count
         The number of inputs.
 
@@ -173,20 +200,22 @@ def compiled(evaluate: Callable[[list[Any]], tuple[Any, Sequence[Any]]], count: 
     -------
     callable
         A function of the inputs x, a weight w and a productivity z that returns the output
-        z w f(x/w) and a list of the products z f'(x/w); or None where ``evaluate`` must be asked,
-        with numbers of NumPy: where Python has no result (at infinities, zeros and negative bases),
-        where one is not a number, and for a line that cannot be recorded.
+        z w f(x/w) and the products z f'(x/w). It returns None where ``evaluate`` must be asked with
+        NumPy's numbers: where Python has no result (at infinities, zeros and negative bases), where
+        one is NaN, and always for a line that cannot be recorded.
     """
     record = Record()
     try:
         output, products = evaluate([StandIn(record, f"x{k}") for k in range(count)])
         names = [record.name_of(each) for each in (output, *products)]
-    except (*REFUSALS, AttributeError):
+    except REFUSALS:
+        return never
+    if len(record.operations) > MAX_OPERATIONS:
         return never
     return _maker(record.source(names[0], names[1:]))(*record.constants)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _maker(source: str) -> Callable[..., FloatProduction]:
     """The function that ``source`` defines; lines that differ in numbers only share it."""
     defined: dict[str, Any] = {}

@@ -46,24 +46,24 @@ class Firm(mesa.Agent):
         industry: Industry,
         member: int,
         bid_rate: float,
-        input_markets: list[tuple[Market, np.ndarray]],
+        input_markets: list[tuple[Market, int]],
         output_market: Market,
-        ago: int = 0,
     ) -> None:
         super().__init__(model)
         self.good = industry.good
         self._place = member
+        self._has_own_rule = type(self).revise_bids is not Firm.revise_bids
         self.update_terms(industry)
         self.bid_rate = bid_rate
-        self._input_markets = [(market, int(buyers[member])) for market, buyers in input_markets]
+        self._input_markets = input_markets
         self._output_market = output_market
-        self._ago = ago
-        self._has_own_rule = type(self).revise_bids is not Firm.revise_bids
-        self._as_bid = output_market.settings.rules.as_bid
+        self._has_bid = False
+        as_bid = model.settings.rules.as_bid
+        self._as_bid = None if as_bid is Market.as_bid else as_bid
         count = len(input_markets)
         self._guess = self.shocks = np.zeros(count)
         self._purchases = self._book([0.0] * count)
-        self._inputs, self._products, self._bids = (self._purchases.copy() for _ in range(3))
+        self.input_book, self._products, self._bids = (self._purchases.copy() for _ in range(3))
         self.output = industry.population.start * self.weight
 
     def update_terms(self, industry: Industry) -> None:
@@ -74,13 +74,16 @@ class Firm(mesa.Agent):
         self.productivity = float(industry.productivity[self._place])
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
+        self._is_plain = not (
+            self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized
+        )
 
     # --- books ---
 
     @property
     def inputs(self) -> np.ndarray:
         """Units used for the batch on sale, shape (inputs,)."""
-        return np.array(self._inputs)
+        return np.array(self.input_book)
 
     @property
     def products(self) -> np.ndarray:
@@ -100,24 +103,25 @@ class Firm(mesa.Agent):
     @property
     def sale_price(self) -> float:
         """Money per unit that it observes for its good."""
-        return float(self._output_market.lagged_price(self._ago)[0])
+        return self._output_market.observed_price or 0.0
 
     def _book(self, numbers: Any) -> Any:
         """Numbers of the inputs, in the form in which they are kept."""
-        return np.array(numbers) if self.technology.vectorized else list(numbers)
+        array = np.array(numbers, float)
+        return array if self.technology.vectorized else array.tolist()
 
     # --- goods move downstream ---
 
     def take_delivery(self) -> None:
         """Buy its shares of the input markets."""
-        bought = [
-            market.allotments[buyer] * market.units for market, buyer in self._input_markets
-        ]
-        self._purchases = np.array(bought) if self.technology.vectorized else bought
+        place, purchases = self._place, self._purchases
+        for k, (market, first) in enumerate(self._input_markets):
+            purchases[k] = market.allotments[first + place] * market.units
 
     def produce(self) -> None:
         """Make the next batch from the purchases, and offer it."""
-        self._inputs = inputs = self._purchases
+        inputs, self._purchases = self._purchases, self.input_book
+        self.input_book = inputs
         made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
@@ -125,7 +129,7 @@ class Firm(mesa.Agent):
             )
             made = float(output), self._book(products)
         self.output, self._products = made
-        self.offer()
+        self._output_market.offers[self._place] = self.output
 
     def offer(self) -> None:
         """Offer its output."""
@@ -151,7 +155,8 @@ class Firm(mesa.Agent):
             No such plan is found.
         """
         input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
-        prices = np.array([market.quote(buyer) for market, buyer in input_markets])
+        place = self._place
+        prices = np.array([market.quote(first + place) for market, first in input_markets])
         best = best_plan(
             self.technology,
             self.sale_price,
@@ -163,10 +168,10 @@ class Firm(mesa.Agent):
         if not best.found:
             raise no_plan_error(self._industry, self._guess / self.weight)
         self._guess = np.where(best.inputs > 0.0, best.inputs, self._guess)
-        self._bids, self._inputs = self._book(prices), self._book(best.inputs)
+        self._bids, self.input_book = self._book(prices), self._book(best.inputs)
         self.output = float(best.output)
-        for (market, buyer), units in zip(input_markets, self._inputs, strict=True):
-            market.orders[buyer] = units
+        for (market, first), units in zip(input_markets, self.input_book, strict=True):
+            market.orders[first + place] = units
         self.offer()
 
     # --- prices move upstream ---
@@ -176,36 +181,43 @@ class Firm(mesa.Agent):
 
         A firm that has not observed a price of its good makes no bid.
         """
-        market = self._output_market
-        observed, priced = market.lagged_price(self._ago)
-        if not priced:
+        revenue = self._output_market.observed_price
+        if revenue is None:
             return
-        revenue = float(observed)
-        if self.cournot:
-            share = self.output / market.quantity
-            revenue = float(behaviour.marginal_revenue(observed, share, market.elasticity))
-        if self._has_own_rule or self.bid_noise or self.technology.vectorized:
+        if not self._has_bid:
+            self._enter_markets()
+        if not self._is_plain:
             self._revise_as_arrays(revenue)
-        else:
-            self._revise_as_floats(revenue)
-        for (market, buyer), bid in zip(self._input_markets, self._bids, strict=True):
-            market.bid(buyer, bid)
+            return
+        place, rate, products, bids = self._place, self.bid_rate, self._products, self._bids
+        for k, (market, first) in enumerate(self._input_markets):
+            value = behaviour.marginal_revenue_products(revenue, products[k])
+            if self._as_bid:
+                value = self._as_bid(value, self.input_book[k])
+            bid = behaviour.revised_bid(bids[k], value, rate)
+            bids[k] = market.bids[first + place] = bid
 
-    def _revise_as_floats(self, revenue: float) -> None:
-        """Revise the bids one by one."""
-        as_bid, rate = self._as_bid, self.bid_rate
-        products, inputs, bids = self._products, self._inputs, self._bids
-        for k, product in enumerate(products):
-            value = behaviour.marginal_revenue_products(revenue, product)
-            bids[k] = behaviour.revised_bid(bids[k], as_bid(value, inputs[k]), rate)
+    def _enter_markets(self) -> None:
+        """Be a bidder in the input markets."""
+        for market, first in self._input_markets:
+            market.bidding[first + self._place] = True
+        self._has_bid = True
 
-    def _revise_as_arrays(self, revenue: float) -> None:
-        """Revise all bids at once."""
+    def _revise_as_arrays(self, price: float) -> None:
+        """Revise the bids by :meth:`revise_bids`."""
+        revenue = price
+        if self.cournot:
+            market = self._output_market
+            share = self.output / market.quantity
+            revenue = behaviour.marginal_revenue(price, share, market.elasticity)
         values = behaviour.marginal_revenue_products(revenue, self.products)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        bids = self.revise_bids(self._as_bid(values, self.inputs))
-        self._bids = np.asarray(bids, float).tolist()
+        if self._as_bid:
+            values = self._as_bid(values, self.inputs)
+        self._bids = np.asarray(self.revise_bids(values), float).tolist()
+        for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
+            market.bids[first + self._place] = bid
 
     def revise_bids(self, values: np.ndarray) -> np.ndarray:
         """The bidding rule: the next bids.

@@ -22,6 +22,8 @@ class Market:
         Money per unit; 0 until a buyer has bid.
     priced
         Whether the good has had a price.
+    observed_price
+        The price that sellers observe, a Python float; None if they have observed none.
     elasticity
         The elasticity of demand, as far as sellers can know it.
     shares, bids
@@ -41,6 +43,7 @@ class Market:
         self.units = 0.0
         self.price = np.float64(0.0)
         self.priced = False
+        self.observed_price: float | None = None
         self.elasticity = np.float64(np.inf)
         self._price_history: list[tuple[Any, bool]] = []
         self.shares = np.zeros(buyers)
@@ -75,10 +78,10 @@ class Market:
             else (np.float64(0.0), False)
         )
 
-    def bid(self, buyer: int, bid: Any) -> None:
-        """Record the bid of a buyer."""
-        self.bids[buyer] = bid
-        self.bidding[buyer] = True
+    def show_price(self, ago: int) -> None:
+        """Show sellers the price of ``ago`` records ago."""
+        price, priced = self.lagged_price(ago)
+        self.observed_price = float(price) if priced else None
 
     @staticmethod
     def as_bid(value: Any, units: Any) -> Any:
