@@ -29,6 +29,7 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
@@ -322,6 +323,14 @@ class Economy(Displayable):
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """The uses of goods as arrays, and the levels of the network."""
+        stage = [-1] * len(self.supply)  # of goods that no line makes
+        stage += [self.stages[industry.good] for industry in self.topological_order]
+        loops = [[self.index[i.good] for i in c] for c in self.components if self.is_loop(c)]
+        return Uses.of(self.buyers, np.array(stage, int), [np.array(goods) for goods in loops])
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""

@@ -19,6 +19,7 @@ product that underflows, or terms whose sum is no more than their rounding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -27,23 +28,12 @@ from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.production import firms_production, marginal_products
+from market_abm.economy.uses import Loop
 from market_abm.errors import EconomyError
+from market_abm.gradient.loops import solve_outputs, solved
 
 MAX_ITERATIONS = 20_000
 """The maximal number of iterations of a loop."""
-
-MAX_NEWTON_STEPS = 60
-"""The maximal number of evaluations of a loop in Newton's method."""
-
-NEWTON_TOL = 1e-13
-"""The relative change of a loop's outputs at which Newton's method stops; the next is less."""
-
-NEAR = 0.3
-"""The relative change of a loop's outputs from which on Newton's method is used: before, it may
-overshoot, and repeated evaluation is surer."""
-
-LOOP_TOL = 1e-12
-"""The relative change of a loop's outputs that counts as none: rounding of many operations."""
 
 TINY = np.finfo(float).tiny
 """The smallest number with all its digits; products below it underflow."""
@@ -104,7 +94,8 @@ def forward_pass(
         elif guess is None:
             _iterate_loop(economy, component, shares, quantities, products)
         else:
-            _solve_outputs(economy, component, shares, quantities, products, guess)
+            loop = economy.uses.loop_of[economy.index[component[0].good]]
+            _solve_loop(economy, loop, shares, quantities, products, guess)
     return quantities, products
 
 
@@ -145,60 +136,27 @@ def _iterate_loop(
         )
 
 
-def _solve_outputs(
+def _solve_loop(
     economy: Economy,
-    component: tuple[Industry, ...],
+    loop: Loop,
     shares: np.ndarray,
     quantities: np.ndarray,
     products: np.ndarray,
     guess: np.ndarray,
 ) -> None:
-    """Solve outputs = f(outputs) of a loop, near a solution by Newton's method.
+    """Solve a loop's outputs, near those of ``guess``."""
+    first = len(economy.supply)
+    lines = [economy.topological_order[good - first] for good in loop.goods.tolist()]
 
-    In logarithms where all are > 0. A solution is stable, and counts, if the spectral radius of the
-    slopes is below 1.
-    """
-    places = [economy.index[industry.good] for industry in component]
-    quantities[..., places] = guess[..., places]
-    identity = np.eye(len(places))
-    for _ in range(MAX_NEWTON_STEPS):
-        before = quantities[..., places]
-        made = np.empty_like(before)
-        for k, industry in enumerate(component):
+    def evaluate(outputs: np.ndarray) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
+        quantities[..., loop.goods] = outputs
+        made = np.empty_like(outputs)
+        for k, industry in enumerate(lines):
             of_firms = firms_production(economy, industry, shares, products, quantities=quantities)
             made[..., k] = of_firms.sum(axis=-1)
-        size = np.where(made == 0.0, 1.0, np.abs(made))
-        change = (np.abs(made - before) / size).max(axis=-1)
-        if np.all(~(change > NEWTON_TOL)):
-            break
-        slopes = np.swapaxes(_slopes_inside(economy, component, shares * products), -1, -2)
-        positive = np.all((made > 0.0) & (before > 0.0), axis=-1)[..., None]
-        by_input, by_output = (np.where(positive, each, 1.0) for each in (before, made))
-        relative = slopes * by_input[..., None, :] / by_output[..., :, None]
-        short = np.where(positive, np.log(made / before), made - before)
-        move = _solved(identity - relative, short)
-        revised = np.where(positive, before * np.exp(move), before + move)
-        near = (change > NEWTON_TOL) & (change < NEAR)
-        quantities[..., places] = np.where(near[..., None], revised, made)
-    slopes = _slopes_inside(economy, component, shares * products)
-    reached = (change <= LOOP_TOL) & _contracts(slopes)
-    quantities[..., places] = np.where(reached[..., None], made, np.nan)
+        return made, lambda: loop.sums(shares[..., loop.buyers] * products[..., loop.buyers])
 
-
-def _contracts(slopes: np.ndarray) -> np.ndarray:
-    """Whether the spectral radius of each matrix is below 1, shape (...).
-
-    Slopes that are not negative need no eigenvalues: it is, if (1 - slopes) v = 1 has a solution
-    v > 0 (Collatz and Wielandt).
-    """
-    ones = np.ones(slopes.shape[:-1])
-    sums = _solved(np.eye(slopes.shape[-1]) - slopes, ones)
-    simple = np.all(slopes >= 0.0, axis=(-1, -2))
-    result = simple & np.all(sums > 0.0, axis=-1)
-    for run in np.ndindex(result.shape):
-        if not simple[run] and np.all(np.isfinite(slopes[run])):
-            result[run] = np.abs(np.linalg.eigvals(slopes[run])).max() < 1.0
-    return result
+    quantities[..., loop.goods] = solve_outputs(loop, guess[..., loop.goods], evaluate)
 
 
 def relative_change(after: np.ndarray, before: np.ndarray) -> float:
@@ -298,7 +256,21 @@ def reverse_sweep(
     numpy.ndarray
         Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0.
     """
-    slopes = shares * products
+    return swept(economy, slopes_of_uses(economy, products, shares), final_prices)
+
+
+@np.errstate(all="ignore")
+def slopes_of_uses(economy: Economy, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """∂(output of the line)/∂(unit of the good) for each use of a good, shape (..., uses).
+
+    ``products`` and ``shares`` have shape (..., buyers).
+    """
+    return economy.uses.sums(lambda part: shares[..., part] * products[..., part], shares)
+
+
+@np.errstate(all="ignore")
+def swept(economy: Economy, slopes: np.ndarray, final_prices: np.ndarray) -> np.ndarray:
+    """The gradient of :func:`reverse_sweep` by the ``slopes`` of :func:`slopes_of_uses`."""
     gradient = _sweep(economy, slopes, final_prices)
     if np.all(slopes >= 0.0) and np.all(gradient >= TINY):  # nothing can have cancelled
         return gradient
@@ -308,33 +280,27 @@ def reverse_sweep(
 def _sweep(
     economy: Economy, slopes: np.ndarray, final_prices: np.ndarray, size: np.ndarray | None = None
 ) -> np.ndarray:
-    """The gradient, (..., goods), by ∂(output)/∂(unit of the good), shape (..., buyers).
+    """The gradient, (..., goods), level by level, by the slopes of uses, (..., uses).
 
     With ``size``, (..., goods), which gets the sums of the terms' absolute values, it is NaN where
     no digit is left.
     """
+    uses = economy.uses
     order: Literal["C", "F"] = "F" if slopes.flags.fnc else "C"
     gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)), order=order)
     gradient[..., economy.final] = final_prices
     if size is not None:
         size[...] = np.abs(gradient)
-    for component in reversed(economy.components):
+    for level in uses.levels:
         if size is not None:
-            _undefine(gradient, size, [economy.index[industry.good] for industry in component])
-        if all(industry.technology.vectorized for industry in component):
-            _sweep_together(economy, component, slopes, gradient, size)
-            continue
-        if economy.is_loop(component):
-            _solve_loop(economy, component, slopes, gradient)
-        inside = {industry.good for industry in component}
-        for industry in component:
-            output = economy.index[industry.good]
-            for good, use in _uses(economy, industry):
-                if good not in inside:
-                    slope, place = slopes[..., use].sum(axis=-1), economy.index[good]
-                    gradient[..., place] += gradient[..., output] * slope
-                    if size is not None:
-                        size[..., place] += _size(gradient[..., output], slope)
+            _undefine(gradient, size, level.goods)
+        for loop in level.loops:
+            outside = gradient[..., loop.goods]
+            gradient[..., loop.goods] = solved(loop, slopes[..., loop.uses], outside)
+        of_maker, slope = gradient[..., uses.maker[level.uses]], slopes[..., level.uses]
+        gradient[..., level.bought] += level.sums(of_maker * slope)
+        if size is not None:
+            size[..., level.bought] += level.sums(_size(of_maker, slope))
     if size is not None:
         _undefine(gradient, size, slice(len(economy.supply)))
     return gradient
@@ -352,73 +318,3 @@ def _undefine(gradient: np.ndarray, size: np.ndarray, goods: Any) -> None:
     lost = np.isfinite(values) & (values != 0.0) & (np.abs(values) <= ROUNDING * sizes)
     lost |= (sizes > 0.0) & (sizes < TINY)
     gradient[..., goods] = np.where(lost, np.nan, values)
-
-
-def _sweep_together(
-    economy: Economy,
-    component: tuple[Industry, ...],
-    slopes: np.ndarray,
-    gradient: np.ndarray,
-    size: np.ndarray | None,
-) -> None:
-    """The sweep over vectorized lines, by one matrix of slopes."""
-    starts, bought, makers = economy.buyers.places_of_uses
-    rows = np.array([economy.index[industry.good] for industry in component])
-    column = np.full(len(economy.goods), -1)
-    column[rows] = np.arange(len(rows))
-    own = column[makers] >= 0
-    matrix = np.zeros((*gradient.shape[:-1], len(economy.goods), len(rows)))
-    by_use = np.add.reduceat(slopes, starts, axis=-1)
-    matrix[..., bought[own], column[makers[own]]] = by_use[..., own]
-    inner = matrix[..., rows, :]
-    if np.any(inner):
-        gradient[..., rows] = _solved(np.eye(len(rows)) - inner, gradient[..., rows])
-    matrix[..., rows, :] = 0.0
-    terms = (matrix @ gradient[..., rows, None])[..., 0]
-    gradient += terms
-    if size is not None:
-        size += np.abs(terms)
-
-
-def _uses(economy: Economy, industry: Industry) -> zip[tuple[str, slice]]:
-    """Each input of the industry: the good, and its buyers (one per firm)."""
-    return zip(industry.technology.inputs, economy.buyers.uses[industry.good], strict=True)
-
-
-def _slopes_inside(
-    economy: Economy, component: tuple[Industry, ...], slopes: np.ndarray
-) -> np.ndarray:
-    """∂(output of line j)/∂(output of line i) within a component, shape (..., i, j)."""
-    starts, bought, makers = economy.buyers.places_of_uses
-    column = np.full(len(economy.goods), -1)
-    column[[economy.index[industry.good] for industry in component]] = np.arange(len(component))
-    inside = (column[bought] >= 0) & (column[makers] >= 0)
-    by_use = np.add.reduceat(slopes, starts, axis=-1)[..., inside]
-    inner = np.zeros((*slopes.shape[:-1], len(component), len(component)))
-    places: Any = (..., column[bought[inside]], column[makers[inside]])
-    np.add.at(inner, places, by_use)  # a line may read a good twice
-    return inner
-
-
-def _solve_loop(
-    economy: Economy,
-    component: tuple[Industry, ...],
-    slopes: np.ndarray,
-    gradient: np.ndarray,
-) -> None:
-    """Solve gradient = (terms from outside the loop) + slopesᵀ gradient."""
-    rows = [economy.index[industry.good] for industry in component]
-    inner = _slopes_inside(economy, component, slopes)
-    gradient[..., rows] = _solved(np.eye(len(component)) - inner, gradient[..., rows])
-
-
-def _solved(system: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """The solution of each run's linear system, (..., lines); NaN where there is none."""
-    try:
-        return np.linalg.solve(system, outside[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # some of the runs have no solution
-        result = np.full(outside.shape, np.nan)
-        for run in np.ndindex(outside.shape[:-1]):
-            if np.linalg.matrix_rank(system[run]) == outside.shape[-1]:
-                result[run] = np.linalg.solve(system[run], outside[run])
-        return result
