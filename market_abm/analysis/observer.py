@@ -164,8 +164,9 @@ def allocation(
     """
     shares, made, products = forward_allocation(economy, rules, shares, quantities, guess=guess)
     paid = backprop.consumer_prices(economy, reference, made)
-    gradient = backprop.reverse_sweep(economy, products, shares, paid)
-    return Allocation(shares, made, products, gradient)
+    slopes = economy.uses.slopes(products, shares)
+    gradient = backprop.swept(economy, slopes, paid)
+    return Allocation(shares, made, products, slopes, gradient)
 
 
 @np.errstate(all="ignore")

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from typing import Any
+
 import numpy as np
 
-from market_abm.economy.buyers import CACHED_NUMBERS, Buyers
+from market_abm.economy.buyers import Buyers
+from market_abm.segments import BLOCK, Block, Segments
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,55 +78,26 @@ class Level:
         return np.add.reduceat(values, self.starts, axis=-1)
 
 
-@dataclass(frozen=True)
-class Part:
-    """Buyers that fit into the cache: some of one use, or all of several ``uses``.
-
-    ``counts`` are the buyers of each use, or None if there is one use, or one buyer of each.
-    """
-
-    buyers: slice
-    uses: slice
-    counts: np.ndarray | None
-
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values of uses, (..., uses), for the buyers of this part; they broadcast over one use."""
-        part = values[..., self.uses]
-        return part if self.counts is None else np.repeat(part, self.counts, axis=-1)
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """The sums over the buyers of each use; (..., buyers of the part) to (..., its uses)."""
-        if self.uses.stop - self.uses.start == 1:
-            return values.sum(axis=-1, keepdims=True)
-        if self.counts is None:
-            return values
-        size = self.counts[0]
-        if np.all(self.counts == size):
-            return values.reshape(*values.shape[:-1], -1, size).sum(axis=-1)
-        return np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
-
-
 @dataclass(frozen=True, eq=False)
 class Uses:
     """The uses of an economy's goods, in the order of buyers.
 
     Attributes
     ----------
-    starts, counts
-        The first buyer of each use and the number of its buyers, shape (uses,).
+    buyers
+        The buyers of each use, as segments of all buyers.
     good, maker
         The good bought and the good made, indices in ``Economy.goods``, shape (uses,).
-    pool
-        The pool that the buyers belong to, shape (uses,).
+    pools
+        The uses of each pool, as segments of all uses.
     levels
         From the consumer upstream.
     """
 
-    starts: np.ndarray
-    counts: np.ndarray
+    buyers: Segments
     good: np.ndarray
     maker: np.ndarray
-    pool: np.ndarray
+    pools: Segments
     levels: tuple[Level, ...]
 
     @staticmethod
@@ -144,17 +118,13 @@ class Uses:
         starts, maker = np.array(sorted(pairs), int).reshape(-1, 2).T
         pool = np.searchsorted(buyers.starts, starts, side="right") - 1
         good = np.array([pool.good for pool in buyers.pools], int)[pool]
-        counts = np.diff(np.append(starts, buyers.size))
-        uses = Uses(starts, counts, good, maker, pool, ())
+        first_of_pool = np.flatnonzero(np.diff(pool, prepend=-1))
+        pools = Segments(first_of_pool, len(starts))
+        uses = Uses(Segments(starts, buyers.size), good, maker, pools, ())
         return replace(uses, levels=tuple(_levels(uses, stage, loops)))
 
     def __len__(self) -> int:
-        return len(self.starts)
-
-    @cached_property
-    def first_of_pool(self) -> np.ndarray:
-        """The first use of each pool, shape (pools,)."""
-        return np.flatnonzero(np.diff(self.pool, prepend=-1))
+        return len(self.good)
 
     @cached_property
     def loop_of(self) -> dict[int, Loop]:
@@ -162,40 +132,56 @@ class Uses:
         loops = [loop for level in self.levels for loop in level.loops]
         return {good: loop for loop in loops for good in loop.goods.tolist()}
 
-    def of_pools(self, values: np.ndarray) -> np.ndarray:
-        """The sum over the uses of each pool; (..., uses) to (..., pools)."""
-        if len(self) == 0:
-            return values
-        return np.add.reduceat(values, self.first_of_pool, axis=-1)
+    @cached_property
+    def _blocks(self) -> dict[int, tuple[Block, ...]]:
+        return {}
 
-    def parts(self, runs: int) -> Iterator[Part]:
-        """All buyers, in parts that fit into the cache for so many runs."""
-        size, first = max(1, CACHED_NUMBERS // max(1, runs)), 0
-        ends = self.starts + self.counts
-        while first < len(self):
-            start = int(self.starts[first])
-            last = int(np.searchsorted(ends, start + size, side="right"))
-            if last <= first + 1:  # one use, perhaps larger than the cache
-                for low in range(start, int(ends[first]), size):
-                    places = slice(low, min(low + size, int(ends[first])))
-                    yield Part(places, slice(first, first + 1), None)
-                first += 1
-                continue
-            counts = self.counts[first:last]
-            single = counts.max() == 1
-            places = slice(start, int(ends[last - 1]))
-            yield Part(places, slice(first, last), None if single else counts)
-            first = last
+    def blocks(self, runs: int) -> tuple[Block, ...]:
+        """The buyers in parts that fit into the cache if there are so many runs."""
+        if runs not in self._blocks:
+            self._blocks[runs] = self.buyers.blocks(max(1, BLOCK // max(1, runs)))
+        return self._blocks[runs]
 
-    def sums(self, of: Callable[[slice], np.ndarray], like: np.ndarray) -> np.ndarray:
-        """The sums over the buyers of each use of ``of(buyers)``; shape (..., uses).
+    def sums(
+        self, of: Callable[[Block], Sequence[np.ndarray]], like: np.ndarray
+    ) -> list[np.ndarray]:
+        """Sums over the buyers of each use, several at once.
 
-        ``like`` is an array over buyers, shape (..., buyers).
+        Parameters
+        ----------
+        of
+            Gives for a block of buyers what is summed, arrays of shape (..., elements).
+        like
+            An array over buyers, shape (..., buyers).
+
+        Returns
+        -------
+        list of numpy.ndarray
+            One for each, of shape (..., uses).
         """
-        total = np.zeros((*like.shape[:-1], len(self)), order="F" if like.flags.fnc else "C")
-        for part in self.parts(like.size // max(1, like.shape[-1])):
-            total[..., part.uses] += part.sums(of(part.buyers))
-        return total
+        leaves = len(self.buyers.leaves)
+        sums: list[np.ndarray] = []
+        for block in self.blocks(like.size // max(1, like.shape[-1])):
+            for k, values in enumerate(of(block)):
+                if len(sums) == k:
+                    order: Any = "F" if like.flags.fnc else "C"
+                    sums.append(np.empty((*like.shape[:-1], leaves), order=order))
+                block.sum_into(sums[k], values)
+        return [self.buyers.of_leaves(each) for each in sums]
+
+    def slopes(self, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """∂(output of the line)/∂(unit of the good) for each use of a good, shape (..., uses).
+
+        ``products`` and ``shares`` have shape (..., buyers).
+        """
+        if len(self) == 0:
+            return shares
+
+        def slopes(block: Block) -> tuple[np.ndarray]:
+            places = block.elements
+            return (shares[..., places] * products[..., places],)
+
+        return self.sums(slopes, shares)[0]
 
 
 def _levels(uses: Uses, stage: np.ndarray, loops: Sequence[np.ndarray]) -> Iterator[Level]:
@@ -208,9 +194,9 @@ def _levels(uses: Uses, stage: np.ndarray, loops: Sequence[np.ndarray]) -> Itera
     loops_of: dict[int, list[Loop]] = {}
     for number, goods in enumerate(loops):
         inner = inner_of[number]
-        counts = uses.counts[inner]
+        counts = uses.buyers.sizes[inner]
         starts = np.cumsum(counts) - counts
-        buyers = np.repeat(uses.starts[inner] - starts, counts) + np.arange(counts.sum())
+        buyers = np.repeat(uses.buyers.starts[inner] - starts, counts) + np.arange(counts.sum())
         loop = Loop(goods, inner, place[good[inner]], place[maker[inner]], buyers, starts)
         loops_of.setdefault(int(stage[goods[0]]), []).append(loop)
     outer = (loop_of[good] < 0) | (loop_of[good] != loop_of[maker])

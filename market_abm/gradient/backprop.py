@@ -256,21 +256,12 @@ def reverse_sweep(
     numpy.ndarray
         Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0.
     """
-    return swept(economy, slopes_of_uses(economy, products, shares), final_prices)
-
-
-@np.errstate(all="ignore")
-def slopes_of_uses(economy: Economy, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """∂(output of the line)/∂(unit of the good) for each use of a good, shape (..., uses).
-
-    ``products`` and ``shares`` have shape (..., buyers).
-    """
-    return economy.uses.sums(lambda part: shares[..., part] * products[..., part], shares)
+    return swept(economy, economy.uses.slopes(products, shares), final_prices)
 
 
 @np.errstate(all="ignore")
 def swept(economy: Economy, slopes: np.ndarray, final_prices: np.ndarray) -> np.ndarray:
-    """The gradient of :func:`reverse_sweep` by the ``slopes`` of :func:`slopes_of_uses`."""
+    """The gradient of :func:`reverse_sweep` by the ``slopes`` of uses, (..., uses)."""
     gradient = _sweep(economy, slopes, final_prices)
     if np.all(slopes >= 0.0) and np.all(gradient >= TINY):  # nothing can have cancelled
         return gradient
