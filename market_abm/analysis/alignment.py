@@ -10,7 +10,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.market.state import State
-from market_abm.segments import Block
+from market_abm.language.segments import Block
 
 
 class Allocation(NamedTuple):
@@ -84,9 +84,9 @@ class GradientAlignment:
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
-        self._raw = np.array(
-            [k for k, terms in enumerate(economy.supply.values()) if np.any(terms.elasticity)], int
-        )
+        self._suppliers = [
+            each for each in economy.suppliers if np.any(np.greater(each.terms.elasticity, 0.0))
+        ]
         self._of_shares: _Direction | None = None
         self._of_raw: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -107,8 +107,8 @@ class GradientAlignment:
             if self._of_shares is not None:
                 sums.append(self._share_moves(self._of_shares, at.shares))
             self._of_shares = self._direction(at)
-        if len(self._raw):
-            raw = at.quantities[..., self._raw]
+        if self._suppliers:
+            raw = at.quantities[..., : len(self.economy.supply)]
             if self._of_raw is not None:
                 former, margins, stakes = self._of_raw
                 move = (raw - former) / np.where(former == 0, 1.0, np.abs(former))
@@ -176,16 +176,17 @@ class GradientAlignment:
 
     def _margins(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """The gradient by the raw goods' log quantities, and the weights, (..., raw)."""
-        supply = list(self.economy.supply.values())
-        margins, stakes = [], []
-        for k in self._raw:
-            quantity, value = at.quantities[..., k : k + 1], at.gradient[..., k : k + 1]
-            cost = curves.marginal_cost(supply[k], quantity)
-            responds = np.greater(supply[k].elasticity, 0.0)
+        raw = len(self.economy.supply)
+        quantities, values = at.quantities[..., :raw], at.gradient[..., :raw]
+        margins, stakes = np.zeros_like(values), np.zeros_like(values)
+        for places, terms in self._suppliers:
+            quantity, value = quantities[..., places], values[..., places]
+            responds = np.greater(terms.elasticity, 0.0)
+            margin = value - curves.marginal_cost(terms, quantity)
             size = np.where(value == 0.0, 1.0, np.abs(value))
-            margins.append(np.where(responds, (value - cost) / size, 0.0))
-            stakes.append(np.where(responds, np.abs(quantity * value), 0.0))
-        return np.concatenate(margins, axis=-1), np.concatenate(stakes, axis=-1)
+            margins[..., places] = np.where(responds, margin / size, 0.0)
+            stakes[..., places] = np.where(responds, np.abs(quantity * value), 0.0)
+        return margins, stakes
 
 
 def _sums(weight: np.ndarray, uphill: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -226,13 +227,16 @@ class DualAlignment:
         demand = np.add.reduceat(planned, buyers.starts, axis=-1)
         quotes = [state.bids[..., buyers.starts]]
         excess = [demand - supplied[..., buyers.good[buyers.starts]]]
-        finals = zip(self.economy.final.tolist(), self.economy.demand.values(), strict=True)
-        for k, (good, terms) in enumerate(finals):
-            price = state.prices[..., good : good + 1]
-            wanted = curves.demand_quantity(terms, reference[..., k : k + 1], price)
-            quoted = np.isfinite(wanted)
-            quotes.append(np.where(quoted, price, 0.0))
-            excess.append(np.where(quoted, wanted - supplied[..., good : good + 1], 0.0))
+        final = self.economy.final
+        price, supply = state.prices[..., final], supplied[..., final]
+        wanted = np.empty_like(price)
+        for places, terms in self.economy.consumers:
+            wanted[..., places] = curves.demand_quantity(
+                terms, reference[..., places], price[..., places]
+            )
+        quoted = np.isfinite(wanted)
+        quotes.append(np.where(quoted, price, 0.0))
+        excess.append(np.where(quoted, wanted - supply, 0.0))
         now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
         cosine = np.full(now.shape[:-1], np.nan)
         if self._before is not None:

@@ -243,6 +243,6 @@ def _references(economy: Economy, start: State) -> np.ndarray:
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
     """Reference quantities, (..., final goods): those of the terms of demand, or ``reference``."""
     result = reference.copy()
-    for k, terms in enumerate(economy.demand.values()):
-        result[..., k : k + 1] = curves.reference_quantity(terms, reference[..., k : k + 1])
+    for places, terms in economy.consumers:
+        result[..., places] = curves.reference_quantity(terms, reference[..., places])
     return result

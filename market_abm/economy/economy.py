@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.display import Displayable
+from market_abm.economy.agreed import Agreed, agreed
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.checks import (
     check_cournot,
@@ -27,6 +28,8 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.groups import Group, Network
+from market_abm.economy.forward import Stage, stages
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.economy.uses import Uses
@@ -317,6 +320,16 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
+    @cached_property
+    def suppliers(self) -> tuple[Agreed[Supply], ...]:
+        """The terms of supply as arrays, by their places in ``supply`` (and in ``goods``)."""
+        return agreed(self.supply.values())
+
+    @cached_property
+    def consumers(self) -> tuple[Agreed[Demand], ...]:
+        """The terms of demand as arrays, by their places in ``demand`` (and in ``final``)."""
+        return agreed(self.demand.values())
+
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
@@ -331,6 +344,27 @@ class Economy(Displayable):
         stage += [self.stages[industry.good] for industry in self.topological_order]
         loops = [[self.index[i.good] for i in c] for c in self.components if self.is_loop(c)]
         return Uses.of(self.buyers, np.array(stage, int), [np.array(goods) for goods in loops])
+
+    @cached_property
+    def forward(self) -> tuple[Stage, ...]:
+        """The order of a forward pass: stages of lines that it evaluates at the same time."""
+        place = {industry.good: k for k, industry in enumerate(self.topological_order)}
+        loops = [
+            (self.uses.loop_of[self.index[c[0].good]], [place[industry.good] for industry in c])
+            for c in self.components
+            if self.is_loop(c)
+        ]
+        return stages(self.network, self.uses, loops)
+
+    @cached_property
+    def network(self) -> Network:
+        """The lines in groups of lines that are alike, and in levels."""
+        return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All lines in groups: those of one formula are computed together."""
+        return self.network.groups
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.buyers import Buyers
-from market_abm.segments import BLOCK, Block, Segments
+from market_abm.language.segments import BLOCK, Block, Segments
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,8 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.industry import Industry
-from market_abm.economy.production import firms_production, marginal_products
-from market_abm.economy.uses import Loop
+from market_abm.economy.forward import LoopLines
+from market_abm.economy.production import Batch, marginal_products, produce
 from market_abm.errors import EconomyError
 from market_abm.gradient.loops import solve_outputs, solved
 
@@ -49,6 +48,7 @@ def forward_pass(
     raw: np.ndarray | None = None,
     *,
     guess: np.ndarray | None = None,
+    known: Batch | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate the program, or several runs of it, with goods split by ``shares``.
 
@@ -66,6 +66,8 @@ def forward_pass(
         initial offers.
     guess
         Quantities from which to solve the loops, units, shape (..., goods).
+    known
+        What firms made at these shares: a line whose inputs were the same is not computed again.
 
     Returns
     -------
@@ -73,7 +75,8 @@ def forward_pass(
         Units, shape (..., goods). With ``guess``, NaN for a loop that does not converge: where
         Newton's method finds no solution, or one that repeated evaluation would leave.
     products
-        Marginal products ∂(firm's output)/∂(input), shape (..., buyers).
+        Marginal products ∂(firm's output)/∂(input), shape (..., buyers); those of ``known`` itself
+        if no line was computed.
 
     Raises
     ------
@@ -85,76 +88,77 @@ def forward_pass(
         raw = np.array([supply.quantity for supply in economy.supply.values()])
     order: Literal["C", "F"] = "F" if shares.flags.fnc else "C"
     quantities = np.zeros((*raw.shape[:-1], len(economy.goods)), order=order)
-    products = np.zeros_like(shares)
+    products = np.zeros_like(shares) if known is None else known.products
     quantities[..., : len(economy.supply)] = raw
 
-    for component in economy.components:
-        if not economy.is_loop(component):
-            _evaluate(economy, component[0], shares, quantities, products)
-        elif guess is None:
-            _iterate_loop(economy, component, shares, quantities, products)
-        else:
-            loop = economy.uses.loop_of[economy.index[component[0].good]]
-            _solve_loop(economy, loop, shares, quantities, products, guess)
+    for stage in economy.forward:
+        for group, uses in stage.lines:
+            if known is not None and _is_known(economy, known, uses, quantities):
+                quantities[..., group.made] = known.outputs[..., group.made]
+                continue
+            if known is not None and products is known.products:
+                products = products.copy(order="K")
+            quantities[..., group.made] = produce(group, shares, quantities, products)
+        for loop in stage.loops:
+            if known is not None and products is known.products:
+                products = products.copy(order="K")
+            if guess is None:
+                _iterate_loop(economy, loop, shares, quantities, products)
+            else:
+                _solve_loop(loop, shares, quantities, products, guess)
     return quantities, products
 
 
-def _evaluate(
-    economy: Economy,
-    industry: Industry,
-    shares: np.ndarray,
-    quantities: np.ndarray,
-    products: np.ndarray,
-) -> None:
-    """Write one industry's output to ``quantities``, its marginal products to ``products``."""
-    made = firms_production(economy, industry, shares, products, quantities=quantities)
-    quantities[..., economy.index[industry.good]] = made.sum(axis=-1)
+def _is_known(economy: Economy, known: Batch, uses: np.ndarray, quantities: np.ndarray) -> bool:
+    """Whether the firms with these ``uses`` made their batch of just these ``quantities``."""
+    return np.array_equal(known.delivered[..., uses], quantities[..., economy.uses.good[uses]])
 
 
 def _iterate_loop(
     economy: Economy,
-    component: tuple[Industry, ...],
+    lines: LoopLines,
     shares: np.ndarray,
     quantities: np.ndarray,
     products: np.ndarray,
 ) -> None:
-    """Evaluate the industries of a loop in turn until their outputs no longer change."""
-    places = [economy.index[industry.good] for industry in component]
-    quantities[..., places] = [industry.population.start for industry in component]
-    change, before = np.inf, quantities[..., places]
+    """Evaluate the lines of a loop in turn until their outputs no longer change."""
+    goods = lines.loop.goods
+    industries = [economy.topological_order[good - len(economy.supply)] for good in goods.tolist()]
+    quantities[..., goods] = [industry.population.start for industry in industries]
+    change, before = np.inf, quantities[..., goods]
     for _ in range(MAX_ITERATIONS):
-        for industry in component:
-            _evaluate(economy, industry, shares, quantities, products)
-        change = relative_change(quantities[..., places], before)
-        before = quantities[..., places]
+        for level in lines.levels:
+            made = [produce(group, shares, quantities, products) for group in level]
+            for group, outputs in zip(level, made, strict=True):
+                quantities[..., group.made] = outputs
+        change = relative_change(quantities[..., goods], before)
+        before = quantities[..., goods]
         if not change > 4 * np.finfo(float).eps:
             break
     if not change <= 1e-12:
         raise EconomyError(
-            f"the loop of {', '.join(i.good for i in component)} does not converge",
+            f"the loop of {', '.join(i.good for i in industries)} does not converge",
             remedy="let it use less of its own goods",
         )
 
 
 def _solve_loop(
-    economy: Economy,
-    loop: Loop,
+    lines: LoopLines,
     shares: np.ndarray,
     quantities: np.ndarray,
     products: np.ndarray,
     guess: np.ndarray,
 ) -> None:
     """Solve a loop's outputs, near those of ``guess``."""
-    first = len(economy.supply)
-    lines = [economy.topological_order[good - first] for good in loop.goods.tolist()]
+    loop = lines.loop
 
     def evaluate(outputs: np.ndarray) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
         quantities[..., loop.goods] = outputs
-        made = np.empty_like(outputs)
-        for k, industry in enumerate(lines):
-            of_firms = firms_production(economy, industry, shares, products, quantities=quantities)
-            made[..., k] = of_firms.sum(axis=-1)
-        return made, lambda: loop.sums(shares[..., loop.buyers] * products[..., loop.buyers])
+        made = quantities.copy(order="K")
+        for group in lines.groups:
+            made[..., group.made] = produce(group, shares, quantities, products)
+        slopes = lambda: loop.sums(shares[..., loop.buyers] * products[..., loop.buyers])  # noqa: E731
+        return made[..., loop.goods], slopes
 
     quantities[..., loop.goods] = solve_outputs(loop, guess[..., loop.goods], evaluate)
 
@@ -202,11 +206,13 @@ def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndar
 
     ``quantities`` has shape (..., goods), ``reference`` (..., final goods); both in units.
     """
-    prices = [
-        curves.demand_price(terms, reference[..., k : k + 1], quantities[..., good : good + 1])
-        for k, (good, terms) in enumerate(zip(economy.final, economy.demand.values(), strict=True))
-    ]
-    return np.concatenate(prices, axis=-1)
+    amounts = quantities[..., economy.final]
+    prices = np.empty_like(amounts)
+    for places, terms in economy.consumers:
+        prices[..., places] = curves.demand_price(
+            terms, reference[..., places], amounts[..., places]
+        )
+    return prices
 
 
 def book_gradient(
