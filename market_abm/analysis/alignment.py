@@ -87,6 +87,7 @@ class GradientAlignment:
         self._suppliers = [
             each for each in economy.suppliers if np.any(np.greater(each.terms.elasticity, 0.0))
         ]
+        self._step = -2
         self._of_shares: _Direction | None = None
         self._of_raw: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -99,28 +100,41 @@ class GradientAlignment:
             quantities, margins, stakes = self._of_raw
             self._of_raw = quantities[rows], margins[rows], stakes[rows]
 
-    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
-        """The cosine of the move to ``state``, whose allocation is ``at``, shape (...)."""
-        cosine = np.full(state.prices.shape[:-1], np.nan)
-        sums = []
+    def note(self, state: State, at: Allocation, reference: np.ndarray) -> None:
+        """Note the allocation ``at`` a state, and the gradient there."""
+        self._step = state.step
         if np.any(self._shared):
-            if self._of_shares is not None:
-                sums.append(self._share_moves(self._of_shares, at.shares))
             self._of_shares = self._direction(at)
         if self._suppliers:
-            raw = at.quantities[..., : len(self.economy.supply)]
-            if self._of_raw is not None:
-                former, margins, stakes = self._of_raw
-                move = (raw - former) / np.where(former == 0, 1.0, np.abs(former))
-                sums.append(_sums(stakes, margins, move))
-            self._of_raw = raw, *self._margins(at)
+            self._of_raw = at.quantities[..., : len(self.economy.supply)], *self._margins(at)
+
+    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
+        """The cosine of the move to ``state``, whose allocation is ``at``, shape (...); notes it.
+
+        From the allocation noted last; NaN if that is not of the step before.
+        """
+        cosine = np.full(state.prices.shape[:-1], np.nan)
+        sums = self._moves(at) if self._step == state.step - 1 else []
         if sums:
             product, uphill, moved, weight = map(sum, zip(*sums, strict=True))
             sizes = np.sqrt(uphill), np.sqrt(moved)
             measured = np.minimum(*sizes) > 1e-12 * np.sqrt(weight)  # more than rounding
             size = np.where(measured, sizes[0] * sizes[1], 1.0)
             cosine = np.where(measured, product / size, np.nan)
+        self.note(state, at, reference)
         return cosine
+
+    def _moves(self, at: Allocation) -> list[tuple[np.ndarray, ...]]:
+        """The sums (:func:`_sums`) of the moves of shares and of raw quantities, if any."""
+        sums = []
+        if self._of_shares is not None:
+            sums.append(self._share_moves(self._of_shares, at.shares))
+        if self._of_raw is not None:
+            former, margins, stakes = self._of_raw
+            raw = at.quantities[..., : len(self.economy.supply)]
+            move = (raw - former) / np.where(former == 0, 1.0, np.abs(former))
+            sums.append(_sums(stakes, margins, move))
+        return sums
 
     def _direction(self, at: Allocation) -> _Direction:
         """The gradient by log shares at an allocation."""
@@ -129,12 +143,17 @@ class GradientAlignment:
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
-        return _Direction(
-            at.shares, at.products, factor, np.sign(mean), np.where(self._shared, money, 0.0)
-        )
+        products = at.products  # of the engine, which overwrites them
+        if self._of_shares is not None and self._of_shares.products.shape == products.shape:
+            np.copyto(self._of_shares.products, products)
+            products = self._of_shares.products
+        else:
+            products = products.copy(order="K")
+        money_there = np.where(self._shared, money, 0.0)
+        return _Direction(at.shares, products, factor, np.sign(mean), money_there)
 
     def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Weighted sums of products and squares over the shares, as of :func:`_sums`.
+        """Weighted sums over the shares, as of :func:`_sums`.
 
         Both vectors are centred in each pool, uphill by itself. The mean of the moves is of second
         order, and subtracted from their sums; only where it is most of the moves, beforehand.
@@ -209,6 +228,7 @@ class DualAlignment:
 
     def __init__(self, economy: Economy) -> None:
         self.economy = economy
+        self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
@@ -217,11 +237,30 @@ class DualAlignment:
         if self._before is not None:
             self._before = self._before[0][rows], self._before[1][rows]
 
-    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
-        """The cosine of the move to ``state``, shape (...).
+    def note(self, state: State, at: Allocation, reference: np.ndarray) -> None:
+        """Note the quotes of a state, and excess demand there; parameters as of a call."""
+        self._step, self._before = state.step, self._quotes(state, reference)
 
-        ``reference`` are the consumers' reference quantities, units, (..., final goods).
+    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
+        """The cosine of the move to ``state``, shape (...); notes it for the next move.
+
+        From the quotes noted last; NaN if they are not of the step before. ``reference`` are the
+        consumers' reference quantities, units, (..., final goods).
         """
+        step, former = self._step, self._before
+        self.note(state, at, reference)
+        assert self._before is not None
+        now = self._before[0]
+        if former is None or step != state.step - 1:
+            return np.full(now.shape[:-1], np.nan)
+        move = now - former[0]
+        sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(former[1], axis=-1)
+        moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
+        product = (move * former[1]).sum(axis=-1)
+        return np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
+
+    def _quotes(self, state: State, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The quotes that can move, and excess demand at them."""
         buyers, supplied = self.economy.buyers, state.quantities
         planned = state.shares * supplied[..., buyers.good]
         demand = np.add.reduceat(planned, buyers.starts, axis=-1)
@@ -237,16 +276,7 @@ class DualAlignment:
         quoted = np.isfinite(wanted)
         quotes.append(np.where(quoted, price, 0.0))
         excess.append(np.where(quoted, wanted - supply, 0.0))
-        now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
-        cosine = np.full(now.shape[:-1], np.nan)
-        if self._before is not None:
-            move = now - self._before[0]
-            sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(self._before[1], axis=-1)
-            moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
-            product = (move * self._before[1]).sum(axis=-1)
-            cosine = np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
-        self._before = now, downhill
-        return cosine
+        return np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
 
 
 ALIGNMENTS: dict[str, type[GradientAlignment] | type[DualAlignment]] = {

@@ -15,6 +15,7 @@ from market_abm.economy import curves
 from market_abm.economy.buyers import cached_parts
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry, production
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings, cannot_allocate, paying
@@ -97,6 +98,7 @@ class ArrayEngine:
         self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
         self._bidding: set[str] = set()  # goods whose firms have made bids
         self._delivered: dict[str, list[np.ndarray]] = {}
+        self._delivered_at = 0  # the step; -1 if the state was set
         self._outputs = {  # of firms with market power
             i.good: np.zeros((runs, i.firms))
             for i in economy.topological_order
@@ -144,10 +146,29 @@ class ArrayEngine:
         for name, array in {"shares": self.state.shares, **memory}.items():
             getattr(self, name)[:] = array
         self._priced[:] = True
+        self._delivered_at = -1
         self._bidding.update(industry.good for industry in self.economy.topological_order)
         with np.errstate(all="ignore"):
             self._observe()
             self._reallocate()
+
+    @property
+    def batch(self) -> Batch | None:
+        """What firms made of the inputs of the batch on sale, valid until the next step.
+
+        None if that is not what the engine holds: bids are money, or the state was set.
+        """
+        if self.mechanism.bids_are_money or self._delivered_at != self.clock:
+            return None
+        uses = self.economy.uses
+        delivered = np.empty((len(self.shares), len(uses)))
+        for industry in self.economy.topological_order:
+            starts = [use.start for use in self.economy.buyers.uses[industry.good]]
+            places = np.searchsorted(uses.buyers.starts, starts)
+            parts = self._delivered[industry.good]
+            if parts:
+                delivered[:, places] = np.concatenate([p.reshape(len(p), -1) for p in parts], -1)
+        return Batch(delivered, self.quantities, self.products)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
@@ -195,6 +216,7 @@ class ArrayEngine:
             self._simultaneous()
         else:
             self._sequential()
+        self._delivered_at = self.clock
         self._observe()
         self._reallocate()
 

@@ -142,7 +142,7 @@ def simulate(
     economies_at = dict(changes)
     record = Record(engine.economy, every, goods, (*buyer_fields, *observer.path))
     runs = _Runs(record, np.broadcast_to(steps, (len(state.prices),)), max(economies_at, default=0))
-    observations = observer(state)
+    observations = observer(state, engine.batch)
     record.add(state, observations, runs.numbers)
     runs.end_failed(engine)
     runs.end_finished(state, observations)
@@ -178,7 +178,7 @@ def advance(
         observer.change(engine.economy)
     engine.step()
     state = engine.state
-    return state, observer(state)
+    return state, observer(state, engine.batch)
 
 
 class _Runs:
