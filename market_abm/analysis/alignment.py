@@ -9,8 +9,8 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.market.state import State
 from market_abm.language.segments import Block
+from market_abm.market.state import State
 
 
 class Allocation(NamedTuple):

@@ -28,8 +28,8 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
-from market_abm.economy.groups import Group, Network
 from market_abm.economy.forward import Stage, stages
+from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.economy.uses import Uses

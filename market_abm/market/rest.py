@@ -6,6 +6,8 @@ gradient does not matter here (docs/model.md, 5).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from market_abm.economy import curves
@@ -167,7 +169,8 @@ class Rest:
         ``mean`` is the mean value of a unit in each pool, (..., pools).
         """
         total = np.zeros_like(state.prices)
-        np.add.at(total, (..., self._good), np.where(self._pays, mean, 0.0))  # one after another
+        places: Any = (..., self._good)
+        np.add.at(total, places, np.where(self._pays, mean, 0.0))  # one after another
         bought = np.unique(self._good)
         return _relative(state.prices - total, state.prices)[..., bought]
 
