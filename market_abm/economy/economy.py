@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.display import Displayable
+from market_abm.economy.agreed import Agreed, agreed
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.checks import (
     check_cournot,
@@ -27,9 +28,11 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
@@ -318,12 +321,41 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
+    @cached_property
+    def suppliers(self) -> tuple[Agreed[Supply], ...]:
+        """The terms of supply as arrays, by their places in ``supply`` (and in ``goods``)."""
+        return agreed(self.supply.values())
+
+    @cached_property
+    def consumers(self) -> tuple[Agreed[Demand], ...]:
+        """The terms of demand as arrays, by their places in ``demand`` (and in ``final``)."""
+        return agreed(self.demand.values())
+
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """The uses of goods as arrays, and the levels of the network."""
+        stage = [-1] * len(self.supply)  # of goods that no line makes
+        stage += [self.stages[industry.good] for industry in self.topological_order]
+        loops = [[self.index[i.good] for i in c] for c in self.components if self.is_loop(c)]
+        return Uses.of(self.buyers, np.array(stage, int), [np.array(goods) for goods in loops])
+
+    @cached_property
+    def forward(self) -> tuple[Stage, ...]:
+        """The order of a forward pass: stages of lines that it evaluates at the same time."""
+        place = {industry.good: k for k, industry in enumerate(self.topological_order)}
+        loops = [
+            (self.uses.loop_of[self.index[c[0].good]], [place[industry.good] for industry in c])
+            for c in self.components
+            if self.is_loop(c)
+        ]
+        return stages(self.network, self.uses, loops)
 
     @cached_property
     def network(self) -> Network:

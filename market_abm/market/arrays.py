@@ -15,6 +15,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.segments import gather, neighbours, scatter
 from market_abm.market import behaviour
@@ -105,6 +106,7 @@ class ArrayEngine:
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
         self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
+        self._batch_at = 0  # the step of the batch; -1 if the state was set
         self._outputs: np.ndarray | None = None  # of all firms, if some have market power
         if any(group.cournot for group in economy.groups):
             self._outputs = empty(sum(group.size for group in economy.groups))
@@ -169,8 +171,24 @@ class ArrayEngine:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
+        self._batch_at = -1
         self._observe()
         self._pending = True
+
+    @property
+    def batch(self) -> Batch | None:
+        """What firms made of the inputs of the batch on sale, valid until the next step.
+
+        None if that is not what the engine holds: bids are money, or the state was set.
+        """
+        if self.mechanism.bids_are_money or self._batch_at != self.clock:
+            return None
+        uses, (before, after) = self.economy.uses, self._used
+        delivered = gather(after, uses.good)
+        if np.any(self._late):
+            late = self._late[uses.buyers.starts]
+            delivered = np.where(late, gather(before, uses.good), delivered)
+        return Batch(delivered, self.quantities, self.products)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
@@ -219,6 +237,7 @@ class ArrayEngine:
             self._simultaneous()
         else:
             self._sequential()
+        self._batch_at = self.clock
         self._observe()
         self._pending = True
 

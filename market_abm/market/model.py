@@ -349,6 +349,10 @@ class AgentEngine:
             self.failed[0] = error.with_traceback(None)
 
     @property
+    def batch(self) -> None:
+        """None: each firm has its own."""
+
+    @property
     def reference(self) -> np.ndarray:
         """The consumers' reference quantities, units, shape (1, final goods)."""
         return np.array([[consumer.reference for consumer in self.model.consumers]])

@@ -202,6 +202,10 @@ class QuotedArrayEngine(ArrayEngine, ABC):
     mechanism: type[QuotedMarket]
     own: ClassVar[tuple[str, ...]] = ("quotes", "orders")
 
+    @property
+    def batch(self) -> None:
+        """None: firms store goods, or only plan."""
+
     def _create_arrays(self, runs: int) -> None:
         super()._create_arrays(runs)
         self.quotes = np.zeros((runs, len(self.economy.buyers.pools)))

@@ -207,7 +207,7 @@ def _conserved(result: Result) -> dict[str, float | None]:
     None if too little is recorded, or if it has no meaning under the mechanism.
     """
     path, experiment = result.trajectory, result.experiment
-    thin = len(path.shares) != len(path.prices) or experiment.record.every != 1
+    thin = len(path.shares) != len(path.prices) or experiment.record_interval != 1
     kept = None
     if not thin:
         market, economy = experiment.market, experiment.economy

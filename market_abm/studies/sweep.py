@@ -177,7 +177,7 @@ class Sweep(Displayable):
     def batch_size(self) -> int:
         """Runs in a batch: as many as the memory for their records allows."""
         size = self.base.record_bytes(len(recorded_buyer_fields(self.base.economy)))
-        records = 1 + self.base.run.steps // self.base.record.every
+        records = 1 + self.base.run.steps // self.base.record_interval
         return max(1, min(MAX_BATCH_RUNS, BATCH_MEMORY // (size * records)))
 
     @property
@@ -258,6 +258,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.market.activation,
         experiment.market.lag,
         experiment.record,
+        experiment.run.observe_every,
         tuple(step for step, _ in experiment.changes),
     )
 
