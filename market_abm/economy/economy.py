@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -390,14 +392,47 @@ def _topological_order(
     lines: tuple[tuple[str, tuple[str, ...]], ...],
 ) -> tuple[tuple[int, ...], ...]:
     """The components, upstream first, of lines that are each a good and its inputs."""
-    import networkx as nx
-
     place = {good: k for k, (good, _) in enumerate(lines)}
-    network = nx.DiGraph()
-    network.add_nodes_from(range(len(lines)))
-    for k, (_, inputs) in enumerate(lines):
-        network.add_edges_from((place[good], k) for good in inputs if good in place)
-    groups = nx.condensation(network)
-    members = nx.get_node_attributes(groups, "members")
-    order = nx.lexicographical_topological_sort(groups, key=lambda group: min(members[group]))
-    return tuple(tuple(sorted(members[group])) for group in order)
+    uses = [[place[good] for good in inputs if good in place] for _, inputs in lines]
+    try:
+        return tuple((k,) for k in _sorted(dict(enumerate(uses))))
+    except CycleError:
+        first = _first_of_component(uses)
+    members: dict[int, list[int]] = {}
+    before: dict[int, set[int]] = {}
+    for k, (group, inputs) in enumerate(zip(first, uses, strict=True)):
+        members.setdefault(group, []).append(k)
+        before.setdefault(group, set()).update(first[each] for each in inputs)
+        before[group].discard(group)
+    return tuple(tuple(members[group]) for group in _sorted(before))
+
+
+def _sorted(before: Mapping[int, Iterable[int]]) -> Iterator[int]:
+    """The topological order of numbers, each with those before it; of several, the smallest first.
+
+    Raises
+    ------
+    CycleError
+        There is a loop.
+    """
+    sorter = TopologicalSorter(before)
+    sorter.prepare()
+    ready: list[int] = []
+    while sorter.is_active():
+        for each in sorter.get_ready():
+            heappush(ready, each)
+        yield (smallest := heappop(ready))
+        sorter.done(smallest)
+
+
+def _first_of_component(uses: Sequence[Sequence[int]]) -> list[int]:
+    """The first line of the strongly connected component of each line, given those it reads."""
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    read = np.concatenate([np.asarray(inputs, int) for inputs in uses])
+    reader = np.repeat(np.arange(len(uses)), [len(inputs) for inputs in uses])
+    network = coo_array((np.ones(len(read)), (reader, read)), shape=(len(uses), len(uses)))
+    _, component = connected_components(network, connection="strong")
+    _, first = np.unique(component, return_index=True)
+    return first[component].tolist()

@@ -199,11 +199,11 @@ class Search:
 
     def ascended(self, at: Allocation) -> Allocation:
         """Where a trust-region Newton method ends."""
-        from scipy.optimize import minimize
-
         face = self._face(at)
         if face.size == 0:
             return at
+        from scipy.optimize import minimize  # slow to import
+
         loss = _Loss(face, at, self)
         # Logarithms move by about 1 per step at most: a share that reaches 0 never comes back.
         radius = float(np.sqrt(face.size))
@@ -226,11 +226,11 @@ class Search:
 
     def polished(self, at: Allocation) -> Allocation:
         """The solution of the first-order conditions near ``at``; ``at`` if that is better."""
-        from scipy.optimize import root
-
         face = self._face(at)
         if face.size == 0:
             return at
+        from scipy.optimize import root  # slow to import
+
         loss = _Loss(face, at, self)
         point = face.start()
         first = size = np.abs(loss.gradient(point)).max()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,10 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, gradient_ascent
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.runs.optimum import first_reached
+from market_abm.runs.progress import WorkProgress, of_run
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
-from market_abm.studies.budget import MechanismProgress, steps_of, within_budget
+from market_abm.studies.budget import within_budget
 from market_abm.studies.optimizers import origin
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compare_mechanisms(
     mechanisms: str | Sequence[str] = "all",
     *,
     overrides: Mapping[str, Any] | None = None,
-    progress: MechanismProgress | None = None,
+    progress: WorkProgress | None = None,
 ) -> MechanismComparison:
     """Run an experiment under several mechanisms, and gradient ascent on the same economy.
 
@@ -61,7 +62,8 @@ def compare_mechanisms(
     overrides
         Settings of the file by dotted key.
     progress
-        ``progress(what, done, most)``, called with the steps of each mechanism.
+        ``progress(what, done, most)``, called with the step of each mechanism, and of gradient
+        ascent, and with the one at which it is likely to end.
 
     Raises
     ------
@@ -101,7 +103,7 @@ class MechanismComparison(Displayable):
     def of(
         experiment: Experiment,
         mechanisms: Sequence[str] = ("all",),
-        progress: MechanismProgress | None = None,
+        progress: WorkProgress | None = None,
     ) -> MechanismComparison:
         """Run them all.
 
@@ -126,7 +128,9 @@ class MechanismComparison(Displayable):
         for name in names:
             try:
                 each = within.with_mechanism(name)
-                results[name] = result = run(each, progress=steps_of(each, progress))
+                results[name] = result = run(each, progress=of_run(each, name, progress))
+                if progress:
+                    progress(name, result.steps, result.steps)
                 if result.status == "interrupted":
                     raise KeyboardInterrupt
             except MarketError as error:
@@ -173,9 +177,18 @@ class MechanismComparison(Displayable):
         """The distance of welfare from that of the best known allocation over time."""
         return view(self, "figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
     def frame(self) -> pd.DataFrame:
         """The table with the mechanisms as a column."""

@@ -355,6 +355,7 @@ def run_sweep(
     executor: Executor | None = None,
     workers: int = 1,
     resume: bool = False,
+    figures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Run the missing batches of a sweep, and return its table.
@@ -372,6 +373,8 @@ def run_sweep(
         Where batches run, ``workers`` + 1 at a time; by default here, one after another.
     resume
         Continue the sweep in ``folder``.
+    figures
+        Whether the figure is drawn.
     progress
         ``progress(done, size)``, called with the number of finished runs.
 
@@ -396,7 +399,8 @@ def run_sweep(
         done += sweep.runs(batch)
         if progress:
             progress(done, sweep.design.size)
-    return store.finish(sweep.columns, partial(view(sweep, "figure"), sweep))
+    draw = partial(view(sweep, "figure"), sweep) if figures else None
+    return store.finish(sweep.columns, draw)
 
 
 def _run_in_memory(
