@@ -64,7 +64,7 @@ def produce(
     order: Literal["C", "F"] = "F" if shares.flags.fnc else "C"
     leaves = np.empty((*shares.shape[:-1], len(group.members.leaves)), order=order)
     for block, made in firms_production(group, shares, products, quantities=quantities):
-        block.sum_into(leaves, made)
+        block.reduce_into(leaves, made)
     return group.members.of_leaves(leaves)
 
 

@@ -165,7 +165,7 @@ class Uses:
                 if len(sums) == k:
                     order: Any = "F" if like.flags.fnc else "C"
                     sums.append(np.empty((*like.shape[:-1], leaves), order=order))
-                block.sum_into(sums[k], values)
+                block.reduce_into(sums[k], values)
         return [self.buyers.of_leaves(each) for each in sums]
 
     def slopes(self, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
