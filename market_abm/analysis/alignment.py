@@ -9,7 +9,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.language.segments import Block
+from market_abm.economy.uses import Part
 from market_abm.market.state import State
 
 
@@ -77,10 +77,13 @@ class GradientAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Whether the shares of a pool add up to 1.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
+        self._add_up = add_up
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
@@ -159,11 +162,11 @@ class GradientAlignment:
         order, and subtracted from their sums; only where it is most of the moves, beforehand.
         """
         pools, first = self.economy.uses.pools, self.economy.uses.pools.starts
-        held, mean, square, product, uphill = self._sums_of_moves(former, shares)
+        mean, square, product, uphill, held = self._sums_of_moves(former, shares)
         drift = square + mean**2 * (held - 2.0) < SPREAD * square
         if np.any(drift):
             shift = pools.spread(np.where(drift, mean, 0.0))
-            held, mean, square, product, uphill = self._sums_of_moves(former, shares, shift)
+            mean, square, product, uphill, held = self._sums_of_moves(former, shares, shift)
         product -= mean * former.sign[..., first] * (1.0 - held)
         square += mean**2 * (held - 2.0)
         money = former.money[..., first]
@@ -172,26 +175,29 @@ class GradientAlignment:
     def _sums_of_moves(
         self, former: _Direction, shares: np.ndarray, shift: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        """Σ s, Σ s Δ, Σ s Δ², Σ s u Δ and Σ s u² of each pool, (..., pools), in one pass.
+        """Σ s Δ, Σ s Δ², Σ s u Δ, Σ s u² and Σ s of each pool, (..., pools), in one pass.
 
         s are the former shares, Δ the moves of log shares less ``shift``, (..., uses), u uphill.
         """
 
-        def terms(block: Block) -> Sequence[np.ndarray]:
-            places = block.elements
+        def factors(part: Part) -> list[tuple[np.ndarray, np.ndarray]]:
+            places = part.buyers
             before = former.shares[..., places]
-            move = np.log(shares[..., places] / before)
+            move = shares[..., places] / before
+            np.log(move, out=move)
             if shift is not None:
-                move -= block.spread(shift)
+                move -= part.spread(shift)
             if not before.min() > 0.0:
                 move = np.where(before > 0.0, move, 0.0)
-            uphill = block.spread(former.factor) * former.products[..., places]
-            uphill -= block.spread(former.sign)
+            uphill = part.spread(former.factor) * former.products[..., places]
+            uphill -= part.spread(former.sign)
             by_move, by_uphill = before * move, before * uphill
-            return before, by_move, by_move * move, by_uphill * move, by_uphill * uphill
+            pairs = [(before, move), (by_move, move), (by_move, uphill), (by_uphill, uphill)]
+            return pairs if self._add_up else [*pairs, (before, np.ones_like(before))]
 
         uses = self.economy.uses
-        return [uses.pools.total(each) for each in uses.sums(terms, shares)]
+        sums = [uses.pools.total(each) for each in uses.sums(factors, shares)]
+        return [*sums, np.ones_like(sums[0])] if self._add_up else sums
 
     def _margins(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """The gradient by the raw goods' log quantities, and the weights, (..., raw)."""
@@ -224,9 +230,11 @@ class DualAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Not used: shares are planned.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
         self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None

@@ -85,7 +85,7 @@ class GradientObserver:
         self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
-        self._align = ALIGNMENTS[rules.alignment](economy)
+        self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""

@@ -193,13 +193,13 @@ class Rest:
         uses = self.economy.uses
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
         mean, top = uses.pools.spread(mean), self._largest_share(state)
-        for block in uses.blocks(max(1, still.size)):
-            places = block.elements
-            shares, quantity = state.shares[..., places], block.spread(quantities)
-            of_firm = block.spread(prices) if revenue is None else revenue[..., places]
-            worth, of_pool = of_firm * products[..., places], block.spread(mean)
+        for part in uses.parts(max(1, still.size)):
+            places = part.buyers
+            shares, quantity = state.shares[..., places], part.spread(quantities)
+            of_firm = part.spread(prices) if revenue is None else revenue[..., places]
+            worth, of_pool = of_firm * products[..., places], part.spread(mean)
             bids = self.rules.per_unit(state.bids[..., places], shares * quantity)
-            weight = _relative(shares, block.spread(top))
+            weight = _relative(shares, part.spread(top))
             gap = weight * _relative(bids - worth, of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(of_pool == 0.0, 1.0, np.abs(of_pool))
