@@ -45,11 +45,11 @@ class Frozen(PooledMarket):
     Settings = FrozenSettings
 
     @staticmethod
-    def pool_price(shares, bids, quantity):
-        return np.sum(shares * bids, axis=-1, keepdims=True)
+    def offer(shares, bids):
+        return shares * bids
 
     @staticmethod
-    def revised_shares(shares, bids, quantity, *, bidding, settings, out=None):
+    def claim(shares, bids, price, quantity, settings):
         return shares
 
     @classmethod
@@ -153,10 +153,10 @@ class PowerArrayEngine(QuotedArrayEngine):
     def _reallocate(self):
         for good in self.economy.goods:
             k = self.economy.index[good]
-            for n, pool in self._pools(good):
+            for n, pool in self._pools_of_good(good):
                 orders = self.orders[:, pool]
                 quote, bids = self.quotes[:, n : n + 1], self.bids[:, pool]
-                orders[:] = next_order(orders, bids, quote, self._has_bid(pool))
+                orders[:] = next_order(orders, bids, quote, self._has_bids(pool))
                 ordered = orders.sum(axis=-1, keepdims=True)
                 self.shares[:, pool] = ration(orders, ordered, self.quantities[:, k : k + 1])
 

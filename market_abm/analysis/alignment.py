@@ -88,7 +88,9 @@ class GradientAlignment:
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
         self._suppliers = [
-            each for each in economy.suppliers if np.any(np.greater(each.terms.elasticity, 0.0))
+            (places, terms)
+            for places, terms in economy.supply_terms
+            if np.any(np.greater(terms.elasticity, 0.0))
         ]
         self._step = -2
         self._of_shares: _Direction | None = None
@@ -146,14 +148,14 @@ class GradientAlignment:
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
-        products = at.products  # of the engine, which overwrites them
-        if self._of_shares is not None and self._of_shares.products.shape == products.shape:
-            np.copyto(self._of_shares.products, products)
-            products = self._of_shares.products
+        arrays = [at.shares, at.products]  # of the engine, which overwrites them
+        if self._of_shares is None or self._of_shares.shares.shape != at.shares.shape:
+            kept = [array.copy(order="K") for array in arrays]
         else:
-            products = products.copy(order="K")
-        money_there = np.where(self._shared, money, 0.0)
-        return _Direction(at.shares, products, factor, np.sign(mean), money_there)
+            kept = list(self._of_shares[:2])
+            for array, values in zip(kept, arrays, strict=True):
+                np.copyto(array, values)
+        return _Direction(*kept, factor, np.sign(mean), np.where(self._shared, money, 0.0))
 
     def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weighted sums over the shares, as of :func:`_sums`.
@@ -277,7 +279,7 @@ class DualAlignment:
         final = self.economy.final
         price, supply = state.prices[..., final], supplied[..., final]
         wanted = np.empty_like(price)
-        for places, terms in self.economy.consumers:
+        for places, terms in self.economy.demand_terms:
             wanted[..., places] = curves.demand_quantity(
                 terms, reference[..., places], price[..., places]
             )

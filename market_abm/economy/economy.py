@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from market_abm.display import Displayable
-from market_abm.economy.agreed import Agreed, agreed
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.checks import (
     check_cournot,
@@ -31,11 +30,12 @@ from market_abm.economy.checks import (
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
-from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
+from market_abm.language.segments import Places
 
 REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
@@ -320,16 +320,6 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
-    @cached_property
-    def suppliers(self) -> tuple[Agreed[Supply], ...]:
-        """The terms of supply as arrays, by their places in ``supply`` (and in ``goods``)."""
-        return agreed(self.supply.values())
-
-    @cached_property
-    def consumers(self) -> tuple[Agreed[Demand], ...]:
-        """The terms of demand as arrays, by their places in ``demand`` (and in ``final``)."""
-        return agreed(self.demand.values())
-
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
@@ -360,6 +350,16 @@ class Economy(Displayable):
     def network(self) -> Network:
         """The lines in groups of lines that are alike, and in levels."""
         return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @cached_property
+    def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
+        """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
+        return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
+        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
+        return side_by_side(list(self.demand.values()))
 
     @property
     def groups(self) -> tuple[Group, ...]:

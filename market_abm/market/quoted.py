@@ -22,7 +22,7 @@ from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
-from market_abm.market.state import State
+from market_abm.market.state import CurrentState, State
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,32 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         for n, pool in enumerate(self.economy.buyers.pools):
             self._places.setdefault(pool.good, []).append((n, pool.buyers))
 
-    def _pools(self, good: str) -> list[tuple[int, slice]]:
+    def step(self) -> None:
+        """One step of every run; orders and shares follow at its end."""
+        super().step()
+        self._finish()
+
+    def _finish(self) -> None:
+        if isinstance(self.state, CurrentState):
+            self.state.leave(keep=True)
+        super()._finish()
+
+    def _form_prices(self) -> None:
+        for good in self.economy.goods:
+            self._form_price(good)
+        self._record_prices()
+
+    def _has_bids(self, pool: slice) -> np.ndarray:
+        """Mask of the buyers of a pool that have made a bid, shape (buyers,)."""
+        return self._has_bid[self.economy.buyers.maker[pool]]
+
+    def _refuse(self, refused: np.ndarray, good: str, bids: np.ndarray) -> None:
+        """Record the mechanism's error for the ``refused`` runs, a mask of shape (runs,)."""
+        quantity = self.quantities[:, self.economy.index[good]]
+        for row in np.flatnonzero(refused).tolist():
+            self._fail(row, self.mechanism.refusal(good, quantity[row], bids[row], str))
+
+    def _pools_of_good(self, good: str) -> list[tuple[int, slice]]:
         """The pools of a good: the place of each in ``quotes``, and its buyers."""
         return self._places.get(self.economy.index[good], [])
 
@@ -227,7 +252,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             )
             self._priced[k] = True
             return
-        pools = self._pools(good)
+        pools = self._pools_of_good(good)
         places = [n for n, _ in pools]
         if self._priced[k]:
             ordered = [self.orders[:, buyers].sum(axis=-1) for _, buyers in pools]

@@ -265,9 +265,9 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
         for good in self.economy.goods:
             k = self.economy.index[good]
             quantity = self.quantities[:, k : k + 1]
-            pools = self._pools(good)
+            pools = self._pools_of_good(good)
             for n, buyers in pools:
-                bidding = self._has_bid(buyers)
+                bidding = self._has_bids(buyers)
                 orders, quote = self.orders[:, buyers], self.quotes[:, n : n + 1]
                 revised = revised_order(
                     orders, self.bids[:, buyers], quote, self.settings.order_rate

@@ -209,7 +209,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     def memory(self, memory: dict[str, np.ndarray]) -> None:
         self.quotes[:], self.prices[:] = memory["quotes"], memory["prices"]
         for good in self.economy.goods:
-            places = [n for n, _ in self._pools(good)]
+            places = [n for n, _ in self._pools_of_good(good)]
             if places:
                 self.prices[:, self.economy.index[good]] = self.quotes[:, places].sum(axis=-1)
         self._priced[:] = True
