@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -152,10 +151,11 @@ class GradientAlignment:
         if self._of_shares is None or self._of_shares.shares.shape != at.shares.shape:
             kept = [array.copy(order="K") for array in arrays]
         else:
-            kept = list(self._of_shares[:2])
+            kept = [self._of_shares.shares, self._of_shares.products]
             for array, values in zip(kept, arrays, strict=True):
                 np.copyto(array, values)
-        return _Direction(*kept, factor, np.sign(mean), np.where(self._shared, money, 0.0))
+        weight = np.where(self._shared, money, 0.0)
+        return _Direction(kept[0], kept[1], factor, np.sign(mean), weight)
 
     def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weighted sums over the shares, as of :func:`_sums`.

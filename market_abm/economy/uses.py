@@ -116,12 +116,8 @@ class Uses:
         loops
             The goods of each loop, indices.
         """
-        pairs = [(use.start, made) for made, good in buyers.makers for use in buyers.uses[good]]
-        starts, maker = np.array(sorted(pairs), int).reshape(-1, 2).T
-        pool = np.searchsorted(buyers.starts, starts, side="right") - 1
-        good = np.array([pool.good for pool in buyers.pools], int)[pool]
-        first_of_pool = np.flatnonzero(np.diff(pool, prepend=-1))
-        pools = Segments(first_of_pool, len(starts))
+        starts, good, maker = buyers.places_of_uses
+        pools = Segments(np.searchsorted(starts, buyers.starts), len(starts))
         uses = Uses(Segments(starts, buyers.size), good, maker, pools, ())
         return replace(uses, levels=tuple(_levels(uses, stage, loops)))
 
