@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.language.segments import Block
+from market_abm.economy.uses import Part
 from market_abm.market.state import State
 
 
@@ -77,15 +76,20 @@ class GradientAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Whether the shares of a pool add up to 1.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
+        self._add_up = add_up
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
         self._suppliers = [
-            each for each in economy.suppliers if np.any(np.greater(each.terms.elasticity, 0.0))
+            (places, terms)
+            for places, terms in economy.supply_terms
+            if np.any(np.greater(terms.elasticity, 0.0))
         ]
         self._step = -2
         self._of_shares: _Direction | None = None
@@ -143,14 +147,15 @@ class GradientAlignment:
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
-        products = at.products  # of the engine, which overwrites them
-        if self._of_shares is not None and self._of_shares.products.shape == products.shape:
-            np.copyto(self._of_shares.products, products)
-            products = self._of_shares.products
+        arrays = [at.shares, at.products]  # of the engine, which overwrites them
+        if self._of_shares is None or self._of_shares.shares.shape != at.shares.shape:
+            kept = [array.copy(order="K") for array in arrays]
         else:
-            products = products.copy(order="K")
-        money_there = np.where(self._shared, money, 0.0)
-        return _Direction(at.shares, products, factor, np.sign(mean), money_there)
+            kept = [self._of_shares.shares, self._of_shares.products]
+            for array, values in zip(kept, arrays, strict=True):
+                np.copyto(array, values)
+        weight = np.where(self._shared, money, 0.0)
+        return _Direction(kept[0], kept[1], factor, np.sign(mean), weight)
 
     def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weighted sums over the shares, as of :func:`_sums`.
@@ -159,11 +164,11 @@ class GradientAlignment:
         order, and subtracted from their sums; only where it is most of the moves, beforehand.
         """
         pools, first = self.economy.uses.pools, self.economy.uses.pools.starts
-        held, mean, square, product, uphill = self._sums_of_moves(former, shares)
+        mean, square, product, uphill, held = self._sums_of_moves(former, shares)
         drift = square + mean**2 * (held - 2.0) < SPREAD * square
         if np.any(drift):
             shift = pools.spread(np.where(drift, mean, 0.0))
-            held, mean, square, product, uphill = self._sums_of_moves(former, shares, shift)
+            mean, square, product, uphill, held = self._sums_of_moves(former, shares, shift)
         product -= mean * former.sign[..., first] * (1.0 - held)
         square += mean**2 * (held - 2.0)
         money = former.money[..., first]
@@ -172,26 +177,29 @@ class GradientAlignment:
     def _sums_of_moves(
         self, former: _Direction, shares: np.ndarray, shift: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        """Σ s, Σ s Δ, Σ s Δ², Σ s u Δ and Σ s u² of each pool, (..., pools), in one pass.
+        """Σ s Δ, Σ s Δ², Σ s u Δ, Σ s u² and Σ s of each pool, (..., pools), in one pass.
 
         s are the former shares, Δ the moves of log shares less ``shift``, (..., uses), u uphill.
         """
 
-        def terms(block: Block) -> Sequence[np.ndarray]:
-            places = block.elements
+        def factors(part: Part) -> list[tuple[np.ndarray, np.ndarray]]:
+            places = part.buyers
             before = former.shares[..., places]
-            move = np.log(shares[..., places] / before)
+            move = shares[..., places] / before
+            np.log(move, out=move)
             if shift is not None:
-                move -= block.spread(shift)
+                move -= part.spread(shift)
             if not before.min() > 0.0:
                 move = np.where(before > 0.0, move, 0.0)
-            uphill = block.spread(former.factor) * former.products[..., places]
-            uphill -= block.spread(former.sign)
+            uphill = part.spread(former.factor) * former.products[..., places]
+            uphill -= part.spread(former.sign)
             by_move, by_uphill = before * move, before * uphill
-            return before, by_move, by_move * move, by_uphill * move, by_uphill * uphill
+            pairs = [(before, move), (by_move, move), (by_move, uphill), (by_uphill, uphill)]
+            return pairs if self._add_up else [*pairs, (before, np.ones_like(before))]
 
         uses = self.economy.uses
-        return [uses.pools.total(each) for each in uses.sums(terms, shares)]
+        sums = [uses.pools.total(each) for each in uses.sums(factors, shares)]
+        return [*sums, np.ones_like(sums[0])] if self._add_up else sums
 
     def _margins(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """The gradient by the raw goods' log quantities, and the weights, (..., raw)."""
@@ -224,9 +232,11 @@ class DualAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Not used: shares are planned.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
         self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None
@@ -269,7 +279,7 @@ class DualAlignment:
         final = self.economy.final
         price, supply = state.prices[..., final], supplied[..., final]
         wanted = np.empty_like(price)
-        for places, terms in self.economy.consumers:
+        for places, terms in self.economy.demand_terms:
             wanted[..., places] = curves.demand_quantity(
                 terms, reference[..., places], price[..., places]
             )

@@ -85,7 +85,7 @@ class GradientObserver:
         self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
-        self._align = ALIGNMENTS[rules.alignment](economy)
+        self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
@@ -155,7 +155,7 @@ class GradientObserver:
             self.economy,
             self.rules,
             self._references(state),
-            state.shares,
+            state.shares if batch is None else batch.shares,
             state.quantities,
             guess=self._made,
             known=batch,
@@ -314,6 +314,6 @@ def _references(economy: Economy, start: State) -> np.ndarray:
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
     """Reference quantities, (..., final goods): those of the terms of demand, or ``reference``."""
     result = reference.copy()
-    for places, terms in economy.consumers:
+    for places, terms in economy.demand_terms:
         result[..., places] = curves.reference_quantity(terms, reference[..., places])
     return result

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from market_abm.display import Displayable
-from market_abm.economy.agreed import Agreed, agreed
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.checks import (
     check_cournot,
@@ -322,16 +321,6 @@ class Economy(Displayable):
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
-
-    @cached_property
-    def suppliers(self) -> tuple[Agreed[Supply], ...]:
-        """The terms of supply as arrays, by their places in ``supply`` (and in ``goods``)."""
-        return agreed(self.supply.values())
-
-    @cached_property
-    def consumers(self) -> tuple[Agreed[Demand], ...]:
-        """The terms of demand as arrays, by their places in ``demand`` (and in ``final``)."""
-        return agreed(self.demand.values())
 
     # --- buyers ---------------------------------------------------------------------------------
 

@@ -21,12 +21,15 @@ class Batch(NamedTuple):
         What was on sale of the good when it was bought, units, for each use, shape (..., uses).
     outputs
         What was made of it, and the raw goods on sale with it, units, shape (..., goods).
+    shares
+        The shares of their goods that the firms bought, shape (..., buyers).
     products
         Marginal products ∂(firm's output)/∂(input) there, shape (..., buyers).
     """
 
     delivered: np.ndarray
     outputs: np.ndarray
+    shares: np.ndarray
     products: np.ndarray
 
 

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.buyers import Buyers
-from market_abm.language.segments import BLOCK, Block, Segments
+from market_abm.language.segments import BLOCK, Segments
+
+CHUNK = 1024
+"""Buyers of one use that are summed first, by one scalar product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +116,8 @@ class Uses:
         loops
             The goods of each loop, indices.
         """
-        pairs = [(use.start, made) for made, good in buyers.makers for use in buyers.uses[good]]
-        starts, maker = np.array(sorted(pairs), int).reshape(-1, 2).T
-        pool = np.searchsorted(buyers.starts, starts, side="right") - 1
-        good = np.array([pool.good for pool in buyers.pools], int)[pool]
-        first_of_pool = np.flatnonzero(np.diff(pool, prepend=-1))
-        pools = Segments(first_of_pool, len(starts))
+        starts, good, maker = buyers.places_of_uses
+        pools = Segments(np.searchsorted(starts, buyers.starts), len(starts))
         uses = Uses(Segments(starts, buyers.size), good, maker, pools, ())
         return replace(uses, levels=tuple(_levels(uses, stage, loops)))
 
@@ -132,41 +131,77 @@ class Uses:
         return {good: loop for loop in loops for good in loop.goods.tolist()}
 
     @cached_property
-    def _blocks(self) -> dict[int, tuple[Block, ...]]:
+    def _chunks(self) -> tuple[np.ndarray, Segments]:
+        """The first buyer of each chunk, and the chunks in segments by use."""
+        count = -(-self.buyers.sizes // CHUNK)
+        by_use = Segments.of_sizes(count)
+        place = np.arange(by_use.size) - np.repeat(by_use.starts, count)
+        return np.repeat(self.buyers.starts, count) + CHUNK * place, by_use
+
+    @cached_property
+    def _parts(self) -> dict[int, tuple[Part, ...]]:
         return {}
 
-    def blocks(self, runs: int) -> tuple[Block, ...]:
+    def parts(self, runs: int) -> tuple[Part, ...]:
         """The buyers in parts that fit into the cache if there are so many runs."""
-        if runs not in self._blocks:
-            self._blocks[runs] = self.buyers.blocks(max(1, BLOCK // max(1, runs)))
-        return self._blocks[runs]
+        if runs not in self._parts:
+            self._parts[runs] = tuple(self._cut(max(1, BLOCK // max(1, runs))))
+        return self._parts[runs]
+
+    def _cut(self, size: int) -> Iterator[Part]:
+        starts, by_use = self._chunks
+        ends = np.append(starts[1:], self.buyers.size)
+        first_chunk, chunks = by_use.starts, by_use.sizes
+        use, count = 0, len(self)
+        short = np.append(np.flatnonzero(chunks > 1), count)  # up to the next use of several
+        while use < count:
+            low = int(self.buyers.starts[use])
+            if chunks[use] > 1:
+                first, last = int(first_chunk[use]), int(first_chunk[use] + chunks[use])
+                step = max(1, size // CHUNK)
+                for chunk in range(first, last, step):
+                    end = min(chunk + step, last)
+                    places = slice(int(starts[chunk]), int(ends[end - 1]))
+                    yield Part(places, slice(use, use + 1), slice(chunk, end), None)
+                use += 1
+                continue
+            most = int(short[np.searchsorted(short, use)])
+            after = int(np.searchsorted(self.buyers.starts, low + size, side="right"))
+            after = min(max(use + 1, after - 1 if after < count else after), most)
+            high = int(self.buyers.starts[after]) if after < count else self.buyers.size
+            inside = Segments(self.buyers.starts[use:after] - low, high - low)
+            own = slice(int(first_chunk[use]), int(first_chunk[use]) + after - use)
+            yield Part(slice(low, high), slice(use, after), own, inside)
+            use = after
 
     def sums(
-        self, of: Callable[[Block], Sequence[np.ndarray]], like: np.ndarray
+        self, of: Callable[[Part], Sequence[tuple[np.ndarray, np.ndarray]]], like: np.ndarray
     ) -> list[np.ndarray]:
-        """Sums over the buyers of each use, several at once.
+        """Sums over the buyers of each use of products of two numbers, several at once.
+
+        They have the same bits for any number of runs and in any order of memory.
 
         Parameters
         ----------
         of
-            Gives for a block of buyers what is summed, arrays of shape (..., elements).
+            Gives for a part of the buyers the pairs of factors, arrays of shape (..., elements).
         like
             An array over buyers, shape (..., buyers).
 
         Returns
         -------
         list of numpy.ndarray
-            One for each, of shape (..., uses).
+            One for each pair, of shape (..., uses).
         """
-        leaves = len(self.buyers.leaves)
+        by_use = self._chunks[1]
         sums: list[np.ndarray] = []
-        for block in self.blocks(like.size // max(1, like.shape[-1])):
-            for k, values in enumerate(of(block)):
+        for part in self.parts(like.size // max(1, like.shape[-1])):
+            for k, (one, other) in enumerate(of(part)):
                 if len(sums) == k:
                     order: Any = "F" if like.flags.fnc else "C"
-                    sums.append(np.empty((*like.shape[:-1], leaves), order=order))
-                block.reduce_into(sums[k], values)
-        return [self.buyers.of_leaves(each) for each in sums]
+                    sums.append(np.empty((*like.shape[:-1], by_use.size), order=order))
+                sums[k][..., part.chunks] = part.dots(one, other)
+        return [by_use.total(each) for each in sums]
 
     def slopes(self, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """∂(output of the line)/∂(unit of the good) for each use of a good, shape (..., uses).
@@ -176,11 +211,46 @@ class Uses:
         if len(self) == 0:
             return shares
 
-        def slopes(block: Block) -> tuple[np.ndarray]:
-            places = block.elements
-            return (shares[..., places] * products[..., places],)
+        def factors(part: Part) -> list[tuple[np.ndarray, np.ndarray]]:
+            return [(shares[..., part.buyers], products[..., part.buyers])]
 
-        return self.sums(slopes, shares)[0]
+        return self.sums(factors, shares)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Buyers that fit into the cache: chunks of one use, or several uses of one chunk each.
+
+    Attributes
+    ----------
+    buyers, uses, chunks
+        The buyers, the uses that they belong to, and their chunks.
+    """
+
+    buyers: slice
+    uses: slice
+    chunks: slice
+    _inside: Segments | None
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """For each buyer the value of its use, of values of shape (..., all uses)."""
+        values = values[..., self.uses]
+        return values if self._inside is None else self._inside.spread(values)
+
+    def dots(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The sums over each chunk of ``one`` times ``other``, (..., elements)."""
+        if self._inside is not None:
+            return self._inside.total(one * other)
+        one, other = np.ascontiguousarray(one), np.ascontiguousarray(other)
+        *lead, size = one.shape
+        whole = size - size % CHUNK
+        rows = one[..., :whole].reshape(*lead, -1, 1, CHUNK)
+        columns = other[..., :whole].reshape(*lead, -1, CHUNK, 1)
+        sums = (rows @ columns)[..., 0, 0]
+        if whole == size:
+            return sums
+        rest = (one[..., None, whole:] @ other[..., whole:, None])[..., 0]
+        return np.concatenate([sums, rest], axis=-1)
 
 
 def _levels(uses: Uses, stage: np.ndarray, loops: Sequence[np.ndarray]) -> Iterator[Level]:

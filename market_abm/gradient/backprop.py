@@ -208,7 +208,7 @@ def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndar
     """
     amounts = quantities[..., economy.final]
     prices = np.empty_like(amounts)
-    for places, terms in economy.consumers:
+    for places, terms in economy.demand_terms:
         prices[..., places] = curves.demand_price(
             terms, reference[..., places], amounts[..., places]
         )

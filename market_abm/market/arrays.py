@@ -106,7 +106,6 @@ class ArrayEngine:
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
         self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
-        self._batch_at = 0  # the step of the batch; -1 if the state was set
         self._outputs: np.ndarray | None = None  # of all firms, if some have market power
         if any(group.cournot for group in economy.groups):
             self._outputs = empty(sum(group.size for group in economy.groups))
@@ -114,6 +113,7 @@ class ArrayEngine:
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._set = False  # whether ``memory`` was set in this step
 
     def _observe(self) -> None:
         """Record the observable state, before shares are revised."""
@@ -171,9 +171,8 @@ class ArrayEngine:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
-        self._batch_at = -1
         self._observe()
-        self._pending = True
+        self._pending = self._set = True
 
     @property
     def batch(self) -> Batch | None:
@@ -181,14 +180,16 @@ class ArrayEngine:
 
         None if that is not what the engine holds: bids are money, or the state was set.
         """
-        if self.mechanism.bids_are_money or self._batch_at != self.clock:
+        if self.mechanism.bids_are_money or self._set:
             return None
         uses, (before, after) = self.economy.uses, self._used
         delivered = gather(after, uses.good)
         if np.any(self._late):
             late = self._late[uses.buyers.starts]
             delivered = np.where(late, gather(before, uses.good), delivered)
-        return Batch(delivered, self.quantities, self.products)
+        in_order = isinstance(self.economy.network.entries, slice)
+        products = self._products if in_order else self.products
+        return Batch(delivered, self.quantities, self.shares, products)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
@@ -230,6 +231,7 @@ class ArrayEngine:
         """One step of every run."""
         self._finish()
         self.clock += 1
+        self._set = False
         if self._noisy:
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
             self._shocks = np.array(draws)
@@ -237,7 +239,6 @@ class ArrayEngine:
             self._simultaneous()
         else:
             self._sequential()
-        self._batch_at = self.clock
         self._observe()
         self._pending = True
 

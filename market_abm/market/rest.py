@@ -110,22 +110,23 @@ class Rest:
         if not np.any(still):
             return still
         uses = self.economy.uses
+        shares = state.shares if batch is None else batch.shares
         products = batch.products if batch else marginal_products(self.economy, state.inputs)
         revenue = self._marginal_revenue(state, reference)
         if revenue is None:
-            slopes = uses.slopes(products, state.shares) if slopes is None else slopes
+            slopes = uses.slopes(products, shares) if slopes is None else slopes
             mean = uses.pools.total(state.prices[..., uses.maker] * slopes)
         else:
-            mean = uses.pools.total(uses.slopes(revenue * products, state.shares))
+            mean = uses.pools.total(uses.slopes(revenue * products, shares))
         still &= np.all(self._paid(state, mean) <= tolerance, axis=-1)
-        return self._agreed(still, state, products, revenue, mean, tolerance)
+        return self._agreed(still, state, shares, products, revenue, mean, tolerance)
 
     # --- relative differences ---------------------------------------------------------------------
 
     def _supply(self, state: State) -> np.ndarray:
         """Times the elasticity η of supply if that is below 1; a supplier may have shut down."""
         gaps = np.zeros((*state.prices.shape[:-1], len(self.economy.supply)))
-        for places, terms in self.economy.suppliers:
+        for places, terms in self.economy.supply_terms:
             quantity, price = state.quantities[..., places], state.prices[..., places]
             cost = curves.marginal_cost(terms, quantity)
             gap = _relative(price - cost, np.maximum(np.abs(price), np.abs(cost)))
@@ -138,7 +139,7 @@ class Rest:
         final = self.economy.final
         quantity, price = state.quantities[..., final], state.prices[..., final]
         curve = np.empty_like(price)
-        for places, terms in self.economy.consumers:
+        for places, terms in self.economy.demand_terms:
             curve[..., places] = curves.demand_price(
                 terms, reference[..., places], quantity[..., places]
             )
@@ -154,13 +155,13 @@ class Rest:
         largest = self._largest[..., uses.good]
         if batch is None:
             units = self._spread(state.quantities[..., uses.good]) * state.shares
-            size = self._spread(largest * self._largest_share(state))
+            size = self._spread(largest * self._largest_share(state.shares))
             return np.all(_relative(units - state.inputs, size) <= tolerance, axis=-1)
         gap = _relative(state.quantities[..., uses.good] - batch.delivered, largest)
         if np.all(gap <= tolerance):
             return np.ones(gap.shape[:-1], bool)
-        top = self._largest_share(state)
-        own = uses.buyers.highest(state.shares)
+        top = self._largest_share(batch.shares)
+        own = uses.buyers.highest(batch.shares)
         return np.all(gap * own / np.where(top == 0.0, 1.0, top) <= tolerance, axis=-1)
 
     def _paid(self, state: State, mean: np.ndarray) -> np.ndarray:
@@ -178,6 +179,7 @@ class Rest:
         self,
         still: np.ndarray,
         state: State,
+        shares: np.ndarray,
         products: np.ndarray,
         revenue: np.ndarray | None,
         mean: np.ndarray,
@@ -192,18 +194,18 @@ class Rest:
             return still
         uses = self.economy.uses
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
-        mean, top = uses.pools.spread(mean), self._largest_share(state)
-        for block in uses.blocks(max(1, still.size)):
-            places = block.elements
-            shares, quantity = state.shares[..., places], block.spread(quantities)
-            of_firm = block.spread(prices) if revenue is None else revenue[..., places]
-            worth, of_pool = of_firm * products[..., places], block.spread(mean)
-            bids = self.rules.per_unit(state.bids[..., places], shares * quantity)
-            weight = _relative(shares, block.spread(top))
+        mean, top = uses.pools.spread(mean), self._largest_share(shares)
+        for part in uses.parts(max(1, still.size)):
+            places = part.buyers
+            share, quantity = shares[..., places], part.spread(quantities)
+            of_firm = part.spread(prices) if revenue is None else revenue[..., places]
+            worth, of_pool = of_firm * products[..., places], part.spread(mean)
+            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
+            weight = _relative(share, part.spread(top))
             gap = weight * _relative(bids - worth, of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(of_pool == 0.0, 1.0, np.abs(of_pool))
-            better = np.maximum(excess, -shares * excess)
+            better = np.maximum(excess, -share * excess)
             agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
             still = still & np.all(gap <= tolerance, axis=-1) & agreed
             if not np.any(still):
@@ -214,10 +216,10 @@ class Rest:
         """Values of uses, (..., uses), for each buyer."""
         return self.economy.uses.buyers.spread(values)
 
-    def _largest_share(self, state: State) -> np.ndarray:
+    def _largest_share(self, shares: np.ndarray) -> np.ndarray:
         """The largest share in the pool of each use, (..., uses)."""
         uses = self.economy.uses
-        return uses.pools.spread(uses.pools.highest(uses.buyers.highest(state.shares)))
+        return uses.pools.spread(uses.pools.highest(uses.buyers.highest(shares)))
 
     def _marginal_revenue(self, state: State, reference: np.ndarray) -> np.ndarray | None:
         """Of the firm of each buyer, money per unit of its good, shape (..., buyers).
@@ -232,7 +234,7 @@ class Rest:
                 continue
             if revenue is None:
                 revenue = self._spread(state.prices[..., economy.uses.maker])
-                revenue = np.broadcast_to(revenue, state.shares.shape).copy()
+                revenue = np.broadcast_to(revenue, state.inputs.shape).copy()
             scratch = np.empty_like(state.inputs)
             parts = [made for _, made in firms_production(group, state.inputs, scratch)]
             of_firms = np.concatenate(parts, axis=-1)
