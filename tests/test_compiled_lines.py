@@ -132,7 +132,7 @@ def test_books_are_floats_and_are_read_as_arrays(mechanism, activation):
             model_again.step()
         for firm in model_again.firms:
             count = len(firm.technology.inputs)
-            books = (firm.input_book, firm._products, firm._purchases, firm._bids)
+            books = (firm.input_book, firm._products, firm._bids)
             assert all(type(number) is float for book in books for number in book)
             assert type(firm.output) is type(firm.sale_price) is float
             for array in (firm.inputs, firm.products, firm.purchases, firm.bids):

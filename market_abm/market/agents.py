@@ -62,8 +62,7 @@ class Firm(mesa.Agent):
         self._as_bid = None if as_bid is Market.as_bid else as_bid
         count = len(input_markets)
         self._guess = self.shocks = np.zeros(count)
-        self._purchases = self._book([0.0] * count)
-        self.input_book, self._products, self._bids = (self._purchases.copy() for _ in range(3))
+        self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
         self.output = industry.population.start * self.weight
 
     def update_terms(self, industry: Industry) -> None:
@@ -92,8 +91,14 @@ class Firm(mesa.Agent):
 
     @property
     def purchases(self) -> np.ndarray:
-        """Units bought for the next batch, shape (inputs,)."""
-        return np.array(self._purchases)
+        """Units that it buys for the next batch, shape (inputs,)."""
+        place = self._place
+        return np.array(
+            [
+                market.allotments[first + place] * market.units
+                for market, first in self._input_markets
+            ]
+        )
 
     @property
     def bids(self) -> np.ndarray:
@@ -112,16 +117,11 @@ class Firm(mesa.Agent):
 
     # --- goods move downstream ---
 
-    def take_delivery(self) -> None:
-        """Buy its shares of the input markets."""
-        place, purchases = self._place, self._purchases
-        for k, (market, first) in enumerate(self._input_markets):
-            purchases[k] = market.allotments[first + place] * market.units
-
     def produce(self) -> None:
-        """Make the next batch from the purchases, and offer it."""
-        inputs, self._purchases = self._purchases, self.input_book
-        self.input_book = inputs
+        """Take delivery of its shares of the input markets, make the next batch, and offer it."""
+        place, inputs = self._place, self.input_book
+        for k, (market, first) in enumerate(self._input_markets):
+            inputs[k] = market.allotments[first + place] * market.units
         made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
@@ -129,7 +129,7 @@ class Firm(mesa.Agent):
             )
             made = float(output), self._book(products)
         self.output, self._products = made
-        self._output_market.offers[self._place] = self.output
+        self._output_market.offers[place] = self.output
 
     def offer(self) -> None:
         """Offer its output."""

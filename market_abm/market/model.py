@@ -123,7 +123,6 @@ class MarketModel(mesa.Model):
         self._form_prices()
         self._observe()
         self._reallocate()
-        self._deliver()
 
     def _sequential(self) -> None:
         """Firms produce in downstream order; then bids and prices are updated in upstream order."""
@@ -146,7 +145,6 @@ class MarketModel(mesa.Model):
         firms = list(self._each_firm())
         for k in self._order.permutation(len(firms)):
             firm = firms[k]
-            firm.take_delivery()
             firm.produce()
             market = self.markets[firm.good]
             market.put_on_sale()
@@ -181,14 +179,12 @@ class MarketModel(mesa.Model):
             self._plan()
         self._observe()
         self._check_start()
-        self._deliver()
 
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
         self._supply()
         for industry in self.economy.topological_order:
             for firm in self.members[industry.good]:
-                firm.take_delivery()
                 firm.produce()
             self.markets[industry.good].put_on_sale()
 
@@ -198,10 +194,6 @@ class MarketModel(mesa.Model):
         for firm in self._each_firm():
             firm.plan()
         self._put_on_sale()
-
-    def _deliver(self) -> None:
-        for firm in self._each_firm():
-            firm.take_delivery()
 
     def _each_firm(self) -> Iterator[Firm]:
         """All firms, in topological order of their industries."""
