@@ -36,37 +36,49 @@ def shown(*arguments, cwd):
     return out.getvalue(), screen.getvalue()
 
 
-ROWS = {
-    "run rival-diamond --no-figures": "rival-diamond optimum eigenvalues files",
-    "run rival-diamond --no-figures --shock supply.x=-9%": "rival-diamond optimum files",
+RUN = "run rival-diamond --no-figures"
+QUICK = {
+    RUN: "rival-diamond optimum eigenvalues files",
     "compare rival-diamond --no-figures": "rival-diamond twin textbook files",
+    "sweep essay-chain supply.natgas.quantity=1,2 --jobs 1 --no-figures": "runs",
+}
+SLOW = {
+    f"{RUN} --shock supply.x=-9%": "rival-diamond optimum files",
+    "explain rival-diamond": "rival-diamond optimum eigenvalues",
     "compare mechanisms --mechanisms all --steps 9 --no-figures": (
         "unit-bid trading-post tatonnement posted-price gradient files"
     ),
-    "explain rival-diamond": "rival-diamond optimum eigenvalues",
     "report results/rival-diamond": "rival-diamond",
-    "sweep essay-chain supply.natgas.quantity=1,2 --jobs 1 --no-figures": "runs",
     "animate essay-chain --steps 1 --fps 1": "essay-chain frames",
     "phase-plane --networks 1 --firms 3 --degree 1 --steps 1 --no-figures": "runs files",
 }
 
 
-def test_all_that_takes_long_shows_its_progress(tmp_path):
+@pytest.mark.parametrize("line", [*QUICK, *(pytest.param(x, marks=pytest.mark.slow) for x in SLOW)])
+def test_all_that_takes_long_shows_its_progress(tmp_path, line):
     """A row for each piece of work, and it is taken away at the end; nothing of it is printed."""
-    for arguments, rows in ROWS.items():
-        out, screen = shown(*arguments.split(), cwd=tmp_path)
-        for row in rows.split():
-            assert re.search(rf"{row} .*[0-9]+/[0-9?]+", plain(screen)), (arguments, row, screen)
-        assert out and "\x1b" not in out
-        assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
+    if line.startswith("report"):
+        shown(*RUN.split(), cwd=tmp_path)
+    out, screen = shown(*line.split(), cwd=tmp_path)
+    for row in (QUICK | SLOW)[line].split():
+        assert re.search(rf"{row} .*[0-9]+/[0-9?]+", plain(screen)), (row, screen)
+    assert out and "\x1b" not in out
+    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["cobweb", "activation-sequential", "loop", "cournot", "us-economy"]
+    ["cobweb", "activation-sequential", "loop", "cournot"]
     + [
         pytest.param(name, marks=pytest.mark.slow)
-        for name in ("demand-elasticity", "twenty-firms", "spiral", "partial-adjustment", "shocks")
+        for name in (
+            "us-economy",
+            "demand-elasticity",
+            "twenty-firms",
+            "spiral",
+            "partial-adjustment",
+            "shocks",
+        )
     ],
 )
 def test_a_run_is_likely_to_end_where_it_does(name):
