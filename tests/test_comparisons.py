@@ -103,6 +103,22 @@ def test_gradient_ascent_climbs_to_the_best(name):
     assert gradient_ascent(from_text("y = x", {"x": 1}), best, 1e-10) is None
 
 
+def test_of_many_variables_the_largest_curvature_is_the_same(monkeypatch):
+    """By Lanczos iteration, as by all eigenvalues: 1e-8 of every step's price.
+
+    Both know the curvature by differences, to 1e-10; a step that is off by this moves the path, of
+    some hundred steps, by no more than a hundred times as much.
+    """
+    program = [f"y{k} = {1 + k} * ln(1 + x)" for k in range(4)]
+    economy = from_text("\n".join(program), {"x": 20.0})
+    best = equilibrium(economy)
+    dense = gradient_ascent(economy, best, 1e-8)
+    monkeypatch.setattr("market_abm.gradient.landscape.DENSE_VARIABLES", 1)
+    lanczos = gradient_ascent(economy, best, 1e-8)
+    assert dense.complete and len(dense.welfare) == len(lanczos.welfare) > 20
+    np.testing.assert_allclose(lanczos.prices, dense.prices, rtol=1e-8)
+
+
 def test_mechanisms_against_each_other():
     """All end at the same prices; money is conserved by the one that trades in money.
 
