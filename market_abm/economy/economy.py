@@ -27,6 +27,7 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.economy.values import changed_values
@@ -322,6 +323,16 @@ class Economy(Displayable):
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def network(self) -> Network:
+        """The lines in groups of lines that are alike, and in levels."""
+        return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All lines in groups: those of one formula are computed together."""
+        return self.network.groups
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
