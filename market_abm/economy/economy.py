@@ -29,7 +29,7 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
-from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
@@ -316,6 +316,16 @@ class Economy(Displayable):
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
+
+    @cached_property
+    def supply_curves(self) -> tuple[tuple[np.ndarray, Supply], ...]:
+        """The suppliers' terms, those of one kind as one: their places in ``supply``, and terms."""
+        return side_by_side(self.supply.values())
+
+    @cached_property
+    def demand_curves(self) -> tuple[tuple[np.ndarray, Demand], ...]:
+        """The consumers' terms, those of one form as one: their places in ``demand``, and terms."""
+        return side_by_side(self.demand.values())
 
     # --- buyers ---------------------------------------------------------------------------------
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -187,3 +190,33 @@ class FirmPopulation(Settings):
             productivity *= np.exp(self.productivity_spread * rng.standard_normal(self.firms))
             productivity *= mean / (weights @ productivity)
         return weights, productivity
+
+
+def side_by_side(terms: Iterable[Any]) -> tuple[tuple[np.ndarray, Any], ...]:
+    """Vectorized terms, one of each good, as few: those that differ in numbers alone are one.
+
+    Returns
+    -------
+    tuple
+        Pairs of places in ``terms``, shape (places,), and terms whose numbers have shape
+        (runs, places).
+    """
+    alike: dict[Hashable, list[tuple[int, Any]]] = {}
+    for place, each in enumerate(terms):
+        values = vars(each).items()
+        key = tuple((name, None if isinstance(v, np.ndarray) else v) for name, v in values)
+        alike.setdefault(key, []).append((place, each))
+    return tuple(
+        (np.array([place for place, _ in members]), _joined([each for _, each in members]))
+        for members in alike.values()
+    )
+
+
+def _joined(terms: list[Any]) -> Any:
+    """Terms that differ in arrays of shape (runs, 1) as one, with arrays of shape (runs, terms)."""
+    result = object.__new__(type(terms[0]))
+    for item in dataclasses.fields(terms[0]):
+        values = [getattr(each, item.name) for each in terms]
+        value = np.concatenate(values, axis=-1) if isinstance(values[0], np.ndarray) else values[0]
+        object.__setattr__(result, item.name, value)
+    return result

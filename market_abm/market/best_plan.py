@@ -13,6 +13,7 @@ import numpy as np
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError
+from market_abm.language.segments import Segments
 
 MAX_ASCENT_STEPS = 300
 """The budget of ascent steps of a plan; a few suffice unless an input tends to zero."""
@@ -100,11 +101,7 @@ def best_plan(
     the way, plans without an input that tends to zero are tried.
     """
     shape = np.broadcast_shapes(guess.shape[1:], np.shape(sale_price))
-    parameters = {
-        key: np.ravel(each)[0] if np.size(each) == 1 else _flat(each, shape)
-        for key, each in technology.parameters.items()
-    }
-    line = technology.with_parameters(parameters)
+    line = flattened(technology, shape)
     start = np.log(_flat(guess / weight, (len(guess), *shape), keep=1))
     cost = _flat(np.asarray(prices, float), (len(guess), *shape), keep=1)
     worth = _flat(np.asarray(productivity * sale_price, float), shape)
@@ -117,6 +114,16 @@ def best_plan(
     inputs = bought.reshape(-1, *shape) * weight
     output = productivity * weight * np.broadcast_to(made, worth.shape).reshape(shape)
     return Plan(inputs, output, (found | shut_down).reshape(shape))
+
+
+def flattened(technology: Technology, shape: tuple[int, ...]) -> Technology:
+    """The technology of firms of this shape for one axis of firms; a single number stays one."""
+    return technology.with_parameters(
+        {
+            key: np.ravel(each)[0] if np.size(each) == 1 else _flat(each, shape)
+            for key, each in technology.parameters.items()
+        }
+    )
 
 
 def _flat(array: Any, shape: tuple[int, ...], keep: int = 0) -> np.ndarray:
@@ -156,7 +163,7 @@ class _Problem:
     def select(self, firms: np.ndarray) -> _Problem:
         """The problem of some firms, by their indices."""
         parameters = {
-            key: each[firms] if np.ndim(each) else each
+            key: np.asarray(each)[firms] if np.ndim(each) else each
             for key, each in self.technology.parameters.items()
         }
         line = self.technology.with_parameters(parameters)
@@ -271,8 +278,7 @@ class _Problem:
 
 def _log_products(technology: Technology, at: np.ndarray) -> np.ndarray:
     """The logarithms of ∂f/∂x, NaN where it is below 0, at ``at`` = ln x; both (inputs, ...)."""
-    _, products = technology.production(list(np.exp(at)))
-    return np.log(np.stack([np.broadcast_to(each, at.shape[1:]) for each in products]))
+    return np.log(_stacked(technology.production(list(np.exp(at)))[1], at.shape))
 
 
 def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
@@ -326,15 +332,20 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
     EconomyError
         The returns to scale do not decrease, or f is not strictly concave.
     """
-    reason = why_no_unique_maximum(industry.technology, inputs)
+    (reason,) = why_no_unique_maximum(industry.technology, inputs)
     if reason:
-        raise EconomyError(
-            f"the profit of '{industry.text()}' has no maximum: {reason}",
-            name=industry.good,
-            line=industry.line,
-            remedy="a plan at quoted prices requires decreasing returns, as in ...**0.9; "
-            "or use a mechanism without plans",
-        )
+        raise no_maximum(industry, reason)
+
+
+def no_maximum(industry: Industry, reason: str) -> EconomyError:
+    """The error of a line whose profit has no maximum; ``reason`` says why."""
+    return EconomyError(
+        f"the profit of '{industry.text()}' has no maximum: {reason}",
+        name=industry.good,
+        line=industry.line,
+        remedy="a plan at quoted prices requires decreasing returns, as in ...**0.9; "
+        "or use a mechanism without plans",
+    )
 
 
 def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
@@ -352,32 +363,72 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
 
 
 @np.errstate(all="ignore")
-def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> str:
-    """Why profit has no maximum, or "" if it has one.
+def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> list[str]:
+    """Why the profit of each firm has no maximum, "" where it has one; firm after firm.
 
-    The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, (inputs,); its
-    curvature along x gives the returns to scale.
+    The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, over the firms'
+    weights, shape (inputs, ...); its curvature along x gives the returns to scale.
     """
-    along = _returns(technology, inputs)
-    if along > -CURVATURE_TOL:
-        return f"its returns to scale are {'constant' if along < CURVATURE_TOL else 'increasing'}"
-    _, products = technology.production(list(inputs))
-    value = np.broadcast_to(np.array(products), inputs.shape) * inputs
-    matrix = value[:, None] * _slopes(technology, np.log(inputs))
-    if not np.all(np.isfinite(matrix)):
-        return "its second derivatives are not finite where its firms start"
-    curvatures = np.linalg.eigvalsh(-(matrix + matrix.T) / 2.0)
-    if curvatures.min() < CURVATURE_TOL * curvatures.max():
-        return "it is not strictly concave (its inputs may be perfect substitutes)"
-    return ""
+    technology = flattened(technology, inputs.shape[1:])
+    inputs = inputs.reshape(len(inputs), -1)
+    returns = change_of_returns(technology, inputs)
+    reasons = [why_returns(each) for each in returns.tolist()]
+    if all(reasons):
+        return reasons
+    value = _stacked(technology.production(list(inputs))[1], inputs.shape) * inputs
+    matrices = np.moveaxis(value, 0, -1)[..., None] * _slopes(technology, np.log(inputs))
+    finite = np.all(np.isfinite(matrices), axis=(-2, -1))
+    matrices = np.where(finite[:, None, None], matrices, -np.eye(len(inputs)))
+    curvatures = np.linalg.eigvalsh(-(matrices + np.swapaxes(matrices, -1, -2)) / 2.0)
+    concave = curvatures.min(axis=-1) >= CURVATURE_TOL * curvatures.max(axis=-1)
+    return [
+        known or (NOT_FINITE if not numbers else "" if bent else NOT_CONCAVE)
+        for known, numbers, bent in zip(reasons, finite.tolist(), concave.tolist(), strict=True)
+    ]
 
 
-def _returns(technology: Technology, inputs: np.ndarray) -> float:
+NOT_FINITE = "its second derivatives are not finite where its firms start"
+
+NOT_CONCAVE = "it is not strictly concave (its inputs may be perfect substitutes)"
+
+
+def why_returns(change: float) -> str:
+    """Why profit has no maximum, by :func:`change_of_returns`; "" if returns decrease."""
+    if not change > -CURVATURE_TOL:
+        return ""
+    return f"its returns to scale are {'constant' if change < CURVATURE_TOL else 'increasing'}"
+
+
+@np.errstate(all="ignore")
+def change_of_returns(
+    technology: Technology, inputs: np.ndarray, links: Segments | None = None
+) -> np.ndarray:
     """How marginal products change with scale: their mean elasticity along x, weighted by value.
 
-    0 of constant returns, above it of increasing ones. By one complex step, whatever the number of
-    inputs: a national table's lines are refused without their matrices.
+    0 for constant returns, below 0 for decreasing ones; one evaluation, by the complex step.
+
+    Parameters
+    ----------
+    technology
+        The lines' technology.
+    inputs
+        x over the firms' weights, shape (inputs, firms), or (..., links) with ``links``.
+    links
+        The inputs of lines of many inputs, in segments by firm.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., firms).
     """
-    _, products = technology.production(list(inputs[:, None] * (1.0 + 1e-100j)))
-    value = np.concatenate([np.broadcast_to(each, 1) for each in products]) * inputs
-    return float(np.sum(value.imag) / 1e-100 / np.sum(np.abs(value.real)))
+    shifted: Any = inputs * (1.0 + 1e-100j)
+    if links is None:
+        value = _stacked(technology.production(list(shifted))[1], inputs.shape) * inputs
+        return value.imag.sum(axis=0) / 1e-100 / np.abs(value.real).sum(axis=0)
+    value = technology.production(shifted)[1] * inputs
+    return links.total(value.imag) / 1e-100 / links.total(np.abs(value.real))
+
+
+def _stacked(products: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Marginal products, one entry per input, as one array of this shape."""
+    return np.stack([np.broadcast_to(each, shape[1:]) for each in products])
