@@ -9,7 +9,7 @@ import pytest
 
 from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
 from market_abm.market.agents import Consumer, Supplier
-from market_abm.market.mechanisms.unit_bid import pool_price, revised_shares
+from market_abm.market.mechanisms.unit_bid import UnitBid, UnitBidSettings
 
 CHAIN = "a = x**0.5\nb = 1 - 1/(a+1)\nc = ln(b)"
 SPLIT = "left = 2*sqrt(x)\nright = ln(1+x)\ny = ces(left, right, elasticity=0.7)"
@@ -78,9 +78,19 @@ def test_learning_values_the_batch_just_sold():
     assert model.state.inputs[left] == pytest.approx(model.state.shares[left] * x, rel=1e-14)
 
 
+def revised_shares(shares, bids, quantity, *, bidding, share_rate):
+    """With several share rates, as of several runs."""
+    settings = UnitBidSettings.vectorized(
+        [UnitBidSettings(share_rate=float(rate)) for rate in np.ravel(share_rate)]
+    )
+    if np.ndim(share_rate) == 0 or np.ndim(shares) == 1:
+        settings = settings.select_runs(lambda array: array[0, 0])
+    return UnitBid.revised_shares(shares, bids, quantity, bidding=bidding, settings=settings)
+
+
 def test_shares_follow_bids_by_exponentiated_gradient():
     shares, bids = np.array([0.2, 0.3, 0.5]), np.array([1.0, 2.0, 4.0])
-    assert pool_price(shares, bids) == pytest.approx([2.8], rel=1e-15)
+    assert UnitBid.pool_price(shares, bids, 1.0) == pytest.approx([2.8], rel=1e-15)
     after = revised_shares(shares, bids, 1.0, bidding=True, share_rate=0.5)
     grown = shares * np.sqrt(bids / 2.8)
     assert after == pytest.approx(grown / grown.sum(), rel=1e-15)

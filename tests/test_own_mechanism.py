@@ -45,11 +45,11 @@ class Frozen(PooledMarket):
     Settings = FrozenSettings
 
     @staticmethod
-    def pool_price(shares, bids, quantity):
-        return np.sum(shares * bids, axis=-1, keepdims=True)
+    def offer(shares, bids):
+        return shares * bids
 
     @staticmethod
-    def revised_shares(shares, bids, quantity, *, bidding, settings, out=None):
+    def claim(shares, bids, price, quantity, settings):
         return shares
 
     @classmethod

@@ -33,6 +33,7 @@ from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_sid
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
+from market_abm.language.segments import Places
 
 REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
@@ -317,16 +318,6 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
-    @cached_property
-    def supply_curves(self) -> tuple[tuple[np.ndarray, Supply], ...]:
-        """The suppliers' terms, those of one kind as one: their places in ``supply``, and terms."""
-        return side_by_side(self.supply.values())
-
-    @cached_property
-    def demand_curves(self) -> tuple[tuple[np.ndarray, Demand], ...]:
-        """The consumers' terms, those of one form as one: their places in ``demand``, and terms."""
-        return side_by_side(self.demand.values())
-
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
@@ -338,6 +329,16 @@ class Economy(Displayable):
     def network(self) -> Network:
         """The lines in groups of lines that are alike, and in levels."""
         return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @cached_property
+    def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
+        """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
+        return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
+        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
+        return side_by_side(list(self.demand.values()))
 
     @property
     def groups(self) -> tuple[Group, ...]:

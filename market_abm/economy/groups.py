@@ -27,6 +27,7 @@ from market_abm.language.segments import (
     concatenated,
     cut,
     joined,
+    neighbours,
 )
 
 
@@ -93,6 +94,8 @@ class Group:
         w, z and ν of the members.
     cournot
         Whether their firms have market power.
+    place
+        The place of the members in an array of all members of all groups.
     """
 
     technology: Technology
@@ -105,6 +108,7 @@ class Group:
     productivity: Any
     bid_noise: Any
     cournot: bool
+    place: slice
 
     @property
     def size(self) -> int:
@@ -188,6 +192,7 @@ class Group:
             productivity=cut(self.productivity, members, self.size),
             bid_noise=cut(self.bid_noise, members, self.size),
             cournot=self.cournot,
+            place=slice(self.place.start + members.start, self.place.start + members.stop),
         )
 
 
@@ -234,10 +239,11 @@ class Network:
             key = industry.technology.kind, industry.population.conduct
             alike.setdefault(key, []).append(k)
         found: list[Group] = []
-        end = 0
+        entries = members = 0
         for lines in alike.values():
-            found.append(self._together(lines, end))
-            end = found[-1].slots[-1].entries.stop if found[-1].slots else end
+            found.append(self._together(lines, entries, members))
+            entries += sum(slot.size for slot in found[-1].slots)
+            members += found[-1].size
         return tuple(found)
 
     @cached_property
@@ -252,13 +258,19 @@ class Network:
         return tuple(map(tuple, found))
 
     @cached_property
+    def late(self) -> np.ndarray:
+        """Mask of the buyers in loops whose firms produce before their input is renewed."""
+        level = np.concatenate([np.full(self.raw, -1), self.level])
+        return level[self.buyers.maker] <= level[self.buyers.good]
+
+    @cached_property
     def entries(self) -> Places:
         """The buyer of each entry of all groups, shape (buyers,); a slice if in their order."""
         places = [np.arange(self.buyers.size)[slot.buyers] for g in self.groups for slot in g.slots]
         return neighbours(np.concatenate([np.zeros(0, int), *places]))
 
-    def _together(self, lines: list[int], first_entry: int) -> Group:
-        """These lines as a group, whose entries begin at ``first_entry``."""
+    def _together(self, lines: list[int], first_entry: int, first_member: int) -> Group:
+        """These lines as a group, whose entries and members follow those of others."""
         industries = [self.industries[k] for k in lines]
         firms = np.array([industry.firms for industry in industries])
         members = Segments.of_sizes(firms)
@@ -282,6 +294,7 @@ class Network:
             productivity=_of_firms([industry.productivity for industry in industries]),
             bid_noise=joined([each.bid_noise for each in populations], firms),
             cournot=populations[0].conduct == "cournot",
+            place=slice(first_member, first_member + members.size),
         )
 
     def _slots(
@@ -292,27 +305,17 @@ class Network:
         found = []
         for k in range(len(uses[0])):
             starts = np.array([each[k].start for each in uses])
-            buyers = neighbours(starts)
-            if len(starts) > 1 and not (isinstance(buyers, slice) and members.alone):
-                places = starts - members.starts
-                same = bool(np.all(places == places[0]))
-                buyers = np.repeat(places, members.sizes) + np.arange(members.size)
-                if same:
-                    buyers = slice(int(starts[0]), int(starts[0]) + members.size)
-            elif len(starts) == 1:
-                buyers = slice(int(starts[0]), int(starts[0]) + members.size)
-            bought = [self.buyers.bought[industry.good][k] for industry in industries]
+            places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
+            bought = [int(self.buyers.bought[industry.good][k]) for industry in industries]
             first = first_entry + k * members.size
-            found.append(
-                Slot(buyers, joined(bought, members.sizes), slice(first, first + members.size))
-            )
+            entries = slice(first, first + members.size)
+            found.append(Slot(neighbours(places), joined(bought, members.sizes), entries))
         return tuple(found)
 
     def _links(self, industries: Sequence[Industry], size: int, first_entry: int) -> Slot:
         """The inputs of lines of many inputs."""
         buyers = [
-            np.arange(industry.firms)[:, None]
-            + np.array([use.start for use in self.buyers.uses[industry.good]])
+            np.arange(industry.firms)[:, None] + self.buyers.first_of_uses[industry.good]
             for industry in industries
         ]
         goods = [
@@ -323,13 +326,6 @@ class Network:
             np.concatenate(goods),
             slice(first_entry, first_entry + size),
         )
-
-
-def neighbours(places: np.ndarray) -> Places:
-    """``places`` as a slice if each is one more than the last."""
-    if len(places) and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return places
 
 
 def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
+from market_abm.language.segments import Places, joined, neighbours
 
 SUPPLIERS = ("curve", "gradient")
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
@@ -192,31 +193,31 @@ class FirmPopulation(Settings):
         return weights, productivity
 
 
-def side_by_side(terms: Iterable[Any]) -> tuple[tuple[np.ndarray, Any], ...]:
-    """Vectorized terms, one of each good, as few: those that differ in numbers alone are one.
+Terms = TypeVar("Terms", Supply, Demand)
 
-    Returns
-    -------
-    tuple
-        Pairs of places in ``terms``, shape (places,), and terms whose numbers have shape
-        (runs, places).
+
+def side_by_side(several: Sequence[Terms]) -> tuple[tuple[Places, Terms], ...]:
+    """The terms of several goods as one for each kind or form, with the places of its goods.
+
+    Numbers get shape (..., goods), or stay one number (or (runs, 1)) where all agree.
     """
-    alike: dict[Hashable, list[tuple[int, Any]]] = {}
-    for place, each in enumerate(terms):
-        values = vars(each).items()
-        key = tuple((name, None if isinstance(v, np.ndarray) else v) for name, v in values)
-        alike.setdefault(key, []).append((place, each))
+    alike: dict[tuple[str | None, ...], list[int]] = {}
+    for k, terms in enumerate(several):
+        words = tuple(v for v in vars(terms).values() if isinstance(v, str))
+        alike.setdefault(words, []).append(k)
     return tuple(
-        (np.array([place for place, _ in members]), _joined([each for _, each in members]))
-        for members in alike.values()
+        (neighbours(np.array(places)), _together([several[k] for k in places]))
+        for places in alike.values()
     )
 
 
-def _joined(terms: list[Any]) -> Any:
-    """Terms that differ in arrays of shape (runs, 1) as one, with arrays of shape (runs, terms)."""
-    result = object.__new__(type(terms[0]))
-    for item in dataclasses.fields(terms[0]):
-        values = [getattr(each, item.name) for each in terms]
-        value = np.concatenate(values, axis=-1) if isinstance(values[0], np.ndarray) else values[0]
-        object.__setattr__(result, item.name, value)
+def _together(several: Sequence[Terms]) -> Terms:
+    """Terms that differ in numbers only, None among these being not a number."""
+    result = object.__new__(type(several[0]))
+    for item in dataclasses.fields(result):
+        values = [getattr(each, item.name) for each in several]
+        if any(value is not None for value in values) and not isinstance(values[0], str):
+            known = [math.nan if value is None else value for value in values]
+            values = [joined(known, np.ones(len(known), int))]
+        object.__setattr__(result, item.name, values[0])
     return result

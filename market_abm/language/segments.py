@@ -93,22 +93,22 @@ class Segments:
         several = np.flatnonzero(self.sizes > 1)
         sizes, starts = self.sizes[several], self.starts[several]
         rounds = []
-        for place in range(1, int(self.sizes.max(initial=1))):
+        for place in range(1, int(self.sizes.max())):
             having = np.flatnonzero(sizes > place)
             rounds.append((having, starts[having] + place))
         return several, rounds
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum of each segment, (..., segments), of ``values`` of shape (..., size)."""
-        return self.of_leaves(_sums(values, self.leaves))
+        return self.of_leaves(_reduced(np.add, values, self.leaves))
 
     def lowest(self, values: np.ndarray) -> np.ndarray:
         """The least value of each segment, (..., segments), of ``values`` of shape (..., size)."""
-        return values if self.alone else np.minimum.reduceat(values, self.starts, axis=-1)
+        return _reduced(np.minimum, values, self)
 
     def highest(self, values: np.ndarray) -> np.ndarray:
         """The largest value of each segment."""
-        return values if self.alone else np.maximum.reduceat(values, self.starts, axis=-1)
+        return _reduced(np.maximum, values, self)
 
     def spread(self, values: Any) -> Any:
         """For each element the value of its segment: (..., segments) to (..., size).
@@ -141,11 +141,14 @@ class Segments:
         place = np.arange(int(count.sum())) - np.repeat(first, count)
         return Segments(np.repeat(self.starts, count) + LEAF * place, self.size)
 
-    def of_leaves(self, sums: np.ndarray) -> np.ndarray:
-        """The sum of each segment, (..., segments), from those of ``leaves``, (..., leaves)."""
+    def of_leaves(self, reduced: np.ndarray, ufunc: np.ufunc = np.add) -> np.ndarray:
+        """The sum of each segment, (..., segments), from those of ``leaves``, (..., leaves).
+
+        Or what else ``ufunc`` makes of them.
+        """
         if self.leaves is self:
-            return sums
-        return np.add.reduceat(sums, self._first_leaves, axis=-1)
+            return reduced
+        return ufunc.reduceat(reduced, self._first_leaves, axis=-1)
 
     @cached_property
     def _first_leaves(self) -> np.ndarray:
@@ -192,33 +195,34 @@ class Block:
     leaves_inside: Segments
     segments_inside: Segments
 
-    def sum_into(self, sums: np.ndarray, values: np.ndarray) -> None:
-        """Write the leaves' sums of ``values``, (..., elements), to ``sums``, (..., all leaves)."""
-        sums[..., self.leaves] = _sums(values, self.leaves_inside)
+    def reduce_into(
+        self, reduced: np.ndarray, values: np.ndarray, ufunc: np.ufunc = np.add
+    ) -> None:
+        """Write the leaves' sums of ``values``, (..., elements), to (..., all leaves)."""
+        reduced[..., self.leaves] = _reduced(ufunc, values, self.leaves_inside)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """For each element the value of its segment, of values of shape (..., all segments)."""
         return self.segments_inside.spread(values[..., self.segments])
 
 
-def _sums(values: np.ndarray, segments: Segments) -> np.ndarray:
-    """The sums of short segments, (..., segments).
+def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndarray:
+    """The sum of each segment, or what else a ``ufunc`` makes of them, (..., segments).
 
     NumPy adds the first element to the sum of the others. For many runs, whose neighbours in
-    memory are the runs, the same is done for all segments at once.
+    memory are the runs, the same is done for all short segments at once.
     """
     if segments.alone:
         return values
     if not _runs_are_neighbours(values) or np.any(segments.sizes > SHORT):
-        return np.add.reduceat(values, segments.starts, axis=-1)
-    first, (several, rounds) = values.T, segments.rounds
-    sums = np.take(first, segments.starts, axis=0, mode="clip")
-    if rounds:
-        others = np.zeros((len(several), len(values)))
-        for having, places in rounds:
-            others[having] += np.take(first, places, axis=0, mode="clip")
-        sums[several] += others
-    return sums.T
+        return ufunc.reduceat(values, segments.starts, axis=-1)
+    several, rounds = segments.rounds
+    result = np.take(values.T, segments.starts, axis=0, mode="clip")
+    others = np.take(values.T, rounds[0][1], axis=0, mode="clip")
+    for having, places in rounds[1:]:
+        others[having] = ufunc(others[having], np.take(values.T, places, axis=0, mode="clip"))
+    result[several] = ufunc(result[several], others)
+    return result.T
 
 
 def _runs_are_neighbours(values: np.ndarray) -> bool:
@@ -280,3 +284,10 @@ def cut(numbers: Any, places: Places, size: int) -> Any:
     """A part of numbers over ``size`` elements; a number that holds for all of them stays."""
     shape = np.shape(numbers)
     return gather(numbers, places) if size > 1 and shape and shape[-1] == size else numbers
+
+
+def neighbours(places: np.ndarray) -> Places:
+    """``places`` as a slice if each is one more than the last."""
+    if len(places) and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places

@@ -344,19 +344,15 @@ def pays(economy: Economy) -> np.ndarray:
     return ~(later & external)
 
 
-def cannot_allocate(
-    quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
-) -> np.ndarray:
+def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any, all_bid: Any) -> Any:
     """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0.
 
     Parameters
     ----------
     quantity
         Units on sale, shape (...).
-    bids
-        Shape (..., buyers).
-    price
-        The new price, shape (...).
+    lowest, highest
+        The least and the largest bid, shape (...).
     before
         The previous price, shape (...).
     all_bid
@@ -367,8 +363,7 @@ def cannot_allocate(
     array of bool
         Shape (...).
     """
-    lowest = np.min(bids, axis=-1)
-    no_demand = np.all(bids == 0.0, axis=-1) & (np.greater(before, 0.0) | all_bid)
+    no_demand = (lowest == 0.0) & (highest == 0.0) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 

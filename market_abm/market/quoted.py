@@ -21,10 +21,9 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
-from market_abm.language.segments import Segments
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
-from market_abm.market.state import State
+from market_abm.market.state import CurrentState, State
 
 
 @dataclass(frozen=True)
@@ -210,14 +209,21 @@ class QuotedArrayEngine(ArrayEngine, ABC):
 
     def _create_arrays(self, runs: int) -> None:
         super()._create_arrays(runs)
-        buyers = self.economy.buyers
-        self.quotes = np.zeros((runs, len(buyers.pools)))
+        every = self._layout.pools
+        self.pools, self.pool_goods = every.pools, every.good
+        self._bought, self._pools_of_good = every.goods, every.by_good
+        self.quotes = np.zeros((runs, len(self.pool_goods)))
         self.orders = np.zeros_like(self.shares)
-        self.pools = Segments(buyers.starts, buyers.size)
-        self.pool_goods = buyers.good[buyers.starts]
-        self._bought = np.unique(self.pool_goods)
-        first = np.searchsorted(self.pool_goods, self._bought)
-        self._pools_of_good = Segments(first, len(self.pool_goods))
+
+    def step(self) -> None:
+        """One step of every run; orders, shares and stocks follow at its end."""
+        super().step()
+        self._finish()
+
+    def _finish(self) -> None:
+        if isinstance(self.state, CurrentState):
+            self.state.leave(keep=True)
+        super()._finish()
 
     def _form_prices(self) -> None:
         """Quotes and the prices of final goods follow what was ordered at the last ones."""
@@ -250,7 +256,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         final = self.economy.final
         amounts, prices = self.quantities[:, final], self.prices[:, final]
         paid = np.empty(amounts.shape)
-        for n, terms in self.economy.demand_curves:
+        for n, terms in self.economy.demand_terms:
             amount, k = amounts[:, n], final[n]
             if self.clock == 0:
                 self.reference[:, n] = curves.reference_quantity(terms, amount)
@@ -271,7 +277,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         amounts = self.quantities[:, self.pool_goods]
         pools = rules.cannot_order(amounts, self.quotes[..., None], final=False)
         finals = rules.cannot_order(self.quantities[:, final], paid[..., None], final=True)
-        for n, terms in self.economy.demand_curves:
+        for n, terms in self.economy.demand_terms:
             finals[:, n] &= np.isfinite(terms.elasticity)
         for row in np.flatnonzero(pools.any(axis=-1) | finals.any(axis=-1)).tolist():
             k = min([*self.pool_goods[pools[row]], *final[finals[row]]])
@@ -286,10 +292,8 @@ class QuotedArrayEngine(ArrayEngine, ABC):
 
     def _bid_made(self) -> np.ndarray | Literal[True]:
         """Mask of the buyers that have made a bid, shape (buyers,), or True if all have."""
-        if len(self._bidding) == len(self.economy.industries):
-            return True
-        made = np.array([good in self._bidding for good in self.economy.goods])
-        return made[self.economy.buyers.maker]
+        made = self._has_bid[self.economy.buyers.maker]
+        return True if np.all(made) else made
 
     def _buyer_name(self, first: int, buyer: int) -> str:
         return self.economy.buyer_name(first + buyer)

@@ -144,7 +144,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         super().__init__(economies, settings, seeds)
 
     def _start(self) -> None:
-        self._layout = _layout(self.economy)
+        self._translation = _translation(self.economy)
         states = [published.equilibrium_state(_initial_network(each)) for each in self._networks]
         self._states = states
         self._inputs = np.zeros_like(self.shares)
@@ -181,7 +181,7 @@ class ExcessDemandArrayEngine(ArrayEngine):
         labour: float,
     ) -> None:
         """Set quantities, prices, inputs, shares and bids of one run after a step."""
-        goods, firm, bought, recipe = self._layout
+        goods, firm, bought, recipe = self._translation
         of_firms = np.concatenate([used, np.append(0.0, consumed)[None]])
         consumption, _ = self._household.production(consumed[recipe - 1])
         spent = float(state.prices @ consumed)
@@ -230,7 +230,7 @@ def _places(economy: Economy, line: NestedCES) -> np.ndarray:
     return np.array([order[good] for good in line.inputs])
 
 
-def _layout(economy: Economy) -> tuple[np.ndarray, ...]:
+def _translation(economy: Economy) -> tuple[np.ndarray, ...]:
     """The published model's order in that of the economy.
 
     Returns

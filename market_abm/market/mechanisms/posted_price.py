@@ -274,7 +274,7 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
         )
         sold = self.quantities.copy()
         sold[:, self._single] = np.minimum(ordered, on_sale)[:, self._of_single]
-        for n, terms in self.economy.demand_curves:
+        for n, terms in self.economy.demand_terms:
             k = self.economy.final[n]
             demanded = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
             bought = purchased(demanded, self.quantities[:, k])

@@ -22,7 +22,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
 from market_abm.language.segments import cut, gather, scatter
-from market_abm.market.arrays import ArrayEngine
+from market_abm.market.arrays import ArrayEngine, amounts
 from market_abm.market.base import FinalMarket, MarketSettings
 from market_abm.market.best_plan import (
     best_plan,
@@ -276,26 +276,26 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
-        for n, terms in self.economy.supply_curves:
+        for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         quotes = self.quotes[:, self.economy.buyers.pool]
-        for group in self.economy.groups:
-            output = np.empty((len(self.shares), len(group.members.leaves)))
-            for part, block in group.blocks(len(self.shares)):
-                sale_price = self.prices[:, np.atleast_1d(part.good)]
-                plan = best_plan(
-                    part.technology,
-                    sale_price,
-                    self._of_slots(quotes, part),
-                    part.weights,
-                    part.productivity,
-                    self._of_slots(self.guess, part),
-                )
-                for slot, units in zip(part.slots, plan.inputs, strict=True):
-                    scatter(self.orders, slot.buyers, units)
-                block.sum_into(output, plan.output)
-                self._fail_planless(part, plan.found)
-            self.quantities[:, group.made] = group.members.of_leaves(output)
+        groups = self.economy.groups
+        parts, sums = self._layout.parts(groups)
+        for part, block, leaves in parts:
+            plan = best_plan(
+                part.technology,
+                amounts(self.prices, part.good),
+                self._of_slots(quotes, part),
+                part.weights,
+                part.productivity,
+                self._of_slots(self.guess, part),
+            )
+            for slot, units in zip(part.slots, plan.inputs, strict=True):
+                scatter(self.orders, slot.buyers, units)
+            block.reduce_into(leaves, plan.output)
+            self._fail_planless(part, plan.found)
+        for group, leaves in zip(groups, sums, strict=True):
+            scatter(self.quantities, group.made, group.members.of_leaves(leaves))
         self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
         self._observe()
 
