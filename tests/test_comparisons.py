@@ -147,6 +147,22 @@ def test_mechanisms_against_each_other():
     assert table["welfare"].max() - table["welfare"].min() < 1e-9
 
 
+def test_the_optimum_of_one_economy_is_sought_once(monkeypatch):
+    """Three mechanisms and a table; in a national economy each search takes a minute."""
+    sought = []
+
+    def seek(economy):
+        sought.append(economy)
+        return equilibrium(economy)
+
+    monkeypatch.setattr("market_abm.gradient.equilibrium.equilibrium", seek)
+    names = ["unit-bid", "trading-post", "posted-price"]
+    comparison = MechanismComparison.of(spiral(**{"run.steps": 20}), names)
+    comparison.table()
+    best = {id(result.equilibrium) for result in comparison.results.values()}
+    assert len(sought) == len(best) == 1
+
+
 def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     """Of many firms a comparison takes a known number of steps, and says what it left out."""
     small = MechanismComparison.of(spiral(), ["unit-bid"])

@@ -135,7 +135,9 @@ class MechanismComparison(Displayable):
                     raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
-        best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+        done = [result for result in results.values() if isinstance(result, Result)]
+        _share_optimum(done)
+        best = done[0].equilibrium if done else None
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             told = progress and partial(progress, ASCENT)
@@ -197,6 +199,14 @@ class MechanismComparison(Displayable):
         """The comparison as one object for JSON."""
         rows = json.loads(self.frame().to_json(orient="records"))
         return {"mechanisms": rows, "allowed_steps": self.allowed, **origin(self.experiment)}
+
+
+def _share_optimum(results: Sequence[Result]) -> None:
+    """Find the best known allocation of each economy once, whatever the mechanisms it ran under."""
+    first: dict[int, Result] = {}
+    for result in results:
+        known = first.setdefault(id(result.economy), result)
+        vars(result)["equilibrium"] = known.equilibrium
 
 
 def _counted(result: Result) -> dict[str, Any]:
