@@ -240,7 +240,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         for row, (line, reason) in self._refused().items():
             industry, _ = self._first_firm(row, self.economy.topological_order[line])
             self._fail(row, no_maximum(industry, reason))
-        if len(self.failed) < len(self.shares):  # a search for a plan that is refused takes long
+        if len(self.failed) < len(self.shares):
             with np.errstate(all="ignore"):
                 self._plan()
         super()._check_start(economies)
@@ -278,13 +278,16 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         """All agents plan at the quoted prices."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
-        quotes = self.quotes[:, self.economy.buyers.pool]
+        quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
+        if self.failed:  # a search for a plan that there is not takes long
+            sale_prices = sale_prices.copy()
+            sale_prices[list(self.failed)] = 0.0
         groups = self.economy.groups
         parts, sums = self._layout.parts(groups)
         for part, block, leaves in parts:
             plan = best_plan(
                 part.technology,
-                amounts(self.prices, part.good),
+                amounts(sale_prices, part.good),
                 self._of_slots(quotes, part),
                 part.weights,
                 part.productivity,
