@@ -386,14 +386,32 @@ def names(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:
     def check(value: Any, where: str) -> Any:
         if value is None and default is None:
             return None
-        listed = [value] if isinstance(value, str) else value
-        if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
-            raise _wrong(value, where, "a list of names")
+        listed = _listed(value, where)
         if not listed:
             raise _wrong(value, where, "a list of at least one name")
-        return tuple(dict.fromkeys(listed))
+        return listed
 
     return field(check, default, kind="list of names", help=help)
+
+
+def several(options: Iterable[str], *, help: str = "") -> Any:
+    """A field that holds some of ``options``, in their order; by default None, which means all."""
+    options = tuple(options)
+
+    def check(value: Any, where: str) -> Any:
+        if value is None:
+            return None
+        listed = [check_choice(each, where, options) for each in _listed(value, where)]
+        return tuple(option for option in options if option in listed)
+
+    return field(check, None, kind="list of", range=", ".join(map(_toml, options)), help=help)
+
+
+def _listed(value: Any, where: str) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
+        raise _wrong(value, where, "a list of names")
+    return tuple(dict.fromkeys(listed))
 
 
 def words(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
-from market_abm.analysis.rate import MeasuredRate, measured_rate
+from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
+from market_abm.economy.buyers import CACHED_NUMBERS
 from market_abm.simulation.record import Trajectory
 
 MAX_LAG = 64
@@ -62,8 +64,8 @@ class PathMeasures:
         """Of each good's gradient, the variation that its price a lag later leaves unexplained.
 
         1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², shape (lags, goods), over
-        the steps t from the first move of the price on, as far as all lags are recorded. NaN where
-        the gradient does not move.
+        the steps t from the first move of the price on, as far as all lags are recorded. Infinite
+        where the gradient does not move.
         """
         prices, gradients = self.trajectory.prices, self.comparison.gradients
         count = len(prices) - self._lags
@@ -74,17 +76,20 @@ class PathMeasures:
         early = np.where(among, gradients[:count], 0.0)
         mean = early.sum(axis=0) / np.where(enough, steps, 1)
         variation = (np.where(among, gradients[:count] - mean, 0.0) ** 2).sum(axis=0)
-        result = np.full((self._lags, prices.shape[1]), np.nan)
-        for lag in range(self._lags):
-            distance = np.where(among, prices[lag : lag + count] - gradients[:count], 0.0)
-            result[lag] = np.where(enough, (distance**2).sum(axis=0) / variation, np.nan)
+        result = np.full((self._lags, prices.shape[1]), np.inf)
+        later = sliding_window_view(prices, count, axis=0).swapaxes(1, 2)  # (lags, steps, goods)
+        together = max(1, CACHED_NUMBERS // max(1, early.size))
+        for lag in range(0, self._lags, together):
+            lags = slice(lag, min(lag + together, self._lags))
+            distance = np.where(among, later[lags] - gradients[:count], 0.0)
+            result[lags] = np.where(enough, (distance**2).sum(axis=1) / variation, np.inf)
+        result[np.isnan(result)] = np.inf
         return result
 
     @cached_property
     def _tracks(self) -> np.ndarray:
         """Which goods' prices track their gradients, at some lag, shape (goods,)."""
-        least = np.nan_to_num(self._unexplained, nan=np.inf).min(axis=0)
-        return least <= 1.0 - MIN_EXPLAINED
+        return self._unexplained.min(axis=0) <= 1.0 - MIN_EXPLAINED
 
     @cached_property
     def staleness_of_good(self) -> np.ndarray:
@@ -93,7 +98,7 @@ class PathMeasures:
         NaN where the price does not track its gradient: at no lag does it explain 0.9 of the
         gradient's variation (R²).
         """
-        nearest = np.argmin(np.nan_to_num(self._unexplained, nan=np.inf), axis=0)
+        nearest = np.argmin(self._unexplained, axis=0)
         return np.where(self._tracks, nearest, np.nan)
 
     @cached_property
@@ -154,11 +159,23 @@ class PathMeasures:
 
         Of the steps after the last shock, near rest (``analysis/rate.py``).
         """
+        return measured_rate(*self._after_shocks)
+
+    @staticmethod
+    def find_rates(several: Iterable[PathMeasures]) -> None:
+        """Compute :attr:`rate` of several runs, which takes less time together."""
+        several = list(several)
+        rates = measured_rates([each._after_shocks for each in several])
+        for each, rate in zip(several, rates, strict=True):
+            each.__dict__["rate"] = rate
+
+    @property
+    def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
         after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = [each[after] for each in arrays if len(each) == len(after)]
-        return measured_rate(paths, trajectory.times[after])
+        return [each[after] for each in arrays if len(each) == len(after)], trajectory.times[after]
 
 
 # --- the table of measures ------------------------------------------------------------------------
