@@ -52,21 +52,38 @@ class Settings:
         fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if not isinstance(given, Mapping):
             given = {next(iter(fields)): given}
-        values = {}
-        for key, value in given.items():
-            if key not in fields:
-                raise SettingError(
-                    f"unknown key '{where}.{key}'",
-                    remedy=nearest(f"{where}.{key}", [f"{where}.{field}" for field in fields]),
-                    name=f"{where}.{key}",
-                )
-            values[key] = fields[key].metadata["check"](value, f"{where}.{key}")
+        values = cls._checked(given, where)
         for key, item in fields.items():
             if key not in values and _is_required(item):
                 raise SettingError(
                     f"'{where}.{key}' is missing", remedy=f"write {key} = ...", name=where
                 )
         made = cls(**values)
+        made.check(where)
+        return made
+
+    @classmethod
+    def _checked(cls, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The values of some keys, each checked."""
+        known = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        values = {}
+        for key, value in given.items():
+            if key not in known:
+                raise SettingError(
+                    f"unknown key '{where}.{key}'",
+                    remedy=nearest(f"{where}.{key}", [f"{where}.{field}" for field in known]),
+                    name=f"{where}.{key}",
+                )
+            values[key] = known[key].metadata["check"](value, f"{where}.{key}")
+        return values
+
+    def with_keys(self, given: Mapping[str, Any], where: str) -> Self:
+        """The same with other values of some keys; only these are checked, and how they fit.
+
+        Parameters and errors are those of :meth:`of`.
+        """
+        made = object.__new__(type(self))
+        vars(made).update(vars(self) | self._checked(given, where))
         made.check(where)
         return made
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -55,36 +57,13 @@ class PathMeasures:
     @np.errstate(all="ignore")
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
-        gradients = self.comparison.gradients
-        return np.ptp(gradients, axis=0) > 1e-9 * np.abs(gradients).max(axis=0)
+        return _is_moving(self.comparison.gradients)
 
     @cached_property
     @np.errstate(all="ignore")
     def _unexplained(self) -> np.ndarray:
-        """Of each good's gradient, the variation that its price a lag later leaves unexplained.
-
-        1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², shape (lags, goods), over
-        the steps t from the first move of the price on, as far as all lags are recorded. Infinite
-        where the gradient does not move.
-        """
-        prices, gradients = self.trajectory.prices, self.comparison.gradients
-        count = len(prices) - self._lags
-        moved = np.argmax(prices != prices[0], axis=0)
-        among = (np.arange(count)[:, None] >= moved) & self._moving
-        steps = among.sum(axis=0)
-        enough = steps >= MIN_STEPS
-        early = np.where(among, gradients[:count], 0.0)
-        mean = early.sum(axis=0) / np.where(enough, steps, 1)
-        variation = (np.where(among, gradients[:count] - mean, 0.0) ** 2).sum(axis=0)
-        result = np.full((self._lags, prices.shape[1]), np.inf)
-        later = sliding_window_view(prices, count, axis=0).swapaxes(1, 2)  # (lags, steps, goods)
-        together = max(1, CACHED_NUMBERS // max(1, early.size))
-        for lag in range(0, self._lags, together):
-            lags = slice(lag, min(lag + together, self._lags))
-            distance = np.where(among, later[lags] - gradients[:count], 0.0)
-            result[lags] = np.where(enough, (distance**2).sum(axis=1) / variation, np.inf)
-        result[np.isnan(result)] = np.inf
-        return result
+        """See :func:`_unexplained`, shape (lags, goods)."""
+        return _unexplained(self.trajectory.prices, self.comparison.gradients, self._lags)
 
     @cached_property
     def _tracks(self) -> np.ndarray:
@@ -162,12 +141,25 @@ class PathMeasures:
         return measured_rate(*self._after_shocks)
 
     @staticmethod
-    def find_rates(several: Iterable[PathMeasures]) -> None:
-        """Compute :attr:`rate` of several runs, which takes less time together."""
-        several = list(several)
-        rates = measured_rates([each._after_shocks for each in several])
-        for each, rate in zip(several, rates, strict=True):
-            each.__dict__["rate"] = rate
+    @np.errstate(all="ignore")
+    def compute_together(several: Sequence[PathMeasures], *, rates: bool, staleness: bool) -> None:
+        """Compute measures of several runs, which takes less time together; the numbers agree."""
+        if rates:
+            found = measured_rates([each._after_shocks for each in several])
+            for each, rate in zip(several, found, strict=True):
+                vars(each)["rate"] = rate
+        groups: defaultdict[tuple[int, ...], list[PathMeasures]] = defaultdict(list)
+        for each in several if staleness else ():
+            groups[each.trajectory.prices.shape].append(each)
+        for shape, group in groups.items():
+            size = max(1, CACHED_NUMBERS // math.prod(shape))
+            for first in range(0, len(group), size):
+                some = group[first : first + size]
+                prices = np.stack([each.trajectory.prices for each in some])
+                gradients = np.stack([each.comparison.gradients for each in some])
+                parts = _unexplained(prices, gradients, some[0]._lags)
+                for each, part in zip(some, parts, strict=True):
+                    vars(each)["_unexplained"] = part
 
     @property
     def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
@@ -176,6 +168,51 @@ class PathMeasures:
         after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
         return [each[after] for each in arrays if len(each) == len(after)], trajectory.times[after]
+
+
+def _is_moving(gradients: np.ndarray) -> np.ndarray:
+    """Which gradients, (..., records, goods), move by more than rounding, shape (..., goods)."""
+    return np.ptp(gradients, axis=-2) > 1e-9 * np.abs(gradients).max(axis=-2)
+
+
+def _unexplained(prices: np.ndarray, gradients: np.ndarray, lags: int) -> np.ndarray:
+    """Of each good's gradient, the variation that its price a lag later leaves unexplained.
+
+    1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², over the steps t from the first
+    move of the price on, as far as all lags are recorded. Infinite where no gradient moves.
+
+    Parameters
+    ----------
+    prices, gradients
+        Money per unit, shape (..., records, goods).
+    lags
+        Lags 0, 1, ... that are considered.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., lags, goods).
+    """
+    count = prices.shape[-2] - lags
+    moved = np.argmax(prices != prices[..., :1, :], axis=-2, keepdims=True)
+    among = (np.arange(count)[:, None] >= moved) & _is_moving(gradients)[..., None, :]
+    steps = among.sum(axis=-2)
+    enough = steps >= MIN_STEPS
+    early = np.where(among, gradients[..., :count, :], 0.0)
+    mean = early.sum(axis=-2) / np.where(enough, steps, 1)
+    variation = np.where(among, early - mean[..., None, :], 0.0)
+    variation = (variation**2).sum(axis=-2)
+    result = np.full((*prices.shape[:-2], lags, prices.shape[-1]), np.inf)
+    later = sliding_window_view(prices, count, axis=-2).swapaxes(-1, -2)  # (lags, steps, goods)
+    together = max(1, CACHED_NUMBERS // max(1, early.size))
+    for first in range(0, lags, together):
+        some = slice(first, min(first + together, lags))
+        gaps = later[..., some, :, :] - gradients[..., None, :count, :]
+        squares = np.where(among[..., None, :, :], gaps, 0.0) ** 2
+        part = squares.sum(axis=-2) / variation[..., None, :]
+        result[..., some, :] = np.where(enough[..., None, :], part, np.inf)
+    result[np.isnan(result)] = np.inf
+    return result
 
 
 # --- the table of measures ------------------------------------------------------------------------

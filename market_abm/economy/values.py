@@ -152,7 +152,7 @@ def _with_terms(
     """Terms of all goods; a value for the good itself is its first key, others are by default."""
     terms = dict(now)
     for good, value in given.items():
+        where = f"{table}.{good}"
         keys = isinstance(value, Mapping)
-        settings = {**vars(now[good]), **value} if keys else value
-        terms[good] = kind.of(settings, f"{table}.{good}")
+        terms[good] = now[good].with_keys(value, where) if keys else kind.of(value, where)
     return terms

@@ -6,6 +6,7 @@ batch that they are made in, so that no timing changes the table.
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
 import time
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -191,14 +193,27 @@ def _made(sweep: Batched, numbers: range) -> Part:
     """The first of these runs: all, unless that takes too long."""
     began = time.perf_counter()
     texts, size, stepping, now = [], 0, 0.0, 0.0
-    for count, text in sweep.texts(numbers):
-        now = time.perf_counter() - began
-        stepping = stepping or now
-        texts.append(text)
-        size += count
-        if now > max(MAX_SECONDS, 2.0 * stepping):
-            break
+    with _no_collection():
+        for count, text in sweep.texts(numbers):
+            now = time.perf_counter() - began
+            stepping = stepping or now
+            texts.append(text)
+            size += count
+            if now > max(MAX_SECONDS, 2.0 * stepping):
+                break
     return Part(numbers.start, size, "".join(texts), stepping, now)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without searches for unreachable cycles among the many objects of a batch."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _made_of(packed: bytes, numbers: range) -> Part:

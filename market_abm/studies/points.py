@@ -17,7 +17,6 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.values import drawn_again, is_value_key
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.fields import Settings
 from market_abm.keys import key_parts
 
 MAX_NUMBERS = 10_000_000
@@ -27,8 +26,6 @@ MAX_READ = 256
 """Experiments that are kept for settings which change more than numbers."""
 
 Kept = TypeVar("Kept")
-
-SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
 class Cache(OrderedDict[Any, Kept]):
@@ -94,12 +91,12 @@ class Points:
             parts[table][name] = value
         read = self._read_with(parts[""])
         base = read.experiment
-        run = _replaced(base.run, parts["run"], "run")
+        run = base.run.with_keys(parts["run"], "run")
         economy = self._economy(read, parts["economy"], run.seed)
         return dataclasses.replace(
             base,
             economy=economy,
-            market=_replaced(base.market, parts["market"], "market"),
+            market=base.market.with_keys(parts["market"], "market"),
             run=run,
             configuration={},
             source=None,
@@ -164,10 +161,3 @@ def _place(key: str) -> tuple[str, str]:
     if len(parts) == 2 and parts[0] in ("market", "run") and parts[1] != "mechanism":
         return parts[0], parts[1]
     return "", key
-
-
-def _replaced(settings: SomeSettings, given: Mapping[str, Any], where: str) -> SomeSettings:
-    """The settings with other values."""
-    if not given:
-        return settings
-    return type(settings).of({**vars(settings), **given}, where)

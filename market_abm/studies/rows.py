@@ -61,6 +61,10 @@ class MeasureSettings(Settings):
         return MeasureSettings(tuple(each for each in chosen if each not in SLOW))
 
 
+ALL = MeasureSettings()
+"""All measures."""
+
+
 @dataclass
 class _Run:
     """A run: its experiment, unless its settings are not valid, and its result or error."""
@@ -153,8 +157,11 @@ class Rows:
         results = [each.outcome for each in runs if isinstance(each.outcome, Result)]
         if any(result.ending.status is Status.INTERRUPTED for result in results):
             raise KeyboardInterrupt
-        if any(measure.key.startswith("rate") for measure in self._measures):
-            PathMeasures.find_rates(result.path for result in results)
+        PathMeasures.compute_together(
+            [result.path for result in results],
+            rates=any(measure.key.startswith("rate") for measure in self._measures),
+            staleness="staleness" in self.measures,
+        )
         rows = [self._row(each.outcome) for each in runs]
         if self._with_optimum or self._with_stability:
             self._add_steady_states(rows, runs)

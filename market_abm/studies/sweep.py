@@ -26,6 +26,7 @@ from market_abm.studies.design import DRAWN, Design
 from market_abm.studies.executors import executor as executor_of
 from market_abm.studies.points import Points
 from market_abm.studies.rows import (
+    ALL,
     SLOW,
     MeasureSettings,
     Rows,
@@ -120,7 +121,7 @@ class Sweep(Displayable):
 
     base: Experiment
     design: Design
-    measures: MeasureSettings = MeasureSettings()
+    measures: MeasureSettings = ALL
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sweep, (self.base, self.design, self.measures)  # not what is kept of its runs
