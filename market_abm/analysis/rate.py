@@ -85,9 +85,9 @@ def measured_rate(paths: Sequence[np.ndarray], times: np.ndarray) -> MeasuredRat
 def measured_rates(runs: Sequence[Path]) -> list[MeasuredRate]:
     """The rates of several runs, which take less time together; see :func:`measured_rate`."""
     rates = [UNKNOWN] * len(runs)
-    left = {k: _moves(*run) for k, run in enumerate(runs) if len(run[1]) > MIN_MOVES}
+    left = {k: _Moves.of(*run) for k, run in enumerate(runs) if len(run[1]) > MIN_MOVES}
     for size in NEAR:
-        near = {k: _smaller(moves, size) for k, moves in left.items()}
+        near = {k: moves.below(size) for k, moves in left.items()}
         for k, rate in _fitted(near, clear=size > NEAR[0]).items():
             interval = int(runs[k][1][1] - runs[k][1][0])
             value = rate.value ** (1.0 / interval)
@@ -96,28 +96,46 @@ def measured_rates(runs: Sequence[Path]) -> list[MeasuredRate]:
     return rates
 
 
-def _moves(paths: Sequence[np.ndarray], times: np.ndarray) -> np.ndarray:
-    """The moves between records at equal intervals, of each variable relative to its largest."""
-    intervals = np.diff(times)
-    regular = intervals == intervals[0]
-    records = len(times) if regular.all() else int(np.argmin(regular)) + 1
-    path = np.concatenate([each[:records] for each in paths], axis=1)
-    scale = np.abs(path).max(axis=0)
-    return np.diff(path, axis=0) / np.where(scale > 0.0, scale, 1.0)
+class _Moves(NamedTuple):
+    """The moves between records, shape (moves, variables), and their sizes, shape (moves,)."""
 
+    moves: np.ndarray
+    sizes: np.ndarray
 
-def _smaller(moves: np.ndarray, size: float) -> np.ndarray:
-    """The moves above rounding after the last of this size; if these are few, before the first."""
-    sizes = np.linalg.norm(moves, axis=1)
-    moving = np.flatnonzero(~(sizes <= ROUNDING))
-    if not len(moving):
-        return moves[:0]
-    start, end = moving[0], moving[-1] + 1
-    large = np.flatnonzero(~(sizes[:end] < size))
-    if not len(large):
-        return moves[start:end]
-    late = moves[large[-1] + 1 : end]
-    return late if len(late) >= MIN_MOVES else moves[start : large[0]]
+    @staticmethod
+    def of(paths: Sequence[np.ndarray], times: np.ndarray) -> _Moves:
+        """The moves at equal intervals, of each variable relative to its largest value."""
+        intervals = np.diff(times)
+        regular = intervals == intervals[0]
+        records = len(times) if regular.all() else int(np.argmin(regular)) + 1
+        path = np.concatenate([each[:records] for each in paths], axis=1)
+        scale = np.abs(path).max(axis=0)
+        moves = np.diff(path, axis=0) / np.where(scale > 0.0, scale, 1.0)
+        return _Moves(moves, np.linalg.norm(moves, axis=1))
+
+    def part(self, start: int, end: int) -> _Moves:
+        """Some neighbouring moves."""
+        return _Moves(self.moves[start:end], self.sizes[start:end])
+
+    def below(self, size: float) -> _Moves:
+        """Those above rounding after the last of this size; if few, before the first."""
+        moving = np.flatnonzero(~(self.sizes <= ROUNDING))
+        if not len(moving):
+            return self.part(0, 0)
+        start, end = int(moving[0]), int(moving[-1]) + 1
+        large = np.flatnonzero(~(self.sizes[:end] < size))
+        if not len(large):
+            return self.part(start, end)
+        late = self.part(int(large[-1]) + 1, end)
+        return late if len(late.moves) >= MIN_MOVES else self.part(start, int(large[0]))
+
+    @property
+    def near(self) -> bool:
+        """Whether the smallest is near rest."""
+        changes = np.linalg.norm(np.diff(self.moves, axis=0), axis=1) / self.sizes[:-1]  # |1 - λ|
+        changes = np.sort(changes[~np.isnan(changes)])  # NaN between two bursts
+        middle = changes[(len(changes) - 1) // 2 : len(changes) // 2 + 1]
+        return bool(len(middle) and self.sizes.min() <= MAX_DISTANCE * middle.mean())
 
 
 class _Fit:
@@ -126,16 +144,16 @@ class _Fit:
     ``clear`` if the rate must be well apart from 1.
     """
 
-    def __init__(self, moves: np.ndarray, *, clear: bool) -> None:
-        self.count = len(moves)
+    def __init__(self, moves: _Moves, *, clear: bool) -> None:
+        self.count = len(moves.moves)
         self.clear = clear
-        self.stride = max(1, -(-len(moves) // MAX_MOVES))
-        self.moves = moves[:: -self.stride][::-1]
+        self.stride = max(1, -(-self.count // MAX_MOVES))
+        self.moves = moves.moves[:: -self.stride][::-1]
         self.products = self.moves @ self.moves.T
         self.value, self.uncertainty, self.limit = math.nan, 0.0, math.nan
         quarter = len(self.moves) // 4
         self.parts = (slice(quarter, None), slice(None, -quarter))
-        self.promising = len(self.moves) - quarter >= MIN_MOVES and _near(moves)
+        self.promising = len(self.moves) - quarter >= MIN_MOVES and moves.near
 
     def add(self, found: np.ndarray) -> None:
         """Add the rates, per fitted move, of a part of the moves; the very first is the rate."""
@@ -152,16 +170,7 @@ class _Fit:
         self.promising = self.promising and self.uncertainty <= self.limit
 
 
-def _near(moves: np.ndarray) -> bool:
-    """Whether the smallest of the moves is near rest."""
-    sizes = np.linalg.norm(moves, axis=1)
-    changes = np.linalg.norm(np.diff(moves, axis=0), axis=1) / sizes[:-1]  # |1 - λ|
-    changes = np.sort(changes[~np.isnan(changes)])  # NaN between two bursts
-    middle = changes[(len(changes) - 1) // 2 : len(changes) // 2 + 1]
-    return bool(len(middle) and sizes.min() <= MAX_DISTANCE * middle.mean())
-
-
-def _fitted(several: Mapping[int, np.ndarray], *, clear: bool) -> dict[int, MeasuredRate]:
+def _fitted(several: Mapping[int, _Moves], *, clear: bool) -> dict[int, MeasuredRate]:
     """The known rates per record of these moves, of runs by their numbers."""
     fits = {k: _Fit(moves, clear=clear) for k, moves in several.items()}
     _add_fits([(fit, slice(None)) for fit in fits.values() if fit.promising])

@@ -269,8 +269,6 @@ def text_of(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     """A number as its shortest exact text; empty for None and NaN."""
-    if value is None:
-        return ""
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):  # also those of NumPy
         return "" if math.isnan(value) else repr(float(value))
-    return value
+    return "" if value is None else value

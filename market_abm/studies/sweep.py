@@ -44,7 +44,7 @@ MAX_BATCH_RUNS = 8192
 BATCH_MEMORY = 250_000_000
 """Maximum bytes of the record of a batch, if all its runs take all their steps."""
 
-RUN_SECONDS = 2e-4
+RUN_SECONDS = 1e-4
 """The least that a run takes, about: only the first batch is sized by it."""
 
 
