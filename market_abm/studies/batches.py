@@ -41,7 +41,7 @@ REMEMBERED = 8
 class Part(NamedTuple):
     """Finished runs: the number of the first, how many, and their rows as CSV.
 
-    ``stepping`` are the seconds until the first rows, ``seconds`` those until the last.
+    ``stepping`` are the seconds before the rows, ``seconds`` those until the last of them.
     """
 
     first: int
@@ -55,7 +55,7 @@ class Batched(Protocol):
     """A sweep, as batches need it."""
 
     def texts(self, numbers: range) -> Iterator[tuple[int, str]]:
-        """The rows of runs as CSV, some at a time: how many, and their text."""
+        """The rows of runs as CSV, some at a time: how many, and their text; first none."""
 
 
 class Sizes:
@@ -196,10 +196,10 @@ def _made(sweep: Batched, numbers: range) -> Part:
     with _no_collection():
         for count, text in sweep.texts(numbers):
             now = time.perf_counter() - began
-            stepping = stepping or now
+            stepping = stepping if count else now
             texts.append(text)
             size += count
-            if now > max(MAX_SECONDS, 2.0 * stepping):
+            if size and now > max(MAX_SECONDS, 2.0 * stepping):
                 break
     return Part(numbers.start, size, "".join(texts), stepping, now)
 

@@ -19,8 +19,11 @@ from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.keys import key_parts
 
-MAX_NUMBERS = 10_000_000
-"""Numbers of economies that are kept for runs of equal terms."""
+MAX_ECONOMIES = 4096
+"""Economies that are kept for runs of equal terms."""
+
+MAX_NUMBERS = 1_000_000
+"""Numbers of buyers, goods and firms in these economies."""
 
 MAX_READ = 256
 """Experiments that are kept for settings which change more than numbers."""
@@ -63,7 +66,7 @@ class Points:
         self.base = base
         economy, firms = base.economy, sum(each.firms for each in base.economy.industries)
         numbers = economy.buyers.size + len(economy.goods) + firms
-        size = max(16, MAX_NUMBERS // (100 + 10 * numbers))
+        size = max(16, min(MAX_ECONOMIES, MAX_NUMBERS // numbers))
         self._read: Cache[_Read] = Cache(MAX_READ)
         self._economies: Cache[_Economy] = Cache(size)
 

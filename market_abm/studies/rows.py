@@ -121,12 +121,15 @@ class Rows:
     def of(self, settings: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """The rows of runs with these settings, in their order, some at a time.
 
+        The first are none: the runs have then been stepped, where that is done side by side.
+
         Raises
         ------
         KeyboardInterrupt
             A run was interrupted: half a run is no row of a table.
         """
         runs = self._started(settings)
+        yield []
         while runs:
             began = time.perf_counter()
             some = [runs.popleft() for _ in range(min(self._together, len(runs)))]

@@ -198,7 +198,7 @@ class Sweep(Displayable):
         return (*self.design.names, *self._rows.columns())
 
     def rows(self, numbers: range) -> Iterator[list[dict[str, Any]]]:
-        """The rows of the runs with these numbers, in their order, some at a time."""
+        """The rows of the runs with these numbers, in their order, some at a time; first none."""
         values, settings = zip(*map(self.design.point, numbers), strict=True)
         done = 0
         for rows in self._rows.of(settings):
@@ -208,7 +208,7 @@ class Sweep(Displayable):
             done += len(rows)
 
     def texts(self, numbers: range) -> Iterator[tuple[int, str]]:
-        """The rows of these runs as CSV, some at a time: how many, and their text."""
+        """The rows of these runs as CSV, some at a time: how many, and their text; first none."""
         for rows in self.rows(numbers):
             yield len(rows), text_of(self.columns, rows)
 
