@@ -26,7 +26,7 @@ from market_abm.analysis.observer import Comparison, GradientObserver
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.model import AgentEngine
 from market_abm.simulation.loop import Run, simulate
-from market_abm.studies.sweep import recorded_buyer_fields
+from market_abm.studies.rows import recorded_buyer_fields
 
 CHAIN = """
 ethylene     = natgas ** 0.5

@@ -67,8 +67,10 @@ def recorded_places(
     economy: Economy, goods: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the recorded goods, and those of their buyers unless these are too many."""
-    places = np.sort([economy.index[good] for good in (goods or economy.goods)])
-    buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
+    places, buyers = np.arange(len(economy.goods)), np.arange(economy.buyers.size)
+    if goods:
+        places = np.sort([economy.index[good] for good in goods])
+        buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
     return places, buyers if len(buyers) <= MAX_RECORDED_BUYERS else buyers[:0]
 
 
