@@ -84,13 +84,6 @@ class Buyers:
         return {good: part for (_, good), part in zip(self.makers, parts, strict=True)}
 
     @cached_property
-    def first_of_uses(self) -> dict[str, np.ndarray]:
-        """For each industry, the first buyer of each input, shape (inputs,)."""
-        return {
-            good: np.array([use.start for use in uses], int) for good, uses in self.uses.items()
-        }
-
-    @cached_property
     def _starts_of_uses(self) -> np.ndarray:
         """The first buyer of each use, in the order of ``makers``."""
         return np.array([use.start for _, good in self.makers for use in self.uses[good]], int)

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,13 @@ from market_abm.economy.checks import (
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
+from market_abm.economy.order import topological_components
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
+from market_abm.language.collector import no_collection
 from market_abm.language.segments import Places
 
 REUSE = ("rival", "copy", "external")
@@ -72,6 +74,7 @@ class Economy(Displayable):
     names: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
+    @no_collection()
     def build(
         industries: Iterable[Industry],
         *,
@@ -132,6 +135,7 @@ class Economy(Displayable):
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
+        default = Demand()
         economy = Economy(
             industries=tuple(drawn),
             reuse={
@@ -139,7 +143,10 @@ class Economy(Displayable):
                 for good in goods
             },
             supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
+            demand={
+                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
+                for good in final
+            },
             seed=seed,
             names=names,
         )
@@ -196,6 +203,7 @@ class Economy(Displayable):
         )
 
     @staticmethod
+    @no_collection()
     def vectorized(several: Sequence[Economy]) -> Economy:
         """Combine economies of one structure: each number gets a leading axis of runs.
 
@@ -208,7 +216,7 @@ class Economy(Displayable):
         EconomyError
             They differ in more than numbers.
         """
-        first = several[0]
+        first, known = several[0], dict[Any, Any]()
         if any(each.structure != first.structure for each in several[1:]):
             raise EconomyError(
                 "economies that run side by side must differ in numbers only",
@@ -216,7 +224,7 @@ class Economy(Displayable):
             )
         return Economy(
             industries=tuple(
-                Industry.vectorized([each.industries[k] for each in several])
+                Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
             ),
             supply={
@@ -250,6 +258,7 @@ class Economy(Displayable):
     # --- goods ----------------------------------------------------------------------------------
 
     @cached_property
+    @no_collection()
     def components(self) -> tuple[tuple[Industry, ...], ...]:
         """The strongly connected components of the network, in topological order.
 
@@ -258,7 +267,7 @@ class Economy(Displayable):
         """
         lines = tuple((i.good, i.technology.inputs) for i in self.industries)
         return tuple(
-            tuple(self.industries[k] for k in group) for group in _topological_order(lines)
+            tuple(self.industries[k] for k in group) for group in topological_components(lines)
         )
 
     def is_loop(self, component: tuple[Industry, ...]) -> bool:
@@ -323,6 +332,7 @@ class Economy(Displayable):
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
+    @no_collection()
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
@@ -372,21 +382,3 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
-
-
-@lru_cache(maxsize=256)
-def _topological_order(
-    lines: tuple[tuple[str, tuple[str, ...]], ...],
-) -> tuple[tuple[int, ...], ...]:
-    """The components, upstream first, of lines that are each a good and its inputs."""
-    import networkx as nx
-
-    place = {good: k for k, (good, _) in enumerate(lines)}
-    network = nx.DiGraph()
-    network.add_nodes_from(range(len(lines)))
-    for k, (_, inputs) in enumerate(lines):
-        network.add_edges_from((place[good], k) for good in inputs if good in place)
-    groups = nx.condensation(network)
-    members = nx.get_node_attributes(groups, "members")
-    order = nx.lexicographical_topological_sort(groups, key=lambda group: min(members[group]))
-    return tuple(tuple(sorted(members[group])) for group in order)

@@ -18,6 +18,7 @@ import numpy as np
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
+from market_abm.language.collector import no_collection
 from market_abm.language.segments import (
     BLOCK,
     Block,
@@ -239,6 +240,7 @@ class Network:
         return np.array(level, int)
 
     @cached_property
+    @no_collection()
     def groups(self) -> tuple[Group, ...]:
         """All lines in groups, in each by level."""
         return self.grouped(np.argsort(self.level, kind="stable").tolist())
@@ -327,7 +329,8 @@ class Network:
     def _links(self, industries: Sequence[Industry], size: int, first_entry: int) -> Slot:
         """The inputs of lines of many inputs."""
         buyers = [
-            np.arange(industry.firms)[:, None] + self.buyers.first_of_uses[industry.good]
+            np.arange(industry.firms)[:, None]
+            + np.array([use.start for use in self.buyers.uses[industry.good]])
             for industry in industries
         ]
         goods = [

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -156,6 +157,13 @@ class FirmPopulation(Settings):
         CONDUCTS,
         help="price taking, or Cournot: firms of a final good know how output lowers its price",
     )
+
+    @cached_property
+    def drawn(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Weights and productivities if they are not random: those of every industry."""
+        if self.weight_spread > 0 or self.productivity_spread > 0:
+            return None
+        return self.draw(np.random.default_rng(0))
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw weights (with sum 1) and productivities, each of shape (firms,).

@@ -19,6 +19,9 @@ LEAF = 64
 SHORT = 8
 """Elements up to which NumPy sums one after another."""
 
+MANY = 8
+"""Short segments from which these are summed place by place."""
+
 BLOCK = 8192
 """Elements of an array processed at a time, so that all arrays of a block stay in the cache."""
 
@@ -86,17 +89,26 @@ class Segments:
 
     @cached_property
     def rounds(self) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-        """The segments of several elements; for each further place those that have it, and where.
+        """The short segments of several elements; for each further place, who has it, and where.
 
         The segments that have a place are given by their number among those of several elements.
         """
-        several = np.flatnonzero(self.sizes > 1)
+        several = np.flatnonzero((self.sizes > 1) & (self.sizes <= SHORT))
         sizes, starts = self.sizes[several], self.starts[several]
         rounds = []
-        for place in range(1, int(self.sizes.max())):
+        for place in range(1, int(sizes.max(initial=1))):
             having = np.flatnonzero(sizes > place)
             rounds.append((having, starts[having] + place))
         return several, rounds
+
+    @cached_property
+    def long(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The long segments, the places of their elements, and where in these each begins."""
+        long = np.flatnonzero(self.sizes > SHORT)
+        sizes = self.sizes[long]
+        starts = np.cumsum(sizes) - sizes
+        places = np.repeat(self.starts[long] - starts, sizes) + np.arange(int(sizes.sum()))
+        return long, places, starts
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum of each segment, (..., segments), of ``values`` of shape (..., size)."""
@@ -209,20 +221,37 @@ class Block:
 def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndarray:
     """The sum of each segment, or what else a ``ufunc`` makes of them, (..., segments).
 
-    NumPy adds the first element to the sum of the others. For many runs, whose neighbours in
-    memory are the runs, the same is done for all short segments at once.
+    NumPy adds the first element to the sum of the others, in ``reduceat``. The same is done for all
+    short segments at once, place by place.
     """
     if segments.alone:
         return values
-    if not _runs_are_neighbours(values) or np.any(segments.sizes > SHORT):
-        return ufunc.reduceat(values, segments.starts, axis=-1)
+    if _runs_are_neighbours(values):
+        return _along(ufunc, values.T, segments, 0).T
+    return _along(ufunc, values, segments, -1)
+
+
+def _along(ufunc: np.ufunc, values: np.ndarray, segments: Segments, axis: int) -> np.ndarray:
+    long, places, starts = segments.long
+    if len(segments) <= len(long) + MANY:
+        return ufunc.reduceat(values, segments.starts, axis=axis)
+
+    def at(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return np.take(array, chosen, axis=axis, mode="clip")
+
+    def put(array: np.ndarray, chosen: np.ndarray, new: np.ndarray) -> None:
+        array[chosen if axis == 0 else (..., chosen)] = new
+
+    result = at(values, segments.starts)
     several, rounds = segments.rounds
-    result = np.take(values.T, segments.starts, axis=0, mode="clip")
-    others = np.take(values.T, rounds[0][1], axis=0, mode="clip")
-    for having, places in rounds[1:]:
-        others[having] = ufunc(others[having], np.take(values.T, places, axis=0, mode="clip"))
-    result[several] = ufunc(result[several], others)
-    return result.T
+    if len(several):
+        others = at(values, rounds[0][1])
+        for having, further in rounds[1:]:
+            put(others, having, ufunc(at(others, having), at(values, further)))
+        put(result, several, ufunc(at(result, several), others))
+    if len(long):
+        put(result, long, ufunc.reduceat(at(values, places), starts, axis=axis))
+    return result
 
 
 def _runs_are_neighbours(values: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
+from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, neighbours, scatter
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
@@ -79,8 +80,8 @@ class ArrayEngine:
         self._noise = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
         ]
-        self._create_arrays(len(economies))
-        with np.errstate(all="ignore"):
+        with no_collection(), np.errstate(all="ignore"):
+            self._create_arrays(len(economies))
             self._start()
             self._observe()
         self._check_start(economies)
