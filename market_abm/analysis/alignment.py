@@ -86,11 +86,7 @@ class GradientAlignment:
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
-        self._suppliers = [
-            (places, terms)
-            for places, terms in economy.supply_terms
-            if np.any(np.greater(terms.elasticity, 0.0))
-        ]
+        self._elastic = any(np.any(np.greater(t.elasticity, 0.0)) for _, t in economy.supply_terms)
         self._step = -2
         self._of_shares: _Direction | None = None
         self._of_raw: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -109,7 +105,7 @@ class GradientAlignment:
         self._step = state.step
         if np.any(self._shared):
             self._of_shares = self._direction(at)
-        if self._suppliers:
+        if self._elastic:
             self._of_raw = at.quantities[..., : len(self.economy.supply)], *self._margins(at)
 
     def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
@@ -206,7 +202,7 @@ class GradientAlignment:
         raw = len(self.economy.supply)
         quantities, values = at.quantities[..., :raw], at.gradient[..., :raw]
         margins, stakes = np.zeros_like(values), np.zeros_like(values)
-        for places, terms in self._suppliers:
+        for places, terms in self.economy.supply_terms:
             quantity, value = quantities[..., places], values[..., places]
             responds = np.greater(terms.elasticity, 0.0)
             margin = value - curves.marginal_cost(terms, quantity)

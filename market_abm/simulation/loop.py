@@ -187,7 +187,7 @@ def simulate(
             if due and not observed:  # by its own economy
                 watch.add_left_out(record, before, engine.batch, runs.numbers)
                 observed = True
-            state = _moved(engine, observer, due and [due[run] for run in runs.numbers.tolist()])
+            state = move(engine, observer, due and [due[run] for run in runs.numbers.tolist()])
             if not observed and runs.any_stopped(engine, state):
                 watch.add_left_out(record, before, None, runs.numbers)
             runs.end_failed(engine)
@@ -211,11 +211,11 @@ def advance(
 
     With ``economies``, one per run, it is the first step of these.
     """
-    state = _moved(engine, observer, economies)
+    state = move(engine, observer, economies)
     return state, observer(state, engine.batch)
 
 
-def _moved(engine: Engine, observer: Observer, economies: Sequence[Economy] | None) -> State:
+def move(engine: Engine, observer: Observer, economies: Sequence[Economy] | None) -> State:
     """The state one step later; with ``economies``, the first step of these."""
     if economies is not None:
         engine.change(economies)
