@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
@@ -182,6 +181,8 @@ def stable_rate(
     def growth(rate: float) -> float:
         radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius
         return float(np.log(radius))
+
+    from scipy.optimize import brentq  # slow to import
 
     rates = np.geomspace(0.01, 1.0, 9)
     first = next((k for k, rate in enumerate(rates) if growth(rate) > ROUNDING), None)
