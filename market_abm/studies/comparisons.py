@@ -19,7 +19,7 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, gradient_ascent
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.runs.optimum import first_reached
-from market_abm.runs.progress import WorkProgress, of_run
+from market_abm.runs.progress import OPTIMUM, WorkProgress, of_run, working
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.studies.budget import within_budget
@@ -135,7 +135,8 @@ class MechanismComparison(Displayable):
                     raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
-        best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+        with working(OPTIMUM, progress):
+            best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             told = progress and partial(progress, ASCENT)
