@@ -19,6 +19,7 @@ from support.profiles import members
 import market_abm
 from market_abm import Experiment, MarketError, run
 from market_abm.analysis.stability import stability
+from market_abm.studies import batches
 from market_abm.studies import store as store_module
 from market_abm.studies import sweep as sweep_module
 from market_abm.studies.design import Axis, Design, DesignSettings
@@ -83,11 +84,11 @@ def test_axes_are_read_as_they_are_written():
     assert Axis.of("a", "0:1:5").values == (0.0, 0.25, 0.5, 0.75, 1.0)
     assert Axis.of("a", "0.1:10:log:3").values == pytest.approx((0.1, 1.0, 10.0), rel=1e-15)
     assert Axis.of("a", "0.1:10:log:3").values[-1] == 10.0
-    assert Axis.of("a", "3..6").values == (3, 4, 5, 6)
+    assert tuple(Axis.of("a", "3..6").values) == (3, 4, 5, 6)
     assert Axis.of("a", "0.5,2,inf").values == (0.5, 2, np.inf)
     assert Axis.of("a", "simultaneous,sequential").values == ("simultaneous", "sequential")
     named = Axis.of("depth", {"1": {"economy.program": "y = x"}})
-    assert (named.values, named.overrides) == ((1,), ({"economy.program": "y = x"},))
+    assert (named.values, named.settings(0)) == ((1,), {"economy.program": "y = x"})
 
 
 def test_whole_numbers_stay_whole():
@@ -278,12 +279,13 @@ AXES = {"supply.x.elasticity": "0.1:1.5:12", "supply.x.adjustment": "0.2:1:5"}
 
 @pytest.fixture
 def small_batches(monkeypatch):
+    """Seven runs in a batch; an executor is used from the second batch on."""
     monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 7)
+    monkeypatch.setattr(batches, "START_SECONDS", 0.0)
 
 
 def test_resume_gives_the_same_bits(tmp_path, small_batches):
     sweep = Sweep.of(cobweb(), AXES)
-    assert sweep.batches == 9
     run_sweep(sweep, tmp_path / "whole")
     done = []
 
@@ -342,7 +344,7 @@ def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, mon
     written = store_module.write_file
 
     def full(path, text):
-        if path.name == "0000003.csv":
+        if path.name == "00000021-7.csv":
             raise OSError(28, "No space left on device")
         written(path, text)
 
@@ -418,9 +420,6 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(
-            lambda: setattr(__import__("market_abm.studies.sweep").sweep, "MAX_BATCH_RUNS", 7)
-        )
         pids = list(client.run(os.getpid).values())
         killed = []
 
@@ -452,7 +451,7 @@ def test_the_death_of_a_dask_scheduler_is_told_plainly(tmp_path, small_batches):
     try:
         with (
             pytest.raises(MarketError, match=r"the Dask scheduler at .* died .*--resume"),
-            executor(None, address, sweep.batches) as (pool, workers),
+            executor(None, address, sweep.design.size) as (pool, workers),
         ):
             kill = lambda count, size: count and scheduler.kill()  # noqa: E731
             folder = tmp_path / "cut"
@@ -594,7 +593,8 @@ def test_the_published_figure_of_fact_7_is_the_closed_form():
 
 def test_the_table_reads_back_to_the_last_digit(tmp_path):
     sweep = Sweep.of(cobweb(), {"supply.x.elasticity": "0.1:0.9:5"})
-    rows = list(csv.DictReader(sweep.text(0).splitlines(), sweep.columns))
+    text = "".join(text for _, text in sweep.texts(range(5)))
+    rows = list(csv.DictReader(text.splitlines(), sweep.columns))
     table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
 

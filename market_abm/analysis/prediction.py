@@ -55,6 +55,8 @@ def rate(economy: Economy, market: Any) -> float | None:
         return None
     keep, response, stages, lagged = found
     delay = (stages if market.activation == "simultaneous" else 0) + lagged * market.lag
+    if delay == 0:
+        return abs(keep - response)
     polynomial = np.zeros(delay + 2)
     polynomial[0] = 1.0
     polynomial[1] -= keep

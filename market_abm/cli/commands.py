@@ -102,6 +102,7 @@ def run(
 @click.option("--seeds", help="Run every point with each of these seeds: 0..4, or 1,7,9.")
 @click.option("--design", help="grid, list, lhs or sobol.  [default: grid]")
 @click.option("--points", type=int, help="Points of an lhs or sobol design.  [default: 64]")
+@click.option("--fast", is_flag=True, help="Leave out the optimum and stability, which take long.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.")
 @click.option("--resume", is_flag=True, help="Complete an interrupted sweep.")
@@ -116,6 +117,7 @@ def sweep(
     seeds: str | None,
     design: str | None,
     points: int | None,
+    fast: bool,
     jobs: int | None,
     scheduler: str | None,
     resume: bool,
@@ -140,11 +142,12 @@ def sweep(
 
     chosen = load(experiment, assignments)
     planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
+    planned = planned.fast() if fast else planned
     folder = place(out, f"{chosen.name}-sweep")
     say(sweep_start(planned))
     try:
         with (
-            executor(jobs, scheduler, planned.batches) as (pool, workers),
+            executor(jobs, scheduler, planned.design.size) as (pool, workers),
             ProgressBars() as bars,
         ):
             table = run_sweep(

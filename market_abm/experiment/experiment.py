@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,16 +103,21 @@ class Experiment(Displayable):
 
     def _check_record(self) -> None:
         a_step = self.record_bytes(len(BUYER_FIELDS))
-        steps = self.run.steps // self.record.every
+        steps = self.run.steps // self.record_interval
         if steps * a_step > MAX_RECORD_BYTES:
             raise SettingError(
                 f"{steps:,} steps of {a_step:,} bytes each would record up to "
                 f"{steps * a_step / 1e9:,.0f} GB",
-                remedy=f"lower run.steps to {MAX_RECORD_BYTES // a_step * self.record.every:,} "
+                remedy=f"lower run.steps to {MAX_RECORD_BYTES // a_step * self.record_interval:,} "
                 f"or less, name fewer record.goods, or set record.every to "
                 f"{-(-self.run.steps * a_step // MAX_RECORD_BYTES):,}",
                 name="run.steps",
             )
+
+    @property
+    def record_interval(self) -> int:
+        """Steps between records: a recorded step is an observed one."""
+        return math.lcm(self.record.every, self.run.observe_every)
 
     @cached_property
     def changes(self) -> tuple[tuple[int, Economy], ...]:

@@ -92,7 +92,8 @@ def run_together(
     Parameters
     ----------
     experiments, engine, firm
-        As of :func:`start_runs`; several also share their record and the steps of their shocks.
+        As of :func:`start_runs`; several also share their record, the steps that are
+        observed and those of their shocks.
     progress, buyer_fields
         As of :func:`market_abm.simulation.loop.simulate`.
 
@@ -109,6 +110,7 @@ def run_together(
         observer,
         progress,
         every=record.every,
+        observe_every=experiments[0].run.observe_every,
         goods=record.goods,
         buyer_fields=buyer_fields,
         changes=[

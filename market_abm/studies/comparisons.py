@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.forecast import steps_needed
+from market_abm.analysis.observer import relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
@@ -22,6 +25,7 @@ from market_abm.runs.optimum import first_reached
 from market_abm.runs.progress import OPTIMUM, WorkProgress, of_run, working
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
+from market_abm.simulation.endings import Status
 from market_abm.studies.budget import within_budget
 from market_abm.studies.optimizers import origin
 
@@ -135,8 +139,10 @@ class MechanismComparison(Displayable):
                     raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
+        done = [result for result in results.values() if isinstance(result, Result)]
         with working(OPTIMUM, progress):
-            best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+            _share_optimum(done)
+            best = done[0].equilibrium if done else None
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             told = progress and partial(progress, ASCENT)
@@ -151,7 +157,9 @@ class MechanismComparison(Displayable):
         best known allocation; ``messages`` counts one price message per buyer in each of these
         steps (for gradient ascent, each derivative passed back); ``welfare`` is W at the end,
         money; ``wasted`` the unallocated share of the goods on sale; ``money_made`` the absolute
-        difference between money paid and received, over money received.
+        difference between money paid and received, over money received. ``why`` says why a
+        mechanism was refused or did not settle; ``needed`` is about the step at which it would have
+        got there, at the rate of its last steps.
         """
         import pandas as pd
 
@@ -159,6 +167,10 @@ class MechanismComparison(Displayable):
         for name, result in self.results.items():
             if isinstance(result, Result):
                 rows[name] = {"status": result.status, **_counted(result), **_conserved(result)}
+                if not result.at_rest:
+                    rows[name]["why"] = result.ending.detail
+                if result.ending.status is Status.MAX_STEPS:
+                    rows[name]["needed"] = _forecast(result)
             else:
                 rows[name] = {"status": "refused", "why": str(result)}
         done = next((r for r in self.results.values() if isinstance(r, Result)), None)
@@ -172,6 +184,8 @@ class MechanismComparison(Displayable):
                 "messages": None if steps is None else (steps + 1) * buyers,
                 "welfare": float(self.ascent.welfare[-1]),
             }
+            if steps is None:
+                rows[ASCENT]["needed"] = _needed(self.ascent.prices, best.prices)
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
 
     def figure(self) -> Figure:
@@ -201,6 +215,14 @@ class MechanismComparison(Displayable):
         return {"mechanisms": rows, "allowed_steps": self.allowed, **origin(self.experiment)}
 
 
+def _share_optimum(results: Sequence[Result]) -> None:
+    """Find the best known allocation of each economy once, whatever the mechanisms it ran under."""
+    first: dict[int, Result] = {}
+    for result in results:
+        known = first.setdefault(id(result.economy), result)
+        vars(result)["equilibrium"] = known.equilibrium
+
+
 def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
     first = None
@@ -214,6 +236,23 @@ def _counted(result: Result) -> dict[str, Any]:
     }
 
 
+def _forecast(result: Result) -> int | None:
+    """About the step at which prices would be within 1e-6 of the steady state's, or None."""
+    steady = result.steady_state_prices
+    if steady is None:
+        return None
+    places = [result.goods.index(good) for good in result.recorded]
+    return _needed(result.prices, steady[places], result.times)
+
+
+@np.errstate(all="ignore")
+def _needed(prices: np.ndarray, steady: np.ndarray, times: np.ndarray | None = None) -> int | None:
+    distances = relative_error(prices, np.broadcast_to(steady, prices.shape)).max(axis=1)
+    times = np.arange(len(prices)) if times is None else times
+    steps = steps_needed(distances, times, REACHED)
+    return None if steps is None else math.ceil(steps)
+
+
 @np.errstate(all="ignore")
 def _conserved(result: Result) -> dict[str, float | None]:
     """The unallocated share of goods and the budget imbalance, by column.
@@ -221,7 +260,7 @@ def _conserved(result: Result) -> dict[str, float | None]:
     None if too little is recorded, or if it has no meaning under the mechanism.
     """
     path, experiment = result.trajectory, result.experiment
-    thin = len(path.shares) != len(path.prices) or experiment.record.every != 1
+    thin = len(path.shares) != len(path.prices) or experiment.record_interval != 1
     kept = None
     if not thin:
         market, economy = experiment.market, experiment.economy

@@ -84,10 +84,10 @@ class OptimizerComparison(Displayable):
         MarketError
             There is no twin of such a market, or the market cannot run.
         """
-        if experiment.record.every != 1 or experiment.record.goods is not None:
+        if experiment.record_interval != 1 or experiment.record.goods is not None:
             raise SettingError(
                 "the record is thinned, but every step is compared",
-                remedy="leave out record.every and record.goods",
+                remedy="leave out record.every, record.goods and run.observe_every",
                 name="record",
             )
         if experiment.changes:

@@ -103,10 +103,10 @@ def check_film(experiment: Experiment, path: Path) -> None:
             f"the economy has {goods} goods, and a film shows {MAX_GOODS} at most",
             remedy=f"film a smaller one; 'market-abm run {experiment.name}' draws this one",
         )
-    if experiment.record.every != 1 or experiment.record.goods is not None:
+    if experiment.record_interval != 1 or experiment.record.goods is not None:
         raise SettingError(
             "the record is thinned, and a film shows every step and good",
-            remedy="leave out record.every and record.goods",
+            remedy="leave out record.every, record.goods and run.observe_every",
             name="record",
         )
     suffix = path.suffix.lower()

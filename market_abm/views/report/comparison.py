@@ -67,7 +67,7 @@ class ComparisonFolder(ResultsFolder):
             table_html(
                 "mechanism",
                 {as_text(row.get("mechanism")): row for row in self.mechanisms},
-                ("status", "steps", "messages", "welfare", "wasted", "money_made", "why"),
+                ("status", "steps", "messages", "welfare", "wasted", "money_made", "needed", "why"),
                 mechanisms_note(),
             ),
         )
