@@ -151,8 +151,9 @@ class Buyers:
 
     def slice_of(self, good: int) -> slice:
         """The slice of the buyers of a good, by its index in ``Economy.goods``."""
-        own = [pool.buyers for pool in self.pools_of[good]]
-        return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
+        first, last = np.searchsorted(self.pool_good, (good, good + 1))
+        ends = np.append(self.starts, self.size)
+        return slice(int(ends[first]), int(ends[last]))
 
     @staticmethod
     def of(
