@@ -61,8 +61,8 @@ def random_program(lines: int, seed: int = 1) -> tuple[str, dict[str, float]]:
     """A program of that many lines, and the supply of its raw goods.
 
     A line has one of ``FORMULAS`` with numbers of its own, and reads different goods of those
-    before it, each with the same probability: the first hundredth of all, at least four, are raw.
-    What no line reads is sold to consumers at a price of 1.
+    before it, each with the same probability. One good for a hundred lines, at least four, is raw,
+    and read by one of the first lines. What no line reads is sold to consumers at a price of 1.
     """
     rng = np.random.default_rng(seed)
     raw = max(4, lines // 100)
@@ -70,6 +70,8 @@ def random_program(lines: int, seed: int = 1) -> tuple[str, dict[str, float]]:
     text = []
     for k in range(lines):
         chosen = rng.choice(len(goods), 3, replace=False).tolist()
+        if k < raw and k not in chosen:
+            chosen[0] = k
         numbers = {
             "c": rng.uniform(1.5, 2.5),
             "d": rng.uniform(0.6, 0.8),
