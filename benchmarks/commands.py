@@ -19,17 +19,23 @@ from measure import (
     seconds,
 )
 
+BUDGET = 30.0
 ENDED = tuple(range(7))
 """Exit codes of a run that ended, however: converged, out of steps, oscillating, ..."""
 
 
 def in_turn(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, float]:
-    """Median seconds of the processor of each command, all run in turn, round after round."""
+    """Median seconds of the processor of each command, all run in turn, round after round.
+
+    There are fewer rounds if they take longer than ``BUDGET`` seconds.
+    """
     times: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for name, command in commands.items():
                 times[name].append(finished(command, folder=folder, codes=ENDED).cpu)
+            if sum(map(sum, times.values())) > BUDGET:
+                break
     return {name: statistics.median(each) for name, each in times.items()}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from firms import CHECKED_STEPS, SHARE_RATE, by_hand, many_firms
+from firms import CHECKED_STEPS, SHARE_RATE, array_engine, by_hand, many_firms
 from measure import (
     Goal,
     Outcome,
@@ -33,10 +33,10 @@ def watching(size: Size, firms: float) -> Outcome:
     firms = int(firms / 1000 if size.quick else min(firms, size.firms))
     economy = many_firms(firms)
     before = peak_memory()
-    outcome, works = observed(economy)
+    outcome, step = observed(economy)
     held = (peak_memory() - before) / firms
     far = check_gradient(economy, outcome)
-    times = interleaved(works)
+    times = interleaved({"plain": array_engine(economy).step, "observed": step})
     rows = [
         Row(
             f"observed-over-plain-{firms}",
@@ -54,12 +54,12 @@ def watching(size: Size, firms: float) -> Outcome:
     return Outcome(rows)
 
 
-def observed(economy: Economy) -> tuple[Run, dict[str, Callable[[], object]]]:
-    """Some observed steps of a market, and its next step, plain and observed."""
+def observed(economy: Economy) -> tuple[Run, Callable[[], object]]:
+    """Some observed steps of a market, and the next one."""
     experiment = Experiment.of(economy, share_rate=SHARE_RATE, steps=CHECKED_STEPS, engine="arrays")
     engine, observer = start_runs([experiment])
     (outcome,) = simulate(engine, CHECKED_STEPS, observer)
-    return outcome, {"plain": engine.step, "observed": partial(advance, engine, observer)}
+    return outcome, partial(advance, engine, observer)
 
 
 def check_gradient(economy: Economy, outcome: Run) -> float:
