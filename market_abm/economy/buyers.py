@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from market_abm.economy.industry import Industry
+from market_abm.language.segments import gather
 
 CACHED_NUMBERS = 16_384
 """Elements of an array processed at a time, so that the arrays of one line stay in cache."""
@@ -113,6 +114,13 @@ class Buyers:
         """The index in ``Economy.goods`` of the good that each buyer's firm makes."""
         starts, _, makers = self.places_of_uses
         return np.repeat(makers, np.diff(starts, append=self.size))
+
+    def bought_of(self, values: np.ndarray) -> np.ndarray:
+        """Of values of all goods, (..., goods), those of the good that each buyer buys."""
+        if values[..., :1].size > 1:
+            return gather(values, self.good)
+        sizes = np.diff(self.starts, append=self.size)
+        return np.repeat(values[..., self.pool_good], sizes, axis=-1)
 
     @cached_property
     def pool(self) -> np.ndarray:

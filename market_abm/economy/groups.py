@@ -288,9 +288,14 @@ class Network:
 
     @cached_property
     def late(self) -> np.ndarray:
-        """Mask of the buyers in loops whose firms produce before their input is renewed."""
+        """Mask of the buyers in loops whose firms produce before their input is renewed.
+
+        One for all, shape (1,), if there are none.
+        """
         level = np.concatenate([np.full(self.raw, -1), self.level])
-        return level[self.buyers.maker] <= level[self.buyers.good]
+        starts, goods, makers = self.buyers.places_of_uses
+        late = level[makers] <= level[goods]
+        return np.repeat(late, np.diff(starts, append=self.buyers.size)) if late.any() else late[:1]
 
     @cached_property
     def entries(self) -> Places:

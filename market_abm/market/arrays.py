@@ -136,8 +136,11 @@ class ArrayEngine:
         """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
         if name != "inputs":
             return getattr(self, name).copy(order="K")
-        before, after = (gather(each, self.economy.buyers.good) for each in self._used)
-        return self.shares * np.where(self._late, before, after)
+        before, after = self._used
+        units = self.economy.buyers.bought_of(after)
+        if self._late.any():
+            units = np.where(self._late, self.economy.buyers.bought_of(before), units)
+        return self.shares * units
 
     @property
     def products(self) -> np.ndarray:
@@ -171,6 +174,7 @@ class ArrayEngine:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
+        self._layout.pools.forget_shares()
         self._observe()
         self._pending = self._set = True
 

@@ -83,6 +83,8 @@ class Pools:
         )
         offset = buyers.starts[chosen] - self.pools.starts
         self._claims: np.ndarray | None = None  # room for them
+        self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
+        self._alone = np.repeat(~self.shared, sizes)
         self._blocks = []
         for block in self.pools.blocks(max(1, BLOCK // runs)):
             inside = block.segments_inside
@@ -90,6 +92,7 @@ class Pools:
                 block.elements.start, block.elements.stop
             )
             self._blocks.append((block, neighbours(places)))
+        self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
         self, shares: np.ndarray, bids: np.ndarray, quantities: np.ndarray
@@ -180,25 +183,36 @@ class Pools:
             self._claims = _room(bids, self.pools.size)
         claims = self._claims
         quantity = gather(quantities, self.good)
-        total, held = (_room(bids, len(self.pools.leaves)) for _ in range(2))
+        total = _room(bids, len(self.pools.leaves))
         blocks = [each for each in self._blocks if np.any(self.shared[each[0].segments])]
+        held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
         def add_claims(part: tuple[Block, Places]) -> None:
             block, places = part
             own = gather(shares, places)
             terms = PoolTerms(price, quantity, block.spread)
             claim = self.rules.claim(own, gather(bids, places), terms, settings)
-            if bidding is not None:
+            alone = self._alone[block.elements]
+            if np.any(alone):  # all of it is theirs, whatever they bid
+                claim = np.where(alone, own, claim)
+            if held is not None:
+                assert bidding is not None
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
+                block.reduce_into(held, own)
             claims[..., block.elements] = claim
             block.reduce_into(total, claim)
-            block.reduce_into(held, own)
 
         run_all(add_claims, blocks, bids.size)
         sums = self.pools.of_leaves(total)
-        valid = self.shared & (sums > 0.0)
-        factor = self.pools.of_leaves(held) / np.where(valid, sums, 1.0)
+        valid = sums > 0.0
+        if held is not None:
+            parts = self.pools.of_leaves(held)
+        elif self._held is None:
+            parts = self._held = self.pools.total(gather(shares, self._buyers))
+        else:
+            parts = self._held
+        factor = parts / np.where(valid, sums, 1.0)
 
         def revise(part: tuple[Block, Places]) -> None:
             block, places = part
@@ -215,6 +229,10 @@ class Pools:
             scatter(shares, places, revised)
 
         run_all(revise, blocks, bids.size)
+
+    def forget_shares(self) -> None:
+        """Sum the shares of pools anew: they are given from outside."""
+        self._held = None
 
     def _least(self, bids: np.ndarray, ufunc: np.ufunc = np.minimum) -> np.ndarray:
         """The least bid of each pool, (runs, pools); or the largest, by ``np.maximum``."""
