@@ -332,15 +332,12 @@ def check_whole(value: Any, where: str, *, low: float = -math.inf, high: float =
     SettingError
         It is not an integer, or is out of range.
     """
-    wanted = f"an integer {_bounds(low, -math.inf, high)}".strip()
-    if isinstance(value, bool | str):
-        raise _wrong(value, where, wanted)
     try:
-        whole = int(value)
+        whole = None if isinstance(value, bool | str) else int(value)
     except (TypeError, ValueError, OverflowError):
-        raise _wrong(value, where, wanted) from None
-    if whole != value or not low <= whole <= high:
-        raise _wrong(value, where, wanted)
+        whole = None
+    if whole is None or whole != value or not low <= whole <= high:
+        raise _wrong(value, where, f"an integer {_bounds(low, -math.inf, high)}".strip())
     return whole
 
 

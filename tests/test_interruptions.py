@@ -118,15 +118,15 @@ def test_half_a_run_is_no_row_of_a_sweep(tmp_path, monkeypatch):
     experiment = Experiment.load("cobweb", {"run.steps": 200})
     monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 3)
     sweep = Sweep.of(experiment, {"supply.x.elasticity": "0.1:0.9:9"})
-    advance, steps = loop.advance, []
+    move, steps = loop.move, []
 
     def counted(*arguments):
         steps.append(1)
         if len(steps) == last:
             raise KeyboardInterrupt
-        return advance(*arguments)
+        return move(*arguments)
 
-    monkeypatch.setattr(loop, "advance", counted)
+    monkeypatch.setattr(loop, "move", counted)
     last = 0
     whole = run_sweep(sweep, None)
     last, steps = len(steps) // 2, []

@@ -1040,6 +1040,22 @@ def test_no_plan_is_sought_for_lines_that_have_none(monkeypatch: pytest.MonkeyPa
     assert "its returns to scale are constant" in told
 
 
+def test_each_run_is_refused_for_its_own_first_line() -> None:
+    """Lines of one formula are examined at once, of several runs; told is the first downstream.
+
+    Their order is that of the program, also where a line of another formula comes between.
+    """
+    program = "a = x ** p\nb = ln(1 + a)\nc = b ** q\nd = c ** 0.5"
+    several = [(0.5, 0.9), (0.5, 1.0), (1.0, 1.3), (0.5, 0.4), (0.7, 1.3)]
+    market = array_market(
+        [from_text(program, {"x": 4.0}, parameters={"p": p, "q": q}) for p, q in several],
+        [market_settings(mechanism=AUCTION)] * len(several),
+        [1] * len(several),
+    )
+    told = {row: (error.name, "constant" in str(error)) for row, error in market.failed.items()}
+    assert told == {1: ("c", True), 2: ("a", True), 4: ("c", False)}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("form", ["isoelastic", "linear"])
 def test_a_final_goods_price_that_comes_to_nothing(form: str, engine: str) -> None:

@@ -207,7 +207,7 @@ def test_rows_are_what_single_runs_say(tmp_path):
     """Side by side or alone through the agents: the same outcome (1e-9: they stop at 1e-9)."""
     base = cobweb(2, "simultaneous", steps=400)
     axes = {"supply.x.elasticity": "0.2,0.7,1.4", "supply.x.adjustment": "0.3,1"}
-    table = run_sweep(Sweep.of(base, axes), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axes), tmp_path / "s", figures=False)
     assert len(table) == 6
     for _, row in table.iterrows():
         settings = {axis: row[axis] for axis in axes}
@@ -229,7 +229,7 @@ def test_a_run_that_fails_is_a_row_with_its_reason(tmp_path):
     )
     base = Experiment.parse(text, "bad")
     sweep = Sweep.of(base, {"supply.x.quantity": "3,-1,4", "run.steps": "5"})
-    table = run_sweep(sweep, tmp_path / "s")
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert table["status"].tolist()[1] == "failed"
     assert "failed" not in table["status"].tolist()[::2]
     assert "at step 0" in table["message"][1]
@@ -265,7 +265,7 @@ def test_axes_of_structure_and_seeds(tmp_path):
         },
         "market.activation": "simultaneous,sequential,random",
     }
-    table = run_sweep(Sweep.of(base, axes, seeds="0..2"), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axes, seeds="0..2"), tmp_path / "s", figures=False)
     assert len(table) == 18
     assert set(table["status"]) == {"max_steps"}
     assert table["price.x"].nunique() == 18  # another seed, another noise
@@ -350,7 +350,7 @@ def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, mon
 
     monkeypatch.setattr(store_module, "write_file", full)
     with pytest.raises(MarketError, match=r"No space left on device.*--resume"):
-        run_sweep(sweep, tmp_path / "s")
+        run_sweep(sweep, tmp_path / "s", figures=False)
     assert len(list((tmp_path / "s" / "parts").iterdir())) == 3
     monkeypatch.setattr(store_module, "write_file", written)
     assert len(run_sweep(sweep, tmp_path / "s", resume=True)) == 60
@@ -507,7 +507,7 @@ def test_fact_3_the_split_is_stable_up_to_the_bound_of_a_stale_gradient(
     sweep = Sweep.of(
         split(depth, activation), {"market.share_rate": f"{0.96 * bound}:{1.04 * bound}:9"}
     )
-    table = run_sweep(sweep, tmp_path / "s")
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert boundary(table, "market.share_rate") == pytest.approx(bound, rel=0.01)
     assert boundary(table, "market.share_rate", "predicted_rate") == pytest.approx(bound, rel=1e-4)
 
@@ -522,7 +522,9 @@ def test_fact_5_the_cobweb_is_stable_below_the_demand_elasticity(
     steps = 300 * (depth + 1)  # enough to come near rest within 2 % of the boundary
     base = cobweb(depth, "simultaneous", steps, **{"demand.y.elasticity": demand_elasticity})
     low, high = 0.96 * demand_elasticity, 1.04 * demand_elasticity
-    table = run_sweep(Sweep.of(base, {"supply.x.elasticity": f"{low}:{high}:9"}), tmp_path / "s")
+    table = run_sweep(
+        Sweep.of(base, {"supply.x.elasticity": f"{low}:{high}:9"}), tmp_path / "s", figures=False
+    )
     assert boundary(table, "supply.x.elasticity") == pytest.approx(demand_elasticity, rel=0.01)
 
 
@@ -531,7 +533,7 @@ def test_fact_5_partial_adjustment_widens_the_cobweb(tmp_path, adjustment):
     bound = 2 / adjustment - 1
     base = cobweb(2, "sequential", 200, **{"supply.x.adjustment": adjustment})
     axis = {"supply.x.elasticity": f"{0.96 * bound}:{1.04 * bound}:9"}
-    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s", figures=False)
     assert boundary(table, "supply.x.elasticity") == pytest.approx(bound, rel=0.01)
 
 
@@ -560,7 +562,9 @@ steps = 3000
         "supply.x.elasticity": "0.1:4:log:6",
         "demand.c.elasticity": [0.7, 2.0, 8.0, "inf"],
     }
-    table = run_sweep(Sweep.of(Experiment.parse(text, "fact7"), axes), tmp_path / "s")
+    table = run_sweep(
+        Sweep.of(Experiment.parse(text, "fact7"), axes), tmp_path / "s", figures=False
+    )
     assert set(table["status"]) == {"converged"}
     a, eta, eps = (table[name].astype(float) for name in axes)
     expected = (a * 1.5 / 0.8) ** (1 / (1 / eta + 1 - a + a / eps))
@@ -591,7 +595,7 @@ def test_the_table_reads_back_to_the_last_digit(tmp_path):
     sweep = Sweep.of(cobweb(), {"supply.x.elasticity": "0.1:0.9:5"})
     text = "".join(text for _, text in sweep.texts(range(5)))
     rows = list(csv.DictReader(text.splitlines(), sweep.columns))
-    table = run_sweep(sweep, tmp_path / "s")
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
 
 
@@ -603,7 +607,7 @@ def test_the_boundary_is_predicted_for_any_economy(tmp_path):
     """
     base = Experiment.load("trading-post", {"economy.parameters.sigma": 0.25, "run.steps": 4000})
     axis = {"market.bid_rate": "0.32:0.35:16"}
-    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s", figures=False)
 
     assert boundary(table, "market.bid_rate", "predicted_rate") == pytest.approx(1 / 3, rel=1e-4)
     settled = table["market.bid_rate"][table["status"] == "converged"]

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
@@ -29,6 +28,8 @@ def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarra
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
         return None
+    from scipy.special import betainc  # slow to import
+
     ways = economy.stages
     n = np.array([ways[good] for good in economy.goods])
     t = np.arange(steps + 1)[:, None]

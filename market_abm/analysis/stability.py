@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
@@ -150,6 +149,8 @@ def stable_rate(
     def growth(rate: float) -> float:
         radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius
         return float(np.log(radius))
+
+    from scipy.optimize import brentq  # slow to import
 
     rates = np.geomspace(0.01, 1.0, 9)
     first = next((k for k, rate in enumerate(rates) if growth(rate) > ROUNDING), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,25 +77,21 @@ class Buyers:
     @cached_property
     def bought(self) -> dict[str, np.ndarray]:
         """For each industry, the indices in ``Economy.goods`` of its inputs, shape (inputs,)."""
-        goods = np.array([pool.good for pool in self.pools], int)
-        return {good: goods[self._pools_served(uses)] for good, uses in self.uses.items()}
-
-    def _pools_served(self, uses: Sequence[slice]) -> np.ndarray:
-        """The index of the pool that each of these uses belongs to."""
-        first = np.array([use.start for use in uses], int)
-        return np.searchsorted(self.starts, first, side="right") - 1
+        pools = self._pools_of_uses
+        goods = self.pool_good[pools]
+        ends = np.cumsum([len(self.uses[good]) for _, good in self.makers])
+        parts = np.split(goods, ends[:-1])
+        return {good: part for (_, good), part in zip(self.makers, parts, strict=True)}
 
     @cached_property
-    def good(self) -> np.ndarray:
-        """The index in ``Economy.goods`` of the good that each buyer buys, shape (buyers,)."""
-        return _spread([(pool.good, pool.buyers) for pool in self.pools], self.size)
+    def _starts_of_uses(self) -> np.ndarray:
+        """The first buyer of each use, in the order of ``makers``."""
+        return np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
 
     @cached_property
-    def maker(self) -> np.ndarray:
-        """The index in ``Economy.goods`` of the good that each buyer's firm makes."""
-        return _spread(
-            [(maker, use) for maker, good in self.makers for use in self.uses[good]], self.size
-        )
+    def _pools_of_uses(self) -> np.ndarray:
+        """The pool of each use, in the order of ``makers``."""
+        return np.searchsorted(self.starts, self._starts_of_uses, side="right") - 1
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -103,9 +99,25 @@ class Buyers:
         return np.array([pool.buyers.start for pool in self.pools], int)
 
     @cached_property
+    def pool_good(self) -> np.ndarray:
+        """The index in ``Economy.goods`` of the good of each pool, shape (pools,)."""
+        return np.array([pool.good for pool in self.pools], int)
+
+    @cached_property
+    def good(self) -> np.ndarray:
+        """The index in ``Economy.goods`` of the good that each buyer buys, shape (buyers,)."""
+        return np.repeat(self.pool_good, np.diff(self.starts, append=self.size))
+
+    @cached_property
+    def maker(self) -> np.ndarray:
+        """The index in ``Economy.goods`` of the good that each buyer's firm makes."""
+        starts, _, makers = self.places_of_uses
+        return np.repeat(makers, np.diff(starts, append=self.size))
+
+    @cached_property
     def pool(self) -> np.ndarray:
         """The index of each buyer's pool, shape (buyers,)."""
-        return _spread([(k, pool.buyers) for k, pool in enumerate(self.pools)], self.size)
+        return np.repeat(np.arange(len(self.pools)), np.diff(self.starts, append=self.size))
 
     @cached_property
     def shared_pools(self) -> tuple[Pool, ...]:
@@ -121,23 +133,21 @@ class Buyers:
         return found
 
     @cached_property
+    def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each use, in the order of buyers: first buyer, good bought, good made (indices)."""
+        makers = [maker for maker, good in self.makers for _ in self.uses[good]]
+        order = np.argsort(self._starts_of_uses)
+        goods = self.pool_good[self._pools_of_uses]
+        return self._starts_of_uses[order], goods[order], np.array(makers, int)[order]
+
+    @cached_property
     def users(self) -> Mapping[int, list[tuple[slice, str]]]:
         """For each pool, by its first buyer: the slice of each use, and the good that it makes."""
         found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}
-        for _, good in self.makers:
-            uses = self.uses[good]
-            for use, start in zip(
-                uses, self.starts[self._pools_served(uses)].tolist(), strict=True
-            ):
-                found[start].append((use, good))
+        uses = ((use, good) for _, good in self.makers for use in self.uses[good])
+        for own, pool in zip(uses, self._pools_of_uses.tolist(), strict=True):
+            found[self.pools[pool].buyers.start].append(own)
         return found
-
-    @cached_property
-    def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each use, in the order of buyers: first buyer, good bought, good made (indices)."""
-        starts = np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
-        starts.sort()
-        return starts, self.good[starts], self.maker[starts]
 
     def slice_of(self, good: int) -> slice:
         """The slice of the buyers of a good, by its index in ``Economy.goods``."""
@@ -185,11 +195,3 @@ class Buyers:
             ),
             makers=tuple((index[i.good], i.good) for i in industries),
         )
-
-
-def _spread(parts: Iterable[tuple[int, slice]], size: int) -> np.ndarray:
-    """An array of shape (size,) that holds each value throughout its slice."""
-    result = np.zeros(size, int)
-    for value, places in parts:
-        result[places] = value
-    return result

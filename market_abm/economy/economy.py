@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,17 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.forward import Stage, stages
+from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
-from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.order import topological_components
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
+from market_abm.language.collector import no_collection
+from market_abm.language.segments import Places
 
 REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
@@ -75,6 +81,7 @@ class Economy(Displayable):
     names: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
+    @no_collection()
     def build(
         industries: Iterable[Industry],
         *,
@@ -135,6 +142,7 @@ class Economy(Displayable):
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
+        default = Demand()
         economy = Economy(
             industries=tuple(drawn),
             reuse={
@@ -142,7 +150,10 @@ class Economy(Displayable):
                 for good in goods
             },
             supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={good: Demand.of(demand.get(good, {}), f"demand.{good}") for good in final},
+            demand={
+                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
+                for good in final
+            },
             seed=seed,
             names=names,
         )
@@ -207,6 +218,7 @@ class Economy(Displayable):
         )
 
     @staticmethod
+    @no_collection()
     def vectorized(several: Sequence[Economy]) -> Economy:
         """Combine economies of one structure: each number gets a leading axis of runs.
 
@@ -219,7 +231,7 @@ class Economy(Displayable):
         EconomyError
             They differ in more than numbers.
         """
-        first = several[0]
+        first, known = several[0], dict[Any, Any]()
         if any(each.structure != first.structure for each in several[1:]):
             raise EconomyError(
                 "economies that run side by side must differ in numbers only",
@@ -227,7 +239,7 @@ class Economy(Displayable):
             )
         return Economy(
             industries=tuple(
-                Industry.vectorized([each.industries[k] for each in several])
+                Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
             ),
             supply={
@@ -261,6 +273,7 @@ class Economy(Displayable):
     # --- goods ----------------------------------------------------------------------------------
 
     @cached_property
+    @no_collection()
     def components(self) -> tuple[tuple[Industry, ...], ...]:
         """The strongly connected components of the network, in topological order.
 
@@ -269,7 +282,7 @@ class Economy(Displayable):
         """
         lines = tuple((i.good, i.technology.inputs) for i in self.industries)
         return tuple(
-            tuple(self.industries[k] for k in group) for group in _topological_order(lines)
+            tuple(self.industries[k] for k in group) for group in topological_components(lines)
         )
 
     def is_loop(self, component: tuple[Industry, ...]) -> bool:
@@ -334,9 +347,49 @@ class Economy(Displayable):
     # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
+    @no_collection()
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """The uses of goods as arrays, and the levels of the network."""
+        stage = [-1] * len(self.supply)  # of goods that no line makes
+        stage += [self.stages[industry.good] for industry in self.topological_order]
+        loops = [[self.index[i.good] for i in c] for c in self.components if self.is_loop(c)]
+        return Uses.of(self.buyers, np.array(stage, int), [np.array(goods) for goods in loops])
+
+    @cached_property
+    def forward(self) -> tuple[Stage, ...]:
+        """The order of a forward pass: stages of lines that it evaluates at the same time."""
+        place = {industry.good: k for k, industry in enumerate(self.topological_order)}
+        loops = [
+            (self.uses.loop_of[self.index[c[0].good]], [place[industry.good] for industry in c])
+            for c in self.components
+            if self.is_loop(c)
+        ]
+        return stages(self.network, self.uses, loops)
+
+    @cached_property
+    def network(self) -> Network:
+        """The lines in groups of lines that are alike, and in levels."""
+        return Network(self.topological_order, len(self.supply), self.buyers)
+
+    @cached_property
+    def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
+        """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
+        return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
+        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
+        return side_by_side(list(self.demand.values()))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All lines in groups: those of one formula are computed together."""
+        return self.network.groups
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
@@ -344,21 +397,3 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
-
-
-@lru_cache(maxsize=256)
-def _topological_order(
-    lines: tuple[tuple[str, tuple[str, ...]], ...],
-) -> tuple[tuple[int, ...], ...]:
-    """The components, upstream first, of lines that are each a good and its inputs."""
-    import networkx as nx
-
-    place = {good: k for k, (good, _) in enumerate(lines)}
-    network = nx.DiGraph()
-    network.add_nodes_from(range(len(lines)))
-    for k, (_, inputs) in enumerate(lines):
-        network.add_edges_from((place[good], k) for good in inputs if good in place)
-    groups = nx.condensation(network)
-    members = nx.get_node_attributes(groups, "members")
-    order = nx.lexicographical_topological_sort(groups, key=lambda group: min(members[group]))
-    return tuple(tuple(sorted(members[group])) for group in order)

@@ -58,12 +58,16 @@ class Industry:
             A setting is out of range, or they do not fit together.
         """
         own = dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own
-        settings = {**dataclasses.asdict(common), **own}
         where = f"industries.{self.good}"
-        population = FirmPopulation.of(settings, where)
-        rng = np.random.default_rng(np.random.SeedSequence(seed[0], spawn_key=(0, seed[1])))
+        population = common
+        if own:
+            population = FirmPopulation.of({**dataclasses.asdict(common), **own}, where)
         try:
-            weights, productivity = population.draw(rng)
+            drawn = population.drawn
+            if drawn is None:
+                key = np.random.SeedSequence(seed[0], spawn_key=(0, seed[1]))
+                drawn = population.draw(np.random.default_rng(key))
+            weights, productivity = drawn
         except EconomyError as error:
             error.what = f"{where}.{error.what}"
             error.name = f"{where}.{error.name}"
@@ -77,25 +81,35 @@ class Industry:
         )
 
     @staticmethod
-    def vectorized(several: Sequence[Industry]) -> Industry:
-        """Combine the same industry of several runs: arrays get a leading axis of runs."""
-        first = several[0]
-        different = {id(each.population): each.population for each in several}
-        plain = {
-            key: dataclasses.replace(each, weights=None, productivity=1.0)
-            for key, each in different.items()
-        }
-        populations = [plain[id(each.population)] for each in several]
-        parameters = {
-            key: np.array([each.technology.parameters[key] for each in several])[:, None]
-            for key in first.technology.parameters
-        }
-        return dataclasses.replace(
-            first,
-            technology=first.technology.with_parameters(parameters),
-            population=FirmPopulation.vectorized(populations),
-            weights=_stack([each.weights for each in several]),
-            productivity=_stack([each.productivity for each in several]),
+    def vectorized(several: Sequence[Industry], known: dict[Any, Any] | None = None) -> Industry:
+        """Combine the same industry of several runs: arrays get a leading axis of runs.
+
+        ``known`` keeps what industries with the same firms share.
+        """
+        first, known = several[0], {} if known is None else known
+
+        def once(combine: Callable[[Sequence[Any]], Any], parts: Sequence[Any]) -> Any:
+            key = combine, *map(id, parts)
+            if key not in known:
+                known[key] = combine(parts)
+            return known[key]
+
+        technology = first.technology
+        if technology.parameters:
+            technology = technology.with_parameters(
+                {
+                    key: np.array([each.technology.parameters[key] for each in several])[:, None]
+                    for key in technology.parameters
+                }
+            )
+        return Industry(
+            first.good,
+            technology,
+            once(_populations, [each.population for each in several]),
+            first.line,
+            once(_stack, [each.weights for each in several]),
+            once(_stack, [each.productivity for each in several]),
+            first.own_keys,
         )
 
     def select_runs(self, part: Callable[[Any], Any]) -> Industry:
@@ -139,6 +153,16 @@ def production(
         return productivity * weight * output, productivity * np.asarray(products)
     output, products = technology.production([x / weight for x in inputs])
     return productivity * weight * output, [productivity * product for product in products]
+
+
+def _populations(several: Sequence[FirmPopulation]) -> FirmPopulation:
+    """The populations of several runs; what was drawn of them is in other arrays."""
+    different = {id(each): each for each in several}
+    plain = {
+        key: dataclasses.replace(each, weights=None, productivity=1.0)
+        for key, each in different.items()
+    }
+    return FirmPopulation.vectorized([plain[id(each)] for each in several])
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,13 +13,14 @@ inputs is first aggregated with an elasticity of its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
+from market_abm.economy.ces_lines import CESLines, Layer
 from market_abm.economy.technology import Technology
 from market_abm.errors import SettingError
 from market_abm.fields import check_number
@@ -27,6 +28,7 @@ from market_abm.language import expression as ex
 from market_abm.language.ces import log_ces
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.printing import number_text, text
+from market_abm.language.segments import Segments, joined
 
 SHOWN = 3
 """Inputs of a longer line that its text names; the others are counted."""
@@ -133,6 +135,45 @@ class NestedCES(Technology):
     def with_parameters(self, parameters: Mapping[str, Any]) -> NestedCES:
         """The same line with other values of its parameters, numbers or arrays."""
         return NestedCES(self.inputs, self.shares, self.elasticity, self.nests, parameters)
+
+    @property
+    def kind(self) -> Hashable:
+        """Lines can be combined if all are flat, or all nested."""
+        return "ces of many inputs", bool(self.nests)
+
+    @staticmethod
+    def together(lines: Sequence[NestedCES], firms: np.ndarray) -> CESLines:
+        """Lines as one, for inputs of shape (..., links), firm after firm."""
+        count = firms.tolist()
+        shares = np.concatenate(
+            [np.tile(each.shares, m) for each, m in zip(lines, count, strict=True)]
+        )
+        of_firm = joined([each._value(each.elasticity) for each in lines], firms)
+        inputs = Segments.of_sizes(np.repeat([len(each.inputs) for each in lines], firms))
+        layers: tuple[Layer, ...] = (Layer(inputs, shares, of_firm),)
+        if lines[0].nests:
+            nests = [nest for each, m in zip(lines, count, strict=True) for nest in m * each.nests]
+            sizes = np.array([nest.size for nest in nests])
+            links = Segments.of_sizes(sizes)
+            totals = np.concatenate(
+                [np.tile(each._totals, m) for each, m in zip(lines, count, strict=True)]
+            )
+            owners = [each for each, m in zip(lines, count, strict=True) for _ in m * each.nests]
+            of_nest = joined(
+                [each._value(nest.elasticity) for each, nest in zip(owners, nests, strict=True)],
+                np.ones(len(nests), int),
+            )
+            outer = Segments.of_sizes(np.repeat([len(each.nests) for each in lines], firms))
+            layers = (
+                Layer(links, shares / np.repeat(totals, sizes), of_nest),
+                Layer(outer, totals, of_firm),
+            )
+        return CESLines(lines, Segments.of_sizes(firms), shares, layers)
+
+    @property
+    def _totals(self) -> np.ndarray:
+        """The cost share of each nest."""
+        return np.array([self.shares[part].sum() for _, part in self._parts()])
 
     def check_parameters(self) -> None:
         """Refuse elasticities that are not above 0."""

@@ -12,6 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
+from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, parse, translate_lines
 
 
@@ -48,7 +49,8 @@ def from_text(
     EconomyError
         The goods do not fit together.
     """
-    industries = read_program(program, parameters or {})
+    with no_collection():
+        industries = read_program(program, parameters or {})
     return Economy.build(industries, supply=supply, demand=demand, **options)
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from market_abm.language import expression as ex
+from market_abm.language.compiled import FloatProduction, compiled, never
 from market_abm.language.constants import check_formula
 from market_abm.language.limits import limits_at_zero
+from market_abm.language.patterns import pattern, with_constants
 from market_abm.language.printing import text
+from market_abm.language.segments import cut, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +55,70 @@ class Technology:
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
 
+    @cached_property
+    def float_production(self) -> FloatProduction:
+        """Production of one firm on floats, not for vectorized lines (``language/compiled.py``)."""
+        return never if self.vectorized else compiled(self._evaluate, len(self.inputs))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: all but the compiled function."""
+        return {k: v for k, v in self.__dict__.items() if k != "float_production"}
+
     def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
         """The same line with other values of its parameters, numbers or arrays."""
         other = dataclasses.replace(self, parameters=parameters)
-        other.__dict__["_tape"] = self._tape
+        for shared in ("_tape", "_pattern"):
+            if shared in self.__dict__:
+                other.__dict__[shared] = self.__dict__[shared]
         return other
+
+    # --- several lines as one ---------------------------------------------------------------------
+
+    @cached_property
+    def kind(self) -> Hashable:
+        """A key that lines share which :meth:`together` can combine: operations and inputs."""
+        return self._pattern[0]
+
+    @cached_property
+    def _pattern(self) -> tuple[Hashable, list[Any]]:
+        return pattern(self.formula)
+
+    def _constants(self) -> list[Any]:
+        """The values of the constants of the formula."""
+        return [
+            self.parameters[each] if isinstance(each, str) else each for each in self._pattern[1]
+        ]
+
+    @staticmethod
+    def together(lines: Sequence[Any], firms: np.ndarray) -> Technology:
+        """Lines of one kind as one, for inputs of shape (..., members).
+
+        Constants in which the lines differ become parameters of shape (..., members).
+
+        Parameters
+        ----------
+        lines
+            Technologies of one :attr:`kind`.
+        firms
+            The number of members of each, shape (lines,).
+        """
+        first: Technology = lines[0]
+        if len(lines) == 1:
+            return first
+        columns = zip(*(line._constants() for line in lines), strict=True)
+        values = [joined(column, firms) for column in columns]
+        parameters = {f"constant {k}": value for k, value in enumerate(values) if np.ndim(value)}
+        names = tuple(parameters)
+        formula = with_constants(
+            first.formula, lambda k: f"constant {k}" if f"constant {k}" in names else values[k]
+        )
+        return Technology(formula, tuple(map(str, range(len(first.inputs)))), parameters)
+
+    def part(self, members: slice, size: int) -> Technology:
+        """The technology of some of ``size`` members."""
+        self._tape  # noqa: B018 - shared by the parts
+        parts = {name: cut(each, members, size) for name, each in self.parameters.items()}
+        return self.with_parameters(parts)
 
     def check_parameters(self) -> None:
         """Refuse values of parameters with which the line is not defined.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
+from market_abm.language.segments import Places, joined, neighbours
 
 SUPPLIERS = ("curve", "gradient")
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
@@ -153,6 +158,13 @@ class FirmPopulation(Settings):
         help="price taking, or Cournot: firms of a final good know how output lowers its price",
     )
 
+    @cached_property
+    def drawn(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Weights and productivities if they are not random: those of every industry."""
+        if self.weight_spread > 0 or self.productivity_spread > 0:
+            return None
+        return self.draw(np.random.default_rng(0))
+
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw weights (with sum 1) and productivities, each of shape (firms,).
 
@@ -187,3 +199,33 @@ class FirmPopulation(Settings):
             productivity *= np.exp(self.productivity_spread * rng.standard_normal(self.firms))
             productivity *= mean / (weights @ productivity)
         return weights, productivity
+
+
+Terms = TypeVar("Terms", Supply, Demand)
+
+
+def side_by_side(several: Sequence[Terms]) -> tuple[tuple[Places, Terms], ...]:
+    """The terms of several goods as one for each kind or form, with the places of its goods.
+
+    Numbers get shape (..., goods), or stay one number (or (runs, 1)) where all agree.
+    """
+    alike: dict[tuple[str | None, ...], list[int]] = {}
+    for k, terms in enumerate(several):
+        words = tuple(v for v in vars(terms).values() if isinstance(v, str))
+        alike.setdefault(words, []).append(k)
+    return tuple(
+        (neighbours(np.array(places)), _together([several[k] for k in places]))
+        for places in alike.values()
+    )
+
+
+def _together(several: Sequence[Terms]) -> Terms:
+    """Terms that differ in numbers only, None among these being not a number."""
+    result = object.__new__(type(several[0]))
+    for item in dataclasses.fields(result):
+        values = [getattr(each, item.name) for each in several]
+        if any(value is not None for value in values) and not isinstance(values[0], str):
+            known = [math.nan if value is None else value for value in values]
+            values = [joined(known, np.ones(len(known), int))]
+        object.__setattr__(result, item.name, values[0])
+    return result

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.language.segments import Segments, Whole
+
+FIRST_AXIS = Whole()
+
 MIN_ELASTICITY = 1e-11
 """σ below which ln y - ln x has no digits as a difference of logarithms, once divided by σ."""
 
@@ -115,7 +119,9 @@ def ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Val
 # --- CES, all inputs as one array ----------------------------------------------------------------
 
 
-def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any, np.ndarray]:
+def log_ces(
+    logs: np.ndarray, weights: np.ndarray, elasticity: Any, over: Whole | Segments = FIRST_AXIS
+) -> tuple[Any, np.ndarray]:
     """The logarithm of a CES aggregate, y = (Σ w x^r)^(1/r), r = (σ - 1)/σ.
 
     Parameters
@@ -126,14 +132,17 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
         w, shape (inputs, ...) or broadcast to it; they sum to 1 over the first axis.
     elasticity
         σ > 0, a number or an array of shape (...).
+    over
+        What is aggregated: the first axis, or, for several aggregates, segments of the last; then
+        ``logs`` and ``weights`` have shape (..., elements), ``elasticity`` (..., segments).
 
     Returns
     -------
     log_output
-        ln y, shape (...).
+        ln y, shape (...), or (..., segments).
     gaps
-        σ ln(∂y/∂x / w), shape (inputs, ...): ln y - ln x, and its limit where x is 0. Not a number
-        where another input is 0, too: y has no derivative there, only one in each direction.
+        σ ln(∂y/∂x / w), in the shape of ``logs``: ln y - ln x, and its limit where x is 0. Not a
+        number where another input is 0, too: y has no derivative there, only one in each direction.
 
     Notes
     -----
@@ -142,45 +151,54 @@ def log_ces(logs: np.ndarray, weights: np.ndarray, elasticity: Any) -> tuple[Any
     derivative: all its digits would be noise.
     """
     r = np.asarray((elasticity - 1.0) / elasticity)
-    mean = (weights * logs).sum(axis=0)
+    mean = over.total(weights * logs)
     with np.errstate(all="ignore"):
-        centred = logs - mean
+        centred = logs - over.spread(mean)
         if np.all(r == 0.0) and np.all(np.isfinite(mean)):
             return mean, -centred
         divisor = np.where(r == 0.0, 1.0, r)
-        above = np.log1p((weights * np.expm1(r * centred)).sum(axis=0)) / divisor
+        above = np.log1p(over.total(weights * np.expm1(over.spread(r) * centred))) / divisor
         above = np.where(r == 0.0, 0.0, above)
         tiny = np.less(elasticity, MIN_ELASTICITY)
         usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
+        gaps = over.spread(above) - centred
         if np.all(usual):
-            return mean + above, above - centred
-        powers = r * logs
-        largest = powers.max(axis=0)
-        below = largest - powers
-        terms = np.log((weights * np.exp(-below)).sum(axis=0))
-        total = largest + terms
-        zero = np.isneginf(np.real(logs))
-        nothing = np.where(r > 0.0, np.all(zero, axis=0), np.any(zero, axis=0))
-        log_output = np.where(nothing & ~np.isnan(mean), -np.inf, total / divisor)
+            return mean + above, gaps
+        log_output, others = _by_largest_term(logs, weights, mean, r, tiny, over)
         log_output = np.where(usual, mean + above, log_output)[()]
-        gaps = np.where(usual | np.any(zero, axis=0), log_output - logs, (terms + below) / divisor)
-        gaps = np.where(zero, _gap_at_zero(zero, weights, r), gaps)
-        scale = np.maximum(1.0, np.abs(logs)).max(axis=0)
-        rounding = 4.0 * np.finfo(float).eps * np.abs(r) * scale
-        tied = tiny & (rounding > 0.5) & np.any((below > 0.0) & (below <= rounding), axis=0)
-        return log_output, np.where(np.isnan(mean) | tied, np.nan, gaps)
+        gaps = np.where(over.spread(usual), gaps, others)
+        return log_output, np.where(over.spread(np.isnan(mean)), np.nan, gaps)
 
 
-def _gap_at_zero(zero: np.ndarray, weights: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """The limit of ln y - ln x as x tends to 0 and the others stay above it; see :func:`log_ces`.
-
-    For σ < 1 the scarce input's own term is all, y = w^(1/r) x. For σ ≥ 1 a first unit is worth
-    without limit. An only input is y itself.
-    """
-    if len(zero) == 1:
-        return np.zeros(zero.shape)
-    gap = np.where(r < 0.0, np.log(weights) / r, np.inf)
-    return np.where(zero.sum(axis=0) > 1, np.nan, gap)
+def _by_largest_term(
+    logs: np.ndarray, weights: np.ndarray, mean: Any, r: Any, tiny: Any, over: Whole | Segments
+) -> tuple[Any, np.ndarray]:
+    """``log_ces`` with the largest term factored out."""
+    divisor = np.where(r == 0.0, 1.0, r)
+    powers = over.spread(r) * logs
+    largest = over.highest(powers)
+    below = over.spread(largest) - powers
+    terms = np.log(over.total(weights * np.exp(-below)))
+    zero = np.isneginf(np.real(logs))
+    zeros, inputs = over.total(zero.astype(float)), over.sizes_of(logs)
+    nothing = np.where(r > 0.0, zeros == inputs, zeros > 0.0)
+    log_output = np.where(nothing & ~np.isnan(mean), -np.inf, (largest + terms) / divisor)
+    gaps = np.where(
+        over.spread(zeros > 0.0),
+        over.spread(log_output) - logs,
+        (over.spread(terms) + below) / over.spread(divisor),
+    )
+    # The limit as x tends to 0 and the others stay above it: for σ < 1 the scarce input's own term
+    # is all, y = w^(1/r) x; for σ ≥ 1 a first unit is worth without limit. An only input is y.
+    at_zero = np.where(over.spread(r < 0.0), np.log(weights) / over.spread(r), np.inf)
+    at_zero = np.where(over.spread(zeros > 1.0), np.nan, at_zero)
+    at_zero = np.where(over.spread(inputs == np.ones(1)), 0.0, at_zero)
+    gaps = np.where(zero, at_zero, gaps)
+    scale = over.highest(np.maximum(1.0, np.abs(logs)))
+    rounding = over.spread(4.0 * np.finfo(float).eps * np.abs(r) * scale)
+    close = over.total(((below > 0.0) & (below <= rounding)).astype(float)) > 0.0
+    tied = over.spread(tiny & close) & (rounding > 0.5)
+    return log_output, np.where(tied, np.nan, gaps)
 
 
 # --- Cobb-Douglas --------------------------------------------------------------------------------

@@ -66,5 +66,7 @@ def check_sum(
 
 
 def _value(constant: ex.Expression, parameters: Mapping[str, float]) -> float:
+    if constant.operation == "number":
+        return float(constant.payload)
     with np.errstate(all="ignore"):
         return float(ex.Tape(constant, ()).evaluate(parameters)[0])

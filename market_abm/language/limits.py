@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.expression import is_lost
-
 DISTANCES = (1e-10, 1e-40, 1e-60)
 """Distances from 0. The fifth power of the last can still be divided by."""
 
@@ -23,7 +21,7 @@ AGREEMENT = (1e-2, 1e-6)
 which it is the limit. What varies as a power of 0.2 of the distance is within 1e-8 of it."""
 
 MAX_ZEROS = 8
-"""Inputs of 0 up to which limits are looked for; with more, a line of many inputs has stopped."""
+"""Inputs of 0 of one firm up to which limits are looked for; with more, it has stopped."""
 
 MIN_POWER = 0.05
 """What varies as a power of the distance, at least this and the same to a twentieth between either
@@ -52,7 +50,9 @@ def limits_at_zero(
     """
     found = list(products)
     zeros = [np.equal(each, 0.0) for each in inputs]
-    if not 0 < sum(map(np.any, zeros)) <= MAX_ZEROS:
+    count = sum(np.asarray(zero, int) for zero in zeros)
+    few = (count > 0) & (count <= MAX_ZEROS)
+    if not np.any(few):
         return found
 
     def near(k: int) -> list[tuple[Any, Any]]:
@@ -61,7 +61,8 @@ def limits_at_zero(
 
     shared = None  # by all inputs that are nowhere 0
     for k, product in enumerate(products):
-        if is_lost(product):
+        lost = np.isnan(product) & few
+        if np.any(lost):
             if np.any(zeros[k]):
                 nearby = near(k)
             else:
@@ -69,7 +70,7 @@ def limits_at_zero(
             limit = _limit(*(slopes[k] for _, slopes in nearby[1:]))
             constant = zeros[k] & np.all([output == made for output, _ in nearby], axis=0)
             limit = np.where(np.isnan(limit) & constant, 0.0, limit)
-            found[k] = np.where(np.isnan(product) & ~np.isnan(made), limit, product)[()]
+            found[k] = np.where(lost & ~np.isnan(made), limit, product)[()]
     return found
 
 

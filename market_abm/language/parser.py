@@ -135,7 +135,7 @@ def _line(statement: ast.stmt, parameters: Mapping[str, float]) -> Line:
     formula = translator.translate(statement.value)
     used = {
         node.payload
-        for node in ex.postorder(formula)
+        for node in (ex.postorder(formula) if parameters else ())
         if node.operation == "name" and isinstance(node.payload, str)
     }
     return Line(

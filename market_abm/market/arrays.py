@@ -6,26 +6,34 @@ a leading axis of runs. Tests hold the two engines together, step by step, to 1e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from market_abm.economy import curves
-from market_abm.economy.buyers import cached_parts
 from market_abm.economy.economy import Economy
-from market_abm.economy.industry import Industry, production
+from market_abm.economy.groups import Group
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
+from market_abm.language.collector import no_collection
+from market_abm.language.segments import gather, neighbours, scatter
 from market_abm.market import behaviour
-from market_abm.market.base import MarketSettings, cannot_allocate, paying
+from market_abm.market.base import MarketSettings
+from market_abm.market.layout import Layout, Part, run_all
 from market_abm.market.one_good import price_lag
-from market_abm.market.state import State, at_step, initial_state_error
+from market_abm.market.pools import Pools
+from market_abm.market.state import CurrentState, State, at_step, initial_state_error
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
 
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
+
+MAX_KEPT = 100_000
+"""Numbers of an array over buyers up to which a state can be read after the next step."""
 
 
 class ArrayEngine:
@@ -72,60 +80,75 @@ class ArrayEngine:
         self._noise = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
         ]
-        self._create_arrays(len(economies))
-        with np.errstate(all="ignore"):
+        with no_collection(), np.errstate(all="ignore"):
+            self._create_arrays(len(economies))
             self._start()
             self._observe()
         self._check_start(economies)
 
     def _create_arrays(self, runs: int) -> None:
         economy, buyers = self.economy, self.economy.buyers
-        longest = max((p.buyers.stop - p.buyers.start for p in buyers.pools), default=1)
-        order: Literal["C", "F"] = "F" if runs > longest else "C"
+        longest = int(np.diff(buyers.starts, append=buyers.size).max(initial=1))
+        self._order: Literal["C", "F"] = "F" if runs > longest else "C"
 
         def empty(columns: int) -> np.ndarray:
-            return np.zeros((runs, columns), order=order)
+            return np.zeros((runs, columns), order=self._order)
 
-        self.shares, self.bids, self.products = (empty(buyers.size) for _ in range(3))
+        self.shares, self.bids = empty(buyers.size), empty(buyers.size)
+        self._products = empty(buyers.size)  # in the order of the entries of groups
         self.shares[:] = buyers.initial_shares
         self.quantities, self.prices = (empty(len(economy.goods)) for _ in range(2))
+        self._used = self.quantities, self.quantities
+        self._late = np.zeros(1, bool)
         self.offers = empty(len(economy.supply))
-        for k, supply in enumerate(economy.supply.values()):
-            self.offers[:, k : k + 1] = supply.quantity
+        for places, supply in economy.supply_terms:
+            self.offers[:, places] = supply.quantity
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
+        self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
         self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
-        self._bidding: set[str] = set()  # goods whose firms have made bids
-        self._delivered: dict[str, list[np.ndarray]] = {}
-        self._outputs = {  # of firms with market power
-            i.good: np.zeros((runs, i.firms))
-            for i in economy.topological_order
-            if i.population.conduct == "cournot"
-        }
+        self._outputs: np.ndarray | None = None  # of all firms, if some have market power
+        if any(group.cournot for group in economy.groups):
+            self._outputs = empty(sum(group.size for group in economy.groups))
         self._shocks = np.zeros((runs, 0))
+        self._pending = False  # whether shares have yet to follow the bids
+        self._pool_prices: np.ndarray | None = None
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._set = False  # whether ``memory`` was set in this step
 
     def _observe(self) -> None:
         """Record the observable state, before shares are revised."""
-        self.state = State(
-            step=self.clock,
-            quantities=self.quantities.copy(order="K"),
-            prices=self.prices.copy(order="K"),
-            inputs=self._inputs_used(),
-            shares=self.shares.copy(order="K"),
-            bids=self.bids.copy(order="K"),
+        self.state: State = CurrentState(
+            self.clock,
+            self.quantities.copy(order="K"),
+            self.prices.copy(order="K"),
+            self._array_of_buyers,
         )
+
+    def _array_of_buyers(self, name: str) -> np.ndarray:
+        """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
+        if name == "inputs":
+            return self._inputs_used()
+        return getattr(self, name).copy(order="K")
 
     def _inputs_used(self) -> np.ndarray:
         """Inputs of the batch on sale, units, shape (runs, buyers)."""
-        inputs = np.empty_like(self.shares)
-        for industry in self.economy.topological_order:
-            uses = self._uses(industry, slice(0, industry.firms))
-            for use, quantity in zip(uses, self._delivered[industry.good], strict=True):
-                if isinstance(use, slice):
-                    np.multiply(self.shares[:, use], quantity, out=inputs[:, use])
-                else:
-                    inputs[:, use] = self.shares[:, use] * quantity
-        return inputs
+        before, after = self._used
+        amounts = gather(after, self.economy.buyers.good)
+        if np.any(self._late):
+            amounts = np.where(self._late, gather(before, self.economy.buyers.good), amounts)
+        return self.shares * amounts
+
+    @property
+    def products(self) -> np.ndarray:
+        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
+        products = np.empty_like(self._products)
+        scatter(products, self.economy.network.entries, self._products)
+        return products
+
+    @products.setter
+    def products(self, products: np.ndarray) -> None:
+        self._products[:] = gather(products, self.economy.network.entries)
 
     @property
     def memory(self) -> dict[str, np.ndarray]:
@@ -142,12 +165,32 @@ class ArrayEngine:
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
         for name, array in {"shares": self.state.shares, **memory}.items():
-            getattr(self, name)[:] = array
+            if name == "products":
+                self.products = array
+            else:
+                getattr(self, name)[:] = array
         self._priced[:] = True
-        self._bidding.update(industry.good for industry in self.economy.topological_order)
-        with np.errstate(all="ignore"):
-            self._observe()
-            self._reallocate()
+        self._has_bid[len(self.economy.supply) :] = True
+        self._pool_prices = None
+        self._observe()
+        self._pending = self._set = True
+
+    @property
+    def batch(self) -> Batch | None:
+        """What firms made of the inputs of the batch on sale, valid until the next step.
+
+        None if that is not what the engine holds: bids are money, or the state was set.
+        """
+        if self.mechanism.bids_are_money or self._set:
+            return None
+        uses, (before, after) = self.economy.uses, self._used
+        delivered = gather(after, uses.good)
+        if np.any(self._late):
+            late = self._late[uses.buyers.starts]
+            delivered = np.where(late, gather(before, uses.good), delivered)
+        in_order = isinstance(self.economy.network.entries, slice)
+        products = self._products if in_order else self.products
+        return Batch(delivered, self.quantities, self.shares, products)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
@@ -156,57 +199,70 @@ class ArrayEngine:
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
         self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
-        for name in (*MEMORY, "reference", *self.own):
+        for name in ("shares", "bids", "_products", "quantities", "prices", "offers", *self._more):
             array = getattr(self, name)
-            setattr(self, name, np.asarray(array[rows], order="F" if array.flags.fnc else "C"))
+            if array is not None:
+                order: Any = "F" if array.flags.fnc else "C"
+                setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history = [(prices[rows], priced) for prices, priced in self._price_history]
-        self._outputs = {good: made[rows] for good, made in self._outputs.items()}
-        self._delivered = {
-            good: [quantity[rows] for quantity in delivered]
-            for good, delivered in self._delivered.items()
-        }
-
-    def change(self, economies: Sequence[Economy]) -> None:
-        """Continue with the terms of other economies of the same structure, one for each run."""
-        self.economy = Economy.vectorized(economies)
-        for k, supply in enumerate(self.economy.supply.values()):
-            offers = self.offers[:, k : k + 1]
-            offers[:] = behaviour.renewed_offer(supply, offers)
-        for k, demand in enumerate(self.economy.demand.values()):
-            reference = self.reference[:, k : k + 1]
-            reference[:] = curves.reference_quantity(demand, reference)
+        self._used = self._used[0][rows], self._used[1][rows]
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
 
     @property
-    def _noisy(self) -> bool:
-        return any(np.any(i.population.bid_noise > 0) for i in self.economy.topological_order)
+    def _more(self) -> tuple[str, ...]:
+        """Further arrays with a leading axis of runs, or None."""
+        return ("reference", "_outputs", "_pool_prices", *self.own)
+
+    @np.errstate(all="ignore")
+    def change(self, economies: Sequence[Economy]) -> None:
+        """Continue with the terms of other economies of the same structure, one for each run."""
+        self._finish()
+        self.economy = Economy.vectorized(economies)
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        for places, supply in self.economy.supply_terms:
+            self.offers[:, places] = behaviour.renewed_offer(supply, self.offers[:, places])
+        for places, demand in self.economy.demand_terms:
+            reference = self.reference[:, places]
+            self.reference[:, places] = curves.reference_quantity(demand, reference)
 
     # --- a step ---------------------------------------------------------------------------------
 
     @np.errstate(all="ignore")
     def step(self) -> None:
         """One step of every run."""
+        self._finish()
         self.clock += 1
-        self._shocks = np.zeros((len(self.shares), 0))
+        self._set = False
         if self._noisy:
-            self._shocks = np.array(
-                [each.standard_normal(self.shares.shape[1]) for each in self._noise]
-            )
+            draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
+            self._shocks = np.array(draws)
         if self.settings.activation == "simultaneous":
             self._simultaneous()
         else:
             self._sequential()
         self._observe()
-        self._reallocate()
+        self._pending = True
+
+    @property
+    def _noisy(self) -> bool:
+        return any(np.any(group.bid_noise > 0) for group in self.economy.groups)
+
+    def _finish(self) -> None:
+        """End the step before: shares follow the bids, once nobody observes its state any more."""
+        if isinstance(self.state, CurrentState):
+            self.state.leave(keep=self.shares.size <= MAX_KEPT)
+        if self._pending:
+            self._pending = False
+            self._reallocate()
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
         self._revise_offers()
-        quantities = np.empty_like(self.quantities)
-        quantities[:, : self.offers.shape[1]] = self.offers
-        for industry in self.economy.topological_order:
-            made = self._work(industry, update_bids=True)
-            quantities[:, self.economy.index[industry.good]] = made
-        self._put_on_sale(quantities)
+        made = np.empty_like(self.quantities)
+        made[:, : self.offers.shape[1]] = self.offers
+        self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
+        self._work(self.economy.groups, made, update_bids=True)
+        self._put_on_sale(made)
         self._form_prices()
 
     def _put_on_sale(self, made: np.ndarray) -> None:
@@ -217,16 +273,22 @@ class ArrayEngine:
         """Firms produce in downstream order; then bids and prices are updated in upstream order."""
         self._revise_offers()
         self._forward_pass()
-        for industry in reversed(self.economy.topological_order):
-            self._form_price(industry.good)
-            for places in self._parts(industry):
-                self._update_bids(industry, places)
-            self._note_bids(industry)
+        self._form_final_prices()
+        refusals: dict[int, tuple[int, MarketError]] = {}
+        for level, groups in reversed(list(enumerate(self.economy.network.levels))):
+            self._form_pool_prices(self._layout.pools_of_level(level), refusals)
+            self._update_all_bids(groups)
+        for row, (_, error) in refusals.items():
+            self._fail(row, error)
         self._form_prices()
 
     def _form_prices(self) -> None:
-        for good in self.economy.goods:
-            self._form_price(good)
+        """Form the prices of all goods from current bids and offers."""
+        self._form_final_prices()
+        refusals: dict[int, tuple[int, MarketError]] = {}
+        self._pool_prices = self._form_pool_prices(self._layout.pools, refusals, first=True)
+        for row, (_, error) in refusals.items():
+            self._fail(row, error)
         self._record_prices()
 
     def _record_prices(self) -> None:
@@ -235,21 +297,14 @@ class ArrayEngine:
             self._price_history.append((self.prices.copy(order="K"), self._priced.copy()))
             del self._price_history[: -self.settings.lag - 1]
 
-    def _observed_price(self, k: int, ago: int) -> tuple[np.ndarray, bool]:
-        """The price of good k recorded ``ago`` entries ago, and whether there was one."""
-        if ago == 0:
-            prices, priced = self.prices, self._priced
-        elif ago <= len(self._price_history):
-            prices, priced = self._price_history[-ago]
-        else:
-            return np.zeros((len(self.shares), 1)), False
-        return prices[:, k : k + 1], bool(priced[k])
-
-    def _observed_price_of(self, industry: Industry) -> tuple[np.ndarray, bool]:
-        """The price of their good that the firms of an industry observe."""
-        recorded = self.settings.activation == "simultaneous"
+    def _observed(self, *, recorded: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The prices that sellers observe, (runs, goods), and which goods have one, (goods,)."""
         ago = price_lag(self.settings.lag, recorded=recorded)
-        return self._observed_price(self.economy.index[industry.good], ago)
+        if ago == 0:
+            return self.prices, self._priced
+        if ago <= len(self._price_history):
+            return self._price_history[-ago]
+        return self.prices, np.zeros_like(self._priced)
 
     # --- phases ---------------------------------------------------------------------------------
 
@@ -265,179 +320,153 @@ class ArrayEngine:
 
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
+        before = self.quantities.copy(order="K")
         self.quantities[:, : self.offers.shape[1]] = self.offers
-        for industry in self.economy.topological_order:
-            self.quantities[:, self.economy.index[industry.good]] = self._work(industry)
-
-    def _work(self, industry: Industry, *, update_bids: bool = False) -> np.ndarray:
-        """Update bids if asked, buy inputs and produce; the output of the industry, (runs,)."""
-        bought = self.economy.buyers.bought[industry.good]
-        if industry.technology.vectorized:
-            delivered = [self.quantities[:, bought, None]]
-        else:
-            delivered = [self.quantities[:, k : k + 1].copy() for k in bought.tolist()]
-        self._delivered[industry.good] = delivered
-        total = np.zeros(len(self.shares))
-        for places in self._parts(industry):
-            if update_bids:
-                self._update_bids(industry, places)
-            total += self._produce(industry, places, delivered)
-        if update_bids:
-            self._note_bids(industry)
-        return total
-
-    def _parts(self, industry: Industry) -> Iterator[slice]:
-        """The firms of an industry in parts that fit into the cache."""
-        width = len(industry.technology.inputs) if industry.technology.vectorized else 1
-        return cached_parts((len(self.shares) * max(1, width), industry.firms))
-
-    def _uses(self, industry: Industry, places: slice) -> Sequence[slice | np.ndarray]:
-        """The places of these firms among the buyers, for each input.
-
-        A vectorized line has one entry for all inputs, of shape (inputs, firms): arrays over
-        buyers are then indexed to shape (runs, inputs, firms).
-        """
-        if industry.technology.vectorized:
-            return [self.economy.buyers.of_industry[industry.good][:, places]]
-        uses = self.economy.buyers.uses[industry.good]
-        return [slice(use.start + places.start, use.start + places.stop) for use in uses]
-
-    def _update_bids(self, industry: Industry, places: slice) -> None:
-        """Firms value the inputs of the batch just sold, and revise their bids."""
-        price, priced = self._observed_price_of(industry)
-        if not priced:
-            return
-        revenue = self._marginal_revenue(industry, places, price)
-        noise = np.asarray(industry.population.bid_noise)
-        rate = np.asarray(getattr(self.settings, "bid_rate", np.ones((1, 1))))
-        if industry.technology.vectorized:  # (runs, inputs, firms)
-            revenue, noise, rate = (each[:, None] for each in (revenue, noise, rate))
-        for use in self._uses(industry, places):
-            value = behaviour.marginal_revenue_products(revenue, self.products[:, use])
-            if self._shocks.size:
-                value = behaviour.noisy_valuation(value, noise, self._shocks[:, use])
-            self.bids[:, use] = behaviour.revised_bid(self.bids[:, use], value, rate)
-
-    def _marginal_revenue(self, industry: Industry, places: slice, price: np.ndarray) -> np.ndarray:
-        """The marginal revenue of these firms, money per unit."""
-        k = self.economy.index[industry.good]
-        if industry.good not in self._outputs:
-            return price
-        n = list(self.economy.demand).index(industry.good)
-        quantity, reference = self.quantities[:, k : k + 1], self.reference[:, n : n + 1]
-        demand = self.economy.demand[industry.good]
-        elasticity = curves.demand_elasticity(demand, reference, quantity)
-        share = self._outputs[industry.good][:, places] / quantity
-        return behaviour.marginal_revenue(price, share, elasticity)
-
-    def _note_bids(self, industry: Industry) -> None:
-        """Note that the firms have made bids, if they observe a price of their good."""
-        if self._observed_price_of(industry)[1]:
-            self._bidding.add(industry.good)
-
-    def _produce(
-        self, industry: Industry, places: slice, delivered: list[np.ndarray]
-    ) -> np.ndarray:
-        """Firms make their good from their purchases; their total output, shape (runs,)."""
-        uses = self._uses(industry, places)
-        inputs = [self.shares[:, u] * quantity for u, quantity in zip(uses, delivered, strict=True)]
-        vectorized = industry.technology.vectorized
-        output, products = production(
-            industry.technology,
-            inputs[0].swapaxes(0, 1) if vectorized else inputs,
-            industry.weights[:, places],
-            industry.productivity[:, places],
+        for groups in self.economy.network.levels:
+            self._work(groups, self.quantities)
+        self._used, self._late = (
+            (before, self.quantities.copy(order="K")),
+            self.economy.network.late,
         )
-        if vectorized:
-            products = [products.swapaxes(0, 1)]
-        if industry.good in self._outputs:
-            self._outputs[industry.good][:, places] = output
-        for use, product, units in zip(uses, products, inputs, strict=True):
-            self.products[:, use] = self.mechanism.as_bid(product, units)
-        return np.broadcast_to(output, (len(self.shares), places.stop - places.start)).sum(axis=-1)
 
     def _revise_offers(self) -> None:
-        for k, terms in enumerate(self.economy.supply.values()):
-            price, priced = self._observed_price(k, price_lag(self.settings.lag, recorded=True))
-            if priced:
-                offers = self.offers[:, k : k + 1]
-                offers[:] = behaviour.revised_offer(terms, offers, price)
+        prices, priced = self._observed(recorded=True)
+        for places, terms in self.economy.supply_terms:
+            offers = self.offers[:, places]
+            revised = behaviour.revised_offer(terms, offers, prices[:, places])
+            self.offers[:, places] = np.where(priced[places], revised, offers)
 
-    def _form_price(self, good: str) -> None:
-        """Form the price of one good from current bids and offers."""
-        economy, k = self.economy, self.economy.index[good]
-        if good in economy.demand:
-            n = list(economy.demand).index(good)
-            amount, reference = self.quantities[:, k : k + 1], self.reference[:, n : n + 1]
-            if self.clock == 0:
-                reference[:] = curves.reference_quantity(economy.demand[good], amount)
-            price = curves.demand_price(economy.demand[good], reference, amount)
-            self.prices[:, k : k + 1] = price
-            self._priced[k] = True
+    def _work(
+        self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False
+    ) -> None:
+        """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
+        observed = self._observed(recorded=True) if update_bids else None
+        parts, sums = self._layout.parts(groups)
+        run_all(partial(self._work_part, observed), parts)
+        for group, leaves in zip(groups, sums, strict=True):
+            scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
+        if observed is not None:
+            self._has_bid |= observed[1]
+
+    def _work_part(self, observed: tuple[np.ndarray, np.ndarray] | None, part: Part) -> None:
+        """The work of some firms."""
+        group, block, leaves = part
+        if observed is not None:
+            self._update_bids(group, *observed)
+        sold = self.quantities
+        inputs = [
+            gather(self.shares, slot.buyers) * amounts(sold, slot.good) for slot in group.slots
+        ]
+        output, products = group.production(inputs)
+        output = np.broadcast_to(output, (len(self.shares), group.size))
+        block.reduce_into(leaves, output)
+        if group.cournot:
+            assert self._outputs is not None
+            self._outputs[:, group.place] = output
+        for slot, product, units in zip(group.slots, products, inputs, strict=True):
+            self._products[:, slot.entries] = self.mechanism.as_bid(product, units)
+
+    def _update_all_bids(self, groups: Sequence[Group]) -> None:
+        """The firms of these groups revise their bids."""
+        observed = self._observed(recorded=False)
+        run_all(lambda part: self._update_bids(part[0], *observed), self._layout.parts(groups)[0])
+        for group in groups:
+            self._has_bid[group.goods] |= observed[1][group.goods]
+
+    def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
+        """Firms value the inputs of the batch just sold, and revise their bids."""
+        observing = priced[group.good]
+        if not np.any(observing):
             return
-        every = [pool.buyers for pool in economy.buyers.pools_of[k]]
-        pools = paying(every, external=economy.reuse[good] == "external")
-        total = np.zeros((len(self.shares), 1))
-        for pool in pools:
-            total += self.mechanism.pool_price(
-                self.shares[:, pool], self.bids[:, pool], self.quantities[:, k : k + 1]
-            )
-        if economy.is_divided(good) or self.mechanism.requires_positive:
-            all_bid = all(np.all(self._has_bid(pool)) for pool in every)
-            buyers = slice(every[0].start, every[-1].stop)
-            self._check_allocation(good, total[:, 0], buyers, all_bid)
-        self.prices[:, k : k + 1] = total
-        self._priced[k] = any(np.any(self._has_bid(pool)) for pool in pools)
+        revenue = group.to_entries(self._marginal_revenue(group, amounts(prices, group.good)))
+        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
+        for slot in group.slots:
+            value = behaviour.marginal_revenue_products(revenue, self._products[:, slot.entries])
+            if self._shocks.size:
+                noise = group.to_entries(group.bid_noise)
+                value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
+            if np.any(rate != 1.0) or not np.all(observing):
+                bids = gather(self.bids, slot.buyers)
+                value = behaviour.revised_bid(bids, value, rate)
+                value = np.where(group.to_entries(observing), value, bids)
+            scatter(self.bids, slot.buyers, value)
 
-    def _check_allocation(self, good: str, price: np.ndarray, pool: slice, all_bid: bool) -> None:
-        """Refuse the runs in which a good cannot be allocated."""
-        k = self.economy.index[good]
-        quantity, bids = self.quantities[:, k], self.bids[:, pool]
-        before = self.prices[:, k]
-        refused = cannot_allocate(quantity, bids, price, before=before, all_bid=all_bid)
-        self._refuse(refused, good, bids)
-
-    def _refuse(self, refused: np.ndarray, good: str, bids: np.ndarray) -> None:
-        """Record the mechanism's error for the ``refused`` runs, a mask of shape (runs,)."""
-        quantity = self.quantities[:, self.economy.index[good]]
-        first = self.economy.buyers.slice_of(self.economy.index[good]).start
-        for row in np.flatnonzero(refused).tolist():
-            error = self.mechanism.refusal(
-                good, quantity[row], bids[row], lambda buyer: self.economy.buyer_name(first + buyer)
+    def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
+        """The marginal revenue of these firms, money per unit."""
+        if not group.cournot:
+            return price
+        assert self._outputs is not None
+        elasticity = np.full_like(self.prices, np.inf)
+        for places, terms in self.economy.demand_terms:
+            goods = self.economy.final[places]
+            elasticity[:, goods] = curves.demand_elasticity(
+                terms, self.reference[:, places], self.quantities[:, goods]
             )
-            self._fail(row, error)
+        share = self._outputs[:, group.place] / amounts(self.quantities, group.good)
+        return behaviour.marginal_revenue(price, share, amounts(elasticity, group.good))
+
+    def _form_final_prices(self) -> None:
+        """Consumers pay the prices of their demand curves."""
+        for places, terms in self.economy.demand_terms:
+            goods = self.economy.final[places]
+            quantity = self.quantities[:, goods]
+            if self.clock == 0:
+                self.reference[:, places] = curves.reference_quantity(terms, quantity)
+            price = curves.demand_price(terms, self.reference[:, places], quantity)
+            self.prices[:, goods] = price
+        self._priced[self.economy.final] = True
+
+    def _form_pool_prices(
+        self, pools: Pools, refusals: dict[int, tuple[int, MarketError]], *, first: bool = False
+    ) -> np.ndarray:
+        """Form the prices of goods with buyers; the price of each pool, (runs, pools).
+
+        Of the goods that a run cannot split, the ``first`` or last one is added to ``refusals``,
+        by run: the good and its error.
+        """
+        of_pools, prices = pools.prices(self.shares, self.bids, self.quantities)
+        refused = pools.refused(self.bids, self.quantities, self.prices, self._has_bid)
+        if refused is not None and np.any(refused):
+            for row in np.flatnonzero(refused.any(axis=-1)).tolist():
+                goods = pools.goods[refused[row]].tolist()
+                good = goods[0] if first else goods[-1]
+                if row not in refusals or (good < refusals[row][0]) is first:
+                    refusals[row] = good, self._refusal(row, good)
+        scatter(self.prices, neighbours(pools.goods), prices)
+        self._priced[pools.goods] = pools.priced(self._has_bid)
+        return of_pools
+
+    def _refusal(self, row: int, good: int) -> MarketError:
+        """The mechanism's error for a good that one run cannot split."""
+        buyers = self.economy.buyers.slice_of(good)
+        return self.mechanism.refusal(
+            self.economy.goods[good],
+            self.quantities[row, good],
+            self.bids[row, buyers],
+            lambda buyer: self.economy.buyer_name(buyers.start + buyer),
+        )
 
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
         if row not in self.failed:
             self.failed[row] = at_step(error, self.economy, self.clock)
 
-    def _has_bid(self, pool: slice) -> np.ndarray | Literal[True]:
-        """Mask of the buyers of a pool that have made a bid, or True if all have."""
-        if len(self._bidding) == len(self.economy.industries):
-            return True
-        uses = [(use, good in self._bidding) for use, good in self.economy.buyers.users[pool.start]]
-        if all(bid for _, bid in uses):
-            return True
-        result = np.zeros(pool.stop - pool.start, bool)
-        for use, bid in uses:
-            result[use.start - pool.start : use.stop - pool.start] = bid
-        return result
-
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
-        for pool in self.economy.buyers.shared_pools:
-            bidding = self._has_bid(pool.buyers)
-            if bidding is True or bidding.any():
-                shares = self.shares[:, pool.buyers]
-                self.mechanism.revised_shares(
-                    shares,
-                    self.bids[:, pool.buyers],
-                    self.quantities[:, pool.good : pool.good + 1],
-                    bidding=bidding,
-                    settings=self.settings,
-                    out=shares,
-                )
+        pools = self._layout.pools
+        if not np.any(pools.shared):
+            return
+        prices = self._pool_prices
+        if prices is None:
+            prices, _ = pools.prices(self.shares, self.bids, self.quantities)
+        pools.reallocate(
+            self.shares,
+            self.bids,
+            prices,
+            self.quantities,
+            pools.bidding(self._has_bid),
+            self.settings,
+        )
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""
@@ -448,3 +477,8 @@ class ArrayEngine:
             error = initial_state_error(economies[row], state.select_runs(row))
             if error:
                 self._fail(row, error)
+
+
+def amounts(values: np.ndarray, goods: Any) -> np.ndarray:
+    """The values of one good, (runs, 1), or of several, (runs, goods), of (runs, all goods)."""
+    return values[:, goods : goods + 1] if isinstance(goods, int) else gather(values, goods)

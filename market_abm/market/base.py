@@ -251,8 +251,8 @@ class Mechanism(Market, ABC):
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
         paid = cls.per_unit(path.bids[:-1], units) * units * pays(economy)[buyers.pool]
-        goods = np.unique(buyers.good)
-        spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
+        goods, first = np.unique(buyers.good, return_index=True)  # buyers stand good by good
+        spent = np.add.reduceat(paid, first, axis=1)
         earned = (path.prices * path.quantities)[:-1, goods]
         return Conservation(
             unallocated_share=float(left / np.abs(on_sale).sum()),
@@ -344,19 +344,15 @@ def pays(economy: Economy) -> np.ndarray:
     return ~(later & external)
 
 
-def cannot_allocate(
-    quantity: Any, bids: np.ndarray, price: Any, *, before: Any, all_bid: bool
-) -> np.ndarray:
+def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any, all_bid: Any) -> Any:
     """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0.
 
     Parameters
     ----------
     quantity
         Units on sale, shape (...).
-    bids
-        Shape (..., buyers).
-    price
-        The new price, shape (...).
+    lowest, highest
+        The least and the largest bid, shape (...).
     before
         The previous price, shape (...).
     all_bid
@@ -367,8 +363,7 @@ def cannot_allocate(
     array of bool
         Shape (...).
     """
-    lowest = np.min(bids, axis=-1)
-    no_demand = np.all(bids == 0.0, axis=-1) & (np.greater(before, 0.0) | all_bid)
+    no_demand = (lowest == 0.0) & (highest == 0.0) & (np.greater(before, 0.0) | all_bid)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 

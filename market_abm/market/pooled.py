@@ -10,22 +10,23 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
+from market_abm.market.pools import is_lost
 from market_abm.market.state import State
 
 
 class PooledMarket(Mechanism):
     """A market in which bids alone form the price and the shares.
 
-    A subclass defines the bid (:meth:`as_bid`), the price of a pool (:meth:`pool_price`) and its
-    shares (:meth:`revised_shares`). These rules take the arrays of one pool, of shape
-    (..., buyers); the array engine calls them with a leading axis of runs.
+    A subclass defines the bid (:meth:`as_bid`), what it adds to the price of its pool
+    (:meth:`offer`), and what the next share is proportional to (:meth:`claim`). These rules
+    take buyers one by one, so that they serve one pool or, in the array engine, all pools at once.
     """
 
     bids_form_prices = True
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
-        """The array engine, which calls the rules for several runs."""
+        """The array engine, which calls the rules for all pools of several runs."""
         return ArrayEngine
 
     @classmethod
@@ -41,22 +42,59 @@ class PooledMarket(Mechanism):
 
     @staticmethod
     @abstractmethod
-    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
-        """The price that one pool pays, money per unit, shape (..., 1).
+    def offer(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
+        """What each buyer adds to the total of its pool, shape (..., buyers).
 
-        ``shares`` and ``bids`` have shape (..., buyers), ``quantity`` (units) (..., 1).
+        ``shares`` and ``bids`` have that shape, too.
         """
 
     @staticmethod
+    def price_of(total: np.ndarray, quantity: Any) -> np.ndarray:
+        """The price of a pool, money per unit, from the ``total`` of its offers: by default that.
+
+        ``total``, ``quantity`` (units) and the result have shape (..., pools).
+        """
+        return total
+
+    @staticmethod
     @abstractmethod
+    def claim(
+        shares: np.ndarray, bids: np.ndarray, price: Any, quantity: Any, settings: Any
+    ) -> np.ndarray:
+        """What the next share of each buyer is proportional to, shape (..., buyers).
+
+        Where the claims of a pool do not add up to a positive number, its shares stay.
+
+        Parameters
+        ----------
+        shares, bids
+            Shape (..., buyers).
+        price, quantity
+            Of the buyers' pools, money per unit and units, shape (..., buyers) or (..., 1).
+        settings
+            The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
+        """
+
+    # --- what follows from them -----------------------------------------------------------------
+
+    @classmethod
+    def pool_price(cls, shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
+        """The price that one pool pays, money per unit, shape (..., 1).
+
+        ``shares`` and ``bids`` have shape (..., buyers), ``quantity`` (units) (..., 1). The price
+        is not a number where all is held by buyers who bid 0 and others bid more: the shares of
+        these have underflowed.
+        """
+        price = cls.price_of(_total(cls.offer(shares, bids)), quantity)
+        if np.any(price == 0.0):
+            low, high = (each(bids, axis=-1, keepdims=True) for each in (np.min, np.max))
+            price = np.where(is_lost(price, low, high), np.nan, price)
+        return price
+
+    @classmethod
+    @np.errstate(all="ignore")
     def revised_shares(
-        shares: np.ndarray,
-        bids: np.ndarray,
-        quantity: Any,
-        *,
-        bidding: Any,
-        settings: Any,
-        out: np.ndarray | None = None,
+        cls, shares: np.ndarray, bids: np.ndarray, quantity: Any, *, bidding: Any, settings: Any
     ) -> np.ndarray:
         """The next shares of one pool, shape (..., buyers).
 
@@ -71,11 +109,14 @@ class PooledMarket(Mechanism):
             that has not observed a price of its own good has made none, and keeps its share.
         settings
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
-        out
-            Where to write the result; it may be ``shares``.
         """
-
-    # --- what follows from them -----------------------------------------------------------------
+        price = cls.pool_price(shares, bids, quantity)
+        claims = np.where(bidding, cls.claim(shares, bids, price, quantity, settings), 0.0)
+        total = _total(claims)
+        held = _total(np.where(bidding, shares, 0.0))
+        valid = total > 0.0
+        revised = claims * (held / np.where(valid, total, 1.0))
+        return np.where(bidding & valid, revised, shares)
 
     @classmethod
     def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
@@ -96,7 +137,11 @@ class PooledMarket(Mechanism):
         ]
         price = sum(pools, np.float64(0.0))
         if self.checked and cannot_allocate(
-            self.quantity, self.bids, price, before=self.price, all_bid=bool(self.bidding.all())
+            self.quantity,
+            self.bids.min(),
+            self.bids.max(),
+            before=self.price,
+            all_bid=self.bidding.all(),
         ):
             raise self.refusal(self.good, self.quantity, self.bids, self.buyer_name)
         self.price = price
@@ -113,3 +158,7 @@ class PooledMarket(Mechanism):
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     settings=self.settings,
                 )
+
+
+def _total(values: np.ndarray) -> Any:
+    return np.sum(values, axis=-1, keepdims=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
+
+BUYER_ARRAYS = ("inputs", "shares", "bids")
+"""The arrays of a state with one number per buyer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,53 @@ class State:
         """The state of a selection of runs, or of one run."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "step"}
         return State(step=self.step, **arrays)
+
+
+class StateLeftError(RuntimeError):
+    """An array of a large state was read after the market's next step."""
+
+
+class CurrentState(State):
+    """The state of a market in arrays, whose arrays over buyers are computed when first read.
+
+    They can be read until the next step; what has been read stays.
+
+    Parameters
+    ----------
+    step, quantities, prices
+        As of :class:`State`.
+    compute
+        Computes one of the other arrays by name.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        quantities: np.ndarray,
+        prices: np.ndarray,
+        compute: Callable[[str], np.ndarray],
+    ) -> None:
+        values = {"step": step, "quantities": quantities, "prices": prices, "_compute": compute}
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """Compute an array over buyers that has not been read before."""
+        if name not in BUYER_ARRAYS:
+            raise AttributeError(name)
+        if "_compute" not in self.__dict__:
+            raise StateLeftError(
+                f"the market has left step {self.step}: read state.{name} before its next step"
+            )
+        value: np.ndarray = self.__dict__["_compute"](name)
+        self.__dict__[name] = value
+        return value
+
+    def leave(self, *, keep: bool) -> None:
+        """Compute no array any more; compute all now to ``keep`` them."""
+        if keep:
+            for name in BUYER_ARRAYS:
+                getattr(self, name)
+        self.__dict__.pop("_compute", None)
 
 
 def initial_state_error(economy: Economy, state: State) -> MarketError | None:

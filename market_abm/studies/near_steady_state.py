@@ -146,7 +146,7 @@ class _StationaryPrices:
         self._window: list[np.ndarray] = []
 
     @np.errstate(all="ignore")
-    def __call__(self, state: State) -> dict[str, np.ndarray]:
+    def __call__(self, state: State, *_: object, **options: object) -> dict[str, np.ndarray]:
         """Whether each run has ``settled``: no price has moved for a while."""
         self._window = [*self._window[-WINDOW:], state.prices]
         return {"settled": plane.is_stationary(np.array(self._window))}

@@ -198,9 +198,18 @@ class PhasePlane(Displayable):
         """A row of panels per model, a column per technology; colour is the share of networks."""
         return view(self, "figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
 
 def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:

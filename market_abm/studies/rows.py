@@ -245,6 +245,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.market.activation,
         experiment.market.lag,
         experiment.record,
+        experiment.run.observe_every,
         tuple(step for step, _ in experiment.changes),
     )
 

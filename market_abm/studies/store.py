@@ -123,9 +123,9 @@ class Store:
             raise self._unwritable(error) from None
 
     def finish(
-        self, columns: Sequence[str], figure_of: Callable[[pd.DataFrame], Figure | None]
+        self, columns: Sequence[str], figure_of: Callable[[pd.DataFrame], Figure | None] | None
     ) -> pd.DataFrame:
-        """Write the table of all batches in their order and its figure, and return the table.
+        """Write the table of all batches in their order and any figure, and return the table.
 
         The batches are removed last: a sweep without them is finished.
         """
@@ -135,8 +135,8 @@ class Store:
             table = self.table()
             if find_spec("pyarrow"):
                 write_file(self.folder / PARQUET, partial(_write_parquet, table))
-            picture = picture_of(lambda: figure_of(table), FIGURE)
-            if picture is not None:
+            picture = figure_of and picture_of(lambda: figure_of(table), FIGURE)
+            if picture:
                 write_file(self.folder / FIGURE, lambda path: path.write_bytes(picture))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:

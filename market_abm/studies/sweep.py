@@ -217,7 +217,7 @@ class Sweep(Displayable):
         """The sizes of batches: the first by a guess, all within the memory for their records."""
         base, economy = self.base, self.base.economy
         size = base.record_bytes(len(recorded_buyer_fields(economy)))
-        records = 1 + base.run.steps // base.record.every
+        records = 1 + base.run.steps // base.record_interval
         most = max(1, min(MAX_BATCH_RUNS, BATCH_MEMORY // (size * records)))
         together = base.market.activation in ACTIVATIONS
         numbers = economy.buyers.size + len(economy.goods)
@@ -256,6 +256,7 @@ def run_sweep(
     executor: Executor | None = None,
     workers: int = 1,
     resume: bool = False,
+    figures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Run the missing batches of a sweep, and return its table.
@@ -273,6 +274,8 @@ def run_sweep(
         Where batches run, ``workers`` + 1 at a time; by default here, one after another.
     resume
         Continue the sweep in ``folder``.
+    figures
+        Whether the figure is drawn.
     progress
         ``progress(done, size)``, called with the number of finished runs.
 
@@ -305,7 +308,8 @@ def run_sweep(
         return pd.read_csv(io.StringIO("".join(csv_table(sweep.columns, parts))))
     if store.finished:
         return store.table()
-    return store.finish(sweep.columns, partial(view(sweep, "figure"), sweep))
+    draw = partial(view(sweep, "figure"), sweep) if figures else None
+    return store.finish(sweep.columns, draw)
 
 
 def _silent(done: int, size: int) -> None:

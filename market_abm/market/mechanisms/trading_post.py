@@ -49,28 +49,21 @@ class TradingPost(PooledMarket):
         return value * units
 
     @staticmethod
-    def pool_price(shares: np.ndarray, bids: np.ndarray, quantity: Any) -> np.ndarray:
-        """Money per unit: p = Σ m / S."""
-        return np.sum(bids, axis=-1, keepdims=True) / quantity
+    def offer(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
+        """m, the money that is bid."""
+        return bids
 
     @staticmethod
-    def revised_shares(
-        shares: np.ndarray,
-        bids: np.ndarray,
-        quantity: Any,
-        *,
-        bidding: Any,
-        settings: Any,
-        out: np.ndarray | None = None,
+    def price_of(total: np.ndarray, quantity: Any) -> np.ndarray:
+        """Money per unit: p = Σ m / S."""
+        return total / quantity
+
+    @staticmethod
+    def claim(
+        shares: np.ndarray, bids: np.ndarray, price: Any, quantity: Any, settings: Any
     ) -> np.ndarray:
-        """Shares s = m / Σ m, among the buyers that have made a bid; the others keep theirs."""
-        money = bids if bidding is True else np.where(bidding, bids, 0.0)
-        held = np.sum(shares, axis=-1, keepdims=True, where=bidding)
-        total = np.sum(money, axis=-1, keepdims=True)
-        revised = money * (held / np.where(total == 0.0, 1.0, total))
-        out = np.empty_like(shares) if out is None else out
-        out[...] = np.where(bidding & (total > 0.0), revised, shares)
-        return out
+        """m: shares are s = m / Σ m, among the buyers that have made a bid."""
+        return bids
 
     @classmethod
     def payments(cls, economy: Economy, state: State) -> np.ndarray:

@@ -100,7 +100,7 @@ class SweepFolder(ResultsFolder):
     def rerun(self, experiment: Experiment) -> Result:
         """The experiment itself, run again; it need not be a point of the sweep."""
         self.checked = derivation.OWN_EXPERIMENT
-        return rerun(experiment)
+        return rerun(experiment, progress=self.progress)
 
     def write(self, page: Page) -> None:
         """Add the sections to the page."""

@@ -98,6 +98,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
+        *observed_sentences(result),
         *shock_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
@@ -167,6 +168,17 @@ def welfare_text(welfare: float) -> str:
 def measure_label(measure: Measure) -> str:
     """The label of a measure with its unit, as the header of its row."""
     return f"{measure.label}, {measure.unit}" if measure.unit else measure.label
+
+
+def observed_sentences(result: Result) -> list[str]:
+    """What is known of the steps between observations, if there are any."""
+    every = result.experiment.run.observe_every
+    if every == 1:
+        return []
+    return [
+        f"The gradient was computed every {every:,} steps and at the end (run.observe_every): "
+        "first steps and measures are of these steps."
+    ]
 
 
 def measures_sentence(result: Result) -> str:

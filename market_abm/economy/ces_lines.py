@@ -1,0 +1,126 @@
+"""Many CES lines of many inputs as one technology, by segment sums over all their links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.technology import Technology
+from market_abm.language.ces import log_ces
+from market_abm.language.segments import Segments, cut
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """CES aggregates side by side: of links, or of nests.
+
+    Attributes
+    ----------
+    parts
+        What is aggregated, in segments by aggregate.
+    weights
+        Of the parts, with sum 1 in each aggregate.
+    elasticity
+        σ, shape (..., aggregates), or one for all.
+    """
+
+    parts: Segments
+    weights: np.ndarray
+    elasticity: Any
+
+    def cut(self, first: int, last: int) -> tuple[Layer, int, int]:
+        """Some of the aggregates, and which parts theirs are."""
+        parts = self.parts.part(first, last)
+        start = int(self.parts.starts[first])
+        weights = self.weights[start : start + parts.size]
+        elasticity = cut(self.elasticity, slice(first, last), len(self.parts))
+        return Layer(parts, weights, elasticity), start, start + parts.size
+
+
+class CESLines(Technology):
+    """Lines of :class:`~market_abm.economy.nested_ces.NestedCES`, all flat or all nested.
+
+    Parameters
+    ----------
+    lines
+        The lines.
+    firms
+        The firms, in segments by line.
+    shares
+        The cost share of each link, shape (links,), firm after firm.
+    layers
+        The firms' aggregates of links; if nested, the nests of links, and the firms of nests.
+    """
+
+    vectorized = True
+
+    def __init__(
+        self,
+        lines: Sequence[Technology],
+        firms: Segments,
+        shares: np.ndarray,
+        layers: tuple[Layer, ...],
+    ) -> None:
+        self.__dict__.update(lines=tuple(lines), firms=firms, shares=shares, layers=layers)
+
+    lines: tuple[Technology, ...]
+    firms: Segments
+    shares: np.ndarray
+    layers: tuple[Layer, ...]
+
+    def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
+        """The output, shape (..., firms), and ∂output/∂input, shape (..., links), as ``inputs``."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(inputs / self.shares)
+        inner, *outer = self.layers
+        log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.parts)
+        slopes = gaps / inner.parts.spread(inner.elasticity)
+        for layer in outer:
+            log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.parts)
+            gaps = gaps / layer.parts.spread(layer.elasticity)
+            # In a nest of which there is nothing a single input makes nothing, whatever the nest.
+            slopes += np.where(np.isneginf(slopes.real), 0.0, inner.parts.spread(gaps))
+        products = np.exp(slopes)
+        if np.isnan(products).any():
+            self._add_limits(inputs, products)
+        return np.exp(log_output), products
+
+    def _add_limits(self, inputs: np.ndarray, products: np.ndarray) -> None:
+        """Replace marginal products that are not numbers by limits, as each line finds them."""
+        starts = self.layers[0].parts.starts if len(self.layers) == 1 else self._first_links
+        ends = np.append(starts[1:], inputs.shape[-1])
+        for k, line in enumerate(self.lines):
+            first = self.firms.starts[k]
+            own = slice(int(starts[first]), int(ends[first + self.firms.sizes[k] - 1]))
+            if np.isnan(products[..., own]).any():
+                shape = (*inputs.shape[:-1], -1, len(line.inputs))
+                by_input = np.moveaxis(inputs[..., own].reshape(shape), -1, 0)
+                _, found = line.production(list(by_input))
+                limits = np.moveaxis(found, 0, -1).reshape(products[..., own].shape)
+                known = ~np.isnan(products[..., own])
+                products[..., own] = np.where(known, products[..., own], limits)
+
+    @property
+    def _first_links(self) -> np.ndarray:
+        """The first link of each firm."""
+        inner, outer = self.layers
+        return inner.parts.starts[outer.parts.starts]
+
+    def part(self, members: slice, size: int) -> CESLines:
+        """The technology of some of the firms."""
+        first, last = members.start, members.stop
+        layers: list[Layer] = []
+        for layer in reversed(self.layers):
+            own, first, last = layer.cut(first, last)
+            layers.insert(0, own)
+        of = self.firms.of[members]
+        lines, sizes = np.unique(of, return_counts=True)
+        return CESLines(
+            [self.lines[k] for k in lines.tolist()],
+            Segments.of_sizes(sizes),
+            self.shares[first:last],
+            tuple(layers),
+        )

@@ -1,0 +1,349 @@
+"""Lines that are alike, computed together: the network as a few arrays.
+
+A *group* is the lines of one formula, whatever their goods, their numbers and the number of their
+firms; lines of many inputs (``NestedCES``) are groups, too, whatever their inputs. A *member* is
+one firm of a line. Members stand line after line. The inputs of a group are its *slots*: arrays of
+one entry per member, or, with many inputs, one array of all links, member after member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.buyers import Buyers
+from market_abm.economy.industry import Industry
+from market_abm.economy.technology import Technology
+from market_abm.language.collector import no_collection
+from market_abm.language.segments import (
+    BLOCK,
+    Block,
+    Places,
+    Segments,
+    agree,
+    concatenated,
+    cut,
+    joined,
+    neighbours,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """An input of a group.
+
+    Attributes
+    ----------
+    buyers
+        The place of each entry among the buyers.
+    good
+        The index in ``Economy.goods`` of the good that it buys: one for all, or shape (entries,).
+    entries
+        The place of the slot in an array of all entries of all groups.
+    """
+
+    buyers: Places
+    good: Any
+    entries: slice
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.entries.stop - self.entries.start
+
+    def part(self, entries: slice) -> Slot:
+        """Some of its entries."""
+        if isinstance(self.buyers, slice):
+            first = self.buyers.start
+            buyers: Places = slice(first + entries.start, first + entries.stop)
+        else:
+            buyers = self.buyers[entries]
+        first = self.entries.start
+        return Slot(
+            buyers,
+            cut(self.good, entries, self.size),
+            slice(first + entries.start, first + entries.stop),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The firms of lines that are alike, or some of them.
+
+    Arrays over members have shape (..., members), or (..., 1) where all members agree; they have
+    the axis of runs that the economy has.
+
+    Attributes
+    ----------
+    technology
+        The lines as one, whose parameters are arrays over members.
+    lines
+        The lines' places in the topological order, shape (lines,).
+    goods
+        The indices in ``Economy.goods`` of the goods that they make, shape (lines,).
+    members
+        The members, in segments by line.
+    slots
+        The inputs.
+    links
+        The entries of a slot in segments by member; None if a slot has one entry per member.
+    weights, productivity, bid_noise
+        w, z and ν of the members.
+    cournot
+        Whether their firms have market power.
+    place
+        The place of the members in an array of all members of all groups.
+    """
+
+    technology: Technology
+    lines: np.ndarray
+    goods: np.ndarray
+    members: Segments
+    slots: tuple[Slot, ...]
+    links: Segments | None
+    weights: Any
+    productivity: Any
+    bid_noise: Any
+    cournot: bool
+    place: slice
+
+    @property
+    def size(self) -> int:
+        """The number of members."""
+        return self.members.size
+
+    @cached_property
+    def good(self) -> Any:
+        """The index of the good that each member makes: one for all, or shape (members,)."""
+        return int(self.goods[0]) if len(self.goods) == 1 else self.goods[self.members.of]
+
+    @cached_property
+    def made(self) -> Places:
+        """The places of ``goods``: a slice where they are neighbours."""
+        return neighbours(self.goods)
+
+    def to_entries(self, values: Any) -> Any:
+        """Values of the members, (..., members) or one for all, for the entries of a slot."""
+        if self.links is None or np.shape(values)[-1:] != (self.size,):
+            return values
+        return self.links.spread(values)
+
+    def production(self, inputs: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        """What each member makes, f_i(x) = z w f(x/w), and ∂f_i/∂x.
+
+        Parameters
+        ----------
+        inputs
+            Units x, one array of shape (..., entries) for each slot.
+
+        Returns
+        -------
+        output
+            Units, shape (..., members).
+        products
+            Marginal products, one array of shape (..., entries) for each slot; output and products
+            may be single numbers where they do not depend on the inputs.
+        """
+        if self.links is None:
+            made, products = self.technology.production([x / self.weights for x in inputs])
+        else:
+            made, of_links = self.technology.production(inputs[0] / self.to_entries(self.weights))
+            products = [of_links]
+        productivity = self.to_entries(self.productivity)
+        return (
+            self.productivity * self.weights * made,
+            [productivity * product for product in products],
+        )
+
+    def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
+        """The group in parts that fit into the cache, with the members of each."""
+        if runs not in self._blocks:
+            self._blocks[runs] = self._cut(runs)
+        return self._blocks[runs]
+
+    @cached_property
+    def _blocks(self) -> dict[int, tuple[tuple[Group, Block], ...]]:
+        return {}
+
+    def _cut(self, runs: int) -> tuple[tuple[Group, Block], ...]:
+        width = 1 if self.links is None else max(1, self.links.size // self.size)
+        parts = self.members.blocks(max(1, BLOCK // (runs * width)))
+        return tuple(
+            (self.part(part.elements, part.segments, part.segments_inside), part) for part in parts
+        )
+
+    def of_lines(self, first: int, last: int) -> Group:
+        """The lines from ``first`` up to ``last``."""
+        inside = self.members.part(first, last)
+        start = int(self.members.starts[first])
+        return self.part(slice(start, start + inside.size), slice(first, last), inside)
+
+    def part(self, members: slice, lines: slice, inside: Segments) -> Group:
+        """Some members, of ``lines``; ``inside`` are these members in segments by line."""
+        if inside.size == self.size:
+            return self
+        links, entries = None, members
+        if self.links is not None:
+            links = self.links.part(members.start, members.stop)
+            first = int(self.links.starts[members.start])
+            entries = slice(first, first + links.size)
+        return Group(
+            technology=self.technology.part(members, self.size),
+            lines=self.lines[lines],
+            goods=self.goods[lines],
+            members=inside,
+            slots=tuple(slot.part(entries) for slot in self.slots),
+            links=links,
+            weights=cut(self.weights, members, self.size),
+            productivity=cut(self.productivity, members, self.size),
+            bid_noise=cut(self.bid_noise, members, self.size),
+            cournot=self.cournot,
+            place=slice(self.place.start + members.start, self.place.start + members.stop),
+        )
+
+
+class Network:
+    """The lines of an economy in groups.
+
+    Parameters
+    ----------
+    industries
+        In topological order.
+    raw
+        The number of raw goods; the goods made follow them, in topological order.
+    buyers
+        The layout of arrays over buyers.
+    """
+
+    def __init__(self, industries: Sequence[Industry], raw: int, buyers: Buyers) -> None:
+        self.industries, self.raw, self.buyers = industries, raw, buyers
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """The level of each line, shape (lines,): lines of one level may act at the same time.
+
+        It is above those of the lines before it that make its inputs, and not below those of the
+        lines before it that use its good (in a loop, they get the batch of the step before).
+        """
+        place = {industry.good: k for k, industry in enumerate(self.industries)}
+        level, least = [0] * len(place), [0] * len(place)
+        for k, industry in enumerate(self.industries):
+            makers = [place[good] for good in industry.technology.inputs if good in place]
+            level[k] = max([least[k], *(level[m] + 1 for m in makers if m < k)])
+            for later in makers:
+                if later > k:
+                    least[later] = max(least[later], level[k])
+        return np.array(level, int)
+
+    @cached_property
+    @no_collection()
+    def groups(self) -> tuple[Group, ...]:
+        """All lines in groups, in each by level."""
+        return self.grouped(np.argsort(self.level, kind="stable").tolist())
+
+    def grouped(self, lines: Iterable[int]) -> tuple[Group, ...]:
+        """Some lines in groups, in each in this order; ``entries`` are of these lines alone."""
+        alike: dict[Hashable, list[int]] = {}
+        for k in lines:
+            industry = self.industries[k]
+            key = industry.technology.kind, industry.population.conduct
+            alike.setdefault(key, []).append(k)
+        found: list[Group] = []
+        entries = members = 0
+        for each in alike.values():
+            found.append(self._together(each, entries, members))
+            entries += sum(slot.size for slot in found[-1].slots)
+            members += found[-1].size
+        return tuple(found)
+
+    @cached_property
+    def levels(self) -> tuple[tuple[Group, ...], ...]:
+        """The same lines, level by level, upstream first."""
+        found: list[list[Group]] = [[] for _ in range(int(self.level.max()) + 1)]
+        for group in self.groups:
+            levels = self.level[group.lines]
+            starts = np.flatnonzero(np.diff(levels, prepend=-1))
+            for first, last in zip(starts, [*starts[1:], len(levels)], strict=True):
+                found[levels[first]].append(group.of_lines(int(first), int(last)))
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def late(self) -> np.ndarray:
+        """Mask of the buyers in loops whose firms produce before their input is renewed."""
+        level = np.concatenate([np.full(self.raw, -1), self.level])
+        return level[self.buyers.maker] <= level[self.buyers.good]
+
+    @cached_property
+    def entries(self) -> Places:
+        """The buyer of each entry of all groups, shape (buyers,); a slice if in their order."""
+        places = [np.arange(self.buyers.size)[slot.buyers] for g in self.groups for slot in g.slots]
+        return neighbours(np.concatenate([np.zeros(0, int), *places]))
+
+    def _together(self, lines: list[int], first_entry: int, first_member: int) -> Group:
+        """These lines as a group, whose entries and members follow those of others."""
+        industries = [self.industries[k] for k in lines]
+        firms = np.array([industry.firms for industry in industries])
+        members = Segments.of_sizes(firms)
+        technologies = [industry.technology for industry in industries]
+        links: Segments | None = None
+        if technologies[0].vectorized:
+            inputs = np.array([len(each.inputs) for each in technologies])
+            links = Segments.of_sizes(np.repeat(inputs, firms))
+            slots: tuple[Slot, ...] = (self._links(industries, links.size, first_entry),)
+        else:
+            slots = self._slots(industries, members, first_entry)
+        populations = [industry.population for industry in industries]
+        return Group(
+            technology=type(technologies[0]).together(technologies, firms),
+            lines=np.array(lines),
+            goods=self.raw + np.array(lines),
+            members=members,
+            slots=slots,
+            links=links,
+            weights=_of_firms([industry.weights for industry in industries]),
+            productivity=_of_firms([industry.productivity for industry in industries]),
+            bid_noise=joined([each.bid_noise for each in populations], firms),
+            cournot=populations[0].conduct == "cournot",
+            place=slice(first_member, first_member + members.size),
+        )
+
+    def _slots(
+        self, industries: Sequence[Industry], members: Segments, first_entry: int
+    ) -> tuple[Slot, ...]:
+        """The inputs of lines of one formula."""
+        uses = [self.buyers.uses[industry.good] for industry in industries]
+        found = []
+        for k in range(len(uses[0])):
+            starts = np.array([each[k].start for each in uses])
+            places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
+            bought = [int(self.buyers.bought[industry.good][k]) for industry in industries]
+            first = first_entry + k * members.size
+            entries = slice(first, first + members.size)
+            found.append(Slot(neighbours(places), joined(bought, members.sizes), entries))
+        return tuple(found)
+
+    def _links(self, industries: Sequence[Industry], size: int, first_entry: int) -> Slot:
+        """The inputs of lines of many inputs."""
+        buyers = [
+            np.arange(industry.firms)[:, None]
+            + np.array([use.start for use in self.buyers.uses[industry.good]])
+            for industry in industries
+        ]
+        goods = [
+            np.tile(self.buyers.bought[industry.good], industry.firms) for industry in industries
+        ]
+        return Slot(
+            neighbours(np.concatenate([each.ravel() for each in buyers])),
+            np.concatenate(goods),
+            slice(first_entry, first_entry + size),
+        )
+
+
+def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The firms of lines one after the other, (..., members), or (..., 1) if all are equal."""
+    together = concatenated(arrays)
+    return together[..., :1].copy() if agree(together) else together

@@ -1,0 +1,67 @@
+"""The blocks of a market in arrays, for a number of runs, and the work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.economy.groups import Group
+from market_abm.language.segments import Block
+from market_abm.market.base import Mechanism
+from market_abm.market.pools import Pools
+
+Part = tuple[Group, Block, np.ndarray]
+"""Some firms of a group, which of its members they are, and room for the sums of their outputs."""
+
+
+class Layout:
+    """Parts of groups, and pools, each made when first asked for.
+
+    Parameters
+    ----------
+    economy
+        The economy, vectorized.
+    rules
+        The mechanism.
+    runs
+        The number of runs.
+    """
+
+    def __init__(self, economy: Economy, rules: type[Mechanism], runs: int) -> None:
+        self._economy, self._rules, self._runs = economy, rules, runs
+        self._parts: dict[Sequence[Group], tuple[list[Part], list[np.ndarray]]] = {}
+        self._pools: dict[int | None, Pools] = {}
+
+    def parts(self, groups: Sequence[Group]) -> tuple[list[Part], list[np.ndarray]]:
+        """Parts of groups that fit into the cache; and for each group, room for sums of outputs."""
+        if groups not in self._parts:
+            parts: list[Part] = []
+            sums = [np.zeros((self._runs, len(group.members.leaves))) for group in groups]
+            for group, leaves in zip(groups, sums, strict=True):
+                parts += [(*each, leaves) for each in group.blocks(self._runs)]
+            self._parts[groups] = parts, sums
+        return self._parts[groups]
+
+    @property
+    def pools(self) -> Pools:
+        """The pools of all goods."""
+        return self._pools_of(None, np.arange(len(self._economy.goods)))
+
+    def pools_of_level(self, level: int) -> Pools:
+        """The pools of the goods that the lines of a level make."""
+        groups = self._economy.network.levels[level]
+        return self._pools_of(level, np.concatenate([group.goods for group in groups]))
+
+    def _pools_of(self, key: int | None, goods: np.ndarray) -> Pools:
+        if key not in self._pools:
+            self._pools[key] = Pools(self._economy, self._rules, goods, self._runs)
+        return self._pools[key]
+
+
+def run_all(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
+    """Do ``work`` on every part; no part depends on another."""
+    for part in parts:
+        work(part)

@@ -1,0 +1,190 @@
+"""The pools of several goods and runs: prices, refusals and shares, each for all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.language.segments import BLOCK, Segments, gather, neighbours, scatter
+from market_abm.market.base import Mechanism, cannot_allocate, pays
+
+
+class Pools:
+    """The pools of some goods.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    rules
+        The mechanism, of pooled bids.
+    goods
+        Indices in ``Economy.goods``, ascending; those without buyers are left out.
+    runs
+        The number of runs: blocks of buyers are such that the arrays of all fit into the cache.
+
+    Attributes
+    ----------
+    goods
+        The goods, shape (goods,).
+    good
+        The index in ``Economy.goods`` of the good of each pool, shape (pools,).
+    pools
+        The buyers, in segments by pool.
+    """
+
+    def __init__(
+        self, economy: Economy, rules: type[Mechanism], goods: np.ndarray, runs: int
+    ) -> None:
+        buyers = economy.buyers
+        chosen = np.flatnonzero(np.isin(buyers.pool_good, goods))
+        self.rules: Any = rules
+        self.good = buyers.pool_good[chosen]
+        sizes = np.diff(buyers.starts, append=buyers.size)[chosen]
+        self.pools = Segments.of_sizes(sizes)
+        self.shared = sizes > 1
+        first = np.flatnonzero(np.diff(self.good, prepend=-1))
+        self.goods = self.good[first]
+        self.by_good = Segments(first, len(self.good))
+        paying = pays(economy)[chosen]
+        self._paying = None if np.all(paying) else paying
+        self._checked = np.array(
+            [rules.requires_positive or economy.is_divided(economy.goods[k]) for k in self.goods],
+            bool,
+        )
+        starts, _, makers = buyers.places_of_uses
+        of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
+        own = np.isin(of_pools, chosen)
+        self._makers = makers[own]
+        self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
+        self._uses_of_pools = Segments(
+            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
+        )
+        offset = buyers.starts[chosen] - self.pools.starts
+        self._claims = np.empty((0, 0))  # room for them
+        self._blocks = []
+        for block in self.pools.blocks(max(1, BLOCK // runs)):
+            inside = block.segments_inside
+            places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
+                block.elements.start, block.elements.stop
+            )
+            self._blocks.append((block, neighbours(places)))
+
+    def prices(
+        self, shares: np.ndarray, bids: np.ndarray, quantities: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The price of each pool, (runs, pools), and of each of the goods, (runs, goods).
+
+        ``shares`` and ``bids`` have shape (runs, buyers), ``quantities`` (runs, all goods).
+        """
+        sums = self._new_leaves(bids)
+        for block, places in self._blocks:
+            block.reduce_into(sums, self.rules.offer(gather(shares, places), gather(bids, places)))
+        price = self.rules.price_of(self.pools.of_leaves(sums), gather(quantities, self.good))
+        if np.any(price == 0.0):
+            lost = is_lost(price, self._least(bids), self._least(bids, np.maximum))
+            price = np.where(lost, np.nan, price)
+        paid = price if self._paying is None else np.where(self._paying, price, 0.0)
+        return price, self.by_good.total(paid)
+
+    def refused(
+        self, bids: np.ndarray, quantities: np.ndarray, before: np.ndarray, has_bid: np.ndarray
+    ) -> np.ndarray | None:
+        """Mask of the goods that cannot be split, (runs, goods), or None if that is not asked.
+
+        ``before`` are the previous prices of all goods, ``has_bid`` as of :meth:`bidding`.
+        """
+        if not np.any(self._checked):
+            return None
+        lowest = highest = self.by_good.lowest(self._least(bids))
+        if np.any(lowest == 0.0):
+            highest = self.by_good.highest(self._least(bids, np.maximum))
+        all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
+        quantity, price = gather(quantities, self.goods), gather(before, self.goods)
+        refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
+        return refused & self._checked
+
+    def priced(self, has_bid: np.ndarray) -> np.ndarray:
+        """Whether any buyer that pays for a good has bid, shape (goods,)."""
+        of_pools = self._uses_of_pools.highest(has_bid[self._makers])
+        if self._paying is not None:
+            of_pools = of_pools & self._paying
+        return self.by_good.highest(of_pools)
+
+    def bidding(self, has_bid: np.ndarray) -> np.ndarray | None:
+        """Mask of the buyers that have made a bid, shape (buyers,), or None if all have.
+
+        ``has_bid`` says so of the makers of each good, shape (all goods,).
+        """
+        of_uses = has_bid[self._makers]
+        return None if np.all(of_uses) else np.repeat(of_uses, self._sizes_of_uses)
+
+    def reallocate(
+        self,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        price: np.ndarray,
+        quantities: np.ndarray,
+        bidding: np.ndarray | None,
+        settings: Any,
+    ) -> None:
+        """Revise ``shares`` in all pools of several buyers (``PooledMarket.revised_shares``).
+
+        Parameters
+        ----------
+        shares, bids
+            Shape (runs, buyers).
+        price
+            Of each pool, shape (runs, pools).
+        quantities
+            Units of all goods, shape (runs, all goods).
+        bidding
+            As of :meth:`bidding`.
+        settings
+            The settings of the mechanism.
+        """
+        if self._claims.shape != (len(bids), self.pools.size):
+            self._claims = np.empty((len(bids), self.pools.size))
+        claims = self._claims
+        quantity = gather(quantities, self.good)
+        total, held = self._new_leaves(bids), self._new_leaves(bids)
+        blocks = [each for each in self._blocks if np.any(self.shared[each[0].segments])]
+        for block, places in blocks:
+            own = gather(shares, places)
+            claim = self.rules.claim(
+                own, gather(bids, places), block.spread(price), block.spread(quantity), settings
+            )
+            if bidding is not None:
+                claim = np.where(bidding[block.elements], claim, 0.0)
+                own = np.where(bidding[block.elements], own, 0.0)
+            claims[..., block.elements] = claim
+            block.reduce_into(total, claim)
+            block.reduce_into(held, own)
+        sums = self.pools.of_leaves(total)
+        valid = self.shared & (sums > 0.0)
+        factor = self.pools.of_leaves(held) / np.where(valid, sums, 1.0)
+        for block, places in blocks:
+            revised = claims[..., block.elements] * block.spread(factor)
+            if bidding is not None or not np.all(valid[..., block.segments]):
+                moving = block.spread(valid) & (
+                    True if bidding is None else bidding[block.elements]
+                )
+                revised = np.where(moving, revised, gather(shares, places))
+            scatter(shares, places, revised)
+
+    def _new_leaves(self, bids: np.ndarray) -> np.ndarray:
+        return np.zeros((len(bids), len(self.pools.leaves)))
+
+    def _least(self, bids: np.ndarray, ufunc: np.ufunc = np.minimum) -> np.ndarray:
+        """The least bid of each pool, (runs, pools); or the largest, by ``np.maximum``."""
+        reduced = self._new_leaves(bids)
+        for block, places in self._blocks:
+            block.reduce_into(reduced, gather(bids, places), ufunc)
+        return self.pools.of_leaves(reduced, ufunc)
+
+
+def is_lost(price: Any, lowest: Any, highest: Any) -> Any:
+    """Whether a price of 0 is the sum of underflows: some bid more than 0, and none less."""
+    return (price == 0.0) & (lowest >= 0.0) & (highest > 0.0)
