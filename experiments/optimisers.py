@@ -102,7 +102,7 @@ def compared(result: market_abm.Result) -> dict[str, float]:
 
 
 def rest(name: str, mechanism: str) -> tuple[Economy, Any, Equilibrium]:
-    """An economy, the settings of the market, and the equilibrium by SciPy."""
+    """An economy, the settings of the market, and its equilibrium."""
     chosen = experiment(name, mechanism)
     best = equilibrium(chosen.economy)
     assert best is not None and best.solved
