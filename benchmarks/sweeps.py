@@ -13,6 +13,7 @@ from measure import (
     Outcome,
     Row,
     Size,
+    agreement,
     finished,
     has_option,
     market_abm_command,
@@ -61,8 +62,9 @@ def cobweb(size: Size) -> Outcome:
             f"cobweb-all-over-fast-{runs}",
             f"sweep of {runs:,} cobweb markets, all measures over --fast",
             whole.cpu / again.cpu if again else None,
-            detail=f"{seconds(whole.cpu)} : {seconds(again.cpu)}" if again else "without --fast",
+            detail=f"{seconds(whole.cpu)} : {seconds(again.cpu)}" if again else "",
             goal=Goal(2),
+            note="" if fast else "no --fast",
         ),
         Row(
             f"cobweb-all-{runs}",
@@ -88,9 +90,10 @@ def memory(size: Size) -> Outcome:
         f"{runs:,.0f} runs swept with --fast, 200 steps: peak memory of a process",
         many.memory / 1e9,
         "GB",
-        f"{'' if fast else 'without --fast, '}{side**2:,} runs in {seconds(many.wall)}; "
+        f"{side**2:,} runs in {seconds(many.wall)}; "
         f"{three_digits(few.memory / 1e9)} GB for {(side // 2) ** 2:,}",
         Goal(2),
+        note="" if fast else f"{side**2:,} runs, without --fast",
     )
     return Outcome([row])
 
@@ -149,7 +152,7 @@ def side_by_side(size: Size) -> Outcome:
         f"{steps:,} steps, with measures",
         slow / fast,
         detail=f"{seconds(slow)} : {seconds(fast)} (agents: {len(alone)} runs, scaled); prices "
-        f"agree to {far:.0e}",
+        f"agree {agreement(far)}",
         goal=None if size.quick else Goal(300, least=True),
     )
     return Outcome([row])
