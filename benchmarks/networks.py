@@ -13,6 +13,7 @@ from measure import (
     Outcome,
     Row,
     Size,
+    agreement,
     interleaved,
     once,
     same_prices,
@@ -128,7 +129,7 @@ def lines(size: Size) -> Outcome:
         f"{count:,} different lines of one firm over one line of {count:,} firms, arrays",
         times["lines"] / times["firms"],
         detail=f"{seconds(times['lines'])} : {seconds(times['firms'])} a step; by hand in NumPy "
-        f"{seconds(times['NumPy'])}; prices agree to {far:.0e}",
+        f"{seconds(times['NumPy'])}; prices agree {agreement(far)}",
         goal=Goal(3),
     )
     return Outcome([row])
@@ -158,7 +159,7 @@ def program(size: Size) -> Outcome:
             f"random program of 10 formulas, {count:,} lines of one firm, arrays: a firm and step",
             1e9 * a_firm,
             "ns",
-            f"{seconds(a_firm * count)} a step; prices of agents agree to {far:.0e}",
+            f"{seconds(a_firm * count)} a step; prices of agents agree {agreement(far)}",
             Goal(60),
         ),
         Row(
@@ -264,7 +265,7 @@ def united_states(size: Size) -> Outcome:
         "United States, 71 industries: agents over arrays",
         times["agents"] / times["arrays"],
         detail=f"{seconds(times['agents'])} : {seconds(times['arrays'])} a step; solved by hand as "
-        f"two matrix products {seconds(times['product'])}; prices agree to {far:.0e}",
+        f"two matrix products {seconds(times['product'])}; prices agree {agreement(far)}",
         goal=Goal(40, least=True),
     )
     return Outcome([row])
@@ -297,7 +298,7 @@ def dense(size: Size) -> Outcome:
                 "matrix-vector product with log and exp of each entry",
                 times["arrays"] / times["product"],
                 detail=f"{seconds(times['arrays'])} : {seconds(times['product'])} a step; by hand "
-                f"as {by_hand} {seconds(times['peer'])}; prices agree to {far:.0e}",
+                f"as {by_hand} {seconds(times['peer'])}; prices agree {agreement(far)}",
                 goal=Goal(4),
             )
         )

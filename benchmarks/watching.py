@@ -12,6 +12,7 @@ from measure import (
     Outcome,
     Row,
     Size,
+    agreement,
     interleaved,
     peak_memory,
     same_prices,
@@ -43,7 +44,7 @@ def watching(size: Size, firms: float) -> Outcome:
             f"observed over unobserved step, {firms:,} firms",
             times["observed"] / times["plain"],
             detail=f"{seconds(times['observed'])} : {seconds(times['plain'])}; gradients by hand "
-            f"in NumPy agree to {far:.0e}",
+            f"in NumPy agree {agreement(far)}",
             goal=Goal(1.5),
         )
     ]
