@@ -90,6 +90,32 @@ def test_a_loop_that_grows_for_ever_is_told():
         forward_pass(economy)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_large_loop_is_solved_as_a_sparse_matrix(monkeypatch, sign):
+    """A ring of 60 lines with chords: sparse and dense solutions agree, and with the definition.
+
+    Signs that differ make some gradients a thousandth of their terms, whose rounding is 1e-16.
+    """
+    lines = [
+        f"g{k} = x + 0.5 * g{(k - 1) % 60} + {sign} * 0.3 * g{(7 * k + 3) % 60}" for k in range(60)
+    ]
+    economy = from_text("\n".join([*lines, "y = g0"]), {"x": 1.0}, reuse="copy")
+    shares, guess = economy.buyers.initial_shares[None], np.full((1, len(economy.goods)), 2.0)
+    raw, found = np.ones((1, 1)), []
+    for most in (0, 60):
+        monkeypatch.setattr("market_abm.gradient.loops.MAX_DENSE_LINES", most)
+        quantities, products = forward_pass(economy, shares, raw, guess=guess)
+        gradient = reverse_sweep(economy, products, shares, np.ones((1, 1)))
+        found.append((quantities, gradient))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    value = dict(zip(economy.goods, quantities[0], strict=True))
+    for k in range(60):
+        made = 1 + 0.5 * value[f"g{(k - 1) % 60}"] + sign * 0.3 * value[f"g{(7 * k + 3) % 60}"]
+        assert value[f"g{k}"] == pytest.approx(made, rel=1e-14)
+    assert gradient[0, 0] == pytest.approx(value["y"], rel=1e-13)  # everything is linear in x
+
+
 def test_a_singular_loop_has_no_gradient():
     economy = from_text("a = x + 1*a\nb = a", {"x": 1}, reuse="copy")
     found = reverse_sweep(economy, np.ones(3), np.ones(3), np.ones(1))

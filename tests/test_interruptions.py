@@ -13,6 +13,7 @@ import pytest
 
 from market_abm import Experiment
 from market_abm.simulation import loop
+from market_abm.studies import sweep as sweep_module
 from market_abm.studies.sweep import Sweep, run_sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -100,6 +101,8 @@ def test_at_any_moment(name, tmp_path):
     interrupted(whole)
     lasts, moments = time.monotonic() - began, random.Random(name)
     for _ in range(PER_COMMAND):
+        if name == "sweep":  # one that was not finished would have to be resumed
+            shutil.rmtree(tmp_path / "results", ignore_errors=True)
         process = started(COMMANDS[name], tmp_path)
         time.sleep(moments.uniform(0.0, 1.1 * lasts))
         code, out, err = interrupted(process)
@@ -108,24 +111,22 @@ def test_at_any_moment(name, tmp_path):
         else:
             assert code == 130 and len(err.splitlines()) == 1, err
             assert err.startswith("Interrupted") or "Interrupted after step" in out
-        if name == "sweep":
-            shutil.rmtree(tmp_path / "results", ignore_errors=True)
 
 
 def test_half_a_run_is_no_row_of_a_sweep(tmp_path, monkeypatch):
     """What was finished is kept, and the table after ``--resume`` is that without Ctrl-C."""
     experiment = Experiment.load("cobweb", {"run.steps": 200})
-    monkeypatch.setattr(Sweep, "batch_size", 3)
+    monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 3)
     sweep = Sweep.of(experiment, {"supply.x.elasticity": "0.1:0.9:9"})
-    advance, steps = loop.advance, []
+    move, steps = loop.move, []
 
     def counted(*arguments):
         steps.append(1)
         if len(steps) == last:
             raise KeyboardInterrupt
-        return advance(*arguments)
+        return move(*arguments)
 
-    monkeypatch.setattr(loop, "advance", counted)
+    monkeypatch.setattr(loop, "move", counted)
     last = 0
     whole = run_sweep(sweep, None)
     last, steps = len(steps) // 2, []

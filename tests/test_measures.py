@@ -161,7 +161,8 @@ def test_moves_against_the_gradient_have_cosine_minus_one():
         arrays = {name: getattr(path, name)[t] for name in ("quantities", "prices", *BUYER_FIELDS)}
         state = State(step=12 - t, **arrays)
         products = marginal_products(economy, state.inputs)
-        at = Allocation(state.shares, state.quantities, products, result.gradients[t])
+        slopes = economy.uses.slopes(products, state.shares)
+        at = Allocation(state.shares, state.quantities, products, slopes, result.gradients[t])
         cosines.append(alignment(state, at, np.zeros(0)))
     assert np.isnan(cosines[0])  # no move has led there
     assert np.max(cosines[1:]) == pytest.approx(-1.0, abs=1e-9)

@@ -192,8 +192,8 @@ def test_rates_of_300_economies_are_their_eigenvalues() -> None:
     rates none is off by 1 %; unknown are, of radii between 0.3 and 1, 6 of 65 (unit-bid), 9 of 115
     (trading-post) and 1 of 44 (tatonnement). From their own start: of 227 rates 3 are off; unknown
     are 1, 0 and 14 of the same, and the 34 that grow, which end far from rest. Another draw: 0 of
-    268 and 5 of 238 off. Of those that grow four in five or all are known near rest. Hardly any market under trading-post grows: those are in the test of a
-    national economy.
+    268 and 5 of 238 off. Of those that grow four in five or all are known near rest. Hardly any
+    market under trading-post grows: those are in the test of a national economy.
     """
     found = {mechanism: check_rates(mechanism, COUNTS[mechanism]) for mechanism in DRAWN}
     every = np.concatenate(list(found.values()))

@@ -8,6 +8,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.uses import Part
 from market_abm.market.state import State
 
 
@@ -22,6 +23,8 @@ class Allocation(NamedTuple):
         Units, shape (..., goods).
     products
         Marginal products, shape (..., buyers).
+    slopes
+        ∂(output of the line)/∂(unit of the good) for each use of a good, shape (..., uses).
     gradient
         ∂(value of final output)/∂(each good), money per unit, shape (..., goods).
     """
@@ -29,7 +32,34 @@ class Allocation(NamedTuple):
     shares: np.ndarray
     quantities: np.ndarray
     products: np.ndarray
+    slopes: np.ndarray
     gradient: np.ndarray
+
+
+SPREAD = 0.01
+"""The part of the moves of a pool's log shares that is left without their mean, below which the
+mean is subtracted first: their squares would lose digits."""
+
+
+class _Direction(NamedTuple):
+    """The gradient of W by log shares at a step, and the weights of its coordinates.
+
+    It is s |M| (v/|M| - sign M) for a buyer with share s, v = ``factor`` times its marginal product
+    |M| what its inputs are worth if the pool's were all like them, and M their mean in its pool.
+
+    Attributes
+    ----------
+    shares, products
+        Shape (..., buyers).
+    factor, sign, money
+        What a marginal product is multiplied by, sign M and |M|, shape (..., uses).
+    """
+
+    shares: np.ndarray
+    products: np.ndarray
+    factor: np.ndarray
+    sign: np.ndarray
+    money: np.ndarray
 
 
 class GradientAlignment:
@@ -46,80 +76,146 @@ class GradientAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Whether the shares of a pool add up to 1.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
-        pools = economy.buyers.shared_pools
-        sizes = [pool.buyers.stop - pool.buyers.start for pool in pools]
-        free = np.concatenate(
-            [np.arange(0), *(np.arange(p.buyers.start, p.buyers.stop) for p in pools)]
-        )
-        together = len(free) > 0 and free[-1] - free[0] == len(free) - 1
-        # A slice where possible: it selects millions of shares without a copy.
-        self._buyers = slice(int(free[0]), int(free[-1]) + 1) if together else free
-        self._shared = len(free) > 0
-        self._starts = np.cumsum([0, *sizes])[:-1]
-        self._pool = np.repeat(np.arange(len(pools)), sizes)
-        self._raw = np.array(
-            [k for k, terms in enumerate(economy.supply.values()) if np.any(terms.elasticity)], int
-        )
-        self._before: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._add_up = add_up
+        uses = economy.uses
+        firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
+        self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
+        self._elastic = any(np.any(np.greater(t.elasticity, 0.0)) for _, t in economy.supply_terms)
+        self._step = -2
+        self._of_shares: _Direction | None = None
+        self._of_raw: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = economy
-        if self._before is not None:
-            shares, raw, uphill, weight = self._before
-            self._before = shares[rows], raw[rows], uphill[rows], weight[rows]
+        if self._of_shares is not None:
+            self._of_shares = _Direction(*(each[rows] for each in self._of_shares))
+        if self._of_raw is not None:
+            quantities, margins, stakes = self._of_raw
+            self._of_raw = quantities[rows], margins[rows], stakes[rows]
+
+    def note(self, state: State, at: Allocation, reference: np.ndarray) -> None:
+        """Note the allocation ``at`` a state, and the gradient there."""
+        self._step = state.step
+        if np.any(self._shared):
+            self._of_shares = self._direction(at)
+        if self._elastic:
+            self._of_raw = at.quantities[..., : len(self.economy.supply)], *self._margins(at)
 
     def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
-        """The cosine of the move to ``state``, whose allocation is ``at``, shape (...)."""
+        """The cosine of the move to ``state``, whose allocation is ``at``, shape (...); notes it.
+
+        From the allocation noted last; NaN if that is not of the step before.
+        """
         cosine = np.full(state.prices.shape[:-1], np.nan)
-        if not self._shared and len(self._raw) == 0:
-            return cosine
-        shares, raw = at.shares[..., self._buyers], at.quantities[..., self._raw]
-        if self._before is not None:
-            former, quantities, uphill, weight = self._before
-            by_share = np.where(former > 0, np.log(shares / former), 0.0)
-            by_quantity = (raw - quantities) / np.where(quantities == 0, 1.0, np.abs(quantities))
-            move = np.concatenate([self._centred(by_share, former), by_quantity], axis=-1)
-            product = (weight * uphill * move).sum(axis=-1)
-            sizes = [np.sqrt((weight * each**2).sum(axis=-1)) for each in (uphill, move)]
-            rounding = 1e-12 * np.sqrt(weight.sum(axis=-1))
-            moved = np.minimum(*sizes) > rounding
-            cosine = np.where(moved, product / np.where(moved, sizes[0] * sizes[1], 1.0), np.nan)
-        self._before = (shares, raw, *self._direction(at, shares))
+        sums = self._moves(at) if self._step == state.step - 1 else []
+        if sums:
+            product, uphill, moved, weight = map(sum, zip(*sums, strict=True))
+            sizes = np.sqrt(uphill), np.sqrt(moved)
+            measured = np.minimum(*sizes) > 1e-12 * np.sqrt(weight)  # more than rounding
+            size = np.where(measured, sizes[0] * sizes[1], 1.0)
+            cosine = np.where(measured, product / size, np.nan)
+        self.note(state, at, reference)
         return cosine
 
-    def _direction(self, at: Allocation, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient of W in all coordinates, and their weights; (..., free variables)."""
-        buyers, supply = self.economy.buyers, list(self.economy.supply.values())
-        makers, goods = buyers.maker[self._buyers], buyers.good[self._buyers]
-        slopes = at.gradient[..., makers] * at.products[..., self._buyers]
-        worth = slopes * at.quantities[..., goods]
-        money = np.abs(self._mean(worth, shares))
-        by_share = np.where(money > 0, worth / np.where(money > 0, money, 1.0), 0.0)
-        margins, stakes = [], []
-        for k in self._raw:
-            quantity, value = at.quantities[..., k : k + 1], at.gradient[..., k : k + 1]
-            cost = curves.marginal_cost(supply[k], quantity)
-            responds = np.greater(supply[k].elasticity, 0.0)
+    def _moves(self, at: Allocation) -> list[tuple[np.ndarray, ...]]:
+        """The sums (:func:`_sums`) of the moves of shares and of raw quantities, if any."""
+        sums = []
+        if self._of_shares is not None:
+            sums.append(self._share_moves(self._of_shares, at.shares))
+        if self._of_raw is not None:
+            former, margins, stakes = self._of_raw
+            raw = at.quantities[..., : len(self.economy.supply)]
+            move = (raw - former) / np.where(former == 0, 1.0, np.abs(former))
+            sums.append(_sums(stakes, margins, move))
+        return sums
+
+    def _direction(self, at: Allocation) -> _Direction:
+        """The gradient by log shares at an allocation."""
+        uses = self.economy.uses
+        factor = at.gradient[..., uses.maker] * at.quantities[..., uses.good]
+        mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
+        money = np.abs(mean)
+        factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
+        arrays = [at.shares, at.products]  # of the engine, which overwrites them
+        if self._of_shares is None or self._of_shares.shares.shape != at.shares.shape:
+            kept = [array.copy(order="K") for array in arrays]
+        else:
+            kept = [self._of_shares.shares, self._of_shares.products]
+            for array, values in zip(kept, arrays, strict=True):
+                np.copyto(array, values)
+        weight = np.where(self._shared, money, 0.0)
+        return _Direction(kept[0], kept[1], factor, np.sign(mean), weight)
+
+    def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Weighted sums over the shares, as of :func:`_sums`.
+
+        Both vectors are centred in each pool, uphill by itself. The mean of the moves is of second
+        order, and subtracted from their sums; only where it is most of the moves, beforehand.
+        """
+        pools, first = self.economy.uses.pools, self.economy.uses.pools.starts
+        mean, square, product, uphill, held = self._sums_of_moves(former, shares)
+        drift = square + mean**2 * (held - 2.0) < SPREAD * square
+        if np.any(drift):
+            shift = pools.spread(np.where(drift, mean, 0.0))
+            mean, square, product, uphill, held = self._sums_of_moves(former, shares, shift)
+        product -= mean * former.sign[..., first] * (1.0 - held)
+        square += mean**2 * (held - 2.0)
+        money = former.money[..., first]
+        return tuple((money * each).sum(axis=-1) for each in (product, uphill, square, held))
+
+    def _sums_of_moves(
+        self, former: _Direction, shares: np.ndarray, shift: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """Σ s Δ, Σ s Δ², Σ s u Δ, Σ s u² and Σ s of each pool, (..., pools), in one pass.
+
+        s are the former shares, Δ the moves of log shares less ``shift``, (..., uses), u uphill.
+        """
+
+        def factors(part: Part) -> list[tuple[np.ndarray, np.ndarray]]:
+            places = part.buyers
+            before = former.shares[..., places]
+            move = shares[..., places] / before
+            np.log(move, out=move)
+            if shift is not None:
+                move -= part.spread(shift)
+            if not before.min() > 0.0:
+                move = np.where(before > 0.0, move, 0.0)
+            uphill = part.spread(former.factor) * former.products[..., places]
+            uphill -= part.spread(former.sign)
+            by_move, by_uphill = before * move, before * uphill
+            pairs = [(before, move), (by_move, move), (by_move, uphill), (by_uphill, uphill)]
+            return pairs if self._add_up else [*pairs, (before, np.ones_like(before))]
+
+        uses = self.economy.uses
+        sums = [uses.pools.total(each) for each in uses.sums(factors, shares)]
+        return [*sums, np.ones_like(sums[0])] if self._add_up else sums
+
+    def _margins(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient by the raw goods' log quantities, and the weights, (..., raw)."""
+        raw = len(self.economy.supply)
+        quantities, values = at.quantities[..., :raw], at.gradient[..., :raw]
+        margins, stakes = np.zeros_like(values), np.zeros_like(values)
+        for places, terms in self.economy.supply_terms:
+            quantity, value = quantities[..., places], values[..., places]
+            responds = np.greater(terms.elasticity, 0.0)
+            margin = value - curves.marginal_cost(terms, quantity)
             size = np.where(value == 0.0, 1.0, np.abs(value))
-            margins.append(np.where(responds, (value - cost) / size, 0.0))
-            stakes.append(np.where(responds, np.abs(quantity * value), 0.0))
-        uphill = np.concatenate([self._centred(by_share, shares), *margins], axis=-1)
-        return uphill, np.concatenate([shares * money, *stakes], axis=-1)
+            margins[..., places] = np.where(responds, margin / size, 0.0)
+            stakes[..., places] = np.where(responds, np.abs(quantity * value), 0.0)
+        return margins, stakes
 
-    def _mean(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """The share-weighted mean of ``vector`` in the pool of each buyer."""
-        if not self._shared:
-            return vector
-        return np.add.reduceat(shares * vector, self._starts, axis=-1)[..., self._pool]
 
-    def _centred(self, vector: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """``vector`` minus its mean in each pool: shares sum to one."""
-        return vector - self._mean(vector, shares)
+def _sums(weight: np.ndarray, uphill: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Weighted sums of uphill times move, of their squares, and of the weights, each (...)."""
+    parts = weight * uphill * move, weight * uphill**2, weight * move**2, weight
+    return tuple(each.sum(axis=-1) for each in parts)
 
 
 class DualAlignment:
@@ -132,10 +228,13 @@ class DualAlignment:
     ----------
     economy
         The economy of the runs, vectorized if there are several.
+    add_up
+        Not used: shares are planned.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
+        self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
@@ -144,33 +243,46 @@ class DualAlignment:
         if self._before is not None:
             self._before = self._before[0][rows], self._before[1][rows]
 
-    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
-        """The cosine of the move to ``state``, shape (...).
+    def note(self, state: State, at: Allocation, reference: np.ndarray) -> None:
+        """Note the quotes of a state, and excess demand there; parameters as of a call."""
+        self._step, self._before = state.step, self._quotes(state, reference)
 
-        ``reference`` are the consumers' reference quantities, units, (..., final goods).
+    def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
+        """The cosine of the move to ``state``, shape (...); notes it for the next move.
+
+        From the quotes noted last; NaN if they are not of the step before. ``reference`` are the
+        consumers' reference quantities, units, (..., final goods).
         """
+        step, former = self._step, self._before
+        self.note(state, at, reference)
+        assert self._before is not None
+        now = self._before[0]
+        if former is None or step != state.step - 1:
+            return np.full(now.shape[:-1], np.nan)
+        move = now - former[0]
+        sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(former[1], axis=-1)
+        moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
+        product = (move * former[1]).sum(axis=-1)
+        return np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
+
+    def _quotes(self, state: State, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The quotes that can move, and excess demand at them."""
         buyers, supplied = self.economy.buyers, state.quantities
         planned = state.shares * supplied[..., buyers.good]
         demand = np.add.reduceat(planned, buyers.starts, axis=-1)
         quotes = [state.bids[..., buyers.starts]]
         excess = [demand - supplied[..., buyers.good[buyers.starts]]]
-        finals = zip(self.economy.final.tolist(), self.economy.demand.values(), strict=True)
-        for k, (good, terms) in enumerate(finals):
-            price = state.prices[..., good : good + 1]
-            wanted = curves.demand_quantity(terms, reference[..., k : k + 1], price)
-            quoted = np.isfinite(wanted)
-            quotes.append(np.where(quoted, price, 0.0))
-            excess.append(np.where(quoted, wanted - supplied[..., good : good + 1], 0.0))
-        now, downhill = np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
-        cosine = np.full(now.shape[:-1], np.nan)
-        if self._before is not None:
-            move = now - self._before[0]
-            sizes = np.linalg.norm(move, axis=-1) * np.linalg.norm(self._before[1], axis=-1)
-            moved = np.linalg.norm(move, axis=-1) > 1e-12 * np.linalg.norm(now, axis=-1)
-            product = (move * self._before[1]).sum(axis=-1)
-            cosine = np.where(moved, product / np.where(sizes > 0.0, sizes, 1.0), np.nan)
-        self._before = now, downhill
-        return cosine
+        final = self.economy.final
+        price, supply = state.prices[..., final], supplied[..., final]
+        wanted = np.empty_like(price)
+        for places, terms in self.economy.demand_terms:
+            wanted[..., places] = curves.demand_quantity(
+                terms, reference[..., places], price[..., places]
+            )
+        quoted = np.isfinite(wanted)
+        quotes.append(np.where(quoted, price, 0.0))
+        excess.append(np.where(quoted, wanted - supply, 0.0))
+        return np.concatenate(quotes, axis=-1), np.concatenate(excess, axis=-1)
 
 
 ALIGNMENTS: dict[str, type[GradientAlignment] | type[DualAlignment]] = {

@@ -9,6 +9,7 @@ import numpy as np
 from market_abm.analysis.alignment import ALIGNMENTS, Allocation
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
@@ -84,7 +85,7 @@ class GradientObserver:
         self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
-        self._align = ALIGNMENTS[rules.alignment](economy)
+        self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
@@ -102,37 +103,96 @@ class GradientObserver:
         if self._reference is not None:
             self._reference = _given_references(economy, self._reference)
 
-    @np.errstate(all="ignore")
-    def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """The results for the next state, by name.
+    def __call__(
+        self, state: State, batch: Batch | None = None, *, recorded: bool = True
+    ) -> dict[str, np.ndarray]:
+        """The results for a state, by name.
+
+        Parameters
+        ----------
+        state
+            The next state to be observed.
+        batch
+            What the firms made, if the engine has computed it.
+        recorded
+            Whether alignment is needed; else it is NaN, unless a run has settled.
 
         Returns
         -------
         dict
             ``settled``, ``welfare`` and ``alignment``, shape (...), and ``gradients``, shape (...,
-            goods); ``since``, shape (..., goods), is the step from which each price has stayed
-            within tolerance of its gradient, or -1.
+            goods); ``since``, shape (..., goods), is the observed step from which each price has
+            stayed within tolerance of its gradient, or -1.
         """
-        if self._reference is None:
-            self._reference = _references(self.economy, state)
-        at = allocation(
+        at = self._allocation(state, batch)
+        self._made, self._since = at.quantities, self._within(state, at)
+        settled = self.settled(state, batch, slopes=self._slopes(at, batch))
+        recorded = recorded or bool(np.any(settled))
+        return {"settled": settled, **self._compared(state, at, self._since, recorded)}
+
+    def settled(
+        self, state: State, batch: Batch | None = None, *, slopes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Whether each run is at rest in the next ``state``, shape (...); asked at every step."""
+        return self._rest(state, self._references(state), batch, slopes)
+
+    def compared(self, state: State, batch: Batch | None = None) -> dict[str, np.ndarray]:
+        """The results but ``settled`` for a step between observations, which it leaves as it was.
+
+        Alignment is known if the step before was observed, or prepared.
+        """
+        at = self._allocation(state, batch)
+        return self._compared(state, at, self._within(state, at), True)
+
+    def prepare(self, state: State, batch: Batch | None = None) -> None:
+        """Note the gradient at the step before an observation, which the next move follows."""
+        self._align.note(state, self._allocation(state, batch), self._references(state))
+
+    @np.errstate(all="ignore")
+    def _allocation(self, state: State, batch: Batch | None) -> Allocation:
+        return allocation(
             self.economy,
             self.rules,
-            self._reference,
-            state.shares,
+            self._references(state),
+            state.shares if batch is None else batch.shares,
             state.quantities,
             guess=self._made,
+            known=batch,
         )
-        self._made = at.quantities
+
+    @np.errstate(all="ignore")
+    def _within(self, state: State, at: Allocation) -> np.ndarray:
+        """The observed step from which prices have been within tolerance, up to ``state``."""
         within = relative_error(state.prices, at.gradient) <= np.expand_dims(self.tolerance, -1)
-        self._since = np.where(within, np.where(self._since < 0, state.step, self._since), -1)
+        return np.where(within, np.where(self._since < 0, state.step, self._since), -1)
+
+    @np.errstate(all="ignore")
+    def _compared(
+        self, state: State, at: Allocation, since: np.ndarray, recorded: bool
+    ) -> dict[str, np.ndarray]:
+        reference = self._references(state)
+        if recorded:
+            alignment = self._align(state, at, reference)
+        else:
+            self._align.note(state, at, reference)
+            alignment = np.full(state.prices.shape[:-1], np.nan)
         return {
-            "settled": self._rest(state, self._reference),
-            "since": self._since,
+            "since": since,
             "gradients": at.gradient,
-            "welfare": surplus(self.economy, self._reference, at.quantities),
-            "alignment": self._align(state, at, self._reference),
+            "welfare": surplus(self.economy, reference, at.quantities),
+            "alignment": alignment,
         }
+
+    def _references(self, state: State) -> np.ndarray:
+        """The consumers' reference quantities; by default those of the first state."""
+        if self._reference is None:
+            self._reference = _references(self.economy, state)
+        return self._reference
+
+    @staticmethod
+    def _slopes(at: Allocation, batch: Batch | None) -> np.ndarray | None:
+        """The slopes of the books, where these are the forward pass."""
+        return at.slopes if batch is not None and at.products is batch.products else None
 
 
 @np.errstate(all="ignore")
@@ -144,6 +204,7 @@ def allocation(
     quantities: np.ndarray,
     *,
     guess: np.ndarray | None = None,
+    known: Batch | None = None,
 ) -> Allocation:
     """What the program makes by a forward pass at given shares and supply, and its gradient.
 
@@ -161,11 +222,19 @@ def allocation(
         Units on sale, shape (..., goods); those of raw goods are the supply.
     guess
         Quantities near which to look for those of loops, (..., goods); by default ``quantities``.
+    known
+        What the firms made at these shares, if an engine has computed it. A line whose inputs were
+        bought from just the quantities of the forward pass is not computed again: all lines of a
+        market in which firms act one after the other, and the lines that buy raw goods of a fixed
+        endowment.
     """
-    shares, made, products = forward_allocation(economy, rules, shares, quantities, guess=guess)
+    shares, made, products = forward_allocation(
+        economy, rules, shares, quantities, guess=guess, known=known
+    )
     paid = backprop.consumer_prices(economy, reference, made)
-    gradient = backprop.reverse_sweep(economy, products, shares, paid)
-    return Allocation(shares, made, products, gradient)
+    slopes = economy.uses.slopes(products, shares)
+    gradient = backprop.swept(economy, slopes, paid)
+    return Allocation(shares, made, products, slopes, gradient)
 
 
 @np.errstate(all="ignore")
@@ -176,6 +245,7 @@ def forward_allocation(
     quantities: np.ndarray,
     *,
     guess: np.ndarray | None = None,
+    known: Batch | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares, quantities and marginal products of :func:`allocation`, without prices.
 
@@ -190,6 +260,7 @@ def forward_allocation(
         guess=quantities
         if guess is None
         else np.where(np.isfinite(guess) & (guess != 0.0), guess, quantities),
+        known=known,
     )
     return shares, made, products
 
@@ -242,6 +313,6 @@ def _references(economy: Economy, start: State) -> np.ndarray:
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
     """Reference quantities, (..., final goods): those of the terms of demand, or ``reference``."""
     result = reference.copy()
-    for k, terms in enumerate(economy.demand.values()):
-        result[..., k : k + 1] = curves.reference_quantity(terms, reference[..., k : k + 1])
+    for places, terms in economy.demand_terms:
+        result[..., places] = curves.reference_quantity(terms, reference[..., places])
     return result

@@ -27,10 +27,12 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry
 from market_abm.economy.order import topological_components
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
@@ -41,6 +43,13 @@ REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
 gets all of it and pays. ``external``: nonrival, but only the first user in topological order pays,
 an externality."""
+
+
+LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
+"""Properties that do not depend on the numbers of an economy with the same firms."""
+
+ORDER = ("components", "topological_order")
+"""Properties that depend on the industries alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,6 +182,9 @@ class Economy(Displayable):
             self.industries, self.supply, self.demand, self.seed, values
         )
         changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
+            same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
+            vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         changed._check_demand()
         return changed
 
@@ -192,12 +204,17 @@ class Economy(Displayable):
     def structure(self) -> tuple[Any, ...]:
         """All but the numbers: what economies must have in common to be vectorized."""
         return (
-            tuple(
-                (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
-            ),
+            self.lines,
             tuple(sorted(self.reuse.items())),
             tuple((good, terms.kind) for good, terms in self.supply.items()),
             tuple((good, terms.form) for good, terms in self.demand.items()),
+        )
+
+    @cached_property
+    def lines(self) -> tuple[tuple[str, str, int, str], ...]:
+        """Of each industry: its good, its line without values of parameters, firms and conduct."""
+        return tuple(
+            (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
         )
 
     @staticmethod
@@ -334,6 +351,25 @@ class Economy(Displayable):
     def buyers(self) -> Buyers:
         """The layout of arrays over buyers: every input of every firm, grouped by pool."""
         return Buyers.of(self.topological_order, self.goods, self.reuse)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """The uses of goods as arrays, and the levels of the network."""
+        stage = [-1] * len(self.supply)  # of goods that no line makes
+        stage += [self.stages[industry.good] for industry in self.topological_order]
+        loops = [[self.index[i.good] for i in c] for c in self.components if self.is_loop(c)]
+        return Uses.of(self.buyers, np.array(stage, int), [np.array(goods) for goods in loops])
+
+    @cached_property
+    def forward(self) -> tuple[Stage, ...]:
+        """The order of a forward pass: stages of lines that it evaluates at the same time."""
+        place = {industry.good: k for k, industry in enumerate(self.topological_order)}
+        loops = [
+            (self.uses.loop_of[self.index[c[0].good]], [place[industry.good] for industry in c])
+            for c in self.components
+            if self.is_loop(c)
+        ]
+        return stages(self.network, self.uses, loops)
 
     @cached_property
     def network(self) -> Network:

@@ -8,7 +8,7 @@ one entry per member, or, with many inputs, one array of all links, member after
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -181,6 +181,15 @@ class Group:
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
+        if runs not in self._blocks:
+            self._blocks[runs] = self._cut(runs)
+        return self._blocks[runs]
+
+    @cached_property
+    def _blocks(self) -> dict[int, tuple[tuple[Group, Block], ...]]:
+        return {}
+
+    def _cut(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         width = 1 if self.links is None else max(1, self.links.size // self.size)
         parts = self.members.blocks(max(1, BLOCK // (runs * width)))
         return tuple(
@@ -254,16 +263,19 @@ class Network:
     @no_collection()
     def groups(self) -> tuple[Group, ...]:
         """All lines in groups, in each by level."""
-        order = np.argsort(self.level, kind="stable").tolist()
+        return self.grouped(np.argsort(self.level, kind="stable").tolist())
+
+    def grouped(self, lines: Iterable[int]) -> tuple[Group, ...]:
+        """Some lines in groups, in each in this order; ``entries`` are of these lines alone."""
         alike: dict[Hashable, list[int]] = {}
-        for k in order:
+        for k in lines:
             industry = self.industries[k]
             key = industry.technology.kind, industry.population.conduct
             alike.setdefault(key, []).append(k)
         found: list[Group] = []
         entries = members = 0
-        for lines in alike.values():
-            found.append(self._together(lines, entries, members))
+        for each in alike.values():
+            found.append(self._together(each, entries, members))
             entries += sum(slot.size for slot in found[-1].slots)
             members += found[-1].size
         return tuple(found)

@@ -1,68 +1,103 @@
-"""Production: the firms of industries, run or differentiated at given inputs."""
+"""Production: the firms of groups of lines, run or differentiated at given inputs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.economy.industry import Industry, production
+from market_abm.economy.groups import Group
+from market_abm.language.segments import Block, gather, scatter
+
+
+class Batch(NamedTuple):
+    """What firms made of the inputs that they bought last, as an engine has computed it.
+
+    Parameters
+    ----------
+    delivered
+        What was on sale of the good when it was bought, units, for each use, shape (..., uses).
+    outputs
+        What was made of it, and the raw goods on sale with it, units, shape (..., goods).
+    shares
+        The shares of their goods that the firms bought, shape (..., buyers).
+    products
+        Marginal products ∂(firm's output)/∂(input) there, shape (..., buyers).
+    """
+
+    delivered: np.ndarray
+    outputs: np.ndarray
+    shares: np.ndarray
+    products: np.ndarray
 
 
 @np.errstate(all="ignore")
 def marginal_products(economy: Economy, inputs: np.ndarray) -> np.ndarray:
     """∂(firm's output)/∂(input) for every buyer at ``inputs``; both of shape (..., buyers)."""
     products = np.zeros_like(inputs)
-    for industry in economy.topological_order:
-        firms_production(economy, industry, inputs, products)
+    for group in economy.groups:
+        for _ in firms_production(group, inputs, products):
+            pass
     return products
 
 
-def firms_production(
-    economy: Economy,
-    industry: Industry,
-    shares: np.ndarray,
-    products: np.ndarray,
-    *,
-    quantities: np.ndarray | None = None,
+def produce(
+    group: Group, shares: np.ndarray, quantities: np.ndarray, products: np.ndarray
 ) -> np.ndarray:
-    """The output of each firm of an industry; marginal products are written to ``products``.
+    """The output of each line of a group; marginal products are written to ``products``.
 
     Parameters
     ----------
-    economy
-        The economy, vectorized if there are several runs.
-    industry
-        One of its industries.
+    group
+        The lines.
     shares
-        Its firms' shares of each good that they buy; without ``quantities``, the units themselves,
-        shape (..., buyers).
-    products
-        Where to write ∂(firm's output)/∂(input), shape (..., buyers).
+        Their firms' shares of what they buy, shape (..., buyers).
     quantities
         Units of each good, shape (..., goods).
+    products
+        Where to write ∂(firm's output)/∂(input), shape (..., buyers).
 
     Returns
     -------
     numpy.ndarray
-        Units, shape (..., firms).
+        Units, shape (..., lines of the group).
     """
-    firms = industry.weights, industry.productivity
-    if industry.technology.vectorized:
-        places = economy.buyers.of_industry[industry.good]
-        stack = shares[..., places]
+    order: Literal["C", "F"] = "F" if shares.flags.fnc else "C"
+    leaves = np.empty((*shares.shape[:-1], len(group.members.leaves)), order=order)
+    for block, made in firms_production(group, shares, products, quantities=quantities):
+        block.reduce_into(leaves, made)
+    return group.members.of_leaves(leaves)
+
+
+def firms_production(
+    group: Group,
+    shares: np.ndarray,
+    products: np.ndarray,
+    *,
+    quantities: np.ndarray | None = None,
+) -> Iterator[tuple[Block, np.ndarray]]:
+    """The output of each firm of a group, (..., firms), in blocks that fit into the cache.
+
+    Parameters are those of :func:`produce`; without ``quantities``, ``shares`` are units.
+    """
+    lead = shares.shape[:-1]
+    for part, block in group.blocks(max(1, int(np.prod(lead)))):
+        inputs: list[Any] = [gather(shares, slot.buyers) for slot in part.slots]
         if quantities is not None:
-            stack = stack * quantities[..., economy.buyers.bought[industry.good], None]
-        made, of_inputs = production(industry.technology, np.moveaxis(stack, -2, 0), *firms)
-        products[..., places] = np.moveaxis(of_inputs, 0, -2)
-    else:
-        uses = economy.buyers.uses[industry.good]
-        inputs = [shares[..., use] for use in uses]
-        if quantities is not None:
-            bought = economy.buyers.bought[industry.good].tolist()
             inputs = [
-                share * quantities[..., k : k + 1] for share, k in zip(inputs, bought, strict=True)
+                share * _of_good(quantities, slot.good)
+                for share, slot in zip(inputs, part.slots, strict=True)
             ]
-        made, of_inputs = production(industry.technology, inputs, *firms)
-        for use, product in zip(uses, of_inputs, strict=True):
-            products[..., use] = product
-    return np.broadcast_to(made, (*shares.shape[:-1], industry.firms))
+        made, of_inputs = part.production(inputs)
+        for slot, product in zip(part.slots, of_inputs, strict=True):
+            scatter(products, slot.buyers, product)
+        yield block, np.broadcast_to(made, (*lead, part.size))
+
+
+def _of_good(quantities: np.ndarray, good: Any) -> np.ndarray:
+    """The quantities of the goods at ``good``: of one, (..., 1), or (..., entries)."""
+    if np.ndim(good) == 0:
+        return quantities[..., good : good + 1]
+    return gather(quantities, good)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from market_abm.language import expression as ex
+from market_abm.language.compiled import FloatProduction, compiled, never
 from market_abm.language.constants import check_formula
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.patterns import pattern, with_constants
@@ -73,6 +74,15 @@ class Technology:
     def _evaluate(self, inputs: Any) -> tuple[Any, Any]:
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
+
+    @cached_property
+    def float_production(self) -> FloatProduction:
+        """Production of one firm on floats, not for vectorized lines (``language/compiled.py``)."""
+        return never if self.vectorized else compiled(self._evaluate, len(self.inputs))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: all but the compiled function."""
+        return {k: v for k, v in self.__dict__.items() if k != "float_production"}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
         """The same line with other values of its parameters, numbers or arrays."""

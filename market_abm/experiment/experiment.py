@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from market_abm.experiment.toml import check_depth, composed, tables_of
 from market_abm.keys import normal_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
-from market_abm.simulation.record import BUYER_FIELDS, recorded_places
+from market_abm.simulation.record import BUYER_FIELDS, MAX_RECORDED_BUYERS
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +69,7 @@ class Experiment(Displayable):
     source: Source | None = None
 
     def __post_init__(self) -> None:
-        firms = sum(industry.firms for industry in self.economy.topological_order)
+        firms = sum(industry.firms for industry in self.economy.industries)
         if firms > MAX_AGENTS and self.run.engine == "agents":
             raise SettingError(
                 f"the economy has {firms:,} firms",
@@ -102,16 +103,21 @@ class Experiment(Displayable):
 
     def _check_record(self) -> None:
         a_step = self.record_bytes(len(BUYER_FIELDS))
-        steps = self.run.steps // self.record.every
+        steps = self.run.steps // self.record_interval
         if steps * a_step > MAX_RECORD_BYTES:
             raise SettingError(
                 f"{steps:,} steps of {a_step:,} bytes each would record up to "
                 f"{steps * a_step / 1e9:,.0f} GB",
-                remedy=f"lower run.steps to {MAX_RECORD_BYTES // a_step * self.record.every:,} "
+                remedy=f"lower run.steps to {MAX_RECORD_BYTES // a_step * self.record_interval:,} "
                 f"or less, name fewer record.goods, or set record.every to "
                 f"{-(-self.run.steps * a_step // MAX_RECORD_BYTES):,}",
                 name="run.steps",
             )
+
+    @property
+    def record_interval(self) -> int:
+        """Steps between records: a recorded step is an observed one."""
+        return math.lcm(self.record.every, self.run.observe_every)
 
     @cached_property
     def changes(self) -> tuple[tuple[int, Economy], ...]:
@@ -137,8 +143,14 @@ class Experiment(Displayable):
 
     def record_bytes(self, buyer_fields: int) -> int:
         """Bytes of one recorded step with this many numbers of each recorded buyer."""
-        goods, buyers = recorded_places(self.economy, self.record.goods)
-        return 8 * (3 * len(goods) + buyer_fields * len(buyers) + 2)
+        economy, chosen = self.economy, self.record.goods
+        goods = len(chosen or (*economy.supply, *economy.industries))
+        buyers = sum(
+            industry.firms
+            * sum(chosen is None or good in chosen for good in industry.technology.inputs)
+            for industry in economy.industries
+        )
+        return 8 * (3 * goods + buyer_fields * (buyers <= MAX_RECORDED_BUYERS) * buyers + 2)
 
     # --- made -----------------------------------------------------------------------------------
 

@@ -35,6 +35,13 @@ class RunSettings(Settings):
         help="a market is at rest when nobody's price, bid or quantity is off by more, relatively",
     )
     seed: int = integer(1, low=0, high=2**63 - 1, help="seed of all random numbers")
+    observe_every: int = integer(
+        1,
+        low=1,
+        unit="steps",
+        help="interval between the steps at which gradient, error and measures are computed, and "
+        "that are recorded; rest is looked for at every step, and the last step is observed",
+    )
 
 
 @dataclass(frozen=True)

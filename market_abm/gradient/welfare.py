@@ -28,14 +28,14 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
     numpy.ndarray
         Shape (...).
     """
-    total = np.zeros((*quantities.shape[:-1], 1))
-    finals = zip(economy.final, economy.demand.values(), strict=True)
-    for k, (good, consumer) in enumerate(finals):
-        amount = quantities[..., good : good + 1]
-        total = total + consumer_value(consumer, reference[..., k : k + 1], amount)
-    for k, supplier in enumerate(economy.supply.values()):
-        total = total - production_cost(supplier, quantities[..., k : k + 1])
-    return total[..., 0]
+    amounts = quantities[..., economy.final]
+    parts = np.empty((*quantities.shape[:-1], len(economy.final) + len(economy.supply)))
+    value, cost = parts[..., : len(economy.final)], parts[..., len(economy.final) :]
+    for places, consumer in economy.demand_terms:
+        value[..., places] = consumer_value(consumer, reference[..., places], amounts[..., places])
+    for places, supplier in economy.supply_terms:
+        cost[..., places] = -production_cost(supplier, quantities[..., places])
+    return parts.sum(axis=-1)
 
 
 def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> np.ndarray:

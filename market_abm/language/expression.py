@@ -300,7 +300,7 @@ class Tape:
             elif node.operation == "name":
                 value = lookup[node.payload]
                 # Python's own numbers raise exceptions where NumPy's are inf or not a number.
-                values.append(value if isinstance(value, np.ndarray) else np.float64(value))
+                values.append(np.float64(value) if isinstance(value, int | float) else value)
             else:
                 operation = OPERATIONS[node.operation]
                 given = [values[a] for a in arguments]

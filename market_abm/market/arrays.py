@@ -15,6 +15,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, neighbours, pick, scatter
@@ -120,6 +121,7 @@ class ArrayEngine:
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._set = False  # whether ``memory`` was set in this step
 
     def _observe(self) -> None:
         """Record the observable state, before shares are revised."""
@@ -174,15 +176,32 @@ class ArrayEngine:
         self._pool_prices = None
         self._layout.pools.forget_shares()
         self._observe()
-        self._pending = True
+        self._pending = self._set = True
+
+    @property
+    def batch(self) -> Batch | None:
+        """What firms made of the inputs of the batch on sale, valid until the next step.
+
+        None if that is not what the engine holds: bids are money, or the state was set.
+        """
+        if self.mechanism.bids_are_money or self._set:
+            return None
+        uses, (before, after) = self.economy.uses, self._used
+        delivered = gather(after, uses.good)
+        if np.any(self._late):
+            late = self._late[uses.buyers.starts]
+            delivered = np.where(late, gather(before, uses.good), delivered)
+        in_order = isinstance(self.economy.network.entries, slice)
+        products = self._products if in_order else self.products
+        return Batch(delivered, self.quantities, self.shares, products)
 
     def keep(self, rows: np.ndarray) -> None:
-        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
+        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         self.economy = self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
-        self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
+        self._noise = [self._noise[k] for k in np.arange(len(self._noise))[rows]]
         for name in (*ARRAYS, "_outputs", "_pool_prices", *self.own):
             array = getattr(self, name)
             if array is not None:
@@ -209,6 +228,7 @@ class ArrayEngine:
         """One step of every run."""
         self._finish()
         self.clock += 1
+        self._set = False
         if any(np.any(group.bid_noise > 0) for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
             self._shocks = np.array(draws)

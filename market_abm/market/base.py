@@ -251,8 +251,8 @@ class Mechanism(Market, ABC):
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
         paid = cls.per_unit(path.bids[:-1], units) * units * pays(economy)[buyers.pool]
-        goods = np.unique(buyers.good)
-        spent = np.stack([paid[:, buyers.good == good].sum(axis=1) for good in goods], axis=1)
+        goods, first = np.unique(buyers.good, return_index=True)  # buyers stand good by good
+        spent = np.add.reduceat(paid, first, axis=1)
         earned = (path.prices * path.quantities)[:-1, goods]
         return Conservation(
             unallocated_share=float(left / np.abs(on_sale).sum()),

@@ -6,15 +6,15 @@ gradient does not matter here (docs/model.md, 5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.production import firms_production, marginal_products
+from market_abm.economy.production import Batch, firms_production, marginal_products
 from market_abm.market import behaviour
-from market_abm.market.base import Mechanism, paying
+from market_abm.market.base import Mechanism, pays
 from market_abm.market.state import State
 
 EACH = 0.1
@@ -62,11 +62,8 @@ class Rest:
         self.shares_move = np.asarray(shares_move, bool)
         self._prices: np.ndarray | None = None
         self._largest: np.ndarray = np.zeros(1)
-        first = economy.buyers.starts.tolist()
-        self._paying = {
-            good: [first.index(pool.start) for pool in _paying_pools(economy, good)]
-            for good in np.unique(economy.buyers.good).tolist()
-        }
+        self._pays = pays(economy)
+        self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only, of ``economy``."""
@@ -77,128 +74,183 @@ class Rest:
                 setattr(self, name, value[rows])
 
     @np.errstate(all="ignore")
-    def __call__(self, state: State, reference: np.ndarray) -> np.ndarray:
+    def __call__(
+        self,
+        state: State,
+        reference: np.ndarray,
+        batch: Batch | None = None,
+        slopes: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Whether each run is at rest in the next ``state``, shape (...).
 
-        ``reference`` are the consumers' reference quantities c0, units, (..., final goods).
+        What takes longest comes last, and only if a run may still be at rest.
+
+        Parameters
+        ----------
+        state
+            The state of the step after that of the last call.
+        reference
+            The consumers' reference quantities c0, units, (..., final goods).
+        batch
+            What the firms made, if the engine has computed it.
+        slopes
+            Σ s ∂f/∂x over the buyers of each use at ``batch``, (..., uses), if known.
         """
         before, self._prices = self._prices, state.prices
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
         if before is None:
             return np.zeros(state.prices.shape[:-1], bool)
-        gaps = [self._in_pipe(state), self._supply(state), self._demand(state, reference)]
+        tolerance = EACH * self.tolerance[..., None]
+        gaps = [self._supply(state), self._demand(state, reference)]
         if not self.rules.bids_form_prices:
             gaps += [self._unsold(state), _relative(state.prices - before, state.prices)]
-        tolerance = EACH * self.tolerance[..., None]
         still = np.all(np.concatenate(gaps, axis=-1) <= tolerance, axis=-1)
-        if not np.any(still):  # what follows takes longer
+        if np.any(still):
+            still &= self._in_pipe(state, tolerance, batch)
+        if not np.any(still):
             return still
-        worth = self._marginal_revenue(state, reference) * marginal_products(
-            self.economy, state.inputs
-        )
-        paid = np.concatenate([self._paid(state, worth), self._bids(state, worth)], axis=-1)
-        better = self._shares(state, worth)
-        agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
-        return still & np.all(paid <= tolerance, axis=-1) & agreed
+        uses = self.economy.uses
+        shares = state.shares if batch is None else batch.shares
+        products = batch.products if batch else marginal_products(self.economy, state.inputs)
+        revenue = self._marginal_revenue(state, reference)
+        if revenue is None:
+            slopes = uses.slopes(products, shares) if slopes is None else slopes
+            mean = uses.pools.total(state.prices[..., uses.maker] * slopes)
+        else:
+            mean = uses.pools.total(uses.slopes(revenue * products, shares))
+        still &= np.all(self._paid(state, mean) <= tolerance, axis=-1)
+        return self._agreed(still, state, shares, products, revenue, mean, tolerance)
 
     # --- relative differences ---------------------------------------------------------------------
 
-    def _in_pipe(self, state: State) -> np.ndarray:
-        goods = self.economy.buyers.good
-        bought = state.shares * state.quantities[..., goods]
-        largest = self._largest[..., goods] * self._largest_share(state)
-        return _relative(bought - state.inputs, largest)
-
     def _supply(self, state: State) -> np.ndarray:
         """Times the elasticity η of supply if that is below 1; a supplier may have shut down."""
-        gaps = []
-        for k, terms in enumerate(self.economy.supply.values()):
-            quantity, price = state.quantities[..., k : k + 1], state.prices[..., k : k + 1]
+        gaps = np.zeros((*state.prices.shape[:-1], len(self.economy.supply)))
+        for places, terms in self.economy.supply_terms:
+            quantity, price = state.quantities[..., places], state.prices[..., places]
             cost = curves.marginal_cost(terms, quantity)
             gap = _relative(price - cost, np.maximum(np.abs(price), np.abs(cost)))
             shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
             gap = np.where(shut | np.equal(terms.elasticity, 0.0), 0.0, gap)
-            gaps.append(gap * np.minimum(terms.elasticity, 1.0))
-        return np.concatenate(gaps, axis=-1)
+            gaps[..., places] = gap * np.minimum(terms.elasticity, 1.0)
+        return gaps
 
     def _demand(self, state: State, reference: np.ndarray) -> np.ndarray:
-        gaps = []
-        for k, (good, terms) in enumerate(
-            zip(self.economy.final.tolist(), self.economy.demand.values(), strict=True)
-        ):
-            place = slice(good, good + 1)
-            curve = curves.demand_price(
-                terms, reference[..., k : k + 1], state.quantities[..., place]
+        final = self.economy.final
+        quantity, price = state.quantities[..., final], state.prices[..., final]
+        curve = np.empty_like(price)
+        for places, terms in self.economy.demand_terms:
+            curve[..., places] = curves.demand_price(
+                terms, reference[..., places], quantity[..., places]
             )
-            gaps.append(_relative(state.prices[..., place] - curve, state.prices[..., place]))
-        return np.concatenate(gaps, axis=-1)
+        return _relative(price - curve, price)
 
     def _unsold(self, state: State) -> np.ndarray:
         """Demand less supply of each pool, relative to supply."""
         return np.abs(np.add.reduceat(state.shares, self.economy.buyers.starts, axis=-1) - 1.0)
 
-    def _paid(self, state: State, worth: np.ndarray) -> np.ndarray:
-        """Of each good with buyers: its price less what it is worth to the pools that pay."""
-        buyers = self.economy.buyers
-        mean = np.add.reduceat(state.shares * worth, buyers.starts, axis=-1)
-        gaps = []
-        for good, pools in self._paying.items():
-            price = state.prices[..., good]
-            gaps.append(_relative(price - mean[..., pools].sum(axis=-1), price))
-        return np.stack(gaps, axis=-1)
+    def _in_pipe(self, state: State, tolerance: np.ndarray, batch: Batch | None) -> np.ndarray:
+        """Whether no firm buys anything else than it used for the batch on sale, shape (...)."""
+        uses = self.economy.uses
+        largest = self._largest[..., uses.good]
+        if batch is None:
+            units = self._spread(state.quantities[..., uses.good]) * state.shares
+            size = self._spread(largest * self._largest_share(state.shares))
+            return np.all(_relative(units - state.inputs, size) <= tolerance, axis=-1)
+        gap = _relative(state.quantities[..., uses.good] - batch.delivered, largest)
+        if np.all(gap <= tolerance):
+            return np.ones(gap.shape[:-1], bool)
+        top = self._largest_share(batch.shares)
+        own = uses.buyers.highest(batch.shares)
+        return np.all(gap * own / np.where(top == 0.0, 1.0, top) <= tolerance, axis=-1)
 
-    def _bids(self, state: State, worth: np.ndarray) -> np.ndarray:
-        """Of each buyer: its bid less its value."""
-        buyers = self.economy.buyers
-        units = state.shares * state.quantities[..., buyers.good]
-        bids = self.rules.per_unit(state.bids, units)
-        weight = _relative(state.shares, self._largest_share(state))
-        mean = self._mean(state, worth)
-        return weight * _relative(bids - worth, mean)
+    def _paid(self, state: State, mean: np.ndarray) -> np.ndarray:
+        """Of each good with buyers: its price less what it is worth to the pools that pay.
 
-    def _shares(self, state: State, worth: np.ndarray) -> np.ndarray:
-        """Of each buyer: the excess of its value over its pool's mean; if negative, weighted."""
-        mean = self._mean(state, worth)
-        excess = (worth - mean) * np.sign(state.quantities[..., self.economy.buyers.good])
-        excess = excess / np.where(mean == 0.0, 1.0, np.abs(mean))
-        return np.maximum(excess, -state.shares * excess)
+        ``mean`` is the mean value of a unit in each pool, (..., pools).
+        """
+        total = np.zeros_like(state.prices)
+        places: Any = (..., self._good)
+        np.add.at(total, places, np.where(self._pays, mean, 0.0))  # one after another
+        bought = np.unique(self._good)
+        return _relative(state.prices - total, state.prices)[..., bought]
 
-    def _largest_share(self, state: State) -> np.ndarray:
-        """The largest share in the pool of each buyer."""
-        buyers = self.economy.buyers
-        return np.maximum.reduceat(state.shares, buyers.starts, axis=-1)[..., buyers.pool]
+    def _agreed(
+        self,
+        still: np.ndarray,
+        state: State,
+        shares: np.ndarray,
+        products: np.ndarray,
+        revenue: np.ndarray | None,
+        mean: np.ndarray,
+        tolerance: np.ndarray,
+    ) -> np.ndarray:
+        """The runs, of those ``still`` at rest, whose buyers bid what inputs are worth to them.
 
-    def _mean(self, state: State, values: np.ndarray) -> np.ndarray:
-        """The share-weighted mean of ``values`` in the pool of each buyer."""
-        buyers = self.economy.buyers
-        return np.add.reduceat(state.shares * values, buyers.starts, axis=-1)[..., buyers.pool]
+        And where shares can move, nobody would gain more than its pool's mean, and nobody who holds
+        a share less (times the share).
+        """
+        if not np.any(still):
+            return still
+        uses = self.economy.uses
+        quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
+        mean, top = uses.pools.spread(mean), self._largest_share(shares)
+        for part in uses.parts(max(1, still.size)):
+            places = part.buyers
+            share, quantity = shares[..., places], part.spread(quantities)
+            of_firm = part.spread(prices) if revenue is None else revenue[..., places]
+            worth, of_pool = of_firm * products[..., places], part.spread(mean)
+            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
+            weight = _relative(share, part.spread(top))
+            gap = weight * _relative(bids - worth, of_pool)
+            excess = (worth - of_pool) * np.sign(quantity)
+            excess = excess / np.where(of_pool == 0.0, 1.0, np.abs(of_pool))
+            better = np.maximum(excess, -share * excess)
+            agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
+            still = still & np.all(gap <= tolerance, axis=-1) & agreed
+            if not np.any(still):
+                break
+        return still
 
-    def _marginal_revenue(self, state: State, reference: np.ndarray) -> np.ndarray:
-        """Of the firm of each buyer, money per unit of its good, shape (..., buyers)."""
+    def _spread(self, values: np.ndarray) -> np.ndarray:
+        """Values of uses, (..., uses), for each buyer."""
+        return self.economy.uses.buyers.spread(values)
+
+    def _largest_share(self, shares: np.ndarray) -> np.ndarray:
+        """The largest share in the pool of each use, (..., uses)."""
+        uses = self.economy.uses
+        return uses.pools.spread(uses.pools.highest(uses.buyers.highest(shares)))
+
+    def _marginal_revenue(self, state: State, reference: np.ndarray) -> np.ndarray | None:
+        """Of the firm of each buyer, money per unit of its good, shape (..., buyers).
+
+        None if it is the price for all.
+        """
         economy, buyers = self.economy, self.economy.buyers
-        revenue = state.prices[..., buyers.maker]
-        for industry in economy.topological_order:
-            if industry.population.conduct != "cournot":
+        revenue = None
+        final = {good: n for n, good in enumerate(economy.final.tolist())}
+        for group in economy.groups:
+            if not group.cournot:
                 continue
-            k = economy.index[industry.good]
-            n = list(economy.demand).index(industry.good)
-            elasticity = curves.demand_elasticity(
-                economy.demand[industry.good],
-                reference[..., n : n + 1],
-                state.quantities[..., k : k + 1],
-            )
-            made = firms_production(economy, industry, state.inputs, np.empty_like(state.inputs))
-            share = made / state.quantities[..., k : k + 1]
-            own = behaviour.marginal_revenue(state.prices[..., k : k + 1], share, elasticity)
-            for use in buyers.uses[industry.good]:
-                revenue[..., use] = own
+            if revenue is None:
+                revenue = self._spread(state.prices[..., economy.uses.maker])
+                revenue = np.broadcast_to(revenue, state.inputs.shape).copy()
+            scratch = np.empty_like(state.inputs)
+            parts = [made for _, made in firms_production(group, state.inputs, scratch)]
+            of_firms = np.concatenate(parts, axis=-1)
+            for line, k in enumerate(group.goods.tolist()):
+                good, n = economy.goods[k], final[k]
+                start = group.members.starts[line]
+                made = of_firms[..., start : start + group.members.sizes[line]]
+                quantity = state.quantities[..., k : k + 1]
+                elasticity = curves.demand_elasticity(
+                    economy.demand[good], reference[..., n : n + 1], quantity
+                )
+                price = state.prices[..., k : k + 1]
+                own = behaviour.marginal_revenue(price, made / quantity, elasticity)
+                for use in buyers.uses[good]:
+                    revenue[..., use] = own
         return revenue
-
-
-def _paying_pools(economy: Economy, good: int) -> Sequence[slice]:
-    """The pools of a good, by its index in ``Economy.goods``, whose buyers pay."""
-    pools = [pool.buyers for pool in economy.buyers.pools_of[good]]
-    return paying(pools, external=economy.reuse[economy.goods[good]] == "external")
 
 
 def _relative(difference: np.ndarray, size: np.ndarray) -> np.ndarray:

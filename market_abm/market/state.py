@@ -49,6 +49,10 @@ class State:
         return State(step=self.step, **arrays)
 
 
+class StateLeftError(RuntimeError):
+    """An array of a large state was read after the market's next step."""
+
+
 class CurrentState(State):
     """The state of a market in arrays, whose arrays over buyers are computed when first read.
 
@@ -77,7 +81,7 @@ class CurrentState(State):
         if name not in BUYER_ARRAYS:
             raise AttributeError(name)
         if "_compute" not in self.__dict__:
-            raise RuntimeError(
+            raise StateLeftError(
                 f"the market has left step {self.step}: read state.{name} before its next step"
             )
         value: np.ndarray = self.__dict__["_compute"](name)

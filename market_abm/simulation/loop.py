@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.production import Batch
 from market_abm.errors import MarketError
 from market_abm.market.state import State
 from market_abm.simulation.endings import DIVERGENCE_LIMIT, Ending, Status, divergence
@@ -57,6 +59,10 @@ class Engine(Protocol):
         """The observable state."""
 
     @property
+    def batch(self) -> Batch | None:
+        """What firms made of their last inputs, valid until the next step; None if unknown."""
+
+    @property
     def reference(self) -> np.ndarray:
         """The consumers' reference quantities, units, shape (runs, final goods)."""
 
@@ -81,8 +87,13 @@ class Observer(Protocol):
     def path(self) -> Sequence[str]:
         """Names of results to record at each step; of all others only the last is kept."""
 
-    def __call__(self, state: State) -> dict[str, np.ndarray]:
-        """The results for ``state``; arrays of shape (runs,) or (runs, goods)."""
+    def __call__(
+        self, state: State, batch: Batch | None = None, *, recorded: bool = True
+    ) -> dict[str, np.ndarray]:
+        """The results for ``state``; arrays of shape (runs,) or (runs, goods).
+
+        ``batch`` is what the engine holds of it; ``recorded``, whether the step is recorded.
+        """
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
@@ -91,8 +102,21 @@ class Observer(Protocol):
         """Continue with this economy, vectorized if there are several runs."""
 
 
+class SparseObserver(Observer, Protocol):
+    """An observer that can leave out steps."""
+
+    def settled(self, state: State, batch: Batch | None = None) -> np.ndarray:
+        """Whether each run has settled, shape (runs,): asked of a step that is left out."""
+
+    def prepare(self, state: State, batch: Batch | None = None) -> None:
+        """Note what the results of the next step depend on, after a step that is left out."""
+
+    def compared(self, state: State, batch: Batch | None = None) -> dict[str, np.ndarray]:
+        """All results but ``settled`` of such a step, for runs that end there."""
+
+
 Progress = Callable[[State, Mapping[str, np.ndarray]], None]
-"""Called at the start and after every step with the state and the observer's results.
+"""Called at the start and after every observed step with the state and the observer's results.
 
 Its arrays are valid during the call only: copy what is to be kept.
 """
@@ -105,6 +129,7 @@ def simulate(
     progress: Progress | None = None,
     *,
     every: int = 1,
+    observe_every: int = 1,
     goods: Sequence[str] | None = None,
     buyer_fields: Sequence[str] = BUYER_FIELDS,
     changes: Sequence[tuple[int, Sequence[Economy]]] = (),
@@ -122,9 +147,13 @@ def simulate(
     observer
         Says which runs have settled; its results are recorded.
     progress
-        Called at the start and after every step; its arrays have an axis of the remaining runs.
+        Called at the start and after every observed step; its arrays have an axis of the remaining
+        runs.
     every
         Record every so many steps; each run's last step is always recorded.
+    observe_every
+        Observe every so many steps, and each run's last step; only observed steps are recorded.
+        Above 1, the observer is a :class:`SparseObserver`. When a run ends does not depend on it.
     goods
         The goods to record; by default all.
     buyer_fields
@@ -140,27 +169,36 @@ def simulate(
     """
     state = engine.state
     economies_at = dict(changes)
-    record = Record(engine.economy, every, goods, (*buyer_fields, *observer.path))
+    recorded = math.lcm(every, observe_every)
+    record = Record(engine.economy, recorded, goods, (*buyer_fields, *observer.path))
     runs = _Runs(record, np.broadcast_to(steps, (len(state.prices),)), max(economies_at, default=0))
-    observations = observer(state)
+    watch = _Watch(observer, observe_every, recorded)
+    observations = observer(state, engine.batch)
     record.add(state, observations, runs.numbers)
     runs.end_failed(engine)
-    runs.end_finished(state, observations)
+    runs.end_finished(runs.finished(state, observations["settled"]))
     try:
         if progress:
             progress(state, observations)
         while runs.active.any():
             runs.drop_ended(engine, observer)
-            due = economies_at.get(state.step + 1)
-            state, observations = advance(
-                engine, observer, due and [due[run] for run in runs.numbers.tolist()]
-            )
+            before, observed = engine.state, watch.observed == engine.state.step
+            due = economies_at.get(before.step + 1)
+            if due and not observed:  # by its own economy
+                watch.add_left_out(record, before, engine.batch, runs.numbers)
+                observed = True
+            state = move(engine, observer, due and [due[run] for run in runs.numbers.tolist()])
+            if not observed and runs.any_stopped(engine, state):
+                watch.add_left_out(record, before, None, runs.numbers)
             runs.end_failed(engine)
             runs.end_diverged(engine.economy, state)
-            record.add(state, observations, runs.numbers)
-            runs.end_finished(state, observations)
+            results = watch(state, engine.batch, runs)
+            if results is None:
+                continue
+            record.add(state, results, runs.numbers)
+            runs.end_finished(runs.finished(state, results["settled"]))
             if progress:
-                progress(state, observations)
+                progress(state, results)
     except KeyboardInterrupt:
         runs.interrupt()
     return runs.all()
@@ -173,12 +211,52 @@ def advance(
 
     With ``economies``, one per run, it is the first step of these.
     """
+    state = move(engine, observer, economies)
+    return state, observer(state, engine.batch)
+
+
+def move(engine: Engine, observer: Observer, economies: Sequence[Economy] | None) -> State:
+    """The state one step later; with ``economies``, the first step of these."""
     if economies is not None:
         engine.change(economies)
         observer.change(engine.economy)
     engine.step()
-    state = engine.state
-    return state, observer(state)
+    return engine.state
+
+
+class _Watch:
+    """Which steps are observed: every so many, and those at which runs end."""
+
+    def __init__(self, observer: Observer, every: int, recorded: int) -> None:
+        self.observer = cast("SparseObserver", observer)
+        self.every = every
+        self.recorded = recorded
+        self.observed = 0
+
+    def __call__(
+        self, state: State, batch: Batch | None, runs: _Runs
+    ) -> Mapping[str, np.ndarray] | None:
+        """The results for the next state, or None if it is left out."""
+        step = state.step
+        if step % self.every == 0:
+            last = step % self.recorded == 0 or bool(runs.at_last_step(state).any())
+            self.observed = step
+            return self.observer(state, batch, recorded=last)
+        settled = self.observer.settled(state, batch)
+        results = None
+        if runs.finished(state, settled).any():
+            self.observed = step
+            results = {"settled": settled, **self.observer.compared(state, batch)}
+        elif (step + 1) % self.every == 0:
+            self.observer.prepare(state, batch)
+        return results
+
+    def add_left_out(
+        self, record: Record, state: State, batch: Batch | None, numbers: np.ndarray
+    ) -> None:
+        """Observe and record a step that was left out, at which runs turn out to have ended."""
+        nobody = np.zeros(state.prices.shape[:-1], bool)
+        record.add(state, {"settled": nobody, **self.observer.compared(state, batch)}, numbers)
 
 
 class _Runs:
@@ -217,10 +295,22 @@ class _Runs:
             self._endings[int(self.numbers[row])] = ending
             self._end(row)
 
-    def end_finished(self, state: State, observations: Mapping[str, np.ndarray]) -> None:
-        """End runs that have settled, after the last change, or are at their last step."""
-        settled = observations["settled"] & (state.step >= self.last_change)
-        done = self.active & (settled | (self.last_step[self.numbers] <= state.step))
+    def any_stopped(self, engine: Engine, state: State) -> bool:
+        """Whether any active run failed in the step to ``state``, or diverged."""
+        failed = any(self.active[row] for row in engine.failed)
+        return failed or bool(np.any(self.active & _out_of_range(state)))
+
+    def at_last_step(self, state: State) -> np.ndarray:
+        """The active runs that are at their last step, a mask."""
+        return self.active & (self.last_step[self.numbers] <= state.step)
+
+    def finished(self, state: State, settled: np.ndarray) -> np.ndarray:
+        """The active runs that are ``settled``, after the last change, or at their last step."""
+        rest = self.active & settled & (state.step >= self.last_change)
+        return rest | self.at_last_step(state)
+
+    def end_finished(self, done: np.ndarray) -> None:
+        """End the runs of a mask, at the step recorded last."""
         self.record.close(self.numbers[done])
         self.active &= ~done
 

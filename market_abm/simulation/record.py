@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.market.state import State
+from market_abm.market.state import State, StateLeftError
 
 BUYER_FIELDS = ("inputs", "shares", "bids")
 """Fields of ``State`` with one number per buyer."""
@@ -67,8 +67,10 @@ def recorded_places(
     economy: Economy, goods: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the recorded goods, and those of their buyers unless these are too many."""
-    places = np.sort([economy.index[good] for good in (goods or economy.goods)])
-    buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
+    places, buyers = np.arange(len(economy.goods)), np.arange(economy.buyers.size)
+    if goods:
+        places = np.sort([economy.index[good] for good in goods])
+        buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
     return places, buyers if len(buyers) <= MAX_RECORDED_BUYERS else buyers[:0]
 
 
@@ -92,6 +94,11 @@ class _Block:
         for name, value in entry.items():
             self.arrays[name][self.size] = value.T
         self.size += 1
+
+
+def _value(state: State, observations: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """An observation, or a field of the state."""
+    return observations[name] if name in observations else getattr(state, name)
 
 
 class Record:
@@ -119,18 +126,17 @@ class Record:
         self._times: list[int] = []
         self._blocks: list[_Block] = []
         self._last: dict[int, tuple[int, Arrays]] = {}
-        self._latest: tuple[int, np.ndarray, Arrays] | None = None
+        self._latest: tuple[State, Mapping[str, np.ndarray], np.ndarray] | None = None
+        self._size = economy.buyers.size
         self._group: tuple[int, Arrays] = -1, {}
 
     def add(
         self, state: State, observations: Mapping[str, np.ndarray], numbers: np.ndarray
     ) -> None:
         """Add one step, whose rows are the runs of these ``numbers``."""
-        entry = {f.name: getattr(state, f.name) for f in fields(State) if f.name != "step"}
-        entry |= observations
-        self._latest = state.step, numbers, entry
+        self._latest = state, observations, numbers
         if state.step % self.every == 0:
-            chosen = self._chosen(entry)
+            chosen = self._chosen(lambda name: _value(state, observations, name))
             block = self._blocks[-1] if self._blocks else None
             if block is None or block.numbers is not numbers or block.size == BLOCK_STEPS:
                 block = _Block(numbers, len(self._times), chosen)
@@ -138,28 +144,40 @@ class Record:
             block.add(chosen)
             self._times.append(state.step)
 
-    def _chosen(self, entry: Arrays) -> Arrays:
-        """The part of an entry that is recorded at every step."""
+    def _chosen(self, value_of: Callable[[str], np.ndarray]) -> Arrays:
+        """The values, by name, that are recorded at every step."""
         chosen = {}
         for name in self.path:
-            value = entry[name]
-            if name in BUYER_FIELDS and len(self.buyers) < value.shape[-1]:
-                if len(self.buyers) == 0:
-                    continue
+            of_buyers = name in BUYER_FIELDS
+            if of_buyers and len(self.buyers) == 0:
+                continue
+            value = value_of(name)
+            if of_buyers and len(self.buyers) < value.shape[-1]:
                 value = value[..., self.buyers]
-            elif self._some and name not in BUYER_FIELDS and value.ndim > 1:
+            elif self._some and not of_buyers and value.ndim > 1:
                 value = value[..., self.goods]
             chosen[name] = value
         return chosen
 
     def close(self, runs: Iterable[int]) -> int:
-        """End these runs at the step added last, and return it."""
+        """End these runs at the step added last, and return it.
+
+        Of a large market that has left that step already, as one that diverges in the next, numbers
+        of buyers are NaN.
+        """
         assert self._latest is not None
-        step, numbers, entry = self._latest
+        state, observations, numbers = self._latest
         for run in runs:
             row = int(np.flatnonzero(numbers == run)[0])
-            self._last[int(run)] = step, {name: np.array(v[row]) for name, v in entry.items()}
-        return step
+            names = (*(f.name for f in fields(State) if f.name != "step"), *observations)
+            entry: Arrays = {}
+            for name in names:
+                try:
+                    entry[name] = np.array(_value(state, observations, name)[row])
+                except StateLeftError:
+                    entry[name] = np.full(self._size, np.nan)
+            self._last[int(run)] = state.step, entry
+        return state.step
 
     def of(self, run: int) -> tuple[Trajectory, Arrays, State, Arrays]:
         """The record of one run: trajectory, observations on it, last state and observations."""
@@ -169,7 +187,7 @@ class Record:
         if self._group[0] != group:
             self._group = group, self._collect(group)
         path: Arrays = {}
-        for name, value in self._chosen({k: v[None] for k, v in last.items()}).items():
+        for name, value in self._chosen(lambda name: last[name][None]).items():
             array = self._group[1][name][run - group]
             array[..., count] = value[0]
             path[name] = array[..., : count + 1].T
@@ -194,8 +212,8 @@ class Record:
         numbers = [run for run in range(group, group + GROUP_RUNS) if run in self._last]
         steps = 1 + bisect.bisect_left(self._times, max(self._last[run][0] for run in numbers))
         result: Arrays = {}
-        last = {name: value[None] for name, value in self._last[group][1].items()}
-        for name, value in self._chosen(last).items():
+        last = self._last[group][1]
+        for name, value in self._chosen(lambda name: last[name][None]).items():
             array = np.empty((len(numbers), *value.shape[1:], steps))
             for block in self._blocks:
                 low, high = np.searchsorted(block.numbers, (group, group + GROUP_RUNS))

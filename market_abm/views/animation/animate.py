@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,14 @@ MAX_GOODS = 32
 SUFFIXES = (".gif", ".mp4")
 
 
-def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12) -> Path:
+def animate(
+    result: Result,
+    path: str | Path,
+    *,
+    steps: int = 30,
+    fps: int = 12,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write a film of a run's first steps, 800 pixels wide, and return its path.
 
     Boxes are goods with price and gradient; a green one has a price that equals its gradient. Blue
@@ -42,6 +50,8 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
         The last step that is shown.
     fps
         Frames a second.
+    progress
+        ``progress(done, most)``, called with the number of frames.
 
     Raises
     ------
@@ -59,9 +69,14 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
 
     def write(aside: Path) -> None:
         with writer.saving(film.drawing.figure, str(aside), DPI):
-            for moment in film.moments(fps):
+            moments = film.moments(fps)
+            for done, moment in enumerate(moments):
+                if progress:
+                    progress(done, len(moments))
                 film.show(*moment)
                 writer.grab_frame()
+            if progress:
+                progress(len(moments), len(moments))
 
     try:
         return write_file(path, write)
@@ -88,10 +103,10 @@ def check_film(experiment: Experiment, path: Path) -> None:
             f"the economy has {goods} goods, and a film shows {MAX_GOODS} at most",
             remedy=f"film a smaller one; 'market-abm run {experiment.name}' draws this one",
         )
-    if experiment.record.every != 1 or experiment.record.goods is not None:
+    if experiment.record_interval != 1 or experiment.record.goods is not None:
         raise SettingError(
             "the record is thinned, and a film shows every step and good",
-            remedy="leave out record.every and record.goods",
+            remedy="leave out record.every, record.goods and run.observe_every",
             name="record",
         )
     suffix = path.suffix.lower()

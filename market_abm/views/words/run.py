@@ -98,6 +98,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
+        *observed_sentences(result),
         *shock_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
@@ -169,6 +170,17 @@ def measure_label(measure: Measure) -> str:
     return f"{measure.label}, {measure.unit}" if measure.unit else measure.label
 
 
+def observed_sentences(result: Result) -> list[str]:
+    """What is known of the steps between observations, if there are any."""
+    every = result.experiment.run.observe_every
+    if every == 1:
+        return []
+    return [
+        f"The gradient was computed every {every:,} steps and at the end (run.observe_every): "
+        "first steps and measures are of these steps."
+    ]
+
+
 def measures_sentence(result: Result) -> str:
     """Every measure of a run that no other sentence reports."""
     parts = []
@@ -224,7 +236,7 @@ _REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 
 
 def optimum_sentence(result: Result) -> str:
-    """How far prices and quantities ended from the best allocation that SciPy finds."""
+    """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
@@ -262,9 +274,9 @@ def optimum_name(kind: Any) -> str:
 def optimum_source(distance: Mapping[str, Any]) -> str:
     """How the allocation was found, and, unless it is certain that it is the best, what it is."""
     if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
-        return "SciPy"
+        return "Newton's method"
     ended = "" if distance["complete"] else ", when the budget of the search was used up"
-    return f"SciPy: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
+    return f"Newton's method: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
 
 
 def no_optimum(kind: str, *, complete: bool) -> str:
@@ -273,7 +285,7 @@ def no_optimum(kind: str, *, complete: bool) -> str:
         return "there is no optimum: welfare grows beyond any bound that was tried"
     if not complete:
         return "no optimum was found within the budget of the search"
-    return "no optimum was found by SciPy"
+    return "no optimum was found"
 
 
 def rest_sentence(result: Result) -> str:
