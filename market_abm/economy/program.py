@@ -16,6 +16,7 @@ from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, parse, translate_lines
 
 
+@no_collection()
 def from_text(
     program: str,
     supply: Mapping[str, Any],
@@ -49,8 +50,7 @@ def from_text(
     EconomyError
         The goods do not fit together.
     """
-    with no_collection():
-        industries = read_program(program, parameters or {})
+    industries = read_program(program, parameters or {})
     return Economy.build(industries, supply=supply, demand=demand, **options)
 
 

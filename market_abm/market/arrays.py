@@ -68,6 +68,7 @@ class ArrayEngine:
 
     mechanism: type[Any]
 
+    @no_collection()
     def __init__(
         self,
         economies: Sequence[Economy],
@@ -91,7 +92,7 @@ class ArrayEngine:
         self._noise = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))) for seed in seeds
         ]
-        with no_collection(), np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             self._create_arrays(len(economies))
             self._start()
             self._observe()
@@ -292,8 +293,6 @@ class ArrayEngine:
     def _observed(self, *, recorded: bool) -> Observed:
         """The prices that sellers observe."""
         return self._price_history.observed(self.prices, self._priced, recorded=recorded)
-
-    # --- phases ---------------------------------------------------------------------------------
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
