@@ -281,6 +281,8 @@ def _levels(uses: Uses, stage: np.ndarray, loops: Sequence[np.ndarray]) -> Itera
 
 def _by_value(values: np.ndarray) -> dict[int, np.ndarray]:
     """The places, in order, at which an array has each of its values."""
+    if not len(values):
+        return {}
     order = np.argsort(values, kind="stable")
     found, first = np.unique(values[order], return_index=True)
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
