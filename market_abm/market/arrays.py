@@ -214,7 +214,7 @@ class ArrayEngine:
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
-        self._finish()
+        self.finish()
         self.economy = Economy.vectorized(economies)
         self._layout = Layout(self.economy, self.mechanism, len(self.shares))
         supply, demand = self.economy.supply_terms, self.economy.demand_terms
@@ -226,7 +226,7 @@ class ArrayEngine:
     @np.errstate(all="ignore")
     def step(self) -> None:
         """One step of every run."""
-        self._finish()
+        self.finish()
         self.clock += 1
         self._set = False
         if any(np.any(group.bid_noise > 0) for group in self.economy.groups):
@@ -239,7 +239,7 @@ class ArrayEngine:
         self._observe()
         self._pending = True
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         if isinstance(self.state, CurrentState):
             self.state.leave(keep=self.shares.size <= MAX_KEPT)

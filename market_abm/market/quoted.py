@@ -230,7 +230,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         """
         super().step()
         if self.shares.size <= MAX_KEPT:
-            self._finish()
+            self.finish()
 
     def _form_prices(self) -> None:
         """Quotes and the prices of final goods follow what was ordered at the last ones."""
