@@ -15,8 +15,8 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import production
 from market_abm.economy.order import topological_components
 from market_abm.language.segments import Segments, gather
+from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market
-from market_abm.market.threads import use_threads
 
 # --- sums -----------------------------------------------------------------------------------------
 
@@ -178,12 +178,10 @@ def test_the_number_of_threads_changes_no_bit():
     )
     states = []
     for count in (1, 2, 3):
-        use_threads(count)
-        market = array_market([economy], [market_settings(share_rate=0.1)], [1])
+        market = ArrayEngine([economy], [market_settings(share_rate=0.1)], [1], threads=count)
         for _ in range(4):
             market.step()
         states.append(market.state)
-    use_threads(None)
     for state in states[1:]:
         for field in FIELDS:
             assert np.array_equal(getattr(states[0], field), getattr(state, field))

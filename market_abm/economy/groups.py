@@ -127,6 +127,11 @@ class Group:
         return neighbours(self.goods)
 
     @cached_property
+    def _scale(self) -> Any:
+        """The factor z w of the output of each member."""
+        return self.productivity * self.weights
+
+    @cached_property
     def _whole(self) -> bool:
         """Whether every member is the only firm of its line."""
         return np.size(self.weights) == 1 and bool(np.all(np.equal(self.weights, 1.0)))
@@ -172,7 +177,7 @@ class Group:
             for product, array in zip(products, out, strict=True):
                 np.multiply(productivity, product, out=array)
             products = out
-        return self.productivity * self.weights * made, products
+        return self._scale * made, products
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""

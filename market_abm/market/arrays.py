@@ -22,10 +22,10 @@ from market_abm.language.segments import gather, neighbours, pick, scatter
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
-from market_abm.market.one_good import price_lag
 from market_abm.market.pools import Pools
+from market_abm.market.price_history import Observed, PriceHistory
 from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
-from market_abm.market.threads import run_all
+from market_abm.market.threads import Threads
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
@@ -54,6 +54,8 @@ class ArrayEngine:
     ----------
     economies, settings, seeds
         One entry for each run.
+    threads
+        The number of threads of a large market; by default that of cores. It changes no bit.
 
     Raises
     ------
@@ -71,7 +73,9 @@ class ArrayEngine:
         economies: Sequence[Economy],
         settings: Sequence[MarketSettings],
         seeds: Sequence[int],
+        threads: int | None = None,
     ) -> None:
+        self._threads = Threads(threads)
         self.economy = Economy.vectorized(economies)
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
@@ -113,14 +117,13 @@ class ArrayEngine:
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
-        self._price_history: list[tuple[np.ndarray, np.ndarray]] = []
-        self._outputs: np.ndarray | None = None  # of all firms, if some have market power
-        if any(group.cournot for group in economy.groups):
-            self._outputs = empty(sum(group.size for group in economy.groups))
+        self._price_history = PriceHistory(self.settings.lag)
+        powerful = any(group.cournot for group in economy.groups)  # outputs are then of all firms
+        self._outputs = empty(sum(group.size for group in economy.groups) if powerful else 0)
         self._shocks = np.zeros((runs, 0))
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
         self._set = False  # whether ``memory`` was set in this step
 
     def _observe(self) -> None:
@@ -207,16 +210,16 @@ class ArrayEngine:
             if array is not None:
                 order: Any = "F" if array.flags.fnc else "C"
                 setattr(self, name, np.asarray(array[rows], order=order))
-        self._price_history = [(prices[rows], priced) for prices, priced in self._price_history]
+        self._price_history.keep(rows)
         self._used = self._used[0][rows], self._used[1][rows]
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
 
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
         self.economy = Economy.vectorized(economies)
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares))
+        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
         supply, demand = self.economy.supply_terms, self.economy.demand_terms
         self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
         self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
@@ -284,29 +287,19 @@ class ArrayEngine:
         self._record_prices()
 
     def _record_prices(self) -> None:
-        """Append the prices to the history, for agents that observe lagged prices."""
-        if self.settings.lag:
-            self._price_history.append((self.prices.copy(order="K"), self._priced.copy()))
-            del self._price_history[: -self.settings.lag - 1]
+        self._price_history.record(self.prices, self._priced)
 
-    def _observed(self, *, recorded: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The prices that sellers observe, (runs, goods), and which goods have one, (goods,)."""
-        ago = price_lag(self.settings.lag, recorded=recorded)
-        if ago == 0:
-            return self.prices, self._priced
-        if ago <= len(self._price_history):
-            return self._price_history[-ago]
-        return self.prices, np.zeros_like(self._priced)
+    def _observed(self, *, recorded: bool) -> Observed:
+        """The prices that sellers observe."""
+        return self._price_history.observed(self.prices, self._priced, recorded=recorded)
 
     # --- phases ---------------------------------------------------------------------------------
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
-        for component in self.economy.components:
-            if self.economy.is_loop(component):
-                for industry in component:
-                    guess = industry.population.start * industry.weights
-                    self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
+        for industry in self.economy.topological_order if self.economy.has_loops else ():
+            guess = industry.population.start * industry.weights
+            self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
         self._forward_pass()
         self._form_prices()
 
@@ -333,25 +326,25 @@ class ArrayEngine:
         """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
         observed = self._observed(recorded=True) if update_bids else None
         parts, sums = self._layout.parts(groups)
-        run_all(partial(self._work_part, observed), parts, self.shares.size)
+        self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
             scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
-    def _work_part(self, observed: tuple[np.ndarray, np.ndarray] | None, part: Part) -> None:
+    def _work_part(self, observed: Observed | None, part: Part) -> None:
         """The work of some firms."""
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        sold = self.quantities
-        inputs = [gather(self.shares, slot.buyers) * pick(sold, slot.good) for slot in group.slots]
+        inputs = [
+            gather(self.shares, s.buyers) * pick(self.quantities, s.good) for s in group.slots
+        ]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room)
         output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
-            assert self._outputs is not None
             self._outputs[:, group.place] = output
         for product, units in zip(products, inputs, strict=True):
             bid = self.mechanism.as_bid(product, units)
@@ -361,8 +354,8 @@ class ArrayEngine:
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
         observed = self._observed(recorded=False)
-        parts, _ = self._layout.parts(groups)
-        run_all(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
+        do, parts = self._threads.run_all, self._layout.parts(groups)[0]
+        do(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
         for group in groups:
             self._has_bid[group.goods] |= observed[1][group.goods]
 
@@ -389,7 +382,6 @@ class ArrayEngine:
         """The marginal revenue of these firms, money per unit."""
         if not group.cournot:
             return price
-        assert self._outputs is not None
         final, elasticity = self.economy.final, np.full_like(self.prices, np.inf)
         elasticity[:, final] = curves.for_all(
             curves.demand_elasticity,
@@ -424,20 +416,11 @@ class ArrayEngine:
                 goods = pools.goods[refused[row]].tolist()
                 good = goods[0] if first else goods[-1]
                 if row not in refusals or (good < refusals[row][0]) is first:
-                    refusals[row] = good, self._refusal(row, good)
+                    of_row = self.quantities[row, good], self.bids[row]
+                    refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
         scatter(self.prices, neighbours(pools.goods), prices)
         self._priced[pools.goods] = pools.priced(self._has_bid)
         return of_pools
-
-    def _refusal(self, row: int, good: int) -> MarketError:
-        """The mechanism's error for a good that one run cannot split."""
-        buyers = self.economy.buyers.slice_of(good)
-        return self.mechanism.refusal(
-            self.economy.goods[good],
-            self.quantities[row, good],
-            self.bids[row, buyers],
-            lambda buyer: self.economy.buyer_name(buyers.start + buyer),
-        )
 
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""

@@ -330,6 +330,17 @@ class Mechanism(Market, ABC):
             remedy=cls.remedy.format(good=good),
         )
 
+    @classmethod
+    def refusal_of(
+        cls, economy: Economy, good: int, quantity: Any, bids: np.ndarray
+    ) -> RivalGoodError:
+        """The error of a good, an index of ``Economy.goods``; ``bids`` are those of all buyers."""
+        buyers = economy.buyers.slice_of(good)
+        name = economy.goods[good]
+        return cls.refusal(
+            name, quantity, bids[buyers], lambda k: economy.buyer_name(buyers.start + k)
+        )
+
 
 def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
     """The pools whose bids form the price: all, or only the first of an external good."""

@@ -11,6 +11,7 @@ from market_abm.economy.groups import Group
 from market_abm.language.segments import Block
 from market_abm.market.base import Mechanism
 from market_abm.market.pools import Pools
+from market_abm.market.threads import Threads
 
 Part = tuple[Group, Block, np.ndarray]
 """Some firms of a group, which of its members they are, and room for the sums of their outputs."""
@@ -27,10 +28,14 @@ class Layout:
         The mechanism.
     runs
         The number of runs.
+    threads
+        The threads that work on blocks.
     """
 
-    def __init__(self, economy: Economy, rules: type[Mechanism], runs: int) -> None:
-        self._economy, self._rules, self._runs = economy, rules, runs
+    def __init__(
+        self, economy: Economy, rules: type[Mechanism], runs: int, threads: Threads
+    ) -> None:
+        self._economy, self._rules, self._runs, self._threads = economy, rules, runs, threads
         self._parts: dict[Sequence[Group], tuple[list[Part], list[np.ndarray]]] = {}
         self._pools: dict[int | None, Pools] = {}
 
@@ -56,5 +61,5 @@ class Layout:
 
     def _pools_of(self, key: int | None, goods: np.ndarray) -> Pools:
         if key not in self._pools:
-            self._pools[key] = Pools(self._economy, self._rules, goods, self._runs)
+            self._pools[key] = Pools(self._economy, self._rules, goods, self._runs, self._threads)
         return self._pools[key]

@@ -10,7 +10,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
 from market_abm.market.base import Mechanism, cannot_allocate, pays
-from market_abm.market.threads import run_all
+from market_abm.market.threads import Threads
 
 
 class PoolTerms:
@@ -43,6 +43,8 @@ class Pools:
         Indices in ``Economy.goods``, ascending; those without buyers are left out.
     runs
         The number of runs: blocks of buyers are such that the arrays of all fit into the cache.
+    threads
+        The threads that work on blocks.
 
     Attributes
     ----------
@@ -55,8 +57,14 @@ class Pools:
     """
 
     def __init__(
-        self, economy: Economy, rules: type[Mechanism], goods: np.ndarray, runs: int
+        self,
+        economy: Economy,
+        rules: type[Mechanism],
+        goods: np.ndarray,
+        runs: int,
+        threads: Threads,
     ) -> None:
+        self._threads = threads
         buyers = economy.buyers
         chosen = np.flatnonzero(np.isin(buyers.pool_good, goods))
         self.rules: Any = rules
@@ -107,7 +115,7 @@ class Pools:
             block, places = part
             block.reduce_into(sums, self.rules.offer(gather(shares, places), gather(bids, places)))
 
-        run_all(add_offers, self._blocks, bids.size)
+        self._threads.run_all(add_offers, self._blocks, bids.size)
         price = self.rules.price_of(self.pools.of_leaves(sums), gather(quantities, self.good))
         if np.any(price == 0.0):
             lost = is_lost(price, self._least(bids), self._least(bids, np.maximum))
@@ -203,7 +211,7 @@ class Pools:
             claims[..., block.elements] = claim
             block.reduce_into(total, claim)
 
-        run_all(add_claims, blocks, bids.size)
+        self._threads.run_all(add_claims, blocks, bids.size)
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
         if held is not None:
@@ -228,7 +236,7 @@ class Pools:
                 revised = np.where(moving, revised, gather(shares, places))
             scatter(shares, places, revised)
 
-        run_all(revise, blocks, bids.size)
+        self._threads.run_all(revise, blocks, bids.size)
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""
