@@ -165,8 +165,10 @@ class PathMeasures:
     def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
-        after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        if self.last_shock == 0:
+            return [each for each in arrays if len(each) == len(trajectory.times)], trajectory.times
+        after = trajectory.times >= self.last_shock
         return [each[after] for each in arrays if len(each) == len(after)], trajectory.times[after]
 
 

@@ -1,7 +1,8 @@
 """The batches of a sweep: ranges of neighbouring runs, each sized to take about a second.
 
-A batch ends early, with the rows that it has, if it takes much longer. Rows do not depend on the
-batch that they are made in, so that no timing changes the table.
+Where one takes much longer, its first rows are handed over before the others; in another process
+the batch then ends, and the others are made later. Rows do not depend on the batch that they are
+made in, so that no timing changes the table.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SECONDS = 1.0
 """The time that a batch should take."""
 
 MAX_SECONDS = 1.5
-"""The time after which a batch begins no more rows."""
+"""The time after which finished rows are handed over."""
 
 START_SECONDS = 3.0
 """The work from which other processes are started: they need about a second to do so."""
@@ -41,7 +42,7 @@ REMEMBERED = 8
 class Part(NamedTuple):
     """Finished runs: the number of the first, how many, and their rows as CSV.
 
-    ``stepping`` are the seconds before the rows, ``seconds`` those until the last of them.
+    ``stepping`` are the seconds before the rows, 0 if these began in another part; ``seconds`` all.
     """
 
     first: int
@@ -135,17 +136,19 @@ def finished_parts(
         A worker process died.
     """
     queue = _Queue(missing)
-
-    def kept(part: Part, asked: range) -> Part:
-        sizes.add(len(asked), part)
-        queue.put_back(asked[part.size :])
-        return part
-
     while queue.left and (
         executor is None or not sizes.known or sizes.seconds(queue.left) < START_SECONDS
     ):
         asked = queue.take(sizes.next)
-        yield kept(_made(sweep, asked), asked)
+        size, stepping, seconds = 0, 0.0, 0.0
+        for part in _parts(sweep, asked, patient=executor is not None):
+            size, seconds = size + part.size, seconds + part.seconds
+            stepping = max(stepping, part.stepping)
+            yield part
+            if executor is not None:  # which makes the others
+                break
+        queue.put_back(asked[size:])
+        sizes.add(len(asked), Part(asked.start, size, "", stepping, seconds))
     if executor is None or not queue.left:
         return
     packed = pickle.dumps(sweep)
@@ -154,9 +157,12 @@ def finished_parts(
         while queue.left or pending:
             while queue.left and len(pending) <= workers:
                 asked = queue.take(min(sizes.next, -(-queue.left // workers)))
-                pending[executor.submit(_made_of, packed, asked)] = asked
+                pending[executor.submit(_first_part, packed, asked)] = asked
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield kept(future.result(), pending.pop(future))
+                part, asked = future.result(), pending.pop(future)
+                sizes.add(len(asked), part)
+                queue.put_back(asked[part.size :])
+                yield part
     except BrokenProcessPool:
         raise ResultsError(
             "a worker process died (was it killed, or out of memory?)",
@@ -189,19 +195,21 @@ class _Queue:
             self.left += len(numbers)
 
 
-def _made(sweep: Batched, numbers: range) -> Part:
-    """The first of these runs: all, unless that takes too long."""
+def _parts(sweep: Batched, numbers: range, *, patient: bool = False) -> Iterator[Part]:
+    """These runs in parts that take about a second; ``patient``: or twice as long as the steps."""
     began = time.perf_counter()
-    texts, size, stepping, now = [], 0, 0.0, 0.0
+    texts, first, size, stepping = [], numbers.start, 0, 0.0
     with _no_collection():
         for count, text in sweep.texts(numbers):
             now = time.perf_counter() - began
             stepping = stepping if count else now
             texts.append(text)
             size += count
-            if size and now > max(MAX_SECONDS, 2.0 * stepping):
-                break
-    return Part(numbers.start, size, "".join(texts), stepping, now)
+            late = now > max(MAX_SECONDS, 2.0 * stepping if patient else 0.0)
+            if size and (late or first + size == numbers.stop):
+                yield Part(first, size, "".join(texts), stepping, now)
+                began = time.perf_counter()
+                texts, first, size, stepping = [], first + size, 0, 0.0
 
 
 @contextmanager
@@ -216,9 +224,9 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _made_of(packed: bytes, numbers: range) -> Part:
-    """The same in another process, which keeps what it has learned of the sweep."""
-    return _made(_unpacked(packed), numbers)
+def _first_part(packed: bytes, numbers: range) -> Part:
+    """The first part of these runs, in a process that keeps what it has learned of the sweep."""
+    return next(_parts(_unpacked(packed), numbers, patient=True))
 
 
 @lru_cache(maxsize=1)

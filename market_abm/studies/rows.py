@@ -45,6 +45,10 @@ CHUNK_SECONDS = 0.5
 """The time that the rows which are made together may take, about."""
 
 
+MAX_CHUNK_GROWTH = 16.0
+"""The most by which more rows are made together than the last time."""
+
+
 @dataclass(frozen=True)
 class MeasureSettings(Settings):
     """The columns of a sweep's table."""
@@ -135,7 +139,7 @@ class Rows:
             some = [runs.popleft() for _ in range(min(self._together, len(runs)))]
             yield self._rows(some)
             growth = CHUNK_SECONDS / (time.perf_counter() - began)
-            self._together = max(1, round(len(some) * min(4.0, growth)))
+            self._together = max(1, round(len(some) * min(MAX_CHUNK_GROWTH, growth)))
 
     def _started(self, settings: Iterable[Mapping[str, Any]]) -> deque[_Run]:
         """The runs; those that the array engine can make side by side are finished."""
@@ -165,7 +169,8 @@ class Rows:
             rates=any(measure.key.startswith("rate") for measure in self._measures),
             staleness="staleness" in self.measures,
         )
-        rows = [self._row(each.outcome) for each in runs]
+        with np.errstate(all="ignore"):
+            rows = [self._row(each.outcome) for each in runs]
         if self._with_optimum or self._with_stability:
             self._add_steady_states(rows, runs)
         return rows
@@ -178,7 +183,7 @@ class Rows:
             "status": outcome.status,
             "steps": outcome.steps,
             "message": outcome.ending.detail,
-            **{measure.key: measure.of(outcome) for measure in self._measures},
+            **{measure.key: measure.compute(outcome) for measure in self._measures},
             **_of_ends(outcome.experiment.economy, "quantity", outcome.last.quantities),
             **_of_ends(outcome.experiment.economy, "price", outcome.last.prices),
         }
