@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from market_abm.analysis.stability import Stability, stability
 from market_abm.economy.economy import Economy
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.gradient.equilibrium import Equilibrium, equilibria
 from market_abm.market.base import MarketSettings
 
 
 def optima(economies: Sequence[Economy]) -> list[Equilibrium | None]:
     """The best known allocation of each economy; None where none was solved."""
-    found = [equilibrium(economy) for economy in economies]
-    return [each if each is not None and each.solved else None for each in found]
+    return [each if each is not None and each.solved else None for each in equilibria(economies)]
 
 
 def radii(
