@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +29,7 @@ import networks
 import sweeps
 import watching
 from figures import draw
-from measure import Outcome, Row, Size, commit, machine, three_digits
+from measure import Outcome, Row, Size, commit, machine
 
 FOLDER, OTHER_FOLDER = Path("results/benchmark"), Path("build/benchmark")
 BEFORE = Path(__file__).with_name("before.json")
@@ -91,15 +92,15 @@ class Page:
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         """Work, goal, value, value before, detail."""
-        kept = self._rows_before.get(row.key, {})
-        before = kept.get("value")
-        shown, goal = _shown(row.value, row.unit), ""
+        kept = self._rows_before.get(row.key)
+        was = None if kept is None else replace(row, **kept)
+        shown, goal = row.shown(), ""
         if row.goal is not None:
             goal = str(row.goal) if row.goal.of_before else f"{row.goal} {row.unit}".strip()
+            before = None if was is None else was.value
             if row.value is not None and row.goal.met(row.value, before) is False:
                 shown += ", not reached"
-        was = _shown(before, row.unit) if kept else ""
-        return row.work, goal, shown, was, row.detail
+        return row.work, goal, shown, "" if was is None else was.shown(), row.detail
 
     def text(self, captions: Sequence[str]) -> str:
         """The page that is written."""
@@ -127,10 +128,6 @@ class Page:
         captions = draw(self.series, self._series_before, folder)
         (folder / "README.md").write_text(self.text(captions), "utf-8")
         print(f"Written to {folder}/README.md")
-
-
-def _shown(value: float | None, unit: str) -> str:
-    return "none" if value is None else f"{three_digits(value)} {unit}".strip()
 
 
 def store(path: Path, name: str, outcome: Outcome) -> None:

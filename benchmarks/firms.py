@@ -15,6 +15,7 @@ from measure import (
     Outcome,
     Row,
     Size,
+    agreement,
     interleaved,
     same_prices,
     seconds,
@@ -107,7 +108,7 @@ def agents(size: Size) -> Outcome:
                 f"agents over a Mesa firm written by hand, {firms:,} firms",
                 a_firm["agents"] / a_firm["Mesa"],
                 detail=f"{seconds(a_firm['agents'])} : {seconds(a_firm['Mesa'])} a firm and step; "
-                f"prices agree to {far:.0e}",
+                f"prices agree {agreement(far)}",
                 goal=Goal(1.5),
             ),
             Row(
@@ -162,7 +163,7 @@ def _against_numpy(firms: int, a_firm: dict[str, float], far: float) -> list[Row
             f"arrays over the market in plain NumPy, {firms:,} firms",
             a_firm["arrays"] / a_firm["NumPy"],
             detail=f"{seconds(a_firm['arrays'])} : {seconds(a_firm['NumPy'])} a firm and step; "
-            f"prices agree to {far:.0e}",
+            f"prices agree {agreement(far)}",
         ),
     ]
 
@@ -171,9 +172,9 @@ def threads(size: Size) -> Outcome:
     """A large market on two threads, by the clock on the wall; both must give the same bits."""
     firms = 10_000 if size.quick else 1_000_000
     work = f"two threads over one, {firms:,} firms: how many times faster, by the clock"
-    row = Row(f"threads-{firms}", work, None, "×", "has no threads", Goal(1.7, least=True))
+    row = Row(f"threads-{firms}", work, None, "×", goal=Goal(1.7, least=True))
     if not HAS_THREADS:
-        return Outcome([row])
+        return Outcome([replace(row, note="no threads")])
     one, two = (array_engine(many_firms(firms), threads=count) for count in (1, 2))
     for _ in range(CHECKED_STEPS):
         one.step()

@@ -61,6 +61,7 @@ class Row:
     """One number of the table, and in ``detail`` what it is a ratio of.
 
     ``key`` finds the same number of another checkout; a ``value`` of None cannot be measured.
+    ``note`` says in what the work differs from what the row is about, or why there is no value.
     """
 
     key: str
@@ -69,6 +70,12 @@ class Row:
     unit: str = ""
     detail: str = ""
     goal: Goal | None = None
+    note: str = ""
+
+    def shown(self) -> str:
+        """The value with its unit and note."""
+        value = "none" if self.value is None else f"{three_digits(self.value)} {self.unit}".strip()
+        return f"{value} ({self.note})" if self.note else value
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,8 @@ class Outcome:
 
     def as_data(self) -> dict[str, Any]:
         """Plain lists and numbers, to be kept as JSON."""
-        rows = {row.key: {"value": row.value, "detail": row.detail} for row in self.rows}
+        kept = ("value", "detail", "note")
+        rows = {row.key: {name: getattr(row, name) for name in kept} for row in self.rows}
         return {"rows": rows, "series": {name: list(each) for name, each in self.series.items()}}
 
 
@@ -110,6 +118,11 @@ def same_prices(ours: Any, others: Any) -> float:
     if not far <= ROUNDING or not np.all(ours > 0.0):
         raise DifferentPricesError(f"prices differ by {far:.1e}, so that times mean nothing")
     return far
+
+
+def agreement(far: float) -> str:
+    """How well numbers agree whose largest relative difference is ``far``."""
+    return "to the last bit" if far == 0.0 else f"to {far:.0e}"
 
 
 # --- time ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from measure import (
     Outcome,
     Row,
     Size,
+    agreement,
     interleaved,
     once,
     same_prices,
@@ -61,8 +62,8 @@ def random_program(lines: int, seed: int = 1) -> tuple[str, dict[str, float]]:
     """A program of that many lines, and the supply of its raw goods.
 
     A line has one of ``FORMULAS`` with numbers of its own, and reads different goods of those
-    before it, each with the same probability: the first hundredth of all, at least four, are raw.
-    What no line reads is sold to consumers at a price of 1.
+    before it, each with the same probability. One good for a hundred lines, at least four, is raw,
+    and read by one of the first lines. What no line reads is sold to consumers at a price of 1.
     """
     rng = np.random.default_rng(seed)
     raw = max(4, lines // 100)
@@ -70,6 +71,8 @@ def random_program(lines: int, seed: int = 1) -> tuple[str, dict[str, float]]:
     text = []
     for k in range(lines):
         chosen = rng.choice(len(goods), 3, replace=False).tolist()
+        if k < raw and k not in chosen:
+            chosen[0] = k
         numbers = {
             "c": rng.uniform(1.5, 2.5),
             "d": rng.uniform(0.6, 0.8),
@@ -126,7 +129,7 @@ def lines(size: Size) -> Outcome:
         f"{count:,} different lines of one firm over one line of {count:,} firms, arrays",
         times["lines"] / times["firms"],
         detail=f"{seconds(times['lines'])} : {seconds(times['firms'])} a step; by hand in NumPy "
-        f"{seconds(times['NumPy'])}; prices agree to {far:.0e}",
+        f"{seconds(times['NumPy'])}; prices agree {agreement(far)}",
         goal=Goal(3),
     )
     return Outcome([row])
@@ -156,7 +159,7 @@ def program(size: Size) -> Outcome:
             f"random program of 10 formulas, {count:,} lines of one firm, arrays: a firm and step",
             1e9 * a_firm,
             "ns",
-            f"{seconds(a_firm * count)} a step; prices of agents agree to {far:.0e}",
+            f"{seconds(a_firm * count)} a step; prices of agents agree {agreement(far)}",
             Goal(60),
         ),
         Row(
@@ -219,37 +222,30 @@ class National:
         """Those of all goods but the household's, shape (goods,)."""
         return state.prices[..., self.goods].ravel()
 
-    def money(self, state: State) -> np.ndarray:
-        """What each industry bids for each good, shape (industries, goods)."""
+    def seen(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Quantities and prices, (goods,), and the money of industries, (industries, goods)."""
         buyers, size = self.economy.buyers, len(self.economy.goods)
         bids = np.zeros((size, size))
         bids[buyers.maker, buyers.good] = state.bids[0]
-        return bids[np.ix_(self.goods[:-1], self.goods)]
+        money = bids[np.ix_(self.goods[:-1], self.goods)]
+        return state.quantities[0, self.goods], self.prices(state), money
 
-    def by_hand(self, before: State, now: State, after: State) -> DenseMarket | DenseProduct:
-        """The peer, at the second of three states of consecutive steps."""
-        quantities = now.quantities[0, self.goods]
-        if self.elasticity != 1.0:
-            return DenseMarket(
-                self.cost_shares,
-                self.final_shares,
-                self.elasticity,
-                quantities,
-                self.money(now),
-                self.money(after),
-            )
-        sales = quantities * self.prices(now)
-        earlier = before.quantities[0, self.goods] * self.prices(before)
-        return DenseProduct(self.cost_shares, self.final_shares, quantities, sales, earlier[:-1])
+    def by_hand(self, *steps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Any:
+        """The peer, at the second of three consecutive steps as they were seen."""
+        (made, paid, _), (quantities, prices, money), (_, _, values) = steps
+        shares = self.cost_shares, self.final_shares
+        if self.elasticity == 1.0:
+            return DenseProduct(*shares, quantities, quantities * prices, (made * paid)[:-1])
+        return DenseMarket(*shares, self.elasticity, quantities, money, values)
 
-    def with_peer(self) -> tuple[ArrayEngine, DenseMarket | DenseProduct, float]:
+    def with_peer(self) -> tuple[ArrayEngine, Any, float]:
         """The market in arrays and by hand, at the same step, and how far prices differ."""
         engine = self.engine()
-        states = [engine.state]
+        steps = [self.seen(engine.state)]
         for _ in range(CHECKED_STEPS + 1):
             engine.step()
-            states.append(engine.state)
-        peer = self.by_hand(*states[:3])
+            steps.append(self.seen(engine.state))
+        peer = self.by_hand(*steps[:3])
         for _ in range(CHECKED_STEPS):
             peer.step()
         return engine, peer, same_prices(self.prices(engine.state), peer.prices)
@@ -269,7 +265,7 @@ def united_states(size: Size) -> Outcome:
         "United States, 71 industries: agents over arrays",
         times["agents"] / times["arrays"],
         detail=f"{seconds(times['agents'])} : {seconds(times['arrays'])} a step; solved by hand as "
-        f"two matrix products {seconds(times['product'])}; prices agree to {far:.0e}",
+        f"two matrix products {seconds(times['product'])}; prices agree {agreement(far)}",
         goal=Goal(40, least=True),
     )
     return Outcome([row])
@@ -302,7 +298,7 @@ def dense(size: Size) -> Outcome:
                 "matrix-vector product with log and exp of each entry",
                 times["arrays"] / times["product"],
                 detail=f"{seconds(times['arrays'])} : {seconds(times['product'])} a step; by hand "
-                f"as {by_hand} {seconds(times['peer'])}; prices agree to {far:.0e}",
+                f"as {by_hand} {seconds(times['peer'])}; prices agree {agreement(far)}",
                 goal=Goal(4),
             )
         )

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from firms import CHECKED_STEPS, SHARE_RATE, by_hand, many_firms
+from firms import CHECKED_STEPS, SHARE_RATE, array_engine, by_hand, many_firms
 from measure import (
     Goal,
     Outcome,
     Row,
     Size,
+    agreement,
     interleaved,
     peak_memory,
     same_prices,
@@ -33,17 +34,17 @@ def watching(size: Size, firms: float) -> Outcome:
     firms = int(firms / 1000 if size.quick else min(firms, size.firms))
     economy = many_firms(firms)
     before = peak_memory()
-    outcome, works = observed(economy)
+    outcome, step = observed(economy)
     held = (peak_memory() - before) / firms
     far = check_gradient(economy, outcome)
-    times = interleaved(works)
+    times = interleaved({"plain": array_engine(economy).step, "observed": step})
     rows = [
         Row(
             f"observed-over-plain-{firms}",
             f"observed over unobserved step, {firms:,} firms",
             times["observed"] / times["plain"],
             detail=f"{seconds(times['observed'])} : {seconds(times['plain'])}; gradients by hand "
-            f"in NumPy agree to {far:.0e}",
+            f"in NumPy agree {agreement(far)}",
             goal=Goal(1.5),
         )
     ]
@@ -54,12 +55,12 @@ def watching(size: Size, firms: float) -> Outcome:
     return Outcome(rows)
 
 
-def observed(economy: Economy) -> tuple[Run, dict[str, Callable[[], object]]]:
-    """Some observed steps of a market, and its next step, plain and observed."""
+def observed(economy: Economy) -> tuple[Run, Callable[[], object]]:
+    """Some observed steps of a market, and the next one."""
     experiment = Experiment.of(economy, share_rate=SHARE_RATE, steps=CHECKED_STEPS, engine="arrays")
     engine, observer = start_runs([experiment])
     (outcome,) = simulate(engine, CHECKED_STEPS, observer)
-    return outcome, {"plain": engine.step, "observed": partial(advance, engine, observer)}
+    return outcome, partial(advance, engine, observer)
 
 
 def check_gradient(economy: Economy, outcome: Run) -> float:

@@ -1,5 +1,6 @@
 """The benchmark: what it compares does the same work, and what it says of times is right."""
 
+import json
 import os
 import subprocess
 import sys
@@ -97,17 +98,25 @@ def test_a_command_is_measured_with_its_silence(tmp_path):
 
 
 def test_a_page_says_what_was_not_reached_and_what_failed():
-    kept = {"rows": {"a": {"value": 30.0, "detail": ""}}, "series": {}}
+    kept = Outcome([Row("a", "work", 30.0, note="with figures")]).as_data()
     page = bench.Page({"commit": "abc", "machine": "M", "benchmarks": {"x": kept}})
     page.add(Outcome([Row("a", "work", 5.0, "s", "by hand", Goal(0.1, of_before=True))]))
-    page.add(Outcome([Row("b", "other", None, goal=Goal(2))]))
+    page.add(Outcome([Row("b", "other", None, goal=Goal(2), note="no threads")]))
     page.add_failure("x", ValueError("why"))
     assert page.rows == [
-        "| work | at most 1/10 of before | 5 s, not reached | 30 s | by hand |",
-        "| other | at most 2 | none |  |  |",
+        "| work | at most 1/10 of before | 5 s, not reached | 30 s (with figures) | by hand |",
+        "| other | at most 2 | none (no threads) |  |  |",
         "| `x` failed |  |  |  | ValueError: why |",
     ]
     assert "commit abc" in page.text([])
+
+
+def test_what_was_measured_before_is_still_measured():
+    kept = json.loads(bench.BEFORE.read_text("utf-8"))
+    assert set(kept["benchmarks"]) <= set(bench.BENCHMARKS)
+    rows = [item for each in kept["benchmarks"].values() for item in each["rows"].items()]
+    assert len(rows) == len(dict(rows))
+    assert all(row["value"] is not None or row["note"] for _, row in rows)
 
 
 @pytest.mark.slow

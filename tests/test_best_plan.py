@@ -23,6 +23,7 @@ from market_abm import from_input_output, from_text
 from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
 from market_abm.market.best_plan import Plan, best_plan, change_of_returns, check_returns
+from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
 GOODS = ("x", "v", "u")
 
@@ -356,6 +357,26 @@ def test_parameters_with_an_axis_of_runs() -> None:
     assert found.found.all()
     np.testing.assert_allclose(found.inputs[0], x, rtol=1e-12)
     np.testing.assert_allclose(found.output, z * w * c * (x / w) ** a, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_small_systems_are_those_of_lapack(count: int) -> None:
+    """Random ones, to 1e-12 (their condition is below 1e3); a singular one has no step."""
+    rng = np.random.default_rng(count)
+    matrix = rng.normal(size=(200, count, count)) + 3.0 * np.eye(count)
+    matrix = matrix[np.linalg.cond(matrix) < 1e3]
+    value = rng.normal(size=(count, len(matrix)))
+    step = newton_step(matrix, value, np.zeros(value.shape, bool))
+    exact = np.linalg.solve(matrix, -value.T[..., None])[..., 0].T
+    np.testing.assert_allclose(step, exact, rtol=1e-12, atol=1e-12)
+    symmetric = matrix + np.swapaxes(matrix, -1, -2)
+    largest = np.linalg.eigvalsh(symmetric)[:, -1]
+    np.testing.assert_allclose(largest_eigenvalue(symmetric), largest, rtol=1e-13, atol=1e-14)
+    with np.errstate(all="ignore"):
+        none = newton_step(
+            np.zeros((1, count, count)), np.ones((count, 1)), np.zeros((count, 1), bool)
+        )
+    np.testing.assert_array_equal(none, 0.0)
 
 
 # --- no best plan --------------------------------------------------------------------------------

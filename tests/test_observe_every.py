@@ -107,6 +107,12 @@ def test_shocks_and_divergence():
     assert_part_of(whole, part, 9)
 
 
+def test_a_thinner_record_has_the_same_alignment():
+    whole, thin = (run("mechanisms", overrides={"record.every": every}) for every in (1, 7))
+    assert thin.times[-1] == whole.steps
+    np.testing.assert_array_equal(thin.path.alignment, whole.path.alignment[thin.times])
+
+
 def test_only_observed_steps_are_recorded():
     result = run("mechanisms", overrides={"record.every": 4, "run.observe_every": 6})
     assert result.times.tolist() == [*range(0, result.steps, 12), result.steps]

@@ -152,7 +152,7 @@ def test_where_a_market_rests(experiment, program, kind, welfare, best):
     assert summary["rest"]["kind"] == kind
     assert summary["rest"]["better_known"] == (best is not None)
     if best is None:
-        assert "Distance to the optimum (SciPy)" in told and "rests" not in told
+        assert "Distance to the optimum (Newton's method)" in told and "rests" not in told
         return
     assert summary["rest"]["welfare"] == pytest.approx(welfare, rel=1e-6)
     assert summary["equilibrium"]["best_welfare"] == pytest.approx(best, rel=1e-12)

@@ -49,7 +49,7 @@ class Frozen(PooledMarket):
         return shares * bids
 
     @staticmethod
-    def claim(shares, bids, price, quantity, settings):
+    def claim(shares, bids, pools, settings):
         return shares
 
     @classmethod

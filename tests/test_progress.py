@@ -50,7 +50,7 @@ SLOW = {
     ),
     "report results/rival-diamond": "rival-diamond",
     "animate essay-chain --steps 1 --fps 1": "essay-chain frames",
-    "phase-plane --networks 1 --firms 3 --degree 1 --steps 1 --no-figures": "runs files",
+    "phase-plane --networks 1 --firms 3 --degree 1 --steps 1 --no-figures": "runs edges files",
 }
 
 

@@ -20,7 +20,7 @@ from autograd import grad, hessian
 from click.testing import CliRunner
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
-from support.engines import assert_each_its_own
+from support.engines import FIELDS, assert_each_its_own
 from support.open_economies import as_parametric
 from support.profiles import examples, members
 from support.strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
@@ -386,6 +386,30 @@ def test_posted_prices_in_both_engines(
     share = assert_each_its_own([each.economy for each in several], markets, [1, 2, 3])
     event(f"compared {share:.0%}")
     assume(share > 0.3)
+
+
+@pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
+def test_no_bit_of_a_run_depends_on_its_company(mechanism: str) -> None:
+    """Alone, beside one other and beside thirty, whose arrays lie in memory the other way round."""
+    economy = from_text(
+        "a = x ** 0.6\ny = ces(a, x, elasticity=0.6, weights=(0.4, 0.6)) ** 0.8\nz = ln(1 + a)",
+        {"x": {"quantity": 4.0, "price": 0.4, "elasticity": 0.5}},
+        {"y": {"elasticity": 2.0}, "z": {"elasticity": 1.5}},
+        population={"firms": 12, "weights": (np.arange(1, 13) / 78).tolist()},
+    )
+    prices = np.linspace(0.8, 1.2, 31).tolist()
+    companies: list[list[float]] = [prices[:1], prices[:2], prices]
+    first = []
+    for company in companies:
+        several = [market_settings(mechanism=mechanism, start_price=each) for each in company]
+        market = array_market([economy] * len(several), several, [1] * len(several))
+        for _ in range(10):
+            market.step()
+        assert not market.failed
+        first.append([getattr(market.state, name)[0] for name in FIELDS])
+    for other in first[1:]:
+        for one, same in zip(first[0], other, strict=True):
+            np.testing.assert_array_equal(same, one)
 
 
 # --- where they rest -----------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class GradientObserver:
         batch
             What the firms made, if the engine has computed it.
         recorded
-            Whether alignment is needed; else it is NaN.
+            Whether alignment is needed; else it is NaN, unless a run has settled.
 
         Returns
         -------
@@ -126,10 +126,9 @@ class GradientObserver:
         """
         at = self._allocation(state, batch)
         self._made, self._since = at.quantities, self._within(state, at)
-        return {
-            "settled": self.settled(state, batch, slopes=self._slopes(at, batch)),
-            **self._compared(state, at, self._since, recorded),
-        }
+        settled = self.settled(state, batch, slopes=self._slopes(at, batch))
+        recorded = recorded or bool(np.any(settled))
+        return {"settled": settled, **self._compared(state, at, self._since, recorded)}
 
     def settled(
         self, state: State, batch: Batch | None = None, *, slopes: np.ndarray | None = None

@@ -29,10 +29,9 @@ from market_abm.cli.main import USER_ERROR, main
 from market_abm.cli.progress import ProgressBars, run_with_progress
 from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
-from market_abm.views.words.command import EIGENVALUES, FRAMES, OPTIMUM, RUNS, WRITING
+from market_abm.views.words.command import FRAMES, RUNS, WRITING
 
 if TYPE_CHECKING:
-    from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison
     from market_abm.studies.optimizers import OptimizerComparison
 
@@ -75,6 +74,7 @@ def run(
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
+    from market_abm.runs.progress import analyse
     from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
@@ -84,7 +84,7 @@ def run(
         folder = place(out, chosen.name)
         check_folder(folder, RUN_FILES)  # before a run that may take long
         result = run_with_progress(chosen, bars, live=live and not as_json)
-        _analyse(result, bars)
+        analyse(result, bars.of_work)
         folder = result.save(folder, figures=figures, progress=bars.of_parts(WRITING))
     if as_json:
         plain = not (sys.stdout.encoding or "").lower().startswith("utf")
@@ -248,18 +248,10 @@ def phase_plane(
     size = PhasePlane.size(settings)
     say(plane_start(settings, size))
     with ProgressBars() as bars:
-        plane = PhasePlane.of(settings, bars.of_parts(RUNS))
+        plane = PhasePlane.of(settings, bars.of_work)
         folder = plane.save(folder, figures=figures, progress=bars.of_parts(WRITING))
     printing.print_plane(plane)
     printing.print_written(folder)
-
-
-def _analyse(result: Result, bars: ProgressBars) -> None:
-    """Compute what the sentences about a run need, each in a row."""
-    with bars.doing(OPTIMUM):
-        _ = result.equilibrium
-    with bars.doing(EIGENVALUES):
-        _ = result.stability
 
 
 # --- other views of a run -------------------------------------------------------------------------
@@ -310,10 +302,12 @@ def explain(experiment: str, assignments: tuple[str, ...]) -> None:
 
     Both as formulas and as numbers.
     """
+    from market_abm.runs.progress import analyse
+
     chosen = load(experiment, assignments)
     with ProgressBars() as bars:
         result = run_with_progress(chosen, bars)
-        _analyse(result, bars)
+        analyse(result, bars.of_work)
     printing.print_explanation(result)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from market_abm.cli.tables import console
@@ -92,13 +91,6 @@ class ProgressBars:
                 due = time.perf_counter() + PERIOD
 
         return advance
-
-    @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """A row of work of which nothing is known but how long it has taken."""
-        self(what, 0, None)
-        yield
-        self(what, 1, 1)
 
 
 def run_with_progress(chosen: Experiment, bars: ProgressBars, *, live: bool = False) -> Result:

@@ -45,18 +45,23 @@ def stages(
     loops
         Each loop and its lines, places in the topological order.
     """
+    of_line = _split(uses.maker - network.raw, len(network.industries))
+
+    def with_uses(groups: tuple[Group, ...]) -> tuple[Lines, ...]:
+        return tuple(
+            Lines(group, np.concatenate([of_line[line] for line in group.lines.tolist()]))
+            for group in groups
+        )
+
+    if not loops:
+        return tuple(Stage(with_uses(groups), ()) for groups in network.levels)
     inside = {line: number for number, (_, lines) in enumerate(loops) for line in lines}
     depth = _depths(network, [lines for _, lines in loops])
     found = []
-    of_line = _split(uses.maker - network.raw, len(network.industries))
-    for lines in _split(np.array(depth), max(depth, default=-1) + 1):
+    for lines in _split(np.array(depth), max(depth) + 1):
         groups = network.grouped([line for line in lines.tolist() if line not in inside])
-        alone = [
-            Lines(group, np.concatenate([of_line[line] for line in group.lines.tolist()]))
-            for group in groups
-        ]
         numbers = dict.fromkeys(inside[line] for line in lines.tolist() if line in inside)
-        found.append(Stage(tuple(alone), tuple(_loop(network, *loops[k]) for k in numbers)))
+        found.append(Stage(with_uses(groups), tuple(_loop(network, *loops[k]) for k in numbers)))
     return tuple(found)
 
 

@@ -46,6 +46,11 @@ LARGE = 32
 TENDS_TO_ZERO = 1e-3
 """A loss from more of a good, relative to money flows, with which a small share tends to 0."""
 
+VANISHING = -0.9999
+"""The change of the logarithm of what tends to 0: it is -1 where nothing but its cost matters.
+
+Of a share that is small at the optimum, but not 0, it is smaller."""
+
 UNBOUNDED = 1e8
 """W over its scale at the initial allocation beyond which it counts as without an upper bound."""
 
@@ -216,7 +221,7 @@ class _Rows:
         gains = np.concatenate([of_suppliers, of_buyers[..., variables.buyers]], axis=-1)
         relative = np.where(problem.logs, problem.relative_supply(at), 1.0)
         amounts = np.concatenate([relative, at.shares[..., variables.buyers]], axis=-1)
-        vanishing = (amounts <= SMALL) & (gains < -TENDS_TO_ZERO)
+        vanishing = (amounts <= SMALL) & (gains < -TENDS_TO_ZERO) & (self.direction < VANISHING)
         slope = np.abs(variables.slope(at, self.free & ~vanishing))
         return (slope / problem.money_flows(at)[..., variables.good]).max(axis=-1, initial=0.0)
 

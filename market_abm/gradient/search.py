@@ -196,9 +196,7 @@ class Search:
         raw[..., problem.raw] = np.where(shut, 0.0, raw[..., problem.raw])
         shares[idle] *= TINY / SMALL
         shares[zero] = 0.0
-        return problem.evaluate(
-            raw, shares * problem.of_pools(at.shares) / problem.of_pools(shares)
-        )
+        return problem.evaluate(raw, shares / problem.of_pools(shares))
 
     def _with_entrants(self, at: Allocation) -> tuple[Allocation, np.ndarray]:
         """Rows with a share for buyers who have next to none and would gain, and which have any."""
@@ -207,9 +205,8 @@ class Search:
         changed = np.any(entering, axis=-1)
         if not changed.any():
             return at, changed
-        of_pools = self.problem.of_pools
         shares = np.where(entering, ENTRY, at.shares)
-        shares = shares / of_pools(shares) * of_pools(at.shares)
+        shares = shares / self.problem.of_pools(shares)
         return self.problem.evaluate(at.raw, shares).where(changed, at), changed
 
     # --- starts -----------------------------------------------------------------------------------

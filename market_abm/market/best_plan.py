@@ -14,6 +14,7 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError
 from market_abm.language.segments import Segments
+from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
 MAX_ASCENT_STEPS = 300
 """The budget of ascent steps of a plan; a few suffice unless an input tends to zero."""
@@ -214,7 +215,7 @@ class _Problem:
         for _ in range(MAX_NEWTON_STEPS):
             size = np.max(np.abs(value), axis=0)
             slopes = _slopes(self.technology, at)
-            step = _newton_step(slopes, value, unused)
+            step = newton_step(slopes, value, unused)
             near = (size < GAIN_TOL) & np.all(np.abs(step) < STEP_TOL, axis=0)
             if np.all(near | ~active):
                 break
@@ -225,8 +226,9 @@ class _Problem:
             if not nearer.any():
                 break
             at, value = np.where(nearer, trial, at), np.where(nearer, gains, value)
-        optimal = np.all(~unused, axis=0) | np.all(~unused | (self.gains(at) <= 0.0), axis=0)
-        found = active & near & optimal & np.all(unused | (at > self.floor), axis=0)
+        found = active & near & np.all(unused | (at > self.floor), axis=0)
+        if np.any(unused & found):  # no unit of what is not bought may be worth its price
+            found = found & np.all(~unused | (self.gains(at) <= 0.0), axis=0)
         if found.any():
             found = found & self.concave(at, unused, slopes)
         return np.where(found, at + step, at), found
@@ -248,12 +250,10 @@ class _Problem:
         both = used[..., None] & used[..., None, :]
         regular = np.all(np.isfinite(matrix), axis=(-2, -1))
         matrix = np.where(regular[..., None, None], matrix, 1.0)
-        within = np.linalg.eigvalsh(np.where(both, matrix, -np.eye(len(at)))).max(axis=-1)
+        within = largest_eigenvalue(np.where(both, matrix, -np.eye(len(at))))
         if np.all(used):
             return within < -CURVATURE_TOL
-        return (np.linalg.eigvalsh(matrix).max(axis=-1) <= CURVATURE_TOL) & (
-            within < -CURVATURE_TOL
-        )
+        return (largest_eigenvalue(matrix) <= CURVATURE_TOL) & (within < -CURVATURE_TOL)
 
     def ascent_step(self, at: np.ndarray) -> np.ndarray:
         """One Newton step of profit over ln x, with negative curvature and a line search."""
@@ -264,7 +264,7 @@ class _Problem:
         hessian = earned[..., None] * slopes - np.abs(np.moveaxis(gain, 0, -1))[..., None] * np.eye(
             len(at)
         )
-        step = np.clip(_newton_step(hessian, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
+        step = np.clip(newton_step(hessian, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
         profit = self.profit(at)
         for halving in range(30):
             trial = np.maximum(at + step * 0.5**halving, self.floor)
@@ -295,26 +295,6 @@ def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
     )
     slopes = np.where(values.real > 0.0, values.imag / 1e-100 / values.real, np.nan)  # (k, l, ...)
     return np.moveaxis(slopes, (0, 1), (-2, -1))
-
-
-def _newton_step(matrix: np.ndarray, value: np.ndarray, unused: np.ndarray) -> np.ndarray:
-    """The solution of ``value`` + ``matrix`` · step = 0, (inputs, ...); 0 for ``unused`` inputs.
-
-    ``matrix`` has shape (..., inputs, inputs); the step is 0 where it is singular.
-    """
-    count = len(value)
-    constant = np.moveaxis(unused, 0, -1).reshape(-1, count)
-    fixed = constant[:, :, None] | constant[:, None, :]
-    system = np.where(fixed, np.eye(count), matrix.reshape(-1, count, count))
-    right = np.where(constant, 0.0, np.moveaxis(value, 0, -1).reshape(-1, count))
-    regular = np.all(np.isfinite(system), axis=(-2, -1)) & np.all(np.isfinite(right), axis=-1)
-    scale = np.max(np.abs(system), axis=-1, keepdims=True)
-    scale = np.where(regular[:, None, None] & (scale > 0.0), scale, 1.0)
-    scaled = np.where(regular[:, None, None], system / scale, np.eye(count))
-    regular &= np.abs(np.linalg.det(scaled)) > 0.0
-    step = np.zeros_like(right)
-    step[regular] = -np.linalg.solve(scaled[regular], (right[..., None] / scale)[regular])[..., 0]
-    return np.moveaxis(step.reshape(*value.shape[1:], count), -1, 0)
 
 
 def check_returns(industry: Industry, inputs: np.ndarray) -> None:

@@ -232,11 +232,9 @@ class MarketModel(mesa.Model):
         """Record the observable state, before shares are revised."""
         markets = self.markets.values()
         inputs = np.zeros(self.economy.buyers.size)
-        for good, uses in self.economy.buyers.uses.items():
-            books = chain.from_iterable([firm.input_book for firm in self.members[good]])
-            amounts = np.fromiter(books, float)
-            for k, use in enumerate(uses):
-                inputs[use] = amounts[k :: len(uses)]
+        for good, members in self.members.items():
+            books = chain.from_iterable([firm.input_book for firm in members])
+            inputs[self._buyers_of[good]] = np.fromiter(books, float)
         self.state = State(
             step=self.clock,
             quantities=np.array([market.quantity for market in markets]),
@@ -299,6 +297,9 @@ class MarketModel(mesa.Model):
             for industry in economy.topological_order
         }
         self.firms = self.agents.select(agent_type=firm)
+        self._buyers_of = {
+            good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
+        }
 
     def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers

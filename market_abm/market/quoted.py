@@ -21,9 +21,10 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
-from market_abm.market.arrays import ArrayEngine
+from market_abm.language.segments import BLOCK
+from market_abm.market.arrays import MAX_KEPT, ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
-from market_abm.market.state import CurrentState, State
+from market_abm.market.state import State
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,8 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         Units, shape (runs, buyers).
     pools
         The buyers in segments, one a pool.
+    blocks
+        The buyers in parts that fit into the cache.
     pool_goods
         The index in ``Economy.goods`` of the good of each pool, shape (pools,).
     """
@@ -216,18 +219,18 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         every = self._layout.pools
         self.pools, self.pool_goods = every.pools, every.good
         self._bought, self._pools_of_good = every.goods, every.by_good
+        self.blocks = self.pools.blocks(max(1, BLOCK // runs))
         self.quotes = np.zeros((runs, len(self.pool_goods)))
         self.orders = np.zeros_like(self.shares)
 
     def step(self) -> None:
-        """One step of every run; orders, shares and stocks follow at its end."""
-        super().step()
-        self._finish()
+        """One step of every run; orders, shares and stocks follow at its end.
 
-    def _finish(self) -> None:
-        if isinstance(self.state, CurrentState):
-            self.state.leave(keep=True)
-        super()._finish()
+        In large markets they follow when the next step begins, so that the state is not copied.
+        """
+        super().step()
+        if self.shares.size <= MAX_KEPT:
+            self._finish()
 
     def _form_prices(self) -> None:
         """Quotes and the prices of final goods follow what was ordered at the last ones."""

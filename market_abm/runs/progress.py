@@ -9,8 +9,9 @@ have shrunk so far.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,8 +24,14 @@ from market_abm.runs.optimum import table_rate
 from market_abm.simulation.loop import Progress
 from market_abm.simulation.record import MAX_RECORDED_BUYERS
 
-WorkProgress = Callable[[str, int, int], None]
-"""``progress(what, done, most)``: how much of a piece of work is done, and how much it is."""
+if TYPE_CHECKING:
+    from market_abm.runs.result import Result
+
+WorkProgress = Callable[[str, int, int | None], None]
+"""``progress(what, done, most)``: how much of a piece of work is done; None: it is unknown."""
+
+OPTIMUM, EIGENVALUES = "optimum", "eigenvalues"
+"""What is computed after a run."""
 
 MAX_MOVES = 64
 """Moves that are kept: of more, those of every second, fourth, ... step."""
@@ -101,6 +108,24 @@ def _predicted_log_rate(experiment: Experiment) -> float | None:
         if known is not None and 0.0 < known < 1.0:
             return math.log(known)
     return None
+
+
+@contextmanager
+def working(what: str, progress: WorkProgress | None) -> Iterator[None]:
+    """Report the beginning and the end of a piece of work of which no more is known."""
+    if progress:
+        progress(what, 0, None)
+    yield
+    if progress:
+        progress(what, 1, 1)
+
+
+def analyse(result: Result, progress: WorkProgress | None) -> None:
+    """Compute what all that is said about a run needs, and takes long."""
+    with working(OPTIMUM, progress):
+        _ = result.equilibrium
+    with working(EIGENVALUES, progress):
+        _ = result.stability
 
 
 def of_run(experiment: Experiment, what: str, progress: WorkProgress | None) -> Progress | None:

@@ -197,7 +197,7 @@ class Result(Displayable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy, by SciPy; None if that is too large."""
+        """The best known allocation of the final economy; None if that is too large."""
         from market_abm.gradient.equilibrium import equilibrium
 
         return equilibrium(self.economy)

@@ -22,7 +22,7 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, gradient_ascent
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.runs.optimum import first_reached
-from market_abm.runs.progress import WorkProgress, of_run
+from market_abm.runs.progress import OPTIMUM, WorkProgress, of_run, working
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.simulation.endings import Status
@@ -140,8 +140,9 @@ class MechanismComparison(Displayable):
             except MarketError as error:
                 results[name] = error
         done = [result for result in results.values() if isinstance(result, Result)]
-        _share_optimum(done)
-        best = done[0].equilibrium if done else None
+        with working(OPTIMUM, progress):
+            _share_optimum(done)
+            best = done[0].equilibrium if done else None
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             told = progress and partial(progress, ASCENT)

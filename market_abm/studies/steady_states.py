@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from market_abm.analysis.stability import Stability, stability
+from market_abm.analysis.stability import stabilities
 from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Equilibrium, equilibria
 from market_abm.market.base import MarketSettings
@@ -12,7 +12,8 @@ from market_abm.market.base import MarketSettings
 
 def optima(economies: Sequence[Economy]) -> list[Equilibrium | None]:
     """The best known allocation of each economy; None where none was solved."""
-    return [each if each is not None and each.solved else None for each in equilibria(economies)]
+    found = equilibria(economies)
+    return [each if each is not None and each.solved else None for each in found]
 
 
 def radii(
@@ -27,7 +28,5 @@ def radii(
     economies, settings, steady_states
         One entry for each market.
     """
-    found: list[Stability | None] = [
-        stability(*market) for market in zip(economies, settings, steady_states, strict=True)
-    ]
+    found = stabilities(economies, settings, steady_states)
     return [None if each is None else each.radius for each in found]

@@ -143,6 +143,10 @@ class ExcessDemandArrayEngine(ArrayEngine):
         self._rates = [_rates(each) for each in settings]
         super().__init__(economies, settings, seeds)
 
+    @property
+    def batch(self) -> None:
+        """None: the published model computes no marginal products for observers."""
+
     def _start(self) -> None:
         self._translation = _translation(self.economy)
         states = [published.equilibrium_state(_initial_network(each)) for each in self._networks]

@@ -265,13 +265,21 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
 
     def _reallocate(self) -> None:
         """Take new orders at the posted prices, ration them, and keep unsold goods."""
-        quotes, rate = self.pools.spread(self.quotes), self.settings.order_rate
-        revised = revised_order(self.orders, self.bids, quotes, rate)
-        self.orders = np.where(self._bid_made(), revised, self.orders)
-        ordered, on_sale = self.pools.total(self.orders), self.quantities[:, self.pool_goods]
-        self.shares[:] = rationed_shares(
-            self.orders, *(self.pools.spread(each) for each in (ordered, on_sale))
-        )
+        rate, made = self.settings.order_rate, self._bid_made()
+        sums = np.empty((len(self.orders), len(self.pools.leaves)))
+        for block in self.blocks:
+            buyers = block.elements
+            orders = self.orders[:, buyers]
+            revised = revised_order(orders, self.bids[:, buyers], block.spread(self.quotes), rate)
+            if made is not True:
+                revised = np.where(made[buyers], revised, orders)
+            self.orders[:, buyers] = revised
+            block.reduce_into(sums, revised)
+        ordered, on_sale = self.pools.of_leaves(sums), self.quantities[:, self.pool_goods]
+        for block in self.blocks:
+            self.shares[:, block.elements] = rationed_shares(
+                self.orders[:, block.elements], block.spread(ordered), block.spread(on_sale)
+            )
         sold = self.quantities.copy()
         sold[:, self._single] = np.minimum(ordered, on_sale)[:, self._of_single]
         for n, terms in self.economy.demand_terms:

@@ -22,7 +22,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
 from market_abm.language.segments import cut, gather, scatter
-from market_abm.market.arrays import ArrayEngine, amounts
+from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
 from market_abm.market.best_plan import (
     best_plan,
@@ -287,7 +287,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         for part, block, leaves in parts:
             plan = best_plan(
                 part.technology,
-                amounts(sale_prices, part.good),
+                sale_prices[:, np.atleast_1d(part.good)],
                 self._of_slots(quotes, part),
                 part.weights,
                 part.productivity,

@@ -2,7 +2,7 @@
 
 INTERRUPTED_AT_ONCE = "Interrupted."
 INTERRUPTED = "Interrupted: nothing was written."
-OPTIMUM, EIGENVALUES, WRITING, FRAMES, RUNS = "optimum", "eigenvalues", "files", "frames", "runs"
+WRITING, FRAMES, RUNS = "files", "frames", "runs"
 """Pieces of work, in rows that show their progress."""
 
 INTERRUPTED_SWEEP = "Interrupted: completed runs are kept; continue with --resume."
