@@ -6,6 +6,7 @@ a leading axis of runs. Tests hold the two engines together, step by step, to 1e
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -122,7 +123,7 @@ class ArrayEngine:
             self.clock,
             self.quantities.copy(order="K"),
             self.prices.copy(order="K"),
-            self._array_of_buyers,
+            weakref.WeakMethod(self._array_of_buyers),  # a market is freed when nobody has it
         )
 
     def _array_of_buyers(self, name: str) -> np.ndarray:

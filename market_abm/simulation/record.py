@@ -68,8 +68,13 @@ def recorded_places(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the recorded goods, and those of their buyers unless these are too many."""
     places = np.sort([economy.index[good] for good in (goods or economy.goods)])
-    buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
-    return places, buyers if len(buyers) <= MAX_RECORDED_BUYERS else buyers[:0]
+    recorded = {economy.goods[place] for place in places.tolist()}
+    buyers = sum(
+        i.firms * sum(g in recorded for g in i.technology.inputs) for i in economy.industries
+    )
+    if buyers > MAX_RECORDED_BUYERS:
+        return places, np.zeros(0, int)
+    return places, np.flatnonzero(np.isin(economy.buyers.good, places))
 
 
 Arrays = dict[str, np.ndarray]
@@ -171,7 +176,8 @@ class Record:
             entry: Arrays = {}
             for name in names:
                 try:
-                    entry[name] = np.array(_value(state, observations, name)[row])
+                    value = _value(state, observations, name)[row]
+                    entry[name] = value if len(numbers) == 1 else np.array(value)
                 except StateLeftError:
                     entry[name] = np.full(self._size, np.nan)
             self._last[int(run)] = state.step, entry
