@@ -13,6 +13,7 @@ from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunS
 from market_abm.fields import FieldDescription, Settings, describe
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.studies.design import DesignSettings
+from market_abm.studies.rows import MeasureSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 
@@ -117,7 +118,9 @@ def run_sections() -> Iterable[list[str]]:
         "seeds", "", '"0..4", or a list', "", "run every point with each of these seeds"
     )
     yield table_section(
-        "sweep", "For `market-abm sweep`.", [axes, seeds, *describe(DesignSettings)]
+        "sweep",
+        "For `market-abm sweep`.",
+        [axes, seeds, *describe(DesignSettings), *describe(MeasureSettings)],
     )
     step = FieldDescription(
         "step", "required", "integer ≥ 1", "", "the first step with the new values"

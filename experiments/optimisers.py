@@ -16,7 +16,7 @@ import numpy as np
 
 import market_abm
 from market_abm import Experiment
-from market_abm.analysis.stability import _Step
+from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
@@ -102,7 +102,7 @@ def compared(result: market_abm.Result) -> dict[str, float]:
 
 
 def rest(name: str, mechanism: str) -> tuple[Economy, Any, Equilibrium]:
-    """An economy, the settings of the market, and the equilibrium by SciPy."""
+    """An economy, the settings of the market, and its equilibrium."""
     chosen = experiment(name, mechanism)
     best = equilibrium(chosen.economy)
     assert best is not None and best.solved
@@ -175,7 +175,7 @@ def of_shares(
 
 def of_market(economy: Economy, settings: Any, best: Equilibrium) -> np.ndarray:
     """The eigenvalues of one step of the array engine at the equilibrium."""
-    matrix = _Step(economy, settings, best).jacobian()
+    (matrix,) = Steps([economy], [settings], [SteadyState.of(economy, settings, best)]).jacobians()
     assert matrix is not None
     return np.linalg.eigvals(matrix)
 

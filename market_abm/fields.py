@@ -52,21 +52,38 @@ class Settings:
         fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if not isinstance(given, Mapping):
             given = {next(iter(fields)): given}
-        values = {}
-        for key, value in given.items():
-            if key not in fields:
-                raise SettingError(
-                    f"unknown key '{where}.{key}'",
-                    remedy=nearest(f"{where}.{key}", [f"{where}.{field}" for field in fields]),
-                    name=f"{where}.{key}",
-                )
-            values[key] = fields[key].metadata["check"](value, f"{where}.{key}")
+        values = cls._checked(given, where)
         for key, item in fields.items():
             if key not in values and _is_required(item):
                 raise SettingError(
                     f"'{where}.{key}' is missing", remedy=f"write {key} = ...", name=where
                 )
         made = cls(**values)
+        made.check(where)
+        return made
+
+    @classmethod
+    def _checked(cls, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The values of some keys, each checked."""
+        known = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        values = {}
+        for key, value in given.items():
+            if key not in known:
+                raise SettingError(
+                    f"unknown key '{where}.{key}'",
+                    remedy=nearest(f"{where}.{key}", [f"{where}.{field}" for field in known]),
+                    name=f"{where}.{key}",
+                )
+            values[key] = known[key].metadata["check"](value, f"{where}.{key}")
+        return values
+
+    def with_keys(self, given: Mapping[str, Any], where: str) -> Self:
+        """The same with other values of some keys; only these are checked, and how they fit.
+
+        Parameters and errors are those of :meth:`of`.
+        """
+        made = object.__new__(type(self))
+        vars(made).update(vars(self) | self._checked(given, where))
         made.check(where)
         return made
 
@@ -383,14 +400,32 @@ def names(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:
     def check(value: Any, where: str) -> Any:
         if value is None and default is None:
             return None
-        listed = [value] if isinstance(value, str) else value
-        if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
-            raise _wrong(value, where, "a list of names")
+        listed = _listed(value, where)
         if not listed:
             raise _wrong(value, where, "a list of at least one name")
-        return tuple(dict.fromkeys(listed))
+        return listed
 
     return field(check, default, kind="list of names", help=help)
+
+
+def several(options: Iterable[str], *, help: str = "") -> Any:
+    """A field that holds some of ``options``, in their order; by default None, which means all."""
+    options = tuple(options)
+
+    def check(value: Any, where: str) -> Any:
+        if value is None:
+            return None
+        listed = [check_choice(each, where, options) for each in _listed(value, where)]
+        return tuple(option for option in options if option in listed)
+
+    return field(check, None, kind="list of", range=", ".join(map(_toml, options)), help=help)
+
+
+def _listed(value: Any, where: str) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(v, str) for v in listed):
+        raise _wrong(value, where, "a list of names")
+    return tuple(dict.fromkeys(listed))
 
 
 def words(default: Any = dataclasses.MISSING, *, help: str = "") -> Any:

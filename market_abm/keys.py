@@ -12,6 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from market_abm.errors import SettingError, clip
@@ -52,10 +53,15 @@ def key_parts(key: str) -> list[str]:
     SettingError
         A part is empty, or its quotes are not closed.
     """
+    return list(_key_parts(key))
+
+
+@lru_cache(maxsize=4096)
+def _key_parts(key: str) -> tuple[str, ...]:
     parts, rest = split_key(key)
     if rest:
         raise _unreadable(key)
-    return parts
+    return tuple(parts)
 
 
 def split_key(text: str) -> tuple[list[str], str]:

@@ -19,10 +19,11 @@ from scipy.special import lambertw
 from support.profiles import examples
 from support.strategies import as_text, compute, decreasing_line
 
-from market_abm import from_text
+from market_abm import from_input_output, from_text
 from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
-from market_abm.market.best_plan import Plan, best_plan, check_returns
+from market_abm.market.best_plan import Plan, best_plan, change_of_returns, check_returns
+from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
 GOODS = ("x", "v", "u")
 
@@ -358,6 +359,26 @@ def test_parameters_with_an_axis_of_runs() -> None:
     np.testing.assert_allclose(found.output, z * w * c * (x / w) ** a, rtol=1e-12)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_small_systems_are_those_of_lapack(count: int) -> None:
+    """Random ones, to 1e-12 (their condition is below 1e3); a singular one has no step."""
+    rng = np.random.default_rng(count)
+    matrix = rng.normal(size=(200, count, count)) + 3.0 * np.eye(count)
+    matrix = matrix[np.linalg.cond(matrix) < 1e3]
+    value = rng.normal(size=(count, len(matrix)))
+    step = newton_step(matrix, value, np.zeros(value.shape, bool))
+    exact = np.linalg.solve(matrix, -value.T[..., None])[..., 0].T
+    np.testing.assert_allclose(step, exact, rtol=1e-12, atol=1e-12)
+    symmetric = matrix + np.swapaxes(matrix, -1, -2)
+    largest = np.linalg.eigvalsh(symmetric)[:, -1]
+    np.testing.assert_allclose(largest_eigenvalue(symmetric), largest, rtol=1e-13, atol=1e-14)
+    with np.errstate(all="ignore"):
+        none = newton_step(
+            np.zeros((1, count, count)), np.ones((count, 1)), np.zeros((count, 1), bool)
+        )
+    np.testing.assert_array_equal(none, 0.0)
+
+
 # --- no best plan --------------------------------------------------------------------------------
 
 
@@ -414,6 +435,27 @@ def test_lines_that_are_refused(text: str, told: str) -> None:
     assert message.startswith("line 1: the profit of 'y = ") and "has no maximum" in message
     assert "a plan at quoted prices requires decreasing returns, as in ...**0.9" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_national_tables_returns_are_constant_to_rounding(nested: bool) -> None:
+    """By one evaluation of all lines together, and of one line alone: 1e-14 of their value.
+
+    Sums of seventy elasticities of about 1/σ, with roundings of 1e-16 each.
+    """
+    nests = {"materials_elasticity": 0.6, "factor_elasticity": 0.9} if nested else {}
+    factors = ("labour", "capital") if nested else ("primary",)
+    economy = from_input_output("us-2023", substitution_elasticity=0.5, factors=factors, **nests)
+    rng = np.random.default_rng(1)
+    assert sum(len(group.lines) for group in economy.groups) == 72
+    for group in economy.groups:
+        x = np.exp(rng.normal(size=group.links.size)) * group.technology.shares
+        together = change_of_returns(group.technology, x, group.links)
+        assert together.shape == (len(group.lines),)
+        np.testing.assert_allclose(together, 0.0, atol=1e-14)
+        line = economy.topological_order[group.lines[0]].technology
+        alone = change_of_returns(line, x[: group.links.sizes[0], None])
+        np.testing.assert_allclose(alone, together[:1], atol=1e-14)
 
 
 @given(node=decreasing_line(list(GOODS)), seed=st.integers(0, 2**32))

@@ -389,42 +389,63 @@ def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
     assert summary["steps"] >= 19
 
 
-def test_help_needs_nothing_heavy(tmp_path):
-    """``--help`` loads click and three small modules; timing is for the benchmark, not a test."""
+HEAVY = ("matplotlib", "mesa", "networkx", "numpy", "pandas", "rich", "scipy")
+ARRAYS = ("essay-chain", "--set", "run.engine=arrays")
+NEEDS = {
+    ("--help",): [],
+    ("check", "demand-elasticity"): ["numpy"],
+    ("list",): ["numpy", "rich"],
+    ("explain", *ARRAYS): ["numpy", "rich"],
+    ("run", *ARRAYS, "--no-figures"): ["numpy", "pandas", "rich", "scipy"],
+}
+"""What is imported after each of these commands, in one process: scipy for a predicted path, and
+pandas for the files of a run."""
+
+
+def test_commands_import_only_what_they_use(tmp_path):
+    """Time is for the benchmark, not for a test."""
     code = (
         "import sys\n"
         "from market_abm.cli.commands import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'numpy', 'mesa', 'matplotlib', 'scipy', 'pandas', 'rich', 'networkx'}\n"
-        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+        f"for command in {list(NEEDS)}:\n"
+        "    try: main(list(command))\n"
+        "    except SystemExit: pass\n"
+        f"    print(sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines() == [str(needs) for needs in NEEDS.values()]
     assert "market-abm run essay-chain" in done.stdout
 
 
-def test_a_terminal_gets_a_progress_bar():
-    """Under a pseudo-terminal the bar appears, and goes to the error stream only."""
-    pty = pytest.importorskip("pty")
-    reader, writer = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "run", "partial-adjustment", "--out", "/dev/null/x"],
-        stdout=subprocess.PIPE,
-        stderr=writer,
-        stdin=subprocess.DEVNULL,
-    )
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 2  # nothing can be written there
-    os.close(writer)
-    shown = b""
-    try:
-        while chunk := os.read(reader, 65536):
-            shown += chunk
-    except OSError:
-        pass
-    assert b"partial-adjustment" in shown
-    assert b"\x1b" not in out
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("run rival-diamond --steps 3", "buyers.csv measures.csv summary.json trajectory.csv"),
+        ("sweep essay-chain supply.natgas.quantity=1,2", "sweep.json table.csv table.parquet"),
+        pytest.param(
+            *("compare rival-diamond --steps 3", "comparison.csv comparison.json"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("compare rival-diamond --mechanisms unit-bid", "comparison.csv comparison.json"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_without_figures_the_data_are_the_same(tmp_path, line, files):
+    """A run into the folder of one with figures leaves none of these."""
+    for folder, options in {"with": [], "without": ["--no-figures"]}.items():
+        done = command(*line.split(), "--out", folder, *options, cwd=tmp_path)
+        assert done.returncode in (0, 3), done.stderr
+    assert list((tmp_path / "with").glob("*.png"))
+    assert sorted(each.name for each in (tmp_path / "without").iterdir()) == files.split()
+    for name in files.split():
+        read = [(tmp_path / folder / name).read_bytes() for folder in ("with", "without")]
+        assert read[0] == read[1]
+    command(*line.split(), "--out", "with", "--no-figures", cwd=tmp_path)
+    assert not list((tmp_path / "with").glob("*.png"))
 
 
 def test_paths_stay_out_of_the_summary(tmp_path):

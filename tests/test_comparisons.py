@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from market_abm import Experiment, MarketError, from_text, run
+from market_abm.analysis.forecast import steps_needed
 from market_abm.cli.commands import main
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import GRID, gradient_ascent, landscape
 from market_abm.studies.comparisons import ALL, MechanismComparison
 from market_abm.studies.optimizers import OptimizerComparison, compare
 from market_abm.views.report.report import report
-from market_abm.views.words.comparison import comparison_sentences, limits
+from market_abm.views.words.comparison import comparison_sentences, limits, unsettled
 
 
 def spiral(**settings):
@@ -103,6 +104,22 @@ def test_gradient_ascent_climbs_to_the_best(name):
     assert gradient_ascent(from_text("y = x", {"x": 1}), best, 1e-10) is None
 
 
+def test_of_many_variables_the_largest_curvature_is_the_same(monkeypatch):
+    """By Lanczos iteration, as by all eigenvalues: 1e-8 of every step's price.
+
+    Both know the curvature by differences, to 1e-10; a step that is off by this moves the path, of
+    some hundred steps, by no more than a hundred times as much.
+    """
+    program = [f"y{k} = {1 + k} * ln(1 + x)" for k in range(4)]
+    economy = from_text("\n".join(program), {"x": 20.0})
+    best = equilibrium(economy)
+    dense = gradient_ascent(economy, best, 1e-8)
+    monkeypatch.setattr("market_abm.gradient.landscape.DENSE_VARIABLES", 1)
+    lanczos = gradient_ascent(economy, best, 1e-8)
+    assert dense.complete and len(dense.welfare) == len(lanczos.welfare) > 20
+    np.testing.assert_allclose(lanczos.prices, dense.prices, rtol=1e-8)
+
+
 def test_mechanisms_against_each_other():
     """All end at the same prices; money is conserved by the one that trades in money.
 
@@ -130,6 +147,22 @@ def test_mechanisms_against_each_other():
     assert table["welfare"].max() - table["welfare"].min() < 1e-9
 
 
+def test_the_optimum_of_one_economy_is_sought_once(monkeypatch):
+    """Three mechanisms and a table; in a national economy each search takes a minute."""
+    sought = []
+
+    def seek(economy):
+        sought.append(economy)
+        return equilibrium(economy)
+
+    monkeypatch.setattr("market_abm.gradient.equilibrium.equilibrium", seek)
+    names = ["unit-bid", "trading-post", "posted-price"]
+    comparison = MechanismComparison.of(spiral(**{"run.steps": 20}), names)
+    comparison.table()
+    best = {id(result.equilibrium) for result in comparison.results.values()}
+    assert len(sought) == len(best) == 1
+
+
 def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     """Of many firms a comparison takes a known number of steps, and says what it left out."""
     small = MechanismComparison.of(spiral(), ["unit-bid"])
@@ -144,8 +177,8 @@ def test_a_budget_that_is_used_up_is_reported(monkeypatch):
     )
     assert comparison.allowed == comparison.summary()["allowed_steps"] == 30
     assert all(result.steps == 30 for result in comparison.results.values())
-    assert {name for name, _, _ in seen} == {"unit-bid", "posted-price", "gradient ascent"}
-    assert all(done <= most for _, done, most in seen)
+    assert {name for name, _, _ in seen} == {*comparison.results, "optimum", "gradient ascent"}
+    assert all(most is None or done <= most for _, done, most in seen)
     told = limits(comparison)
     assert "at most 30 of 4,000 steps" in told[0] and "after 200 steps" in told[1]
 
@@ -167,6 +200,51 @@ def test_all_mechanisms_end_at_the_same_prices():
     )
     assert kept.table().loc["posted-price", "wasted"] < 0.8 * table.loc["posted-price", "wasted"]
     assert np.isnan(table.loc["tatonnement", "wasted"])  # nobody trades
+
+
+def test_steps_needed_of_known_paths():
+    """d = 0.9^t is 1e-6 at ln 1e-6/ln 0.9 = 131.1; with a swing of period 8, a period off at most.
+
+    With a faster mode beside it that is still seen, somewhat less. A path that does not come
+    nearer, swings too slowly to tell, is too short or is no numbers: nobody knows.
+    """
+    t = np.arange(61)
+    exact = math.log(1e-6) / math.log(0.9)
+    assert steps_needed(0.9**t, t, 1e-6) == pytest.approx(exact, rel=1e-12)
+    assert steps_needed((0.9**t)[::4], t[::4], 1e-6) == pytest.approx(exact, rel=1e-12)
+    swings = 0.9**t * np.abs(np.cos(2 * np.pi * t / 16))
+    assert steps_needed(swings, t, 1e-6) == pytest.approx(exact, abs=8)
+    assert 0.8 * exact < steps_needed(0.9**t + 5 * 0.8**t, t, 1e-6) < exact
+    slow = 0.9**t * (0.001 + np.abs(np.cos(2 * np.pi * t / 80)))
+    for path in (slow, np.ones(61), 1.1**t, np.full(61, np.nan), np.zeros(61), np.ones(1)):
+        assert steps_needed(path, t[: len(path)], 1e-6) is None
+
+
+@pytest.mark.parametrize("mechanism", ["tatonnement", "posted-price"])
+def test_a_run_out_of_steps_says_how_many_it_needs(mechanism):
+    """Stopped at 1e-4, it foretells when all is within 1e-6 of the best: to a tenth, as it comes.
+
+    The slowest mode is alone by then; posted prices swing, five times or more so far.
+    """
+    economy = from_text(
+        "y = 2 * sqrt(x)\nz = ln(1 + x)",
+        {"x": {"quantity": 4.0, "price": 0.4, "elasticity": 0.5, "adjustment": 0.2}},
+        {"y": {"elasticity": 2.0}, "z": {"elasticity": 2.0}},
+    )
+    rates = {"tatonnement": {"auction_rate": 0.05}, "posted-price": {"price_rate": 0.1}}
+    settings = {"mechanism": mechanism, "engine": "arrays", "tolerance": 1e-7, **rates[mechanism]}
+    long = MechanismComparison.of(Experiment.of(economy, steps=2000, **settings), [mechanism])
+    reached = long.table().loc[mechanism, "steps"]
+    path, best = long.results[mechanism].prices, long.results[mechanism].equilibrium.prices
+    enough = int(np.flatnonzero(np.abs(path / best - 1).max(axis=1) > 1e-4)[-1])
+    short = MechanismComparison.of(Experiment.of(economy, steps=enough, **settings), [mechanism])
+    row = short.table().loc[mechanism]
+    assert row["status"] == "max_steps" and reached > 1.3 * enough
+    assert row["needed"] == pytest.approx(reached, rel=0.1)
+    (told,) = unsettled(short.table())
+    assert told.startswith(f"{mechanism}: not settled after {enough} steps")
+    assert told.endswith(f"it would need about {float(f'{row.needed:.2g}'):,.0f}")
+    assert unsettled(long.table()) == []
 
 
 def test_mechanisms_that_are_all_at_the_optimum_have_a_figure(recwarn):

@@ -466,6 +466,8 @@ def test_the_table_is_its_rest():
     np.testing.assert_allclose(result.prices, 1.0, rtol=1e-13)
     outputs = result.quantities[0]
     np.testing.assert_allclose(result.quantities, np.tile(outputs, (6, 1)), rtol=1e-13)
+    observed = market_abm.run("us-economy", mechanism="excess-demand", steps=5, tolerance=1e-9)
+    assert (observed.status, observed.steps) == ("converged", 1)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from market_abm import Experiment
 from market_abm.simulation import loop
+from market_abm.studies import sweep as sweep_module
 from market_abm.studies.sweep import Sweep, run_sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -115,7 +116,7 @@ def test_at_any_moment(name, tmp_path):
 def test_half_a_run_is_no_row_of_a_sweep(tmp_path, monkeypatch):
     """What was finished is kept, and the table after ``--resume`` is that without Ctrl-C."""
     experiment = Experiment.load("cobweb", {"run.steps": 200})
-    monkeypatch.setattr(Sweep, "batch_size", 3)
+    monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 3)
     sweep = Sweep.of(experiment, {"supply.x.elasticity": "0.1:0.9:9"})
     move, steps = loop.move, []
 

@@ -28,7 +28,7 @@ def test_any_name_is_the_same_wherever_it_is_written(name, other, value):
     assert key_parts(key) == ["supply", name, other] and normal_key(key) == key
     assert parse_assignment(f"{key}={value}") == (key, value)
     assert parse_axes([f"{key}={value},7"]) == {key: f"{value},7"}
-    assert Axis.of(key, [value]).overrides == ({key: value},)
+    assert Axis.of(key, [value]).settings(0) == {key: value}
     shock = GoodShock.parse(f"supply.{quoted(name)}={value}%@3", 10) if name else None
     assert shock is None or (shock.target, shock.good, shock.amount) == ("supply", name, value)
 

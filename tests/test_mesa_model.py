@@ -1,6 +1,7 @@
 """The Mesa model: agents, timing, randomness, and a bidding rule of one's own."""
 
 import gc
+import tracemalloc
 import weakref
 
 import mesa
@@ -10,6 +11,7 @@ import pytest
 from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
 from market_abm.market.agents import Consumer, Supplier
 from market_abm.market.mechanisms.unit_bid import UnitBid, UnitBidSettings
+from market_abm.market.model import AgentEngine
 
 CHAIN = "a = x**0.5\nb = 1 - 1/(a+1)\nc = ln(b)"
 SPLIT = "left = 2*sqrt(x)\nright = ln(1+x)\ny = ces(left, right, elasticity=0.7)"
@@ -238,3 +240,41 @@ def test_no_model_stays_in_memory(supply):
             assert supply < 0
     gc.collect()
     assert [model() for model in models] == [None] * 3
+
+
+def test_thirty_runs_leave_nothing_in_memory():
+    """No model, and hardly any memory: 28 runs add less than 3 models (NumPy pools scalars)."""
+    economy = from_text("b = 2*a\nc = b**0.5", {"a": 1}, population={"firms": 20})
+
+    def memory():
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            run(economy, steps=1)
+        before = memory()
+        model = MarketModel(economy)
+        with_model = memory()
+        del model
+        for _ in range(28):
+            run(economy, steps=1)
+        assert memory() - before < 3 * (with_model - before)
+    finally:
+        tracemalloc.stop()
+    assert not any(isinstance(each, MarketModel) for each in gc.get_objects())
+
+
+def test_the_error_of_a_run_does_not_keep_its_model():
+    """Neither by its traceback nor by the error that it was made of."""
+    engine = AgentEngine(MarketModel(from_text("a = tanh(x)\nb = tanh(2*x)\ny = a + b", {"x": 1})))
+    engine.step()
+    engine.model.suppliers.do(lambda supplier: setattr(supplier, "quantity", 1e6))
+    for _ in range(9):
+        engine.step()
+    error, model = engine.failed[0], weakref.ref(engine.model)
+    assert "all bids for it are zero" in str(error)
+    del engine
+    gc.collect()
+    assert model() is None

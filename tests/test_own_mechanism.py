@@ -49,7 +49,7 @@ class Frozen(PooledMarket):
         return shares * bids
 
     @staticmethod
-    def claim(shares, bids, price, quantity, settings):
+    def claim(shares, bids, pools, settings):
         return shares
 
     @classmethod
@@ -151,14 +151,11 @@ class PowerArrayEngine(QuotedArrayEngine):
         return next_quote(quotes, ordered, self.quantities[:, k], self.settings.power)
 
     def _reallocate(self):
-        for good in self.economy.goods:
-            k = self.economy.index[good]
-            for n, pool in self._pools_of_good(good):
-                orders = self.orders[:, pool]
-                quote, bids = self.quotes[:, n : n + 1], self.bids[:, pool]
-                orders[:] = next_order(orders, bids, quote, self._has_bids(pool))
-                ordered = orders.sum(axis=-1, keepdims=True)
-                self.shares[:, pool] = ration(orders, ordered, self.quantities[:, k : k + 1])
+        quotes = self.pools.spread(self.quotes)
+        self.orders = next_order(self.orders, self.bids, quotes, self._bid_made())
+        ordered = self.pools.spread(self.pools.total(self.orders))
+        on_sale = self.quantities[:, self.economy.buyers.good]
+        self.shares[:] = ration(self.orders, ordered, on_sale)
 
 
 def copied():

@@ -20,7 +20,7 @@ from autograd import grad, hessian
 from click.testing import CliRunner
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
-from support.engines import assert_each_its_own
+from support.engines import FIELDS, assert_each_its_own
 from support.open_economies import as_parametric
 from support.profiles import examples, members
 from support.strategies import RandomProgram, compute, decreasing_dags, loops, rival_dags
@@ -386,6 +386,30 @@ def test_posted_prices_in_both_engines(
     share = assert_each_its_own([each.economy for each in several], markets, [1, 2, 3])
     event(f"compared {share:.0%}")
     assume(share > 0.3)
+
+
+@pytest.mark.parametrize("mechanism", [AUCTION, POSTED])
+def test_no_bit_of_a_run_depends_on_its_company(mechanism: str) -> None:
+    """Alone, beside one other and beside thirty, whose arrays lie in memory the other way round."""
+    economy = from_text(
+        "a = x ** 0.6\ny = ces(a, x, elasticity=0.6, weights=(0.4, 0.6)) ** 0.8\nz = ln(1 + a)",
+        {"x": {"quantity": 4.0, "price": 0.4, "elasticity": 0.5}},
+        {"y": {"elasticity": 2.0}, "z": {"elasticity": 1.5}},
+        population={"firms": 12, "weights": (np.arange(1, 13) / 78).tolist()},
+    )
+    prices = np.linspace(0.8, 1.2, 31).tolist()
+    companies: list[list[float]] = [prices[:1], prices[:2], prices]
+    first = []
+    for company in companies:
+        several = [market_settings(mechanism=mechanism, start_price=each) for each in company]
+        market = array_market([economy] * len(several), several, [1] * len(several))
+        for _ in range(10):
+            market.step()
+        assert not market.failed
+        first.append([getattr(market.state, name)[0] for name in FIELDS])
+    for other in first[1:]:
+        for one, same in zip(first[0], other, strict=True):
+            np.testing.assert_array_equal(same, one)
 
 
 # --- where they rest -----------------------------------------------------------------------------
@@ -1038,6 +1062,22 @@ def test_no_plan_is_sought_for_lines_that_have_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("market_abm.market.mechanisms.tatonnement.best_plan", search)
     told = sentence(from_text(DIAMOND, {"x": 4.0}), mechanism=AUCTION, engine="arrays")
     assert "its returns to scale are constant" in told
+
+
+def test_each_run_is_refused_for_its_own_first_line() -> None:
+    """Lines of one formula are examined at once, of several runs; told is the first downstream.
+
+    Their order is that of the program, also where a line of another formula comes between.
+    """
+    program = "a = x ** p\nb = ln(1 + a)\nc = b ** q\nd = c ** 0.5"
+    several = [(0.5, 0.9), (0.5, 1.0), (1.0, 1.3), (0.5, 0.4), (0.7, 1.3)]
+    market = array_market(
+        [from_text(program, {"x": 4.0}, parameters={"p": p, "q": q}) for p, q in several],
+        [market_settings(mechanism=AUCTION)] * len(several),
+        [1] * len(several),
+    )
+    told = {row: (error.name, "constant" in str(error)) for row, error in market.failed.items()}
+    assert told == {1: ("c", True), 2: ("a", True), 4: ("c", False)}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

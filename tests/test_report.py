@@ -121,14 +121,16 @@ def folders(tmp_path_factory):
     """A folder of each kind."""
     root = tmp_path_factory.mktemp("results")
     for experiment in ("essay-chain", "rival-diamond", "shocks"):
-        run(experiment).save(root / experiment)
+        run(experiment).save(root / experiment, figures=False)
     sweep = Experiment.load("cobweb")
     axes = {"supply.x.elasticity": "0.5:8:log:5", "supply.x.adjustment": "0.25,0.5,1"}
-    run_sweep(Sweep.of(sweep, axes), root / "plane")
-    run_sweep(Sweep.of(sweep, {"supply.x.elasticity": "0.5:8:log:5"}), root / "curve")
-    OptimizerComparison.of(Experiment.load("spiral")).save(root / "beside")
+    run_sweep(Sweep.of(sweep, axes), root / "plane", figures=False)
+    run_sweep(
+        Sweep.of(sweep, {"supply.x.elasticity": "0.5:8:log:5"}), root / "curve", figures=False
+    )
+    OptimizerComparison.of(Experiment.load("spiral")).save(root / "beside", figures=False)
     MechanismComparison.of(Experiment.load("spiral"), ["unit-bid", "trading-post"]).save(
-        root / "contest"
+        root / "contest", figures=False
     )
     return root
 

@@ -18,14 +18,18 @@ from support.economies import split
 from support.open_economies import Open, open_economies
 from support.profiles import examples, members
 from support.strategies import loops
+from support.tables import made_up
 
 import market_abm
+from market_abm import from_input_output
 from market_abm.analysis.prediction import rate
-from market_abm.analysis.stability import Stability, stability, stable_rate
+from market_abm.analysis.stability import Stability, stabilities, stability, stable_rate
 from market_abm.gradient import backprop
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium
+from market_abm.gradient.closed_form import spectral_radius
+from market_abm.gradient.equilibrium import Equilibrium, equilibria, equilibrium
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
+from market_abm.studies.near_steady_state import steady_state
 
 TIMINGS = ("simultaneous", "sequential")
 
@@ -244,14 +248,75 @@ def test_what_is_not_told() -> None:
     assert stability(big, market()) is None
 
 
-@pytest.mark.parametrize(
-    ("lines", "known"), members([(149, True), (150, False)], quick=[(150, False)])
-)
-def test_how_many_numbers_are_too_many(lines: int, known: bool) -> None:
-    """3 for each buyer, but for the shares of those alone, and 2 a good: 599, and 603."""
-    text = "\n".join(f"g{k + 1} = g{k}" for k in range(lines))
-    chain = market_abm.from_text(text, {"g0": 1.0})
-    assert (stability(chain, market()) is not None) is known
+@pytest.mark.parametrize("bid_rate", [0.5, 1.0])
+def test_a_long_chain(bid_rate: float) -> None:
+    """1 - α, of 603 variables: each block of those that depend on each other is one bid.
+
+    Of more than 1,200 variables nothing is told where nothing is divided: J is one Jordan block.
+    """
+    for lines, expected in ((150, 1.0 - bid_rate), (301, None)):
+        text = "\n".join(f"g{k + 1} = g{k}" for k in range(lines))
+        found = stability(market_abm.from_text(text, {"g0": 1.0}), market(bid_rate=bid_rate))
+        radius = None if found is None else found.radius
+        assert radius == (None if expected is None else pytest.approx(expected, abs=1e-8))
+
+
+def test_many_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arnoldi's method without a matrix finds what the matrix has, and the closed form.
+
+    To 1e-6 of the radius: 1e-10 of J, where the leading eigenvalue is not double. In a table it is,
+    of money and of goods, and differences divide the two by the root of that: 1e-4.
+    """
+    economy = split(2, 0.5)
+    table = made_up(6, seed=6)
+    of_table = from_input_output(table)
+    money = market_abm.market_settings(mechanism="trading-post")
+    cases = [(economy, market(share_rate=rate), 1e-6) for rate in (0.05, 0.3)]
+    cases += [(of_table, money, 1e-4)]
+    dense = [known(economy, settings_) for economy, settings_, _ in cases]
+    monkeypatch.setattr("market_abm.analysis.stability.MAX_VARIABLES", 0)
+    for (economy, settings_, accuracy), matrix in zip(cases, dense, strict=True):
+        found = known(economy, settings_)
+        assert found.radius == pytest.approx(matrix.radius, rel=accuracy)
+        assert abs(found.leading - matrix.leading) <= accuracy
+    assert found.radius == pytest.approx(spectral_radius(table), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_the_united_states_have_15_000_variables() -> None:
+    """The largest eigenvalue of the table's own cost shares, 0.417, by steps alone, to 1e-4."""
+    table = market_abm.read_table("us-2023")
+    economy = from_input_output(table)
+    money = market_abm.market_settings(mechanism="trading-post")
+    found = known(economy, money, steady_state(economy, table))
+    assert found.radius == pytest.approx(spectral_radius(table), rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", TIMINGS)
+def test_a_market_is_the_same_beside_others(activation: str) -> None:
+    """To the last bit, alone, among others and in another order; None where there is none."""
+    economies = [cobweb(2, eta, 1.2, 0.4) for eta in (0.2, 0.7, 1.5, 4.0)]
+    economies += [split(1, sigma) for sigma in (0.4, 0.9)]
+    economies += [two_firms(spread) for spread in (0.0, 0.2)]
+    settings_ = [market(activation, share_rate=0.1 * (1 + k)) for k in range(len(economies))]
+    steady: list[Equilibrium | None] = list(equilibria(economies))
+    steady[1] = None
+    together = stabilities(economies, settings_, steady)
+    backwards = stabilities(economies[::-1], settings_[::-1], steady[::-1])
+    assert together[1] is None
+    for k, (economy, each) in enumerate(zip(economies, settings_, strict=True)):
+        assert together[k] == backwards[-1 - k]
+        if k != 1:
+            assert together[k] == known(economy, each)
+
+
+def two_firms(spread: float) -> market_abm.Economy:
+    """Two firms whose division of x does not matter, if they are equal."""
+    return market_abm.from_text(
+        "a = 2 * x\nb = x\ny = ces(a, b, elasticity=0.8) ** 0.7",
+        {"x": 2.0},
+        population_of={"a": {"firms": 2, "productivity": (1.0 + spread, 1.0)}},
+    )
 
 
 @pytest.mark.parametrize("activation", TIMINGS)

@@ -19,6 +19,7 @@ from support.profiles import members
 import market_abm
 from market_abm import Experiment, MarketError, run
 from market_abm.analysis.stability import stability
+from market_abm.studies import batches
 from market_abm.studies import store as store_module
 from market_abm.studies import sweep as sweep_module
 from market_abm.studies.design import Axis, Design, DesignSettings
@@ -83,11 +84,11 @@ def test_axes_are_read_as_they_are_written():
     assert Axis.of("a", "0:1:5").values == (0.0, 0.25, 0.5, 0.75, 1.0)
     assert Axis.of("a", "0.1:10:log:3").values == pytest.approx((0.1, 1.0, 10.0), rel=1e-15)
     assert Axis.of("a", "0.1:10:log:3").values[-1] == 10.0
-    assert Axis.of("a", "3..6").values == (3, 4, 5, 6)
+    assert tuple(Axis.of("a", "3..6").values) == (3, 4, 5, 6)
     assert Axis.of("a", "0.5,2,inf").values == (0.5, 2, np.inf)
     assert Axis.of("a", "simultaneous,sequential").values == ("simultaneous", "sequential")
     named = Axis.of("depth", {"1": {"economy.program": "y = x"}})
-    assert (named.values, named.overrides) == ((1,), ({"economy.program": "y = x"},))
+    assert (named.values, named.settings(0)) == ((1,), {"economy.program": "y = x"})
 
 
 def test_whole_numbers_stay_whole():
@@ -206,7 +207,7 @@ def test_rows_are_what_single_runs_say(tmp_path):
     """Side by side or alone through the agents: the same outcome (1e-9: they stop at 1e-9)."""
     base = cobweb(2, "simultaneous", steps=400)
     axes = {"supply.x.elasticity": "0.2,0.7,1.4", "supply.x.adjustment": "0.3,1"}
-    table = run_sweep(Sweep.of(base, axes), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axes), tmp_path / "s", figures=False)
     assert len(table) == 6
     for _, row in table.iterrows():
         settings = {axis: row[axis] for axis in axes}
@@ -228,7 +229,7 @@ def test_a_run_that_fails_is_a_row_with_its_reason(tmp_path):
     )
     base = Experiment.parse(text, "bad")
     sweep = Sweep.of(base, {"supply.x.quantity": "3,-1,4", "run.steps": "5"})
-    table = run_sweep(sweep, tmp_path / "s")
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert table["status"].tolist()[1] == "failed"
     assert "failed" not in table["status"].tolist()[::2]
     assert "at step 0" in table["message"][1]
@@ -264,7 +265,7 @@ def test_axes_of_structure_and_seeds(tmp_path):
         },
         "market.activation": "simultaneous,sequential,random",
     }
-    table = run_sweep(Sweep.of(base, axes, seeds="0..2"), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axes, seeds="0..2"), tmp_path / "s", figures=False)
     assert len(table) == 18
     assert set(table["status"]) == {"max_steps"}
     assert table["price.x"].nunique() == 18  # another seed, another noise
@@ -278,12 +279,13 @@ AXES = {"supply.x.elasticity": "0.1:1.5:12", "supply.x.adjustment": "0.2:1:5"}
 
 @pytest.fixture
 def small_batches(monkeypatch):
+    """Seven runs in a batch; an executor is used from the second batch on."""
     monkeypatch.setattr(sweep_module, "MAX_BATCH_RUNS", 7)
+    monkeypatch.setattr(batches, "START_SECONDS", 0.0)
 
 
 def test_resume_gives_the_same_bits(tmp_path, small_batches):
     sweep = Sweep.of(cobweb(), AXES)
-    assert sweep.batches == 9
     run_sweep(sweep, tmp_path / "whole")
     done = []
 
@@ -342,13 +344,13 @@ def test_a_full_disk_loses_the_batch_in_flight_only(tmp_path, small_batches, mon
     written = store_module.write_file
 
     def full(path, text):
-        if path.name == "0000003.csv":
+        if path.name == "00000021-7.csv":
             raise OSError(28, "No space left on device")
         written(path, text)
 
     monkeypatch.setattr(store_module, "write_file", full)
     with pytest.raises(MarketError, match=r"No space left on device.*--resume"):
-        run_sweep(sweep, tmp_path / "s")
+        run_sweep(sweep, tmp_path / "s", figures=False)
     assert len(list((tmp_path / "s" / "parts").iterdir())) == 3
     monkeypatch.setattr(store_module, "write_file", written)
     assert len(run_sweep(sweep, tmp_path / "s", resume=True)) == 60
@@ -418,9 +420,6 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path, small_batches):
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(
-            lambda: setattr(__import__("market_abm.studies.sweep").sweep, "MAX_BATCH_RUNS", 7)
-        )
         pids = list(client.run(os.getpid).values())
         killed = []
 
@@ -452,7 +451,7 @@ def test_the_death_of_a_dask_scheduler_is_told_plainly(tmp_path, small_batches):
     try:
         with (
             pytest.raises(MarketError, match=r"the Dask scheduler at .* died .*--resume"),
-            executor(None, address, sweep.batches) as (pool, workers),
+            executor(None, address, sweep.design.size) as (pool, workers),
         ):
             kill = lambda count, size: count and scheduler.kill()  # noqa: E731
             folder = tmp_path / "cut"
@@ -508,7 +507,7 @@ def test_fact_3_the_split_is_stable_up_to_the_bound_of_a_stale_gradient(
     sweep = Sweep.of(
         split(depth, activation), {"market.share_rate": f"{0.96 * bound}:{1.04 * bound}:9"}
     )
-    table = run_sweep(sweep, tmp_path / "s")
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert boundary(table, "market.share_rate") == pytest.approx(bound, rel=0.01)
     assert boundary(table, "market.share_rate", "predicted_rate") == pytest.approx(bound, rel=1e-4)
 
@@ -523,7 +522,9 @@ def test_fact_5_the_cobweb_is_stable_below_the_demand_elasticity(
     steps = 300 * (depth + 1)  # enough to come near rest within 2 % of the boundary
     base = cobweb(depth, "simultaneous", steps, **{"demand.y.elasticity": demand_elasticity})
     low, high = 0.96 * demand_elasticity, 1.04 * demand_elasticity
-    table = run_sweep(Sweep.of(base, {"supply.x.elasticity": f"{low}:{high}:9"}), tmp_path / "s")
+    table = run_sweep(
+        Sweep.of(base, {"supply.x.elasticity": f"{low}:{high}:9"}), tmp_path / "s", figures=False
+    )
     assert boundary(table, "supply.x.elasticity") == pytest.approx(demand_elasticity, rel=0.01)
 
 
@@ -532,7 +533,7 @@ def test_fact_5_partial_adjustment_widens_the_cobweb(tmp_path, adjustment):
     bound = 2 / adjustment - 1
     base = cobweb(2, "sequential", 200, **{"supply.x.adjustment": adjustment})
     axis = {"supply.x.elasticity": f"{0.96 * bound}:{1.04 * bound}:9"}
-    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s", figures=False)
     assert boundary(table, "supply.x.elasticity") == pytest.approx(bound, rel=0.01)
 
 
@@ -561,7 +562,9 @@ steps = 3000
         "supply.x.elasticity": "0.1:4:log:6",
         "demand.c.elasticity": [0.7, 2.0, 8.0, "inf"],
     }
-    table = run_sweep(Sweep.of(Experiment.parse(text, "fact7"), axes), tmp_path / "s")
+    table = run_sweep(
+        Sweep.of(Experiment.parse(text, "fact7"), axes), tmp_path / "s", figures=False
+    )
     assert set(table["status"]) == {"converged"}
     a, eta, eps = (table[name].astype(float) for name in axes)
     expected = (a * 1.5 / 0.8) ** (1 / (1 / eta + 1 - a + a / eps))
@@ -590,8 +593,9 @@ def test_the_published_figure_of_fact_7_is_the_closed_form():
 
 def test_the_table_reads_back_to_the_last_digit(tmp_path):
     sweep = Sweep.of(cobweb(), {"supply.x.elasticity": "0.1:0.9:5"})
-    rows = list(csv.DictReader(sweep.text(0).splitlines(), sweep.columns))
-    table = run_sweep(sweep, tmp_path / "s")
+    text = "".join(text for _, text in sweep.texts(range(5)))
+    rows = list(csv.DictReader(text.splitlines(), sweep.columns))
+    table = run_sweep(sweep, tmp_path / "s", figures=False)
     assert [float(row["price.x"]) for row in rows] == table["price.x"].tolist()
 
 
@@ -603,7 +607,7 @@ def test_the_boundary_is_predicted_for_any_economy(tmp_path):
     """
     base = Experiment.load("trading-post", {"economy.parameters.sigma": 0.25, "run.steps": 4000})
     axis = {"market.bid_rate": "0.32:0.35:16"}
-    table = run_sweep(Sweep.of(base, axis), tmp_path / "s")
+    table = run_sweep(Sweep.of(base, axis), tmp_path / "s", figures=False)
 
     assert boundary(table, "market.bid_rate", "predicted_rate") == pytest.approx(1 / 3, rel=1e-4)
     settled = table["market.bid_rate"][table["status"] == "converged"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
-from market_abm.analysis.rate import MeasuredRate, measured_rate
+from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
+from market_abm.economy.buyers import CACHED_NUMBERS
 from market_abm.simulation.record import Trajectory
 
 MAX_LAG = 64
@@ -53,38 +57,18 @@ class PathMeasures:
     @np.errstate(all="ignore")
     def _moving(self) -> np.ndarray:
         """Which goods' gradients move by more than rounding, shape (goods,)."""
-        gradients = self.comparison.gradients
-        return np.ptp(gradients, axis=0) > 1e-9 * np.abs(gradients).max(axis=0)
+        return _is_moving(self.comparison.gradients)
 
     @cached_property
     @np.errstate(all="ignore")
     def _unexplained(self) -> np.ndarray:
-        """Of each good's gradient, the variation that its price a lag later leaves unexplained.
-
-        1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², shape (lags, goods), over
-        the steps t from the first move of the price on, as far as all lags are recorded. NaN where
-        the gradient does not move.
-        """
-        prices, gradients = self.trajectory.prices, self.comparison.gradients
-        count = len(prices) - self._lags
-        moved = np.argmax(prices != prices[0], axis=0)
-        among = (np.arange(count)[:, None] >= moved) & self._moving
-        steps = among.sum(axis=0)
-        enough = steps >= MIN_STEPS
-        early = np.where(among, gradients[:count], 0.0)
-        mean = early.sum(axis=0) / np.where(enough, steps, 1)
-        variation = (np.where(among, gradients[:count] - mean, 0.0) ** 2).sum(axis=0)
-        result = np.full((self._lags, prices.shape[1]), np.nan)
-        for lag in range(self._lags):
-            distance = np.where(among, prices[lag : lag + count] - gradients[:count], 0.0)
-            result[lag] = np.where(enough, (distance**2).sum(axis=0) / variation, np.nan)
-        return result
+        """See :func:`_unexplained`, shape (lags, goods)."""
+        return _unexplained(self.trajectory.prices, self.comparison.gradients, self._lags)
 
     @cached_property
     def _tracks(self) -> np.ndarray:
         """Which goods' prices track their gradients, at some lag, shape (goods,)."""
-        least = np.nan_to_num(self._unexplained, nan=np.inf).min(axis=0)
-        return least <= 1.0 - MIN_EXPLAINED
+        return self._unexplained.min(axis=0) <= 1.0 - MIN_EXPLAINED
 
     @cached_property
     def staleness_of_good(self) -> np.ndarray:
@@ -93,7 +77,7 @@ class PathMeasures:
         NaN where the price does not track its gradient: at no lag does it explain 0.9 of the
         gradient's variation (R²).
         """
-        nearest = np.argmin(np.nan_to_num(self._unexplained, nan=np.inf), axis=0)
+        nearest = np.argmin(self._unexplained, axis=0)
         return np.where(self._tracks, nearest, np.nan)
 
     @cached_property
@@ -154,11 +138,83 @@ class PathMeasures:
 
         Of the steps after the last shock, near rest (``analysis/rate.py``).
         """
+        return measured_rate(*self._after_shocks)
+
+    @staticmethod
+    @np.errstate(all="ignore")
+    def compute_together(several: Sequence[PathMeasures], *, rates: bool, staleness: bool) -> None:
+        """Compute measures of several runs, which takes less time together; the numbers agree."""
+        if rates:
+            found = measured_rates([each._after_shocks for each in several])
+            for each, rate in zip(several, found, strict=True):
+                vars(each)["rate"] = rate
+        groups: defaultdict[tuple[int, ...], list[PathMeasures]] = defaultdict(list)
+        for each in several if staleness else ():
+            groups[each.trajectory.prices.shape].append(each)
+        for shape, group in groups.items():
+            size = max(1, CACHED_NUMBERS // math.prod(shape))
+            for first in range(0, len(group), size):
+                some = group[first : first + size]
+                prices = np.stack([each.trajectory.prices for each in some])
+                gradients = np.stack([each.comparison.gradients for each in some])
+                parts = _unexplained(prices, gradients, some[0]._lags)
+                for each, part in zip(some, parts, strict=True):
+                    vars(each)["_unexplained"] = part
+
+    @property
+    def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
-        after = trajectory.times >= self.last_shock
         arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
-        paths = [each[after] for each in arrays if len(each) == len(after)]
-        return measured_rate(paths, trajectory.times[after])
+        if self.last_shock == 0:
+            return [each for each in arrays if len(each) == len(trajectory.times)], trajectory.times
+        after = trajectory.times >= self.last_shock
+        return [each[after] for each in arrays if len(each) == len(after)], trajectory.times[after]
+
+
+def _is_moving(gradients: np.ndarray) -> np.ndarray:
+    """Which gradients, (..., records, goods), move by more than rounding, shape (..., goods)."""
+    return np.ptp(gradients, axis=-2) > 1e-9 * np.abs(gradients).max(axis=-2)
+
+
+def _unexplained(prices: np.ndarray, gradients: np.ndarray, lags: int) -> np.ndarray:
+    """Of each good's gradient, the variation that its price a lag later leaves unexplained.
+
+    1 - R², with R² = 1 - Σ (p(t + lag) - g(t))² / Σ (g(t) - mean)², over the steps t from the first
+    move of the price on, as far as all lags are recorded. Infinite where no gradient moves.
+
+    Parameters
+    ----------
+    prices, gradients
+        Money per unit, shape (..., records, goods).
+    lags
+        Lags 0, 1, ... that are considered.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., lags, goods).
+    """
+    count = prices.shape[-2] - lags
+    moved = np.argmax(prices != prices[..., :1, :], axis=-2, keepdims=True)
+    among = (np.arange(count)[:, None] >= moved) & _is_moving(gradients)[..., None, :]
+    steps = among.sum(axis=-2)
+    enough = steps >= MIN_STEPS
+    early = np.where(among, gradients[..., :count, :], 0.0)
+    mean = early.sum(axis=-2) / np.where(enough, steps, 1)
+    variation = np.where(among, early - mean[..., None, :], 0.0)
+    variation = (variation**2).sum(axis=-2)
+    result = np.full((*prices.shape[:-2], lags, prices.shape[-1]), np.inf)
+    later = sliding_window_view(prices, count, axis=-2).swapaxes(-1, -2)  # (lags, steps, goods)
+    together = max(1, CACHED_NUMBERS // max(1, early.size))
+    for first in range(0, lags, together):
+        some = slice(first, min(first + together, lags))
+        gaps = later[..., some, :, :] - gradients[..., None, :count, :]
+        squares = np.where(among[..., None, :, :], gaps, 0.0) ** 2
+        part = squares.sum(axis=-2) / variation[..., None, :]
+        result[..., some, :] = np.where(enough[..., None, :], part, np.inf)
+    result[np.isnan(result)] = np.inf
+    return result
 
 
 # --- the table of measures ------------------------------------------------------------------------

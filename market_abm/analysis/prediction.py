@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
@@ -29,6 +28,8 @@ def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarra
     fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
         return None
+    from scipy.special import betainc  # slow to import
+
     ways = economy.stages
     n = np.array([ways[good] for good in economy.goods])
     t = np.arange(steps + 1)[:, None]
@@ -54,6 +55,8 @@ def rate(economy: Economy, market: Any) -> float | None:
         return None
     keep, response, stages, lagged = found
     delay = (stages if market.activation == "simultaneous" else 0) + lagged * market.lag
+    if delay == 0:
+        return abs(keep - response)
     polynomial = np.zeros(delay + 2)
     polynomial[0] = 1.0
     polynomial[1] -= keep

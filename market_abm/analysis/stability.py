@@ -2,44 +2,52 @@
 
 A step turns a small disturbance z of the market's state variables into J z; in the long run the
 largest eigenvalue of J determines whether it grows. J is computed by central differences of the
-array engine's own step, about the steady state that ``gradient/equilibrium.py`` finds without a
-market. It needs no run, and also covers steady states that no run would reach.
+array engine's own step (``analysis/steps.py``), about the steady state that
+``gradient/equilibrium.py`` finds without a market. It needs no run, and also covers steady states
+that no run would reach. Above 1,200 variables only the largest eigenvalues are computed, by
+Arnoldi's method (ARPACK); J is never a matrix there, a product with it is a step.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
+from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
-from market_abm.economy.production import marginal_products
 from market_abm.errors import MarketError
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
-from market_abm.market.mechanisms.registry import array_market
 
-MAX_VARIABLES = 600
-"""Maximum number of variables, since the matrix is dense."""
+MAX_VARIABLES = 1200
+"""Variables up to which all eigenvalues are computed, of a dense matrix."""
 
-MOVE = float(np.cbrt(np.finfo(float).eps))
-"""The relative size h of central differences: 6e-6.
+MAX_WHOLE = 600
+"""Variables up to which they are those of the whole matrix; above, of its blocks."""
 
-Their error is h² (truncation) and eps/h (rounding), which is smallest at h = eps^(1/3).
-"""
+MAX_RESTARTS = 10
+"""Restarts of Arnoldi's method; where it converges it takes one to five."""
 
 ROUNDING = 1e-8
-"""Entries of J, and differences of eigenvalues, below this are rounding (4e-11, with room)."""
+"""Differences of eigenvalues below this are rounding (4e-11, with room)."""
 
 INDIFFERENCE_TOL = 1e-6
 """Eigenvalues this close to 1 belong to disturbances that persist; errors are about 1e-9."""
 
-STATIONARY_TOL = 1e-6
-"""The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
+MAX_NUMBERS = 2_000_000
+"""Entries of the arrays of steps that are made together."""
+
+LARGEST = 6
+"""Eigenvalues that are computed of many variables."""
+
+AGREEMENT = 1e-4
+"""The relative difference, with other disturbances, up to which the largest of them is known."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +115,34 @@ def stability(
         None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
         step is not smooth at the steady state (posted prices: excess demand on one side, unsold
         goods on the other), if the steady state is unknown or the market is not stationary there,
-        if J is not finite, or if there are more than 600 variables.
+        if J is not finite, or if the largest eigenvalue of more than 1,200 variables cannot be told
+        from rounding.
     """
-    best = equilibrium(economy) if steady_state is None else steady_state
-    found = _jacobian(economy, settings, best)
-    return None if found is None else _stability(*found)
+    return stabilities([economy], [settings], [steady_state or equilibrium(economy)])[0]
+
+
+def stabilities(
+    economies: Sequence[Economy],
+    settings: Sequence[MarketSettings],
+    steady_states: Sequence[Equilibrium | None],
+) -> list[Stability | None]:
+    """The stability of each market, as of :func:`stability`, whichever the others are.
+
+    Markets of one structure make their disturbed steps together.
+    """
+    found: list[Stability | None] = [None] * len(economies)
+    for members, steps in _steps(economies, settings, steady_states):
+        if steps.size > MAX_VARIABLES:
+            economy = economies[members[0]]
+            if economy.buyers.shared_pools or economy.has_loops:
+                found[members[0]] = largest_eigenvalue(steps)
+            continue  # on a long line eigenvalues are all of one size, or J is one Jordan block
+        places = zip(members, steps.jacobians(), strict=True)
+        known = [(k, matrix) for k, matrix in places if matrix is not None]
+        matrices = [matrix for _, matrix in known]
+        for (k, matrix), spectrum in zip(known, _spectra(matrices), strict=True):
+            found[k] = _stability(matrix, steps.of_goods, spectrum)
+    return found
 
 
 def stable_rate(
@@ -151,6 +182,8 @@ def stable_rate(
         radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius
         return float(np.log(radius))
 
+    from scipy.optimize import brentq  # slow to import
+
     rates = np.geomspace(0.01, 1.0, 9)
     first = next((k for k, rate in enumerate(rates) if growth(rate) > ROUNDING), None)
     if first is None:
@@ -158,98 +191,84 @@ def stable_rate(
     return float(brentq(growth, rates[first - 1], rates[first], xtol=1e-7)) if first else 0.0
 
 
-@np.errstate(all="ignore")
 def _jacobian(
     economy: Economy, settings: MarketSettings, steady: Equilibrium | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """J, and which of its variables are quantities and prices; None if :func:`stability` is."""
-    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.topological_order)
-    if settings.activation not in ACTIVATIONS or noisy or settings.lag:
-        return None
-    if not settings.rules.smooth or steady is None or not steady.solved:
-        return None
-    try:
-        step = _Step(economy, settings, steady)
-        matrix = step.jacobian() if step.size <= MAX_VARIABLES else None
-    except MarketError:
-        return None
-    return None if matrix is None else (matrix, step.of_goods)
+    for _, steps in _steps([economy], [settings], [steady]):
+        (matrix,) = steps.jacobians() if steps.size <= MAX_VARIABLES else [None]
+        return None if matrix is None else (matrix, steps.of_goods)
+    return None
 
 
-def _stability(matrix: np.ndarray, of_goods: np.ndarray) -> Stability:
+def _stability(
+    matrix: np.ndarray, of_goods: np.ndarray, eigenvalues: np.ndarray | None = None
+) -> Stability:
     """The leading eigenvalue of J, without what persists and has no effect."""
-    eigenvalues = np.linalg.eigvals(matrix)
+    eigenvalues = _spectra([matrix])[0] if eigenvalues is None else eigenvalues
     if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE_TOL):
         eigenvalues = np.linalg.eigvals(_without_indifference(matrix, of_goods))
     leading = _leading(eigenvalues)
     return Stability(abs(leading), leading)
 
 
-class _Step:
-    """One step of the market, as a function of the vector of the state variables that can move.
+def _spectra(matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The eigenvalues of matrices of one size.
 
-    The vector holds the entries ``places`` of the arrays of ``ArrayEngine.memory``: all but the
-    offers of fixed endowments, the shares in pools of one buyer, and in each other pool the largest
-    share, which is 1 minus the others.
+    Those of a large one are those of its blocks of variables that depend on each other.
     """
+    if not matrices or len(matrices[0]) <= MAX_WHOLE:
+        return list(np.linalg.eigvals(np.array(matrices))) if matrices else []
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
 
-    def __init__(self, economy: Economy, settings: MarketSettings, steady: Equilibrium) -> None:
-        self.economy, self.settings = economy, settings
-        buyers = economy.buyers
-        inputs = steady.shares * steady.quantities[buyers.good]
-        products = marginal_products(economy, inputs)
-        worth = steady.prices[buyers.maker] * products
-        # For each buyer, the buyer of its pool whose share is 1 minus the others.
-        self.rest_of_pool = np.arange(buyers.size)
-        self.at = settings.rules.steady_memory(economy, steady, worth, products)
-        moves = {name: np.ones(array.shape, bool) for name, array in self.at.items()}
-        moves |= settings.rules.moving(economy)
-        if "shares" in moves:
-            moves["shares"][:] = False
-            for pool in buyers.shared_pools:
-                largest = pool.buyers.start + int(np.argmax(steady.shares[pool.buyers]))
-                self.rest_of_pool[pool.buyers] = largest
-                moves["shares"][pool.buyers] = True
-                moves["shares"][largest] = False
-        self.places = [(name, int(k)) for name in self.at for k in np.flatnonzero(moves[name])]
-        self.size = len(self.places)
-        self.of_shares = np.array([name == "shares" for name, _ in self.places])
-        self.of_goods = np.array(
-            [name in ("quantities", "prices", "quotes") for name, _ in self.places]
-        )
+    spectra = []
+    for matrix in matrices:
+        _, block = connected_components(csr_array(matrix), connection="strong")
+        members = np.split(np.argsort(block, kind="stable"), np.cumsum(np.bincount(block))[:-1])
+        parts = [np.linalg.eigvals(matrix[np.ix_(each, each)]) for each in members]
+        spectra.append(np.concatenate(parts))
+    return spectra
 
-    def jacobian(self) -> np.ndarray | None:
-        """J, shape (size, size), by relative changes; None if the market is not stationary there.
 
-        One market of 2 size + 1 runs makes one step: each variable is moved up in one run and down
-        in another; the last run is not disturbed, and must not move.
-        """
-        runs = 2 * self.size + 1
-        market = array_market([self.economy] * runs, [self.settings] * runs, [0] * runs)
-        memory = {name: np.tile(array, (runs, 1)) for name, array in self.at.items()}
-        sizes = np.array([abs(self.at[name][k]) or 1.0 for name, k in self.places])
-        for variable, (name, k) in enumerate(self.places):
-            moves = MOVE * sizes[variable] * np.array([1.0, -1.0])
-            pair = slice(2 * variable, 2 * variable + 2)
-            memory[name][pair, k] += moves
-            if name == "shares":
-                memory[name][pair, self.rest_of_pool[k]] -= moves
-        before = self._vectors(memory) / sizes
-        market.memory = memory
-        market.step()
-        after = self._vectors(market.memory) / sizes
-        drift = np.abs(after[-1] - before[-1]) * np.where(self.of_shares, sizes, 1.0)
-        # Divided by the moves as represented in floating point.
-        moved = np.diagonal(before[0:-1:2] - before[1:-1:2])
-        matrix = (after[0:-1:2] - after[1:-1:2]).T / moved
-        # Rounding errors in place of zeros would close loops of variables, and a loop of k entries
-        # of 1e-11 has eigenvalues of (1e-11)^(1/k).
-        matrix[np.abs(matrix) < ROUNDING] = 0.0
-        return matrix if np.all(np.isfinite(matrix)) and drift.max() < STATIONARY_TOL else None
+@np.errstate(all="ignore")
+def _steps(
+    economies: Sequence[Economy],
+    settings: Sequence[MarketSettings],
+    steady_states: Sequence[Equilibrium | None],
+) -> Iterator[tuple[list[int], Steps]]:
+    """The markets that are examined together, by their places, and a step of theirs."""
+    groups: dict[Any, list[int]] = {}
+    starts: dict[int, SteadyState] = {}
+    for k, (economy, market, steady) in enumerate(
+        zip(economies, settings, steady_states, strict=True)
+    ):
+        if steady is not None and steady.solved and _is_smooth(economy, market):
+            starts[k] = SteadyState.of(economy, market, steady)
+            same = tuple(each for each in vars(market).values() if not isinstance(each, float))
+            key = (economy.structure, type(market), same, starts[k].layout)
+            # Where an input is 0, lines are computed in another way, in all rows.
+            groups.setdefault((key, k if starts[k].has_zeros else -1), []).append(k)
+    for members in groups.values():
+        size = starts[members[0]].size
+        most = max(1, MAX_NUMBERS // (size * (2 * size + 1))) if size <= MAX_VARIABLES else 1
+        for first in range(0, len(members), most):
+            part = members[first : first + most]
+            for some in (part, *([k] for k in part)):
+                try:
+                    markets = ([economies[k] for k in some], [settings[k] for k in some])
+                    yield some, Steps(*markets, [starts[k] for k in some])
+                except MarketError:  # the mechanism cannot run one of them
+                    continue
+                if some is part:
+                    break
 
-    def _vectors(self, memory: dict[str, np.ndarray]) -> np.ndarray:
-        """The variables of each run, shape (runs, size)."""
-        return np.stack([memory[name][:, k] for name, k in self.places], axis=-1)
+
+def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
+    """Whether a step is a smooth function of the state."""
+    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
+    known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
+    return bool(known and settings.rules.smooth)
 
 
 def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:
@@ -263,6 +282,43 @@ def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarra
     _, singular, directions = np.linalg.svd(effects)
     others = directions[singular > INDIFFERENCE_TOL]
     return others @ matrix @ others.T
+
+
+@np.errstate(all="ignore")
+def largest_eigenvalue(steps: Steps) -> Stability | None:
+    """The stability of one market of many variables, from its largest eigenvalues.
+
+    Disturbances that persist and move no good are left out. Rounding is a disturbance as well, of
+    1e-10, to which J may respond without measure (a long chain): so they are computed twice, from
+    other starts, with disturbances of other sizes, and None is returned where these do not agree.
+
+    Returns
+    -------
+    Stability or None
+        As of :func:`stability`; None also if more disturbances persist than are computed.
+    """
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
+
+    if not steps.is_stationary():
+        return None
+    found = []
+    for seed, factor in ((0, 1.0), (1, 5.0)):
+        product = LinearOperator(
+            (steps.size, steps.size), partial(steps.product, factor=factor), dtype=float
+        )
+        start = np.random.default_rng(seed).standard_normal(steps.size)
+        try:
+            values, vectors = eigs(product, LARGEST, v0=start, tol=1e-10, maxiter=MAX_RESTARTS)
+        except (ArpackError, ValueError):  # it does not converge, or J is not finite
+            return None
+        effects = np.abs(vectors[steps.of_goods]).max(axis=0, initial=0.0)
+        persist = (np.abs(values - 1.0) < INDIFFERENCE_TOL) & (effects < INDIFFERENCE_TOL)
+        if persist.all():
+            return None
+        found.append(_leading(values[~persist]))
+    first, second = found
+    agree = abs(abs(first) - abs(second)) <= AGREEMENT * abs(first)
+    return Stability(abs(first), first) if agree else None
 
 
 def _leading(eigenvalues: np.ndarray) -> complex:

@@ -28,6 +28,14 @@ SET = click.option(
 
 STEPS = click.option("--steps", type=int, help="Stop after at most this many steps (run.steps).")
 
+FIGURES = click.option(
+    "--no-figures",
+    "figures",
+    flag_value=False,
+    default=True,
+    help="Write data only, and draw nothing.",
+)
+
 
 def load(
     experiment: str,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from market_abm.cli import printing
 from market_abm.cli.arguments import (
     EXPERIMENT,
+    FIGURES,
     SET,
     STEPS,
     load,
@@ -24,9 +26,14 @@ from market_abm.cli.arguments import (
 )
 from market_abm.cli.interrupts import INTERRUPTED
 from market_abm.cli.main import USER_ERROR, main
-from market_abm.cli.progress import progress_bar, run_with_progress, task_bars
+from market_abm.cli.progress import ProgressBars, run_with_progress
 from market_abm.cli.tables import say
 from market_abm.errors import MarketError, display_path
+from market_abm.views.words.command import FRAMES, RUNS, WRITING
+
+if TYPE_CHECKING:
+    from market_abm.studies.comparisons import MechanismComparison
+    from market_abm.studies.optimizers import OptimizerComparison
 
 # --- running markets ------------------------------------------------------------------------------
 
@@ -46,6 +53,7 @@ from market_abm.errors import MarketError, display_path
     "[default step: when prices have settled]  Repeatable.",
 )
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
+@FIGURES
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--live", is_flag=True, help="Plot prices and errors in the terminal during the run.")
 def run(
@@ -55,6 +63,7 @@ def run(
     steps: int | None,
     shocks: tuple[str, ...],
     out: str | None,
+    figures: bool,
     as_json: bool,
     live: bool,
 ) -> None:
@@ -65,14 +74,18 @@ def run(
     Exit code: 0 converged, 2 user error, 3 max_steps, 4 oscillating, 5 diverged, 6 off_gradient.
     """
     from market_abm.runs.folders import check_folder
+    from market_abm.runs.progress import analyse
     from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
-    chosen = shocked(load(experiment, assignments, seed=seed, steps=steps), shocks)
-    folder = place(out, chosen.name)
-    check_folder(folder, RUN_FILES)  # before a run that may take long
-    result = run_with_progress(chosen, quiet=as_json, live=live)
-    folder = result.save(folder)
+    read = load(experiment, assignments, seed=seed, steps=steps)
+    with ProgressBars(quiet=as_json) as bars:
+        chosen = shocked(read, shocks, bars.of_run(read))
+        folder = place(out, chosen.name)
+        check_folder(folder, RUN_FILES)  # before a run that may take long
+        result = run_with_progress(chosen, bars, live=live and not as_json)
+        analyse(result, bars.of_work)
+        folder = result.save(folder, figures=figures, progress=bars.of_parts(WRITING))
     if as_json:
         plain = not (sys.stdout.encoding or "").lower().startswith("utf")
         click.echo(json.dumps(result.summary(), ensure_ascii=plain, allow_nan=False))
@@ -89,9 +102,11 @@ def run(
 @click.option("--seeds", help="Run every point with each of these seeds: 0..4, or 1,7,9.")
 @click.option("--design", help="grid, list, lhs or sobol.  [default: grid]")
 @click.option("--points", type=int, help="Points of an lhs or sobol design.  [default: 64]")
+@click.option("--fast", is_flag=True, help="Leave out the optimum and stability, which take long.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.")
 @click.option("--resume", is_flag=True, help="Complete an interrupted sweep.")
+@FIGURES
 @click.option(
     "--out", metavar="DIR", help="Write the results here.  [default: results/<name>-sweep]"
 )
@@ -102,9 +117,11 @@ def sweep(
     seeds: str | None,
     design: str | None,
     points: int | None,
+    fast: bool,
     jobs: int | None,
     scheduler: str | None,
     resume: bool,
+    figures: bool,
     out: str | None,
 ) -> None:
     """Run a market at many points, in parallel.
@@ -125,15 +142,22 @@ def sweep(
 
     chosen = load(experiment, assignments)
     planned = Sweep.planned(chosen, parse_axes(axes), seeds=seeds, design=design, points=points)
+    planned = planned.fast() if fast else planned
     folder = place(out, f"{chosen.name}-sweep")
     say(sweep_start(planned))
     try:
         with (
-            executor(jobs, scheduler, planned.batches) as (pool, workers),
-            progress_bar(planned.design.size) as progress,
+            executor(jobs, scheduler, planned.design.size) as (pool, workers),
+            ProgressBars() as bars,
         ):
             table = run_sweep(
-                planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
+                planned,
+                folder,
+                executor=pool,
+                workers=workers,
+                resume=resume,
+                figures=figures,
+                progress=bars.of_parts(RUNS),
             )
     except KeyboardInterrupt:
         click.echo(INTERRUPTED_SWEEP, err=True)
@@ -152,6 +176,7 @@ def sweep(
 @SET
 @click.option("--mechanisms", help="Compare these mechanisms with each other instead: all, or a,b.")
 @STEPS
+@FIGURES
 @click.option(
     "--out",
     metavar="DIR",
@@ -162,6 +187,7 @@ def compare(
     assignments: tuple[str, ...],
     mechanisms: str | None,
     steps: int | None,
+    figures: bool,
     out: str | None,
 ) -> None:
     """Compare a market with optimisers.
@@ -178,16 +204,18 @@ def compare(
     chosen = load(experiment, assignments, steps=steps)
     folder = place(out, f"{chosen.name}-{'compare' if mechanisms is None else 'mechanisms'}")
     check_folder(folder, COMPARISON_FILES)
-    if mechanisms is not None:
-        names = [name.strip() for name in mechanisms.split(",")]
-        with task_bars() as progress:
-            several = MechanismComparison.of(chosen, names, progress)
-        printing.print_mechanisms(several)
-        folder = several.save(folder)
+    with ProgressBars() as bars:
+        compared: MechanismComparison | OptimizerComparison
+        if mechanisms is not None:
+            names = [name.strip() for name in mechanisms.split(",")]
+            compared = MechanismComparison.of(chosen, names, bars.of_work)
+        else:
+            compared = OptimizerComparison.of(chosen, bars.of_work)
+        folder = compared.save(folder, figures=figures, progress=bars.of_parts(WRITING))
+    if isinstance(compared, MechanismComparison):
+        printing.print_mechanisms(compared)
     else:
-        comparison = OptimizerComparison.of(chosen)
-        printing.print_comparison(comparison)
-        folder = comparison.save(folder)
+        printing.print_comparison(compared)
     printing.print_written(folder)
 
 
@@ -199,7 +227,10 @@ def compare(
 @click.option(
     "--out", metavar="DIR", default="results/phase-plane", show_default=True, help="Write here."
 )
-def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) -> None:
+@FIGURES
+def phase_plane(
+    networks: int, firms: int, degree: int, steps: int, out: str, figures: bool
+) -> None:
     """Compare our markets with the published excess-demand model.
 
     Both run on the same random networks. In each cell of the plane of their rates, a run starts
@@ -216,10 +247,10 @@ def phase_plane(networks: int, firms: int, degree: int, steps: int, out: str) ->
     check_folder(folder, PLANE_FILES)
     size = PhasePlane.size(settings)
     say(plane_start(settings, size))
-    with progress_bar(size) as progress:
-        plane = PhasePlane.of(settings, progress)
+    with ProgressBars() as bars:
+        plane = PhasePlane.of(settings, bars.of_work)
+        folder = plane.save(folder, figures=figures, progress=bars.of_parts(WRITING))
     printing.print_plane(plane)
-    folder = plane.save(folder)
     printing.print_written(folder)
 
 
@@ -257,8 +288,9 @@ def animate(
     chosen = load(experiment, assignments)
     path = place(out, f"{chosen.name}.gif")
     check_film(chosen, path)
-    result = run_with_progress(chosen, quiet=False)
-    write_film(result, path, steps=steps, fps=fps)
+    with ProgressBars() as bars:
+        result = run_with_progress(chosen, bars)
+        write_film(result, path, steps=steps, fps=fps, progress=bars.of_parts(FRAMES))
     say(written(path, film_steps(min(steps, result.steps), result.steps)))
 
 
@@ -270,7 +302,13 @@ def explain(experiment: str, assignments: tuple[str, ...]) -> None:
 
     Both as formulas and as numbers.
     """
-    printing.print_explanation(run_with_progress(load(experiment, assignments), quiet=True))
+    from market_abm.runs.progress import analyse
+
+    chosen = load(experiment, assignments)
+    with ProgressBars() as bars:
+        result = run_with_progress(chosen, bars)
+        analyse(result, bars.of_work)
+    printing.print_explanation(result)
 
 
 @main.command()
@@ -286,7 +324,9 @@ def report(folder: str, out: str | None) -> None:
     from market_abm.views.report.report import report as write_report
     from market_abm.views.words.text import written
 
-    say(written(write_report(folder, out)))
+    with ProgressBars() as bars:
+        path = write_report(folder, out, bars.of_work)
+    say(written(path))
 
 
 @main.command()
@@ -377,13 +417,16 @@ def list_experiments() -> None:
 @SET
 def check(experiment: str, assignments: tuple[str, ...]) -> None:
     """Check an experiment file without running it."""
-    from market_abm.studies.sweep import Sweep
     from market_abm.views.words.run import experiment_lines
-    from market_abm.views.words.sweep import sweep_size
 
     chosen = load(experiment, assignments)
-    planned = Sweep.planned(chosen, None) if chosen.sweep else None
+    size = None
+    if chosen.sweep:
+        from market_abm.studies.sweep import Sweep
+        from market_abm.views.words.sweep import sweep_size
+
+        size = sweep_size(Sweep.planned(chosen, None))
     for line in experiment_lines(chosen):
         say(line)
-    if planned is not None:
-        say(sweep_size(planned))
+    if size is not None:
+        say(size)

@@ -20,6 +20,9 @@ from market_abm.views.words.command import INTERRUPTED_AT_ONCE
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+SHOW_CURSOR = "\x1b[?25h"
+"""What a terminal needs at the end, whose cursor a view of progress may have hidden."""
+
 _commands: list[bool] = []  # of each running command, whether it was interrupted
 
 
@@ -54,7 +57,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _leave() -> NoReturn:
     with suppress(OSError):  # nobody listens any longer
-        os.write(2, f"{INTERRUPTED_AT_ONCE}\n".encode())
+        shown = SHOW_CURSOR if os.isatty(2) else ""
+        os.write(2, f"{shown}{INTERRUPTED_AT_ONCE}\n".encode())
     os._exit(INTERRUPTED)
 
 

@@ -66,7 +66,7 @@ def print_comparison(comparison: OptimizerComparison) -> None:
 def print_mechanisms(comparison: MechanismComparison) -> None:
     """A row per mechanism, and why a mechanism was refused."""
     from market_abm.views.numbers import format_plain
-    from market_abm.views.words.comparison import column_label, limits, mechanisms_note
+    from market_abm.views.words.comparison import column_label, limits, mechanisms_note, unsettled
 
     columns = ("steps", "messages", "welfare", "wasted", "money_made")
     heads = [("mechanism", "left"), ("status", "left")]
@@ -77,9 +77,8 @@ def print_mechanisms(comparison: MechanismComparison) -> None:
         shown = [cell if isinstance(cell, str) else format_plain(cell) for cell in cells]
         rows.append((str(name), str(row["status"]), *shown))
     print_table(heads, rows)
-    for name, row in frame.iterrows():
-        if row["status"] == "refused":
-            say(f"{name}: {row['why']}")
+    for sentence in unsettled(frame):
+        say(sentence)
     say(mechanisms_note())
     for note in limits(comparison):
         say(note)

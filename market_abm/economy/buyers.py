@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from market_abm.economy.industry import Industry
+from market_abm.language.segments import gather
 
 CACHED_NUMBERS = 16_384
 """Elements of an array processed at a time, so that the arrays of one line stay in cache."""
@@ -114,6 +115,13 @@ class Buyers:
         starts, _, makers = self.places_of_uses
         return np.repeat(makers, np.diff(starts, append=self.size))
 
+    def bought_of(self, values: np.ndarray) -> np.ndarray:
+        """Of values of all goods, (..., goods), those of the good that each buyer buys."""
+        if values[..., :1].size > 1:
+            return gather(values, self.good)
+        sizes = np.diff(self.starts, append=self.size)
+        return np.repeat(values[..., self.pool_good], sizes, axis=-1)
+
     @cached_property
     def pool(self) -> np.ndarray:
         """The index of each buyer's pool, shape (buyers,)."""
@@ -151,8 +159,9 @@ class Buyers:
 
     def slice_of(self, good: int) -> slice:
         """The slice of the buyers of a good, by its index in ``Economy.goods``."""
-        own = [pool.buyers for pool in self.pools_of[good]]
-        return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
+        first, last = np.searchsorted(self.pool_good, (good, good + 1))
+        ends = np.append(self.starts, self.size)
+        return slice(int(ends[first]), int(ends[last]))
 
     @staticmethod
     def of(

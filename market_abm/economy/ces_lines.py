@@ -10,7 +10,8 @@ import numpy as np
 
 from market_abm.economy.technology import Technology
 from market_abm.language.ces import log_ces
-from market_abm.language.segments import Segments, cut
+from market_abm.language.expression import is_lost
+from market_abm.language.segments import Places, Segments, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +78,14 @@ class CESLines(Technology):
             logs = np.log(inputs / self.shares)
         inner, *outer = self.layers
         log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.parts)
-        slopes = gaps / inner.parts.spread(inner.elasticity)
+        slopes = np.divide(gaps, inner.parts.spread(inner.elasticity), out=gaps)
         for layer in outer:
             log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.parts)
             gaps = gaps / layer.parts.spread(layer.elasticity)
             # In a nest of which there is nothing a single input makes nothing, whatever the nest.
             slopes += np.where(np.isneginf(slopes.real), 0.0, inner.parts.spread(gaps))
-        products = np.exp(slopes)
-        if np.isnan(products).any():
+        products = np.exp(slopes, out=slopes)
+        if is_lost(products):
             self._add_limits(inputs, products)
         return np.exp(log_output), products
 
@@ -109,8 +110,9 @@ class CESLines(Technology):
         inner, outer = self.layers
         return inner.parts.starts[outer.parts.starts]
 
-    def part(self, members: slice, size: int) -> CESLines:
+    def part(self, members: Places, size: int) -> CESLines:
         """The technology of some of the firms."""
+        assert isinstance(members, slice)
         first, last = members.start, members.stop
         layers: list[Layer] = []
         for layer in reversed(self.layers):

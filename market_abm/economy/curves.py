@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.terms import Demand, Supply
+from market_abm.language.segments import Places
+
+
+def for_all(
+    curve: Callable[..., Any], several: Iterable[tuple[Places, Any]], *arrays: np.ndarray
+) -> np.ndarray:
+    """A curve of all suppliers or all consumers, shape (..., goods).
+
+    Parameters
+    ----------
+    curve
+        One of the functions below, or another of an agent's terms.
+    several
+        ``Economy.supply_terms`` or ``Economy.demand_terms``.
+    arrays
+        Its other arguments, shape (..., goods), in the order of ``Economy.supply`` or ``demand``.
+    """
+    result = np.empty_like(arrays[0])
+    for places, terms in several:
+        result[..., places] = curve(terms, *(array[..., places] for array in arrays))
+    return result
 
 
 def marginal_cost(terms: Supply, quantity: Any) -> Any:

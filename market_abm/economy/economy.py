@@ -45,6 +45,13 @@ gets all of it and pays. ``external``: nonrival, but only the first user in topo
 an externality."""
 
 
+LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
+"""Properties that do not depend on the numbers of an economy with the same firms."""
+
+ORDER = ("components", "topological_order")
+"""Properties that depend on the industries alone."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Economy(Displayable):
     """A production network, checked on construction by :meth:`build`.
@@ -175,6 +182,9 @@ class Economy(Displayable):
             self.industries, self.supply, self.demand, self.seed, values
         )
         changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
+            same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
+            vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         changed._check_demand()
         return changed
 
@@ -194,12 +204,17 @@ class Economy(Displayable):
     def structure(self) -> tuple[Any, ...]:
         """All but the numbers: what economies must have in common to be vectorized."""
         return (
-            tuple(
-                (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
-            ),
+            self.lines,
             tuple(sorted(self.reuse.items())),
             tuple((good, terms.kind) for good, terms in self.supply.items()),
             tuple((good, terms.form) for good, terms in self.demand.items()),
+        )
+
+    @cached_property
+    def lines(self) -> tuple[tuple[str, str, int, str], ...]:
+        """Of each industry: its good, its line without values of parameters, firms and conduct."""
+        return tuple(
+            (i.good, i.text(exact=True), i.firms, i.population.conduct) for i in self.industries
         )
 
     @staticmethod

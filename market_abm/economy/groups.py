@@ -126,19 +126,33 @@ class Group:
         """The places of ``goods``: a slice where they are neighbours."""
         return neighbours(self.goods)
 
+    @cached_property
+    def _scale(self) -> Any:
+        """The factor z w of the output of each member."""
+        return self.productivity * self.weights
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether every member is the only firm of its line."""
+        return np.size(self.weights) == 1 and bool(np.all(np.equal(self.weights, 1.0)))
+
     def to_entries(self, values: Any) -> Any:
         """Values of the members, (..., members) or one for all, for the entries of a slot."""
         if self.links is None or np.shape(values)[-1:] != (self.size,):
             return values
         return self.links.spread(values)
 
-    def production(self, inputs: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    def production(
+        self, inputs: Sequence[Any], out: Sequence[np.ndarray] | None = None
+    ) -> tuple[Any, Sequence[Any]]:
         """What each member makes, f_i(x) = z w f(x/w), and ∂f_i/∂x.
 
         Parameters
         ----------
         inputs
             Units x, one array of shape (..., entries) for each slot.
+        out
+            Where to write the marginal products, if given.
 
         Returns
         -------
@@ -148,16 +162,22 @@ class Group:
             Marginal products, one array of shape (..., entries) for each slot; output and products
             may be single numbers where they do not depend on the inputs.
         """
+        if not self._whole:
+            weights = self.to_entries(self.weights)
+            inputs = [x / weights for x in inputs]
         if self.links is None:
-            made, products = self.technology.production([x / self.weights for x in inputs])
+            made, products = self.technology.production(inputs)
         else:
-            made, of_links = self.technology.production(inputs[0] / self.to_entries(self.weights))
+            made, of_links = self.technology.production(inputs[0])
             products = [of_links]
         productivity = self.to_entries(self.productivity)
-        return (
-            self.productivity * self.weights * made,
-            [productivity * product for product in products],
-        )
+        if out is None:
+            products = [productivity * product for product in products]
+        else:
+            for product, array in zip(products, out, strict=True):
+                np.multiply(productivity, product, out=array)
+            products = out
+        return self._scale * made, products
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
@@ -273,9 +293,14 @@ class Network:
 
     @cached_property
     def late(self) -> np.ndarray:
-        """Mask of the buyers in loops whose firms produce before their input is renewed."""
+        """Mask of the buyers in loops whose firms produce before their input is renewed.
+
+        One for all, shape (1,), if there are none.
+        """
         level = np.concatenate([np.full(self.raw, -1), self.level])
-        return level[self.buyers.maker] <= level[self.buyers.good]
+        starts, goods, makers = self.buyers.places_of_uses
+        late = level[makers] <= level[goods]
+        return np.repeat(late, np.diff(starts, append=self.buyers.size)) if late.any() else late[:1]
 
     @cached_property
     def entries(self) -> Places:

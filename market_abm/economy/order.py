@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
+
+import numpy as np
 
 Lines = tuple[tuple[str, tuple[str, ...]], ...]
 """Lines that are each a good and its inputs."""
@@ -17,71 +20,46 @@ def topological_components(lines: Lines) -> tuple[tuple[int, ...], ...]:
     Of the components whose inputs are all made before, that of the first line comes next.
     """
     place = {good: k for k, (good, _) in enumerate(lines)}
-    makers = [[place[good] for good in inputs if good in place] for _, inputs in lines]
-    component, count = _components(makers)
-    members: list[list[int]] = [[] for _ in range(count)]
-    for k, own in enumerate(component):
-        members[own].append(k)
-    links = {
-        (component[maker], own)
-        for own, of in zip(component, makers, strict=True)
-        for maker in of
-        if component[maker] != own
-    }
-    waiting, users = [0] * count, [list[int]() for _ in range(count)]
-    for maker, user in links:
-        waiting[user] += 1
-        users[maker].append(user)
-    ready = [(members[k][0], k) for k in range(count) if not waiting[k]]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        _, own = heapq.heappop(ready)
-        order.append(tuple(members[own]))
-        for user in users[own]:
-            waiting[user] -= 1
-            if not waiting[user]:
-                heapq.heappush(ready, (members[user][0], user))
-    return tuple(order)
+    uses = [[place[good] for good in inputs if good in place] for _, inputs in lines]
+    try:
+        return tuple((k,) for k in _sorted(dict(enumerate(uses))))
+    except CycleError:
+        first = _first_of_component(uses)
+    members: dict[int, list[int]] = {}
+    before: dict[int, set[int]] = {}
+    for k, (group, inputs) in enumerate(zip(first, uses, strict=True)):
+        members.setdefault(group, []).append(k)
+        before.setdefault(group, set()).update(first[each] for each in inputs)
+        before[group].discard(group)
+    return tuple(tuple(members[group]) for group in _sorted(before))
 
 
-def _components(links: Sequence[Sequence[int]]) -> tuple[list[int], int]:
-    """The strongly connected component of each node, and their number (Tarjan 1972).
+def _sorted(before: Mapping[int, Iterable[int]]) -> Iterator[int]:
+    """The topological order of numbers, each with those before it; of several, the smallest first.
 
-    ``links`` are the nodes that each node leads to. Without recursion: a network may be deep.
+    Raises
+    ------
+    CycleError
+        There is a loop.
     """
-    found, component = [0] * len(links), [-1] * len(links)
-    path: list[int] = []
-    clock = count = 0
-    for root in range(len(links)):
-        if found[root]:
-            continue
-        stack = [(root, iter(links[root]))]
-        clock += 1
-        found[root] = clock
-        lowest = {root: clock}
-        path.append(root)
-        while stack:
-            node, rest = stack[-1]
-            for other in rest:
-                if not found[other]:
-                    clock += 1
-                    found[other] = lowest[other] = clock
-                    path.append(other)
-                    stack.append((other, iter(links[other])))
-                    break
-                if component[other] < 0:
-                    lowest[node] = min(lowest[node], found[other])
-            else:
-                stack.pop()
-                if stack:
-                    above = stack[-1][0]
-                    lowest[above] = min(lowest[above], lowest[node])
-                if lowest[node] == found[node]:
-                    while True:
-                        last = path.pop()
-                        component[last] = count
-                        if last == node:
-                            break
-                    count += 1
-    return component, count
+    sorter = TopologicalSorter(before)
+    sorter.prepare()
+    ready: list[int] = []
+    while sorter.is_active():
+        for each in sorter.get_ready():
+            heappush(ready, each)
+        yield (smallest := heappop(ready))
+        sorter.done(smallest)
+
+
+def _first_of_component(uses: Sequence[Sequence[int]]) -> list[int]:
+    """The first line of the strongly connected component of each line, given those it reads."""
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    read = np.concatenate([np.asarray(inputs, int) for inputs in uses])
+    reader = np.repeat(np.arange(len(uses)), [len(inputs) for inputs in uses])
+    network = coo_array((np.ones(len(read)), (reader, read)), shape=(len(uses), len(uses)))
+    _, component = connected_components(network, connection="strong")
+    _, first = np.unique(component, return_index=True)
+    return first[component].tolist()

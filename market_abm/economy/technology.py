@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from market_abm.language import expression as ex
+from market_abm.language.compiled import FloatProduction, compiled, never
 from market_abm.language.constants import check_formula
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.patterns import pattern, with_constants
 from market_abm.language.printing import text
-from market_abm.language.segments import cut, joined
+from market_abm.language.segments import Places, cut, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +48,41 @@ class Technology:
         """
         made, products = self._evaluate(inputs)
         if any(map(ex.is_lost, products)):
-            products = limits_at_zero(self._evaluate, inputs, made, products)
+            products = self._with_limits(inputs, made, products)
         return made, products
+
+    def _with_limits(self, inputs: Sequence[Any], made: Any, products: Sequence[Any]) -> list[Any]:
+        """The marginal products with limits at inputs of 0, sought where they are lost alone."""
+        shape = np.broadcast_shapes(*map(np.shape, inputs))
+        if len(shape) == 0:
+            return limits_at_zero(self._evaluate, inputs, made, products)
+        full = [np.broadcast_to(each, shape) for each in (made, *products, *inputs)]
+        lost = np.any([np.isnan(each) for each in full[1 : 1 + len(products)]], axis=0)
+        members = np.flatnonzero(lost.reshape(-1, shape[-1]).any(axis=0))
+        made, *rest = (each[..., members] for each in full)
+        limits = limits_at_zero(
+            self.part(members, shape[-1])._evaluate,
+            rest[len(products) :],
+            made,
+            rest[: len(products)],
+        )
+        found = [each.copy() for each in full[1 : 1 + len(products)]]
+        for each, limit in zip(found, limits, strict=True):
+            each[..., members] = limit
+        return found
 
     def _evaluate(self, inputs: Any) -> tuple[Any, Any]:
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
+
+    @cached_property
+    def float_production(self) -> FloatProduction:
+        """Production of one firm on floats, not for vectorized lines (``language/compiled.py``)."""
+        return never if self.vectorized else compiled(self._evaluate, len(self.inputs))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: all but the compiled function."""
+        return {k: v for k, v in self.__dict__.items() if k != "float_production"}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Technology:
         """The same line with other values of its parameters, numbers or arrays."""
@@ -104,7 +134,7 @@ class Technology:
         )
         return Technology(formula, tuple(map(str, range(len(first.inputs)))), parameters)
 
-    def part(self, members: slice, size: int) -> Technology:
+    def part(self, members: Places, size: int) -> Technology:
         """The technology of some of ``size`` members."""
         self._tape  # noqa: B018 - shared by the parts
         parts = {name: cut(each, members, size) for name, each in self.parameters.items()}

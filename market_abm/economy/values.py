@@ -51,24 +51,33 @@ def changed_values(
                 name=key,
             )
         set_key(tables, key, value)
-    terms_of_supply, terms_of_demand = tables.get("supply", {}), tables.get("demand", {})
-    of_firms = tables.get("industries", {})
-    own = {good: keys for good, keys in of_firms.items() if isinstance(keys, Mapping)}
-    common = {key: value for key, value in of_firms.items() if key not in own}
-
-    industries = _with_parameters(industries, tables.get("economy", {}).get("parameters", {}))
+    parameters = tables.get("economy", {}).get("parameters", {})
+    if parameters:
+        industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
-    check_supply({**supply, **terms_of_supply}, list(supply), made)
-    check_demand(terms_of_demand, list(demand), made)
-    check_keys("industries", "industry or key", own, list(made))
-    FirmPopulation.of(common, "industries")  # checks the keys
+    of_supply, of_demand = tables.get("supply", {}), tables.get("demand", {})
+    if of_supply:
+        check_supply({**supply, **of_supply}, list(supply), made)
+    if of_demand:
+        check_demand(of_demand, list(demand), made)
+    if "industries" in tables:
+        industries = _with_all_firms(industries, tables["industries"], seed)
     return (
-        tuple(
-            _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
-            for k, industry in enumerate(industries)
-        ),
-        _with_terms(Supply, supply, terms_of_supply, "supply"),
-        _with_terms(Demand, demand, terms_of_demand, "demand"),
+        tuple(industries),
+        _with_terms(Supply, supply, of_supply, "supply"),
+        _with_terms(Demand, demand, of_demand, "demand"),
+    )
+
+
+def drawn_again(industries: Iterable[Industry], seed: int) -> tuple[Industry, ...]:
+    """The industries of an economy with another seed."""
+    return tuple(
+        industry.with_firms(
+            industry.population,
+            {key: getattr(industry.population, key) for key in industry.own_keys},
+            (seed, k),
+        )
+        for k, industry in enumerate(industries)
     )
 
 
@@ -111,6 +120,19 @@ def _with_own_parameters(industry: Industry, values: Mapping[str, float]) -> Ind
     return dataclasses.replace(industry, technology=technology)
 
 
+def _with_all_firms(
+    industries: Sequence[Industry], given: Mapping[str, Any], seed: int
+) -> tuple[Industry, ...]:
+    own = {good: keys for good, keys in given.items() if isinstance(keys, Mapping)}
+    common = {key: value for key, value in given.items() if key not in own}
+    check_keys("industries", "industry or key", own, [industry.good for industry in industries])
+    FirmPopulation.of(common, "industries")  # checks the keys
+    return tuple(
+        _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
+        for k, industry in enumerate(industries)
+    )
+
+
 def _with_firms(
     industry: Industry, common: Mapping[str, Any], own: Mapping[str, Any], seed: tuple[int, int]
 ) -> Industry:
@@ -130,7 +152,7 @@ def _with_terms(
     """Terms of all goods; a value for the good itself is its first key, others are by default."""
     terms = dict(now)
     for good, value in given.items():
+        where = f"{table}.{good}"
         keys = isinstance(value, Mapping)
-        settings = {**dataclasses.asdict(now[good]), **value} if keys else value
-        terms[good] = kind.of(settings, f"{table}.{good}")
+        terms[good] = now[good].with_keys(value, where) if keys else kind.of(value, where)
     return terms

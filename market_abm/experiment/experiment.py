@@ -25,7 +25,7 @@ from market_abm.experiment.toml import check_depth, composed, tables_of
 from market_abm.keys import normal_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import read_market
-from market_abm.simulation.record import BUYER_FIELDS, recorded_places
+from market_abm.simulation.record import BUYER_FIELDS, MAX_RECORDED_BUYERS
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +69,7 @@ class Experiment(Displayable):
     source: Source | None = None
 
     def __post_init__(self) -> None:
-        firms = sum(industry.firms for industry in self.economy.topological_order)
+        firms = sum(industry.firms for industry in self.economy.industries)
         if firms > MAX_AGENTS and self.run.engine == "agents":
             raise SettingError(
                 f"the economy has {firms:,} firms",
@@ -143,8 +143,14 @@ class Experiment(Displayable):
 
     def record_bytes(self, buyer_fields: int) -> int:
         """Bytes of one recorded step with this many numbers of each recorded buyer."""
-        goods, buyers = recorded_places(self.economy, self.record.goods)
-        return 8 * (3 * len(goods) + buyer_fields * len(buyers) + 2)
+        economy, chosen = self.economy, self.record.goods
+        goods = len(chosen or (*economy.supply, *economy.industries))
+        buyers = sum(
+            industry.firms
+            * sum(chosen is None or good in chosen for good in industry.technology.inputs)
+            for industry in economy.industries
+        )
+        return 8 * (3 * goods + buyer_fields * (buyers <= MAX_RECORDED_BUYERS) * buyers + 2)
 
     # --- made -----------------------------------------------------------------------------------
 

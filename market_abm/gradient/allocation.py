@@ -1,13 +1,13 @@
 """Total surplus W as a function of what can be chosen: how goods are split, and what is supplied.
 
 Free are the shares of each shared pool, which are not negative and sum to 1, and the quantities of
-elastic suppliers. Shares and quantities may be held fixed, so that W can be maximised on a face of
-the simplex: with some buyers that get nothing.
+elastic suppliers. Arrays may have leading axes: those of a vectorized economy, or points of one.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,110 +22,136 @@ LEAST_FLOW = 1e-9
 
 
 class Allocation(NamedTuple):
-    """An allocation, W there, and the gradient of W.
+    """An allocation, W there, and the gradient of W; or several, along leading axes.
 
     Attributes
     ----------
     value
-        W, money per step; NaN if the program has no value there.
+        W, money per step, shape (...); NaN if the program has no value there.
     quantities, prices
-        Units, and the exact gradient, money per unit, shape (goods,).
+        Units, and the exact gradient, money per unit, shape (..., goods).
     raw, shares
-        Quantities of the raw goods, shape (raw goods,), and shares, shape (buyers,).
+        Quantities of the raw goods, shape (..., raw goods), and shares, shape (..., buyers).
+    products
+        Marginal products of the inputs, shape (..., buyers).
     worth
         ∂W/∂(share) of each buyer: the marginal value of the good to it times the quantity of the
-        good, money, shape (buyers,).
+        good, money, shape (..., buyers).
     margins
-        ∂W/∂(quantity) of each elastic supplier: price less marginal cost, money per unit.
+        ∂W/∂(quantity) of each elastic supplier: price less marginal cost, money per unit, shape
+        (..., elastic suppliers).
     """
 
-    value: float
+    value: Any
     quantities: np.ndarray
     prices: np.ndarray
     raw: np.ndarray
     shares: np.ndarray
+    products: np.ndarray
     worth: np.ndarray
     margins: np.ndarray
 
     @property
-    def finite(self) -> bool:
-        """Whether W and its gradient are numbers."""
-        return bool(
+    def finite(self) -> Any:
+        """Whether W and its gradient are numbers, shape (...)."""
+        return (
             np.isfinite(self.value)
-            and np.all(np.isfinite(self.worth))
-            and np.all(np.isfinite(self.margins))
+            & np.isfinite(self.worth).all(axis=-1)
+            & np.isfinite(self.margins).all(axis=-1)
         )
+
+    def select(self, rows: Any) -> Allocation:
+        """Those of some rows."""
+        return Allocation(*(each[rows] for each in self))
+
+    def where(self, chosen: np.ndarray, other: Allocation) -> Allocation:
+        """These in the ``chosen`` rows, the ``other`` ones elsewhere."""
+        columns = chosen[..., None]
+        value = np.where(chosen, self.value, other.value)
+        pairs = zip(self[1:], other[1:], strict=True)
+        return Allocation(value, *(np.where(columns, one, two) for one, two in pairs))
 
 
 class Problem:
     """W as a function of a vector of free variables.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier; then for each shared pool ln(s/s0) of its free buyers but the first, up to a constant.
+    supplier; then for each shared pool ln(s/s0) of its buyers but the first, up to a constant.
 
     Parameters
     ----------
     economy
-        The economy.
-    base
-        Where the other quantities and shares are held; by default at the initial allocation.
-    buyers, suppliers
-        Masks of the buyers, shape (buyers,), and of the elastic suppliers, whose shares and
-        quantities are free; by default all.
+        The economy, or a vectorized one whose runs have the same elastic suppliers.
     """
 
-    def __init__(
-        self,
-        economy: Economy,
-        base: Allocation | None = None,
-        buyers: np.ndarray | None = None,
-        suppliers: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, economy: Economy) -> None:
         self.economy = economy
-        self.reference = backprop.references(economy)
-        terms = list(economy.supply.values())
-        self.endowment = np.array([supply.quantity for supply in terms])
-        self.elastic = np.array([k for k, s in enumerate(terms) if s.elasticity > 0], int)
-        self.base_raw = self.endowment if base is None else base.raw
-        self.base_shares = economy.buyers.initial_shares if base is None else base.shares
-        moving = np.ones(len(self.elastic), bool) if suppliers is None else suppliers
-        self.raw = self.elastic[moving]
-        self.logs = np.array([terms[k].kind == "curve" for k in self.raw], bool)
-        self.moving = moving
-        free = np.ones(economy.buyers.size, bool) if buyers is None else buyers
-        members = [
-            pool.buyers.start + np.flatnonzero(free[pool.buyers])
-            for pool in economy.buyers.shared_pools
+        buyers, terms = economy.buyers, list(economy.supply.values())
+        self.endowment = _columns([supply.quantity for supply in terms])
+        elastic = [k for k, supply in enumerate(terms) if np.all(np.asarray(supply.elasticity) > 0)]
+        self.raw = np.array(elastic, int)
+        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
+        lead = self.endowment.shape[:-1]
+        self.initial_shares = np.broadcast_to(buyers.initial_shares, (*lead, buyers.size))
+        self.reference = self._references()
+        self.pools = [
+            np.arange(pool.buyers.start, pool.buyers.stop) for pool in buyers.shared_pools
         ]
-        self.pools = [places for places in members if len(places) > 1]
         self.size = len(self.raw) + sum(len(places) - 1 for places in self.pools)
-        self.evaluations = 0
+
+    def _references(self) -> np.ndarray:
+        """Each consumer's c0, units, shape (..., final goods); by default the initial output."""
+        terms = list(self.economy.demand.values())
+        known = [
+            each.quantity is not None and not np.any(np.isnan(each.quantity)) for each in terms
+        ]
+        if all(known):
+            return _columns([each.quantity for each in terms])
+        start, _ = backprop.forward_pass(self.economy, self.initial_shares, self.endowment)
+        return np.concatenate(
+            [
+                np.atleast_1d(curves.reference_quantity(each, start[..., good : good + 1]))
+                for good, each in zip(self.economy.final, terms, strict=True)
+            ],
+            axis=-1,
+        )
+
+    @property
+    def runs(self) -> int:
+        """The number of runs of a vectorized economy; 1 of another."""
+        return len(self.endowment) if self.endowment.ndim > 1 else 1
+
+    def select(self, rows: np.ndarray) -> Problem:
+        """That of some runs of a vectorized economy; of one run, which all rows share, itself."""
+        return Problem(self.economy.select_runs(rows)) if self.runs > 1 else self
+
+    # --- points -----------------------------------------------------------------------------------
 
     def start(self) -> np.ndarray:
-        """The point of the base: by default the market's initial allocation."""
-        return self.point(self.base_raw, self.base_shares)
+        """The point of the market's initial allocation."""
+        return self.point(self.endowment, self.initial_shares)
 
     def point(self, raw: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The point of an allocation: of raw quantities, (raw goods,), and shares, (buyers,)."""
         relative = raw[self.raw] / self.endowment[self.raw]
         parts = [np.where(self.logs, np.log(np.where(self.logs, relative, 1.0)), relative)]
         for places in self.pools:
-            logs = np.log(shares[places] / self.economy.buyers.initial_shares[places])
+            logs = np.log(shares[places] / self.initial_shares[places])
             parts.append(logs[1:] - logs[0])
         return np.concatenate(parts)
 
     def allocation(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The raw quantities and the shares at ``point``."""
-        raw, shares = self.base_raw.copy(), self.base_shares.copy()
+        raw, shares = self.endowment.copy(), self.initial_shares.copy()
         first = len(self.raw)
         scale = np.where(self.logs, np.exp(point[:first]), point[:first])
         raw[self.raw] = self.endowment[self.raw] * scale
         for places in self.pools:
             last = first + len(places) - 1
             logs = np.concatenate([[0.0], point[first:last]])
-            initial = self.economy.buyers.initial_shares[places]
+            initial = self.initial_shares[places]
             weights = initial * np.exp(logs - logs.max())
-            shares[places] = self.base_shares[places].sum() * weights / weights.sum()
+            shares[places] = initial.sum() * weights / weights.sum()
             first = last
         return raw, shares
 
@@ -133,61 +159,84 @@ class Problem:
         """W, its gradient and the allocation at ``point``; loops are solved from those ``near``."""
         return self.evaluate(*self.allocation(point), near=near)
 
+    def slope(self, at: Allocation) -> np.ndarray:
+        """The gradient by the free variables, shape (size,)."""
+        scale = np.where(self.logs, at.raw[self.raw], self.endowment[self.raw])
+        parts = [at.margins * scale]
+        for places in self.pools:
+            shares = at.shares[places]
+            mean = shares @ at.worth[places] / shares.sum()
+            parts.append((shares * (at.worth[places] - mean))[1:])
+        return np.concatenate(parts)
+
+    # --- W ----------------------------------------------------------------------------------------
+
     @np.errstate(all="ignore")
     def evaluate(
         self, raw: np.ndarray, shares: np.ndarray, near: Allocation | None = None
     ) -> Allocation:
-        """W and its gradient at an allocation; NaN where the program has no value."""
+        """W and its gradient at allocations; NaN where the program has no value.
+
+        Parameters
+        ----------
+        raw
+            Quantities of the raw goods, units, shape (..., raw goods).
+        shares
+            Shape (..., buyers).
+        near
+            Allocations nearby, from which loops are solved.
+        """
         economy, buyers = self.economy, self.economy.buyers
-        self.evaluations += 1
-        guess = None if near is None else near.quantities
-        try:
-            quantities, products = backprop.forward_pass(economy, shares, raw, guess=guess)
-            if guess is not None and not np.all(np.isfinite(quantities)):
-                quantities, products = backprop.forward_pass(economy, shares, raw)
-        except MarketError:  # a loop that does not converge
-            quantities = np.full(len(economy.goods), np.nan)
-            products = np.full(buyers.size, np.nan)
+        quantities, products = self._quantities(raw, shares, near)
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
-        worth = prices[buyers.maker] * products * quantities[buyers.good]
+        worth = prices[..., buyers.maker] * products * quantities[..., buyers.good]
         terms = list(economy.supply.values())
-        costs = np.array([curves.marginal_cost(terms[k], raw[k]) for k in self.elastic])
-        value = float(surplus(economy, self.reference, quantities))
-        margins = prices[self.elastic] - costs
-        return Allocation(value, quantities, prices, raw, shares, worth, margins)
+        margins = np.empty((*raw.shape[:-1], len(self.raw)))
+        for k, good in enumerate(self.raw):
+            place = slice(good, good + 1)
+            cost = curves.marginal_cost(terms[good], raw[..., place])
+            margins[..., k : k + 1] = prices[..., place] - cost
+        value = surplus(economy, self.reference, quantities)[()]
+        return Allocation(value, quantities, prices, raw, shares, products, worth, margins)
 
-    def slope(
-        self,
-        at: Allocation,
-        worth: np.ndarray | None = None,
-        margins: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The gradient by the free variables, shape (size,).
+    def _quantities(
+        self, raw: np.ndarray, shares: np.ndarray, near: Allocation | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Quantities and marginal products; NaN where a loop does not converge."""
+        economy = self.economy
+        if near is not None and economy.has_loops:
+            found = backprop.forward_pass(economy, shares, raw, guess=near.quantities)
+            if np.all(np.isfinite(found[0])):
+                return found
+        try:
+            return backprop.forward_pass(economy, shares, raw)
+        except MarketError:  # a loop that does not converge, in one of several rows
+            if raw.ndim > 1 and len(raw) > 1 and self.runs == 1:
+                rows = [
+                    self._quantities(one, two, None)
+                    for one, two in zip(raw[:, None], shares[:, None], strict=True)
+                ]
+                quantities, products = (np.concatenate(each) for each in zip(*rows, strict=True))
+                return quantities, products
+        lead = raw.shape[:-1]
+        return np.full((*lead, len(economy.goods)), np.nan), np.full_like(shares, np.nan)
 
-        With ``worth`` and ``margins``, that of another function with these derivatives.
-        """
-        worth = at.worth if worth is None else worth
-        margins = at.margins if margins is None else margins
-        scale = np.where(self.logs, at.raw[self.raw], self.endowment[self.raw])
-        parts = [margins[self.moving] * scale]
-        for places in self.pools:
-            shares = at.shares[places]
-            mean = shares @ worth[places] / shares.sum()
-            parts.append((shares * (worth[places] - mean))[1:])
-        return np.concatenate(parts)
+    @cached_property
+    def shared(self) -> np.ndarray:
+        """The buyers in shared pools, indices, shape (shared buyers,)."""
+        return np.concatenate([np.arange(0), *self.pools])
 
     def money_flows(self, at: Allocation) -> np.ndarray:
-        """|price × quantity| of each good, money per step, shape (goods,); 1 if all are 0.
+        """|price × quantity| of each good, money per step, shape (..., goods); 1 if all are 0.
 
         Of a good for which next to nothing is paid, the largest flow: how it is divided makes no
         difference to W.
         """
         money = np.abs(at.quantities * at.prices)
-        largest = money.max()
-        if not largest > 0.0:
-            return np.ones(len(money))
-        return np.where(money < LEAST_FLOW * largest, largest, money)
+        largest = money.max(axis=-1, keepdims=True)
+        flows = np.where(money < LEAST_FLOW * largest, largest, money)
+        return np.where(largest > 0.0, flows, 1.0)
 
     def gains(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
         """What more of a good adds to W, relative to the money that is paid for it.
@@ -195,13 +244,29 @@ class Problem:
         Returns
         -------
         buyers
-            Of a larger share, at the cost of its pool's other buyers, shape (buyers,).
+            Of a larger share, at the cost of its pool's other buyers, shape (..., buyers).
         suppliers
-            Of a larger supply, per its present cost, shape (elastic suppliers,).
+            Of a larger supply, per its present cost, shape (..., elastic suppliers).
         """
         money, buyers = self.money_flows(at), self.economy.buyers
-        mean = np.add.reduceat(at.shares * at.worth, buyers.starts)[buyers.pool]
-        of_buyers = (at.worth - mean) / money[buyers.good]
-        offered = at.raw[self.elastic]
-        per_unit = money[self.elastic] / np.where(offered == 0.0, 1.0, np.abs(offered))
-        return of_buyers, at.margins * np.sign(self.endowment[self.elastic]) / per_unit
+        of_buyers = (at.worth - self.of_pools(at.shares * at.worth)) / money[..., buyers.good]
+        offered = at.raw[..., self.raw]
+        per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
+        return of_buyers, at.margins * np.sign(self.endowment[..., self.raw]) / per_unit
+
+    def of_pools(self, values: np.ndarray) -> np.ndarray:
+        """The sum over its pool for each buyer, shape (..., buyers), as ``values``."""
+        buyers = self.economy.buyers
+        if buyers.size == 0:
+            return values
+        return np.add.reduceat(values, buyers.starts, axis=-1)[..., buyers.pool]
+
+    def relative_supply(self, at: Allocation) -> np.ndarray:
+        """Elastic supplies over their reference quantities, shape (..., elastic suppliers)."""
+        return at.raw[..., self.raw] / self.endowment[..., self.raw]
+
+
+def _columns(values: list[Any]) -> np.ndarray:
+    """Numbers, or arrays of shape (runs, 1), side by side."""
+    arrays = [np.atleast_1d(np.asarray(value, float)) for value in values]
+    return np.concatenate(arrays, axis=-1) if arrays else np.zeros(0)

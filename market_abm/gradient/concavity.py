@@ -196,12 +196,20 @@ def _aggregate(operation: str, arguments: list[Shape]) -> Shape:
     return _positive(1.0 if all(each.concave for each in inputs) else math.inf)
 
 
-def shapes(economy: Economy) -> dict[str, Shape]:
+def shapes(economy: Economy, known: dict[Any, Shape] | None = None) -> dict[str, Shape]:
     """The shape of each line as a function of its own inputs, by its good.
 
     Inputs range over what suppliers and lines can make; goods of a loop are taken to be positive,
     which is then checked.
+
+    Parameters
+    ----------
+    economy
+        The economy.
+    known
+        Shapes of lines found before, of economies that are kept; new ones are added.
     """
+    known = {} if known is None else known
     found: dict[str, Shape] = {}
     ranges: dict[str, Shape] = {}
     for good, terms in economy.supply.items():
@@ -215,16 +223,30 @@ def shapes(economy: Economy) -> dict[str, Shape]:
         )
         for industry in component:
             inputs = [assumed.get(g) or ranges[g] for g in industry.technology.inputs]
-            found[industry.good] = ranges[industry.good] = shape_of(industry.technology, inputs)
+            found[industry.good] = _known_shape(industry.technology, inputs, known)
+            ranges[industry.good] = found[industry.good]
         if any(ranges[good].low < 0.0 for good in assumed):
             for good in assumed:
                 found[good] = ranges[good] = ANY
     return found
 
 
-def is_concave(economy: Economy, at: Allocation) -> bool:
-    """Whether at the prices of ``at`` every agent's gain is a concave function of its own plan."""
-    for good, shape in shapes(economy).items():
+def _known_shape(technology: Technology, inputs: Sequence[Shape], known: dict[Any, Shape]) -> Shape:
+    """:func:`shape_of`, computed once for lines of one formula and equal numbers."""
+    if isinstance(technology, NestedCES):  # its formula would have to be made
+        return shape_of(technology, inputs)
+    key = (id(technology.formula), *technology.parameters.items(), *inputs)
+    if key not in known:
+        known[key] = shape_of(technology, inputs)
+    return known[key]
+
+
+def is_concave(economy: Economy, at: Allocation, known: dict[Any, Shape] | None = None) -> bool:
+    """Whether at the prices of ``at`` every agent's gain is a concave function of its own plan.
+
+    ``known`` as of :func:`shapes`.
+    """
+    for good, shape in shapes(economy, known).items():
         if not (shape.concave if at.prices[economy.index[good]] >= 0.0 else shape.convex):
             return False
     if any(at.quantities[pool.good] < 0.0 for pool in economy.buyers.shared_pools):

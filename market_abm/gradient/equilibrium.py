@@ -2,24 +2,30 @@
 
 Where all lines are concave, a market in equilibrium maximises W (the first welfare theorem), and
 so does any allocation at which the first-order conditions hold. Elsewhere they hold at local
-maxima, saddle points and minima too. Here SciPy maximises W directly, over the shares of each
-shared pool and the quantities of elastic suppliers; no market is run. It starts from one point
-where that is enough, and otherwise from several, within a budget; what was found is then examined
-(``optimality.py``), and says what it is.
+maxima, saddle points and minima too. Here W is maximised directly by Newton's method, over the
+shares of each shared pool and the quantities of elastic suppliers; no market is run. It starts from
+one point where that is enough, and otherwise from several, within a budget; what was found is then
+examined (``optimality.py``), and says what it is. Economies of one structure are solved side by
+side, and each as if it were alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
-from market_abm.gradient.optimality import ACCURACY, Kind, examine, residual
-from market_abm.gradient.search import BETTER, Search, SearchEnd
+from market_abm.gradient.concavity import is_concave
+from market_abm.gradient.hessian import Variables
+from market_abm.gradient.newton import ascent
+from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
+from market_abm.gradient.search import BETTER, Search, size_of
 
 MAX_VARIABLES = 400
 """Free variables beyond which no equilibrium is computed."""
@@ -29,6 +35,9 @@ MAX_WORK = 30_000
 
 Some seconds; the same on every machine.
 """
+
+MAX_NUMBERS = 4_000_000
+"""Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
 
 NEAR = 1e-4
 """How near an allocation must be to another to be the same one."""
@@ -92,16 +101,14 @@ class Equilibrium:
         return dataclasses.replace(self, kind=best.kind) if equal else self
 
 
-@np.errstate(all="ignore")
 def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     """Maximise W over the free variables (see :class:`Problem`).
 
-    From each start a trust-region Newton method (conjugate gradients, with the exact gradient of
-    W), then Levenberg-Marquardt on the first-order conditions, for the last digits. A share that
-    tends to 0 is set to 0, and stays there if more of the good would be no gain. The first start is
-    the market's initial allocation. If it is not certain that what it leads to is the best, W is
-    also maximised from where it rises there, from allocations that give nearly all of a good to one
-    use, and from random ones.
+    From each start Newton's method, with the exact Hessian of W: ascent, then the first-order
+    conditions, for the last digits. A share that tends to 0 is set to 0, and stays there if more of
+    the good would be no gain. The first start is the market's initial allocation. If it is not
+    certain that what it leads to is the best, W is also maximised from where it rises there, from
+    allocations that give nearly all of a good to one use, and from random ones.
 
     Parameters
     ----------
@@ -115,13 +122,116 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Equilibrium or None
         None with more than 400 free variables, or if W is not finite.
     """
+    return equilibria([economy], work)[0]
+
+
+@np.errstate(all="ignore")
+def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equilibrium | None]:
+    """The equilibrium of each economy, as of :func:`equilibrium`, whichever the others are.
+
+    Those of one structure that have one maximum, inside their bounds, are solved side by side.
+    """
+    found: list[Equilibrium | None] = [None] * len(economies)
+    searched: list[int] = []
+    for members in _groups(economies):
+        together = [economies[k] for k in members]
+        for k, best in zip(members, _solved_together(together, work), strict=True):
+            found[k] = best
+            if best is None:
+                searched.append(k)
+    for k in searched:
+        found[k] = _searched(economies[k], work)
+    return found
+
+
+def _groups(economies: Sequence[Economy]) -> Iterator[list[int]]:
+    """The places of economies that are solved side by side."""
+    groups: dict[Any, list[int]] = {}
+    for k, economy in enumerate(economies):
+        elastic = tuple(terms.elasticity > 0.0 for terms in economy.supply.values())
+        alone = k if economy.has_loops else -1  # loops are iterated until all have converged
+        groups.setdefault((economy.structure, elastic, alone), []).append(k)
+    for members in groups.values():
+        economy = economies[members[0]]
+        size = (1 + economy.buyers.size) ** 2 + len(economy.goods) ** 2
+        most = max(1, MAX_NUMBERS // size)
+        for first in range(0, len(members), most):
+            yield members[first : first + most]
+
+
+def _problem(economies: Sequence[Economy]) -> Problem:
+    """W of economies side by side; of one with loops, itself."""
+    (economy, *others) = economies
+    alone = not others and economy.has_loops
+    return Problem(economy if alone else Economy.vectorized(economies))
+
+
+def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
+    """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
+    nothing: list[Equilibrium | None] = [None] * len(economies)
     try:
-        problem = Problem(economy)
+        problem = _problem(economies)
+        if problem.size > MAX_VARIABLES:
+            return nothing
+        raw, shares = np.atleast_2d(problem.endowment), np.atleast_2d(problem.initial_shares)
+        at = problem.evaluate(raw, shares)
+        allowed = np.full(len(economies), _evaluations(economies[0], problem, work))
+        found = ascent(Variables(problem), at, size_of(problem, at), allowed)
+        if len(economies) > 1 and not found.usual.all():
+            return _apart(economies, found.usual, work)
+        at, left = found.at, residual(problem, found.at)
+        solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
+        inside = np.all(at.shares > SMALL, axis=-1)
+        certain = _certain(economies, problem.size, at, solved & inside)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return nothing
+    return [
+        _described(at.select(k), left[k], Kind.GLOBAL_MAXIMUM) if certain[k] else None
+        for k in range(len(economies))
+    ]
+
+
+def _apart(economies: Sequence[Economy], usual: np.ndarray, work: int) -> list[Equilibrium | None]:
+    """The equilibria of the usual ones, and None for the others.
+
+    Where a number of one row is 0 or none, lines are computed in another way, in all rows
+    (``language/ces.py``): what is left of it would be a rounding, and depend on the others.
+    """
+    found: list[Equilibrium | None] = [None] * len(economies)
+    members = np.flatnonzero(usual).tolist()
+    if members:
+        together = _solved_together([economies[k] for k in members], work)
+        for k, best in zip(members, together, strict=True):
+            found[k] = best
+    return found
+
+
+def _certain(
+    economies: Sequence[Economy], size: int, at: Allocation, asked: np.ndarray
+) -> list[bool]:
+    """Of which of the rows ``asked`` it is certain that nothing is better."""
+    known: dict[Any, Any] = {}
+    without_choice = size == 0
+    return [
+        bool(asked[k]) and (without_choice or is_concave(economy, at.select(k), known))
+        for k, economy in enumerate(economies)
+    ]
+
+
+def _searched(economy: Economy, work: int) -> Equilibrium | None:
+    """The best allocation of one economy, from as many starts as it takes."""
+    try:
+        problem = _problem([economy])
         if problem.size > MAX_VARIABLES:
             return None
-        search = _search(problem, work)
+        search = Search(economy, problem, _evaluations(economy, problem, work))
         best = search.run()
-        return None if best is None else _described(search, best, ACCURACY)
+        if best is None:
+            return None
+        at = best.select(0)
+        kind = Kind.UNBOUNDED if search.unbounded else examine(search.one, at)
+        left = float(residual(search.one.problem, at))
+        return _described(at, left, kind, max(1, search.starts), search.complete)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # a loop that does not converge, or numbers that no solver can handle
 
@@ -151,30 +261,31 @@ def nearest_stationary(
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
     try:
-        problem = Problem(economy)
-        at = problem.evaluate(raw, shares)
-        if problem.size > MAX_VARIABLES or not at.finite:
+        problem = _problem([economy])
+        at = problem.evaluate(raw[None], shares[None])
+        if problem.size > MAX_VARIABLES or not at.finite[0]:
             return None
-        search = _search(problem, MAX_WORK)
-        search.scale = search.size_of(at)
-        if residual(problem, at) <= accuracy:
-            at = search.polished(search.without_idle(at))
-        return _described(search, at, accuracy)
-    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError, SearchEnd):
+        search = Search(economy, problem, _evaluations(economy, problem, MAX_WORK))
+        search.scale = float(size_of(problem, at)[0])
+        if residual(problem, at)[0] <= accuracy:
+            at = search.polished(at)
+        one = at.select(0)
+        left = float(residual(search.one.problem, one))
+        return _described(one, left, examine(search.one, one, accuracy))
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None
 
 
-def _search(problem: Problem, work: int) -> Search:
-    """A search with a budget of as many evaluations as that number of lines allows."""
-    lines = max(1, len(problem.economy.topological_order))
-    return Search(problem, max(1, work * (10 + problem.size) // (10 * lines)))
+def _evaluations(economy: Economy, problem: Problem, work: int) -> int:
+    """As many evaluations of W as a budget of that number of lines allows."""
+    lines = max(1, len(economy.topological_order))
+    return max(1, work * (10 + problem.size) // (10 * lines))
 
 
-def _described(search: Search, at: Allocation, accuracy: float) -> Equilibrium:
-    """An allocation that a search found, and what it is."""
-    left = residual(search.problem, at)
-    kind = Kind.UNBOUNDED if search.unbounded else examine(search.problem, at, accuracy)
-    starts = max(1, search.starts)
+def _described(
+    at: Allocation, left: float, kind: Kind, starts: int = 1, complete: bool = True
+) -> Equilibrium:
+    """One allocation that was found, and what it is."""
     return Equilibrium(
-        at.quantities, at.prices, at.shares, at.value, left, kind, starts, search.complete
+        at.quantities, at.prices, at.shares, float(at.value), float(left), kind, starts, complete
     )

@@ -20,6 +20,9 @@ MAX_STEPS = 20_000
 MAX_LINES = 200_000
 """The budget of gradient ascent, steps times the lines of the program."""
 
+DENSE_VARIABLES = 100
+"""Free variables beyond which the largest curvature is found by Lanczos iteration (ARPACK)."""
+
 LEAST_SHARE = 1e-12
 """What a share of 0 at the optimum counts as, so that it has a logarithm."""
 
@@ -175,11 +178,10 @@ def gradient_ascent(
     def slope(point: np.ndarray) -> np.ndarray:
         return problem.slope(problem.at(point, near=top))
 
-    h = 1e-6 * np.eye(problem.size)
-    curvature = np.array([(slope(optimum + d) - slope(optimum - d)) / 2e-6 for d in h])
-    if not np.all(np.isfinite(curvature)):
+    largest = _largest_curvature(slope, optimum)
+    if largest is None:
         return None
-    step = 1.0 / np.abs(np.linalg.eigvalsh((curvature + curvature.T) / 2)).max()
+    step = 1.0 / largest
     point = problem.start()
     path = [problem.at(point)]
     gradient = problem.slope(path[0])
@@ -197,3 +199,32 @@ def gradient_ascent(
         np.array([at.value for at in path]),
         not np.abs(gradient).max() > target,
     )
+
+
+def _largest_curvature(
+    slope: Callable[[np.ndarray], np.ndarray], point: np.ndarray
+) -> float | None:
+    """The largest |eigenvalue| of the Jacobian of a gradient at ``point``; None if not a number.
+
+    By central differences: along each variable, or, of many variables, along the directions of a
+    Lanczos iteration, some dozens whatever the number of variables.
+    """
+
+    def along(direction: np.ndarray) -> np.ndarray:
+        size = float(np.linalg.norm(direction))
+        move = 1e-6 / size * direction.ravel()
+        return (slope(point + move) - slope(point - move)) / (2e-6 / size)
+
+    if len(point) <= DENSE_VARIABLES:
+        matrix = np.array([along(each) for each in np.eye(len(point))])
+        if not np.all(np.isfinite(matrix)):
+            return None
+        return float(np.abs(np.linalg.eigvalsh((matrix + matrix.T) / 2)).max())
+    from scipy.sparse.linalg import LinearOperator, eigsh  # slow to import
+
+    start = np.ones(len(point))
+    if not np.all(np.isfinite(along(start))):
+        return None
+    operator = LinearOperator((len(point), len(point)), matvec=along, dtype=float)
+    (largest,) = eigsh(operator, k=1, v0=start, tol=1e-6, return_eigenvectors=False)
+    return float(abs(largest))

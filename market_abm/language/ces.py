@@ -67,8 +67,11 @@ def ces_with_derivatives(
     gains = [_into(np.expm1, r * log) for log in centred]
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
-    if not np.all(np.isfinite(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
-        return _ces_by_largest_term(elasticity, weights, inputs)
+    unusual: Any = None
+    if not np.isfinite(np.sum(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
+        unusual = ~np.isfinite(above_mean) | np.less(elasticity, MIN_ELASTICITY)
+        if np.ndim(unusual) == 0 or np.all(unusual):
+            return _ces_by_largest_term(elasticity, weights, inputs)
     at_one = r == 0.0
     if np.any(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
@@ -80,7 +83,18 @@ def ces_with_derivatives(
         growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
         return _into(np.multiply, _into(np.exp, growth), weights[k - 1 - half])
 
-    return y, derivative
+    if unusual is None or not np.any(unusual):
+        return y, derivative
+    own = (np.broadcast_to(each, np.shape(y))[unusual] for each in (elasticity, *weights, *inputs))
+    sigma, *others = own
+    y[unusual], others_derivative = _ces_by_largest_term(sigma, others[:half], others[half:])
+
+    def patched(k: int) -> Value:
+        slope = derivative(k)
+        slope[unusual] = others_derivative(k)
+        return slope
+
+    return y, patched
 
 
 def _ces_by_largest_term(

@@ -184,7 +184,8 @@ def _cobb_douglas_derivative(k: int, y: Value, *arguments: Value) -> Value:
 
 def is_lost(value: Value) -> bool:
     """Whether a number, or one of an array, is not a number."""
-    return bool(np.isnan(value).any())
+    total = np.sum(value)  # takes half the time; a sum of infinities may be lost, too
+    return bool(np.isnan(total)) and bool(np.isnan(value).any())
 
 
 def _function(ufunc: np.ufunc, derivative: Callable[[Value, Value], Value]) -> Operation:
@@ -299,7 +300,7 @@ class Tape:
             elif node.operation == "name":
                 value = lookup[node.payload]
                 # Python's own numbers raise exceptions where NumPy's are inf or not a number.
-                values.append(value if isinstance(value, np.ndarray) else np.float64(value))
+                values.append(np.float64(value) if isinstance(value, int | float) else value)
             else:
                 operation = OPERATIONS[node.operation]
                 given = [values[a] for a in arguments]

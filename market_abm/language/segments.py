@@ -19,10 +19,7 @@ LEAF = 64
 SHORT = 8
 """Elements up to which NumPy sums one after another."""
 
-MANY = 8
-"""Short segments from which these are summed place by place."""
-
-BLOCK = 8192
+BLOCK = 32_768
 """Elements of an array processed at a time, so that all arrays of a block stay in the cache."""
 
 Places = slice | np.ndarray
@@ -89,11 +86,11 @@ class Segments:
 
     @cached_property
     def rounds(self) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-        """The short segments of several elements; for each further place, who has it, and where.
+        """The segments of several elements; for each further place, those that have it, and where.
 
-        The segments that have a place are given by their number among those of several elements.
+        Those that have a place are given by their number among the segments of several elements.
         """
-        several = np.flatnonzero((self.sizes > 1) & (self.sizes <= SHORT))
+        several = np.flatnonzero(self.sizes > 1)
         sizes, starts = self.sizes[several], self.starts[several]
         rounds = []
         for place in range(1, int(sizes.max(initial=1))):
@@ -102,13 +99,9 @@ class Segments:
         return several, rounds
 
     @cached_property
-    def long(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The long segments, the places of their elements, and where in these each begins."""
-        long = np.flatnonzero(self.sizes > SHORT)
-        sizes = self.sizes[long]
-        starts = np.cumsum(sizes) - sizes
-        places = np.repeat(self.starts[long] - starts, sizes) + np.arange(int(sizes.sum()))
-        return long, places, starts
+    def some_are_long(self) -> bool:
+        """Whether NumPy sums some of the segments in pairs."""
+        return bool(np.any(self.sizes > SHORT))
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum of each segment, (..., segments), of ``values`` of shape (..., size)."""
@@ -129,6 +122,8 @@ class Segments:
         """
         if self.alone or np.ndim(values) == 0 or values.shape[-1] == 1:
             return values
+        if len(self) * SHORT < self.size:  # faster where segments are long
+            return np.repeat(values, self.sizes, axis=-1)
         return gather(values, self.of)
 
     def sizes_of(self, values: Any) -> np.ndarray:
@@ -215,43 +210,28 @@ class Block:
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """For each element the value of its segment, of values of shape (..., all segments)."""
+        if values.shape[-1] == 1:
+            return values
         return self.segments_inside.spread(values[..., self.segments])
 
 
 def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndarray:
     """The sum of each segment, or what else a ``ufunc`` makes of them, (..., segments).
 
-    NumPy adds the first element to the sum of the others, in ``reduceat``. The same is done for all
-    short segments at once, place by place.
+    NumPy adds the first element to the sum of the others. For many runs, whose neighbours in
+    memory are the runs, the same is done for all short segments at once, place by place.
     """
     if segments.alone:
         return values
-    if _runs_are_neighbours(values):
-        return _along(ufunc, values.T, segments, 0).T
-    return _along(ufunc, values, segments, -1)
-
-
-def _along(ufunc: np.ufunc, values: np.ndarray, segments: Segments, axis: int) -> np.ndarray:
-    long, places, starts = segments.long
-    if len(segments) <= len(long) + MANY:
-        return ufunc.reduceat(values, segments.starts, axis=axis)
-
-    def at(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return np.take(array, chosen, axis=axis, mode="clip")
-
-    def put(array: np.ndarray, chosen: np.ndarray, new: np.ndarray) -> None:
-        array[chosen if axis == 0 else (..., chosen)] = new
-
-    result = at(values, segments.starts)
+    if not _runs_are_neighbours(values) or segments.some_are_long:
+        return ufunc.reduceat(values, segments.starts, axis=-1)
     several, rounds = segments.rounds
-    if len(several):
-        others = at(values, rounds[0][1])
-        for having, further in rounds[1:]:
-            put(others, having, ufunc(at(others, having), at(values, further)))
-        put(result, several, ufunc(at(result, several), others))
-    if len(long):
-        put(result, long, ufunc.reduceat(at(values, places), starts, axis=axis))
-    return result
+    result = np.take(values.T, segments.starts, axis=0, mode="clip")
+    others = np.take(values.T, rounds[0][1], axis=0, mode="clip")
+    for having, places in rounds[1:]:
+        others[having] = ufunc(others[having], np.take(values.T, places, axis=0, mode="clip"))
+    result[several] = ufunc(result[several], others)
+    return result.T
 
 
 def _runs_are_neighbours(values: np.ndarray) -> bool:
@@ -266,6 +246,11 @@ def gather(values: np.ndarray, places: Places) -> np.ndarray:
     if _runs_are_neighbours(values):
         return np.take(values.T, places, axis=0, mode="clip").T
     return np.take(values, places, axis=-1, mode="clip")
+
+
+def pick(values: np.ndarray, places: Any) -> np.ndarray:
+    """The elements at one place, (..., 1), or at several, (..., places), on the last axis."""
+    return values[..., places : places + 1] if isinstance(places, int) else gather(values, places)
 
 
 def scatter(values: np.ndarray, places: Places, new: Any) -> None:

@@ -5,7 +5,7 @@ An agent observes only its own state, and the prices and deliveries of goods tha
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,18 +29,15 @@ class Firm(mesa.Agent):
     ----------
     technology, weight, productivity
         Its production function z w f(x/w).
-    inputs
-        Units used for the batch on sale, shape (inputs,).
-    products
-        Marginal products of these inputs, shape (inputs,).
     output
-        Units of that batch.
-    sale_price
-        Money per unit that it observed for its good.
-    purchases
-        Units bought for the next batch, shape (inputs,).
-    bids
-        Money per unit, or as the mechanism defines a bid, shape (inputs,).
+        Units of the batch on sale.
+    bid_rate
+        The rate of adjustment of its bids.
+
+    Notes
+    -----
+    Its books are Python floats and lists, or arrays for a line of many inputs. They are read, as
+    arrays, from the properties ``inputs``, ``products``, ``purchases`` and ``bids``.
     """
 
     def __init__(
@@ -49,52 +46,90 @@ class Firm(mesa.Agent):
         industry: Industry,
         member: int,
         bid_rate: float,
-        input_markets: list[tuple[Market, np.ndarray]],
+        input_markets: list[tuple[Market, int]],
         output_market: Market,
-        ago: int = 0,
     ) -> None:
         super().__init__(model)
         self.good = industry.good
         self._place = member
+        self._has_own_rule = type(self).revise_bids is not Firm.revise_bids
         self.update_terms(industry)
         self.bid_rate = bid_rate
-        self._input_markets = [(market, int(buyers[member])) for market, buyers in input_markets]
+        self._input_markets = input_markets
         self._output_market = output_market
-        self._ago = ago
+        self._has_bid = False
+        as_bid = model.settings.rules.as_bid
+        self._as_bid = None if as_bid is Market.as_bid else as_bid
         count = len(input_markets)
-        self._guess = np.ones(count)
-        self.inputs = np.zeros(count)
-        self.purchases = np.zeros(count)
-        self.bids = np.zeros(count)
-        self.shocks = np.zeros(count)
-        self.products = np.zeros(count)
-        self.output = np.float64(industry.population.start * self.weight)
-        self.sale_price = self.marginal_revenue = np.float64(0.0)
-        self.has_price = False
+        self._guess = self.shocks = np.zeros(count)
+        self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
+        self.output = industry.population.start * self.weight
 
     def update_terms(self, industry: Industry) -> None:
         """Replace technology, weight, productivity, noise and conduct by those of ``industry``."""
         self._industry = industry
         self.technology = industry.technology
-        self.weight = industry.weights[self._place]
-        self.productivity = industry.productivity[self._place]
+        self.weight = float(industry.weights[self._place])
+        self.productivity = float(industry.productivity[self._place])
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
+        self._is_plain = not (
+            self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized
+        )
+
+    # --- books ---
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """Units used for the batch on sale, shape (inputs,)."""
+        return np.array(self.input_book)
+
+    @property
+    def products(self) -> np.ndarray:
+        """Marginal products of these inputs, shape (inputs,)."""
+        return np.array(self._products)
+
+    @property
+    def purchases(self) -> np.ndarray:
+        """Units that it buys for the next batch, shape (inputs,)."""
+        place = self._place
+        return np.array(
+            [
+                market.allotments[first + place] * market.units
+                for market, first in self._input_markets
+            ]
+        )
+
+    @property
+    def bids(self) -> np.ndarray:
+        """Money per unit, or as the mechanism defines a bid, shape (inputs,)."""
+        return np.array(self._bids)
+
+    @property
+    def sale_price(self) -> float:
+        """Money per unit that it observes for its good."""
+        return self._output_market.observed_price or 0.0
+
+    def _book(self, numbers: Any) -> Any:
+        """Numbers of the inputs, in the form in which they are kept."""
+        array = np.array(numbers, float)
+        return array if self.technology.vectorized else array.tolist()
 
     # --- goods move downstream ---
 
-    def take_delivery(self) -> None:
-        """Buy its shares of the input markets."""
-        self.purchases = np.array([market.delivery(buyer) for market, buyer in self._input_markets])
-
     def produce(self) -> None:
-        """Make the next batch from the purchases, and offer it."""
-        self.inputs = self.purchases
-        self.output, products = production(
-            self.technology, self.inputs, self.weight, self.productivity
-        )
-        self.products = np.array(products)
-        self.offer()
+        """Take delivery of its shares of the input markets, make the next batch, and offer it."""
+        place, inputs = self._place, self.input_book
+        for k, (market, first) in enumerate(self._input_markets):
+            inputs[k] = market.allotments[first + place] * market.units
+        made = self.technology.float_production(inputs, self.weight, self.productivity)
+        if made is None:
+            output, products = production(
+                self.technology, np.array(inputs), self.weight, self.productivity
+            )
+            made = float(output), self._book(products)
+        self.output, self._products = made
+        self._output_market.offers[place] = self.output
 
     def offer(self) -> None:
         """Offer its output."""
@@ -109,7 +144,7 @@ class Firm(mesa.Agent):
             Its line has no profit-maximising plan.
         """
         self._guess = self.inputs
-        check_returns(self._industry, self.inputs / self.weight)
+        check_returns(self._industry, self._guess / self.weight)
 
     def plan(self) -> None:
         """Order and offer the profit-maximising quantities at the quoted prices, without trade.
@@ -120,12 +155,12 @@ class Firm(mesa.Agent):
             No such plan is found.
         """
         input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
-        self.sale_price, self.has_price = self._output_market.price, True
-        self.bids = np.array([market.quote(buyer) for market, buyer in input_markets])
+        place = self._place
+        prices = np.array([market.quote(first + place) for market, first in input_markets])
         best = best_plan(
             self.technology,
             self.sale_price,
-            self.bids,
+            prices,
             self.weight,
             self.productivity,
             self._guess,
@@ -133,42 +168,56 @@ class Firm(mesa.Agent):
         if not best.found:
             raise no_plan_error(self._industry, self._guess / self.weight)
         self._guess = np.where(best.inputs > 0.0, best.inputs, self._guess)
-        self.inputs, self.output = best.inputs, np.float64(best.output)
-        for (market, buyer), units in zip(input_markets, self.inputs, strict=True):
-            market.orders[buyer] = units
+        self._bids, self.input_book = self._book(prices), self._book(best.inputs)
+        self.output = float(best.output)
+        for (market, first), units in zip(input_markets, self.input_book, strict=True):
+            market.orders[first + place] = units
         self.offer()
 
     # --- prices move upstream ---
-
-    def read_price(self) -> None:
-        """Observe the price of its good, and compute its marginal revenue."""
-        market = self._output_market
-        self.sale_price, self.has_price = market.lagged_price(self._ago)
-        self.marginal_revenue = self.sale_price
-        if self.cournot:
-            self.marginal_revenue = behaviour.marginal_revenue(
-                self.sale_price, self.output / market.quantity, market.elasticity
-            )
 
     def update_bids(self) -> None:
         """Value the inputs of the batch just sold, and revise the bids.
 
         A firm that has not observed a price of its good makes no bid.
         """
-        if not self.has_price:
+        revenue = self._output_market.observed_price
+        if revenue is None:
             return
-        values = behaviour.marginal_revenue_products(self.marginal_revenue, self.products)
+        if not self._has_bid:
+            self._enter_markets()
+        if not self._is_plain:
+            self._revise_as_arrays(revenue)
+            return
+        place, rate, products, bids = self._place, self.bid_rate, self._products, self._bids
+        for k, (market, first) in enumerate(self._input_markets):
+            value = behaviour.marginal_revenue_products(revenue, products[k])
+            if self._as_bid:
+                value = self._as_bid(value, self.input_book[k])
+            bid = behaviour.revised_bid(bids[k], value, rate)
+            bids[k] = market.bids[first + place] = bid
+
+    def _enter_markets(self) -> None:
+        """Be a bidder in the input markets."""
+        for market, first in self._input_markets:
+            market.bidding[first + self._place] = True
+        self._has_bid = True
+
+    def _revise_as_arrays(self, price: float) -> None:
+        """Revise the bids by :meth:`revise_bids`."""
+        revenue = price
+        if self.cournot:
+            market = self._output_market
+            share = self.output / market.quantity
+            revenue = behaviour.marginal_revenue(price, share, market.elasticity)
+        values = behaviour.marginal_revenue_products(revenue, self.products)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        worth = [
-            market.as_bid(value, units)
-            for (market, _), value, units in zip(
-                self._input_markets, values, self.inputs, strict=True
-            )
-        ]
-        self.bids = self.revise_bids(np.array(worth))
-        for (market, buyer), bid in zip(self._input_markets, self.bids, strict=True):
-            market.bid(buyer, bid)
+        if self._as_bid:
+            values = self._as_bid(values, self.inputs)
+        self._bids = np.asarray(self.revise_bids(values), float).tolist()
+        for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
+            market.bids[first + self._place] = bid
 
     def revise_bids(self, values: np.ndarray) -> np.ndarray:
         """The bidding rule: the next bids.

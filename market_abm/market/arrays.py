@@ -19,13 +19,14 @@ from market_abm.economy.groups import Group
 from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, neighbours, scatter
+from market_abm.language.segments import gather, neighbours, pick, scatter
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
-from market_abm.market.layout import Layout, Part, run_all
+from market_abm.market.layout import Layout, Part
 from market_abm.market.one_good import price_lag
 from market_abm.market.pools import Pools
-from market_abm.market.state import CurrentState, State, at_step, initial_state_error
+from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
+from market_abm.market.threads import run_all
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
@@ -33,8 +34,14 @@ ACTIVATIONS = ("simultaneous", "sequential")
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
 
+ARRAYS = ("shares", "bids", "_products", "quantities", "prices", "offers", "reference")
+"""Arrays with a leading axis of runs."""
+
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
+
+Refusals = dict[int, tuple[int, MarketError]]
+"""By run: a good that cannot be split, and its error."""
 
 
 class ArrayEngine:
@@ -128,17 +135,13 @@ class ArrayEngine:
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
         """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
-        if name == "inputs":
-            return self._inputs_used()
-        return getattr(self, name).copy(order="K")
-
-    def _inputs_used(self) -> np.ndarray:
-        """Inputs of the batch on sale, units, shape (runs, buyers)."""
+        if name != "inputs":
+            return getattr(self, name).copy(order="K")
         before, after = self._used
-        amounts = gather(after, self.economy.buyers.good)
-        if np.any(self._late):
-            amounts = np.where(self._late, gather(before, self.economy.buyers.good), amounts)
-        return self.shares * amounts
+        units = self.economy.buyers.bought_of(after)
+        if self._late.any():
+            units = np.where(self._late, self.economy.buyers.bought_of(before), units)
+        return self.shares * units
 
     @property
     def products(self) -> np.ndarray:
@@ -155,10 +158,9 @@ class ArrayEngine:
     def memory(self) -> dict[str, np.ndarray]:
         """Copies of the state variables (``MEMORY``), by name, as observed.
 
-        ``shares``, ``bids`` and ``products`` (``Market.as_bid`` of marginal products of the last
-        batch) have shape (runs, buyers), ``quantities`` (units) and ``prices`` (money per unit)
-        (runs, goods), ``offers`` (units) (runs, suppliers). Setting some or all of them puts the
-        market into a state in which every good has a price and every firm has bid.
+        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs. Setting
+        some or all of them puts the market into a state in which every good has a price and every
+        firm has bid.
         """
         arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
         return {**arrays, "shares": self.state.shares.copy(order="K")}
@@ -173,6 +175,7 @@ class ArrayEngine:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
+        self._layout.pools.forget_shares()
         self._observe()
         self._pending = self._set = True
 
@@ -194,13 +197,13 @@ class ArrayEngine:
         return Batch(delivered, self.quantities, self.shares, products)
 
     def keep(self, rows: np.ndarray) -> None:
-        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,)."""
+        """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         self.economy = self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
-        self._noise = [each for each, kept in zip(self._noise, rows, strict=True) if kept]
-        for name in ("shares", "bids", "_products", "quantities", "prices", "offers", *self._more):
+        self._noise = [self._noise[k] for k in np.arange(len(self._noise))[rows]]
+        for name in (*ARRAYS, "_outputs", "_pool_prices", *self.own):
             array = getattr(self, name)
             if array is not None:
                 order: Any = "F" if array.flags.fnc else "C"
@@ -209,22 +212,15 @@ class ArrayEngine:
         self._used = self._used[0][rows], self._used[1][rows]
         self._layout = Layout(self.economy, self.mechanism, len(self.shares))
 
-    @property
-    def _more(self) -> tuple[str, ...]:
-        """Further arrays with a leading axis of runs, or None."""
-        return ("reference", "_outputs", "_pool_prices", *self.own)
-
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self._finish()
         self.economy = Economy.vectorized(economies)
         self._layout = Layout(self.economy, self.mechanism, len(self.shares))
-        for places, supply in self.economy.supply_terms:
-            self.offers[:, places] = behaviour.renewed_offer(supply, self.offers[:, places])
-        for places, demand in self.economy.demand_terms:
-            reference = self.reference[:, places]
-            self.reference[:, places] = curves.reference_quantity(demand, reference)
+        supply, demand = self.economy.supply_terms, self.economy.demand_terms
+        self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
+        self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -234,7 +230,7 @@ class ArrayEngine:
         self._finish()
         self.clock += 1
         self._set = False
-        if self._noisy:
+        if any(np.any(group.bid_noise > 0) for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
             self._shocks = np.array(draws)
         if self.settings.activation == "simultaneous":
@@ -243,10 +239,6 @@ class ArrayEngine:
             self._sequential()
         self._observe()
         self._pending = True
-
-    @property
-    def _noisy(self) -> bool:
-        return any(np.any(group.bid_noise > 0) for group in self.economy.groups)
 
     def _finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
@@ -275,7 +267,7 @@ class ArrayEngine:
         self._revise_offers()
         self._forward_pass()
         self._form_final_prices()
-        refusals: dict[int, tuple[int, MarketError]] = {}
+        refusals: Refusals = {}
         for level, groups in reversed(list(enumerate(self.economy.network.levels))):
             self._form_pool_prices(self._layout.pools_of_level(level), refusals)
             self._update_all_bids(groups)
@@ -286,7 +278,7 @@ class ArrayEngine:
     def _form_prices(self) -> None:
         """Form the prices of all goods from current bids and offers."""
         self._form_final_prices()
-        refusals: dict[int, tuple[int, MarketError]] = {}
+        refusals: Refusals = {}
         self._pool_prices = self._form_pool_prices(self._layout.pools, refusals, first=True)
         for row, (_, error) in refusals.items():
             self._fail(row, error)
@@ -332,10 +324,9 @@ class ArrayEngine:
 
     def _revise_offers(self) -> None:
         prices, priced = self._observed(recorded=True)
-        for places, terms in self.economy.supply_terms:
-            offers = self.offers[:, places]
-            revised = behaviour.revised_offer(terms, offers, prices[:, places])
-            self.offers[:, places] = np.where(priced[places], revised, offers)
+        raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
+        revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])
+        self.offers[:] = np.where(priced[raw], revised, self.offers)
 
     def _work(
         self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False
@@ -343,7 +334,7 @@ class ArrayEngine:
         """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
         observed = self._observed(recorded=True) if update_bids else None
         parts, sums = self._layout.parts(groups)
-        run_all(partial(self._work_part, observed), parts)
+        run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
             scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
         if observed is not None:
@@ -355,22 +346,24 @@ class ArrayEngine:
         if observed is not None:
             self._update_bids(group, *observed)
         sold = self.quantities
-        inputs = [
-            gather(self.shares, slot.buyers) * amounts(sold, slot.good) for slot in group.slots
-        ]
-        output, products = group.production(inputs)
+        inputs = [gather(self.shares, slot.buyers) * pick(sold, slot.good) for slot in group.slots]
+        room = [self._products[:, slot.entries] for slot in group.slots]
+        output, products = group.production(inputs, room)
         output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             assert self._outputs is not None
             self._outputs[:, group.place] = output
-        for slot, product, units in zip(group.slots, products, inputs, strict=True):
-            self._products[:, slot.entries] = self.mechanism.as_bid(product, units)
+        for product, units in zip(products, inputs, strict=True):
+            bid = self.mechanism.as_bid(product, units)
+            if bid is not product:
+                product[...] = bid
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
         observed = self._observed(recorded=False)
-        run_all(lambda part: self._update_bids(part[0], *observed), self._layout.parts(groups)[0])
+        parts, _ = self._layout.parts(groups)
+        run_all(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
         for group in groups:
             self._has_bid[group.goods] |= observed[1][group.goods]
 
@@ -379,10 +372,11 @@ class ArrayEngine:
         observing = priced[group.good]
         if not np.any(observing):
             return
-        revenue = group.to_entries(self._marginal_revenue(group, amounts(prices, group.good)))
+        revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
         rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
         for slot in group.slots:
-            value = behaviour.marginal_revenue_products(revenue, self._products[:, slot.entries])
+            products = self._products[:, slot.entries]
+            value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
@@ -397,28 +391,27 @@ class ArrayEngine:
         if not group.cournot:
             return price
         assert self._outputs is not None
-        elasticity = np.full_like(self.prices, np.inf)
-        for places, terms in self.economy.demand_terms:
-            goods = self.economy.final[places]
-            elasticity[:, goods] = curves.demand_elasticity(
-                terms, self.reference[:, places], self.quantities[:, goods]
-            )
-        share = self._outputs[:, group.place] / amounts(self.quantities, group.good)
-        return behaviour.marginal_revenue(price, share, amounts(elasticity, group.good))
+        final, elasticity = self.economy.final, np.full_like(self.prices, np.inf)
+        elasticity[:, final] = curves.for_all(
+            curves.demand_elasticity,
+            self.economy.demand_terms,
+            self.reference,
+            self.quantities[:, final],
+        )
+        share = self._outputs[:, group.place] / pick(self.quantities, group.good)
+        return behaviour.marginal_revenue(price, share, pick(elasticity, group.good))
 
     def _form_final_prices(self) -> None:
         """Consumers pay the prices of their demand curves."""
-        for places, terms in self.economy.demand_terms:
-            goods = self.economy.final[places]
-            quantity = self.quantities[:, goods]
-            if self.clock == 0:
-                self.reference[:, places] = curves.reference_quantity(terms, quantity)
-            price = curves.demand_price(terms, self.reference[:, places], quantity)
-            self.prices[:, goods] = price
-        self._priced[self.economy.final] = True
+        final, terms = self.economy.final, self.economy.demand_terms
+        quantity = self.quantities[:, final]
+        if self.clock == 0:
+            self.reference[:] = curves.for_all(curves.reference_quantity, terms, quantity)
+        self.prices[:, final] = curves.for_all(curves.demand_price, terms, self.reference, quantity)
+        self._priced[final] = True
 
     def _form_pool_prices(
-        self, pools: Pools, refusals: dict[int, tuple[int, MarketError]], *, first: bool = False
+        self, pools: Pools, refusals: Refusals, *, first: bool = False
     ) -> np.ndarray:
         """Form the prices of goods with buyers; the price of each pool, (runs, pools).
 
@@ -471,15 +464,5 @@ class ArrayEngine:
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""
-        state = self.state
-        final = state.prices[:, self.economy.final]
-        finite = np.all(np.isfinite(state.quantities), -1) & np.all(np.isfinite(final), -1)
-        for row in np.flatnonzero(~finite).tolist():
-            error = initial_state_error(economies[row], state.select_runs(row))
-            if error:
-                self._fail(row, error)
-
-
-def amounts(values: np.ndarray, goods: Any) -> np.ndarray:
-    """The values of one good, (runs, 1), or of several, (runs, goods), of (runs, all goods)."""
-    return values[:, goods : goods + 1] if isinstance(goods, int) else gather(values, goods)
+        for row, error in initial_state_errors(economies, self.state).items():
+            self._fail(row, error)

@@ -47,7 +47,8 @@ def revised_bid(bid: Any, value: Any, bid_rate: Any) -> Any:
 
     ``bid_rate`` α is in (0, 1]; for α = 1 the result is the value itself, bit for bit.
     """
-    if np.equal(bid_rate, 1.0).all():
+    whole = bid_rate == 1.0
+    if whole is True or (whole is not False and whole.all()):
         return value
     return (1.0 - bid_rate) * bid + bid_rate * value
 

@@ -13,6 +13,8 @@ import numpy as np
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError
+from market_abm.language.segments import Segments
+from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
 MAX_ASCENT_STEPS = 300
 """The budget of ascent steps of a plan; a few suffice unless an input tends to zero."""
@@ -100,23 +102,38 @@ def best_plan(
     the way, plans without an input that tends to zero are tried.
     """
     shape = np.broadcast_shapes(guess.shape[1:], np.shape(sale_price))
-    start = np.log(np.broadcast_to(guess / weight, (len(guess), *shape)))
-    cost = np.broadcast_to(np.asarray(prices, float), start.shape)
-    worth = np.broadcast_to(np.asarray(productivity * sale_price, float), shape)
+    line = flattened(technology, shape)
+    start = np.log(_flat(guess / weight, (len(guess), *shape), keep=1))
+    cost = _flat(np.asarray(prices, float), (len(guess), *shape), keep=1)
+    worth = _flat(np.asarray(productivity * sale_price, float), shape)
     producing = (worth > 0.0) & np.all(cost > 0.0, axis=0)
-    problem = _Problem(
-        technology, np.where(producing, worth, 1.0), np.where(producing, cost, 1.0), start
-    )
+    problem = _Problem(line, np.where(producing, worth, 1.0), np.where(producing, cost, 1.0), start)
     at, found = problem.solve(producing)
     shut_down = (worth <= 0.0) & np.all(cost > 0.0, axis=0)
     bought = np.where((at <= problem.floor) | ~producing, 0.0, np.exp(at))
-    made, _ = technology.production(list(bought))
-    output = np.broadcast_to(productivity * weight * made, shape)
-    return Plan(bought * weight, output, found | shut_down)
+    made, _ = line.production(list(bought))
+    inputs = bought.reshape(-1, *shape) * weight
+    output = productivity * weight * np.broadcast_to(made, worth.shape).reshape(shape)
+    return Plan(inputs, output, (found | shut_down).reshape(shape))
+
+
+def flattened(technology: Technology, shape: tuple[int, ...]) -> Technology:
+    """The technology of firms of this shape for one axis of firms; a single number stays one."""
+    return technology.with_parameters(
+        {
+            key: np.ravel(each)[0] if np.size(each) == 1 else _flat(each, shape)
+            for key, each in technology.parameters.items()
+        }
+    )
+
+
+def _flat(array: Any, shape: tuple[int, ...], keep: int = 0) -> np.ndarray:
+    """``array``, of this shape, with one axis of firms after the first ``keep`` axes."""
+    return np.broadcast_to(array, shape).reshape(*shape[:keep], -1)
 
 
 class _Problem:
-    """Maximise v f(x) - π x over ln x, from ``start``, shape (inputs, ...)."""
+    """Maximise v f(x) - π x of many firms over ln x, from ``start``, shape (inputs, firms)."""
 
     def __init__(
         self, technology: Technology, worth: np.ndarray, cost: np.ndarray, start: np.ndarray
@@ -125,57 +142,69 @@ class _Problem:
         self.floor = start + ZERO_INPUT_TOL
 
     def gains(self, at: np.ndarray) -> np.ndarray:
-        """The logarithm of marginal revenue product over price of each input, (inputs, ...)."""
+        """The logarithm of marginal revenue product over price of each input, (inputs, firms)."""
         return _log_products(self.technology, at) + np.log(self.worth) - np.log(self.cost)
 
     def profit(self, at: np.ndarray) -> np.ndarray:
-        """Profit, money, shape (...)."""
+        """Profit, money, shape (firms,)."""
         inputs = np.exp(at)
         made, _ = self.technology.production(list(inputs))
         return self.worth * made - np.sum(self.cost * inputs, axis=0)
 
     def solve(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The maximum, (inputs, ...), and whether it was found, for the ``active`` firms, (...)."""
+        """The maximum, (inputs, firms), and whether it was found, of the ``active`` firms."""
         unused = np.zeros(self.start.shape, bool)
         at, found = self.newton(self.start, unused, active)
-        if np.all(found | ~active):
-            return at, found
-        zero, best = self.newton(self.start, ~unused, active & ~found)
-        at, found = np.where(best, zero, at), found | best
-        rows = np.any(active & ~found, axis=tuple(range(1, active.ndim)))
-        if np.any(rows):
-            unsolved = self if active.ndim == 0 else self.select_runs(rows)
-            part: Any = ... if active.ndim == 0 else rows
-            higher, reached = unsolved.ascend((active & ~found)[part])
-            at[:, part] = np.where(reached, higher, at[:, part])
-            found = np.array(found)
-            found[part] |= reached
+        for search in (_Problem.buy_nothing, _Problem.ascend):
+            left = np.flatnonzero(active & ~found)
+            if len(left):
+                at[:, left], found[left] = search(self.select(left), at[:, left])
         return at, found
 
-    def select_runs(self, rows: np.ndarray) -> _Problem:
-        """The problem for a selection of runs: the axis after that of the inputs."""
-
-        def part(array: Any) -> Any:
-            return array[rows] if np.ndim(array) and len(array) > 1 else array
-
-        parameters = {key: part(each) for key, each in self.technology.parameters.items()}
+    def select(self, firms: np.ndarray) -> _Problem:
+        """The problem of some firms, by their indices."""
+        parameters = {
+            key: np.asarray(each)[firms] if np.ndim(each) else each
+            for key, each in self.technology.parameters.items()
+        }
         line = self.technology.with_parameters(parameters)
-        return _Problem(line, self.worth[rows], self.cost[:, rows], self.start[:, rows])
+        return _Problem(line, self.worth[firms], self.cost[:, firms], self.start[:, firms])
 
-    def ascend(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def buy_nothing(self, otherwise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`solve`, if the maximum is to buy nothing; else the point ``otherwise``."""
+        everyone = np.ones(self.worth.shape, bool)
+        zero, best = self.newton(self.start, np.ones(self.start.shape, bool), everyone)
+        return np.where(best, zero, otherwise), best
+
+    def ascend(self, otherwise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As :meth:`solve`, by ascent steps that increase profit from any point."""
-        at, ascending, found = self.start, self.start, np.zeros(active.shape, bool)
+        at, found = otherwise.copy(), np.zeros(self.worth.shape, bool)
+        problem, ascending, firms = self, self.start, np.arange(len(self.worth))
         for count in range(1, MAX_ASCENT_STEPS + 1):
-            ascending = np.where(found, ascending, self.ascent_step(ascending))
+            ascending = problem.ascent_step(ascending)
             if count % 4 == 0:
-                loss = self.gains(ascending) < -UNUSED_INPUT_TOL
-                tried = [loss & (ascending < self.start - decrease) for decrease in DECREASE_TOL]
-                for unused in (*tried, np.zeros_like(loss)):
-                    trial, better = self.newton(ascending, unused, active & ~found)
-                    at, found = np.where(better, trial, at), found | better
-                if np.all(found | ~active):
+                trial, better = problem.without_unused(ascending)
+                at[:, firms[better]], found[firms[better]] = trial[:, better], True
+                left = np.flatnonzero(~better)
+                if not len(left):
                     break
+                if len(left) < len(firms):
+                    problem, ascending, firms = (
+                        problem.select(left),
+                        ascending[:, left],
+                        firms[left],
+                    )
         return at, found
+
+    def without_unused(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The maximum by Newton's method, without the inputs that tend to zero, or with all."""
+        loss = self.gains(at) < -UNUSED_INPUT_TOL
+        tried = [loss & (at < self.start - decrease) for decrease in DECREASE_TOL]
+        best, found = at, np.zeros(self.worth.shape, bool)
+        for unused in (*tried, np.zeros_like(loss)):
+            trial, better = self.newton(at, unused, ~found)
+            best, found = np.where(better, trial, best), found | better
+        return best, found
 
     def newton(
         self, at: np.ndarray, unused: np.ndarray, active: np.ndarray
@@ -186,7 +215,7 @@ class _Problem:
         for _ in range(MAX_NEWTON_STEPS):
             size = np.max(np.abs(value), axis=0)
             slopes = _slopes(self.technology, at)
-            step = _newton_step(slopes, value, unused)
+            step = newton_step(slopes, value, unused)
             near = (size < GAIN_TOL) & np.all(np.abs(step) < STEP_TOL, axis=0)
             if np.all(near | ~active):
                 break
@@ -197,8 +226,9 @@ class _Problem:
             if not nearer.any():
                 break
             at, value = np.where(nearer, trial, at), np.where(nearer, gains, value)
-        optimal = np.all(~unused, axis=0) | np.all(~unused | (self.gains(at) <= 0.0), axis=0)
-        found = active & near & optimal & np.all(unused | (at > self.floor), axis=0)
+        found = active & near & np.all(unused | (at > self.floor), axis=0)
+        if np.any(unused & found):  # no unit of what is not bought may be worth its price
+            found = found & np.all(~unused | (self.gains(at) <= 0.0), axis=0)
         if found.any():
             found = found & self.concave(at, unused, slopes)
         return np.where(found, at + step, at), found
@@ -220,12 +250,10 @@ class _Problem:
         both = used[..., None] & used[..., None, :]
         regular = np.all(np.isfinite(matrix), axis=(-2, -1))
         matrix = np.where(regular[..., None, None], matrix, 1.0)
-        within = np.linalg.eigvalsh(np.where(both, matrix, -np.eye(len(at)))).max(axis=-1)
+        within = largest_eigenvalue(np.where(both, matrix, -np.eye(len(at))))
         if np.all(used):
             return within < -CURVATURE_TOL
-        return (np.linalg.eigvalsh(matrix).max(axis=-1) <= CURVATURE_TOL) & (
-            within < -CURVATURE_TOL
-        )
+        return (largest_eigenvalue(matrix) <= CURVATURE_TOL) & (within < -CURVATURE_TOL)
 
     def ascent_step(self, at: np.ndarray) -> np.ndarray:
         """One Newton step of profit over ln x, with negative curvature and a line search."""
@@ -236,7 +264,7 @@ class _Problem:
         hessian = earned[..., None] * slopes - np.abs(np.moveaxis(gain, 0, -1))[..., None] * np.eye(
             len(at)
         )
-        step = np.clip(_newton_step(hessian, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
+        step = np.clip(newton_step(hessian, gain, np.zeros(at.shape, bool)), -MAX_STEP, MAX_STEP)
         profit = self.profit(at)
         for halving in range(30):
             trial = np.maximum(at + step * 0.5**halving, self.floor)
@@ -250,8 +278,7 @@ class _Problem:
 
 def _log_products(technology: Technology, at: np.ndarray) -> np.ndarray:
     """The logarithms of ∂f/∂x, NaN where it is below 0, at ``at`` = ln x; both (inputs, ...)."""
-    _, products = technology.production(list(np.exp(at)))
-    return np.log(np.stack([np.broadcast_to(each, at.shape[1:]) for each in products]))
+    return np.log(_stacked(technology.production(list(np.exp(at)))[1], at.shape))
 
 
 def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
@@ -270,26 +297,6 @@ def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
     return np.moveaxis(slopes, (0, 1), (-2, -1))
 
 
-def _newton_step(matrix: np.ndarray, value: np.ndarray, unused: np.ndarray) -> np.ndarray:
-    """The solution of ``value`` + ``matrix`` · step = 0, (inputs, ...); 0 for ``unused`` inputs.
-
-    ``matrix`` has shape (..., inputs, inputs); the step is 0 where it is singular.
-    """
-    count = len(value)
-    constant = np.moveaxis(unused, 0, -1).reshape(-1, count)
-    fixed = constant[:, :, None] | constant[:, None, :]
-    system = np.where(fixed, np.eye(count), matrix.reshape(-1, count, count))
-    right = np.where(constant, 0.0, np.moveaxis(value, 0, -1).reshape(-1, count))
-    regular = np.all(np.isfinite(system), axis=(-2, -1)) & np.all(np.isfinite(right), axis=-1)
-    scale = np.max(np.abs(system), axis=-1, keepdims=True)
-    scale = np.where(regular[:, None, None] & (scale > 0.0), scale, 1.0)
-    scaled = np.where(regular[:, None, None], system / scale, np.eye(count))
-    regular &= np.abs(np.linalg.det(scaled)) > 0.0
-    step = np.zeros_like(right)
-    step[regular] = -np.linalg.solve(scaled[regular], (right[..., None] / scale)[regular])[..., 0]
-    return np.moveaxis(step.reshape(*value.shape[1:], count), -1, 0)
-
-
 def check_returns(industry: Industry, inputs: np.ndarray) -> None:
     """Refuse a line whose profit has no maximum.
 
@@ -305,15 +312,20 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
     EconomyError
         The returns to scale do not decrease, or f is not strictly concave.
     """
-    reason = why_no_unique_maximum(industry.technology, inputs)
+    (reason,) = why_no_unique_maximum(industry.technology, inputs)
     if reason:
-        raise EconomyError(
-            f"the profit of '{industry.text()}' has no maximum: {reason}",
-            name=industry.good,
-            line=industry.line,
-            remedy="a plan at quoted prices requires decreasing returns, as in ...**0.9; "
-            "or use a mechanism without plans",
-        )
+        raise no_maximum(industry, reason)
+
+
+def no_maximum(industry: Industry, reason: str) -> EconomyError:
+    """The error of a line whose profit has no maximum; ``reason`` says why."""
+    return EconomyError(
+        f"the profit of '{industry.text()}' has no maximum: {reason}",
+        name=industry.good,
+        line=industry.line,
+        remedy="a plan at quoted prices requires decreasing returns, as in ...**0.9; "
+        "or use a mechanism without plans",
+    )
 
 
 def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
@@ -331,21 +343,72 @@ def no_plan_error(industry: Industry, inputs: np.ndarray) -> MarketError:
 
 
 @np.errstate(all="ignore")
-def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> str:
-    """Why profit has no maximum, or "" if it has one.
+def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> list[str]:
+    """Why the profit of each firm has no maximum, "" where it has one; firm after firm.
 
-    The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, (inputs,); its
-    curvature along x gives the returns to scale.
+    The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, over the firms'
+    weights, shape (inputs, ...); its curvature along x gives the returns to scale.
     """
-    _, products = technology.production(list(inputs))
-    value = np.broadcast_to(np.array(products), inputs.shape) * inputs
-    matrix = value[:, None] * _slopes(technology, np.log(inputs))
-    if not np.all(np.isfinite(matrix)):
-        return "its second derivatives are not finite where its firms start"
-    along = matrix.sum() / np.abs(value).sum()
-    if along > -CURVATURE_TOL:
-        return f"its returns to scale are {'constant' if along < CURVATURE_TOL else 'increasing'}"
-    curvatures = np.linalg.eigvalsh(-(matrix + matrix.T) / 2.0)
-    if curvatures.min() < CURVATURE_TOL * curvatures.max():
-        return "it is not strictly concave (its inputs may be perfect substitutes)"
-    return ""
+    technology = flattened(technology, inputs.shape[1:])
+    inputs = inputs.reshape(len(inputs), -1)
+    returns = change_of_returns(technology, inputs)
+    reasons = [why_returns(each) for each in returns.tolist()]
+    if all(reasons):
+        return reasons
+    value = _stacked(technology.production(list(inputs))[1], inputs.shape) * inputs
+    matrices = np.moveaxis(value, 0, -1)[..., None] * _slopes(technology, np.log(inputs))
+    finite = np.all(np.isfinite(matrices), axis=(-2, -1))
+    matrices = np.where(finite[:, None, None], matrices, -np.eye(len(inputs)))
+    curvatures = np.linalg.eigvalsh(-(matrices + np.swapaxes(matrices, -1, -2)) / 2.0)
+    concave = curvatures.min(axis=-1) >= CURVATURE_TOL * curvatures.max(axis=-1)
+    return [
+        known or (NOT_FINITE if not numbers else "" if bent else NOT_CONCAVE)
+        for known, numbers, bent in zip(reasons, finite.tolist(), concave.tolist(), strict=True)
+    ]
+
+
+NOT_FINITE = "its second derivatives are not finite where its firms start"
+
+NOT_CONCAVE = "it is not strictly concave (its inputs may be perfect substitutes)"
+
+
+def why_returns(change: float) -> str:
+    """Why profit has no maximum, by :func:`change_of_returns`; "" if returns decrease."""
+    if not change > -CURVATURE_TOL:
+        return ""
+    return f"its returns to scale are {'constant' if change < CURVATURE_TOL else 'increasing'}"
+
+
+@np.errstate(all="ignore")
+def change_of_returns(
+    technology: Technology, inputs: np.ndarray, links: Segments | None = None
+) -> np.ndarray:
+    """How marginal products change with scale: their mean elasticity along x, weighted by value.
+
+    0 for constant returns, below 0 for decreasing ones; one evaluation, by the complex step.
+
+    Parameters
+    ----------
+    technology
+        The lines' technology.
+    inputs
+        x over the firms' weights, shape (inputs, firms), or (..., links) with ``links``.
+    links
+        The inputs of lines of many inputs, in segments by firm.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., firms).
+    """
+    shifted: Any = inputs * (1.0 + 1e-100j)
+    if links is None:
+        value = _stacked(technology.production(list(shifted))[1], inputs.shape) * inputs
+        return value.imag.sum(axis=0) / 1e-100 / np.abs(value.real).sum(axis=0)
+    value = technology.production(shifted)[1] * inputs
+    return links.total(value.imag) / 1e-100 / links.total(np.abs(value.real))
+
+
+def _stacked(products: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Marginal products, one entry per input, as one array of this shape."""
+    return np.stack([np.broadcast_to(each, shape[1:]) for each in products])

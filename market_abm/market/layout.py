@@ -1,9 +1,8 @@
-"""The blocks of a market in arrays, for a number of runs, and the work on them."""
+"""The blocks of a market in arrays, for a number of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -59,9 +58,3 @@ class Layout:
         if key not in self._pools:
             self._pools[key] = Pools(self._economy, self._rules, goods, self._runs)
         return self._pools[key]
-
-
-def run_all(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
-    """Do ``work`` on every part; no part depends on another."""
-    for part in parts:
-        work(part)

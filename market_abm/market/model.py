@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -65,10 +66,15 @@ class MarketModel(mesa.Model):
                 name="run.engine",
             )
         self.clock = 0
+        self._ago = price_lag(
+            self.settings.lag, recorded=self.settings.activation == "simultaneous"
+        )
         self._order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        for market in self.markets.values():
+            market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
         self._step_phases = {
             "simultaneous": self._simultaneous if self.settings.rules.trades else self._auction,
@@ -108,24 +114,26 @@ class MarketModel(mesa.Model):
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
-        self.firms.do("update_bids")
+        for firm in self._each_firm():
+            firm.update_bids()
         self.suppliers.do("update_offer")
-        self.firms.do("produce")
+        for firm in self._each_firm():
+            firm.produce()
         self._put_on_sale()
         self._form_prices()
         self._observe()
         self._reallocate()
-        self.firms.do("take_delivery")
 
     def _sequential(self) -> None:
         """Firms produce in downstream order; then bids and prices are updated in upstream order."""
         self.suppliers.do("update_offer")
         self._forward_pass()
         for industry in reversed(self.economy.topological_order):
-            self.markets[industry.good].form_price()
-            members = self.members[industry.good]
-            members.do("read_price")
-            members.do("update_bids")
+            market = self.markets[industry.good]
+            market.form_price()
+            market.show_price(self._ago)
+            for firm in self.members[industry.good]:
+                firm.update_bids()
         self._form_prices()
         self._observe()
         self._reallocate()
@@ -134,14 +142,14 @@ class MarketModel(mesa.Model):
         """Firms act one by one, in a new random order in each step."""
         self.suppliers.do("update_offer")
         self._supply()
-        firms = list(self.firms)
+        firms = list(self._each_firm())
         for k in self._order.permutation(len(firms)):
             firm = firms[k]
-            firm.take_delivery()
             firm.produce()
-            self.markets[firm.good].collect()
-            self.markets[firm.good].form_price()
-            firm.read_price()
+            market = self.markets[firm.good]
+            market.put_on_sale()
+            market.form_price()
+            market.show_price(self._ago)
             firm.update_bids()
         self._form_prices()
         self._observe()
@@ -157,54 +165,60 @@ class MarketModel(mesa.Model):
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
-        self.firms.do("offer")  # the guess of its output, which matters in a loop only
+        for firm in self._each_firm():
+            firm.offer()  # the guess of its output, which matters in a loop only
         for component in self.economy.components:
             if self.economy.is_loop(component):
                 for industry in component:
-                    self.markets[industry.good].collect()
+                    self.markets[industry.good].put_on_sale()
         self._forward_pass()
         self._form_prices()
         if not self.settings.rules.trades:
-            self.firms.do("initialize_plan")
+            for firm in self._each_firm():
+                firm.initialize_plan()
             self._plan()
         self._observe()
         self._check_start()
-        self.firms.do("take_delivery")
 
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
         self._supply()
         for industry in self.economy.topological_order:
-            members = self.members[industry.good]
-            members.do("take_delivery")
-            members.do("produce")
-            self.markets[industry.good].collect()
+            for firm in self.members[industry.good]:
+                firm.produce()
+            self.markets[industry.good].put_on_sale()
 
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
         self.suppliers.do("plan")
-        self.firms.do("plan")
+        for firm in self._each_firm():
+            firm.plan()
         self._put_on_sale()
+
+    def _each_firm(self) -> Iterator[Firm]:
+        """All firms, in topological order of their industries."""
+        return chain.from_iterable(self.members.values())
 
     def _supply(self) -> None:
         self.suppliers.do("offer")
         for good in self.economy.supply:
-            self.markets[good].collect()
+            self.markets[good].put_on_sale()
 
     def _put_on_sale(self) -> None:
         self.suppliers.do("offer")
         for market in self.markets.values():
-            market.collect()
+            market.put_on_sale()
 
     def _form_prices(self) -> None:
         for market in self.markets.values():
             market.form_price()
             market.record_price(self.settings.lag)
-        self.firms.do("read_price")
+            market.show_price(self._ago)
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
             market.reallocate()
+            market.allot()
 
     def _draw_shocks(self) -> None:
         if any(industry.population.bid_noise > 0 for industry in self.economy.topological_order):
@@ -219,9 +233,8 @@ class MarketModel(mesa.Model):
         markets = self.markets.values()
         inputs = np.zeros(self.economy.buyers.size)
         for good, members in self.members.items():
-            rows = np.transpose([firm.inputs for firm in members])
-            for use, row in zip(self.economy.buyers.uses[good], rows, strict=True):
-                inputs[use] = row
+            books = chain.from_iterable([firm.input_book for firm in members])
+            inputs[self._buyers_of[good]] = np.fromiter(books, float)
         self.state = State(
             step=self.clock,
             quantities=np.array([market.quantity for market in markets]),
@@ -279,35 +292,31 @@ class MarketModel(mesa.Model):
             [self.markets[good] for good in economy.supply],
             [price_lag(self.settings.lag, recorded=True)] * len(economy.supply),
         )
-        self.members = {
+        self.members: dict[str, list[Firm]] = {
             industry.good: self._create_firms(industry, firm)
             for industry in economy.topological_order
         }
         self.firms = self.agents.select(agent_type=firm)
+        self._buyers_of = {
+            good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
+        }
 
-    def _create_firms(self, industry: Industry, firm: type[Firm]) -> mesa.agent.AgentSet:
+    def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers
         input_markets = [
             (
                 self.markets[good],
-                np.arange(use.start, use.stop) - buyers.slice_of(self.economy.index[good]).start,
+                use.start - buyers.slice_of(self.economy.index[good]).start,
             )
             for good, use in zip(
                 industry.technology.inputs, buyers.uses[industry.good], strict=True
             )
         ]
-        count = industry.firms
-        return firm.create_agents(
-            self,
-            count,
-            [industry] * count,
-            list(range(count)),
-            [getattr(self.settings, "bid_rate", 1.0)] * count,
-            [input_markets] * count,
-            [self.markets[industry.good]] * count,
-            [price_lag(self.settings.lag, recorded=self.settings.activation == "simultaneous")]
-            * count,
-        )
+        rate, output_market = getattr(self.settings, "bid_rate", 1.0), self.markets[industry.good]
+        return [
+            firm(self, industry, member, rate, input_markets, output_market)
+            for member in range(industry.firms)
+        ]
 
 
 class AgentEngine:
@@ -329,7 +338,8 @@ class AgentEngine:
         try:
             self.model.step()
         except MarketError as error:
-            self.failed[0] = error
+            error.__context__ = None  # it would keep the model in memory, as the traceback would
+            self.failed[0] = error.with_traceback(None)
 
     @property
     def batch(self) -> None:

@@ -16,24 +16,34 @@ class Market:
         Units offered by each seller, shape (sellers,).
     quantity
         Units on sale.
+    units
+        The same, a Python float, which buyers read.
     price
         Money per unit; 0 until a buyer has bid.
     priced
         Whether the good has had a price.
+    observed_price
+        The price that sellers observe, a Python float; None if they have observed none.
     elasticity
         The elasticity of demand, as far as sellers can know it.
     shares, bids
         Shape (buyers,).
+    allotments
+        The shares that buyers have, a list of Python floats, which they read.
     bidding
         Mask of the buyers that have made a bid, shape (buyers,).
     """
+
+    allotments: list[float]
 
     def __init__(self, good: str, sellers: int, buyers: int) -> None:
         self.good = good
         self.offers = np.zeros(sellers)
         self.quantity = np.float64(0.0)
+        self.units = 0.0
         self.price = np.float64(0.0)
         self.priced = False
+        self.observed_price: float | None = None
         self.elasticity = np.float64(np.inf)
         self._price_history: list[tuple[Any, bool]] = []
         self.shares = np.zeros(buyers)
@@ -43,6 +53,15 @@ class Market:
     def collect(self) -> None:
         """Replace the quantity on sale by the sum of the current offers."""
         self.quantity = self.offers.sum()
+
+    def put_on_sale(self) -> None:
+        """Collect the offers, and show the quantity to buyers."""
+        self.collect()
+        self.units = float(self.quantity)
+
+    def allot(self) -> None:
+        """Show the shares to buyers, who receive them of what is on sale."""
+        self.allotments = self.shares.tolist()
 
     def record_price(self, lag: int) -> None:
         """Append the price to the history, which keeps the last ``lag`` + 1 prices."""
@@ -59,10 +78,10 @@ class Market:
             else (np.float64(0.0), False)
         )
 
-    def bid(self, buyer: int, bid: Any) -> None:
-        """Record the bid of a buyer."""
-        self.bids[buyer] = bid
-        self.bidding[buyer] = True
+    def show_price(self, ago: int) -> None:
+        """Show sellers the price of ``ago`` records ago."""
+        price, priced = self.lagged_price(ago)
+        self.observed_price = float(price) if priced else None
 
     @staticmethod
     def as_bid(value: Any, units: Any) -> Any:
@@ -74,10 +93,6 @@ class Market:
 
     def reallocate(self) -> None:
         """Let ``shares`` follow the bids."""
-
-    def delivery(self, buyer: int) -> Any:
-        """The units of the quantity on sale that a buyer receives."""
-        return self.shares[buyer] * self.quantity
 
 
 def price_lag(lag: int, *, recorded: bool) -> int:

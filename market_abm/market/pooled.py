@@ -10,7 +10,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
-from market_abm.market.pools import is_lost
+from market_abm.market.pools import PoolTerms, is_lost
 from market_abm.market.state import State
 
 
@@ -58,9 +58,7 @@ class PooledMarket(Mechanism):
 
     @staticmethod
     @abstractmethod
-    def claim(
-        shares: np.ndarray, bids: np.ndarray, price: Any, quantity: Any, settings: Any
-    ) -> np.ndarray:
+    def claim(shares: np.ndarray, bids: np.ndarray, pools: PoolTerms, settings: Any) -> np.ndarray:
         """What the next share of each buyer is proportional to, shape (..., buyers).
 
         Where the claims of a pool do not add up to a positive number, its shares stay.
@@ -69,8 +67,8 @@ class PooledMarket(Mechanism):
         ----------
         shares, bids
             Shape (..., buyers).
-        price, quantity
-            Of the buyers' pools, money per unit and units, shape (..., buyers) or (..., 1).
+        pools
+            Price and quantity of the pools, and how to spread what is of pools to their buyers.
         settings
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         """
@@ -111,7 +109,9 @@ class PooledMarket(Mechanism):
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         """
         price = cls.pool_price(shares, bids, quantity)
-        claims = np.where(bidding, cls.claim(shares, bids, price, quantity, settings), 0.0)
+        claims = np.where(
+            bidding, cls.claim(shares, bids, PoolTerms(price, quantity), settings), 0.0
+        )
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))
         valid = total > 0.0

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.language.segments import BLOCK, Segments, gather, neighbours, scatter
+from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
 from market_abm.market.base import Mechanism, cannot_allocate, pays
+from market_abm.market.threads import run_all
+
+
+class PoolTerms:
+    """What a buyer knows of its pool.
+
+    Attributes
+    ----------
+    price, quantity
+        Money per unit, and units, of each pool, shape (..., pools).
+    spread
+        ``spread(values)`` are values of the pools, of that shape, for each buyer, (..., buyers).
+    """
+
+    def __init__(
+        self, price: Any, quantity: Any, spread: Callable[[Any], Any] = lambda values: values
+    ) -> None:
+        self.price, self.quantity, self.spread = price, quantity, spread
 
 
 class Pools:
@@ -63,7 +82,9 @@ class Pools:
             np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
         )
         offset = buyers.starts[chosen] - self.pools.starts
-        self._claims = np.empty((0, 0))  # room for them
+        self._claims: np.ndarray | None = None  # room for them
+        self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
+        self._alone = np.repeat(~self.shared, sizes)
         self._blocks = []
         for block in self.pools.blocks(max(1, BLOCK // runs)):
             inside = block.segments_inside
@@ -71,6 +92,7 @@ class Pools:
                 block.elements.start, block.elements.stop
             )
             self._blocks.append((block, neighbours(places)))
+        self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
         self, shares: np.ndarray, bids: np.ndarray, quantities: np.ndarray
@@ -79,9 +101,13 @@ class Pools:
 
         ``shares`` and ``bids`` have shape (runs, buyers), ``quantities`` (runs, all goods).
         """
-        sums = self._new_leaves(bids)
-        for block, places in self._blocks:
+        sums = _room(bids, len(self.pools.leaves))
+
+        def add_offers(part: tuple[Block, Places]) -> None:
+            block, places = part
             block.reduce_into(sums, self.rules.offer(gather(shares, places), gather(bids, places)))
+
+        run_all(add_offers, self._blocks, bids.size)
         price = self.rules.price_of(self.pools.of_leaves(sums), gather(quantities, self.good))
         if np.any(price == 0.0):
             lost = is_lost(price, self._least(bids), self._least(bids, np.maximum))
@@ -98,16 +124,24 @@ class Pools:
         """
         if not np.any(self._checked):
             return None
+        quantity = gather(quantities, self.goods)
+        if np.min(bids) > 0.0 and np.min(quantity) > 0.0:  # the usual case
+            return None
+        all_bid: Any
         lowest = highest = self.by_good.lowest(self._least(bids))
         if np.any(lowest == 0.0):
             highest = self.by_good.highest(self._least(bids, np.maximum))
-        all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
-        quantity, price = gather(quantities, self.goods), gather(before, self.goods)
+        all_bid = True
+        if not np.all(has_bid[self._makers]):
+            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
+        price = gather(before, self.goods)
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
         return refused & self._checked
 
     def priced(self, has_bid: np.ndarray) -> np.ndarray:
         """Whether any buyer that pays for a good has bid, shape (goods,)."""
+        if np.all(has_bid[self._makers]):
+            return np.ones(len(self.goods), bool)
         of_pools = self._uses_of_pools.highest(has_bid[self._makers])
         if self._paying is not None:
             of_pools = of_pools & self._paying
@@ -145,28 +179,48 @@ class Pools:
         settings
             The settings of the mechanism.
         """
-        if self._claims.shape != (len(bids), self.pools.size):
-            self._claims = np.empty((len(bids), self.pools.size))
+        if self._claims is None:
+            self._claims = _room(bids, self.pools.size)
         claims = self._claims
         quantity = gather(quantities, self.good)
-        total, held = self._new_leaves(bids), self._new_leaves(bids)
+        total = _room(bids, len(self.pools.leaves))
         blocks = [each for each in self._blocks if np.any(self.shared[each[0].segments])]
-        for block, places in blocks:
+        held = None if bidding is None else _room(bids, len(self.pools.leaves))
+
+        def add_claims(part: tuple[Block, Places]) -> None:
+            block, places = part
             own = gather(shares, places)
-            claim = self.rules.claim(
-                own, gather(bids, places), block.spread(price), block.spread(quantity), settings
-            )
-            if bidding is not None:
+            terms = PoolTerms(price, quantity, block.spread)
+            claim = self.rules.claim(own, gather(bids, places), terms, settings)
+            alone = self._alone[block.elements]
+            if np.any(alone):  # all of it is theirs, whatever they bid
+                claim = np.where(alone, own, claim)
+            if held is not None:
+                assert bidding is not None
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
+                block.reduce_into(held, own)
             claims[..., block.elements] = claim
             block.reduce_into(total, claim)
-            block.reduce_into(held, own)
+
+        run_all(add_claims, blocks, bids.size)
         sums = self.pools.of_leaves(total)
-        valid = self.shared & (sums > 0.0)
-        factor = self.pools.of_leaves(held) / np.where(valid, sums, 1.0)
-        for block, places in blocks:
-            revised = claims[..., block.elements] * block.spread(factor)
+        valid = sums > 0.0
+        if held is not None:
+            parts = self.pools.of_leaves(held)
+        elif self._held is None:
+            parts = self._held = self.pools.total(gather(shares, self._buyers))
+        else:
+            parts = self._held
+        factor = parts / np.where(valid, sums, 1.0)
+
+        def revise(part: tuple[Block, Places]) -> None:
+            block, places = part
+            claim, by = claims[..., block.elements], block.spread(factor)
+            if bidding is None and isinstance(places, slice) and np.all(valid[..., block.segments]):
+                np.multiply(claim, by, out=shares[..., places])
+                return
+            revised = claim * by
             if bidding is not None or not np.all(valid[..., block.segments]):
                 moving = block.spread(valid) & (
                     True if bidding is None else bidding[block.elements]
@@ -174,15 +228,23 @@ class Pools:
                 revised = np.where(moving, revised, gather(shares, places))
             scatter(shares, places, revised)
 
-    def _new_leaves(self, bids: np.ndarray) -> np.ndarray:
-        return np.zeros((len(bids), len(self.pools.leaves)))
+        run_all(revise, blocks, bids.size)
+
+    def forget_shares(self) -> None:
+        """Sum the shares of pools anew: they are given from outside."""
+        self._held = None
 
     def _least(self, bids: np.ndarray, ufunc: np.ufunc = np.minimum) -> np.ndarray:
         """The least bid of each pool, (runs, pools); or the largest, by ``np.maximum``."""
-        reduced = self._new_leaves(bids)
+        reduced = _room(bids, len(self.pools.leaves))
         for block, places in self._blocks:
             block.reduce_into(reduced, gather(bids, places), ufunc)
         return self.pools.of_leaves(reduced, ufunc)
+
+
+def _room(like: np.ndarray, columns: int) -> np.ndarray:
+    """A new array of shape (runs, columns) in the order of memory of another."""
+    return np.empty((len(like), columns), order="F" if like.flags.fnc else "C")
 
 
 def is_lost(price: Any, lowest: Any, highest: Any) -> Any:

@@ -11,18 +11,20 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from functools import partial
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.terms import Demand, Supply
+from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
-from market_abm.market.arrays import ArrayEngine
+from market_abm.language.segments import BLOCK
+from market_abm.market.arrays import MAX_KEPT, ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
-from market_abm.market.state import CurrentState, State
+from market_abm.market.state import State
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def no_first_quote(good: str, quantity: Any, price: Any) -> EconomyError:
 
 
 class QuotedArrayEngine(ArrayEngine, ABC):
-    """The array engine of quoted prices.
+    """The array engine of quoted prices: all pools, and all final goods, at once.
 
     Attributes
     ----------
@@ -197,6 +199,12 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         Money per unit, shape (runs, pools).
     orders
         Units, shape (runs, buyers).
+    pools
+        The buyers in segments, one a pool.
+    blocks
+        The buyers in parts that fit into the cache.
+    pool_goods
+        The index in ``Economy.goods`` of the good of each pool, shape (pools,).
     """
 
     mechanism: type[QuotedMarket]
@@ -208,83 +216,98 @@ class QuotedArrayEngine(ArrayEngine, ABC):
 
     def _create_arrays(self, runs: int) -> None:
         super()._create_arrays(runs)
-        self.quotes = np.zeros((runs, len(self.economy.buyers.pools)))
+        every = self._layout.pools
+        self.pools, self.pool_goods = every.pools, every.good
+        self._bought, self._pools_of_good = every.goods, every.by_good
+        self.blocks = self.pools.blocks(max(1, BLOCK // runs))
+        self.quotes = np.zeros((runs, len(self.pool_goods)))
         self.orders = np.zeros_like(self.shares)
-        self._places: dict[int, list[tuple[int, slice]]] = {}
-        for n, pool in enumerate(self.economy.buyers.pools):
-            self._places.setdefault(pool.good, []).append((n, pool.buyers))
 
     def step(self) -> None:
-        """One step of every run; orders and shares follow at its end."""
-        super().step()
-        self._finish()
+        """One step of every run; orders, shares and stocks follow at its end.
 
-    def _finish(self) -> None:
-        if isinstance(self.state, CurrentState):
-            self.state.leave(keep=True)
-        super()._finish()
+        In large markets they follow when the next step begins, so that the state is not copied.
+        """
+        super().step()
+        if self.shares.size <= MAX_KEPT:
+            self._finish()
 
     def _form_prices(self) -> None:
-        for good in self.economy.goods:
-            self._form_price(good)
+        """Quotes and the prices of final goods follow what was ordered at the last ones."""
+        if self.clock == 0:
+            self.quotes[:] = self._first_quotes()
+        else:
+            ordered = self.pools.total(self.orders)
+            self.quotes = self._follow(self.quotes, ordered, self.pool_goods)
+        paid = self._final_prices()
+        self._refuse_quotes(paid)
+        self._sum_quotes()
+        self.prices[:, self.economy.final] = paid
+        self._priced[:] = True
         self._record_prices()
 
-    def _has_bids(self, pool: slice) -> np.ndarray:
-        """Mask of the buyers of a pool that have made a bid, shape (buyers,)."""
-        return self._has_bid[self.economy.buyers.maker[pool]]
+    def _sum_quotes(self) -> None:
+        """Set the price of each good with buyers to the sum of its quotes."""
+        self.prices[:, self._bought] = self._pools_of_good.total(self.quotes)
 
-    def _refuse(self, refused: np.ndarray, good: str, bids: np.ndarray) -> None:
-        """Record the mechanism's error for the ``refused`` runs, a mask of shape (runs,)."""
-        quantity = self.quantities[:, self.economy.index[good]]
-        for row in np.flatnonzero(refused).tolist():
-            self._fail(row, self.mechanism.refusal(good, quantity[row], bids[row], str))
+    def _first_quotes(self) -> np.ndarray:
+        """The quotes of step 0, money per unit, shape (runs, pools)."""
+        prices = np.empty((len(self.quotes), len(self._bought)))
+        for n, k in enumerate(self._bought.tolist()):
+            supply = self.economy.supply.get(self.economy.goods[k])
+            prices[:, n : n + 1] = self.mechanism.initial_price(supply, self.settings)
+        return self._pools_of_good.spread(prices / self._pools_of_good.sizes)
 
-    def _pools_of_good(self, good: str) -> list[tuple[int, slice]]:
-        """The pools of a good: the place of each in ``quotes``, and its buyers."""
-        return self._places.get(self.economy.index[good], [])
+    def _final_prices(self) -> np.ndarray:
+        """The next prices of final goods, money per unit, shape (runs, final goods)."""
+        final = self.economy.final
+        amounts, prices = self.quantities[:, final], self.prices[:, final]
+        paid = np.empty(amounts.shape)
+        for n, terms in self.economy.demand_terms:
+            amount, k = amounts[:, n], final[n]
+            if self.clock == 0:
+                self.reference[:, n] = curves.reference_quantity(terms, amount)
+                paid[:, n] = curves.demand_price(terms, self.reference[:, n], amount)
+                continue
+            at_limit = curves.demand_price(terms, self.reference[:, n], amount)
+            demanded = curves.demand_quantity(terms, self.reference[:, n], prices[:, n])
+            followed = self._follow(prices[:, n], demanded, k)
+            paid[:, n] = np.where(np.isinf(demanded), at_limit, followed)
+        return paid
 
-    def _form_price(self, good: str) -> None:
-        k = self.economy.index[good]
-        if good in self.economy.demand:
-            n = list(self.economy.demand).index(good)
-            self._form_final_price(
-                good, self.economy.demand[good], slice(n, n + 1), slice(k, k + 1)
-            )
-            self._priced[k] = True
-            return
-        pools = self._pools_of_good(good)
-        places = [n for n, _ in pools]
-        if self._priced[k]:
-            ordered = [self.orders[:, buyers].sum(axis=-1) for _, buyers in pools]
-            self.quotes[:, places] = self._follow(
-                self.quotes[:, places], np.stack(ordered, axis=-1), slice(k, k + 1)
-            )
-        else:
-            first = self.mechanism.initial_price(self.economy.supply.get(good), self.settings)
-            self.quotes[:, places] = first / len(pools)
-        quotes = self.quotes[:, places]
-        refused = self.mechanism.cannot_order(self.quantities[:, k], quotes, final=False)
-        self._refuse(refused, good, quotes)
-        self.prices[:, k], self._priced[k] = quotes.sum(axis=-1), True
+    def _refuse_quotes(self, paid: np.ndarray) -> None:
+        """Record the errors of runs in which a good cannot be ordered.
 
-    def _form_final_price(self, good: str, terms: Demand, n: slice, k: slice) -> None:
-        """Quote the price of the n-th final good, at place k of ``goods``."""
-        if self.clock == 0:
-            self.reference[:, n] = curves.reference_quantity(terms, self.quantities[:, k])
-        paid = curves.demand_price(terms, self.reference[:, n], self.quantities[:, k])
-        paid = np.broadcast_to(paid, (len(self.shares), 1))
-        if self._priced[k.start]:
-            demanded = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
-            paid = np.where(np.isinf(demanded), paid, self._follow(self.prices[:, k], demanded, k))
-        self.prices[:, k] = paid
-        quantity = self.quantities[:, k.start]
-        refused = self.mechanism.cannot_order(quantity, paid, final=True)
-        refused = refused & np.isfinite(terms.elasticity)[..., 0]
-        if self.clock == 0:
-            for row in np.flatnonzero(refused).tolist():
-                self._fail(row, no_first_quote(good, quantity[row], paid[row, 0]))
-        self._refuse(refused, good, paid)
+        ``paid`` are the new prices of final goods, (runs, final goods).
+        """
+        rules, goods, final = self.mechanism, self.economy.goods, self.economy.final
+        amounts = self.quantities[:, self.pool_goods]
+        pools = rules.cannot_order(amounts, self.quotes[..., None], final=False)
+        finals = rules.cannot_order(self.quantities[:, final], paid[..., None], final=True)
+        for n, terms in self.economy.demand_terms:
+            finals[:, n] &= np.isfinite(terms.elasticity)
+        for row in np.flatnonzero(pools.any(axis=-1) | finals.any(axis=-1)).tolist():
+            k = min([*self.pool_goods[pools[row]], *final[finals[row]]])
+            amount = self.quantities[row, k]
+            (place,) = np.flatnonzero(final == k) if k in final else (None,)
+            quotes = self.quotes[row, self.pool_goods == k] if place is None else paid[row, [place]]
+            if place is not None and self.clock == 0:
+                self._fail(row, no_first_quote(goods[k], amount, paid[row, place]))
+            else:
+                name = partial(self._buyer_name, self.economy.buyers.slice_of(k).start)
+                self._fail(row, rules.refusal(goods[k], amount, quotes, name))
+
+    def _bid_made(self) -> np.ndarray | Literal[True]:
+        """Mask of the buyers that have made a bid, shape (buyers,), or True if all have."""
+        made = self._has_bid[self.economy.buyers.maker]
+        return True if np.all(made) else made
+
+    def _buyer_name(self, first: int, buyer: int) -> str:
+        return self.economy.buyer_name(first + buyer)
 
     @abstractmethod
-    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
-        """The next quotes of the good at place k; all of shape (runs, pools of the good)."""
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """The next quotes of pools, or the next prices of final goods, of the goods at places k.
+
+        ``quotes``, ``ordered`` and the result have shape (runs, len(k)).
+        """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -128,6 +128,17 @@ def initial_state_error(economy: Economy, state: State) -> MarketError | None:
                 remedy=f'use form = "linear", or another demand.{good}.quantity',
             )
     return None
+
+
+def initial_state_errors(economies: Sequence[Economy], state: State) -> dict[int, MarketError]:
+    """The errors of the runs whose initial state is not finite, by row."""
+    final = state.prices[:, economies[0].final]
+    finite = np.all(np.isfinite(state.quantities), -1) & np.all(np.isfinite(final), -1)
+    errors = {
+        row: initial_state_error(economies[row], state.select_runs(row))
+        for row in np.flatnonzero(~finite).tolist()
+    }
+    return {row: error for row, error in errors.items() if error}
 
 
 def at_step(error: MarketError, economy: Economy, step: int) -> MarketError:

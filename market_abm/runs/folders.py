@@ -91,6 +91,7 @@ def write_folder(
     folder: Path,
     writers: Mapping[str, Callable[[Path], Any]],
     known: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write all files of a folder, or none.
 
@@ -102,6 +103,8 @@ def write_folder(
         For each file name, what writes the file to a path.
     known
         The file names that may be replaced; by default those of ``writers``.
+    progress
+        ``progress(done, most)``, called with the number of files.
 
     Raises
     ------
@@ -115,8 +118,12 @@ def write_folder(
         with _working_folder(folder) as aside:
             fresh, old = aside / "new", aside / OLD
             fresh.mkdir()
-            for name, write in writers.items():
+            for done, (name, write) in enumerate(writers.items()):
+                if progress:
+                    progress(done, len(writers))
                 write(fresh / name)
+            if progress:
+                progress(len(writers), len(writers))
             if folder.exists():
                 folder.rename(old)
             fresh.rename(folder)

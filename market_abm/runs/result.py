@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -57,16 +58,16 @@ class Result(Displayable):
     ending
         How it ended.
     firm
-        The class of the firms.
+        The class of the firms; None for ``Firm``.
     """
 
     experiment: Experiment
     outcome: Run
     ending: Ending
-    firm: type[Firm]
+    firm: type[Firm] | None
 
     @staticmethod
-    def of(experiment: Experiment, outcome: Run, firm: type[Firm]) -> Result:
+    def of(experiment: Experiment, outcome: Run, firm: type[Firm] | None) -> Result:
         """The result of a run without an error."""
         return Result(experiment, outcome, full_ending(experiment, outcome), firm)
 
@@ -185,9 +186,8 @@ class Result(Displayable):
     def prediction(self) -> np.ndarray | None:
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
-        from market_abm.market.agents import Firm
 
-        if self.firm is not Firm or self.experiment.changes:
+        if self.firm is not None or self.experiment.changes:
             return None
         ratio = predicted_price_path(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
@@ -197,7 +197,7 @@ class Result(Displayable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy, by SciPy; None if that is too large."""
+        """The best known allocation of the final economy; None if that is too large."""
         from market_abm.gradient.equilibrium import equilibrium
 
         return equilibrium(self.economy)
@@ -231,9 +231,8 @@ class Result(Displayable):
         ``Firm``.
         """
         from market_abm.analysis.stability import stability
-        from market_abm.market.agents import Firm
 
-        if self.firm is not Firm or self.equilibrium is None:
+        if self.firm is not None or self.equilibrium is None:
             return None
         steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
         return stability(self.economy, self.experiment.market, steady)
@@ -264,12 +263,11 @@ class Result(Displayable):
         elasticities of 1, under ``trading-post`` (docs/model.md, 4). There λ is a double eigenvalue
         (of money and of the goods that follow it), so that errors go as t λ^t, a little slower.
         """
-        from market_abm.market.agents import Firm
         from market_abm.runs.optimum import table_rate
 
         if self.stability is not None:
             return self.stability.radius
-        if self.firm is not Firm or self.steady_state_prices is None:
+        if self.firm is not None or self.steady_state_prices is None:
             return None
         return table_rate(self.experiment.input_output, self.economy, self.experiment.market)
 
@@ -407,7 +405,7 @@ class Result(Displayable):
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),
-                "firm": self.firm.__name__,
+                "firm": "Firm" if self.firm is None else self.firm.__name__,
                 "versions": versions(),
             }
         )
@@ -434,6 +432,15 @@ class Result(Displayable):
         """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the result into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the result into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)

@@ -51,24 +51,32 @@ def start_runs(
 
 
 def _engine(experiments: Sequence[Experiment], name: str, firm: type[Firm] | None) -> Engine:
-    from market_abm.market.agents import Firm
-
-    firm = firm or Firm
     economies = [each.economy for each in experiments]
     markets = [each.market for each in experiments]
     seeds = [each.run.seed for each in experiments]
     if name == "agents":
+        from market_abm.market.agents import Firm
         from market_abm.market.model import AgentEngine, MarketModel
 
         (economy,), (market,), (seed,) = economies, markets, seeds
-        return AgentEngine(MarketModel(economy, market, seed=seed, firm=firm))
-    if firm is not Firm:
+        return AgentEngine(MarketModel(economy, market, seed=seed, firm=firm or Firm))
+    firm = _own(firm)
+    if firm is not None:
         raise SettingError(
             f'{firm.__name__} cannot bid with engine = "arrays"',
             remedy='a bidding rule of your own needs engine = "agents"',
             name="run.engine",
         )
     return array_market(economies, markets, seeds)
+
+
+def _own(firm: type[Firm] | None) -> type[Firm] | None:
+    """A class of firms; None for ``Firm``, which needs Mesa: it takes long to import."""
+    if firm is None:
+        return None
+    from market_abm.market.agents import Firm
+
+    return None if firm is Firm else firm
 
 
 def run_together(
@@ -94,8 +102,6 @@ def run_together(
     MarketError
         None of the markets can start.
     """
-    from market_abm.market.agents import Firm
-
     moved, observer = start_runs(experiments, engine=engine, firm=firm)
     record = experiments[0].record
     runs = simulate(
@@ -113,6 +119,6 @@ def run_together(
         ],
     )
     return [
-        run.error or Result.of(experiment, run, firm or Firm)
+        run.error or Result.of(experiment, run, _own(firm))
         for experiment, run in zip(experiments, runs, strict=True)
     ]

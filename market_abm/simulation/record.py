@@ -67,14 +67,17 @@ def recorded_places(
     economy: Economy, goods: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the recorded goods, and those of their buyers unless these are too many."""
-    places = np.sort([economy.index[good] for good in (goods or economy.goods)])
-    recorded = {economy.goods[place] for place in places.tolist()}
-    buyers = sum(
-        i.firms * sum(g in recorded for g in i.technology.inputs) for i in economy.industries
-    )
-    if buyers > MAX_RECORDED_BUYERS:
+    goods = goods or economy.goods
+    places = np.sort([economy.index[good] for good in goods])
+    if _buyers(economy, goods) > MAX_RECORDED_BUYERS:
         return places, np.zeros(0, int)
     return places, np.flatnonzero(np.isin(economy.buyers.good, places))
+
+
+def _buyers(economy: Economy, goods: Sequence[str]) -> int:
+    """The number of buyers of some goods; that many buyers are not laid out to be counted."""
+    some = set(goods)
+    return sum(i.firms * sum(g in some for g in i.technology.inputs) for i in economy.industries)
 
 
 Arrays = dict[str, np.ndarray]

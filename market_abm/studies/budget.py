@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.arrays import ACTIVATIONS
-from market_abm.market.state import State
-from market_abm.simulation.loop import Progress
 
 MAX_AGENTS = 30
 """Firms beyond which mechanisms are compared in the array engine, if it can run the experiment."""
@@ -19,9 +15,6 @@ MAX_FIRM_STEPS = 1_000_000
 
 MIN_STEPS = 500
 """Steps that each of these runs has in any case."""
-
-MechanismProgress = Callable[[str, int, int], None]
-"""``progress(what, done, most)``: steps of a mechanism, or of gradient ascent."""
 
 
 def within_budget(experiment: Experiment) -> Experiment:
@@ -34,16 +27,3 @@ def within_budget(experiment: Experiment) -> Experiment:
         written = {**within.configuration, "run": dataclasses.asdict(settings)}
         within = dataclasses.replace(within, run=settings, configuration=written)
     return within
-
-
-def steps_of(experiment: Experiment, progress: MechanismProgress | None) -> Progress | None:
-    """``progress`` as a run calls it, every tenth step."""
-    if progress is None:
-        return None
-    name, most, told = experiment.market.mechanism, experiment.run.steps, progress
-
-    def advance(state: State, _: Any) -> None:
-        if state.step % 10 == 0:
-            told(name, state.step, most)
-
-    return advance

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.analysis.forecast import steps_needed
+from market_abm.analysis.observer import relative_error
 from market_abm.display import Displayable, view
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
@@ -19,9 +22,11 @@ from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Ascent, gradient_ascent
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.runs.optimum import first_reached
+from market_abm.runs.progress import OPTIMUM, WorkProgress, of_run, working
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
-from market_abm.studies.budget import MechanismProgress, steps_of, within_budget
+from market_abm.simulation.endings import Status
+from market_abm.studies.budget import within_budget
 from market_abm.studies.optimizers import origin
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ def compare_mechanisms(
     mechanisms: str | Sequence[str] = "all",
     *,
     overrides: Mapping[str, Any] | None = None,
-    progress: MechanismProgress | None = None,
+    progress: WorkProgress | None = None,
 ) -> MechanismComparison:
     """Run an experiment under several mechanisms, and gradient ascent on the same economy.
 
@@ -61,7 +66,8 @@ def compare_mechanisms(
     overrides
         Settings of the file by dotted key.
     progress
-        ``progress(what, done, most)``, called with the steps of each mechanism.
+        ``progress(what, done, most)``, called with the step of each mechanism, and of gradient
+        ascent, and with the one at which it is likely to end.
 
     Raises
     ------
@@ -101,7 +107,7 @@ class MechanismComparison(Displayable):
     def of(
         experiment: Experiment,
         mechanisms: Sequence[str] = ("all",),
-        progress: MechanismProgress | None = None,
+        progress: WorkProgress | None = None,
     ) -> MechanismComparison:
         """Run them all.
 
@@ -126,12 +132,17 @@ class MechanismComparison(Displayable):
         for name in names:
             try:
                 each = within.with_mechanism(name)
-                results[name] = result = run(each, progress=steps_of(each, progress))
+                results[name] = result = run(each, progress=of_run(each, name, progress))
+                if progress:
+                    progress(name, result.steps, result.steps)
                 if result.status == "interrupted":
                     raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
-        best = next((r.equilibrium for r in results.values() if isinstance(r, Result)), None)
+        done = [result for result in results.values() if isinstance(result, Result)]
+        with working(OPTIMUM, progress):
+            _share_optimum(done)
+            best = done[0].equilibrium if done else None
         ascent = None
         if best is not None and best.solved and not experiment.changes:
             told = progress and partial(progress, ASCENT)
@@ -146,7 +157,9 @@ class MechanismComparison(Displayable):
         best known allocation; ``messages`` counts one price message per buyer in each of these
         steps (for gradient ascent, each derivative passed back); ``welfare`` is W at the end,
         money; ``wasted`` the unallocated share of the goods on sale; ``money_made`` the absolute
-        difference between money paid and received, over money received.
+        difference between money paid and received, over money received. ``why`` says why a
+        mechanism was refused or did not settle; ``needed`` is about the step at which it would have
+        got there, at the rate of its last steps.
         """
         import pandas as pd
 
@@ -154,6 +167,10 @@ class MechanismComparison(Displayable):
         for name, result in self.results.items():
             if isinstance(result, Result):
                 rows[name] = {"status": result.status, **_counted(result), **_conserved(result)}
+                if not result.at_rest:
+                    rows[name]["why"] = result.ending.detail
+                if result.ending.status is Status.MAX_STEPS:
+                    rows[name]["needed"] = _forecast(result)
             else:
                 rows[name] = {"status": "refused", "why": str(result)}
         done = next((r for r in self.results.values() if isinstance(r, Result)), None)
@@ -167,15 +184,26 @@ class MechanismComparison(Displayable):
                 "messages": None if steps is None else (steps + 1) * buyers,
                 "welfare": float(self.ascent.welfare[-1]),
             }
+            if steps is None:
+                rows[ASCENT]["needed"] = _needed(self.ascent.prices, best.prices)
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mechanism")
 
     def figure(self) -> Figure:
         """The distance of welfare from that of the best known allocation over time."""
         return view(self, "figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
     def frame(self) -> pd.DataFrame:
         """The table with the mechanisms as a column."""
@@ -185,6 +213,14 @@ class MechanismComparison(Displayable):
         """The comparison as one object for JSON."""
         rows = json.loads(self.frame().to_json(orient="records"))
         return {"mechanisms": rows, "allowed_steps": self.allowed, **origin(self.experiment)}
+
+
+def _share_optimum(results: Sequence[Result]) -> None:
+    """Find the best known allocation of each economy once, whatever the mechanisms it ran under."""
+    first: dict[int, Result] = {}
+    for result in results:
+        known = first.setdefault(id(result.economy), result)
+        vars(result)["equilibrium"] = known.equilibrium
 
 
 def _counted(result: Result) -> dict[str, Any]:
@@ -198,6 +234,23 @@ def _counted(result: Result) -> dict[str, Any]:
         "messages": None if steps is None else steps * result.experiment.economy.buyers.size,
         "welfare": float(result.path.welfare[-1]),
     }
+
+
+def _forecast(result: Result) -> int | None:
+    """About the step at which prices would be within 1e-6 of the steady state's, or None."""
+    steady = result.steady_state_prices
+    if steady is None:
+        return None
+    places = [result.goods.index(good) for good in result.recorded]
+    return _needed(result.prices, steady[places], result.times)
+
+
+@np.errstate(all="ignore")
+def _needed(prices: np.ndarray, steady: np.ndarray, times: np.ndarray | None = None) -> int | None:
+    distances = relative_error(prices, np.broadcast_to(steady, prices.shape)).max(axis=1)
+    times = np.arange(len(prices)) if times is None else times
+    steps = steps_needed(distances, times, REACHED)
+    return None if steps is None else math.ceil(steps)
 
 
 @np.errstate(all="ignore")

@@ -6,11 +6,11 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -28,12 +28,42 @@ DESIGNS = ("grid", "list", *DRAWN)
 SEED = "run.seed"
 
 MAX_POINTS = 10_000_000
-"""Maximum number of runs in a sweep: some 5 GB while it is planned."""
+"""Maximum number of runs in a sweep: their table is some 5 GB."""
+
+MAX_CHECKED = 10_000
+"""Values of axes that are checked before a sweep begins."""
 
 _LIKE_A_RANGE = re.compile(r"^[-+.\d]+[^,\"']*:[^,\"']*$", re.ASCII)
 _RANGE = re.compile(r"^([^:,\"']+):([^:,\"']+)(?::(lin|log))?(?::(\d+))?$", re.ASCII)
 
 _SEEDS = re.compile(r"^(\d+)\.\.(\d+)$", re.ASCII)
+
+
+class Spaced(Sequence[float]):
+    """Numbers at equal distances, or at equal ratios if ``log``, each computed when asked for."""
+
+    def __init__(self, low: float, high: float, size: int, log: bool) -> None:
+        self.low, self.high, self.size, self.log = low, high, size, log
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, k: int) -> float: ...
+    @overload
+    def __getitem__(self, k: slice) -> tuple[float, ...]: ...
+    def __getitem__(self, k: int | slice) -> float | tuple[float, ...]:
+        places = range(self.size)[k]
+        if isinstance(places, range):
+            return tuple(self[place] for place in places)
+        if places in (0, self.size - 1):  # without rounding
+            return self.high if places else self.low
+        return _between(self.low, self.high, places / (self.size - 1), self.log)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +77,8 @@ class Axis:
     values
         The values in that column.
     overrides
-        For each value, the settings by dotted key that it stands for.
+        For each value, the settings by dotted key that it stands for; empty if that is the value of
+        the key ``name``.
     low, high, log
         The range to draw from, linearly or in logarithms; NaN if there is none.
     whole
@@ -55,8 +86,8 @@ class Axis:
     """
 
     name: str
-    values: tuple[Any, ...]
-    overrides: tuple[Mapping[str, Any], ...]
+    values: Sequence[Any]
+    overrides: tuple[Mapping[str, Any], ...] = ()
     low: float = math.nan
     high: float = math.nan
     log: bool = False
@@ -67,10 +98,14 @@ class Axis:
         """Whether values can be drawn between ``low`` and ``high``."""
         return not math.isnan(self.low)
 
-    def between(self, fraction: float) -> float:
-        """The value at this fraction of the range; of integers, the nearest."""
-        value = _between(self.low, self.high, fraction, self.log)
-        return round(value) if self.whole else value
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The dotted keys that it sets."""
+        return tuple(dict.fromkeys(key for each in self.overrides for key in each)) or (self.name,)
+
+    def settings(self, k: int) -> Mapping[str, Any]:
+        """The settings by dotted key that the k-th value stands for."""
+        return self.overrides[k] if self.overrides else {self.name: self.values[k]}
 
     def drawn(self, fraction: float) -> float:
         """The value that a number drawn from [0, 1) stands for.
@@ -78,7 +113,7 @@ class Axis:
         Integers are drawn with equal probability, the ends too (if log: as the logarithm has it).
         """
         if not self.whole:
-            return self.between(fraction)
+            return _between(self.low, self.high, fraction, self.log)
         low, high = sorted((self.low, self.high))
         value = round(_between(low - 0.5, high + 0.5, fraction, self.log))
         return min(max(value, round(low)), round(high))
@@ -115,20 +150,19 @@ class Axis:
                 _check_count(
                     last - first + 1, f"{name} would have {last - first + 1:,} values", name
                 )
-                given = list(range(first, last + 1))
-            elif _RANGE.match(given.strip()):
+                return Axis(name, range(first, last + 1))
+            if _RANGE.match(given.strip()):
                 return Axis._range(name, given.strip())
-            elif _LIKE_A_RANGE.match(given.strip()):
+            if _LIKE_A_RANGE.match(given.strip()):
                 raise _unreadable(name, given)
-            else:
-                given = parse_values(given)
+            given = parse_values(given)
         if hasattr(given, "tolist"):  # an array, or a number of one
             given = given.tolist()
         if not isinstance(given, Sequence):
             given = [given]
         if not given:
             raise _unreadable(name, given)
-        return Axis(name, tuple(given), tuple({name: value} for value in given))
+        return Axis(name, tuple(given))
 
     @staticmethod
     def _named(name: str, given: Mapping[str, Any]) -> Axis:
@@ -158,18 +192,26 @@ class Axis:
                 name=name,
             )
         _check_count(count, f"{name} would have {count:,} values", name)
-        axis = Axis(name, (), (), low, high, log, is_whole(name))
-        fractions = [0.0] if count == 1 else [k / (count - 1) for k in range(count)]
-        values = [axis.between(fraction) for fraction in fractions]
-        values[0], values[-1] = low, high if count > 1 else low  # without rounding
-        if axis.whole:
-            values = list(dict.fromkeys(int(v) if v == int(v) else v for v in values))
-        overrides = tuple({name: value} for value in values)
-        return dataclasses.replace(axis, values=tuple(values), overrides=overrides)
+        values: Sequence[float] = Spaced(low, high, count, log)
+        whole = is_whole(name)
+        if whole:
+            numbers = list(values)
+            numbers[1:-1] = map(round, numbers[1:-1])
+            values = tuple(dict.fromkeys(int(v) if v == int(v) else v for v in numbers))
+        return Axis(name, values, (), low, high, log, whole)
 
 
 def _between(low: float, high: float, fraction: float, log: bool) -> float:
     return low * (high / low) ** fraction if log else low + (high - low) * fraction
+
+
+def _has_repetition(values: Sequence[Any]) -> bool:
+    if isinstance(values, range):
+        return False
+    if isinstance(values, Spaced):  # they rise or fall: of equal ones, some are neighbours
+        return any(one == next_one for one, next_one in itertools.pairwise(values))
+    once = {value if isinstance(value, Hashable) else repr(value) for value in values}
+    return len(once) < len(values)
 
 
 def _check_count(count: int, what: str, name: str | None = None) -> None:
@@ -236,7 +278,7 @@ class Design:
 
     axes: tuple[Axis, ...]
     settings: DesignSettings
-    seeds: tuple[int, ...] = ()
+    seeds: Sequence[int] = ()
     fixed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -266,8 +308,7 @@ class Design:
         """Refuse a key or a value that would have no effect beside another."""
         ways = [(key, "set") for key in self.fixed]
         for axis in self.axes:
-            keys = dict.fromkeys(key for each in axis.overrides for key in each) or [axis.name]
-            ways += [(key, "swept") for key in keys]
+            ways += [(key, "swept") for key in axis.keys]
         ways += [(SEED, "swept by its seeds")] if self.seeds else []
         earlier: dict[str, str] = {}
         for key, way in ways:
@@ -278,8 +319,7 @@ class Design:
             earlier[key] = way
         grid = self.axes if self.settings.design == "grid" else ()
         for name, values in (*((a.name, a.values) for a in grid), ("sweep.seeds", self.seeds)):
-            once = {value if isinstance(value, Hashable) else repr(value) for value in values}
-            if len(once) < len(values):
+            if _has_repetition(values):
                 raise SettingError(
                     f"a value of {name} is given twice", remedy="give each once", name=name
                 )
@@ -308,7 +348,7 @@ class Design:
             if key not in known:
                 raise SettingError(
                     f"unknown key 'sweep.{key}'",
-                    remedy=nearest(key, ("axes", "seeds", *known)),
+                    remedy=nearest(key, ("axes", "seeds", "measures", *known)),
                     name=f"sweep.{key}",
                 )
         chosen = DesignSettings.of(own, "sweep")
@@ -373,7 +413,7 @@ class Design:
         else:
             for axis, k in zip(self.axes, self._places(rest), strict=True):
                 values.append(axis.values[k])
-                settings.update(axis.overrides[k])
+                settings.update(axis.settings(k))
         if self.seeds:
             values.append(self.seeds[seed])
             settings[SEED] = self.seeds[seed]
@@ -389,13 +429,14 @@ class Design:
             places.append(k)
         return places[::-1]
 
-    def one_at_a_time(self) -> list[dict[str, Any]]:
+    def one_at_a_time(self) -> Iterator[Mapping[str, Any]]:
         """Settings with one axis changed at a time, for every value: to check before a sweep."""
-        found = []
+        return itertools.islice(self._one_at_a_time(), MAX_CHECKED)
+
+    def _one_at_a_time(self) -> Iterator[Mapping[str, Any]]:
         for axis in self.axes:
             if self.settings.design in DRAWN:
-                found += [{axis.name: axis.low}, {axis.name: axis.high}]
+                yield from ({axis.name: axis.low}, {axis.name: axis.high})
             else:
-                found += [dict(each) for each in axis.overrides]
-        found += [{SEED: seed} for seed in self.seeds]
-        return list(itertools.islice(found, 10_000))
+                yield from map(axis.settings, range(len(axis.values)))
+        yield from ({SEED: seed} for seed in self.seeds)

@@ -18,18 +18,19 @@ from market_abm.errors import MarketError, ResultsError, SettingError, installin
 
 @contextmanager
 def executor(
-    jobs: int | None, scheduler: str | None, batches: int
+    jobs: int | None, scheduler: str | None, runs: int
 ) -> Iterator[tuple[Executor | None, int]]:
     """An executor and its number of workers; None and 1 to run batches in this process.
 
     Parameters
     ----------
     jobs
-        The number of local processes, at most ``batches``; None for one per core.
+        The number of local processes, at most ``runs``; None for one per core. They start when
+        something is submitted.
     scheduler
         The address of a Dask scheduler, to use its cluster instead.
-    batches
-        The number of batches.
+    runs
+        The number of runs.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def executor(
         with _dask(scheduler) as (pool, workers):
             yield pool, workers
         return
-    wanted = min(jobs or os.cpu_count() or 1, batches)
+    wanted = min(jobs or os.cpu_count() or 1, runs)
     if wanted <= 1:
         yield None, 1
         return

@@ -7,7 +7,7 @@ all of them are within 1e-3 of the steady state when they are stationary or out 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.runs.start import start_runs
-from market_abm.simulation.loop import Run, simulate
+from market_abm.simulation.loop import Progress, Run, simulate
 
 PERTURBATION = 0.05
 """Prices and outputs start off their steady state by factors uniform in 1 ± this."""
@@ -43,6 +43,7 @@ def run_near_steady_state(
     steps: int,
     seed: int,
     perturbation: float | None = PERTURBATION,
+    finished: Callable[[int], None] | None = None,
 ) -> list[tuple[str, int, float]]:
     """Run our market on the table of ``network``, once for each entry of both sequences.
 
@@ -64,6 +65,9 @@ def run_near_steady_state(
         The seed of the random factors.
     perturbation
         Factors are uniform in 1 ± this; None for the start of any run, with bids of 0.
+    finished
+        Called after each step with the number of runs that are finished; of those that go on the
+        part of their steps that is done counts, too.
 
     Returns
     -------
@@ -91,8 +95,25 @@ def run_near_steady_state(
     state = steady_state(experiments[0].economy, network.table)
     if perturbation is not None:
         _put_near(engine, state, network.table, disturbance(network.firms, seed, perturbation))
-    runs = simulate(engine, steps, _StationaryPrices(), every=steps, buyer_fields=())
+    runs = simulate(
+        engine,
+        steps,
+        _StationaryPrices(),
+        finished and _progress(finished, len(experiments), steps),
+        every=steps,
+        buyer_fields=(),
+    )
     return [_outcome(run, state) for run in runs]
+
+
+def _progress(finished: Callable[[int], None], runs: int, steps: int) -> Progress:
+    """``finished`` as a simulation calls it."""
+
+    def advance(state: State, observations: Mapping[str, np.ndarray]) -> None:
+        active = int(np.count_nonzero(~observations["settled"]))
+        finished(runs - active + active * state.step // steps)
+
+    return advance
 
 
 def steady_state(economy: Economy, table: InputOutputTable) -> Equilibrium:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,10 @@ from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.backprop import references
 from market_abm.gradient.landscape import Landscape, landscape
 from market_abm.gradient.welfare import surplus
+from market_abm.runs.progress import WorkProgress, of_run
 from market_abm.runs.result import Result
 from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
-from market_abm.simulation.loop import Progress
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
 from market_abm.twins.registry import TEXTBOOKS, TWINS, textbook, twin
@@ -29,17 +29,21 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+OPTIMIZERS = ("twin", "textbook")
+"""The two optimisers, in the order in which they are run."""
+
 
 def compare(
     what: Runnable,
     *,
     overrides: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: WorkProgress | None = None,
     **settings: Any,
 ) -> OptimizerComparison:
     """Run a market, its twin and the textbook's optimiser, from the same start.
 
-    Parameters are those of :func:`market_abm.run`.
+    Parameters are those of :func:`market_abm.run`, but for ``progress(what, done, most)``, which is
+    called with the step of each of the three.
 
     Raises
     ------
@@ -70,7 +74,7 @@ class OptimizerComparison(Displayable):
     textbook: TwinPath
 
     @staticmethod
-    def of(experiment: Experiment, progress: Progress | None = None) -> OptimizerComparison:
+    def of(experiment: Experiment, progress: WorkProgress | None = None) -> OptimizerComparison:
         """Run all three.
 
         Raises
@@ -89,9 +93,17 @@ class OptimizerComparison(Displayable):
         if experiment.changes:
             raise SettingError("a twin cannot have shocks", remedy="leave them out", name="shocks")
         twin(experiment.economy, experiment.market, 0)
-        result = run(experiment, progress=progress)
+        result = run(experiment, progress=of_run(experiment, experiment.name, progress))
+        if progress:
+            progress(experiment.name, result.steps, result.steps)
         terms = experiment.economy, experiment.market, result.steps
-        return OptimizerComparison(result, twin(*terms), textbook(*terms))
+        paths = []
+        for what, path_of in zip(OPTIMIZERS, (twin, textbook), strict=True):
+            path = path_of(*terms, progress and partial(progress, what))
+            paths.append(path)
+            if progress:
+                progress(what, path.steps, path.steps)
+        return OptimizerComparison(result, *paths)
 
     @property
     def twin_name(self) -> str:
@@ -256,9 +268,18 @@ class OptimizerComparison(Displayable):
         """Prices, shares and welfare of market and twin, and the distances of both optimisers."""
         return view(self, "figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
 
 MIXED = ("largest", "good", "step")

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from market_abm.economy.from_table import from_input_output
 from market_abm.errors import SettingError
 from market_abm.fields import Settings, integer
 from market_abm.market.mechanisms.registry import MECHANISMS, keys_of, market_settings
+from market_abm.runs.progress import WorkProgress
 from market_abm.studies.near_steady_state import PERTURBATION, run_near_steady_state, steady_state
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ COLD = {f"{name}, cold start": name for name in OURS}
 MODELS = (*SPOILAGE, *OURS, *COLD)
 """All models, the rows of the figure."""
 
+RUNS, PREDICTED = "runs", "edges"
+"""What there is to do."""
+
 
 COLUMNS = (
     "model",
@@ -76,13 +80,13 @@ COLUMNS = (
 """The columns of the table."""
 
 
-def phase_plane(progress: Callable[[int, int], None] | None = None, **settings: Any) -> PhasePlane:
+def phase_plane(progress: WorkProgress | None = None, **settings: Any) -> PhasePlane:
     """Run the published excess-demand model and our markets near the steady state of networks.
 
     Parameters
     ----------
     progress
-        ``progress(done, size)``, called with the number of finished runs.
+        ``progress(what, done, most)``, called with the number of finished runs, and of edges.
     **settings
         ``networks`` (5), ``firms`` (30), ``degree`` (4) and ``steps`` (3000): see
         :class:`market_abm.studies.phase_plane.PlaneSettings`.
@@ -160,10 +164,8 @@ class PhasePlane(Displayable):
         return settings.networks * len(TECHNOLOGIES) * cells
 
     @staticmethod
-    def of(
-        settings: PlaneSettings, progress: Callable[[int, int], None] | None = None
-    ) -> PhasePlane:
-        """Run all models; ``progress(done, size)`` is called with the number of finished runs.
+    def of(settings: PlaneSettings, progress: WorkProgress | None = None) -> PhasePlane:
+        """Run all models, and predict edges; ``progress`` as of :func:`phase_plane`.
 
         Raises
         ------
@@ -173,11 +175,19 @@ class PhasePlane(Displayable):
         import pandas as pd
 
         tables: list[pd.DataFrame] = []
-        for part in _parts(settings):
-            tables.append(part())
+        size = PhasePlane.size(settings)
+
+        def finished(more: int) -> None:
             if progress:
-                progress(sum(map(len, tables)), PhasePlane.size(settings))
-        return PhasePlane(settings, pd.concat(tables, ignore_index=True))
+                progress(RUNS, sum(map(len, tables)) + more, size)
+
+        for part in _parts(settings):
+            finished(0)
+            tables.append(part(finished))
+        finished(0)
+        table = pd.concat(tables, ignore_index=True)
+        table["edge"] = _edges(settings, table, progress)
+        return PhasePlane(settings, table)
 
     @cached_property
     def cells(self) -> dict[str, int]:
@@ -198,12 +208,25 @@ class PhasePlane(Displayable):
         """A row of panels per model, a column per technology; colour is the share of networks."""
         return view(self, "figure")(self)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``."""
-        return view(self, "save")(self, folder)
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
 
-def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:
+Finished = Callable[[int], None]
+"""Called with the number of finished runs of a part of the table."""
+
+
+def _parts(settings: PlaneSettings) -> Iterator[Callable[[Finished], pd.DataFrame]]:
     """Runs that an engine makes together, each as a function that returns its part of the table."""
     for model, spoilage in SPOILAGE.items():
         for technology in TECHNOLOGIES:
@@ -214,7 +237,7 @@ def _parts(settings: PlaneSettings) -> Iterator[Callable[[], pd.DataFrame]]:
 
 
 def _published(
-    settings: PlaneSettings, model: str, spoilage: float, technology: str
+    settings: PlaneSettings, model: str, spoilage: float, technology: str, _: Finished
 ) -> pd.DataFrame:
     """The rows of the published model with one technology, on all networks."""
     runs = plane.phase_plane(
@@ -230,7 +253,7 @@ def _published(
     return _table({"model": model, **{name: runs[name] for name in COLUMNS if name in runs}})
 
 
-def _ours(settings: PlaneSettings, model: str, seed: int) -> pd.DataFrame:
+def _ours(settings: PlaneSettings, model: str, seed: int, finished: Finished) -> pd.DataFrame:
     """The rows of one of our models on one network, with all technologies."""
     network, mechanism = settings.network(seed), COLD.get(model, model)
     moving = "share_rate" in keys_of(mechanism)
@@ -253,25 +276,45 @@ def _ours(settings: PlaneSettings, model: str, seed: int) -> pd.DataFrame:
         steps=settings.steps,
         seed=seed,
         perturbation=None if model in COLD else PERTURBATION,
+        finished=finished,
     )
     columns = ("technology", "elasticity", "bid_rate", "share_rate")
     return _table(
         {
             "model": model,
             "network": seed,
-            "edge": [
-                _edge(settings, mechanism, seed, elasticity, bid_rate if moving else None)
-                if seed <= EDGES
-                else math.nan
-                for _, elasticity, bid_rate, _ in points
-            ],
             **dict(zip(columns, zip(*points, strict=True), strict=True)),
             **dict(zip(("status", "steps", "distance"), zip(*runs, strict=True), strict=True)),
         }
     )
 
 
-@cache
+def _edges(
+    settings: PlaneSettings, table: pd.DataFrame, progress: WorkProgress | None
+) -> list[float]:
+    """The predicted edge of each row; NaN of the published model, and of most networks."""
+    rows = [
+        None
+        if row.model in SPOILAGE or row.network > EDGES
+        else (
+            COLD.get(row.model, row.model),
+            row.network,
+            row.elasticity,
+            None if math.isnan(row.share_rate) else row.bid_rate,
+        )
+        for row in table.itertuples()
+    ]
+    known: dict[Any, float] = {None: math.nan}
+    cases = [case for case in dict.fromkeys(rows) if case is not None]
+    for done, case in enumerate(cases):
+        if progress:
+            progress(PREDICTED, done, len(cases))
+        known[case] = _edge(settings, *case)
+    if progress:
+        progress(PREDICTED, len(cases), len(cases))
+    return [known[case] for case in rows]
+
+
 def _edge(
     settings: PlaneSettings, mechanism: str, seed: int, elasticity: float, bid_rate: float | None
 ) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,8 @@ PARQUET = "table.parquet"
 
 FIGURE = "sweep.png"
 
+_PART_NAME = re.compile(r"(\d+)-(\d+)\.csv", re.ASCII)
+
 
 class Store:
     """The folder of a sweep: its specification, its finished batches, and finally its table.
@@ -40,8 +43,6 @@ class Store:
         A new or empty folder, or one that holds a sweep.
     specification
         What is run, at which points.
-    batches
-        The number of batches of the sweep.
     resume
         Continue the sweep in the folder, which must have the same specification.
 
@@ -56,10 +57,9 @@ class Store:
         folder: Path,
         specification: Mapping[str, Any],
         *,
-        batches: int,
         resume: bool,
     ) -> None:
-        self.folder, self.batches = folder, batches
+        self.folder = folder
         text = json.dumps(specification, indent=1, default=str) + "\n"
         try:
             every = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -97,35 +97,46 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def _part(self, batch: int) -> Path:
-        return self.folder / PARTS / f"{batch:07d}.csv"
+    def _parts(self) -> dict[range, Path]:
+        """The files of finished batches by the numbers of their runs, in order."""
+        found = {}
+        for path in (self.folder / PARTS).iterdir():
+            name = _PART_NAME.fullmatch(path.name)
+            if name:
+                found[range(int(name[1]), int(name[1]) + int(name[2]))] = path
+        return dict(sorted(found.items(), key=lambda part: part[0].start))
 
-    def has(self, batch: int) -> bool:
-        """Whether the batch is finished."""
-        return self._part(batch).exists()
+    def missing(self, size: int) -> list[range]:
+        """The runs, of so many, that are not finished."""
+        gaps, end = [], 0
+        for numbers in self._parts():
+            gaps.append(range(end, numbers.start))
+            end = numbers.stop
+        return [gap for gap in (*gaps, range(end, size)) if gap]
 
-    def keep(self, batch: int, text: str) -> None:
+    def keep(self, first: int, size: int, text: str) -> None:
         """Write the rows of a batch, completely or not at all."""
+        path = self.folder / PARTS / f"{first:08d}-{size}.csv"
         try:
-            write_file(self._part(batch), partial(_write, [text]))
+            write_file(path, partial(_write, [text]))
         except OSError as error:
             raise self._unwritable(error) from None
 
     def finish(
-        self, columns: Sequence[str], figure_of: Callable[[pd.DataFrame], Figure | None]
+        self, columns: Sequence[str], figure_of: Callable[[pd.DataFrame], Figure | None] | None
     ) -> pd.DataFrame:
-        """Write the table of all batches in their order and its figure, and return the table.
+        """Write the table of all batches in their order and any figure, and return the table.
 
         The batches are removed last: a sweep without them is finished.
         """
-        parts = (self._part(batch).read_text("utf-8") for batch in range(self.batches))
+        parts = (path.read_text("utf-8") for path in self._parts().values())
         try:
             write_file(self.folder / TABLE, partial(_write, csv_table(columns, parts)))
             table = self.table()
             if find_spec("pyarrow"):
                 write_file(self.folder / PARQUET, partial(_write_parquet, table))
-            picture = picture_of(lambda: figure_of(table), FIGURE)
-            if picture is not None:
+            picture = figure_of and picture_of(lambda: figure_of(table), FIGURE)
+            if picture:
                 write_file(self.folder / FIGURE, lambda path: path.write_bytes(picture))
             shutil.rmtree(self.folder / PARTS)
         except OSError as error:

@@ -1,55 +1,51 @@
-"""Sweeps: the points of a design in batches, through an executor, into one tidy table.
+"""Sweeps: the points of a design, run in batches through an executor, into one tidy table.
 
-A batch is a range of neighbouring points, run together by the array engine (once per structure
-among its economies) and written to a file of its own. Batches depend on the sweep alone, so that
-neither the number of workers nor an interruption changes a bit of the table.
+Runs of a batch are stepped together by the array engine (once per structure among its economies).
+Rows depend on the sweep alone, so that neither the number of workers, nor the size of batches, nor
+an interruption changes a bit of the table.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import io
-import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from market_abm.analysis.measures import MEASURES, measured
-from market_abm.analysis.prediction import rate, steady_state_error
-from market_abm.analysis.stability import stability
 from market_abm.display import Displayable, view
-from market_abm.economy.economy import Economy
-from market_abm.errors import MarketError, ResultsError
+from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
-from market_abm.runs.optimum import resting
-from market_abm.runs.result import Result
-from market_abm.runs.run import Runnable, as_experiment, run
-from market_abm.runs.start import run_together
-from market_abm.simulation.endings import Status
+from market_abm.runs.run import Runnable, as_experiment
+from market_abm.studies.batches import SECONDS, Sizes, finished_parts
 from market_abm.studies.design import DRAWN, Design
 from market_abm.studies.executors import executor as executor_of
+from market_abm.studies.points import Points
+from market_abm.studies.rows import (
+    ALL,
+    SLOW,
+    MeasureSettings,
+    Rows,
+    recorded_buyer_fields,
+    text_of,
+)
 from market_abm.studies.store import Store, csv_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_BATCH_RUNS = 1024
+MAX_BATCH_RUNS = 8192
 """Maximum number of runs in a batch."""
 
-BATCH_MEMORY = 500_000_000
+BATCH_MEMORY = 250_000_000
 """Maximum bytes of the record of a batch, if all its runs take all their steps."""
 
-BEST = "best_quantity"
-"""Prefix of the columns with the quantities of the best known allocation."""
+RUN_SECONDS = 1e-4
+"""The least that a run takes, about: only the first batch is sized by it."""
 
 
 def sweep(
@@ -59,6 +55,7 @@ def sweep(
     seeds: str | Sequence[int] | None = None,
     design: str | None = None,
     points: int | None = None,
+    measures: Sequence[str] | None = None,
     folder: str | Path | None = None,
     jobs: int | None = 1,
     scheduler: str | None = None,
@@ -81,6 +78,9 @@ def sweep(
         ``grid``, ``list``, ``lhs`` or ``sobol``.
     points
         The number of points of an ``lhs`` or ``sobol`` design.
+    measures
+        The columns of the table, see ``sweep.measures``: such as ``["error", "welfare", "rate"]``.
+        Those that take long are ``optimum`` and ``stability``.
     folder
         Where to keep batches, table and figure; by default nothing is kept.
     jobs
@@ -106,8 +106,10 @@ def sweep(
         An axis or setting is wrong, or the folder cannot be used.
     """
     experiment = as_experiment(what, overrides)
-    planned = Sweep.planned(experiment, axes, seeds=seeds, design=design, points=points)
-    with executor_of(jobs, scheduler, planned.batches) as (pool, workers):
+    planned = Sweep.planned(
+        experiment, axes, seeds=seeds, design=design, points=points, measures=measures
+    )
+    with executor_of(jobs, scheduler, planned.design.size) as (pool, workers):
         return run_sweep(
             planned, folder, executor=pool, workers=workers, resume=resume, progress=progress
         )
@@ -115,10 +117,14 @@ def sweep(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sweep(Displayable):
-    """An experiment, and the design of the points at which to run it."""
+    """An experiment, the design of the points at which to run it, and what to measure."""
 
     base: Experiment
     design: Design
+    measures: MeasureSettings = ALL
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sweep, (self.base, self.design, self.measures)  # not what is kept of its runs
 
     @staticmethod
     def of(base: Experiment, axes: Mapping[str, Any], **settings: Any) -> Sweep:
@@ -131,8 +137,8 @@ class Sweep(Displayable):
         axes
             As of :meth:`market_abm.studies.design.Axis.of`, by name.
         **settings
-            ``design``, ``points`` and ``seed`` of the design, and ``seeds``, the seeds to run every
-            point with.
+            ``design``, ``points`` and ``seed`` of the design, ``seeds``, the seeds to run every
+            point with, and ``measures``.
 
         Raises
         ------
@@ -140,7 +146,9 @@ class Sweep(Displayable):
             An axis is unknown or cannot be read, or one of its values is not allowed.
         """
         fixed = () if base.source is None else base.source.overrides
-        sweep = Sweep(base, Design.of(axes, settings, fixed))
+        own = {key: settings.pop(key) for key in ("measures",) if key in settings}
+        measures = MeasureSettings.of(own, "sweep")
+        sweep = Sweep(base, Design.of(axes, settings, fixed), measures)
         for settings_of_point in sweep.design.one_at_a_time():
             try:
                 sweep.experiment(settings_of_point)
@@ -169,25 +177,17 @@ class Sweep(Displayable):
                 error.name, error.line, error.file = f"sweep.axes.{error.name}", None, None
             raise base.placed(error) from None
 
+    def fast(self) -> Sweep:
+        """The same without what takes longer than most runs: optimum and stability."""
+        return dataclasses.replace(self, measures=self.measures.fast())
+
     def experiment(self, settings: Mapping[str, Any]) -> Experiment:
         """The base experiment with other settings."""
-        return self.base.with_overrides(settings)
+        return self._rows.points.experiment(settings)
 
     @cached_property
-    def batch_size(self) -> int:
-        """Runs in a batch: as many as the memory for their records allows."""
-        size = self.base.record_bytes(len(recorded_buyer_fields(self.base.economy)))
-        records = 1 + self.base.run.steps // self.base.record_interval
-        return max(1, min(MAX_BATCH_RUNS, BATCH_MEMORY // (size * records)))
-
-    @property
-    def batches(self) -> int:
-        """The number of batches."""
-        return -(-self.design.size // self.batch_size)
-
-    def runs(self, batch: int) -> int:
-        """The number of runs in a batch."""
-        return min(self.batch_size, self.design.size - batch * self.batch_size)
+    def _rows(self) -> Rows:
+        return Rows(Points(self.base), self.measures.measures)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -195,142 +195,41 @@ class Sweep(Displayable):
 
         Of each raw and final good: quantity, price, and that of the best known allocation.
         """
-        ends = [*self.base.economy.supply, *self.base.economy.demand]
-        goods = [f"{what}.{good}" for good in ends for what in ("quantity", "price", BEST)]
-        measures = [measure.key for measure in MEASURES]
-        place = measures.index("welfare") + 1
-        measures.insert(place, "best_welfare")
-        described = ("status", "steps", *measures, "predicted_rate", "predicted_error", "message")
-        return (*self.design.names, *described, *goods)
+        return (*self.design.names, *self._rows.columns())
 
-    def rows(self, batch: int) -> list[dict[str, Any]]:
-        """Run one batch; a row per run."""
-        first = batch * self.batch_size
-        numbers = range(first, first + self.runs(batch))
-        rows: list[dict[str, Any]] = []
-        groups: dict[Any, list[tuple[int, Experiment]]] = {}
-        for place, number in enumerate(numbers):
-            values, settings = self.design.point(number)
-            rows.append(dict(zip(self.design.names, values, strict=True)))
-            try:
-                experiment = self.experiment(settings)
-                groups.setdefault(_structure(experiment), []).append((place, experiment))
-            except MarketError as error:
-                rows[place].update(status="failed", message=str(error))
-        best: dict[str, Equilibrium | None] = {}
-        for members in groups.values():
-            experiments = [experiment for _, experiment in members]
-            for (place, experiment), result in zip(members, _run(experiments), strict=True):
-                optimum = _optimum(experiment, best)
-                rows[place]["predicted_rate"] = _predicted(experiment, _steady(result, optimum))
-                rows[place]["predicted_error"] = steady_state_error(experiment.last_economy)
-                if isinstance(result, MarketError):
-                    rows[place].update(status="failed", message=str(result))
-                elif result.ending.status is Status.INTERRUPTED:
-                    raise KeyboardInterrupt  # half a run is no row of a table
-                else:
-                    rows[place].update(_row(result, optimum))
-        return rows
+    def rows(self, numbers: range) -> Iterator[list[dict[str, Any]]]:
+        """The rows of the runs with these numbers, in their order, some at a time; first none."""
+        values, settings = zip(*map(self.design.point, numbers), strict=True)
+        done = 0
+        for rows in self._rows.of(settings):
+            for row, swept in zip(rows, values[done:], strict=False):
+                row.update(zip(self.design.names, swept, strict=True))
+            yield rows
+            done += len(rows)
 
-    def text(self, batch: int) -> str:
-        """The rows of one batch as CSV, without a header; numbers in full precision."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, self.columns, restval="", extrasaction="ignore")
-        for row in self.rows(batch):
-            writer.writerow({key: _cell(value) for key, value in row.items()})
-        return out.getvalue()
+    def texts(self, numbers: range) -> Iterator[tuple[int, str]]:
+        """The rows of these runs as CSV, some at a time: how many, and their text; first none."""
+        for rows in self.rows(numbers):
+            yield len(rows), text_of(self.columns, rows)
 
-
-def _cell(value: Any) -> Any:
-    """A number as its shortest exact text; empty for None and NaN."""
-    if value is None:
-        return ""
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else repr(float(value))
-    return value
-
-
-def _structure(experiment: Experiment) -> Any:
-    """What experiments must have in common to be run together."""
-    return (
-        experiment.economy.structure,
-        experiment.market.mechanism,
-        experiment.market.activation,
-        experiment.market.lag,
-        experiment.record,
-        experiment.run.observe_every,
-        tuple(step for step, _ in experiment.changes),
-    )
-
-
-def recorded_buyer_fields(economy: Economy) -> tuple[str, ...]:
-    """The buyers' fields that the measures of a run need: shares, if they can move."""
-    return ("shares",) if economy.buyers.shared_pools else ()
-
-
-def _run(experiments: list[Experiment]) -> list[Result | MarketError]:
-    """Run experiments of one structure: together, if the array engine can."""
-    if experiments[0].market.activation in ACTIVATIONS:
-        fields = recorded_buyer_fields(experiments[0].economy)
-        return run_together(experiments, buyer_fields=fields)
-    results: list[Result | MarketError] = []
-    for experiment in experiments:
-        try:
-            results.append(run(experiment))
-        except MarketError as error:
-            results.append(error)
-    return results
-
-
-def _optimum(experiment: Experiment, best: dict[str, Equilibrium | None]) -> Equilibrium | None:
-    """The best known allocation, or None; ``best`` caches those of economies."""
-    settings = experiment.configuration
-    economy = {key: settings[key] for key in settings if key not in ("market", "run", "record")}
-    key = json.dumps([economy, experiment.economy.seed], default=str)
-    if key not in best:
-        found = equilibrium(experiment.last_economy)
-        best[key] = found if found is not None and found.solved else None
-    return best[key]
-
-
-def _steady(result: Result | MarketError, optimum: Equilibrium | None) -> Equilibrium | None:
-    """The steady state near which a rate is predicted: where the run rests, or the best one."""
-    if isinstance(result, MarketError) or not result.at_rest or optimum is None:
-        return optimum
-    found = resting(result.economy, result.last, optimum, result.experiment.run.tolerance)
-    return found if found is not None and found.solved else optimum
-
-
-def _predicted(experiment: Experiment, steady: Equilibrium | None) -> float | None:
-    """The predicted rate: in closed form, or from the eigenvalues of a step."""
-    known = rate(experiment.last_economy, experiment.market)
-    if known is not None or steady is None:
-        return known
-    near = stability(experiment.last_economy, experiment.market, steady)
-    return None if near is None else near.radius
-
-
-def _row(result: Result, optimum: Equilibrium | None) -> dict[str, Any]:
-    """The measures of a run, and the last quantities and prices of its raw and final goods."""
-    row: dict[str, Any] = {
-        "status": result.status,
-        "steps": result.steps,
-        **measured(result),
-        "best_welfare": None if optimum is None else optimum.welfare,
-        "message": result.ending.detail,
-    }
-    economy = result.experiment.economy
-    for good in (*economy.supply, *economy.demand):
-        k = economy.index[good]
-        row[f"quantity.{good}"] = float(result.last.quantities[k])
-        row[f"price.{good}"] = float(result.last.prices[k])
-        row[f"{BEST}.{good}"] = None if optimum is None else float(optimum.quantities[k])
-    return row
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of batches: the first by a guess, all within the memory for their records."""
+        base, economy = self.base, self.base.economy
+        size = base.record_bytes(len(recorded_buyer_fields(economy)))
+        records = 1 + base.run.steps // base.record_interval
+        most = max(1, min(MAX_BATCH_RUNS, BATCH_MEMORY // (size * records)))
+        together = base.market.activation in ACTIVATIONS
+        numbers = economy.buyers.size + len(economy.goods)
+        guess = RUN_SECONDS + base.run.steps * numbers * (1e-8 if together else 1e-5)
+        slow = len(set(SLOW) & set(self._rows.measures))
+        guess += slow * RUN_SECONDS * len(economy.industries)
+        return Sizes(int(SECONDS / guess), most)
 
 
 def specification(sweep: Sweep) -> dict[str, Any]:
     """What is run, at which points, as ``sweep.json`` holds it."""
-    design, source = sweep.design, sweep.base.source
+    design, source, chosen = sweep.design, sweep.base.source, sweep.measures.measures
     assert source is not None
     return {
         "experiment": sweep.base.name,
@@ -338,10 +237,12 @@ def specification(sweep: Sweep) -> dict[str, Any]:
         "overrides": source.overrides,
         "design": vars(design.settings),
         "axes": {axis.name: list(axis.values) for axis in design.axes},
-        "settings": [[dict(each) for each in axis.overrides] for axis in design.axes],
+        "settings": [
+            [dict(axis.settings(k)) for k in range(len(axis.values))] for axis in design.axes
+        ],
         "ranges": [[axis.low, axis.high, axis.log] for axis in design.axes],
         "seeds": list(design.seeds),
-        "runs_in_a_batch": sweep.batch_size,
+        **({} if chosen is None else {"measures": list(chosen)}),
     }
 
 
@@ -355,6 +256,7 @@ def run_sweep(
     executor: Executor | None = None,
     workers: int = 1,
     resume: bool = False,
+    figures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Run the missing batches of a sweep, and return its table.
@@ -372,6 +274,8 @@ def run_sweep(
         Where batches run, ``workers`` + 1 at a time; by default here, one after another.
     resume
         Continue the sweep in ``folder``.
+    figures
+        Whether the figure is drawn.
     progress
         ``progress(done, size)``, called with the number of finished runs.
 
@@ -380,64 +284,33 @@ def run_sweep(
     ResultsError
         The folder holds something else or another sweep, or cannot be written.
     """
+    size, progress = sweep.design.size, progress or _silent
     if folder is None:
-        return _run_in_memory(sweep, executor, workers, progress)
-    store = Store(Path(folder), specification(sweep), batches=sweep.batches, resume=resume)
-    if store.finished:
-        if progress:
-            progress(sweep.design.size, sweep.design.size)
-        return store.table()
-    missing = iter([batch for batch in range(sweep.batches) if not store.has(batch)])
-    done = sum(sweep.runs(batch) for batch in range(sweep.batches) if store.has(batch))
-    if progress:
-        progress(done, sweep.design.size)
-    for batch, text in _worked(sweep, missing, executor, workers):
-        store.keep(batch, text)
-        done += sweep.runs(batch)
-        if progress:
-            progress(done, sweep.design.size)
-    return store.finish(sweep.columns, partial(view(sweep, "figure"), sweep))
-
-
-def _run_in_memory(
-    sweep: Sweep,
-    executor: Executor | None,
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> pd.DataFrame:
-    import pandas as pd
-
+        store, missing = None, [range(size)]
+    else:
+        store = Store(Path(folder), specification(sweep), resume=resume)
+        missing = [] if store.finished else store.missing(size)
+    done = size - sum(map(len, missing))
     texts: dict[int, str] = {}
-    for batch, text in _worked(sweep, iter(range(sweep.batches)), executor, workers):
-        texts[batch] = text
-        if progress:
-            progress(sum(map(sweep.runs, texts)), sweep.design.size)
-    parts = (texts[batch] for batch in range(sweep.batches))
-    return pd.read_csv(io.StringIO("".join(csv_table(sweep.columns, parts))))
+    if store:
+        progress(done, size)
+    for part in finished_parts(sweep, missing, sweep.sizes, executor, workers):
+        if store:
+            store.keep(part.first, part.size, part.text)
+        else:
+            texts[part.first] = part.text
+        done += part.size
+        progress(done, size)
+    if store is None:
+        import pandas as pd
+
+        parts = (text for _, text in sorted(texts.items()))
+        return pd.read_csv(io.StringIO("".join(csv_table(sweep.columns, parts))))
+    if store.finished:
+        return store.table()
+    draw = partial(view(sweep, "figure"), sweep) if figures else None
+    return store.finish(sweep.columns, draw)
 
 
-def _worked(
-    sweep: Sweep, missing: Iterator[int], executor: Executor | None, workers: int
-) -> Iterator[tuple[int, str]]:
-    """Each batch with its rows, as they finish; at most ``workers`` + 1 are submitted at a time."""
-    if executor is None:
-        for batch in missing:
-            yield batch, sweep.text(batch)
-        return
-    pending: dict[Future[str], int] = {}
-    try:
-        while True:
-            for batch in itertools.islice(missing, workers + 1 - len(pending)):
-                pending[executor.submit(sweep.text, batch)] = batch
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
-    except BrokenProcessPool:
-        raise ResultsError(
-            "a worker process died (was it killed, or out of memory?)",
-            remedy="what was finished is kept: continue with --resume, perhaps with fewer --jobs",
-        ) from None
-    finally:
-        for future in pending:
-            future.cancel()
+def _silent(done: int, size: int) -> None:
+    """Report no progress."""

@@ -17,6 +17,7 @@ A search for either has a budget of work: a path ends where it is used up, and s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,12 @@ BUDGET = 300_000_000
 """The most numbers that an optimiser may compute: about half a minute."""
 
 
-def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
+def twin(
+    economy: Economy,
+    settings: MarketSettings,
+    steps: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> TwinPath:
     """The path of the optimiser that the mechanism of ``settings`` is identical to.
 
     Parameters
@@ -53,6 +59,9 @@ def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
         The settings of the market.
     steps
         The number of steps, from the initial state of the market (docs/model.md, 2).
+    progress
+        ``progress(done, most)``, called before each step with how many are done, and with those
+        that the budget is likely to allow.
 
     Raises
     ------
@@ -60,15 +69,20 @@ def twin(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
         The mechanism or activation has no twin, the run is random, or the economy has firms or
         goods that an optimiser does not have.
     """
-    return _path(TWINS, economy, settings, steps, dates=True)
+    return _path(TWINS, economy, settings, steps, progress, dates=True)
 
 
-def textbook(economy: Economy, settings: MarketSettings, steps: int) -> TwinPath:
+def textbook(
+    economy: Economy,
+    settings: MarketSettings,
+    steps: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> TwinPath:
     """The path of the textbook's optimiser, with the same rates from the same start.
 
     Parameters and errors are those of :func:`twin`.
     """
-    return _path(TEXTBOOKS, economy, settings, steps)
+    return _path(TEXTBOOKS, economy, settings, steps, progress)
 
 
 @np.errstate(all="ignore")  # it may diverge, as its market may
@@ -77,6 +91,7 @@ def _path(
     economy: Economy,
     settings: MarketSettings,
     steps: int,
+    progress: Callable[[int, int], None] | None,
     *,
     dates: bool = False,
 ) -> TwinPath:
@@ -86,6 +101,10 @@ def _path(
     path, mixed = [optimiser.observed()], [optimiser.mixed_dates() if dates else None]
     identical_until = 0
     while len(path) <= steps and optimiser.work < BUDGET:
+        if progress:
+            done = len(path) - 1
+            allowed = done * BUDGET // optimiser.work if done and optimiser.work else steps
+            progress(done, max(done + 1, min(steps, allowed)))
         if identical_until == len(path) - 1 and optimiser.applies():
             identical_until += 1
         optimiser.step()

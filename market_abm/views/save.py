@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.runs.folders import write_figure, write_folder
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison
     from market_abm.studies.optimizers import OptimizerComparison
     from market_abm.studies.phase_plane import PhasePlane
+
+Writers = dict[str, Callable[[Path], Any]]
+
+FileProgress = Callable[[int, int], None]
 
 RUN_FILES = (
     "summary.json",
@@ -33,55 +41,80 @@ COMPARISON_FILES = ("comparison.json", "comparison.csv", "comparison.png")
 PLANE_FILES = ("table.csv", "phase-plane.png")
 
 
-def save_result(result: Result, folder: str | Path) -> Path:
+def save_result(
+    result: Result,
+    folder: str | Path,
+    *,
+    figures: bool = True,
+    progress: FileProgress | None = None,
+) -> Path:
     """Write ``RUN_FILES`` into ``folder``, all or none, replacing an earlier result.
+
+    Parameters
+    ----------
+    result
+        The result.
+    folder
+        The folder.
+    figures
+        Whether figures are drawn.
+    progress
+        ``progress(done, most)``, called with the number of files.
 
     Raises
     ------
     ResultsError
         The folder holds other files, or cannot be written.
     """
-    writers = {
+    writers: Writers = {
         "summary.json": lambda p: p.write_text(json_text(result.summary()), "utf-8"),
         "trajectory.csv": lambda p: result.frame().to_csv(p, index=False),
         "measures.csv": lambda p: result.measures().to_csv(p, index=False),
     }
     if 0 < result.trajectory.inputs.size <= MAX_BUYER_ROWS:
         writers["buyers.csv"] = lambda p: result.buyers().to_csv(p, index=False)
-    writers |= {
-        "convergence.png": lambda p: write_figure(result.convergence_figure, p),
-        "network.png": lambda p: write_figure(result.network_figure, p),
-        "shock.png": lambda p: write_figure(result.shock_figure, p),
+    pictures = {
+        "convergence.png": result.convergence_figure,
+        "network.png": result.network_figure,
+        "shock.png": result.shock_figure,
     }
-    return write_folder(Path(folder), writers, RUN_FILES)
+    writers |= _drawn(pictures) if figures else {}
+    return write_folder(Path(folder), writers, RUN_FILES, progress)
 
 
 def save_comparison(
-    compared: OptimizerComparison | MechanismComparison, folder: str | Path
+    compared: OptimizerComparison | MechanismComparison,
+    folder: str | Path,
+    *,
+    figures: bool = True,
+    progress: FileProgress | None = None,
 ) -> Path:
-    """Write ``COMPARISON_FILES`` into ``folder``, all or none."""
+    """Write ``COMPARISON_FILES`` into ``folder``, all or none; parameters as of save_result."""
     table = compared.frame()
-    return write_folder(
-        Path(folder),
-        {
-            "comparison.json": lambda p: p.write_text(json_text(compared.summary()), "utf-8"),
-            "comparison.csv": lambda p: table.to_csv(p, index=False),
-            "comparison.png": lambda p: write_figure(compared.figure, p),
-        },
-        COMPARISON_FILES,
-    )
+    writers: Writers = {
+        "comparison.json": lambda p: p.write_text(json_text(compared.summary()), "utf-8"),
+        "comparison.csv": lambda p: table.to_csv(p, index=False),
+    }
+    writers |= _drawn({"comparison.png": compared.figure}) if figures else {}
+    return write_folder(Path(folder), writers, COMPARISON_FILES, progress)
 
 
-def save_plane(plane: PhasePlane, folder: str | Path) -> Path:
-    """Write ``PLANE_FILES`` into ``folder``, all or none."""
-    return write_folder(
-        Path(folder),
-        {
-            "table.csv": lambda p: plane.table.to_csv(p, index=False),
-            "phase-plane.png": lambda p: write_figure(plane.figure, p),
-        },
-        PLANE_FILES,
-    )
+def save_plane(
+    plane: PhasePlane,
+    folder: str | Path,
+    *,
+    figures: bool = True,
+    progress: FileProgress | None = None,
+) -> Path:
+    """Write ``PLANE_FILES`` into ``folder``, all or none; parameters as of save_result."""
+    writers: Writers = {"table.csv": lambda p: plane.table.to_csv(p, index=False)}
+    writers |= _drawn({"phase-plane.png": plane.figure}) if figures else {}
+    return write_folder(Path(folder), writers, PLANE_FILES, progress)
+
+
+def _drawn(pictures: Mapping[str, Callable[[], Figure | None]]) -> Writers:
+    """What writes figures to files of these names."""
+    return {name: partial(write_figure, make) for name, make in pictures.items()}
 
 
 def json_text(summary: dict[str, Any]) -> str:

@@ -143,7 +143,12 @@ class ExcessDemandArrayEngine(ArrayEngine):
         self._rates = [_rates(each) for each in settings]
         super().__init__(economies, settings, seeds)
 
+    @property
+    def batch(self) -> None:
+        """None: the published model computes no marginal products for observers."""
+
     def _start(self) -> None:
+        self._translation = _translation(self.economy)
         states = [published.equilibrium_state(_initial_network(each)) for each in self._networks]
         self._states = states
         self._inputs = np.zeros_like(self.shares)
@@ -180,36 +185,21 @@ class ExcessDemandArrayEngine(ArrayEngine):
         labour: float,
     ) -> None:
         """Set quantities, prices, inputs, shares and bids of one run after a step."""
-        economy, index = self.economy, self.economy.index
-        (factor,), (household,) = economy.supply, economy.demand
-        sectors = [index[good] for good in _sectors(economy)]
-        line = next(each for each in economy.topological_order if each.good == household).technology
-        assert isinstance(line, NestedCES)
-        bought = np.concatenate([used, np.append(0.0, consumed)[None]])
-        consumption, _ = line.production(consumed[_places(economy, line) - 1])
+        goods, firm, bought, recipe = self._translation
+        of_firms = np.concatenate([used, np.append(0.0, consumed)[None]])
+        consumption, _ = self._household.production(consumed[recipe - 1])
         spent = float(state.prices @ consumed)
-        self.quantities[row, [index[factor], *sectors, index[household]]] = np.concatenate(
-            [state.labour, on_sale, [consumption]]
-        )
-        self.prices[row, [index[factor], *sectors, index[household]]] = np.concatenate(
-            [[1.0], state.prices, [spent / consumption]]
-        )
-        offered = np.append(labour, supply)
-        for k, industry in enumerate([*_sectors(economy), household]):
-            technology = self._technologies[industry]
-            places = _places(economy, technology)
-            buyers = economy.buyers.of_industry[industry][:, 0]
-            self._inputs[row, buyers] = bought[k, places]
-            self.shares[row, buyers] = bought[k, places] / offered[places]
-            self.bids[row, buyers] = np.append(1.0, state.prices)[places]
+        self.quantities[row, goods] = np.concatenate([state.labour, on_sale, [consumption]])
+        self.prices[row, goods] = np.concatenate([[1.0], state.prices, [spent / consumption]])
+        self._inputs[row] = of_firms[firm, bought]
+        self.shares[row] = self._inputs[row] / np.append(labour, supply)[bought]
+        self.bids[row] = self.prices[row, goods][bought]
 
     @property
-    def _technologies(self) -> dict[str, NestedCES]:
-        return {
-            i.good: i.technology
-            for i in self.economy.topological_order
-            if isinstance(i.technology, NestedCES)
-        }
+    def _household(self) -> NestedCES:
+        line = next(i for i in self.economy.topological_order if i.good in self.economy.demand)
+        assert isinstance(line.technology, NestedCES)
+        return line.technology
 
     def _observe(self) -> None:
         arrays = (self.quantities, self.prices, self._inputs, self.shares, self.bids)
@@ -242,6 +232,30 @@ def _places(economy: Economy, line: NestedCES) -> np.ndarray:
     """The places of the inputs of a line in the published model: labour, then the sectors."""
     order = {good: k for k, good in enumerate([*economy.supply, *_sectors(economy)])}
     return np.array([order[good] for good in line.inputs])
+
+
+def _translation(economy: Economy) -> tuple[np.ndarray, ...]:
+    """The published model's order in that of the economy.
+
+    Returns
+    -------
+    goods
+        The index in ``Economy.goods`` of labour, the sectors' goods and the household's.
+    firm, bought
+        For each buyer: its firm in that order without labour, and the good that it buys in that
+        order, shape (buyers,).
+    recipe
+        The household's inputs in that order.
+    """
+    (household,) = economy.demand
+    sectors = _sectors(economy)
+    goods = np.array([economy.index[good] for good in (*economy.supply, *sectors, household)])
+    place = np.empty(len(goods), int)
+    place[goods] = np.arange(len(goods))
+    line = next(each for each in economy.topological_order if each.good == household).technology
+    assert isinstance(line, NestedCES)
+    buyers = economy.buyers
+    return goods, place[buyers.maker] - 1, place[buyers.good], _places(economy, line)
 
 
 def _network(economy: Economy) -> NetworkEconomy:

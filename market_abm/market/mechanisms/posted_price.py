@@ -241,6 +241,9 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
     def _create_arrays(self, runs: int) -> None:
         super()._create_arrays(runs)
         self.made, self.stock = (np.zeros_like(self.quantities) for _ in range(2))
+        alone = np.bincount(self.pool_goods)[self.pool_goods] == 1
+        self._of_single = np.flatnonzero(alone)  # a good of several pools has no stock
+        self._single = self.pool_goods[alone]
 
     def _start(self) -> None:
         super()._start()
@@ -250,7 +253,7 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
         self.made = made
         self.quantities = made + self.stock
 
-    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: np.ndarray) -> np.ndarray:
         return revised_quote(
             quotes,
             ordered,
@@ -262,27 +265,26 @@ class PostedPriceArrayEngine(QuotedArrayEngine):
 
     def _reallocate(self) -> None:
         """Take new orders at the posted prices, ration them, and keep unsold goods."""
-        for good in self.economy.goods:
-            k = self.economy.index[good]
-            quantity = self.quantities[:, k : k + 1]
-            pools = self._pools_of_good(good)
-            for n, buyers in pools:
-                bidding = self._has_bids(buyers)
-                orders, quote = self.orders[:, buyers], self.quotes[:, n : n + 1]
-                revised = revised_order(
-                    orders, self.bids[:, buyers], quote, self.settings.order_rate
-                )
-                orders[:] = np.where(bidding, revised, orders)
-                ordered = orders.sum(axis=-1, keepdims=True)
-                self.shares[:, buyers] = rationed_shares(orders, ordered, quantity)
-            if good in self.economy.demand:
-                n = list(self.economy.demand).index(good)
-                demanded = curves.demand_quantity(
-                    self.economy.demand[good], self.reference[:, n : n + 1], self.prices[:, [k]]
-                )
-                sold = np.where(np.isinf(demanded), quantity, purchased(demanded, quantity))
-            elif len(pools) == 1:
-                sold = np.minimum(ordered, quantity)
-            else:
-                continue
-            self.stock[:, k : k + 1] = left_over(quantity, sold, self.settings.spoilage)
+        rate, made = self.settings.order_rate, self._bid_made()
+        sums = np.empty((len(self.orders), len(self.pools.leaves)))
+        for block in self.blocks:
+            buyers = block.elements
+            orders = self.orders[:, buyers]
+            revised = revised_order(orders, self.bids[:, buyers], block.spread(self.quotes), rate)
+            if made is not True:
+                revised = np.where(made[buyers], revised, orders)
+            self.orders[:, buyers] = revised
+            block.reduce_into(sums, revised)
+        ordered, on_sale = self.pools.of_leaves(sums), self.quantities[:, self.pool_goods]
+        for block in self.blocks:
+            self.shares[:, block.elements] = rationed_shares(
+                self.orders[:, block.elements], block.spread(ordered), block.spread(on_sale)
+            )
+        sold = self.quantities.copy()
+        sold[:, self._single] = np.minimum(ordered, on_sale)[:, self._of_single]
+        for n, terms in self.economy.demand_terms:
+            k = self.economy.final[n]
+            demanded = curves.demand_quantity(terms, self.reference[:, n], self.prices[:, k])
+            bought = purchased(demanded, self.quantities[:, k])
+            sold[:, k] = np.where(np.isinf(demanded), self.quantities[:, k], bought)
+        self.stock = left_over(self.quantities, sold, self.settings.spoilage)

@@ -16,14 +16,22 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy import curves
-from market_abm.economy.buyers import cached_parts
 from market_abm.economy.economy import Economy
+from market_abm.economy.groups import Group
 from market_abm.economy.industry import Industry
-from market_abm.errors import EconomyError, MarketError, SettingError
+from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
+from market_abm.language.segments import cut, gather, scatter
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
-from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
+from market_abm.market.best_plan import (
+    best_plan,
+    change_of_returns,
+    no_maximum,
+    no_plan_error,
+    why_no_unique_maximum,
+    why_returns,
+)
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
 from market_abm.market.quoted import (
     QuotedArrayEngine,
@@ -208,10 +216,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
         self.quotes[:], self.prices[:] = memory["quotes"], memory["prices"]
-        for good in self.economy.goods:
-            places = [n for n, _ in self._pools_of_good(good)]
-            if places:
-                self.prices[:, self.economy.index[good]] = self.quotes[:, places].sum(axis=-1)
+        self._sum_quotes()
         self._priced[:] = True
         with np.errstate(all="ignore"):
             self._plan()
@@ -223,7 +228,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         self._form_prices()
         self._plan()
 
-    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: slice) -> np.ndarray:
+    def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: np.ndarray) -> np.ndarray:
         return next_quote(quotes, ordered, self.quantities[:, k], self.settings.auction_rate)
 
     def _start(self) -> None:
@@ -232,16 +237,77 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of lines without a profit-maximising plan; make the first plan."""
-        for row in range(len(self.shares)):
-            for industry in self.economy.topological_order:
-                try:
-                    check_returns(*self._first_firm(row, industry))
-                except MarketError as error:
-                    self._fail(row, error)
-        if len(self.failed) < len(self.shares):  # a search for a plan that is refused takes long
+        for row, (line, reason) in self._refused().items():
+            industry, _ = self._first_firm(row, self.economy.topological_order[line])
+            self._fail(row, no_maximum(industry, reason))
+        if len(self.failed) < len(self.shares):
             with np.errstate(all="ignore"):
                 self._plan()
         super()._check_start(economies)
+
+    def _refused(self) -> dict[int, tuple[int, str]]:
+        """The runs with a line whose profit has no maximum: the first such line, and why."""
+        found: dict[int, tuple[int, str]] = {}
+        for group in self.economy.groups:
+            lines = group.lines.tolist()
+            for place, reason in enumerate(self._reasons(group)):
+                row, line = place // len(lines), lines[place % len(lines)]
+                if reason and line <= found.get(row, (line, ""))[0]:
+                    found[row] = line, reason
+        return found
+
+    def _reasons(self, group: Group) -> list[str]:
+        """Why the profit of each line has no maximum, by its first firm, run after run."""
+        technology, firms = group.technology, group.members.starts
+        if group.links is not None:
+            inputs = gather(self.guess, group.slots[0].buyers) / group.to_entries(group.weights)
+            change = change_of_returns(technology, inputs, group.links)[:, firms]
+            return [why_returns(each) for each in change.ravel().tolist()]
+        own = {key: cut(each, firms, group.size) for key, each in technology.parameters.items()}
+        inputs = self._of_slots(self.guess, group)[..., firms]
+        return why_no_unique_maximum(
+            technology.with_parameters(own), inputs / cut(group.weights, firms, group.size)
+        )
+
+    @staticmethod
+    def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
+        """What belongs to the inputs of a group's members, (inputs, runs, members)."""
+        return np.stack([gather(values, slot.buyers) for slot in group.slots])
+
+    def _plan(self) -> None:
+        """All agents plan at the quoted prices."""
+        for n, terms in self.economy.supply_terms:
+            self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
+        quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
+        if self.failed:  # a search for a plan that there is not takes long
+            sale_prices = sale_prices.copy()
+            sale_prices[list(self.failed)] = 0.0
+        groups = self.economy.groups
+        parts, sums = self._layout.parts(groups)
+        for part, block, leaves in parts:
+            plan = best_plan(
+                part.technology,
+                sale_prices[:, np.atleast_1d(part.good)],
+                self._of_slots(quotes, part),
+                part.weights,
+                part.productivity,
+                self._of_slots(self.guess, part),
+            )
+            for slot, units in zip(part.slots, plan.inputs, strict=True):
+                scatter(self.orders, slot.buyers, units)
+            block.reduce_into(leaves, plan.output)
+            self._fail_planless(part, plan.found)
+        for group, leaves in zip(groups, sums, strict=True):
+            scatter(self.quantities, group.made, group.members.of_leaves(leaves))
+        self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
+        self._observe()
+
+    def _fail_planless(self, part: Group, found: np.ndarray) -> None:
+        """Record the errors of the runs whose firms find no plan; ``found`` is (runs, members)."""
+        for row in np.flatnonzero(~found.all(axis=-1)).tolist():
+            first = part.lines[part.members.of[np.argmin(found[row])]]
+            industry = self.economy.topological_order[first]
+            self._fail(row, no_plan_error(*self._first_firm(row, industry)))
 
     def _first_firm(self, row: int, industry: Industry) -> tuple[Industry, np.ndarray]:
         """An industry of one run, and the last plan of its first firm, over its weight."""
@@ -254,33 +320,3 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         uses = self.economy.buyers.uses[industry.good]
         guess = np.array([self.guess[row, use.start] for use in uses])
         return dataclasses.replace(industry, technology=line), guess / own(industry.weights)
-
-    def _plan(self) -> None:
-        """All agents plan at the quoted prices."""
-        for k, terms in enumerate(self.economy.supply.values()):
-            self.quantities[:, k : k + 1] = curves.supply_quantity(terms, self.prices[:, k : k + 1])
-        quoted = self.economy.buyers.pool
-        for industry in self.economy.topological_order:
-            k = self.economy.index[industry.good]
-            total = np.zeros(len(self.shares))
-            for places in cached_parts((len(self.shares), industry.firms)):
-                uses = [
-                    slice(use.start + places.start, use.start + places.stop)
-                    for use in self.economy.buyers.uses[industry.good]
-                ]
-                plan = best_plan(
-                    industry.technology,
-                    self.prices[:, k : k + 1],
-                    np.stack([self.quotes[:, quoted[use]] for use in uses]),
-                    industry.weights[:, places],
-                    industry.productivity[:, places],
-                    np.stack([self.guess[:, use] for use in uses]),
-                )
-                for use, units in zip(uses, plan.inputs, strict=True):
-                    self.orders[:, use] = units
-                    self.guess[:, use] = np.where(units > 0.0, units, self.guess[:, use])
-                total += plan.output.sum(axis=-1)
-                for row in np.flatnonzero(~plan.found.all(axis=-1)).tolist():
-                    self._fail(row, no_plan_error(*self._first_firm(row, industry)))
-            self.quantities[:, k] = total
-        self._observe()

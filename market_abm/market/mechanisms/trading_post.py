@@ -18,6 +18,7 @@ from market_abm.economy.economy import Economy
 from market_abm.fields import choice
 from market_abm.market.base import MarketSettings, bid_rate, pays
 from market_abm.market.pooled import PooledMarket
+from market_abm.market.pools import PoolTerms
 from market_abm.market.state import State
 
 
@@ -59,9 +60,7 @@ class TradingPost(PooledMarket):
         return total / quantity
 
     @staticmethod
-    def claim(
-        shares: np.ndarray, bids: np.ndarray, price: Any, quantity: Any, settings: Any
-    ) -> np.ndarray:
+    def claim(shares: np.ndarray, bids: np.ndarray, pools: PoolTerms, settings: Any) -> np.ndarray:
         """m: shares are s = m / Σ m, among the buyers that have made a bid."""
         return bids
 

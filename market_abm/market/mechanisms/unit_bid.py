@@ -15,6 +15,7 @@ import numpy as np
 from market_abm.fields import choice, number
 from market_abm.market.base import MarketSettings, bid_rate
 from market_abm.market.pooled import PooledMarket
+from market_abm.market.pools import PoolTerms
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,22 @@ class UnitBid(PooledMarket):
         return shares * bids
 
     @staticmethod
-    def claim(
-        shares: np.ndarray, bids: np.ndarray, price: Any, quantity: Any, settings: Any
-    ) -> np.ndarray:
+    def claim(shares: np.ndarray, bids: np.ndarray, pools: PoolTerms, settings: Any) -> np.ndarray:
         """The share grown to s (b/π)^κ, a step of mirror ascent with log-gradients.
 
-        Where the pool's money π · ``quantity`` is negative (a nuisance, or a negative quantity) the
+        Where the pool's money π · quantity is negative (a nuisance, or a negative quantity) the
         exponent is -κ. It is not a number where π is 0, or a bid differs from it in sign, or is 0
         where the exponent is negative.
         """
-        exponent = settings.share_rate * np.sign(price * quantity)
-        claims = np.log(bids / price)  # s e^(κ ln (b/π)) takes two thirds of the time of a power
+        sign = np.sign(pools.price * pools.quantity)
+        usual = np.all(sign > 0.0)
+        exponent = settings.share_rate * (1.0 if usual else pools.spread(sign))
+        # s e^(κ ln (b/π)) takes two thirds of the time of a power.
+        claims = np.log(bids / pools.spread(pools.price))
         claims *= exponent
         np.exp(claims, out=claims)
         claims *= shares
-        if np.any(exponent < 0.0):
+        if not usual:
             claims = np.where((bids == 0.0) & (exponent < 0.0), np.nan, claims)
         return claims
 

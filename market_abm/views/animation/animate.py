@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,14 @@ MAX_GOODS = 32
 SUFFIXES = (".gif", ".mp4")
 
 
-def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12) -> Path:
+def animate(
+    result: Result,
+    path: str | Path,
+    *,
+    steps: int = 30,
+    fps: int = 12,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write a film of a run's first steps, 800 pixels wide, and return its path.
 
     Boxes are goods with price and gradient; a green one has a price that equals its gradient. Blue
@@ -42,6 +50,8 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
         The last step that is shown.
     fps
         Frames a second.
+    progress
+        ``progress(done, most)``, called with the number of frames.
 
     Raises
     ------
@@ -59,9 +69,14 @@ def animate(result: Result, path: str | Path, *, steps: int = 30, fps: int = 12)
 
     def write(aside: Path) -> None:
         with writer.saving(film.drawing.figure, str(aside), DPI):
-            for moment in film.moments(fps):
+            moments = film.moments(fps)
+            for done, moment in enumerate(moments):
+                if progress:
+                    progress(done, len(moments))
                 film.show(*moment)
                 writer.grab_frame()
+            if progress:
+                progress(len(moments), len(moments))
 
     try:
         return write_file(path, write)

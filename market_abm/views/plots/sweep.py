@@ -25,7 +25,7 @@ from market_abm.views.plots.style import (
     tidy,
 )
 from market_abm.views.plots.sweep_errors import final_errors
-from market_abm.views.varying import axes_that_vary
+from market_abm.views.varying import axes_that_vary, with_all_measures
 from market_abm.views.words.figures import (
     OPTIMUM,
     PREDICTED_BOUNDARY,
@@ -77,6 +77,7 @@ def sweep_figure(
     if why_no_figure(table, axes):
         return None
     numbers, _ = axes_that_vary(table, axes)
+    table = with_all_measures(table)
     title = _title(table, name, question)
     if len(numbers) == 1:
         return _curves(table, numbers[0], title)
@@ -128,6 +129,7 @@ def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     known = np.isfinite(predicted).any()
     label = PREDICTED_OR_OPTIMUM if known else OPTIMUM
     more = [Line2D([], [], color=INK, ls="--", lw=1.2, label=label)]
+    more = more if known or table["best_welfare"].notna().any() else []
     if _crossings(x, predicted):
         more.append(Line2D([], [], color=GREY, ls=":", lw=1.0, label=PREDICTED_BOUNDARY))
     _legend(figure, title, [*_status_handles(table, points=True), *more])
@@ -217,7 +219,7 @@ def _phase_diagram(table: pd.DataFrame, across: str, upward: str, title: Title) 
     )
     whole = grid.shape == (len(y), len(x)) and grid.notna().to_numpy().all()
     handles: list[Patch | Line2D] = []
-    if alike and whole:
+    if alike and whole and table["error"].notna().any():
         final_errors(figure, axes, table, (across, upward))
     else:
         _cells(axes, table, grid if whole else None, (across, upward), code)

@@ -67,7 +67,7 @@ class ComparisonFolder(ResultsFolder):
             table_html(
                 "mechanism",
                 {as_text(row.get("mechanism")): row for row in self.mechanisms},
-                ("status", "steps", "messages", "welfare", "wasted", "money_made", "why"),
+                ("status", "steps", "messages", "welfare", "wasted", "money_made", "needed", "why"),
                 mechanisms_note(),
             ),
         )
@@ -112,7 +112,7 @@ class ComparisonFolder(ResultsFolder):
 
     def rerun(self, experiment: Experiment) -> Result:
         """The market run again; beside a twin, checked to have the same last prices."""
-        result = rerun(experiment, as_number(self.content.get("steps")))
+        result = rerun(experiment, as_number(self.content.get("steps")), self.progress)
         path = None
         if not self.mechanisms:
             path = read_path(self.folder / "comparison.csv", ("price",))

@@ -13,6 +13,7 @@ import numpy as np
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.toml import toml_text
+from market_abm.runs.progress import WorkProgress
 from market_abm.views.explain import explain
 from market_abm.views.notebook.economy import is_small, network
 from market_abm.views.report.commands import commands_html
@@ -64,6 +65,9 @@ class ResultsFolder(ABC):
 
     kind: ClassVar[str] = ""
     verb: ClassVar[str] = ""
+    progress: WorkProgress | None = None
+    """Called while the experiment is run again."""
+
     checked = ""
     """How well the folder agrees with the experiment run again."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from market_abm.errors import ResultsError
 from market_abm.runs.folders import unwritable, write_file
+from market_abm.runs.progress import WorkProgress
 from market_abm.studies.store import PARTS, SPECIFICATION, TABLE
 from market_abm.views.report.comparison import ComparisonFolder
 from market_abm.views.report.folder import ResultsFolder
@@ -26,7 +27,9 @@ KINDS: dict[str, type[ResultsFolder]] = {
 """The file by which a kind of results is recognised."""
 
 
-def report(folder: str | Path, out: str | Path | None = None) -> Path:
+def report(
+    folder: str | Path, out: str | Path | None = None, progress: WorkProgress | None = None
+) -> Path:
     """Write the report of a folder of results, and return its path.
 
     Parameters
@@ -35,6 +38,8 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
         The folder of a run, a sweep or a comparison.
     out
         The file; by default beside the folder, with its name. Only a report is replaced.
+    progress
+        ``progress(what, done, most)``, called with the step of the experiment that is run again.
 
     Raises
     ------
@@ -51,7 +56,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
             raise ResultsError(
                 f"'{path.name}' exists, and is no report", remedy="name another file with --out"
             )
-        text = report_html(folder)
+        text = report_html(folder, progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, lambda aside: aside.write_text(text, "utf-8", newline=""))
     except OSError as error:
@@ -59,7 +64,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
-def report_html(folder: str | Path) -> str:
+def report_html(folder: str | Path, progress: WorkProgress | None = None) -> str:
     """The report of the folder of a run, a sweep or a comparison, as HTML.
 
     Raises
@@ -69,6 +74,7 @@ def report_html(folder: str | Path) -> str:
     """
     folder = Path(folder).resolve()
     results = _results(folder)
+    results.progress = progress
     try:
         return results.html()
     except UNREADABLE as error:

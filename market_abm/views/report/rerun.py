@@ -11,6 +11,7 @@ from market_abm.errors import ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.toml import tables_of, toml_text
 from market_abm.market.state import State
+from market_abm.runs.progress import WorkProgress, of_run
 from market_abm.runs.run import run
 from market_abm.runs.summary import resolved
 
@@ -71,7 +72,9 @@ def _leaves(tables: Any, keys: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str
         yield keys, tables
 
 
-def rerun(experiment: Experiment, steps: float | None = None) -> Result:
+def rerun(
+    experiment: Experiment, steps: float | None = None, progress: WorkProgress | None = None
+) -> Result:
     """Run an experiment again, if that is quick.
 
     Raises
@@ -81,12 +84,16 @@ def rerun(experiment: Experiment, steps: float | None = None) -> Result:
     """
     firms = sum(industry.firms for industry in experiment.economy.topological_order)
 
+    told = of_run(experiment, experiment.name, progress)
+
     def stop(state: State, observations: Mapping[str, np.ndarray]) -> None:
         step = state.step
         if steps is not None and step > steps:
             raise ResultsError("running the configuration again did not end where the folder's did")
         if step * (firms + STEP_WORK) > MAX_WORK:
             raise ResultsError(f"to run it again takes long ({firms:,} firms, {step:,} steps)")
+        if told:
+            told(state, observations)
 
     return run(experiment, progress=stop)
 

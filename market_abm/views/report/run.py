@@ -143,7 +143,7 @@ class RunFolder(ResultsFolder):
         """The run made again, checked to have the same last prices and quantities."""
         if self.content.get("firm", "Firm") != "Firm":
             raise ResultsError("its firms bid by a rule of their own, which is not in the folder")
-        result = rerun(experiment, as_number(self.content.get("steps")))
+        result = rerun(experiment, as_number(self.content.get("steps")), self.progress)
         rows = result.table()
         goods = [good for good in rows.index if good in self.goods]
         if len(goods) != len(self.goods):

@@ -18,6 +18,7 @@ from market_abm.experiment.files import available
 from market_abm.experiment.toml import toml_value
 from market_abm.runs.summary import resolved
 from market_abm.studies.design import DRAWN
+from market_abm.studies.rows import MeasureSettings
 from market_abm.studies.store import TABLE
 from market_abm.studies.sweep import Sweep, specification
 from market_abm.views.report.commands import command_html, file_command_html
@@ -34,6 +35,7 @@ from market_abm.views.report.reading import (
 from market_abm.views.report.rerun import parse_untrusted, rerun
 from market_abm.views.report.sweep_figures import sweep_figures
 from market_abm.views.report.tables import MAX_ROWS, facts_html, table_html
+from market_abm.views.varying import with_all_measures
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
 from market_abm.views.words.sweep import why_no_figure
@@ -74,6 +76,7 @@ class SweepFolder(ResultsFolder):
 
     def _checked_table(self) -> pd.DataFrame:
         table = read_table(self.folder / TABLE)
+        table = None if table is None else with_all_measures(table)
         found = set() if table is None else set(table.columns)
         numbers = COLUMNS | {
             column for column in found if column.startswith(("quantity.", "best_quantity."))
@@ -97,7 +100,7 @@ class SweepFolder(ResultsFolder):
     def rerun(self, experiment: Experiment) -> Result:
         """The experiment itself, run again; it need not be a point of the sweep."""
         self.checked = derivation.OWN_EXPERIMENT
-        return rerun(experiment)
+        return rerun(experiment, progress=self.progress)
 
     def write(self, page: Page) -> None:
         """Add the sections to the page."""
@@ -146,11 +149,11 @@ class SweepFolder(ResultsFolder):
         """The command that reproduces the sweep, as HTML."""
         if self.base is None:
             return [f"<p>{words.unreadable_experiment(escape(self.trouble))}</p>"]
-        axes = self._arguments()
-        if axes is None:
-            return [f"<p>{words.no_command('axes')}</p>"]
+        axes, measures = self._arguments(), self._measures()
+        if axes is None or measures is None:
+            return [f"<p>{words.no_command('measures' if axes is not None else 'axes')}</p>"]
         sets = [f"{key}={toml_value(v)}" for key, v in self.content["overrides"].items()]
-        arguments = [*axes, *(word for each in sets for word in ("--set", each))]
+        arguments = [*axes, *measures, *(word for each in sets for word in ("--set", each))]
         options = "".join(f" {shlex.quote(word)}" for word in arguments)
         text, path = as_text(self.content["text"]), available().get(self.name)
         if not options.isprintable():
@@ -158,6 +161,19 @@ class SweepFolder(ResultsFolder):
         if path is not None and path.read_text("utf-8") == text:
             return [command_html(f"market-abm sweep {shlex.quote(self.name)}{options}")]
         return file_command_html("sweep", self.name, options, words.THE_EXPERIMENT)
+
+    def _measures(self) -> list[str] | None:
+        """The option that gives these measures: none if the file has them; None if none does."""
+        assert self.base is not None
+        given = {key: value for key, value in self.base.sweep.items() if key == "measures"}
+        try:
+            own = MeasureSettings.of(given, "sweep")
+        except MarketError:
+            return None
+        for each, option in ((own, []), (own.fast(), ["--fast"])):
+            if self.content.get("measures") == (each.measures and list(each.measures)):
+                return option
+        return None
 
     def _arguments(self) -> list[str] | None:
         """The arguments that give these axes: none if the file has them; None if none do."""

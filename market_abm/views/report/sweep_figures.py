@@ -23,7 +23,7 @@ from market_abm.views.report.figures import (
     listed,
     thinning_note,
 )
-from market_abm.views.varying import axes_that_vary
+from market_abm.views.varying import axes_that_vary, with_all_measures
 from market_abm.views.words import report as words
 from market_abm.views.words.settings import setting_label
 from market_abm.views.words.sweep import why_no_figure
@@ -49,6 +49,7 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
     if why_no_figure(table, axes):
         return []
     numbers, _ = axes_that_vary(table, axes)
+    table = with_all_measures(table)
     return _curves(table, numbers[0]) if len(numbers) == 1 else _planes(table, *numbers)
 
 
@@ -174,7 +175,8 @@ def _planes(table: pd.DataFrame, across: str, upward: str) -> list[Figure]:
     """A phase diagram; before it, if all runs end alike, how far prices end from gradients."""
     median = table.pivot_table(index=upward, columns=across, values="error", aggfunc="median")
     alike = table["status"].nunique() == 1 and len(median) <= MAX_CURVES
-    first = [_final_errors(table, median)] if alike and (median > 0.0).to_numpy().all() else []
+    shown = alike and len(median) and (median > 0.0).to_numpy().all()
+    first = [_final_errors(table, median)] if shown else []
     return [*first, _plane(table, across, upward)]
 
 

@@ -9,6 +9,8 @@ from market_abm.views.numbers import format_count, format_error, format_plain, f
 from market_abm.views.words.text import status_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison
     from market_abm.studies.optimizers import OptimizerComparison
@@ -153,7 +155,11 @@ def mechanisms_line(comparison: MechanismComparison) -> str:
     return f"<MechanismComparison of {', '.join(comparison.results)} in {name}>"
 
 
-MECHANISM_LABELS = {"wasted": "unallocated", "money_made": "budget imbalance"}
+MECHANISM_LABELS = {
+    "wasted": "unallocated",
+    "money_made": "budget imbalance",
+    "needed": "steps needed, about",
+}
 """Headers of columns whose name in files is another."""
 
 
@@ -173,11 +179,29 @@ def mechanisms_note() -> str:
     )
 
 
+def unsettled(table: pd.DataFrame) -> list[str]:
+    """Why mechanisms were refused or did not settle, and how many steps they would have needed."""
+    found = []
+    for name, row in table.iterrows():
+        if isinstance(row.get("why"), str):
+            found.append(f"{name}: {row['why']}{needed_text(row.get('needed'))}")
+    return found
+
+
+def needed_text(steps: float | None) -> str:
+    """How many steps a run would need that is out of steps; "" if unknown."""
+    if steps is None or math.isnan(steps):
+        return ""
+    about = float(f"{steps:.2g}")
+    return f"; at the rate of its last steps it would need about {about:,.0f}"
+
+
 def limits(comparison: MechanismComparison) -> list[str]:
     """What a comparison of mechanisms left out, for its budget, and what its welfare is of."""
     from market_abm.gradient.landscape import MAX_LINES, MAX_STEPS
     from market_abm.market.mechanisms.registry import MECHANISMS
     from market_abm.studies.budget import MAX_FIRM_STEPS
+    from market_abm.studies.comparisons import ASCENT
 
     notes = []
     if any(not MECHANISMS[name].trades for name in comparison.results):
@@ -192,9 +216,10 @@ def limits(comparison: MechanismComparison) -> list[str]:
             f"the budget of a comparison is {MAX_FIRM_STEPS:,} steps of a firm a mechanism."
         )
     if comparison.ascent is not None and not comparison.ascent.complete:
+        needed = needed_text(comparison.table()["needed"].get(ASCENT))
         notes.append(
             f"Gradient ascent ended after {len(comparison.ascent.welfare) - 1:,} steps: "
-            f"its budget is {MAX_STEPS:,} steps, and {MAX_LINES:,} evaluations of a line."
+            f"its budget is {MAX_STEPS:,} steps, and {MAX_LINES:,} evaluations of a line{needed}."
         )
     return notes
 

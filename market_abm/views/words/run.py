@@ -236,7 +236,7 @@ _REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 
 
 def optimum_sentence(result: Result) -> str:
-    """How far prices and quantities ended from the best allocation that SciPy finds."""
+    """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
@@ -274,9 +274,9 @@ def optimum_name(kind: Any) -> str:
 def optimum_source(distance: Mapping[str, Any]) -> str:
     """How the allocation was found, and, unless it is certain that it is the best, what it is."""
     if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
-        return "SciPy"
+        return "Newton's method"
     ended = "" if distance["complete"] else ", when the budget of the search was used up"
-    return f"SciPy: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
+    return f"Newton's method: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
 
 
 def no_optimum(kind: str, *, complete: bool) -> str:
@@ -285,7 +285,7 @@ def no_optimum(kind: str, *, complete: bool) -> str:
         return "there is no optimum: welfare grows beyond any bound that was tried"
     if not complete:
         return "no optimum was found within the budget of the search"
-    return "no optimum was found by SciPy"
+    return "no optimum was found"
 
 
 def rest_sentence(result: Result) -> str:

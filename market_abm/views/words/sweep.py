@@ -21,9 +21,9 @@ def sweep_line(sweep: Sweep) -> str:
 
 
 def sweep_start(sweep: Sweep) -> str:
-    """How many runs a sweep has, and how many are stepped at once."""
+    """How many runs a sweep has, and how they are made."""
     size = format_count(sweep.design.size, "run")
-    return f"{sweep.base.name}: {size}, up to {sweep.batch_size:,} at a time"
+    return f"{sweep.base.name}: {size}, in batches of about a second"
 
 
 def sweep_size(sweep: Sweep) -> str:

@@ -1,0 +1,218 @@
+"""One step of markets at their steady states, as a function of the variables that can move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.economy.production import marginal_products
+from market_abm.gradient.equilibrium import Equilibrium
+from market_abm.market.base import MarketSettings
+from market_abm.market.mechanisms.registry import array_market
+
+MOVE = float(np.cbrt(np.finfo(float).eps))
+"""The relative size h of central differences: 6e-6.
+
+Their error is h² (truncation) and eps/h (rounding), which is smallest at h = eps^(1/3).
+"""
+
+ROUNDING = 1e-8
+"""Entries of J below this are rounding (4e-11, with room)."""
+
+STATIONARY_TOL = 1e-6
+"""The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class SteadyState:
+    """The state variables of a market at a steady state, and which of them can move.
+
+    The variables are the entries ``places`` of ``memory``: all but the offers of fixed endowments,
+    the shares in pools of one buyer, and in each other pool the largest share, which is 1 minus the
+    others.
+
+    Attributes
+    ----------
+    memory
+        Arrays by the names of ``ArrayEngine.memory``, without the axis of runs.
+    places
+        For each array, the entries that are variables.
+    rest_of_pool
+        For each buyer, the buyer of its pool whose share is 1 minus the others.
+    has_zeros
+        Whether a firm uses none of an input.
+    """
+
+    memory: dict[str, np.ndarray]
+    places: dict[str, np.ndarray]
+    rest_of_pool: np.ndarray
+    has_zeros: bool
+
+    @staticmethod
+    def of(economy: Economy, settings: MarketSettings, steady: Equilibrium) -> SteadyState:
+        """The steady state of a market at an equilibrium of its economy."""
+        buyers = economy.buyers
+        inputs = steady.shares * steady.quantities[buyers.good]
+        products = marginal_products(economy, inputs)
+        worth = steady.prices[buyers.maker] * products
+        memory = settings.rules.steady_memory(economy, steady, worth, products)
+        moves = {name: np.ones(array.shape, bool) for name, array in memory.items()}
+        moves |= settings.rules.moving(economy)
+        rest_of_pool = np.arange(buyers.size)
+        if "shares" in moves:
+            moves["shares"][:] = False
+            for pool in buyers.shared_pools:
+                largest = pool.buyers.start + int(np.argmax(steady.shares[pool.buyers]))
+                rest_of_pool[pool.buyers] = largest
+                moves["shares"][pool.buyers] = True
+                moves["shares"][largest] = False
+        places = {name: np.flatnonzero(moves[name]) for name in memory}
+        return SteadyState(memory, places, rest_of_pool, bool(np.any(inputs == 0.0)))
+
+    @property
+    def size(self) -> int:
+        """The number of variables."""
+        return sum(len(places) for places in self.places.values())
+
+    @property
+    def layout(self) -> tuple[Any, ...]:
+        """What markets must have in common to make steps together."""
+        places = tuple((name, each.tobytes()) for name, each in self.places.items())
+        return (*places, self.rest_of_pool.tobytes())
+
+
+class Steps:
+    """A step of several markets of one structure, each at its steady state.
+
+    Attributes
+    ----------
+    size
+        The number of variables.
+    of_goods
+        Which of them are quantities and prices, shape (size,).
+
+    Parameters
+    ----------
+    economies, settings, starts
+        One entry for each market, all of one layout.
+
+    Raises
+    ------
+    MarketError
+        The mechanism cannot run one of the economies.
+    """
+
+    def __init__(
+        self,
+        economies: Sequence[Economy],
+        settings: Sequence[MarketSettings],
+        starts: Sequence[SteadyState],
+    ) -> None:
+        first = starts[0]
+        self.size, self.places, self.rest_of_pool = first.size, first.places, first.rest_of_pool
+        self.runs = len(starts)
+        self.at = {name: np.array([each.memory[name] for each in starts]) for name in first.memory}
+        names = [name for name, places in self.places.items() for _ in places]
+        self.of_shares = np.array([name == "shares" for name in names], bool)
+        self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
+        sizes = np.abs(self._variables(self.at))
+        self.sizes = np.where(sizes == 0.0, 1.0, sizes)
+        # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
+        # for one market and for many.
+        buyers = economies[0].buyers
+        most = max((pool.buyers.stop - pool.buyers.start for pool in buyers.pools), default=1)
+        extra = max(0, most + 1 - self.runs)
+        rows = [*range(self.runs), *[0] * extra]
+        self._market = array_market(
+            [economies[k] for k in rows], [settings[k] for k in rows], [0] * len(rows)
+        )
+        self._rows = 0
+
+    def _variables(self, memory: dict[str, np.ndarray]) -> np.ndarray:
+        """The variables of each row, shape (rows, size)."""
+        return np.concatenate([memory[name][:, each] for name, each in self.places.items()], axis=1)
+
+    def _disturbed(self, moves: np.ndarray) -> dict[str, np.ndarray]:
+        """The state variables with variables moved, (markets, several, size); several a market."""
+        several, first = moves.shape[1], 0
+        memory = {}
+        for name, places in self.places.items():
+            last = first + len(places)
+            array = np.repeat(self.at[name][:, None], several, axis=1)
+            own = moves[..., first:last]
+            array[..., places] += own
+            if name == "shares":
+                rest = np.zeros(array.shape)
+                index: Any = (..., self.rest_of_pool[places])
+                np.add.at(rest, index, own)
+                array -= rest
+            memory[name] = array.reshape(self.runs * several, -1)
+            first = last
+        return memory
+
+    def _stepped(self, memory: dict[str, np.ndarray]) -> np.ndarray:
+        """The variables after a step, shape (rows, size)."""
+        several = len(next(iter(memory.values()))) // self.runs
+        if several != self._rows:
+            rows = np.arange(self.runs) * max(1, self._rows)
+            self._market.keep(np.repeat(rows, several))
+            self._rows = several
+        self._market.memory = memory
+        self._market.step()
+        return self._variables(self._market.memory)
+
+    @np.errstate(all="ignore")
+    def jacobians(self) -> list[np.ndarray | None]:
+        """J of each market, shape (size, size), by relative changes; None if it is not stationary.
+
+        Of 2 size + 1 rows of a market each makes one step: each variable is moved up in one row and
+        down in another; the last row is not disturbed, and must not move.
+        """
+        rows, each = 2 * self.size + 1, np.arange(self.size)
+        moves = np.zeros((self.runs, rows, self.size))
+        moves[:, 2 * each, each] = MOVE * self.sizes
+        moves[:, 2 * each + 1, each] = -MOVE * self.sizes
+        memory = self._disturbed(moves)
+        shape, sizes = (self.runs, rows, self.size), self.sizes[:, None]
+        before = self._variables(memory).reshape(shape) / sizes
+        after = self._stepped(memory).reshape(shape) / sizes
+        drift = np.abs(after[:, -1] - before[:, -1]) * np.where(self.of_shares, self.sizes, 1.0)
+        # Divided by the moves as represented in floating point.
+        moved = (before[:, 0:-1:2] - before[:, 1:-1:2])[:, each, each]
+        matrices = np.swapaxes(after[:, 0:-1:2] - after[:, 1:-1:2], 1, 2) / moved[:, None]
+        # Rounding errors in place of zeros would close loops of variables, and a loop of k entries
+        # of 1e-11 has eigenvalues of (1e-11)^(1/k).
+        matrices[np.abs(matrices) < ROUNDING] = 0.0
+        return [
+            matrix if np.all(np.isfinite(matrix)) and moving.max() < STATIONARY_TOL else None
+            for matrix, moving in zip(matrices, drift, strict=True)
+        ]
+
+    @np.errstate(all="ignore")
+    def is_stationary(self) -> bool:
+        """Whether one market does not move if it is not disturbed."""
+        memory = self._disturbed(np.zeros((1, 1, self.size)))
+        moved = np.abs(self._stepped(memory) - self._variables(memory))
+        drift = np.where(self.of_shares, moved, moved / self.sizes)
+        return bool(drift.max() < STATIONARY_TOL)
+
+    @np.errstate(all="ignore")
+    def product(self, disturbance: np.ndarray, factor: float = 1.0) -> np.ndarray:
+        """J times a relative disturbance of one market, shape (size,), by a central difference.
+
+        Parameters
+        ----------
+        disturbance
+            Shape (size,).
+        factor
+            The size of the difference, relative to ``MOVE``.
+        """
+        largest = float(np.abs(disturbance).max()) or 1.0
+        by = factor * MOVE / largest * disturbance * self.sizes
+        after = self._stepped(self._disturbed(np.array([[by[0], -by[0]]])))
+        change: np.ndarray = (after[0] - after[1]) / self.sizes[0]
+        return change * (largest / (2.0 * factor * MOVE))

@@ -1,0 +1,205 @@
+"""Lines in groups and sums in segments: what is computed together is what each is alone."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.engines import FIELDS
+from support.profiles import examples
+
+from market_abm import from_input_output, from_text, market_settings
+from market_abm.economy.economy import Economy
+from market_abm.economy.industry import production
+from market_abm.economy.order import topological_components
+from market_abm.language.segments import Segments, gather
+from market_abm.market.mechanisms.registry import array_market
+from market_abm.market.threads import use_threads
+
+# --- sums -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1] * 7, [3, 1, 2, 8, 5], [100, 3, 1, 5000, 64, 65], [20_000], [9, 1, 1, 1]]
+)
+def test_a_sum_has_the_same_bits_in_any_company(sizes):
+    """One run or many, in either order of memory, in one piece or in blocks; 1e-14 of the sum."""
+    segments = Segments.of_sizes(np.array(sizes))
+    values = np.random.default_rng(0).lognormal(size=(37, segments.size))
+    alone = np.vstack([segments.total(row[None].copy()) for row in values])
+    expected = np.add.reduceat(values.astype(np.longdouble), segments.starts, axis=1)
+    np.testing.assert_allclose(alone, expected.astype(float), rtol=1e-14)
+    for array in (values, np.asfortranarray(values)):
+        assert np.array_equal(segments.total(array), alone)
+        lowest = np.minimum.reduceat(values, segments.starts, axis=1)
+        assert np.array_equal(segments.lowest(array), lowest)
+        for width in (1, 100, 300, 10**6):
+            sums = np.full((37, len(segments.leaves)), np.nan)
+            for block in segments.blocks(width):
+                block.reduce_into(sums, array[:, block.elements])
+                spread = np.broadcast_to(block.spread(alone), array[:, block.elements].shape)
+                assert np.array_equal(spread, alone[:, segments.of][:, block.elements])
+            assert np.array_equal(segments.of_leaves(sums), alone)
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+MIXED = """
+a = x ** 0.5
+b = 2 * x ** 0.3
+b2 = 3 * a ** 0.4
+c = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))
+d = ces(b2, c, elasticity=sigma, weights=(0.5, 0.5))
+e = ces(d, x, elasticity=1, weights=(0.3, 0.7)) ** 0.5 + 0 * f
+f = ces(d, e, elasticity=0.9, weights=(0.1, 0.9)) ** 0.3
+g = f
+"""
+
+
+def mixed(k: int, firms: int, **options: object) -> Economy:
+    supply = {"x": {"quantity": 2.0 + k, "price": 0.3, "elasticity": 0.3 * k, "adjustment": 0.2}}
+    population = {"firms": firms, "weight_spread": 0.3, "productivity_spread": 0.1}
+    return from_text(
+        MIXED,
+        supply,
+        {"g": {"elasticity": 2.0 + k, "quantity": 1.0}},
+        parameters={"sigma": 0.5 + k},
+        population=population,
+        population_of={"c": {"firms": 2}},
+        **options,
+    )
+
+
+def national(**options: object) -> Economy:
+    return from_input_output("us-2023", min_share=0.02, **options)
+
+
+@pytest.mark.parametrize(
+    ("economies", "groups"),
+    [
+        ([mixed(0, 1)], 6),
+        ([mixed(0, 3)], 6),
+        ([mixed(k, 3) for k in range(3)], 6),
+        ([national(substitution_elasticity=0.3)], 1),
+        ([national(firms=2, factors=("labour", "capital"), factor_elasticity=0.4)], 2),
+        ([national(materials_elasticity=0.6, substitution_elasticity=s) for s in (0.3, 1.0)], 2),
+    ],
+)
+def test_a_group_makes_what_each_line_makes(economies, groups):
+    """Output and marginal products, of groups and of levels; 1e-13: sums are in another order."""
+    economy = Economy.vectorized(economies)
+    inputs = np.random.default_rng(1).lognormal(size=(len(economies), economy.buyers.size))
+    expected, outputs = np.empty_like(inputs), np.empty((len(economies), len(economy.goods)))
+    for industry in economy.topological_order:
+        places = economy.buyers.of_industry[industry.good]
+        of_line = np.moveaxis(inputs[:, places], 1, 0)
+        made, products = production(
+            industry.technology, of_line, industry.weights, industry.productivity
+        )
+        for use, product in zip(economy.buyers.uses[industry.good], products, strict=True):
+            expected[:, use] = product
+        outputs[:, economy.index[industry.good]] = made.sum(axis=-1)
+    assert len(economy.groups) == groups
+    for together in (economy.groups, sum(economy.network.levels, ())):
+        products, lines = np.full_like(inputs, np.nan), []
+        for group in together:
+            made, found = group.production([gather(inputs, slot.buyers) for slot in group.slots])
+            for slot, product in zip(group.slots, found, strict=True):
+                products[:, slot.buyers] = product
+                goods = np.broadcast_to(slot.good, slot.size)
+                assert np.array_equal(goods, economy.buyers.good[slot.buyers])
+            lines += group.goods.tolist()
+            total = group.members.total(np.broadcast_to(made, (len(economies), group.size)))
+            np.testing.assert_allclose(total, outputs[:, group.goods], rtol=1e-13)
+        np.testing.assert_allclose(products, expected, rtol=1e-13)
+        assert sorted(lines) == list(range(len(economy.supply), len(economy.goods)))
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=examples(40))
+def test_the_topological_order_is_that_of_networkx(seed):
+    rng = np.random.default_rng(seed)
+    names = [f"g{k}" for k in rng.permutation(int(rng.integers(1, 12)))]
+    goods = [*names, "x"]
+    lines = tuple((n, tuple(rng.choice(goods, rng.integers(0, 4)).tolist())) for n in names)
+    network = nx.DiGraph()
+    network.add_nodes_from(range(len(names)))
+    for k, (_, inputs) in enumerate(lines):
+        network.add_edges_from((names.index(good), k) for good in inputs if good in names)
+    found = nx.condensation(network)
+    first = {n: min(found.nodes[n]["members"]) for n in found}
+    order = nx.lexicographical_topological_sort(found, key=first.get)
+    expected = tuple(tuple(sorted(found.nodes[n]["members"])) for n in order)
+    assert topological_components(lines) == expected
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def assert_same_bits(economies, markets, company, steps):
+    """The first runs of a batch, which the ``company`` joins, are what each is alone."""
+    count = len(economies)
+    batch = array_market([*economies, *company], [*markets, *markets[:1] * len(company)],
+                         range(count + len(company)))  # fmt: skip
+    alone = [
+        array_market([e], [m], [k]) for k, (e, m) in enumerate(zip(economies, markets, strict=True))
+    ]
+    for step in range(steps):
+        for row, single in enumerate(alone):
+            for field in FIELDS:
+                one, other = getattr(single.state, field)[0], getattr(batch.state, field)[row]
+                assert np.array_equal(one, other), f"{field} of run {row} at step {step}"
+        for market in (batch, *alone):
+            market.step()
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
+def test_a_run_has_the_same_bits_in_any_company(mechanism, activation):
+    """Beside few and many; beside one that bids below 0, or stops, and one with other rates."""
+    own = {"share_rate": 0.1} if mechanism == "unit-bid" else {}
+    markets = [
+        market_settings(mechanism=mechanism, activation=activation, bid_rate=rate, **own)
+        for rate in (1.0, 0.6)
+    ]
+    economies = [mixed(k, 2) for k in range(2)]
+    odd = mixed(1, 2).with_values({"demand.g.price": -1.0, "economy.parameters.sigma": 1e-12})
+    assert_same_bits(economies, markets, [odd], 12)
+    assert_same_bits(economies, markets, [odd, *[mixed(2, 2)] * 40], 12)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    economy = from_text(
+        "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))",
+        {"a": 2.0, "b": 3.0},
+        population={"firms": 100_000, "weight_spread": 0.3},
+    )
+    states = []
+    for count in (1, 2, 3):
+        use_threads(count)
+        market = array_market([economy], [market_settings(share_rate=0.1)], [1])
+        for _ in range(4):
+            market.step()
+        states.append(market.state)
+    use_threads(None)
+    for state in states[1:]:
+        for field in FIELDS:
+            assert np.array_equal(getattr(states[0], field), getattr(state, field))
+
+
+def test_a_state_can_be_read_until_the_next_step():
+    """In a small market also later; in a large one, what has been read."""
+    for firms, readable in ((10, True), (100_000, False)):
+        economy = from_text("y = a ** 0.5 + b", {"a": 2.0, "b": 1.0}, population={"firms": firms})
+        market = array_market([economy], [market_settings()], [1])
+        market.step()
+        state, shares = market.state, market.state.shares.copy()
+        market.step()
+        assert np.array_equal(state.shares, shares)
+        if readable:
+            assert np.all(state.inputs > 0.0)
+        else:
+            with pytest.raises(RuntimeError, match=r"left step 1: read state\.inputs"):
+                state.inputs  # noqa: B018
