@@ -15,8 +15,8 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import production
 from market_abm.economy.order import topological_components
 from market_abm.language.segments import Segments, gather
+from market_abm.language.threads import use_threads
 from market_abm.market.mechanisms.registry import array_market
-from market_abm.market.threads import use_threads
 
 # --- sums -----------------------------------------------------------------------------------------
 

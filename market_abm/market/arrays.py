@@ -20,13 +20,13 @@ from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, neighbours, pick, scatter
+from market_abm.language.threads import run_all
 from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
 from market_abm.market.one_good import price_lag
 from market_abm.market.pools import Pools
 from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
-from market_abm.market.threads import run_all
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
