@@ -63,7 +63,7 @@ class CurrentState(State):
     step, quantities, prices
         As of :class:`State`.
     compute
-        A reference to what computes one of the other arrays by name; None if it is no more.
+        Computes one of the other arrays by name.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CurrentState(State):
         step: int,
         quantities: np.ndarray,
         prices: np.ndarray,
-        compute: Callable[[], Callable[[str], np.ndarray] | None],
+        compute: Callable[[str], np.ndarray],
     ) -> None:
         values = {"step": step, "quantities": quantities, "prices": prices, "_compute": compute}
         self.__dict__.update(values)
@@ -80,12 +80,11 @@ class CurrentState(State):
         """Compute an array over buyers that has not been read before."""
         if name not in BUYER_ARRAYS:
             raise AttributeError(name)
-        compute = self.__dict__.get("_compute", lambda: None)()
-        if compute is None:
+        if "_compute" not in self.__dict__:
             raise StateLeftError(
                 f"the market has left step {self.step}: read state.{name} before its next step"
             )
-        value: np.ndarray = compute(name)
+        value: np.ndarray = self.__dict__["_compute"](name)
         self.__dict__[name] = value
         return value
 
@@ -94,8 +93,7 @@ class CurrentState(State):
         if isinstance(rows, np.ndarray):
             return super().select_runs(rows)
         quantities, prices = self.quantities[rows], self.prices[rows]
-        of_run = lambda name: getattr(self, name)[rows]  # noqa: E731
-        return CurrentState(self.step, quantities, prices, lambda: of_run)
+        return CurrentState(self.step, quantities, prices, lambda name: getattr(self, name)[rows])
 
     def leave(self, *, keep: bool) -> None:
         """Compute no array any more; compute all now to ``keep`` them."""
