@@ -270,11 +270,16 @@ def of_surplus(economy: Economy, settings: Any, best: Equilibrium) -> np.ndarray
     places = [each for each in places if each not in {("prices", k) for k in elastic}]
     runs = 2 * len(places)
     engine: Any = array_market([economy] * runs, [settings] * runs, [0] * runs)
-    engine.memory = {"bids": best.prices[economy.buyers.maker] * products}
-    for name, array in at.items():
-        getattr(engine, name)[:] = array
+    moved = {name: np.tile(array, (runs, 1)) for name, array in at.items()}
     for n, (name, k) in enumerate(places):
-        getattr(engine, name)[2 * n : 2 * n + 2, k] *= 1.0 + NUDGE * np.array([1.0, -1.0])
+        moved[name][2 * n : 2 * n + 2, k] *= 1.0 + NUDGE * np.array([1.0, -1.0])
+    engine.memory = {"bids": best.prices[economy.buyers.maker] * products}
+    engine.finish()  # orders and shares follow; then they are what they are to be
+    for name, array in moved.items():
+        if name == "products":
+            engine.products = array
+        else:
+            getattr(engine, name)[:] = array
     made = engine.quantities.copy()
     engine.prices[:, economy.buyers.good[economy.buyers.starts]] = engine.quotes
     engine.shares[:] = engine.orders / made[:, economy.buyers.good]

@@ -11,8 +11,9 @@ from support.strategies import chains, copy_dags, loops, rival_dags
 
 from market_abm import from_text, market_settings
 from market_abm.analysis.alignment import Allocation, GradientAlignment
-from market_abm.analysis.observer import allocation
+from market_abm.analysis.observer import GradientObserver, allocation
 from market_abm.economy import uses as uses_module
+from market_abm.language import threads as threads_module
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.state import State
 
@@ -107,6 +108,29 @@ def test_alignment_is_its_definition(firms, size, monkeypatch):
         assert cosine == pytest.approx(sums[0] / np.sqrt(sums[1] * sums[2]), rel=1e-5, abs=1e-7)
         if size > 1e-3:
             assert cosine == pytest.approx(sums[0] / np.sqrt(sums[1] * sums[2]), abs=1e-11)
+
+
+def test_threads_change_no_bit(monkeypatch):
+    economy = from_text(
+        "y = ces(a, b, elasticity=0.7)",
+        {"a": 2.0, "b": 3.0},
+        population={"firms": 40_000, "weight_spread": 0.3, "productivity_spread": 0.2},
+    )
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setattr(threads_module, "cores", lambda count=threads: count)
+        engine = ArrayEngine([economy], [market_settings(share_rate=0.2)], [1])
+        observer = GradientObserver(
+            engine.economy, 1e-9, rules=engine.mechanism, reference=engine.reference
+        )
+        observer(engine.state, engine.batch)
+        for _ in range(3):
+            engine.step()
+            seen = observer(engine.state, engine.batch)
+        found.append(seen)
+    assert np.isfinite(found[0]["alignment"]).all()
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name])
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=5), st.sampled_from([1, 2, 50]))

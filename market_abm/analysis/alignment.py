@@ -9,6 +9,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.uses import Part
+from market_abm.language.threads import Threads
 from market_abm.market.state import State
 
 
@@ -148,8 +149,12 @@ class GradientAlignment:
             kept = [array.copy(order="K") for array in arrays]
         else:
             kept = [self._of_shares.shares, self._of_shares.products]
-            for array, values in zip(kept, arrays, strict=True):
-                np.copyto(array, values)
+
+            def copy(part: Part) -> None:
+                for array, values in zip(kept, arrays, strict=True):
+                    np.copyto(array[..., part.buyers], values[..., part.buyers])
+
+            Threads().run_all(copy, uses.parts(kept[0].size // kept[0].shape[-1]), kept[0].size)
         weight = np.where(self._shared, money, 0.0)
         return _Direction(kept[0], kept[1], factor, np.sign(mean), weight)
 
@@ -194,7 +199,9 @@ class GradientAlignment:
             return pairs if self._add_up else [*pairs, (before, np.ones_like(before))]
 
         uses = self.economy.uses
-        sums = [uses.pools.total(each) for each in uses.sums(factors, shares)]
+        sums = [
+            uses.pools.total(each) for each in uses.sums(factors, 4 if self._add_up else 5, shares)
+        ]
         return [*sums, np.ones_like(sums[0])] if self._add_up else sums
 
     def _margins(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:

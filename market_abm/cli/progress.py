@@ -117,8 +117,9 @@ def _bars() -> Any:
 
     class Time(ProgressColumn):
         def render(self, task: Any) -> Text:
-            left = None if task.finished else task.time_remaining
-            return Text(time_text(task.elapsed, left))
+            if task.finished:
+                return Text(time_text(task.finished_time, None))
+            return Text(time_text(task.elapsed, task.time_remaining))
 
     return Progress(
         TextColumn("{task.description}", markup=False),

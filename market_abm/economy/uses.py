@@ -16,6 +16,7 @@ import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.language.segments import BLOCK, Segments
+from market_abm.language.threads import Threads
 
 CHUNK = 1024
 """Buyers of one use that are summed first, by one scalar product."""
@@ -175,16 +176,21 @@ class Uses:
             use = after
 
     def sums(
-        self, of: Callable[[Part], Sequence[tuple[np.ndarray, np.ndarray]]], like: np.ndarray
+        self,
+        of: Callable[[Part], Sequence[tuple[np.ndarray, np.ndarray]]],
+        count: int,
+        like: np.ndarray,
     ) -> list[np.ndarray]:
         """Sums over the buyers of each use of products of two numbers, several at once.
 
-        They have the same bits for any number of runs and in any order of memory.
+        They have the same bits for any number of runs or threads, and in any order of memory.
 
         Parameters
         ----------
         of
             Gives for a part of the buyers the pairs of factors, arrays of shape (..., elements).
+        count
+            The number of pairs.
         like
             An array over buyers, shape (..., buyers).
 
@@ -194,13 +200,14 @@ class Uses:
             One for each pair, of shape (..., uses).
         """
         by_use = self._chunks[1]
-        sums: list[np.ndarray] = []
-        for part in self.parts(like.size // max(1, like.shape[-1])):
-            for k, (one, other) in enumerate(of(part)):
-                if len(sums) == k:
-                    order: Any = "F" if like.flags.fnc else "C"
-                    sums.append(np.empty((*like.shape[:-1], by_use.size), order=order))
-                sums[k][..., part.chunks] = part.dots(one, other)
+        order: Any = "F" if like.flags.fnc else "C"
+        sums = [np.empty((*like.shape[:-1], by_use.size), order=order) for _ in range(count)]
+
+        def work(part: Part) -> None:
+            for total, (one, other) in zip(sums, of(part), strict=True):
+                total[..., part.chunks] = part.dots(one, other)
+
+        Threads().run_all(work, self.parts(like.size // max(1, like.shape[-1])), like.size)
         return [by_use.total(each) for each in sums]
 
     def slopes(self, products: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -214,7 +221,7 @@ class Uses:
         def factors(part: Part) -> list[tuple[np.ndarray, np.ndarray]]:
             return [(shares[..., part.buyers], products[..., part.buyers])]
 
-        return self.sums(factors, shares)[0]
+        return self.sums(factors, 1, shares)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,6 +288,8 @@ def _levels(uses: Uses, stage: np.ndarray, loops: Sequence[np.ndarray]) -> Itera
 
 def _by_value(values: np.ndarray) -> dict[int, np.ndarray]:
     """The places, in order, at which an array has each of its values."""
+    if not len(values):
+        return {}
     order = np.argsort(values, kind="stable")
     found, first = np.unique(values[order], return_index=True)
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))

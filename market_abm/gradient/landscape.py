@@ -105,15 +105,14 @@ def landscape(
             np.linspace(max(low - margin, bounds[0]), min(high + margin, bounds[1]), points)
         )
 
-    def welfare(values: np.ndarray) -> float:
-        raw, split = best.quantities[: len(economy.supply)].copy(), best.shares.copy()
-        raw[problem.raw] = values[: len(problem.raw)]
-        split[buyers] = values[len(problem.raw) :]
-        for pool in problem.pools:
-            split[pool[0]] = 1.0 - split[pool[1:]].sum()
-        return problem.evaluate(raw, split).value
-
-    grid = np.array([[welfare(np.array([x, y])) for x in axes[0]] for y in axes[1]])
+    values = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    raw = np.tile(best.quantities[: len(economy.supply)], (len(values), 1))
+    split = np.tile(best.shares, (len(values), 1))
+    raw[:, problem.raw] = values[:, : len(problem.raw)]
+    split[:, buyers] = values[:, len(problem.raw) :]
+    for pool in problem.pools:
+        split[:, pool[0]] = 1.0 - split[:, pool[1:]].sum(axis=1)
+    grid = problem.evaluate(raw, split).value.reshape(len(axes[1]), len(axes[0]))
     first, second = names
     return Landscape((first, second), axes[0], axes[1], grid, problem.raw, buyers)
 

@@ -15,35 +15,29 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
-from market_abm.economy.production import Batch
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, neighbours, pick, scatter
+from market_abm.language.threads import Threads
 from market_abm.market import behaviour
+from market_abm.market.array_state import ArrayState
 from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
-from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
-from market_abm.market.threads import Threads
+from market_abm.market.state import at_step, initial_state_errors
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
 
-MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
-"""The state variables on which the next step depends."""
-
 ARRAYS = ("shares", "bids", "_products", "quantities", "prices", "offers", "reference")
 """Arrays with a leading axis of runs."""
-
-MAX_KEPT = 100_000
-"""Numbers of an array over buyers up to which a state can be read after the next step."""
 
 Refusals = dict[int, tuple[int, MarketError]]
 """By run: a good that cannot be split, and its error."""
 
 
-class ArrayEngine:
+class ArrayEngine(ArrayState):
     """Runs of a market, one a row, that share one structure and differ in their numbers.
 
     Arrays have shape (runs, goods) or (runs, buyers); the longer axis is contiguous. ``state`` is
@@ -127,78 +121,6 @@ class ArrayEngine:
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
         self._set = False  # whether ``memory`` was set in this step
 
-    def _observe(self) -> None:
-        """Record the observable state, before shares are revised."""
-        self.state: State = CurrentState(
-            self.clock,
-            self.quantities.copy(order="K"),
-            self.prices.copy(order="K"),
-            self._array_of_buyers,
-        )
-
-    def _array_of_buyers(self, name: str) -> np.ndarray:
-        """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
-        if name != "inputs":
-            return getattr(self, name).copy(order="K")
-        before, after = self._used
-        units = self.economy.buyers.bought_of(after)
-        if self._late.any():
-            units = np.where(self._late, self.economy.buyers.bought_of(before), units)
-        return self.shares * units
-
-    @property
-    def products(self) -> np.ndarray:
-        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
-        products = np.empty_like(self._products)
-        scatter(products, self.economy.network.entries, self._products)
-        return products
-
-    @products.setter
-    def products(self, products: np.ndarray) -> None:
-        self._products[:] = gather(products, self.economy.network.entries)
-
-    @property
-    def memory(self) -> dict[str, np.ndarray]:
-        """Copies of the state variables (``MEMORY``), by name, as observed.
-
-        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs. Setting
-        some or all of them puts the market into a state in which every good has a price and every
-        firm has bid.
-        """
-        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
-        return {**arrays, "shares": self.state.shares.copy(order="K")}
-
-    @memory.setter
-    def memory(self, memory: dict[str, np.ndarray]) -> None:
-        for name, array in {"shares": self.state.shares, **memory}.items():
-            if name == "products":
-                self.products = array
-            else:
-                getattr(self, name)[:] = array
-        self._priced[:] = True
-        self._has_bid[len(self.economy.supply) :] = True
-        self._pool_prices = None
-        self._layout.pools.forget_shares()
-        self._observe()
-        self._pending = self._set = True
-
-    @property
-    def batch(self) -> Batch | None:
-        """What firms made of the inputs of the batch on sale, valid until the next step.
-
-        None if that is not what the engine holds: bids are money, or the state was set.
-        """
-        if self.mechanism.bids_are_money or self._set:
-            return None
-        uses, (before, after) = self.economy.uses, self._used
-        delivered = gather(after, uses.good)
-        if np.any(self._late):
-            late = self._late[uses.buyers.starts]
-            delivered = np.where(late, gather(before, uses.good), delivered)
-        in_order = isinstance(self.economy.network.entries, slice)
-        products = self._products if in_order else self.products
-        return Batch(delivered, self.quantities, self.shares, products)
-
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         self.economy = self.economy.select_runs(rows)
@@ -218,7 +140,7 @@ class ArrayEngine:
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
-        self._finish()
+        self.finish()
         self.economy = Economy.vectorized(economies)
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
         supply, demand = self.economy.supply_terms, self.economy.demand_terms
@@ -230,7 +152,7 @@ class ArrayEngine:
     @np.errstate(all="ignore")
     def step(self) -> None:
         """One step of every run."""
-        self._finish()
+        self.finish()
         self.clock += 1
         self._set = False
         if any(np.any(group.bid_noise > 0) for group in self.economy.groups):
@@ -243,10 +165,9 @@ class ArrayEngine:
         self._observe()
         self._pending = True
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
-        if isinstance(self.state, CurrentState):
-            self.state.leave(keep=self.shares.size <= MAX_KEPT)
+        self.release()
         if self._pending:
             self._pending = False
             self._reallocate()

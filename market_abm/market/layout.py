@@ -9,9 +9,9 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.language.segments import Block
+from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism
 from market_abm.market.pools import Pools
-from market_abm.market.threads import Threads
 
 Part = tuple[Group, Block, np.ndarray]
 """Some firms of a group, which of its members they are, and room for the sums of their outputs."""

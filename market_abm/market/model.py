@@ -355,6 +355,9 @@ class AgentEngine:
         """The economy of the model."""
         return self.model.economy
 
+    def release(self) -> None:
+        """Nothing to let go of."""
+
     def keep(self, rows: np.ndarray) -> None:
         """Nothing to select: there is only one run."""
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
+from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
-from market_abm.market.threads import Threads
 
 
 class PoolTerms:

@@ -22,7 +22,8 @@ from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
 from market_abm.language.segments import BLOCK
-from market_abm.market.arrays import MAX_KEPT, ArrayEngine
+from market_abm.market.array_state import MAX_KEPT
+from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings, Mechanism
 from market_abm.market.state import State
 
@@ -230,7 +231,7 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         """
         super().step()
         if self.shares.size <= MAX_KEPT:
-            self._finish()
+            self.finish()
 
     def _form_prices(self) -> None:
         """Quotes and the prices of final goods follow what was ordered at the last ones."""

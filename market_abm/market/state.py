@@ -88,6 +88,13 @@ class CurrentState(State):
         self.__dict__[name] = value
         return value
 
+    def select_runs(self, rows: np.ndarray | int) -> State:
+        """The state of a selection of runs; that of one run is as current as this one."""
+        if isinstance(rows, np.ndarray):
+            return super().select_runs(rows)
+        quantities, prices = self.quantities[rows], self.prices[rows]
+        return CurrentState(self.step, quantities, prices, lambda name: getattr(self, name)[rows])
+
     def leave(self, *, keep: bool) -> None:
         """Compute no array any more; compute all now to ``keep`` them."""
         if keep:

@@ -118,6 +118,7 @@ def run_together(
             for k, (step, _) in enumerate(experiments[0].changes)
         ],
     )
+    moved.release()
     return [
         run.error or Result.of(experiment, run, _own(firm))
         for experiment, run in zip(experiments, runs, strict=True)

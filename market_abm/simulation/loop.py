@@ -73,6 +73,9 @@ class Engine(Protocol):
     def step(self) -> None:
         """Advance all runs by one step."""
 
+    def release(self) -> None:
+        """Let go of the last state: the runs are over."""
+
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
 

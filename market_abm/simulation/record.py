@@ -67,11 +67,17 @@ def recorded_places(
     economy: Economy, goods: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the recorded goods, and those of their buyers unless these are too many."""
-    places, buyers = np.arange(len(economy.goods)), np.arange(economy.buyers.size)
-    if goods:
-        places = np.sort([economy.index[good] for good in goods])
-        buyers = np.flatnonzero(np.isin(economy.buyers.good, places))
-    return places, buyers if len(buyers) <= MAX_RECORDED_BUYERS else buyers[:0]
+    goods = goods or economy.goods
+    places = np.sort([economy.index[good] for good in goods])
+    if _buyers(economy, goods) > MAX_RECORDED_BUYERS:
+        return places, np.zeros(0, int)
+    return places, np.flatnonzero(np.isin(economy.buyers.good, places))
+
+
+def _buyers(economy: Economy, goods: Sequence[str]) -> int:
+    """The number of buyers of some goods; that many buyers are not laid out to be counted."""
+    some = set(goods)
+    return sum(i.firms * sum(g in some for g in i.technology.inputs) for i in economy.industries)
 
 
 Arrays = dict[str, np.ndarray]
@@ -173,7 +179,8 @@ class Record:
             entry: Arrays = {}
             for name in names:
                 try:
-                    entry[name] = np.array(_value(state, observations, name)[row])
+                    value = _value(state, observations, name)[row]
+                    entry[name] = value if len(numbers) == 1 else np.array(value)
                 except StateLeftError:
                     entry[name] = np.full(self._size, np.nan)
             self._last[int(run)] = state.step, entry

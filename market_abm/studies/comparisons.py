@@ -139,6 +139,8 @@ class MechanismComparison(Displayable):
                     raise KeyboardInterrupt
             except MarketError as error:
                 results[name] = error
+                if progress:
+                    progress(name, 0, 0)
         done = [result for result in results.values() if isinstance(result, Result)]
         with working(OPTIMUM, progress):
             _share_optimum(done)

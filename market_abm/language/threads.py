@@ -27,7 +27,7 @@ class Threads:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = _cores() if count is None else count
+        self.count = cores() if count is None else count
 
     def run_all(self, work: Callable[[Any], None], parts: Sequence[Any], numbers: int) -> None:
         """Do ``work`` on every part; no part depends on another, and each has room of its own.
@@ -62,7 +62,8 @@ def _executor(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads - 1, "market")
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The number of cores, and one in a process made by another."""
     if multiprocessing.parent_process() is not None:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

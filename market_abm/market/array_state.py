@@ -1,0 +1,121 @@
+"""What others see of a market in arrays: its state, its memory and what its firms have made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.economy import Economy
+from market_abm.economy.production import Batch
+from market_abm.language.segments import gather, scatter
+from market_abm.market.layout import Layout
+from market_abm.market.state import CurrentState, State
+
+MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
+"""The state variables on which the next step depends."""
+
+MAX_KEPT = 100_000
+"""Numbers of an array over buyers up to which a state can be read after the next step."""
+
+
+class ArrayState:
+    """The observable side of the array engine (``arrays.py``), which moves these arrays.
+
+    Arrays have shape (runs, goods) or (runs, buyers).
+    """
+
+    economy: Economy
+    mechanism: type[Any]
+    state: State
+    clock: int
+    shares: np.ndarray
+    bids: np.ndarray
+    quantities: np.ndarray
+    prices: np.ndarray
+    _products: np.ndarray
+    _used: tuple[np.ndarray, np.ndarray]
+    _late: np.ndarray
+    _priced: np.ndarray
+    _has_bid: np.ndarray
+    _pool_prices: np.ndarray | None
+    _layout: Layout
+    _pending: bool
+    _set: bool
+
+    def _observe(self) -> None:
+        """Record the observable state, before shares are revised."""
+        self.state = CurrentState(
+            self.clock,
+            self.quantities.copy(order="K"),
+            self.prices.copy(order="K"),
+            self._array_of_buyers,
+        )
+
+    def _array_of_buyers(self, name: str) -> np.ndarray:
+        """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
+        if name != "inputs":
+            return getattr(self, name).copy(order="K")
+        before, after = self._used
+        units = self.economy.buyers.bought_of(after)
+        if self._late.any():
+            units = np.where(self._late, self.economy.buyers.bought_of(before), units)
+        return self.shares * units
+
+    @property
+    def products(self) -> np.ndarray:
+        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
+        products = np.empty_like(self._products)
+        scatter(products, self.economy.network.entries, self._products)
+        return products
+
+    @products.setter
+    def products(self, products: np.ndarray) -> None:
+        self._products[:] = gather(products, self.economy.network.entries)
+
+    @property
+    def memory(self) -> dict[str, np.ndarray]:
+        """Copies of the state variables (``MEMORY``), by name, as observed.
+
+        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs. Setting
+        some or all of them puts the market into a state in which every good has a price and every
+        firm has bid.
+        """
+        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
+        return {**arrays, "shares": self.state.shares.copy(order="K")}
+
+    @memory.setter
+    def memory(self, memory: dict[str, np.ndarray]) -> None:
+        for name, array in {"shares": self.state.shares, **memory}.items():
+            if name == "products":
+                self.products = array
+            else:
+                getattr(self, name)[:] = array
+        self._priced[:] = True
+        self._has_bid[len(self.economy.supply) :] = True
+        self._pool_prices = None
+        self._layout.pools.forget_shares()
+        self._observe()
+        self._pending = self._set = True
+
+    @property
+    def batch(self) -> Batch | None:
+        """What firms made of the inputs of the batch on sale, valid until the next step.
+
+        None if that is not what the engine holds: bids are money, or the state was set.
+        """
+        if self.mechanism.bids_are_money or self._set:
+            return None
+        uses, (before, after) = self.economy.uses, self._used
+        delivered = gather(after, uses.good)
+        if np.any(self._late):
+            late = self._late[uses.buyers.starts]
+            delivered = np.where(late, gather(before, uses.good), delivered)
+        in_order = isinstance(self.economy.network.entries, slice)
+        products = self._products if in_order else self.products
+        return Batch(delivered, self.quantities, self.shares, products)
+
+    def release(self) -> None:
+        """Let go of the last state, so that a market that nobody has any more is freed."""
+        if isinstance(self.state, CurrentState):
+            self.state.leave(keep=self.shares.size <= MAX_KEPT)
