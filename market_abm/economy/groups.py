@@ -136,6 +136,16 @@ class Group:
         """Whether every member is the only firm of its line."""
         return np.size(self.weights) == 1 and bool(np.all(np.equal(self.weights, 1.0)))
 
+    @cached_property
+    def scaled(self) -> bool:
+        """Whether the productivity of some member is not 1."""
+        return bool(np.any(np.not_equal(self.productivity, 1.0)))
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Whether some members err in their valuations."""
+        return bool(np.any(np.greater(self.bid_noise, 0.0)))
+
     def to_entries(self, values: Any) -> Any:
         """Values of the members, (..., members) or one for all, for the entries of a slot."""
         if self.links is None or np.shape(values)[-1:] != (self.size,):
@@ -170,6 +180,8 @@ class Group:
         else:
             made, of_links = self.technology.production(inputs[0])
             products = [of_links]
+        if out is None and not self.scaled:
+            return self._scale * made, products
         productivity = self.to_entries(self.productivity)
         if out is None:
             products = [productivity * product for product in products]

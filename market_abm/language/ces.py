@@ -168,11 +168,13 @@ def log_ces(
     mean = over.total(weights * logs)
     with np.errstate(all="ignore"):
         centred = logs - over.spread(mean)
-        if np.all(r == 0.0) and np.all(np.isfinite(mean)):
+        at_one = r == 0.0
+        if at_one.all() and np.all(np.isfinite(mean)):
             return mean, -centred
-        divisor = np.where(r == 0.0, 1.0, r)
-        above = np.log1p(over.total(weights * np.expm1(over.spread(r) * centred))) / divisor
-        above = np.where(r == 0.0, 0.0, above)
+        gains = np.multiply(over.spread(r), centred)
+        gains = np.expm1(gains, out=gains if np.ndim(gains) else None)
+        above = np.log1p(over.total(weights * gains))
+        above = np.where(at_one, 0.0, above / np.where(at_one, 1.0, r))
         tiny = np.less(elasticity, MIN_ELASTICITY)
         usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
         gaps = over.spread(above) - centred

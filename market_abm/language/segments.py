@@ -123,7 +123,7 @@ class Segments:
         if self.alone or np.ndim(values) == 0 or values.shape[-1] == 1:
             return values
         if len(self) * SHORT < self.size:  # faster where segments are long
-            return np.repeat(values, self.sizes, axis=-1)
+            return values.repeat(self.sizes, axis=-1)
         return gather(values, self.of)
 
     def sizes_of(self, values: Any) -> np.ndarray:
@@ -244,8 +244,8 @@ def gather(values: np.ndarray, places: Places) -> np.ndarray:
     if isinstance(places, slice):
         return values[..., places]
     if _runs_are_neighbours(values):
-        return np.take(values.T, places, axis=0, mode="clip").T
-    return np.take(values, places, axis=-1, mode="clip")
+        return values.T.take(places, axis=0, mode="clip").T
+    return values.take(places, axis=-1, mode="clip")
 
 
 def pick(values: np.ndarray, places: Any) -> np.ndarray:

@@ -43,10 +43,10 @@ class Threads:
         """
         count = min(self.count, len(parts)) if numbers >= MIN_NUMBERS else 1
 
-        @np.errstate(all="ignore")  # each thread has a state of its own
         def some(own: Iterable[Any]) -> None:
-            for part in own:
-                work(part)
+            with np.errstate(all="ignore"):  # each thread has a state of its own
+                for part in own:
+                    work(part)
 
         if count <= 1:
             some(parts)
