@@ -257,9 +257,7 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [
-            gather(self.shares, s.buyers) * pick(self.quantities, s.good) for s in group.slots
-        ]
+        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room if group.scaled else None)
         if np.shape(output) != (len(self.shares), group.size):
@@ -299,7 +297,7 @@ class ArrayEngine(ArrayState):
                 bids = gather(self.bids, slot.buyers)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)
-            scatter(self.bids, slot.buyers, value)
+            group.write(slot, self.bids, value)
 
     def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
         """The marginal revenue of these firms, money per unit."""

@@ -12,7 +12,6 @@ from market_abm.language.segments import BLOCK, Block, Places, Segments, gather,
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
 
-
 SharedBlock = tuple[Block, Places, np.ndarray | None]
 """Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
 
