@@ -75,10 +75,13 @@ class CESLines(Technology):
     def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
         """The output, shape (..., firms), and ∂output/∂input, shape (..., links), as ``inputs``."""
         with np.errstate(divide="ignore"):
-            logs = np.log(inputs / self.shares)
+            logs = inputs / self.shares
+            np.log(logs, out=logs)
         inner, *outer = self.layers
         log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.parts)
-        slopes = np.divide(gaps, inner.parts.spread(inner.elasticity), out=gaps)
+        slopes = gaps
+        if np.any(np.not_equal(inner.elasticity, 1.0)):
+            slopes /= inner.parts.spread(inner.elasticity)
         for layer in outer:
             log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.parts)
             gaps = gaps / layer.parts.spread(layer.elasticity)

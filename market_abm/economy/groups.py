@@ -19,10 +19,10 @@ from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
+from market_abm.language.grid import Grid
 from market_abm.language.segments import (
     BLOCK,
     Block,
-    Grid,
     Places,
     Segments,
     agree,
@@ -35,9 +35,6 @@ from market_abm.language.segments import (
     runs_are_neighbours,
     scatter,
 )
-
-MAX_PIECES = 8
-"""Pieces of a grid up to which copying piece by piece is faster than by indices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,16 +171,14 @@ class Group:
         """
         if self._grid is None or runs_are_neighbours(shares):
             return gather(shares, slot.buyers) * pick(quantities, slot.good)
-        units = self._grid.gather(shares)
-        units *= quantities[..., None, slot.good[: units.shape[-1]]]
-        return units.reshape(*shares.shape[:-1], slot.size)
+        return self._grid.products(shares, quantities)
 
     def write(self, slot: Slot, values: np.ndarray, new: np.ndarray) -> None:
         """Write what is ``new`` of a slot's entries into ``values`` of all buyers."""
         if self._grid is None or runs_are_neighbours(values):
             scatter(values, slot.buyers, new)
         else:
-            self._grid.scatter(values, new.reshape(*new.shape[:-1], self.size, -1))
+            self._grid.scatter(values, new)
 
     def production(
         self, inputs: Sequence[Any], out: Sequence[np.ndarray] | None = None
@@ -236,38 +231,18 @@ class Group:
 
     def _cut(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         width = 1 if self.links is None else max(1, self.links.size // self.size)
-        parts = self.members.blocks(max(1, BLOCK // (runs * width)), self._unlike())
+        parts = self.members.blocks(max(1, BLOCK // (runs * width)))
         return tuple(
             (self.part(part.elements, part.segments, part.segments_inside), part) for part in parts
         )
 
-    def _unlike(self) -> list[int]:
-        """Members before which a large grid of buyers begins or ends."""
-        if self.links is None or self.links.size < BLOCK:
-            return []
-        (slot,), links = self.slots, self.links
-        buyers = np.arange(slot.entries.stop) if isinstance(slot.buyers, slice) else slot.buyers
-        above = np.arange(links.size) - links.spread(links.sizes)
-        follows = (buyers == buyers[above] + 1) & (slot.good == slot.good[above])
-        alike = links.lowest(follows) & (np.diff(links.sizes, prepend=0) == 0)
-        starts = np.flatnonzero(~alike)
-        large = np.diff(links.starts[starts], append=links.size) >= BLOCK // 4
-        return starts[large | np.append(False, large[:-1])].tolist()
-
     @cached_property
     def _grid(self) -> Grid | None:
-        """The buyers as a table of members and goods, if there are many and all buy the same."""
-        if self.links is None or len(self.slots) != 1 or self.slots[0].size < BLOCK // 8:
+        """The buyers as a table of members and goods, if there are many and most buy the same."""
+        buyers = self.slots[0].buyers if self.links else slice(0)
+        if self.links is None or isinstance(buyers, slice):
             return None
-        (slot,), shape = self.slots, (self.size, -1)
-        if isinstance(slot.buyers, slice) or np.any(self.links.sizes != self.links.sizes[0]):
-            return None
-        buyers, goods = slot.buyers.reshape(shape), slot.good.reshape(shape)
-        rows = np.arange(self.size)[:, None]
-        if np.any(buyers != buyers[:1] + rows) or np.any(goods != goods[:1]):
-            return None
-        grid = Grid(buyers[0], self.size)
-        return grid if len(grid.regular) <= MAX_PIECES else None
+        return Grid.of(buyers, self.slots[0].good, self.links.sizes)
 
     def of_lines(self, first: int, last: int) -> Group:
         """The lines from ``first`` up to ``last``."""

@@ -167,21 +167,21 @@ def log_ces(
     r = np.asarray((elasticity - 1.0) / elasticity)
     mean = over.total(weights * logs)
     with np.errstate(all="ignore"):
-        centred = logs - over.spread(mean)
         at_one = r == 0.0
-        if at_one.all() and np.all(np.isfinite(mean)):
-            return mean, -centred
-        gains = np.multiply(over.spread(r), centred)
-        gains = np.expm1(gains, out=gains if np.ndim(gains) else None)
-        above = np.log1p(over.total(weights * gains))
+        if at_one.all() and np.isfinite(mean).all():
+            return mean, over.spread(mean) - logs
+        centred = logs - over.spread(mean)
+        gains = _into(np.expm1, over.spread(r) * centred)
+        above = np.log1p(over.total(_into(np.multiply, gains, weights)))
         above = np.where(at_one, 0.0, above / np.where(at_one, 1.0, r))
         tiny = np.less(elasticity, MIN_ELASTICITY)
         usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
-        gaps = over.spread(above) - centred
+        usual_output = mean + above
+        gaps = _into(np.subtract, over.spread(above), centred)
         if np.all(usual):
-            return mean + above, gaps
+            return usual_output, gaps
         log_output, others = _by_largest_term(logs, weights, mean, r, tiny, over)
-        log_output = np.where(usual, mean + above, log_output)[()]
+        log_output = np.where(usual, usual_output, log_output)[()]
         gaps = np.where(over.spread(usual), gaps, others)
         return log_output, np.where(over.spread(np.isnan(mean)), np.nan, gaps)
 

@@ -6,7 +6,7 @@ in either order of memory, in one piece or in blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -161,16 +161,14 @@ class Segments:
     def _first_leaves(self) -> np.ndarray:
         return np.searchsorted(self.leaves.starts, self.starts)
 
-    def blocks(self, elements: int, cuts: Sequence[int] = ()) -> tuple[Block, ...]:
-        """The axis in parts of about so many elements, cut between leaves, and before ``cuts``."""
+    def blocks(self, elements: int) -> tuple[Block, ...]:
+        """The axis in parts of about so many elements, cut between leaves."""
         starts, size = self.leaves.starts, self.size
-        before = [*np.searchsorted(starts, cuts).tolist(), len(starts)]
         found, leaf = [], 0
         while leaf < len(starts):
             begin = int(starts[leaf])
             after = int(np.searchsorted(starts, begin + max(1, elements), side="right"))
             after = len(starts) if begin + elements >= size else max(leaf + 1, after - 1)
-            after = min(after, next(cut for cut in before if cut > leaf))
             end = int(starts[after]) if after < len(starts) else size
             first, last = np.searchsorted(self.starts, (begin, end - 1), side="right") - 1
             found.append(
@@ -239,52 +237,6 @@ def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndar
 def runs_are_neighbours(values: np.ndarray) -> bool:
     """Whether an array of shape (runs, ...) is in the order of memory for many runs."""
     return values.ndim == 2 and values.flags.f_contiguous and not values.flags.c_contiguous
-
-
-class Grid:
-    """Places in a table: those of a column are neighbours on the axis, row after row.
-
-    Parameters
-    ----------
-    first
-        The place of the first row in each column, shape (columns,).
-    rows
-        The number of rows.
-    """
-
-    def __init__(self, first: np.ndarray, rows: int) -> None:
-        self.rows, self.columns = rows, len(first)
-        steps = np.diff(first)
-        self.regular: list[tuple[slice, slice, int, int]] = []
-        column = 0
-        while column < len(first):
-            step = int(steps[column]) if column < len(steps) else rows
-            others = np.flatnonzero(steps[column:] != step)
-            after = column + int(others[0]) + 1 if len(others) else len(first)
-            begin = int(first[column]) + rows - step  # a piece ends with the last row
-            if step < rows or begin < 0:
-                after, step, begin = column + 1, rows, int(first[column])
-            columns, own = slice(column, after), slice(begin, begin + (after - column) * step)
-            self.regular.append((columns, own, step, step - rows))
-            column = after
-
-    def _views(self, values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Columns of equal distance, and the values there, shape (..., rows, columns)."""
-        for columns, own, step, offset in self.regular:
-            table = values[..., own].reshape(*values.shape[:-1], -1, step)
-            yield columns, table[..., offset : offset + self.rows].swapaxes(-1, -2)
-
-    def gather(self, values: np.ndarray) -> np.ndarray:
-        """The values at the places, shape (..., rows, columns)."""
-        found = np.empty((*values.shape[:-1], self.rows, self.columns), values.dtype)
-        for columns, view in self._views(values):
-            found[..., columns] = view
-        return found
-
-    def scatter(self, values: np.ndarray, new: np.ndarray) -> None:
-        """Write ``new``, shape (..., rows, columns), to the places."""
-        for columns, view in self._views(values):
-            view[...] = new[..., columns]
 
 
 def gather(values: np.ndarray, places: Places) -> np.ndarray:

@@ -152,7 +152,9 @@ class ArrayEngine(ArrayState):
     @np.errstate(all="ignore")
     def step(self) -> None:
         """One step of every run."""
-        self.finish()
+        if self._seen is not None:  # or nobody can have it
+            self.release()
+        self._follow_bids()
         self.clock += 1
         self._set = False
         if any(group.noisy for group in self.economy.groups):
@@ -168,6 +170,9 @@ class ArrayEngine(ArrayState):
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
+        self._follow_bids()
+
+    def _follow_bids(self) -> None:
         if self._pending:
             self._pending = False
             self._reallocate()
@@ -235,6 +240,8 @@ class ArrayEngine(ArrayState):
         )
 
     def _revise_offers(self) -> None:
+        if not self._layout.offers_move:
+            return
         prices, priced = self._observed(recorded=True)
         raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
         revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])

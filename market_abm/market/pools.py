@@ -234,14 +234,14 @@ class Pools:
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
+        all_valid = valid.all()
         if held is not None:
             parts = self.pools.of_leaves(held)
         elif self._held is None:
             parts = self._held = self.pools.total(gather(shares, self._buyers))
         else:
             parts = self._held
-        factor = parts / np.where(valid, sums, 1.0)
-        all_valid = valid.all()
+        factor = parts / (sums if all_valid else np.where(valid, sums, 1.0))
 
         def revise(part: SharedBlock) -> None:
             block, places, _ = part
