@@ -11,7 +11,7 @@ import numpy as np
 from market_abm.economy.technology import Technology
 from market_abm.language.ces import log_ces
 from market_abm.language.expression import is_lost
-from market_abm.language.segments import Places, Segments, cut
+from market_abm.language.segments import Places, Segments, agree, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Layer:
         start = int(self.parts.starts[first])
         weights = self.weights[start : start + parts.size]
         elasticity = cut(self.elasticity, slice(first, last), len(self.parts))
+        if np.ndim(elasticity) and agree(elasticity):
+            elasticity = elasticity[..., :1]
         return Layer(parts, weights, elasticity), start, start + parts.size
 
 

@@ -98,6 +98,7 @@ class Pools:
         offset = buyers.starts[chosen] - self.pools.starts
         self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
+        self._bid_sums: np.ndarray | None = None  # of the last prices, if offers are bids
         self._all_bid = False  # once all have bid, they always have
         alone = np.repeat(~self.shared, sizes)
         self._blocks: list[tuple[Block, Places]] = []
@@ -121,12 +122,18 @@ class Pools:
         ``shares`` and ``bids`` have shape (runs, buyers), ``quantities`` (runs, all goods).
         """
         sums = _room(bids, len(self.pools.leaves))
+        others: list[Block] = []
 
         def add_offers(part: tuple[Block, Places]) -> None:
             block, places = part
-            block.reduce_into(sums, self.rules.offer(gather(shares, places), gather(bids, places)))
+            bid = gather(bids, places)
+            offer = self.rules.offer(gather(shares, places), bid)
+            block.reduce_into(sums, offer)
+            if offer is not bid:
+                others.append(block)
 
         self._threads.run_all(add_offers, self._blocks, bids.size)
+        self._bid_sums = None if others else sums
         price = self.rules.price_of(self.pools.of_leaves(sums), gather(quantities, self.good))
         if (price == 0.0).any():
             lost = is_lost(price, self._least(bids), self._least(bids, np.maximum))
@@ -197,7 +204,7 @@ class Pools:
         shares, bids
             Shape (runs, buyers).
         price
-            Of each pool, shape (runs, pools).
+            Of each pool, shape (runs, pools), as :meth:`prices` found it last.
         quantities
             Units of all goods, shape (runs, all goods).
         bidding
@@ -225,7 +232,10 @@ class Pools:
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
                 block.reduce_into(held, own)
-            block.reduce_into(total, claim)
+            if claim is bid and self._bid_sums is not None:
+                total[..., block.leaves] = self._bid_sums[..., block.leaves]
+            else:
+                block.reduce_into(total, claim)
             if claim is not bid:
                 claims[..., block.elements] = claim
                 claim = claims[..., block.elements]
