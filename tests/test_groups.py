@@ -16,6 +16,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import production
 from market_abm.economy.order import topological_components
 from market_abm.language import grid
+from market_abm.language.ces import log_ces
 from market_abm.language.grid import Grid
 from market_abm.language.segments import Segments, gather
 from market_abm.market.arrays import ArrayEngine
@@ -196,6 +197,15 @@ def test_firms_that_buy_the_same_goods_do_so_as_a_table(monkeypatch, mechanism):
         states.append(market.state)
     for field in FIELDS:
         assert np.array_equal(*(getattr(state, field) for state in states)), field
+
+
+@pytest.mark.parametrize("elasticity", [1.0, 0.5])
+def test_an_aggregate_of_one_input_is_that_input(elasticity):
+    """Of as many that results are written over temporary arrays."""
+    logs = np.linspace(-1.0, 1.0, 5000)
+    each = Segments.of_sizes(np.ones(logs.size, int))
+    log_output, gaps = log_ces(logs, np.ones(logs.size), elasticity, each)
+    assert np.array_equal(log_output, logs) and not gaps.any()
 
 
 @given(st.data())

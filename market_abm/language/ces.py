@@ -117,10 +117,15 @@ def _ces_by_largest_term(
 
 def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
     """``ufunc(own, ...)``, written into ``own``, a temporary array, if it is large."""
-    large = isinstance(own, np.ndarray) and own.size >= 4096
-    if large and np.broadcast(own, *others).shape == own.shape:
-        return ufunc(own, *others, out=own)
-    return ufunc(own, *others)
+    return _onto(own, ufunc, own, *others)
+
+
+def _onto(room: Value, ufunc: np.ufunc, *values: Value) -> Value:
+    """``ufunc(*values)``, written over ``room``, a temporary array, if it is large."""
+    large = isinstance(room, np.ndarray) and room.size >= 4096
+    if large and np.broadcast(*values).shape == room.shape:
+        return ufunc(*values, out=room)
+    return ufunc(*values)
 
 
 def ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Value) -> Value:
@@ -165,19 +170,21 @@ def log_ces(
     derivative: all its digits would be noise.
     """
     r = np.asarray((elasticity - 1.0) / elasticity)
-    mean = over.total(weights * logs)
+    weighted = weights * logs
+    mean = over.total(weighted)
+    room = None if mean is weighted else weighted  # a segment may be a single element
     with np.errstate(all="ignore"):
         at_one = r == 0.0
         if at_one.all() and np.isfinite(mean).all():
-            return mean, over.spread(mean) - logs
-        centred = logs - over.spread(mean)
+            return mean, _onto(room, np.subtract, over.spread(mean), logs)
+        centred = _onto(room, np.subtract, logs, over.spread(mean))
         gains = _into(np.expm1, over.spread(r) * centred)
         above = np.log1p(over.total(_into(np.multiply, gains, weights)))
         above = np.where(at_one, 0.0, above / np.where(at_one, 1.0, r))
         tiny = np.less(elasticity, MIN_ELASTICITY)
         usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
         usual_output = mean + above
-        gaps = _into(np.subtract, over.spread(above), centred)
+        gaps = _onto(centred, np.subtract, over.spread(above), centred)
         if np.all(usual):
             return usual_output, gaps
         log_output, others = _by_largest_term(logs, weights, mean, r, tiny, over)
