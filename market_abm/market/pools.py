@@ -214,9 +214,10 @@ class Pools:
         """
         if self._claims is None:
             self._claims = _room(bids, self.pools.size)
-        claims = self._claims
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
+        if len(self._shared_blocks) < len(self._blocks):
+            total[...] = 1.0  # of pools that do not matter
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
@@ -236,22 +237,13 @@ class Pools:
                 total[..., block.leaves] = self._bid_sums[..., block.leaves]
             else:
                 block.reduce_into(total, claim)
-            if claim is not bid:
-                claims[..., block.elements] = claim
-                claim = claims[..., block.elements]
-            found[block] = claim
+            found[block] = claim if claim is bid else self._kept(claim, block)
 
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
         all_valid = valid.all()
-        if held is not None:
-            parts = self.pools.of_leaves(held)
-        elif self._held is None:
-            parts = self._held = self.pools.total(gather(shares, self._buyers))
-        else:
-            parts = self._held
-        factor = parts / (sums if all_valid else np.where(valid, sums, 1.0))
+        factor = self._parts(shares, held) / (sums if all_valid else np.where(valid, sums, 1.0))
 
         def revise(part: SharedBlock) -> None:
             block, places, _ = part
@@ -268,6 +260,20 @@ class Pools:
             scatter(shares, places, revised)
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
+
+    def _kept(self, claim: np.ndarray, block: Block) -> np.ndarray:
+        """The claims of a block, copied to where there is room for those of all buyers."""
+        assert self._claims is not None
+        self._claims[..., block.elements] = claim
+        return self._claims[..., block.elements]
+
+    def _parts(self, shares: np.ndarray, held: np.ndarray | None) -> np.ndarray:
+        """The shares of those that bid, the sum of each pool, (runs, pools)."""
+        if held is not None:
+            return self.pools.of_leaves(held)
+        if self._held is None:
+            self._held = self.pools.total(gather(shares, self._buyers))
+        return self._held
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""
