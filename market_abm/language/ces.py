@@ -68,7 +68,7 @@ def ces_with_derivatives(
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
     unusual: Any = None
-    if not np.isfinite(above_mean.sum()) or some(elasticity < MIN_ELASTICITY):
+    if not np.isfinite(np.add.reduce(above_mean, axis=None)) or some(elasticity < MIN_ELASTICITY):
         unusual = ~np.isfinite(above_mean) | np.less(elasticity, MIN_ELASTICITY)
         if np.ndim(unusual) == 0 or np.all(unusual):
             return _ces_by_largest_term(elasticity, weights, inputs)
