@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.segments import Segments, Whole
+from market_abm.language.segments import Segments, Whole, some
 
 FIRST_AXIS = Whole()
 
@@ -68,16 +68,16 @@ def ces_with_derivatives(
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
     unusual: Any = None
-    if not np.isfinite(np.sum(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
+    if not np.isfinite(np.add.reduce(above_mean, axis=None)) or some(elasticity < MIN_ELASTICITY):
         unusual = ~np.isfinite(above_mean) | np.less(elasticity, MIN_ELASTICITY)
         if np.ndim(unusual) == 0 or np.all(unusual):
             return _ces_by_largest_term(elasticity, weights, inputs)
     at_one = r == 0.0
-    if np.any(at_one):
+    if some(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
         above_mean = _into(np.divide, above_mean, r)
-    y = _into(np.exp, mean + above_mean)
+    y = _into(np.exp, _into(np.add, mean, above_mean))
 
     def derivative(k: int) -> Value:
         growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
@@ -117,9 +117,11 @@ def _ces_by_largest_term(
 
 def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
     """``ufunc(own, ...)``, written into ``own``, a temporary array, if it is large."""
-    large = isinstance(own, np.ndarray) and own.size >= 4096
-    if large and np.broadcast(own, *others).shape == own.shape:
-        return ufunc(own, *others, out=own)
+    if isinstance(own, np.ndarray) and own.size >= 4096:
+        try:
+            return ufunc(own, *others, out=own)
+        except (TypeError, ValueError):  # the result is complex, or larger than ``own``
+            pass
     return ufunc(own, *others)
 
 

@@ -289,6 +289,11 @@ def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts, axis=-1)
 
 
+def some(condition: Any) -> bool:
+    """Whether a condition holds, or that of some element of an array; quick for one number."""
+    return bool(condition.any() if isinstance(condition, np.ndarray) else condition)
+
+
 def agree(array: np.ndarray) -> bool:
     """Whether all elements of the last axis are equal."""
     return bool(np.all(array == array[..., :1]))

@@ -17,7 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, neighbours, pick, scatter
+from market_abm.language.segments import gather, neighbours, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -262,7 +262,9 @@ class ArrayEngine(ArrayState):
         ]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room)
-        output = np.broadcast_to(output, (len(self.shares), group.size))
+        shape = len(self.shares), group.size
+        if np.shape(output) != shape:
+            output = np.broadcast_to(output, shape)
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
@@ -282,17 +284,18 @@ class ArrayEngine(ArrayState):
     def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
         observing = priced[group.good]
-        if not np.any(observing):
+        if not some(observing):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
-        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
+        rate = getattr(self.settings, "bid_rate", 1.0)
+        partly = some(rate != 1.0) or not np.all(observing)
         for slot in group.slots:
             products = self._products[:, slot.entries]
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
-            if np.any(rate != 1.0) or not np.all(observing):
+            if partly:
                 bids = gather(self.bids, slot.buyers)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)

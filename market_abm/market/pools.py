@@ -93,13 +93,17 @@ class Pools:
         self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
         self._alone = np.repeat(~self.shared, sizes)
-        self._blocks = []
+        self._blocks: list[tuple[Block, Places]] = []
+        self._shared_blocks: list[tuple[Block, Places, bool]] = []  # and whether some are alone
         for block in self.pools.blocks(max(1, BLOCK // runs)):
             inside = block.segments_inside
             places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
                 block.elements.start, block.elements.stop
             )
             self._blocks.append((block, neighbours(places)))
+            if np.any(self.shared[block.segments]):
+                alone = bool(np.any(self._alone[block.elements]))
+                self._shared_blocks.append((*self._blocks[-1], alone))
         self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
@@ -192,17 +196,15 @@ class Pools:
         claims = self._claims
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
-        blocks = [each for each in self._blocks if np.any(self.shared[each[0].segments])]
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
-        def add_claims(part: tuple[Block, Places]) -> None:
-            block, places = part
+        def add_claims(part: tuple[Block, Places, bool]) -> None:
+            block, places, some_alone = part
             own = gather(shares, places)
             terms = PoolTerms(price, quantity, block.spread)
             claim = self.rules.claim(own, gather(bids, places), terms, settings)
-            alone = self._alone[block.elements]
-            if np.any(alone):  # all of it is theirs, whatever they bid
-                claim = np.where(alone, own, claim)
+            if some_alone:  # all of it is theirs, whatever they bid
+                claim = np.where(self._alone[block.elements], own, claim)
             if held is not None:
                 assert bidding is not None
                 claim = np.where(bidding[block.elements], claim, 0.0)
@@ -211,7 +213,7 @@ class Pools:
             claims[..., block.elements] = claim
             block.reduce_into(total, claim)
 
-        self._threads.run_all(add_claims, blocks, bids.size)
+        self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
         if held is not None:
@@ -221,22 +223,23 @@ class Pools:
         else:
             parts = self._held
         factor = parts / np.where(valid, sums, 1.0)
+        all_move = bidding is None and bool(np.all(valid))
 
-        def revise(part: tuple[Block, Places]) -> None:
-            block, places = part
+        def revise(part: tuple[Block, Places, bool]) -> None:
+            block, places, _ = part
             claim, by = claims[..., block.elements], block.spread(factor)
-            if bidding is None and isinstance(places, slice) and np.all(valid[..., block.segments]):
+            if all_move and isinstance(places, slice):
                 np.multiply(claim, by, out=shares[..., places])
                 return
             revised = claim * by
-            if bidding is not None or not np.all(valid[..., block.segments]):
+            if not all_move:
                 moving = block.spread(valid) & (
                     True if bidding is None else bidding[block.elements]
                 )
                 revised = np.where(moving, revised, gather(shares, places))
             scatter(shares, places, revised)
 
-        self._threads.run_all(revise, blocks, bids.size)
+        self._threads.run_all(revise, self._shared_blocks, bids.size)
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""
