@@ -9,11 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engines import FIELDS
 from support.profiles import examples
+from support.tables import made_up
 
 from market_abm import from_input_output, from_text, market_settings
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import production
 from market_abm.economy.order import topological_components
+from market_abm.language import grid
+from market_abm.language.ces import log_ces
+from market_abm.language.grid import Grid
 from market_abm.language.segments import Segments, gather
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market
@@ -170,6 +174,62 @@ def test_a_run_has_the_same_bits_in_any_company(mechanism, activation):
     assert_same_bits(economies, markets, [odd, *[mixed(2, 2)] * 40], 12)
 
 
+@pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
+def test_firms_that_buy_the_same_goods_do_so_as_a_table(monkeypatch, mechanism):
+    """The bits are those of copying by indices: a dense table, but for the household, two runs."""
+    codes = [f"i{k}" for k in range(66)]
+    economy = from_input_output(made_up(66, codes=codes, names=codes), substitution_elasticity=0.7)
+    rates = {"share_rate": 0.05} if mechanism == "unit-bid" else {}
+    settings = [market_settings(mechanism=mechanism, **rates)] * 2
+    states = []
+    for least in (grid.MIN_GRID, economy.buyers.size + 1):
+        monkeypatch.setattr(grid, "MIN_GRID", least)
+        economies = [economy.with_values({"supply.primary.quantity": q}) for q in (1.0, 1.5)]
+        market = array_market(economies, settings, [1, 2])
+        assert not market.failed
+        (group,) = market.economy.groups
+        table = Grid.of(group.slots[0].buyers, group.slots[0].good, group.links.sizes)
+        assert (table is not None) == (not states)
+        if table:
+            assert table.rows == 66 and len(table.pieces) < 8  # the household buys no labour
+        for _ in range(5):
+            market.step()
+        states.append(market.state)
+    for field in FIELDS:
+        assert np.array_equal(*(getattr(state, field) for state in states)), field
+
+
+@pytest.mark.parametrize("elasticity", [1.0, 0.5])
+def test_an_aggregate_of_one_input_is_that_input(elasticity):
+    """Of as many that results are written over temporary arrays."""
+    logs = np.linspace(-1.0, 1.0, 5000)
+    each = Segments.of_sizes(np.ones(logs.size, int))
+    log_output, gaps = log_ces(logs, np.ones(logs.size), elasticity, each)
+    assert np.array_equal(log_output, logs) and not gaps.any()
+
+
+@given(st.data())
+@settings(max_examples=examples(25))
+def test_a_table_of_places_anywhere(data):
+    """Columns in any order, near or far from each other, and some entries beside the table."""
+    rows, columns = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
+    gaps = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=columns, max_size=columns))
+    first = np.cumsum(gaps) + rows * np.arange(columns)
+    first = first[data.draw(st.permutations(range(columns)))]
+    others = np.arange(int(first.max()) + rows, int(first.max()) + rows + 2)
+    places = np.concatenate([(first + np.arange(rows)[:, None]).ravel(), others])
+    kinds = np.concatenate([np.tile(np.arange(columns), rows), [0, columns]])
+    rng = np.random.default_rng(0)
+    values, of_kinds = rng.random((2, int(places.max()) + 2)), rng.random((2, columns + 1))
+    table = Grid(places, kinds, rows, columns)
+    expected = values[:, places] * of_kinds[:, kinds]
+    assert np.array_equal(table.products(values, of_kinds), expected)
+    written = values.copy()
+    table.scatter(written, -expected)
+    values[:, places] = -expected
+    assert np.array_equal(written, values)
+
+
 def test_the_number_of_threads_changes_no_bit():
     economy = from_text(
         "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))",
@@ -185,6 +245,21 @@ def test_the_number_of_threads_changes_no_bit():
     for state in states[1:]:
         for field in FIELDS:
             assert np.array_equal(getattr(states[0], field), getattr(state, field))
+
+
+def test_a_state_first_read_after_its_shares_were_revised_is_that_before():
+    states = []
+    for late in (False, True):
+        market = array_market([mixed(0, 2)], [market_settings(share_rate=0.1)], [1])
+        for _ in range(9):
+            market.step()
+        if late:
+            market.finish()
+        states.append(market.state)
+        market.finish()
+        assert not np.array_equal(market.shares, market.state.shares)
+    for field in FIELDS:
+        assert np.array_equal(*(getattr(state, field) for state in states)), field
 
 
 def test_a_state_can_be_read_until_the_next_step():

@@ -11,7 +11,7 @@ import numpy as np
 from market_abm.economy.technology import Technology
 from market_abm.language.ces import log_ces
 from market_abm.language.expression import is_lost
-from market_abm.language.segments import Places, Segments, cut
+from market_abm.language.segments import Places, Segments, agree, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Layer:
         start = int(self.parts.starts[first])
         weights = self.weights[start : start + parts.size]
         elasticity = cut(self.elasticity, slice(first, last), len(self.parts))
+        if np.ndim(elasticity) and agree(elasticity):
+            elasticity = elasticity[..., :1]
         return Layer(parts, weights, elasticity), start, start + parts.size
 
 
@@ -75,10 +77,13 @@ class CESLines(Technology):
     def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
         """The output, shape (..., firms), and ∂output/∂input, shape (..., links), as ``inputs``."""
         with np.errstate(divide="ignore"):
-            logs = np.log(inputs / self.shares)
+            logs = inputs / self.shares
+            np.log(logs, out=logs)
         inner, *outer = self.layers
         log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.parts)
-        slopes = np.divide(gaps, inner.parts.spread(inner.elasticity), out=gaps)
+        slopes = gaps
+        if np.any(np.not_equal(inner.elasticity, 1.0)):
+            slopes /= inner.parts.spread(inner.elasticity)
         for layer in outer:
             log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.parts)
             gaps = gaps / layer.parts.spread(layer.elasticity)

@@ -66,12 +66,15 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     """
     elasticity = np.asarray(terms.elasticity, float)
     with np.errstate(all="ignore"):
-        isoelastic = (quantity / reference) ** (-1.0 / elasticity)
-        linear = 1.0 - (quantity - reference) / (elasticity * np.abs(reference))
+        curved: Any = terms.form == "isoelastic"
         if terms.form is None:
-            factor = np.where(np.greater(reference, 0.0), isoelastic, linear)
-        else:
-            factor = linear if terms.form == "linear" else isoelastic
+            curved = np.greater(reference, 0.0)
+        isoelastic = linear = np.nan
+        if np.any(curved):
+            isoelastic = (quantity / reference) ** (-1.0 / elasticity)
+        if not np.all(curved):
+            linear = 1.0 - (quantity - reference) / (elasticity * np.abs(reference))
+        factor = np.where(curved, isoelastic, linear)
         return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]
 
 

@@ -19,6 +19,7 @@ from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
+from market_abm.language.grid import Grid
 from market_abm.language.segments import (
     BLOCK,
     Block,
@@ -27,8 +28,12 @@ from market_abm.language.segments import (
     agree,
     concatenated,
     cut,
+    gather,
     joined,
     neighbours,
+    pick,
+    runs_are_neighbours,
+    scatter,
 )
 
 
@@ -136,11 +141,44 @@ class Group:
         """Whether every member is the only firm of its line."""
         return np.size(self.weights) == 1 and bool(np.all(np.equal(self.weights, 1.0)))
 
+    @cached_property
+    def scaled(self) -> bool:
+        """Whether the productivity of some member is not 1."""
+        return bool(np.any(np.not_equal(self.productivity, 1.0)))
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Whether some members err in their valuations."""
+        return bool(np.any(np.greater(self.bid_noise, 0.0)))
+
     def to_entries(self, values: Any) -> Any:
         """Values of the members, (..., members) or one for all, for the entries of a slot."""
         if self.links is None or np.shape(values)[-1:] != (self.size,):
             return values
         return self.links.spread(values)
+
+    def delivered(self, slot: Slot, shares: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+        """Units of what each entry of a slot buys, (..., entries).
+
+        Parameters
+        ----------
+        slot
+            One of ``slots``.
+        shares
+            Of all buyers, shape (..., buyers).
+        quantities
+            Units of all goods, shape (..., goods).
+        """
+        if self._grid is None or runs_are_neighbours(shares):
+            return gather(shares, slot.buyers) * pick(quantities, slot.good)
+        return self._grid.products(shares, quantities)
+
+    def write(self, slot: Slot, values: np.ndarray, new: np.ndarray) -> None:
+        """Write what is ``new`` of a slot's entries into ``values`` of all buyers."""
+        if self._grid is None or runs_are_neighbours(values):
+            scatter(values, slot.buyers, new)
+        else:
+            self._grid.scatter(values, new)
 
     def production(
         self, inputs: Sequence[Any], out: Sequence[np.ndarray] | None = None
@@ -170,6 +208,8 @@ class Group:
         else:
             made, of_links = self.technology.production(inputs[0])
             products = [of_links]
+        if out is None and not self.scaled:
+            return self._scale * made, products
         productivity = self.to_entries(self.productivity)
         if out is None:
             products = [productivity * product for product in products]
@@ -195,6 +235,14 @@ class Group:
         return tuple(
             (self.part(part.elements, part.segments, part.segments_inside), part) for part in parts
         )
+
+    @cached_property
+    def _grid(self) -> Grid | None:
+        """The buyers as a table of members and goods, if there are many and most buy the same."""
+        buyers = self.slots[0].buyers if self.links else slice(0)
+        if self.links is None or isinstance(buyers, slice):
+            return None
+        return Grid.of(buyers, self.slots[0].good, self.links.sizes)
 
     def of_lines(self, first: int, last: int) -> Group:
         """The lines from ``first`` up to ``last``."""

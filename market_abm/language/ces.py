@@ -117,12 +117,18 @@ def _ces_by_largest_term(
 
 def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
     """``ufunc(own, ...)``, written into ``own``, a temporary array, if it is large."""
-    if isinstance(own, np.ndarray) and own.size >= 4096:
+    return _onto(own, ufunc, own, *others)
+
+
+def _onto(room: Value, ufunc: np.ufunc, *values: Value) -> Value:
+    """``ufunc(*values)``, written over ``room``, a temporary array, if it is large."""
+    large = isinstance(room, np.ndarray) and room.size >= 4096
+    if large and np.broadcast(*values).shape == room.shape:
         try:
-            return ufunc(own, *others, out=own)
-        except (TypeError, ValueError):  # the result is complex, or larger than ``own``
+            return ufunc(*values, out=room)
+        except TypeError:  # the result is complex
             pass
-    return ufunc(own, *others)
+    return ufunc(*values)
 
 
 def ces_derivative(k: int, y: Value, elasticity: Value, *weights_and_inputs: Value) -> Value:
@@ -167,21 +173,25 @@ def log_ces(
     derivative: all its digits would be noise.
     """
     r = np.asarray((elasticity - 1.0) / elasticity)
-    mean = over.total(weights * logs)
+    weighted = weights * logs
+    mean = over.total(weighted)
+    room = None if mean is weighted else weighted  # a segment may be a single element
     with np.errstate(all="ignore"):
-        centred = logs - over.spread(mean)
-        if np.all(r == 0.0) and np.all(np.isfinite(mean)):
-            return mean, -centred
-        divisor = np.where(r == 0.0, 1.0, r)
-        above = np.log1p(over.total(weights * np.expm1(over.spread(r) * centred))) / divisor
-        above = np.where(r == 0.0, 0.0, above)
+        at_one = r == 0.0
+        if at_one.all() and np.isfinite(mean).all():
+            return mean, _onto(room, np.subtract, over.spread(mean), logs)
+        centred = _onto(room, np.subtract, logs, over.spread(mean))
+        gains = _into(np.expm1, over.spread(r) * centred)
+        above = np.log1p(over.total(_into(np.multiply, gains, weights)))
+        above = np.where(at_one, 0.0, above / np.where(at_one, 1.0, r))
         tiny = np.less(elasticity, MIN_ELASTICITY)
         usual = np.isfinite(above) & np.isfinite(mean) & ~tiny
-        gaps = over.spread(above) - centred
+        usual_output = mean + above
+        gaps = _onto(centred, np.subtract, over.spread(above), centred)
         if np.all(usual):
-            return mean + above, gaps
+            return usual_output, gaps
         log_output, others = _by_largest_term(logs, weights, mean, r, tiny, over)
-        log_output = np.where(usual, mean + above, log_output)[()]
+        log_output = np.where(usual, usual_output, log_output)[()]
         gaps = np.where(over.spread(usual), gaps, others)
         return log_output, np.where(over.spread(np.isnan(mean)), np.nan, gaps)
 

@@ -123,7 +123,7 @@ class Segments:
         if self.alone or np.ndim(values) == 0 or values.shape[-1] == 1:
             return values
         if len(self) * SHORT < self.size:  # faster where segments are long
-            return np.repeat(values, self.sizes, axis=-1)
+            return values.repeat(self.sizes, axis=-1)
         return gather(values, self.of)
 
     def sizes_of(self, values: Any) -> np.ndarray:
@@ -223,7 +223,7 @@ def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndar
     """
     if segments.alone:
         return values
-    if not _runs_are_neighbours(values) or segments.some_are_long:
+    if not runs_are_neighbours(values) or segments.some_are_long:
         return ufunc.reduceat(values, segments.starts, axis=-1)
     several, rounds = segments.rounds
     result = np.take(values.T, segments.starts, axis=0, mode="clip")
@@ -234,7 +234,7 @@ def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndar
     return result.T
 
 
-def _runs_are_neighbours(values: np.ndarray) -> bool:
+def runs_are_neighbours(values: np.ndarray) -> bool:
     """Whether an array of shape (runs, ...) is in the order of memory for many runs."""
     return values.ndim == 2 and values.flags.f_contiguous and not values.flags.c_contiguous
 
@@ -243,9 +243,9 @@ def gather(values: np.ndarray, places: Places) -> np.ndarray:
     """The elements at ``places`` on the last axis; a view where these are neighbours."""
     if isinstance(places, slice):
         return values[..., places]
-    if _runs_are_neighbours(values):
-        return np.take(values.T, places, axis=0, mode="clip").T
-    return np.take(values, places, axis=-1, mode="clip")
+    if runs_are_neighbours(values):
+        return values.T.take(places, axis=0, mode="clip").T
+    return values.take(places, axis=-1, mode="clip")
 
 
 def pick(values: np.ndarray, places: Any) -> np.ndarray:

@@ -46,14 +46,14 @@ class Threads:
 
         left = deque(parts)
 
-        @np.errstate(all="ignore")  # each thread has a state of its own
         def some() -> None:
-            while left:
-                try:
-                    part = left.popleft()
-                except IndexError:  # another thread took the last one
-                    return
-                work(part)
+            with np.errstate(all="ignore"):  # each thread has a state of its own
+                while left:
+                    try:
+                        part = left.popleft()
+                    except IndexError:  # another thread took the last one
+                        return
+                    work(part)
 
         others = [_executor(self.count).submit(some) for _ in range(1, count)]
         some()

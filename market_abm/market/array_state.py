@@ -27,7 +27,6 @@ class ArrayState:
 
     economy: Economy
     mechanism: type[Any]
-    state: State
     clock: int
     shares: np.ndarray
     bids: np.ndarray
@@ -42,15 +41,27 @@ class ArrayState:
     _layout: Layout
     _pending: bool
     _set: bool
+    _seen: State | None = None
+
+    @property
+    def state(self) -> State:
+        """The observable state of the last step, before shares were revised."""
+        if self._seen is None:
+            self._seen = CurrentState(
+                self.clock,
+                self.quantities.copy(order="K"),
+                self.prices.copy(order="K"),
+                self._array_of_buyers,
+            )
+        return self._seen
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._seen = state
 
     def _observe(self) -> None:
-        """Record the observable state, before shares are revised."""
-        self.state = CurrentState(
-            self.clock,
-            self.quantities.copy(order="K"),
-            self.prices.copy(order="K"),
-            self._array_of_buyers,
-        )
+        """Let the observable state, when it is next read, be that of now."""
+        self._seen = None
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
         """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""

@@ -17,7 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, neighbours, pick, scatter, some
+from market_abm.language.segments import gather, pick, scatter
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -152,10 +152,12 @@ class ArrayEngine(ArrayState):
     @np.errstate(all="ignore")
     def step(self) -> None:
         """One step of every run."""
-        self.finish()
+        if self._seen is not None:  # or nobody can have it
+            self.release()
+        self._follow_bids()
         self.clock += 1
         self._set = False
-        if any(np.any(group.bid_noise > 0) for group in self.economy.groups):
+        if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
             self._shocks = np.array(draws)
         if self.settings.activation == "simultaneous":
@@ -168,6 +170,9 @@ class ArrayEngine(ArrayState):
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
+        self._follow_bids()
+
+    def _follow_bids(self) -> None:
         if self._pending:
             self._pending = False
             self._reallocate()
@@ -235,6 +240,8 @@ class ArrayEngine(ArrayState):
         )
 
     def _revise_offers(self) -> None:
+        if not self._layout.offers_move:
+            return
         prices, priced = self._observed(recorded=True)
         raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
         revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])
@@ -248,7 +255,7 @@ class ArrayEngine(ArrayState):
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
+            scatter(made, group.made, group.members.of_leaves(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
@@ -257,21 +264,18 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [
-            gather(self.shares, s.buyers) * pick(self.quantities, s.good) for s in group.slots
-        ]
+        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
-        output, products = group.production(inputs, room)
-        shape = len(self.shares), group.size
-        if np.shape(output) != shape:
-            output = np.broadcast_to(output, shape)
+        output, products = group.production(inputs, room if group.scaled else None)
+        if np.shape(output) != (len(self.shares), group.size):
+            output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
-        for product, units in zip(products, inputs, strict=True):
+        for own, product, units in zip(room, products, inputs, strict=True):
             bid = self.mechanism.as_bid(product, units)
-            if bid is not product:
-                product[...] = bid
+            if bid is not own:
+                own[...] = bid
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
@@ -283,23 +287,24 @@ class ArrayEngine(ArrayState):
 
     def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
-        observing = priced[group.good]
-        if not some(observing):
+        everyone = priced.all()
+        observing = True if everyone else priced[group.good]
+        if not np.any(observing):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
-        rate = getattr(self.settings, "bid_rate", 1.0)
-        partly = some(rate != 1.0) or not np.all(observing)
+        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
+        whole = (rate == 1.0).all()
         for slot in group.slots:
             products = self._products[:, slot.entries]
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
-            if partly:
+            if not (everyone or np.all(observing)) or not whole:
                 bids = gather(self.bids, slot.buyers)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)
-            scatter(self.bids, slot.buyers, value)
+            group.write(slot, self.bids, value)
 
     def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
         """The marginal revenue of these firms, money per unit."""
@@ -341,8 +346,8 @@ class ArrayEngine(ArrayState):
                 if row not in refusals or (good < refusals[row][0]) is first:
                     of_row = self.quantities[row, good], self.bids[row]
                     refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
-        scatter(self.prices, neighbours(pools.goods), prices)
-        self._priced[pools.goods] = pools.priced(self._has_bid)
+        scatter(self.prices, pools.places, prices)
+        self._priced[pools.places] = pools.priced(self._has_bid)
         return of_pools
 
     def _fail(self, row: int, error: MarketError) -> None:

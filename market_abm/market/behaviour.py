@@ -61,6 +61,9 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     * ``gradient``: q ← q + β (p - MC(q)).
     * A fixed endowment (η = 0) does not change.
     """
+    fixed = np.equal(terms.elasticity, 0.0)
+    if np.all(fixed):
+        return offer
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))
     else:
@@ -70,7 +73,7 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
         toward_zero = (1.0 - terms.adjustment) * offer
         on_curve = terms.quantity * kept * moved
         revised = np.where(relative_price > 0.0, on_curve, toward_zero)
-    return np.where(np.equal(terms.elasticity, 0.0), offer, revised)[()]
+    return np.where(fixed, offer, revised)[()]
 
 
 def renewed_offer(terms: Supply, offer: Any) -> Any:

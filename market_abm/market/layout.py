@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -52,7 +53,14 @@ class Layout:
     @property
     def pools(self) -> Pools:
         """The pools of all goods."""
-        return self._pools_of(None, np.arange(len(self._economy.goods)))
+        found = self._pools.get(None)
+        return found or self._pools_of(None, np.arange(len(self._economy.goods)))
+
+    @cached_property
+    def offers_move(self) -> bool:
+        """Whether some supplier responds to prices."""
+        terms = [terms for _, terms in self._economy.supply_terms]
+        return any(np.any(np.not_equal(each.elasticity, 0.0)) for each in terms)
 
     def pools_of_level(self, level: int) -> Pools:
         """The pools of the goods that the lines of a level make."""

@@ -12,6 +12,9 @@ from market_abm.language.segments import BLOCK, Block, Places, Segments, gather,
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
 
+SharedBlock = tuple[Block, Places, np.ndarray | None]
+"""Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
+
 
 class PoolTerms:
     """What a buyer knows of its pool.
@@ -50,6 +53,8 @@ class Pools:
     ----------
     goods
         The goods, shape (goods,).
+    places
+        The same as places on an axis of goods.
     good
         The index in ``Economy.goods`` of the good of each pool, shape (pools,).
     pools
@@ -81,6 +86,7 @@ class Pools:
             [rules.requires_positive or economy.is_divided(economy.goods[k]) for k in self.goods],
             bool,
         )
+        self.places = neighbours(self.goods)
         starts, _, makers = buyers.places_of_uses
         of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
         own = np.isin(of_pools, chosen)
@@ -92,18 +98,20 @@ class Pools:
         offset = buyers.starts[chosen] - self.pools.starts
         self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
-        self._alone = np.repeat(~self.shared, sizes)
+        self._bid_sums: np.ndarray | None = None  # of the last prices, if offers are bids
+        self._all_bid = False  # once all have bid, they always have
+        alone = np.repeat(~self.shared, sizes)
         self._blocks: list[tuple[Block, Places]] = []
-        self._shared_blocks: list[tuple[Block, Places, bool]] = []  # and whether some are alone
+        self._shared_blocks: list[SharedBlock] = []
         for block in self.pools.blocks(max(1, BLOCK // runs)):
             inside = block.segments_inside
             places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
                 block.elements.start, block.elements.stop
             )
             self._blocks.append((block, neighbours(places)))
-            if np.any(self.shared[block.segments]):
-                alone = bool(np.any(self._alone[block.elements]))
-                self._shared_blocks.append((*self._blocks[-1], alone))
+            if self.shared[block.segments].any():
+                own = alone[block.elements]
+                self._shared_blocks.append((*self._blocks[-1], own if own.any() else None))
         self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
@@ -114,14 +122,20 @@ class Pools:
         ``shares`` and ``bids`` have shape (runs, buyers), ``quantities`` (runs, all goods).
         """
         sums = _room(bids, len(self.pools.leaves))
+        others: list[Block] = []
 
         def add_offers(part: tuple[Block, Places]) -> None:
             block, places = part
-            block.reduce_into(sums, self.rules.offer(gather(shares, places), gather(bids, places)))
+            bid = gather(bids, places)
+            offer = self.rules.offer(gather(shares, places), bid)
+            block.reduce_into(sums, offer)
+            if offer is not bid:
+                others.append(block)
 
         self._threads.run_all(add_offers, self._blocks, bids.size)
+        self._bid_sums = None if others else sums
         price = self.rules.price_of(self.pools.of_leaves(sums), gather(quantities, self.good))
-        if np.any(price == 0.0):
+        if (price == 0.0).any():
             lost = is_lost(price, self._least(bids), self._least(bids, np.maximum))
             price = np.where(lost, np.nan, price)
         paid = price if self._paying is None else np.where(self._paying, price, 0.0)
@@ -136,7 +150,7 @@ class Pools:
         """
         if not np.any(self._checked):
             return None
-        quantity = gather(quantities, self.goods)
+        quantity = gather(quantities, self.places)
         if np.min(bids) > 0.0 and np.min(quantity) > 0.0:  # the usual case
             return None
         all_bid: Any
@@ -144,7 +158,7 @@ class Pools:
         if np.any(lowest == 0.0):
             highest = self.by_good.highest(self._least(bids, np.maximum))
         all_bid = True
-        if not np.all(has_bid[self._makers]):
+        if not self._have_all_bid(has_bid):
             all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
         price = gather(before, self.goods)
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
@@ -152,7 +166,7 @@ class Pools:
 
     def priced(self, has_bid: np.ndarray) -> np.ndarray:
         """Whether any buyer that pays for a good has bid, shape (goods,)."""
-        if np.all(has_bid[self._makers]):
+        if self._have_all_bid(has_bid):
             return np.ones(len(self.goods), bool)
         of_pools = self._uses_of_pools.highest(has_bid[self._makers])
         if self._paying is not None:
@@ -164,8 +178,15 @@ class Pools:
 
         ``has_bid`` says so of the makers of each good, shape (all goods,).
         """
-        of_uses = has_bid[self._makers]
-        return None if np.all(of_uses) else np.repeat(of_uses, self._sizes_of_uses)
+        if self._have_all_bid(has_bid):
+            return None
+        return np.repeat(has_bid[self._makers], self._sizes_of_uses)
+
+    def _have_all_bid(self, has_bid: np.ndarray) -> bool:
+        """Whether every buyer has made a bid."""
+        if not self._all_bid:
+            self._all_bid = bool(np.all(has_bid[self._makers]))
+        return self._all_bid
 
     def reallocate(
         self,
@@ -183,7 +204,7 @@ class Pools:
         shares, bids
             Shape (runs, buyers).
         price
-            Of each pool, shape (runs, pools).
+            Of each pool, shape (runs, pools), as :meth:`prices` found it last.
         quantities
             Units of all goods, shape (runs, all goods).
         bidding
@@ -196,43 +217,50 @@ class Pools:
         claims = self._claims
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
+        found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
-        def add_claims(part: tuple[Block, Places, bool]) -> None:
-            block, places, some_alone = part
-            own = gather(shares, places)
+        def add_claims(part: SharedBlock) -> None:
+            block, places, alone = part
+            own, bid = gather(shares, places), gather(bids, places)
             terms = PoolTerms(price, quantity, block.spread)
-            claim = self.rules.claim(own, gather(bids, places), terms, settings)
-            if some_alone:  # all of it is theirs, whatever they bid
-                claim = np.where(self._alone[block.elements], own, claim)
+            claim = self.rules.claim(own, bid, terms, settings)
+            if alone is not None:  # all of it is theirs, whatever they bid
+                claim = np.where(alone, own, claim)
             if held is not None:
                 assert bidding is not None
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
                 block.reduce_into(held, own)
-            claims[..., block.elements] = claim
-            block.reduce_into(total, claim)
+            if claim is bid and self._bid_sums is not None:
+                total[..., block.leaves] = self._bid_sums[..., block.leaves]
+            else:
+                block.reduce_into(total, claim)
+            if claim is not bid:
+                claims[..., block.elements] = claim
+                claim = claims[..., block.elements]
+            found[block] = claim
 
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
+        all_valid = valid.all()
         if held is not None:
             parts = self.pools.of_leaves(held)
         elif self._held is None:
             parts = self._held = self.pools.total(gather(shares, self._buyers))
         else:
             parts = self._held
-        factor = parts / np.where(valid, sums, 1.0)
-        all_move = bidding is None and bool(np.all(valid))
+        factor = parts / (sums if all_valid else np.where(valid, sums, 1.0))
 
-        def revise(part: tuple[Block, Places, bool]) -> None:
+        def revise(part: SharedBlock) -> None:
             block, places, _ = part
-            claim, by = claims[..., block.elements], block.spread(factor)
-            if all_move and isinstance(places, slice):
+            claim, by = found[block], block.spread(factor)
+            if bidding is None and isinstance(places, slice) and all_valid:
                 np.multiply(claim, by, out=shares[..., places])
                 return
             revised = claim * by
-            if not all_move:
+            if bidding is not None or not all_valid:
                 moving = block.spread(valid) & (
                     True if bidding is None else bidding[block.elements]
                 )
