@@ -8,7 +8,7 @@ import pytest
 
 from market_abm import FirmPopulation, MarketError, from_function, from_text, run
 from market_abm.economy.program import read_program
-from market_abm.language.parser import MAX_PROGRAM_LENGTH
+from market_abm.language.reader import MAX_PROGRAM_LENGTH
 from market_abm.views.explain import explain
 
 SCALE = 2.0
