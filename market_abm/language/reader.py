@@ -97,9 +97,7 @@ def _plain_lines(source: str, parameters: Mapping[str, float]) -> list[Line] | N
     return found
 
 
-def _pieces(
-    right: str, reserved: Collection[str]
-) -> tuple[str, list[float], dict[str, str]]:
+def _pieces(right: str, reserved: Collection[str]) -> tuple[str, list[float], dict[str, str]]:
     """The text with marks in the place of numbers and of names that may be goods; and these."""
     pieces = _TOKEN.split(right)
     numbers: list[float] = []
@@ -145,7 +143,9 @@ class _Known:
         for each in constants:
             _, column, sign = written.get(id(each), (None, None, None))
             self._constants.append((None, each) if column is None else (place[column], sign))
-        self._parts = _checked_parts(line.formula, {id(each): k for k, each in enumerate(constants)})
+        self._parts = _checked_parts(
+            line.formula, {id(each): k for k, each in enumerate(constants)}
+        )
 
     def formula(self, numbers: Sequence[float]) -> Filled | None:
         """The formula with these numbers; None if they are not valid."""

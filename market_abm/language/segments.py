@@ -269,7 +269,7 @@ def joined(parts: Sequence[Any], sizes: np.ndarray) -> Any:
     first = parts[0]
     if all(part is first for part in parts):
         return first
-    if not any(map(np.ndim, parts)):
+    if set(map(type, parts)) <= {int, float, np.float64} or not any(map(np.ndim, parts)):
         together = np.array(parts)
     else:
         together = concatenated([np.atleast_1d(part) for part in parts])
