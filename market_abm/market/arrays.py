@@ -17,7 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, neighbours, pick, scatter
+from market_abm.language.segments import gather, pick, scatter
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -248,7 +248,7 @@ class ArrayEngine(ArrayState):
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(made, neighbours(group.goods), group.members.of_leaves(leaves))
+            scatter(made, group.made, group.members.of_leaves(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
@@ -281,7 +281,7 @@ class ArrayEngine(ArrayState):
 
     def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
-        observing = priced[group.good]
+        observing = True if np.all(priced) else priced[group.good]
         if not np.any(observing):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
@@ -315,10 +315,11 @@ class ArrayEngine(ArrayState):
     def _form_final_prices(self) -> None:
         """Consumers pay the prices of their demand curves."""
         final, terms = self.economy.final, self.economy.demand_terms
-        quantity = self.quantities[:, final]
+        quantity = gather(self.quantities, final)
         if self.clock == 0:
             self.reference[:] = curves.for_all(curves.reference_quantity, terms, quantity)
-        self.prices[:, final] = curves.for_all(curves.demand_price, terms, self.reference, quantity)
+        paid = curves.for_all(curves.demand_price, terms, self.reference, quantity)
+        scatter(self.prices, final, paid)
         self._priced[final] = True
 
     def _form_pool_prices(
@@ -338,8 +339,8 @@ class ArrayEngine(ArrayState):
                 if row not in refusals or (good < refusals[row][0]) is first:
                     of_row = self.quantities[row, good], self.bids[row]
                     refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
-        scatter(self.prices, neighbours(pools.goods), prices)
-        self._priced[pools.goods] = pools.priced(self._has_bid)
+        scatter(self.prices, pools.places, prices)
+        self._priced[pools.places] = pools.priced(self._has_bid)
         return of_pools
 
     def _fail(self, row: int, error: MarketError) -> None:

@@ -50,6 +50,8 @@ class Pools:
     ----------
     goods
         The goods, shape (goods,).
+    places
+        The same, as a slice where they are neighbours.
     good
         The index in ``Economy.goods`` of the good of each pool, shape (pools,).
     pools
@@ -74,6 +76,7 @@ class Pools:
         self.shared = sizes > 1
         first = np.flatnonzero(np.diff(self.good, prepend=-1))
         self.goods = self.good[first]
+        self.places = neighbours(self.goods)
         self.by_good = Segments(first, len(self.good))
         paying = pays(economy)[chosen]
         self._paying = None if np.all(paying) else paying
@@ -85,6 +88,7 @@ class Pools:
         of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
         own = np.isin(of_pools, chosen)
         self._makers = makers[own]
+        self._all_makers = neighbours(np.unique(self._makers))
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
         self._uses_of_pools = Segments(
             np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
@@ -140,7 +144,7 @@ class Pools:
         if np.any(lowest == 0.0):
             highest = self.by_good.highest(self._least(bids, np.maximum))
         all_bid = True
-        if not np.all(has_bid[self._makers]):
+        if not np.all(has_bid[self._all_makers]):
             all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
         price = gather(before, self.goods)
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
@@ -148,7 +152,7 @@ class Pools:
 
     def priced(self, has_bid: np.ndarray) -> np.ndarray:
         """Whether any buyer that pays for a good has bid, shape (goods,)."""
-        if np.all(has_bid[self._makers]):
+        if np.all(has_bid[self._all_makers]):
             return np.ones(len(self.goods), bool)
         of_pools = self._uses_of_pools.highest(has_bid[self._makers])
         if self._paying is not None:
@@ -160,8 +164,9 @@ class Pools:
 
         ``has_bid`` says so of the makers of each good, shape (all goods,).
         """
-        of_uses = has_bid[self._makers]
-        return None if np.all(of_uses) else np.repeat(of_uses, self._sizes_of_uses)
+        if np.all(has_bid[self._all_makers]):
+            return None
+        return np.repeat(has_bid[self._makers], self._sizes_of_uses)
 
     def reallocate(
         self,
@@ -198,7 +203,9 @@ class Pools:
         def add_claims(part: tuple[Block, Places]) -> None:
             block, places = part
             own = gather(shares, places)
-            terms = PoolTerms(price, quantity, block.spread)
+            inside = block.segments_inside
+            own_pools = price[..., block.segments], quantity[..., block.segments]
+            terms = PoolTerms(*own_pools, inside.spread)
             claim = self.rules.claim(own, gather(bids, places), terms, settings)
             alone = self._alone[block.elements]
             if np.any(alone):  # all of it is theirs, whatever they bid
