@@ -116,6 +116,7 @@ class ArrayEngine(ArrayState):
         powerful = any(group.cournot for group in economy.groups)  # outputs are then of all firms
         self._outputs = empty(sum(group.size for group in economy.groups) if powerful else 0)
         self._shocks = np.zeros((runs, 0))
+        self._lent: set[str] = set()  # arrays that states hold
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
@@ -168,6 +169,7 @@ class ArrayEngine(ArrayState):
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
+        self._copy_lent()
         if self._pending:
             self._pending = False
             self._reallocate()
