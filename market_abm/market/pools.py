@@ -79,6 +79,7 @@ class Pools:
         self.shared = sizes > 1
         first = np.flatnonzero(np.diff(self.good, prepend=-1))
         self.goods = self.good[first]
+        self.places = neighbours(self.goods)
         self.by_good = Segments(first, len(self.good))
         paying = pays(economy)[chosen]
         self._paying = None if np.all(paying) else paying
@@ -223,7 +224,8 @@ class Pools:
         def add_claims(part: SharedBlock) -> None:
             block, places, alone = part
             own, bid = gather(shares, places), gather(bids, places)
-            terms = PoolTerms(price, quantity, block.spread)
+            of_pools = price[..., block.segments], quantity[..., block.segments]
+            terms = PoolTerms(*of_pools, block.segments_inside.spread)
             claim = self.rules.claim(own, bid, terms, settings)
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
