@@ -247,13 +247,7 @@ class Pools:
         sums = self.pools.of_leaves(total)
         valid = sums > 0.0
         all_valid = valid.all()
-        if held is not None:
-            parts = self.pools.of_leaves(held)
-        elif self._held is None:
-            parts = self._held = self.pools.total(gather(shares, self._buyers))
-        else:
-            parts = self._held
-        factor = parts / (sums if all_valid else np.where(valid, sums, 1.0))
+        factor = self._parts(shares, held) / (sums if all_valid else np.where(valid, sums, 1.0))
 
         def revise(part: SharedBlock) -> None:
             block, places, _ = part
@@ -270,6 +264,14 @@ class Pools:
             scatter(shares, places, revised)
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
+
+    def _parts(self, shares: np.ndarray, held: np.ndarray | None) -> np.ndarray:
+        """What of each pool is held by those that bid: 1, or sums of the leaves ``held``."""
+        if held is not None:
+            return self.pools.of_leaves(held)
+        if self._held is None:
+            self._held = self.pools.total(gather(shares, self._buyers))
+        return self._held
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""
