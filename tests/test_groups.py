@@ -26,7 +26,15 @@ from market_abm.market.mechanisms.registry import array_market
 
 
 @pytest.mark.parametrize(
-    "sizes", [[1] * 7, [3, 1, 2, 8, 5], [100, 3, 1, 5000, 64, 65], [20_000], [9, 1, 1, 1]]
+    "sizes",
+    [
+        [1] * 7,
+        [3, 1, 2, 8, 5],
+        [100, 3, 1, 5000, 64, 65],
+        [20_000],
+        [9, 1, 1, 1],
+        [1, 2, 3, 9, 1, 2, 8] * 300,
+    ],
 )
 def test_a_sum_has_the_same_bits_in_any_company(sizes):
     """One run or many, in either order of memory, in one piece or in blocks; 1e-14 of the sum."""
@@ -46,6 +54,16 @@ def test_a_sum_has_the_same_bits_in_any_company(sizes):
                 spread = np.broadcast_to(block.spread(alone), array[:, block.elements].shape)
                 assert np.array_equal(spread, alone[:, segments.of][:, block.elements])
             assert np.array_equal(segments.of_leaves(sums), alone)
+
+
+def test_the_sign_of_a_sum_of_zeros_is_that_of_numpy():
+    """Many short segments are summed in another way, in which -0 would become 0."""
+    segments = Segments.of_sizes(np.full(2000, 3))
+    values = np.random.default_rng(0).choice([-0.0, 0.0, 1.0, np.nan], segments.size)
+    expected = np.add.reduceat(values, segments.starts)
+    total = segments.total(values[None])[0]
+    np.testing.assert_array_equal(total, expected)
+    assert np.array_equal(np.signbit(total), np.signbit(expected))
 
 
 # --- lines ----------------------------------------------------------------------------------------
@@ -276,3 +294,19 @@ def test_a_state_can_be_read_until_the_next_step():
         else:
             with pytest.raises(RuntimeError, match=r"left step 1: read state\.inputs"):
                 state.inputs  # noqa: B018
+
+
+def test_a_state_that_was_read_stays_as_the_market_moves_on():
+    """A state holds the arrays of the engine, which copies them before it changes them."""
+    economy = from_text("y = x ** 0.5\nz = 2 * x ** 0.3", {"x": 1.0})
+    engine = ArrayEngine([economy], [market_settings()], [1])
+    for change in (engine.step, lambda: setattr(engine, "memory", {"shares": [[0.5, 0.5]]})):
+        engine.step()
+        state = engine.state
+        read = {name: getattr(state, name) for name in ("shares", "bids", "inputs")}
+        before = {name: array.copy() for name, array in read.items()}
+        change()
+        assert not np.array_equal(engine.state.shares, before["shares"])
+        for name, array in read.items():
+            assert getattr(state, name) is array
+            assert np.array_equal(array, before[name])

@@ -1,6 +1,8 @@
 """The language: what it reads, and what it says of what it cannot read."""
 
 import math
+import pickle
+import re
 import threading
 
 import numpy as np
@@ -8,7 +10,10 @@ import pytest
 
 from market_abm import FirmPopulation, MarketError, from_function, from_text, run
 from market_abm.economy.program import read_program
-from market_abm.language.parser import MAX_PROGRAM_LENGTH
+from market_abm.language.parser import syntax_tree, translate_lines
+from market_abm.language.patterns import Filled, pattern
+from market_abm.language.printing import text
+from market_abm.language.reader import MAX_PROGRAM_LENGTH, parse
 from market_abm.views.explain import explain
 
 SCALE = 2.0
@@ -41,6 +46,65 @@ def test_lines_may_come_in_any_order():
 def test_names_may_be_in_any_alphabet():
     economy = from_text("pão = farinha**0.5\n面包 = pão*2", {"farinha": 4})
     assert economy.goods == ("farinha", "pão", "面包")
+
+
+ALIKE = (
+    "2 * {good} ** {number} + 1e-3 * {good}",
+    "ces({good}, z, elasticity=s, weights=({number}, 0.75)) ** .5  # s is a parameter",
+    "ces(z, {good}, elasticity={number}) - -3 * (+4 - {good} / -{number})",
+    "cobb_douglas({good}, z, exponents=(s / {number}, 2e-1)) - s",
+    "-{number} ** 2 * exp(-1/(z + 1)) - 0 * np.sqrt({good})",
+    "{number}",
+)
+
+
+def test_lines_of_one_shape_are_what_each_is_alone():
+    """Formulas, goods, kinds and the last bits of numbers: also of those known from another."""
+    parameters = {"s": 0.5, "other": 2.0}
+    others = [("b", "0.25"), ("c", ".25e0"), ("z", "0.25"), ("_b2", "0.250000000000001")]
+    program = "\n".join(
+        f"y{k}_{n} = " + line.format(good=good, number=number)
+        for n, (good, number) in enumerate(others)
+        for k, line in enumerate(ALIKE)
+    )
+    quick = parse(program + "\n\n# end", parameters)
+    slow = translate_lines(syntax_tree(program).body, parameters)
+    assert all(isinstance(line.formula, Filled) for line in quick)
+    for one, other in zip(quick, slow, strict=True):
+        assert (one.good, one.inputs, one.number) == (other.good, other.inputs, other.number)
+        assert one.parameters == other.parameters
+        (kind, constants), expected = pattern(one.formula), pattern(other.formula)
+        assert (kind, list(constants)) == expected
+        for formula in (pickle.loads(pickle.dumps(one.formula)), one.formula):
+            assert pattern(formula) == (kind, constants)
+            names = dict(enumerate(other.inputs))
+            assert text(formula, names, exact=True) == text(other.formula, names, exact=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["y = 10_0 * x", "y = 2 * np", "y = (x +\n z)", "y = é", "y = x\r"]
+)
+def test_what_is_not_plain_is_read_by_the_parser(line):
+    (read,) = parse(line, {})
+    assert not isinstance(read.formula, Filled)
+
+
+LATER = {
+    "ces(x, z, elasticity=0.0, weights=(0.5, 0.5))": "elasticity is 0",
+    "ces(x, z, elasticity=0.5, weights=(0.5, 0.6))": "sum to 1.1",
+    "ces(x, z, elasticity=0.5, weights=(0.6 * p, 0.5))": "sum to 1.1",
+    "cobb_douglas(x, z, exponents=(0.5, 0.0))": "is 0",
+    "1e999 * x": "too large",
+}
+
+
+@pytest.mark.parametrize("line", LATER)
+def test_a_mistake_in_a_line_like_others_is_told_with_its_line(line):
+    good = re.sub(r"0\.0", "0.5", line).replace("0.6", "0.5")
+    program = f"a = {good.replace('1e999', '1e99')}\ny = {line}"
+    with pytest.raises(MarketError, match=LATER[line]) as caught:
+        parse(program, {"p": 1.0})
+    assert caught.value.line == 2
 
 
 BAD = {

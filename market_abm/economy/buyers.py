@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from market_abm.economy.industry import Industry
-from market_abm.language.segments import gather
+from market_abm.language.segments import concatenated, gather
 
 CACHED_NUMBERS = 16_384
 """Elements of an array processed at a time, so that the arrays of one line stay in cache."""
@@ -76,23 +76,25 @@ class Buyers:
         }
 
     @cached_property
-    def bought(self) -> dict[str, np.ndarray]:
-        """For each industry, the indices in ``Economy.goods`` of its inputs, shape (inputs,)."""
-        pools = self._pools_of_uses
-        goods = self.pool_good[pools]
-        ends = np.cumsum([len(self.uses[good]) for _, good in self.makers])
-        parts = np.split(goods, ends[:-1])
-        return {good: part for (_, good), part in zip(self.makers, parts, strict=True)}
+    def bought(self) -> np.ndarray:
+        """The index in ``Economy.goods`` of the good of each use, in the order of ``makers``."""
+        return self.pool_good[self._pools_of_uses]
 
     @cached_property
-    def _starts_of_uses(self) -> np.ndarray:
+    def first_uses(self) -> np.ndarray:
+        """The place in the order of ``makers`` of the first use of each."""
+        counts = [len(self.uses[good]) for _, good in self.makers]
+        return np.cumsum(counts) - counts
+
+    @cached_property
+    def starts_of_uses(self) -> np.ndarray:
         """The first buyer of each use, in the order of ``makers``."""
         return np.array([use.start for _, good in self.makers for use in self.uses[good]], int)
 
     @cached_property
     def _pools_of_uses(self) -> np.ndarray:
         """The pool of each use, in the order of ``makers``."""
-        return np.searchsorted(self.starts, self._starts_of_uses, side="right") - 1
+        return np.searchsorted(self.starts, self.starts_of_uses, side="right") - 1
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -144,9 +146,8 @@ class Buyers:
     def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each use, in the order of buyers: first buyer, good bought, good made (indices)."""
         makers = [maker for maker, good in self.makers for _ in self.uses[good]]
-        order = np.argsort(self._starts_of_uses)
-        goods = self.pool_good[self._pools_of_uses]
-        return self._starts_of_uses[order], goods[order], np.array(makers, int)[order]
+        order = np.argsort(self.starts_of_uses)
+        return self.starts_of_uses[order], self.bought[order], np.array(makers, int)[order]
 
     @cached_property
     def users(self) -> Mapping[int, list[tuple[slice, str]]]:
@@ -176,31 +177,24 @@ class Buyers:
         uses: dict[str, list[slice]] = {
             i.good: [slice(0, 0)] * len(i.technology.inputs) for i in industries
         }
-        pools, shares, position = [], [], 0
-        for k, good in enumerate(goods):
+        pools, weights, shares, position = [], [], [], 0
+        for k, (good, using) in enumerate(zip(goods, readers, strict=True)):
             rival, first = reuse[good] == "rival", position
-            for n, (industry, slot) in enumerate(readers[k]):
-                use = slice(position, position + industry.firms)
+            shares += [1.0 / max(1, len(using)) if rival else 1.0] * len(using)
+            for industry, slot in using:
+                use = slice(position, position + industry.weights.shape[-1])
                 uses[industry.good][slot] = use
-                shares.append((1.0 / len(readers[k]) if rival else 1.0) * industry.weights)
+                weights.append(industry.weights)
                 position = use.stop
-                if not rival or n == len(readers[k]) - 1:
-                    pools.append(Pool(k, slice(first, position)))
-                    first = position
-        lead = np.broadcast_shapes(*{part.shape[:-1] for part in shares})
-        shares.append(np.zeros(0))  # np.concatenate needs at least one array
+                if not rival:
+                    pools.append(Pool(k, use))
+            if rival and using:
+                pools.append(Pool(k, slice(first, position)))
+        sizes = np.array([part.shape[-1] for part in weights], int)
         return Buyers(
             size=position,
             uses={good: tuple(slots) for good, slots in uses.items()},
             pools=tuple(pools),
-            initial_shares=np.concatenate(
-                [
-                    part
-                    if part.shape[:-1] == lead
-                    else np.broadcast_to(part, (*lead, part.shape[-1]))
-                    for part in shares
-                ],
-                axis=-1,
-            ),
+            initial_shares=np.repeat(shares, sizes) * concatenated(weights or [np.zeros(0)]),
             makers=tuple((index[i.good], i.good) for i in industries),
         )

@@ -65,6 +65,9 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
     """
     elasticity = np.asarray(terms.elasticity, float)
+    if np.all(np.isinf(elasticity)):  # p0 for any quantity
+        shapes = map(np.shape, (terms.price, reference, quantity))
+        return (terms.price * np.ones(np.broadcast_shapes(*shapes)))[()]
     with np.errstate(all="ignore"):
         curved: Any = terms.form == "isoelastic"
         if terms.form is None:

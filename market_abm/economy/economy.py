@@ -29,7 +29,7 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry
+from market_abm.economy.industry import Industry, combined_once
 from market_abm.economy.order import topological_components
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
@@ -243,11 +243,15 @@ class Economy(Displayable):
                 for k in range(len(first.industries))
             ),
             supply={
-                good: Supply.vectorized([each.supply[good] for each in several])
+                good: combined_once(
+                    known, Supply.vectorized, [each.supply[good] for each in several]
+                )
                 for good in first.supply
             },
             demand={
-                good: Demand.vectorized([each.demand[good] for each in several])
+                good: combined_once(
+                    known, Demand.vectorized, [each.demand[good] for each in several]
+                )
                 for good in first.demand
             },
             reuse=first.reuse,

@@ -366,9 +366,9 @@ class Network:
         if technologies[0].vectorized:
             inputs = np.array([len(each.inputs) for each in technologies])
             links = Segments.of_sizes(np.repeat(inputs, firms))
-            slots: tuple[Slot, ...] = (self._links(industries, links.size, first_entry),)
+            slots: tuple[Slot, ...] = (self._links(lines, links.size, first_entry),)
         else:
-            slots = self._slots(industries, members, first_entry)
+            slots = self._slots(lines, members, first_entry)
         populations = [industry.population for industry in industries]
         return Group(
             technology=type(technologies[0]).together(technologies, firms),
@@ -384,30 +384,30 @@ class Network:
             place=slice(first_member, first_member + members.size),
         )
 
-    def _slots(
-        self, industries: Sequence[Industry], members: Segments, first_entry: int
-    ) -> tuple[Slot, ...]:
+    def _slots(self, lines: list[int], members: Segments, first_entry: int) -> tuple[Slot, ...]:
         """The inputs of lines of one formula."""
-        uses = [self.buyers.uses[industry.good] for industry in industries]
         found = []
-        for k in range(len(uses[0])):
-            starts = np.array([each[k].start for each in uses])
+        for k in range(len(self.industries[lines[0]].technology.inputs)):
+            uses = self.buyers.first_uses[lines] + k
+            starts, bought = self.buyers.starts_of_uses[uses], self.buyers.bought[uses]
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
-            bought = [int(self.buyers.bought[industry.good][k]) for industry in industries]
             first = first_entry + k * members.size
             entries = slice(first, first + members.size)
-            found.append(Slot(neighbours(places), joined(bought, members.sizes), entries))
+            found.append(Slot(neighbours(places), joined(bought.tolist(), members.sizes), entries))
         return tuple(found)
 
-    def _links(self, industries: Sequence[Industry], size: int, first_entry: int) -> Slot:
+    def _links(self, lines: list[int], size: int, first_entry: int) -> Slot:
         """The inputs of lines of many inputs."""
+        industries = [self.industries[k] for k in lines]
+        bought = np.split(self.buyers.bought, self.buyers.first_uses[1:])
         buyers = [
             np.arange(industry.firms)[:, None]
             + np.array([use.start for use in self.buyers.uses[industry.good]])
             for industry in industries
         ]
         goods = [
-            np.tile(self.buyers.bought[industry.good], industry.firms) for industry in industries
+            np.tile(bought[k], industry.firms)
+            for k, industry in zip(lines, industries, strict=True)
         ]
         return Slot(
             neighbours(np.concatenate([each.ravel() for each in buyers])),

@@ -13,6 +13,11 @@ from market_abm.economy.technology import Technology
 from market_abm.economy.terms import FirmPopulation
 from market_abm.errors import EconomyError
 
+ONE_FIRM = FirmPopulation()
+
+ONE = np.ones(1)
+ONE.flags.writeable = False
+
 
 @dataclass(frozen=True, eq=False)
 class Industry:
@@ -25,10 +30,10 @@ class Industry:
 
     good: str
     technology: Technology
-    population: FirmPopulation = field(default_factory=FirmPopulation)
+    population: FirmPopulation = ONE_FIRM
     line: int | None = None
-    weights: np.ndarray = field(default_factory=lambda: np.ones(1))
-    productivity: np.ndarray = field(default_factory=lambda: np.ones(1))
+    weights: np.ndarray = field(default_factory=lambda: ONE)
+    productivity: np.ndarray = field(default_factory=lambda: ONE)
     own_keys: frozenset[str] = frozenset()
 
     @property
@@ -72,12 +77,14 @@ class Industry:
             error.what = f"{where}.{error.what}"
             error.name = f"{where}.{error.name}"
             raise
-        return dataclasses.replace(
-            self,
-            population=population,
-            weights=weights,
-            productivity=productivity,
-            own_keys=frozenset(own),
+        return Industry(
+            self.good,
+            self.technology,
+            population,
+            self.line,
+            weights,
+            productivity,
+            frozenset(own),
         )
 
     @staticmethod
@@ -87,13 +94,6 @@ class Industry:
         ``known`` keeps what industries with the same firms share.
         """
         first, known = several[0], {} if known is None else known
-
-        def once(combine: Callable[[Sequence[Any]], Any], parts: Sequence[Any]) -> Any:
-            key = combine, *map(id, parts)
-            if key not in known:
-                known[key] = combine(parts)
-            return known[key]
-
         technology = first.technology
         if technology.parameters:
             technology = technology.with_parameters(
@@ -105,10 +105,10 @@ class Industry:
         return Industry(
             first.good,
             technology,
-            once(_populations, [each.population for each in several]),
+            combined_once(known, _populations, [each.population for each in several]),
             first.line,
-            once(_stack, [each.weights for each in several]),
-            once(_stack, [each.productivity for each in several]),
+            combined_once(known, _stack, [each.weights for each in several]),
+            combined_once(known, _stack, [each.productivity for each in several]),
             first.own_keys,
         )
 
@@ -122,6 +122,16 @@ class Industry:
             weights=part(self.weights),
             productivity=part(self.productivity),
         )
+
+
+def combined_once(
+    known: dict[Any, Any], combine: Callable[[Sequence[Any]], Any], parts: Sequence[Any]
+) -> Any:
+    """What ``combine`` makes of ``parts``, kept in ``known`` for the same parts again."""
+    key = combine, *map(id, parts)
+    if key not in known:
+        known[key] = combine(parts)
+    return known[key]
 
 
 def production(

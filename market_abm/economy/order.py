@@ -21,6 +21,8 @@ def topological_components(lines: Lines) -> tuple[tuple[int, ...], ...]:
     """
     place = {good: k for k, (good, _) in enumerate(lines)}
     uses = [[place[good] for good in inputs if good in place] for _, inputs in lines]
+    if all(max(before, default=-1) < k for k, before in enumerate(uses)):
+        return tuple((k,) for k in range(len(lines)))  # each comes after all that it reads
     try:
         return tuple((k,) for k in _sorted(dict(enumerate(uses))))
     except CycleError:

@@ -13,7 +13,8 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
 from market_abm.language.collector import no_collection
-from market_abm.language.parser import Line, parse, translate_lines
+from market_abm.language.parser import Line, translate_lines
+from market_abm.language.reader import parse
 
 
 @no_collection()
@@ -120,7 +121,7 @@ def from_function(
 
 
 def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry]:
-    """The lines of ``program`` as industries; arguments and errors as for ``language.parser``."""
+    """The lines of ``program`` as industries; arguments and errors as for ``language.reader``."""
     return [_industry(line) for line in parse(program, parameters)]
 
 

@@ -100,7 +100,7 @@ class Technology:
         return self._pattern[0]
 
     @cached_property
-    def _pattern(self) -> tuple[Hashable, list[Any]]:
+    def _pattern(self) -> tuple[Hashable, Sequence[Any]]:
         return pattern(self.formula)
 
     def _constants(self) -> list[Any]:

@@ -170,16 +170,17 @@ class Search:
         W is not finite at 0 of the others, to next to 0.
         """
         idle, shut = at_bounds(self.problem, at, TENDS_TO_ZERO)
-        idle, shut = idle & (at.shares > 2.0 * TINY), shut & (at.raw[..., self.problem.raw] != 0.0)
-        changing = np.any(idle, axis=-1) | np.any(shut, axis=-1)
-        changed = np.zeros(len(changing), bool)
-        if not changing.any():
-            return at, changed
+        idle, shut = idle & (at.shares > 0.0), shut & (at.raw[..., self.problem.raw] != 0.0)
         unused = np.zeros(idle.shape)
         for places in self.problem.economy.buyers.of_industry.values():
             unused[..., places] = idle[..., places].sum(axis=-2, keepdims=True)
-        for exact in (unused == 1, np.zeros(idle.shape, bool)):
-            after = self._with_little(at, idle, idle & exact, shut)
+        alone, more = idle & (unused == 1), idle & (at.shares > 2.0 * TINY)
+        changed = np.zeros(len(idle), bool)
+        for zero in (alone, np.zeros(idle.shape, bool)):
+            changing = np.any(zero | more, axis=-1) | np.any(shut, axis=-1)
+            if not np.any(changing & ~changed):
+                continue
+            after = self._with_little(at, more, zero, shut)
             still_idle, still_shut = at_bounds(self.problem, after)
             same = np.all(still_idle >= idle, axis=-1) & np.all(still_shut >= shut, axis=-1)
             kept = after.value >= at.value - 1e-12 * size_of(self.problem, at)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.segments import Segments, Whole
+from market_abm.language.segments import Segments, Whole, some
 
 FIRST_AXIS = Whole()
 
@@ -68,16 +68,16 @@ def ces_with_derivatives(
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
     unusual: Any = None
-    if not np.isfinite(np.sum(above_mean)) or np.any(np.less(elasticity, MIN_ELASTICITY)):
+    if not np.isfinite(np.add.reduce(above_mean, axis=None)) or some(elasticity < MIN_ELASTICITY):
         unusual = ~np.isfinite(above_mean) | np.less(elasticity, MIN_ELASTICITY)
         if np.ndim(unusual) == 0 or np.all(unusual):
             return _ces_by_largest_term(elasticity, weights, inputs)
     at_one = r == 0.0
-    if np.any(at_one):
+    if some(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
         above_mean = _into(np.divide, above_mean, r)
-    y = _into(np.exp, mean + above_mean)
+    y = _into(np.exp, _into(np.add, mean, above_mean))
 
     def derivative(k: int) -> Value:
         growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
@@ -124,7 +124,10 @@ def _onto(room: Value, ufunc: np.ufunc, *values: Value) -> Value:
     """``ufunc(*values)``, written over ``room``, a temporary array, if it is large."""
     large = isinstance(room, np.ndarray) and room.size >= 4096
     if large and np.broadcast(*values).shape == room.shape:
-        return ufunc(*values, out=room)
+        try:
+            return ufunc(*values, out=room)
+        except TypeError:  # the result is complex
+            pass
     return ufunc(*values)
 
 

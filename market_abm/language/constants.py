@@ -12,6 +12,9 @@ import numpy as np
 from market_abm.errors import ProgramError
 from market_abm.language import expression as ex
 
+SUM_TOLERANCE = 1e-9
+"""The largest difference from 1 of weights that sum to 1."""
+
 
 def entry_of(key: str) -> str:
     """What messages call one of ``weights`` or ``exponents``."""
@@ -56,7 +59,7 @@ def check_sum(
     """Refuse constants of the inputs that do not sum to 1, where ``function`` needs that."""
     form = ex.AGGREGATORS[function]
     total = sum(_value(constant, parameters) for constant in per_input)
-    if form.sums_to_one and not abs(total - 1.0) <= 1e-9:
+    if form.sums_to_one and not abs(total - 1.0) <= SUM_TOLERANCE:
         raise ProgramError(
             f"the {form.per_input} of {function}() sum to {total:.12g}",
             line=line,

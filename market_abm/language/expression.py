@@ -184,7 +184,8 @@ def _cobb_douglas_derivative(k: int, y: Value, *arguments: Value) -> Value:
 
 def is_lost(value: Value) -> bool:
     """Whether a number, or one of an array, is not a number."""
-    total = np.sum(value)  # takes half the time; a sum of infinities may be lost, too
+    # A sum takes half the time; one of infinities may be lost, too.
+    total = value.sum() if isinstance(value, np.ndarray) else value
     return bool(np.isnan(total)) and bool(np.isnan(value).any())
 
 

@@ -22,17 +22,14 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from market_abm.errors import ProgramError, SettingError, clip, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.constants import check_positive, check_sum, entry_of
-
-MAX_PROGRAM_LENGTH = 10_000_000
-"""Characters beyond which a program is refused unread."""
 
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",
@@ -44,6 +41,16 @@ _OPERATORS: dict[type[ast.AST], str] = {
 
 _MODULES = {"math", "np", "numpy"}
 _FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
+
+RESERVED = frozenset(
+    [
+        *keyword.kwlist,
+        *_FUNCTIONS,
+        *_MODULES,
+        *(key for form in ex.AGGREGATORS.values() for key in (*form.scalars, form.per_input)),
+    ]
+)
+"""Words that are in general no goods."""
 
 _NEARLY_MINIMUM = "ces(..., elasticity=0.01) is nearly the minimum, with derivatives"
 _INSTEAD = {
@@ -77,40 +84,25 @@ class Line:
     number: int
 
 
-def parse(program: str, parameters: Mapping[str, float]) -> list[Line]:
-    """The lines of ``program``, in its order.
-
-    Parameters
-    ----------
-    program
-        The text; it may be indented as a whole.
-    parameters
-        Values of names that are not goods.
-
-    Raises
-    ------
-    ProgramError
-        The text is not in the language; names the line.
-    SettingError
-        A parameter is not a finite number.
-    """
-    if len(program) > MAX_PROGRAM_LENGTH:
-        raise ProgramError(
-            f"the program has {len(program):,} characters",
-            remedy=f"keep it below {MAX_PROGRAM_LENGTH:,}",
-        )
-    return translate_lines(_syntax_tree(textwrap.dedent(program)).body, parameters)
+Written = tuple[Any, int, float]
+"""A number of a formula: its value, the column where it is written, and the sign before it."""
 
 
 def translate_lines(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> list[Line]:
-    """The lines that these Python statements are; errors as for :func:`parse`."""
-    parameters = {
-        key: check_number(value, f"parameter '{key}'") for key, value in parameters.items()
-    }
-    return [_line(statement, parameters) for statement in statements]
+    """The lines that these Python statements are; errors as for ``reader.parse``."""
+    parameters = checked(parameters)
+    return [translate_line(statement, parameters)[0] for statement in statements]
 
 
-def _line(statement: ast.stmt, parameters: Mapping[str, float]) -> Line:
+def checked(parameters: Mapping[str, float]) -> dict[str, float]:
+    """The values of parameters; each must be a finite number."""
+    return {key: check_number(value, f"parameter '{key}'") for key, value in parameters.items()}
+
+
+def translate_line(
+    statement: ast.stmt, parameters: Mapping[str, float]
+) -> tuple[Line, dict[int, Written]]:
+    """The line that a statement is, and the numbers in its formula, by the ``id`` of the value."""
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     if not (
         isinstance(statement, ast.Assign)
@@ -138,16 +130,18 @@ def _line(statement: ast.stmt, parameters: Mapping[str, float]) -> Line:
         for node in (ex.postorder(formula) if parameters else ())
         if node.operation == "name" and isinstance(node.payload, str)
     }
-    return Line(
+    line = Line(
         good,
         formula,
         tuple(translator.inputs),
         {key: parameters[key] for key in sorted(used)},
         statement.lineno,
     )
+    return line, translator.numbers
 
 
-def _syntax_tree(source: str) -> ast.Module:
+def syntax_tree(source: str) -> ast.Module:
+    """Python's syntax tree of a program; errors as for ``reader.parse``."""
     try:
         return ast.parse(source)
     except SyntaxError as error:
@@ -206,6 +200,7 @@ class _Translator:
     def __init__(self, parameters: Mapping[str, float]) -> None:
         self.parameters = parameters
         self.inputs: dict[str, ex.Expression] = {}
+        self.numbers: dict[int, Written] = {}
 
     def translate(self, root: ast.expr) -> ex.Expression:
         """The expression for ``root``; ``self.inputs`` collects its goods, in order, as names."""
@@ -249,7 +244,7 @@ class _Translator:
         if isinstance(node, ast.BinOp):
             return ex.Expression(_OPERATORS[type(node.op)], arguments)
         if isinstance(node, ast.UnaryOp):
-            return arguments[0] if isinstance(node.op, ast.UAdd) else _negative(arguments[0])
+            return arguments[0] if isinstance(node.op, ast.UAdd) else self._negative(arguments[0])
         assert isinstance(node, ast.Call)
         return self._call(node, arguments)
 
@@ -266,7 +261,18 @@ class _Translator:
                 line=node.lineno,
                 remedy="keep numbers below 1e308",
             ) from None
-        return ex.number(value)
+        return self._written(value, node.col_offset, 1.0)
+
+    def _written(self, value: float, column: int, sign: float) -> ex.Expression:
+        constant = ex.number(value)
+        self.numbers[id(constant.payload)] = constant.payload, column, sign
+        return constant
+
+    def _negative(self, argument: ex.Expression) -> ex.Expression:
+        if argument.operation == "number":
+            value, column, sign = self.numbers[id(argument.payload)]
+            return self._written(-value, column, -sign)
+        return ex.Expression("neg", (argument,))
 
     def _name(self, node: ast.Name) -> ex.Expression:
         if node.id in self.parameters:
@@ -348,6 +354,7 @@ class _Translator:
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
         inner = _Translator(self.parameters)
         constant = inner.translate(node)
+        self.numbers |= inner.numbers
         for good in inner.inputs:
             raise ProgramError(
                 f"'{good}' is not a parameter, and {what} cannot depend on goods",
@@ -356,12 +363,6 @@ class _Translator:
             )
         check_positive(constant, what, self.parameters, node.lineno)
         return constant
-
-
-def _negative(argument: ex.Expression) -> ex.Expression:
-    if argument.operation == "number":
-        return ex.number(-argument.payload)
-    return ex.Expression("neg", (argument,))
 
 
 def _function_name(node: ast.Call) -> str:

@@ -5,13 +5,14 @@ A constant is a number, or the name of a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from market_abm.language.expression import Expression, name, number
 
 
-def pattern(formula: Expression) -> tuple[Hashable, list[Any]]:
+def pattern(formula: Expression) -> tuple[Hashable, Sequence[Any]]:
     """A key that formulas share if they differ in constants only, and the constants.
 
     Parameters
@@ -26,6 +27,8 @@ def pattern(formula: Expression) -> tuple[Hashable, list[Any]]:
     constants
         In their order: a number, or the name of a parameter.
     """
+    if isinstance(formula, Filled):
+        return formula.shape.key, formula.constants
     key: list[Any] = []
     constants: list[Any] = []
     stack = [formula]
@@ -68,3 +71,30 @@ def with_constants(formula: Expression, constant: Callable[[int], Any]) -> Expre
         else:
             made.append(node)
     return made[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """What formulas of one pattern have in common: one of them, and the key of :func:`pattern`."""
+
+    formula: Expression
+    key: Hashable
+
+
+class Filled(Expression):
+    """A formula of a known shape with constants of its own, whose nodes are made when needed."""
+
+    __slots__ = ("constants", "shape")
+
+    def __init__(self, shape: Shape, constants: Sequence[Any]) -> None:
+        self.shape = shape
+        self.constants = constants
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the formula, which is made now; Python asks for what is not set."""
+        if name not in Expression.__slots__:
+            raise AttributeError(name)
+        made = with_constants(self.shape.formula, self.constants.__getitem__)
+        self.operation, self.arguments = made.operation, made.arguments
+        self.payload = made.payload
+        return getattr(made, name)

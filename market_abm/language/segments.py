@@ -19,6 +19,9 @@ LEAF = 64
 SHORT = 8
 """Elements up to which NumPy sums one after another."""
 
+FEW = 1_000
+"""Segments below which there is nothing to gain from summing them in another way."""
+
 BLOCK = 32_768
 """Elements of an array processed at a time, so that all arrays of a block stay in the cache."""
 
@@ -97,6 +100,19 @@ class Segments:
             having = np.flatnonzero(sizes > place)
             rounds.append((having, starts[having] + place))
         return several, rounds
+
+    @cached_property
+    def others(self) -> tuple[np.ndarray, np.ndarray]:
+        """The elements that are not the first of their segment, and their segments."""
+        places = np.delete(np.arange(self.size), self.starts)
+        return places, self.of[places]
+
+    @cached_property
+    def long(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The segments that NumPy sums in pairs, their elements, and where these begin."""
+        which = np.flatnonzero(self.sizes > SHORT)
+        ends = np.cumsum(self.sizes[which])
+        return which, np.flatnonzero(self.sizes[self.of] > SHORT), ends - self.sizes[which]
 
     @cached_property
     def some_are_long(self) -> bool:
@@ -223,6 +239,10 @@ def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndar
     """
     if segments.alone:
         return values
+    if ufunc is np.add and values.shape[:-1] == (1,) and values.dtype == float:
+        total = _sums_of_short(values[0], segments)
+        if total is not None:
+            return total[None]
     if not runs_are_neighbours(values) or segments.some_are_long:
         return ufunc.reduceat(values, segments.starts, axis=-1)
     several, rounds = segments.rounds
@@ -232,6 +252,22 @@ def _reduced(ufunc: np.ufunc, values: np.ndarray, segments: Segments) -> np.ndar
         others[having] = ufunc(others[having], np.take(values.T, places, axis=0, mode="clip"))
     result[several] = ufunc(result[several], others)
     return result.T
+
+
+def _sums_of_short(values: np.ndarray, segments: Segments) -> np.ndarray | None:
+    """The sum of each segment, of one run, if most are short and no sum is 0 (of either sign).
+
+    NumPy takes its time for each segment: the others are added up by ``bincount``, in their order.
+    """
+    if len(segments) < FEW or len(segments) * SHORT < 2 * segments.size:
+        return None
+    places, of = segments.others
+    total = np.bincount(of, np.take(values, places, mode="clip"), len(segments))
+    total += np.take(values, segments.starts, mode="clip")
+    which, elements, starts = segments.long
+    if len(which):
+        total[which] = np.add.reduceat(np.take(values, elements, mode="clip"), starts)
+    return total if np.all(total) else None
 
 
 def runs_are_neighbours(values: np.ndarray) -> bool:
@@ -269,7 +305,7 @@ def joined(parts: Sequence[Any], sizes: np.ndarray) -> Any:
     first = parts[0]
     if all(part is first for part in parts):
         return first
-    if not any(map(np.ndim, parts)):
+    if set(map(type, parts)) <= {int, float, np.float64} or not any(map(np.ndim, parts)):
         together = np.array(parts)
     else:
         together = concatenated([np.atleast_1d(part) for part in parts])
@@ -287,6 +323,11 @@ def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
         lead = np.broadcast_shapes(*leads)
         parts = [np.broadcast_to(part, (*lead, part.shape[-1])) for part in parts]
     return np.concatenate(parts, axis=-1)
+
+
+def some(condition: Any) -> bool:
+    """Whether a condition holds, or that of some element of an array; quick for one number."""
+    return bool(condition.any() if isinstance(condition, np.ndarray) else condition)
 
 
 def agree(array: np.ndarray) -> bool:

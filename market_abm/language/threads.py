@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -37,22 +38,25 @@ class Threads:
         work
             What is done with a part.
         parts
-            They take about the same time.
+            Each thread takes the next one when it has done its last.
         numbers
             The size of the arrays that they are parts of.
         """
         count = min(self.count, len(parts)) if numbers >= MIN_NUMBERS else 1
 
-        def some(own: Iterable[Any]) -> None:
+        left = deque(parts)
+
+        def some() -> None:
             with np.errstate(all="ignore"):  # each thread has a state of its own
-                for part in own:
+                while left:
+                    try:
+                        part = left.popleft()
+                    except IndexError:  # another thread took the last one
+                        return
                     work(part)
 
-        if count <= 1:
-            some(parts)
-            return
-        others = [_executor(self.count).submit(some, parts[k::count]) for k in range(1, count)]
-        some(parts[::count])
+        others = [_executor(self.count).submit(some) for _ in range(1, count)]
+        some()
         for other in others:
             other.result()
 

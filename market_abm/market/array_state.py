@@ -39,6 +39,7 @@ class ArrayState:
     _has_bid: np.ndarray
     _pool_prices: np.ndarray | None
     _layout: Layout
+    _lent: set[str]
     _pending: bool
     _set: bool
     _seen: State | None = None
@@ -64,9 +65,14 @@ class ArrayState:
         self._seen = None
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
-        """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``."""
+        """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``.
+
+        The last two are the engine's own, which it copies before it changes them: never, if the
+        run is over.
+        """
         if name != "inputs":
-            return getattr(self, name).copy(order="K")
+            self._lent.add(name)
+            return getattr(self, name)
         before, after = self._used
         units = self.economy.buyers.bought_of(after)
         if self._late.any():
@@ -97,7 +103,9 @@ class ArrayState:
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
-        for name, array in {"shares": self.state.shares, **memory}.items():
+        memory = {"shares": self.state.shares, **memory}
+        self._copy_lent()
+        for name, array in memory.items():
             if name == "products":
                 self.products = array
             else:
@@ -125,6 +133,12 @@ class ArrayState:
         in_order = isinstance(self.economy.network.entries, slice)
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
+
+    def _copy_lent(self) -> None:
+        """Leave the arrays that a state holds to it, and continue with copies."""
+        for name in self._lent:
+            setattr(self, name, getattr(self, name).copy(order="K"))
+        self._lent.clear()
 
     def release(self) -> None:
         """Let go of the last state, so that a market that nobody has any more is freed."""

@@ -116,6 +116,7 @@ class ArrayEngine(ArrayState):
         powerful = any(group.cournot for group in economy.groups)  # outputs are then of all firms
         self._outputs = empty(sum(group.size for group in economy.groups) if powerful else 0)
         self._shocks = np.zeros((runs, 0))
+        self._lent: set[str] = set()  # arrays that states hold
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
@@ -173,6 +174,7 @@ class ArrayEngine(ArrayState):
         self._follow_bids()
 
     def _follow_bids(self) -> None:
+        self._copy_lent()
         if self._pending:
             self._pending = False
             self._reallocate()
@@ -323,10 +325,11 @@ class ArrayEngine(ArrayState):
     def _form_final_prices(self) -> None:
         """Consumers pay the prices of their demand curves."""
         final, terms = self.economy.final, self.economy.demand_terms
-        quantity = self.quantities[:, final]
+        quantity = gather(self.quantities, final)
         if self.clock == 0:
             self.reference[:] = curves.for_all(curves.reference_quantity, terms, quantity)
-        self.prices[:, final] = curves.for_all(curves.demand_price, terms, self.reference, quantity)
+        paid = curves.for_all(curves.demand_price, terms, self.reference, quantity)
+        scatter(self.prices, final, paid)
         self._priced[final] = True
 
     def _form_pool_prices(

@@ -79,6 +79,7 @@ class Pools:
         self.shared = sizes > 1
         first = np.flatnonzero(np.diff(self.good, prepend=-1))
         self.goods = self.good[first]
+        self.places = neighbours(self.goods)
         self.by_good = Segments(first, len(self.good))
         paying = pays(economy)[chosen]
         self._paying = None if np.all(paying) else paying
@@ -214,17 +215,20 @@ class Pools:
         """
         if self._claims is None:
             self._claims = _room(bids, self.pools.size)
+        claims = self._claims
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
-        if len(self._shared_blocks) < len(self._blocks):
-            total[...] = 1.0  # of pools that do not matter
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
+
+        if len(self._shared_blocks) < len(self._blocks):
+            total[...] = 1.0  # of pools that do not matter
 
         def add_claims(part: SharedBlock) -> None:
             block, places, alone = part
             own, bid = gather(shares, places), gather(bids, places)
-            terms = PoolTerms(price, quantity, block.spread)
+            of_pools = price[..., block.segments], quantity[..., block.segments]
+            terms = PoolTerms(*of_pools, block.segments_inside.spread)
             claim = self.rules.claim(own, bid, terms, settings)
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
@@ -237,7 +241,10 @@ class Pools:
                 total[..., block.leaves] = self._bid_sums[..., block.leaves]
             else:
                 block.reduce_into(total, claim)
-            found[block] = claim if claim is bid else self._kept(claim, block)
+            if claim is not bid:
+                claims[..., block.elements] = claim
+                claim = claims[..., block.elements]
+            found[block] = claim
 
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
@@ -261,14 +268,8 @@ class Pools:
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
 
-    def _kept(self, claim: np.ndarray, block: Block) -> np.ndarray:
-        """The claims of a block, copied to where there is room for those of all buyers."""
-        assert self._claims is not None
-        self._claims[..., block.elements] = claim
-        return self._claims[..., block.elements]
-
     def _parts(self, shares: np.ndarray, held: np.ndarray | None) -> np.ndarray:
-        """The shares of those that bid, the sum of each pool, (runs, pools)."""
+        """What of each pool is held by those that bid: 1, or sums of the leaves ``held``."""
         if held is not None:
             return self.pools.of_leaves(held)
         if self._held is None:

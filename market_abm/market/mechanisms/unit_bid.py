@@ -58,10 +58,11 @@ class UnitBid(PooledMarket):
         where the exponent is negative.
         """
         sign = np.sign(pools.price * pools.quantity)
-        usual = np.all(sign > 0.0)
+        usual = (sign > 0.0).all()
         exponent = settings.share_rate * (1.0 if usual else pools.spread(sign))
         # s e^(κ ln (b/π)) takes two thirds of the time of a power.
-        claims = np.log(bids / pools.spread(pools.price))
+        claims = np.asarray(bids / pools.spread(pools.price))
+        np.log(claims, out=claims)
         claims *= exponent
         np.exp(claims, out=claims)
         claims *= shares
