@@ -217,12 +217,9 @@ class Pools:
             self._claims = _room(bids, self.pools.size)
         claims = self._claims
         quantity = gather(quantities, self.good)
-        total = _room(bids, len(self.pools.leaves))
+        total = np.ones_like(_room(bids, len(self.pools.leaves)))  # 1 where nobody shares
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
-
-        if len(self._shared_blocks) < len(self._blocks):
-            total[...] = 1.0  # of pools that do not matter
 
         def add_claims(part: SharedBlock) -> None:
             block, places, alone = part
