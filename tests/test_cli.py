@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.commands import COMMAND, ENDLESS
 
 from market_abm import run as run_in_python
 from market_abm.cli.commands import main
@@ -20,22 +21,6 @@ from market_abm.errors import ResultsError
 from market_abm.runs.folders import write_folder
 from market_abm.views.save import RUN_FILES
 from market_abm.views.words.figures import NO_FONT
-
-COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
-SLOW = """
-question = "never settles"
-[economy]
-program = '''
-a = 0.3 * ln(x)
-b = 0.7 * ln(x)
-'''
-[supply.x]
-quantity = 1
-[market]
-share_rate = 1e-9
-[run]
-steps = 1000000
-"""
 
 
 def command(*arguments, cwd):
@@ -359,7 +344,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, where):
 
 
 def test_an_interrupted_run_keeps_what_it_saw(tmp_path):
-    (tmp_path / "slow.toml").write_text(SLOW, "utf-8")
+    (tmp_path / "slow.toml").write_text(ENDLESS, "utf-8")
     # A shell that runs the tests in the background has Ctrl-C ignored: take it up again.
     interrupt = (
         "import os, signal\n"
@@ -456,7 +441,7 @@ def test_paths_stay_out_of_the_summary(tmp_path):
 
 
 def test_a_folder_that_cannot_be_used_is_told_before_the_run(tmp_path):
-    (tmp_path / "slow.toml").write_text(SLOW, "utf-8")
+    (tmp_path / "slow.toml").write_text(ENDLESS, "utf-8")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("dear diary", "utf-8")
     done = command("run", "slow.toml", "--out", "full", cwd=tmp_path)  # it would take minutes

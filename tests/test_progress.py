@@ -7,7 +7,8 @@ import re
 import signal
 
 import pytest
-from support.terminal import ENDLESS, Terminal, plain
+from support.commands import ENDLESS
+from support.terminal import Terminal, plain
 
 from market_abm import Experiment, run
 from market_abm.cli.commands import main

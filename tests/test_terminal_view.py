@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from support.terminal import ENDLESS, Terminal, plain
+from support.commands import ENDLESS
+from support.terminal import Terminal, plain
 
 from market_abm import Experiment, run
 from market_abm.cli.commands import main

@@ -7,9 +7,7 @@ is a pool, and each pool gets all of the good.
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,14 +18,6 @@ from market_abm.language.segments import concatenated, gather
 
 CACHED_NUMBERS = 16_384
 """Elements of an array processed at a time, so that the arrays of one line stay in cache."""
-
-
-def cached_parts(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of the last axis of an array of this shape, each small enough for the cache."""
-    *rows, size = shape
-    step = max(1, CACHED_NUMBERS // math.prod(rows))
-    for first in range(0, size, step):
-        yield slice(first, min(first + step, size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +123,6 @@ class Buyers:
     def shared_pools(self) -> tuple[Pool, ...]:
         """The pools of more than one buyer."""
         return tuple(p for p in self.pools if p.buyers.stop - p.buyers.start > 1)
-
-    @cached_property
-    def pools_of(self) -> Mapping[int, list[Pool]]:
-        """The pools of each good, by its index in ``Economy.goods``; none for unused goods."""
-        found: defaultdict[int, list[Pool]] = defaultdict(list)
-        for pool in self.pools:
-            found[pool.good].append(pool)
-        return found
 
     @cached_property
     def places_of_uses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

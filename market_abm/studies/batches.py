@@ -7,7 +7,6 @@ made in, so that no timing changes the table.
 
 from __future__ import annotations
 
-import gc
 import math
 import pickle
 import time
@@ -15,13 +14,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from market_abm.errors import ResultsError
+from market_abm.language.collector import no_collection
 
 SECONDS = 1.0
 """The time that a batch should take."""
@@ -199,7 +198,7 @@ def _parts(sweep: Batched, numbers: range, *, patient: bool = False) -> Iterator
     """These runs in parts that take about a second; ``patient``: or twice as long as the steps."""
     began = time.perf_counter()
     texts, first, size, stepping = [], numbers.start, 0, 0.0
-    with _no_collection():
+    with no_collection():
         for count, text in sweep.texts(numbers):
             now = time.perf_counter() - began
             stepping = stepping if count else now
@@ -210,18 +209,6 @@ def _parts(sweep: Batched, numbers: range, *, patient: bool = False) -> Iterator
                 yield Part(first, size, "".join(texts), stepping, now)
                 began = time.perf_counter()
                 texts, first, size, stepping = [], first + size, 0, 0.0
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without searches for unreachable cycles among the many objects of a batch."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _first_part(packed: bytes, numbers: range) -> Part:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+
+from support.commands import COMMAND
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -31,7 +32,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
 PATIENCE = 20_000
 """Milliseconds that a page may take for anything."""
 

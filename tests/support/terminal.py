@@ -6,28 +6,14 @@ import re
 import select
 import struct
 import subprocess
-import sys
 import termios
 import time
 
 import pytest
 
-pty = pytest.importorskip("pty")
+from support.commands import COMMAND
 
-COMMAND = [sys.executable, "-c", "from market_abm.cli.commands import main; main()"]
-ENDLESS = """
-[economy]
-program = '''
-a = 0.3 * ln(x)
-b = 0.7 * ln(x)
-'''
-[supply.x]
-quantity = 1
-[market]
-share_rate = 1e-9
-[run]
-steps = 1000000
-"""
+pty = pytest.importorskip("pty")
 
 
 def plain(text):
