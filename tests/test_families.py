@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from market_abm.economy.families import (
     families_of,
     family_and_indices,
