@@ -33,7 +33,7 @@ from market_abm.economy.industry import Industry, combined_once
 from market_abm.economy.order import topological_components
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
-from market_abm.economy.values import changed_values
+from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
@@ -71,6 +71,8 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
+    fixed
+        Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
 
     industries: tuple[Industry, ...]
@@ -79,6 +81,7 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     @staticmethod
     @no_collection()
@@ -93,6 +96,7 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        fixed: frozenset[str] = frozenset(),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -112,6 +116,8 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        fixed
+            Parameters that cannot be set any more, as the lines were made with their values.
 
         Raises
         ------
@@ -156,6 +162,7 @@ class Economy(Displayable):
             },
             seed=seed,
             names=names,
+            fixed=fixed,
         )
         economy._check_demand()
         return economy
@@ -178,6 +185,7 @@ class Economy(Displayable):
         MarketError
             A key is unknown, or a value is out of range.
         """
+        check_not_fixed(values, self.fixed)
         industries, supply, demand = changed_values(
             self.industries, self.supply, self.demand, self.seed, values
         )

@@ -7,7 +7,7 @@ concern are constructed anew, with the checks of a new economy, and all others a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from market_abm.economy.checks import check_demand, check_keys, check_supply
@@ -15,7 +15,7 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
-from market_abm.keys import flattened, quoted, set_key
+from market_abm.keys import flattened, key_parts, quoted, set_key
 
 TABLES = ("economy.parameters", "supply", "demand", "industries")
 """The tables that hold the numbers of an economy."""
@@ -67,6 +67,24 @@ def changed_values(
         _with_terms(Supply, supply, of_supply, "supply"),
         _with_terms(Demand, demand, of_demand, "demand"),
     )
+
+
+def check_not_fixed(values: Mapping[str, Any], fixed: Collection[str]) -> None:
+    """Refuse other values of parameters by which lines were made.
+
+    Raises
+    ------
+    SettingError
+        Names the parameter.
+    """
+    for key, _ in flattened(values) if fixed else ():
+        table, *between, name = key_parts(key)
+        if table == "economy" and between == ["parameters"] and name in fixed:
+            raise SettingError(
+                f"the lines of the program were made with the parameter '{name}'",
+                remedy="set it in the file or with --set; it cannot change in a run",
+                name=key,
+            )
 
 
 def drawn_again(industries: Iterable[Industry], seed: int) -> tuple[Industry, ...]:

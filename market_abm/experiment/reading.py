@@ -150,5 +150,6 @@ def _economy(
     economy = from_text(
         made_of.program, parameters=made_of.parameters, reuse=made_of.reuse, **options
     )
-    check_parameters_are_read(made_of.parameters, economy.industries)
+    own = [name for name in made_of.parameters if name not in economy.fixed]
+    check_parameters_are_read(own, economy.industries)
     return economy
