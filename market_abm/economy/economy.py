@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
+from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
     check_cournot,
     check_demand,
@@ -31,7 +32,7 @@ from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once
 from market_abm.economy.order import topological_components
-from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, Terms, side_by_side
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
@@ -96,6 +97,7 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
@@ -105,7 +107,8 @@ class Economy(Displayable):
         industries
             The lines, in the program's order.
         supply
-            Each raw good's endowment, units per step: a number, or a :class:`Supply`.
+            Each raw good's endowment, units per step: a number, or a :class:`Supply`. Keys may be
+            patterns, such as ``x[*]``, here and in the other tables (``economy/by_pattern.py``).
         demand
             Each final good's price, money per unit: a number (1 by default), or a :class:`Demand`.
         reuse, reuse_of
@@ -116,6 +119,8 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        parameters
+            Values of names that formulas under patterns may read.
         fixed
             Parameters that cannot be set any more, as the lines were made with their values.
 
@@ -128,13 +133,19 @@ class Economy(Displayable):
             A setting is unknown, of the wrong type or out of range.
         """
         industries = tuple(industries)
-        demand, reuse_of = dict(demand or {}), dict(reuse_of or {})
-        population_of, names = dict(population_of or {}), dict(names or {})
+        names = dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
         goods = [*raw, *made]
+        tables = ByPattern(parameters or {})
+        supply = tables.entries(supply, raw, "supply", Supply)
+        demand = tables.entries(demand or {}, final, "demand", Demand)
+        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        population_of = tables.entries(
+            population_of or {}, list(made), "industries", FirmPopulation
+        )
         check_supply(supply, raw, made)
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
@@ -148,21 +159,17 @@ class Economy(Displayable):
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
-        default = Demand()
         economy = Economy(
             industries=tuple(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={
-                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
-                for good in final
-            },
+            supply=_terms(Supply, supply, raw, "supply"),
+            demand=_terms(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
-            fixed=fixed,
+            fixed=fixed | tables.read,
         )
         economy._check_demand()
         return economy
@@ -409,3 +416,20 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
+
+
+def _terms(
+    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
+) -> dict[str, Terms]:
+    """The terms of goods; those of one entry are one object, and those of none the default."""
+    made: dict[int, Terms] = {}
+    found = {}
+    for good in goods:
+        entry = entries.get(good, _DEFAULT)
+        if id(entry) not in made:
+            made[id(entry)] = kind.of(entry, f"{name}.{good}")
+        found[good] = made[id(entry)]
+    return found
+
+
+_DEFAULT: Mapping[str, Any] = {}

@@ -104,10 +104,10 @@ def matching(pattern: str, goods: Sequence[str]) -> list[tuple[str, dict[str, in
             remedy="write x[*], x[0..4], x[t] or x[*,2]",
             name=pattern,
         )
-    chosen = []
+    chosen, start = [], f"{found[1]}["
     for good in goods:
-        name, indices = family_and_indices(good)
-        if name == found[1] and len(indices) == len(parts):
+        indices = family_and_indices(good)[1] if good.startswith(start) else ()
+        if len(indices) == len(parts):
             values = _match(parts, indices)
             if values is not None:
                 chosen.append((good, values))

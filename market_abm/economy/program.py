@@ -53,7 +53,14 @@ def from_text(
     """
     made = read(program, parameters or {})
     industries = [_industry(line) for line in made.lines]
-    return Economy.build(industries, supply=supply, demand=demand, fixed=made.fixed, **options)
+    return Economy.build(
+        industries,
+        supply=supply,
+        demand=demand,
+        parameters=parameters,
+        fixed=made.fixed,
+        **options,
+    )
 
 
 def from_function(

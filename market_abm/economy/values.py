@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import check_demand, check_keys, check_supply
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
@@ -55,13 +56,18 @@ def changed_values(
     if parameters:
         industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
-    of_supply, of_demand = tables.get("supply", {}), tables.get("demand", {})
+    patterns = ByPattern(
+        {name: value for i in industries for name, value in i.technology.parameters.items()}
+    )
+    of_supply = patterns.entries(tables.get("supply", {}), list(supply), "supply", Supply)
+    of_demand = patterns.entries(tables.get("demand", {}), list(demand), "demand", Demand)
     if of_supply:
         check_supply({**supply, **of_supply}, list(supply), made)
     if of_demand:
         check_demand(of_demand, list(demand), made)
     if "industries" in tables:
-        industries = _with_all_firms(industries, tables["industries"], seed)
+        given = patterns.entries(tables["industries"], list(made), "industries", FirmPopulation)
+        industries = _with_all_firms(industries, given, seed)
     return (
         tuple(industries),
         _with_terms(Supply, supply, of_supply, "supply"),
@@ -81,7 +87,7 @@ def check_not_fixed(values: Mapping[str, Any], fixed: Collection[str]) -> None:
         table, *between, name = key_parts(key)
         if table == "economy" and between == ["parameters"] and name in fixed:
             raise SettingError(
-                f"the lines of the program were made with the parameter '{name}'",
+                f"the parameter '{name}' is in indices, bounds of loops or formulas of patterns",
                 remedy="set it in the file or with --set; it cannot change in a run",
                 name=key,
             )

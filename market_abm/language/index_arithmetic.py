@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from market_abm.errors import ProgramError, nearest
+from market_abm.errors import shown as shown_value
 from market_abm.language import expression as ex
 from market_abm.language.syntax import unparsed
 
@@ -217,7 +218,7 @@ class Indices:
             It is no arithmetic on whole numbers, loop variables and parameters.
         """
         if isinstance(node, ast.Constant):
-            return _constant(self._checked_whole(node.value, f"{unparsed(node)}", node))
+            return _constant(_checked_whole(node.value, line=node.lineno))
         if isinstance(node, ast.Name):
             return self._name(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
@@ -246,21 +247,9 @@ class Indices:
                 else "write a whole number",
             )
         self.fixed.add(node.id)
-        value, what = self.parameters[node.id], f"the parameter {node.id} is"
-        key = f"economy.parameters.{node.id}"
-        return _constant(self._checked_whole(value, f"{what} {value:.12g}, which", node, key))
-
-    @staticmethod
-    def _checked_whole(value: Any, what: str, node: ast.expr, name: str | None = None) -> int:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value != value // 1:
-            raise ProgramError(
-                f"{what} is no whole number, as indices and bounds are",
-                line=node.lineno,
-                name=name,
-                remedy="write a whole number",
-            )
-        return int(value)
+        where = f"the parameter '{node.id}' in line {node.lineno} of the program"
+        name = f"economy.parameters.{node.id}"
+        return _constant(_checked_whole(self.parameters[node.id], where, name=name))
 
     def check_names(self) -> None:
         """Refuse a loop variable that is a good elsewhere.
@@ -389,6 +378,22 @@ class Indices:
             return Value(lambda turn: float(compute(argument.at(turn))), argument.reads)
         value = self.whole(node)
         return Value(lambda turn: float(value.at(turn)), value.reads)
+
+
+def _checked_whole(
+    value: Any, where: str = "", *, name: str | None = None, line: int | None = None
+) -> int:
+    """A value as a whole number; ``where``, ``name`` and ``line`` are for the message."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or value != value // 1:
+        text = f"{value:.12g}" if is_number else shown_value(value)
+        raise ProgramError(
+            f"{where} is {text}" if where else f"{text} stands in an index or a bound",
+            line=line,
+            name=name,
+            remedy="indices and bounds of loops are whole numbers",
+        )
+    return int(value)
 
 
 class _Kind(NamedTuple):
