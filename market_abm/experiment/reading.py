@@ -9,7 +9,6 @@ from typing import Any
 
 from market_abm.economy.by_pattern import patterns_in
 from market_abm.economy.economy import REUSE, Economy
-from market_abm.economy.families import family_and_indices
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.program import from_text
 from market_abm.economy.terms import FirmPopulation
@@ -120,7 +119,7 @@ def _written(given: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, An
     single = {
         good: dataclasses.asdict(each)
         for good, each in terms.items()
-        if good in given or not family_and_indices(good)[1]
+        if good in given or "[" not in good
     }
     return patterns | single
 
