@@ -28,6 +28,7 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.families import Family, families_of
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once
@@ -46,7 +47,9 @@ gets all of it and pays. ``external``: nonrival, but only the first user in topo
 an externality."""
 
 
-LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
+LAYOUT = (
+    "lines", "goods", "families", "index", "has_loops", "_uses", "final", "stages", "buyers",
+)  # fmt: skip
 """Properties that do not depend on the numbers of an economy with the same firms."""
 
 ORDER = ("components", "topological_order")
@@ -327,6 +330,11 @@ class Economy(Displayable):
     def index(self) -> dict[str, int]:
         """The place of each good in ``goods``."""
         return {good: k for k, good in enumerate(self.goods)}
+
+    @cached_property
+    def families(self) -> dict[str, Family]:
+        """The families of ``goods``; a good without an index is a family of its own."""
+        return families_of(self.goods)
 
     def label(self, good: str) -> str:
         """A good's name for tables and figures: short, and in full if there is a full one."""

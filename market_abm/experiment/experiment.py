@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from market_abm.display import Displayable
-from market_abm.economy.by_pattern import members, patterns_in, shortened
+from market_abm.economy.by_pattern import shortened
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
-from market_abm.errors import MarketError, SettingError, display_path, nearest
+from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
@@ -85,22 +86,8 @@ class Experiment(Displayable):
         """Put goods in the place of patterns in ``record.goods``."""
         if self.record.goods is None:
             return
-        goods: dict[str, None] = {}
-        patterns = patterns_in(self.record.goods, self.economy.index)
-        for good in self.record.goods:
-            if good in patterns:
-                goods |= dict.fromkeys(
-                    g for g, _ in members(good, self.economy.goods, "record.goods")
-                )
-            elif good in self.economy.index:
-                goods[good] = None
-            else:
-                raise SettingError(
-                    f"record.goods: there is no good '{good}'",
-                    remedy=nearest(good, self.economy.goods),
-                    name="record.goods",
-                )
-        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=tuple(goods)))
+        goods = chosen_goods(self.record.goods, self.economy.goods, "record.goods")
+        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=goods))
 
     def _check_shocks(self) -> None:
         for step, economy in self.changes:

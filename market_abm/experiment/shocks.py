@@ -11,8 +11,9 @@ from typing import Any
 
 from market_abm.economy.by_pattern import members, patterns_in
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import nearest_good
 from market_abm.economy.values import TABLES, is_value_key
-from market_abm.errors import MarketError, SettingError, clip, nearest
+from market_abm.errors import MarketError, SettingError, clip
 from market_abm.experiment.toml import composed
 from market_abm.fields import check_whole
 from market_abm.gradient.backprop import references
@@ -228,7 +229,7 @@ class GoodShock:
         chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
         if self.good not in numbers and not pattern:
             raise SettingError(
-                f"{trouble} '{self.good}'", remedy=nearest(self.good, numbers, economy.names)
+                f"{trouble} '{self.good}'", remedy=nearest_good(self.good, list(numbers), economy.names)
             )
         if self.relative and self.amount < -100.0:
             raise SettingError(

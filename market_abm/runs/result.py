@@ -15,11 +15,13 @@ from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
-from market_abm.runs.summary import jsonable, resolved, versions
+from market_abm.runs.families import families_json, family_paths, family_table, shown_families
+from market_abm.runs.summary import jsonable, resolved, theory_error, versions
 from market_abm.runs.tables import accounts_table, buyers_table, largest
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
-
-MAX_LISTED_GOODS = 40
-"""Goods beyond which tables and figures show the largest industries only."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -336,6 +335,20 @@ class Result(Displayable):
             index=pd.Index(self.goods, name="good"),
         )
 
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The families that tables and figures show in the place of goods; empty if goods."""
+        return shown_families(self.experiment.economy)
+
+    def by_family(self) -> pd.DataFrame:
+        """One row per family of goods, at the last step (``runs/families.py``)."""
+        return family_table(tuple(self.economy.families.values()), self.table())
+
+    def family_paths(self) -> pd.DataFrame:
+        """One row per recorded step and family of recorded goods (``runs/families.py``)."""
+        paths = (self.quantities, self.prices, self.gradients, self.errors)
+        return family_paths(families_of(self.recorded).values(), self.times, *paths)
+
     def frame(self) -> pd.DataFrame:
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
         import pandas as pd
@@ -394,6 +407,7 @@ class Result(Displayable):
                 "status": self.status,
                 "message": self.ending.detail,
                 "steps": self.steps,
+                **({"families": families_json(self.by_family())} if self.families else {}),
                 "goods": rows,
                 "industries": self.accounts().to_dict("index"),
                 "error": numbers.pop("error"),
@@ -403,20 +417,12 @@ class Result(Displayable):
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
                 **numbers,
-                "theory_error": self._theory_error(),
+                "theory_error": theory_error(self.prediction, self.prices, self.gradients),
                 "configuration": resolved(self.experiment),
                 "firm": "Firm" if self.firm is None else self.firm.__name__,
                 "versions": versions(),
             }
         )
-
-    @np.errstate(invalid="ignore")
-    def _theory_error(self) -> float | None:
-        """The largest relative distance of a price from its prediction; None without one."""
-        if self.prediction is None:
-            return None
-        scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
-        return float((np.abs(self.prices - self.prediction) / scale).max())
 
     # --- figures --------------------------------------------------------------------------------
 

@@ -50,3 +50,14 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+@np.errstate(invalid="ignore")
+def theory_error(
+    prediction: np.ndarray | None, prices: np.ndarray, gradients: np.ndarray
+) -> float | None:
+    """The largest relative distance of a price from its prediction; None without one."""
+    if prediction is None:
+        return None
+    scale = np.where(gradients == 0.0, 1.0, np.abs(gradients))
+    return float((np.abs(prices - prediction) / scale).max())

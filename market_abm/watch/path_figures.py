@@ -16,7 +16,7 @@ from bokeh.models import (
     Span,
 )
 
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.lines import shortened

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.views.layout import BOX, Layout, Point, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import GREY, INK

@@ -1,0 +1,60 @@
+"""Families of goods in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from market_abm.economy.families import families_of
+
+if TYPE_CHECKING:
+    from market_abm.economy.families import Family
+
+COLUMNS = {
+    "members": "members",
+    "price": "mean price",
+    "price_least": "least",
+    "price_largest": "largest",
+    "error": "largest error",
+    "first_step": "first step",
+}
+"""Columns of a table of families, and their headers."""
+
+CAPTION = "Families at the last step; what is no mean, least or largest of the members is the last"
+
+
+def family_text(family: Family) -> str:
+    """A family, and how many members it has if several."""
+    return f"{family.label} ({len(family):,})" if len(family) > 1 else family.label
+
+
+def family_texts(goods: Iterable[str]) -> str:
+    """The families of goods."""
+    return ", ".join(map(family_text, families_of(goods).values()))
+
+
+def families_note(families: int, goods: int) -> str:
+    """What the rows of a table of families are, and how to see members."""
+    return (
+        f"{families} families of {goods:,} goods: over the members, the mean, least and largest "
+        "price, the largest error and the last first step. --goods 'NAME[*]' lists members."
+    )
+
+
+def path_left_out(rows: int) -> str:
+    """That the path of every good is too long to be written."""
+    return (
+        f"trajectory.csv is left out, as it would have {rows:,} rows; families.csv has the path of "
+        f"families. Choose goods with record.goods, or steps with record.every, to have it."
+    )
+
+
+def one_of(lines: int, label: str) -> str:
+    """That a derivation is that of one line of a family."""
+    return f"One of the {lines:,} lines of {label}. "
+
+
+def loss_sentence(family: Family, losing: int, most: str) -> str:
+    """How many members make losses, and the largest as a part of their revenue."""
+    count = f"{losing:,} of {len(family):,}" if losing < len(family) else f"all {losing:,}"
+    return f"Of the producers of {family.label}, {count} make losses, of up to {most} of revenue."
