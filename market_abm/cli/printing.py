@@ -185,7 +185,7 @@ def _print_goods(table: pd.DataFrame) -> None:
 def _print_families(result: Result) -> None:
     """A row per family."""
     from market_abm.views.numbers import format_error, format_plain
-    from market_abm.views.words.families import COLUMNS
+    from market_abm.views.words.families import COLUMNS, shown_mean
 
     print_table(
         [("family", "left"), *((header, "right") for header in COLUMNS.values())],
@@ -193,7 +193,8 @@ def _print_families(result: Result) -> None:
             (
                 printable(str(label)),
                 f"{row['members']:,.0f}",
-                *(format_plain(row[f"price{which}"], 8) for which in ("", "_least", "_largest")),
+                format_plain(shown_mean(row), 8),
+                *(format_plain(row[f"price_{which}"], 8) for which in ("least", "largest")),
                 format_error(row["error"]),
                 "-" if row["first_step"] < 0 else str(int(row["first_step"])),
             )

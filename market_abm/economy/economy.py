@@ -32,7 +32,7 @@ from market_abm.economy.families import Family, families_of
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once
-from market_abm.economy.order import topological_components
+from market_abm.economy.order import stages_of, topological_components
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, Terms, side_by_side
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
@@ -347,15 +347,9 @@ class Economy(Displayable):
 
         The goods of one loop count as one stage.
         """
-        distance = dict.fromkeys(self.goods, 0)
-        for component in reversed(self.components):
-            inside = {industry.good for industry in component}
-            depth = max(distance[good] for good in inside)
-            distance.update(dict.fromkeys(inside, depth))
-            for industry in component:
-                for good in set(industry.technology.inputs) - inside:
-                    distance[good] = max(distance[good], depth + 1)
-        return distance
+        components = [[industry.good for industry in each] for each in self.components]
+        inputs = {i.good: i.technology.inputs for i in self.industries}
+        return stages_of(self.goods, components, inputs)
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""

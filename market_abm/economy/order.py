@@ -36,6 +36,26 @@ def topological_components(lines: Lines) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(members[group]) for group in _sorted(before))
 
 
+def stages_of(
+    goods: Iterable[str],
+    components: Sequence[Sequence[str]],
+    inputs: Mapping[str, Iterable[str]],
+) -> dict[str, int]:
+    """The number of lines between each good and the consumer, on the longest path.
+
+    The goods of one component, in topological order, count as one stage; ``inputs`` are those of
+    the line that makes a good.
+    """
+    distance = dict.fromkeys(goods, 0)
+    for component in reversed(components):
+        depth = max(distance[good] for good in component)
+        distance.update(dict.fromkeys(component, depth))
+        for good in component:
+            for used in set(inputs[good]).difference(component):
+                distance[used] = max(distance[used], depth + 1)
+    return distance
+
+
 def _sorted(before: Mapping[int, Iterable[int]]) -> Iterator[int]:
     """The topological order of numbers, each with those before it; of several, the smallest first.
 

@@ -229,7 +229,8 @@ class GoodShock:
         chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
         if self.good not in numbers and not pattern:
             raise SettingError(
-                f"{trouble} '{self.good}'", remedy=nearest_good(self.good, list(numbers), economy.names)
+                f"{trouble} '{self.good}'",
+                remedy=nearest_good(self.good, list(numbers), economy.names),
             )
         if self.relative and self.amount < -100.0:
             raise SettingError(

@@ -63,7 +63,7 @@ def family_table(families: Iterable[Family], goods: pd.DataFrame) -> pd.DataFram
 
 
 def families_json(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """A table of families as an object for JSON: None where prices did not come within tolerance."""
+    """A table of families as an object for JSON: no first step is None."""
     rows: dict[str, dict[str, Any]] = table.to_dict("index")
     for row in rows.values():
         row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])

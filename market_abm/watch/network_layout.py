@@ -10,7 +10,7 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.runs.start import start_runs
-from market_abm.views.layout import BOX, Use, layout
+from market_abm.views.layout import BOX, Diagram, Use, layout
 from market_abm.views.plots.flows import Flows, bent
 from market_abm.views.words.lines import all_shortened, shortened
 from market_abm.watch.session import Session
@@ -27,7 +27,7 @@ Drawn = tuple[
 
 def small_network(economy: Economy) -> Drawn:
     """All goods as boxes, placed as in all pictures of networks."""
-    plan = layout(economy)
+    plan = layout(Diagram.of_goods(economy))
     goods = list(plan.boxes)
     x, y = np.array(list(plan.boxes.values())).T
     uses, names = list(plan.routes), all_shortened(goods, 18)

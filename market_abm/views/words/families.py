@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from market_abm.economy.families import families_of
+from market_abm.views.words.text import ARROWS
 
 if TYPE_CHECKING:
     from market_abm.economy.families import Family
+
+ROUNDING = 1e-14
+"""A mean that is smaller than this part of the largest price is 0, but for rounding."""
 
 COLUMNS = {
     "members": "members",
@@ -21,6 +25,12 @@ COLUMNS = {
 """Columns of a table of families, and their headers."""
 
 CAPTION = "Families at the last step; what is no mean, least or largest of the members is the last"
+
+
+def shown_mean(row: Mapping[str, float]) -> float:
+    """The mean price of a row of a table of families; 0 where it is rounding of a sum that is."""
+    size = max(abs(row["price_least"]), abs(row["price_largest"]))
+    return 0.0 if abs(row["price"]) <= ROUNDING * size else row["price"]
 
 
 def family_text(family: Family) -> str:
@@ -58,3 +68,21 @@ def loss_sentence(family: Family, losing: int, most: str) -> str:
     """How many members make losses, and the largest as a part of their revenue."""
     count = f"{losing:,} of {len(family):,}" if losing < len(family) else f"all {losing:,}"
     return f"Of the producers of {family.label}, {count} make losses, of up to {most} of revenue."
+
+
+def network_note(goods: int) -> str:
+    """What is drawn of a network of families."""
+    return (
+        f"{goods:,} goods by family (mean price, largest error); {ARROWS}\n"
+        "(number and width: how many uses an arrow stands for; an arrow to itself: within a family)"
+    )
+
+
+MEDIAN, LARGEST = "median of the members", "largest error"
+BAND = "from the least to the largest;\nof errors: from the median"
+"""What lines and bands of a family are."""
+
+
+def other_families(count: int) -> str:
+    """How many families are not drawn."""
+    return f"not drawn: {count} more"
