@@ -48,7 +48,7 @@ an externality."""
 
 
 LAYOUT = (
-    "lines", "goods", "families", "index", "has_loops", "_uses", "final", "stages", "buyers",
+    "lines", "goods", "families", "index", "has_loops", "_uses", "final", "stages", "buyers", "uses"
 )  # fmt: skip
 """Properties that do not depend on the numbers of an economy with the same firms."""
 
@@ -255,7 +255,7 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
-        return Economy(
+        combined = Economy(
             industries=tuple(
                 Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
@@ -276,6 +276,17 @@ class Economy(Displayable):
             seed=first.seed,
             names=first.names,
         )
+        vars(combined).update(first._layout_of(combined.industries))
+        return combined
+
+    def _layout_of(self, industries: Sequence[Industry]) -> dict[str, Any]:
+        """Of the same lines with an axis of runs: ``LAYOUT`` and ``ORDER``."""
+        if any(len(industry.weights) > 1 for industry in industries):
+            return {}  # firms differ between runs
+        same = {name: getattr(self, name) for name in LAYOUT if name not in ("lines", "families")}
+        made = {industry.good: industry for industry in industries}
+        components = tuple(tuple(made[i.good] for i in each) for each in self.components)
+        return {**same, "buyers": self.buyers.with_run_axis(), "components": components}
 
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""

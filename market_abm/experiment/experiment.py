@@ -185,6 +185,7 @@ class Experiment(Displayable):
         settings: Mapping[str, Any] | None = None,
         *,
         file: str | None = None,
+        economy: Economy | None = None,
     ) -> Experiment:
         """Read the text of an experiment file.
 
@@ -198,6 +199,8 @@ class Experiment(Displayable):
             Overrides by dotted key.
         file
             The file of the text, for messages, and to find the files that it names.
+        economy
+            The economy that it describes, if it was read before.
 
         Raises
         ------
@@ -212,7 +215,8 @@ class Experiment(Displayable):
             check_depth(source.overrides)
             override_all(tables, source.overrides)
             check_depth(tables)
-            return Experiment(**read_tables(tables, source.folder), name=name, source=source)
+            parts = read_tables(tables, source.folder, economy)
+            return Experiment(**parts, name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
 
@@ -347,7 +351,9 @@ class Experiment(Displayable):
             )
         source = self.source
         merged = {**compatible(source.overrides, settings), **settings}
-        return Experiment.parse(source.text, self.name, merged, file=source.file)
+        same = all(key.startswith("market.") for key in settings)
+        economy = self.economy if same else None
+        return Experiment.parse(source.text, self.name, merged, file=source.file, economy=economy)
 
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the place in the text that caused it, if there is a text."""

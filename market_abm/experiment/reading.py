@@ -56,7 +56,9 @@ def expand_terms(tables: Mapping[str, Any]) -> None:
                     goods[good] = {key: terms}
 
 
-def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+def read_tables(
+    tables: dict[str, Any], folder: Path, economy: Economy | None = None
+) -> dict[str, Any]:
     """The parts of an experiment that the tables of a file describe.
 
     Parameters
@@ -65,6 +67,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         The tables, overrides included.
     folder
         Where files that the tables name are looked for.
+    economy
+        The economy, if it was read before.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
-    economy = _economy(made_of, table, run.seed, folder)
+    economy = economy or _economy(made_of, table, run.seed, folder)
     shocks = read_shocks(tables.get("shocks", []))
     common, single = _common_and_single(table["industries"])
     return {

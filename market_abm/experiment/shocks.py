@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def economies_after(economy: Economy, shocks: Sequence[Shock]) -> tuple[tuple[in
 
 
 def _with_references_of(first: Economy, economy: Economy) -> Economy:
-    if all(terms.quantity is not None for terms in economy.demand.values()):
+    if all(t.quantity is not None or math.isinf(t.elasticity) for t in economy.demand.values()):
         return economy
     try:
         quantities = references(first)

@@ -121,12 +121,16 @@ class PooledMarket(Mechanism):
     @classmethod
     def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
         """The price of each pool that pays, and 0 for the others, money per unit, (pools,)."""
-        prices = [
-            cls.pool_price(
-                state.shares[pool.buyers], state.bids[pool.buyers], state.quantities[[pool.good]]
-            )[0]
-            for pool in economy.buyers.pools
-        ]
+        buyers = economy.buyers
+        sizes = np.diff(buyers.starts, append=buyers.size)
+        prices = np.empty(len(sizes))
+        alone = sizes == 1  # all of a nonrival good's, where each line is one firm
+        first, quantities = buyers.starts[alone], state.quantities[buyers.pool_good]
+        one = (values[:, None] for values in (state.shares[first], state.bids[first]))
+        prices[alone] = cls.pool_price(*one, quantities[alone, None])[:, 0]
+        for k in np.flatnonzero(~alone):
+            own = buyers.pools[k].buyers
+            prices[k] = cls.pool_price(state.shares[own], state.bids[own], quantities[[k]])[0]
         return np.where(pays(economy), prices, 0.0)
 
     def form_price(self) -> None:

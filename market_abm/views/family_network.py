@@ -10,6 +10,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.families import Family
 from market_abm.economy.order import topological_components
+from market_abm.runs.families import shown_families
 from market_abm.views.layout import Diagram, Use
 
 MAX_ARROWS = 60
@@ -73,10 +74,12 @@ class FamilyNetwork:
         own = np.searchsorted(pairs, of_good[buyers.maker] * count + of_good[buyers.good])
         return FamilyNetwork(dict(zip(labels, families, strict=True)), diagram, counts, ranks[own])
 
-    @property
-    def is_legible(self) -> bool:
-        """Whether all arrows can be drawn."""
-        return len(self.counts) <= MAX_ARROWS
+    @staticmethod
+    def shown(economy: Economy) -> FamilyNetwork | None:
+        """The network of the families that figures show; None if they show goods, or no arrows."""
+        families = shown_families(economy)
+        network = FamilyNetwork.of(economy, families) if families else None
+        return network if network is not None and len(network.counts) <= MAX_ARROWS else None
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum over the buyers of each arrow, of values of shape (buyers,)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import families_of
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
@@ -25,6 +26,7 @@ from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
+from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
@@ -210,9 +212,9 @@ class Session:
         *_, name = key_parts(key)
         if key.startswith("economy.parameters.") and name in self.first.economy.fixed:
             return False
-        values = {**self._numbers_set, key: value}
+        values, structure = {**self._numbers_set, key: value}, self.first.economy.structure
         initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
-        return initial.economy.structure == self.economy.structure
+        return initial.economy.structure == structure
 
     def shock(self, target: str, good: str, percent: float) -> None:
         """Change a number of a good by so many per cent, from the next step on.
@@ -268,16 +270,17 @@ class Session:
             )
 
     def _elasticities(self) -> Iterator[Parameter]:
-        for good, demand in self._next_economy.demand.items():
+        economy = self._next_economy
+        for name, label, good in choices(economy, economy.demand):
+            demand = economy.demand[good]
             if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
-            key = f"demand.{quoted(good)}.elasticity"
-            label, value = demand_elasticity(good), demand.elasticity
-            yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
-        for good, supply in self._next_economy.supply.items():
-            key = f"supply.{quoted(good)}.elasticity"
-            label, value = supply_elasticity(good), supply.elasticity
-            yield Parameter(key, label, value, 0.0, max(4.0, value))
+            key, value = f"demand.{quoted(name)}.elasticity", demand.elasticity
+            ends, text = _decades(value), demand_elasticity(label)
+            yield Parameter(key, text, value, *ends, logarithmic=True, endless=True)
+        for name, label, good in choices(economy, economy.supply):
+            key, value = f"supply.{quoted(name)}.elasticity", economy.supply[good].elasticity
+            yield Parameter(key, supply_elasticity(label), value, 0.0, max(4.0, value))
 
     def _parameters(self) -> Iterator[Parameter]:
         values: dict[str, float] = {}
@@ -315,6 +318,18 @@ class Session:
         configuration["economy"] = economy
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
+
+
+def choices(economy: Economy, goods: Iterable[str]) -> list[tuple[str, str, str]]:
+    """What controls offer of goods: for each its name, its label, and the good itself.
+
+    Where families are shown, one for each family of these goods: its pattern, its label, and its
+    first member, for which its numbers are shown.
+    """
+    if shown_families(economy):
+        families = families_of(goods).values()
+        return [(family.pattern, family.label, family.goods[0]) for family in families]
+    return [(good, good, good) for good in goods]
 
 
 def _decades(value: float) -> tuple[float, float]:

@@ -33,10 +33,9 @@ def network(result: Result) -> Figure:
     (``plots/family_network.py``), or else only the largest flows (``plots/flows.py``), or a network
     without numbers if no industry sells to another.
     """
-    if result.families:
-        families = FamilyNetwork.of(result.experiment.economy, result.families)
-        if families.is_legible:
-            return family_network(result, families)
+    families = FamilyNetwork.shown(result.experiment.economy)
+    if families is not None:
+        return family_network(result, families)
     if not is_legible(result.experiment.economy) and (flows := Flows.of(result)).flows:
         return largest_flows(result, flows)
     economy = result.experiment.economy

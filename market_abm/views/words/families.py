@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from market_abm.economy.families import families_of
+from market_abm.views.numbers import format_count
 from market_abm.views.words.text import ARROWS
 
 if TYPE_CHECKING:
@@ -29,8 +32,26 @@ CAPTION = "Families at the last step; what is no mean, least or largest of the m
 
 def shown_mean(row: Mapping[str, float]) -> float:
     """The mean price of a row of a table of families; 0 where it is rounding of a sum that is."""
-    size = max(abs(row["price_least"]), abs(row["price_largest"]))
-    return 0.0 if abs(row["price"]) <= ROUNDING * size else row["price"]
+    return _mean(row["price"], max(abs(row["price_least"]), abs(row["price_largest"])))
+
+
+def mean_of(prices: np.ndarray) -> float:
+    """The same of the prices of members, shape (members,)."""
+    return _mean(float(prices.mean()), float(np.abs(prices).max()))
+
+
+def _mean(mean: float, largest: float) -> float:
+    return 0.0 if abs(mean) <= ROUNDING * largest else mean
+
+
+def mean_price(price: str) -> str:
+    """The mean price of a family, in its box."""
+    return f"mean price {price}"
+
+
+def members(count: int) -> str:
+    """The number of members of a family, in its box."""
+    return format_count(count, "good")
 
 
 def family_text(family: Family) -> str:
