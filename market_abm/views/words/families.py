@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.economy.families import families_of
-from market_abm.views.numbers import format_count
+from market_abm.views.numbers import format_count, format_number
+from market_abm.views.words.economy import demand_text, supply_text
 from market_abm.views.words.text import ARROWS
 
 if TYPE_CHECKING:
     from market_abm.economy.families import Family
+    from market_abm.economy.terms import Demand, Supply
 
 ROUNDING = 1e-14
 """A mean that is smaller than this part of the largest price is 0, but for rounding."""
@@ -27,7 +29,13 @@ COLUMNS = {
 }
 """Columns of a table of families, and their headers."""
 
-CAPTION = "Families at the last step; what is no mean, least or largest of the members is the last"
+CAPTION = (
+    "Families of goods at the last step: means over the members, the least and the largest price, "
+    "the largest error, and the step from which on all errors stay within tolerance."
+)
+
+OF_FAMILIES = " Lines are families of goods: means over their members, and their largest errors."
+"""What the lines of a report's figures are."""
 
 
 def shown_mean(row: Mapping[str, float]) -> float:
@@ -107,3 +115,22 @@ BAND = "from the least to the largest;\nof errors: from the median"
 def other_families(count: int) -> str:
     """How many families are not drawn."""
     return f"not drawn: {count} more"
+
+
+def supplies_text(terms: Sequence[Supply]) -> str:
+    """The terms of the suppliers of a family."""
+    texts = {supply_text(each) for each in terms}
+    return (
+        texts.pop() if len(texts) == 1 else _differing([each.quantity for each in terms], "units")
+    )
+
+
+def demands_text(terms: Sequence[Demand]) -> str:
+    """The terms of the consumers of a family."""
+    texts = {demand_text(each) for each in terms}
+    return texts.pop() if len(texts) == 1 else _differing([each.price for each in terms], "a unit")
+
+
+def _differing(values: Sequence[float], unit: str) -> str:
+    low, high = format_number(min(values)), format_number(max(values))
+    return f"{low} {unit} each" if low == high else f"{low} to {high} {unit}"
