@@ -44,6 +44,8 @@ class Buyers:
         Equal for the uses of a rival good; within a use, the firms' weights. Shape (..., buyers).
     makers
         For each industry, the index of its good in ``Economy.goods``, and the good.
+    external
+        Whether only the first use of each good pays for it, shape (goods,).
     """
 
     size: int
@@ -51,6 +53,7 @@ class Buyers:
     pools: tuple[Pool, ...]
     initial_shares: np.ndarray
     makers: tuple[tuple[int, str], ...]
+    external: np.ndarray
 
     def with_run_axis(self) -> Buyers:
         """The same layout for firms with a leading axis of runs of length 1."""
@@ -186,4 +189,5 @@ class Buyers:
             pools=tuple(pools),
             initial_shares=np.repeat(shares, sizes) * concatenated(weights or [np.zeros(0)]),
             makers=tuple((index[i.good], i.good) for i in industries),
+            external=np.array([reuse[good] == "external" for good in goods], bool),
         )

@@ -349,10 +349,9 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
 
 def pays(economy: Economy) -> np.ndarray:
     """Mask of the pools that pay, shape (pools,): all but the later ones of an external good."""
-    goods = [pool.good for pool in economy.buyers.pools]
-    later = np.array([k > 0 and good == goods[k - 1] for k, good in enumerate(goods)], bool)
-    external = np.array([economy.reuse[economy.goods[good]] == "external" for good in goods], bool)
-    return ~(later & external)
+    goods = economy.buyers.pool_good
+    later = np.diff(goods, prepend=-1) == 0
+    return ~(later & economy.buyers.external[goods])
 
 
 def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any, all_bid: Any) -> Any:

@@ -126,8 +126,8 @@ class PooledMarket(Mechanism):
         prices = np.empty(len(sizes))
         alone = sizes == 1  # all of a nonrival good's, where each line is one firm
         first, quantities = buyers.starts[alone], state.quantities[buyers.pool_good]
-        one = (values[:, None] for values in (state.shares[first], state.bids[first]))
-        prices[alone] = cls.pool_price(*one, quantities[alone, None])[:, 0]
+        shares, bids = state.shares[first, None], state.bids[first, None]
+        prices[alone] = cls.pool_price(shares, bids, quantities[alone, None])[:, 0]
         for k in np.flatnonzero(~alone):
             own = buyers.pools[k].buyers
             prices[k] = cls.pool_price(state.shares[own], state.bids[own], quantities[[k]])[0]

@@ -353,11 +353,10 @@ class Result(Displayable):
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
         import pandas as pd
 
-        count = len(self.prices)
         return pd.DataFrame(
             {
                 "step": np.repeat(self.times, len(self.recorded)),
-                "good": np.tile(np.array(self.recorded, object), count),
+                "good": np.tile(np.array(self.recorded, object), len(self.prices)),
                 "quantity": self.quantities.ravel(),
                 "price": self.prices.ravel(),
                 "gradient": self.gradients.ravel(),
@@ -390,10 +389,9 @@ class Result(Displayable):
         """
         from market_abm.runs.optimum import rest_summary
 
-        numbers = measured(self)
-        rows = self.table().to_dict("index")
-        lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
+        numbers, rows = measured(self), self.table().to_dict("index")
         names, recorded = self.experiment.economy.names, self.recorded
+        lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
         told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
         for good, row in rows.items():
             if good in names:

@@ -21,8 +21,8 @@ from market_abm.views.family_network import FamilyNetwork
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import is_legible, payments
-from market_abm.views.words.families import mean_of, mean_price, members
-from market_abm.views.words.page import DISTANCE_TITLE, NETWORK_TITLE
+from market_abm.views.words.families import mean_of, members
+from market_abm.views.words.page import DISTANCE_TITLE, FAMILIES_TITLE, NETWORK_TITLE
 from market_abm.watch.figures import INK, blank, log_errors, tick_labels
 from market_abm.watch.network_layout import family_boxes, large_network, small_network
 from market_abm.watch.session import Session
@@ -83,7 +83,7 @@ class NetworkFigure:
         low, high = low - slack, high + slack
         self.figure = blank(
             "network",
-            NETWORK_TITLE,
+            NETWORK_TITLE if self._families is None else FAMILIES_TITLE,
             height + 75,
             x_range=Range1d(left, right),
             y_range=Range1d(low, high),
@@ -212,7 +212,7 @@ class NetworkFigure:
         largest = [float(errors[own].max()) for own in places]
         nodes = {
             "error": largest,
-            "price": [mean_price(format_label(mean_of(prices[own]))) for own in places],
+            "price": [f"price {format_label(mean_of(prices[own]))}" for own in places],
             "gradient": [members(len(own)) for own in places],
         }
         money = network.total(payments(session.experiment, session.state))

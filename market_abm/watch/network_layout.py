@@ -42,12 +42,12 @@ def small_network(economy: Economy) -> Drawn:
     return goods, nodes, flows, [(use,) for use in flows.pop("uses")], ranges
 
 
-def boxes(diagram: Diagram, full: Mapping[str, str]) -> Boxes:
-    """Nodes as boxes, and their arrows; ``full`` are their names in tooltips."""
+def boxes(diagram: Diagram, full: Mapping[str, str], most: int = 18) -> Boxes:
+    """Nodes as boxes with names of ``most`` letters, and arrows; ``full`` are names in tooltips."""
     plan = layout(diagram)
     names = list(plan.boxes)
     x, y = np.array(list(plan.boxes.values())).T
-    uses, short = list(plan.routes), all_shortened(names, 18)
+    uses, short = list(plan.routes), all_shortened(names, most)
     curves = [_sampled(np.array(plan.routes[use]), 3) for use in uses]
     points = np.concatenate(
         [np.concatenate(curves) if curves else np.zeros((0, 2)), _corners(x, y)]
@@ -69,9 +69,8 @@ def boxes(diagram: Diagram, full: Mapping[str, str]) -> Boxes:
 def family_boxes(network: FamilyNetwork) -> Boxes:
     """All families as boxes."""
     families = network.families
-    goods, nodes, flows, ranges = boxes(
-        network.diagram, {label: family_text(family) for label, family in families.items()}
-    )
+    full = {label: family_text(family) for label, family in families.items()}
+    goods, nodes, flows, ranges = boxes(network.diagram, full, 15)
     del flows["uses"]
     return goods, nodes, flows, ranges
 

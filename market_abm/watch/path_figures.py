@@ -68,7 +68,7 @@ class PathFigures:
         families = _drawn(shown_families(economy), economy)
         if families:
             self._places = [family.places for family in families]
-            self.goods = [family.label for family in families]
+            self.goods = [family.pattern for family in families]
         else:
             places = followed(economy, GOODS)
             if len(economy.goods) > MAX_LISTED_GOODS:

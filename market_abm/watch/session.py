@@ -18,7 +18,6 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
-from market_abm.economy.families import families_of
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
@@ -324,11 +323,15 @@ def choices(economy: Economy, goods: Iterable[str]) -> list[tuple[str, str, str]
     """What controls offer of goods: for each its name, its label, and the good itself.
 
     Where families are shown, one for each family of these goods: its pattern, its label, and its
-    first member, for which its numbers are shown.
+    first member among them, for which its numbers are shown.
     """
-    if shown_families(economy):
-        families = families_of(goods).values()
-        return [(family.pattern, family.label, family.goods[0]) for family in families]
+    found, some = [], set(goods)
+    for family in shown_families(economy):
+        first = next((good for good in family.goods if good in some), None)
+        if first is not None:
+            found.append((family.pattern, family.label, first))
+    if found:
+        return found
     return [(good, good, good) for good in goods]
 
 

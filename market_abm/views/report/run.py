@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 PATH = ("quantity", "price", "gradient", "error")
 """Columns of a path, apart from steps and names."""
 
-FAMILY_COLUMNS = (
-    "quantity", "price", "price_least", "price_largest", "gradient", "error", "first_step"
-)  # fmt: skip
+FAMILY_COLUMNS = ("price", "price_least", "price_largest", "gradient", "error", "first_step")
+"""Columns of the table of families, after their members."""
 
 
 class RunFolder(ResultsFolder):

@@ -52,11 +52,6 @@ def _mean(mean: float, largest: float) -> float:
     return 0.0 if abs(mean) <= ROUNDING * largest else mean
 
 
-def mean_price(price: str) -> str:
-    """The mean price of a family, in its box."""
-    return f"mean price {price}"
-
-
 def members(count: int) -> str:
     """The number of members of a family, in its box."""
     return format_count(count, "good")
