@@ -15,6 +15,7 @@ from market_abm.language import indices, parser
 from market_abm.language.patterns import pattern
 from market_abm.language.reader import parse, read
 from market_abm.runs.summary import resolved
+from market_abm.watch.session import Session
 
 PARAMETERS = {"a": 0.3, "beta": 0.95, "T": 3.0, "n": 2.0}
 
@@ -260,6 +261,20 @@ def test_bounds_and_what_formulas_read_are_swept_and_cannot_be_shocked():
     assert changed.industries[0].technology.parameters == {"a": 0.4}
     with pytest.raises(MarketError, match="--set economy.parameters.T=4.5: the parameter 'T'"):
         growth.with_overrides({"economy.parameters.T": 4.5})
+
+
+def test_the_page_names_elasticities_in_loops_and_restarts_for_a_bound(tmp_path):
+    file = tmp_path / "loop.toml"
+    file.write_text(
+        "[economy]\nprogram = '''\nfor t in 1..T: y[t] = ces((x[t+i] for i in 0..1), "
+        "elasticity=0.5) * t ** g\n'''\nparameters = { T = 2, g = 1 }\n[supply]\n\"x[*]\" = 1\n"
+    )
+    session = Session(str(file))
+    assert session.economy.industries[1].technology.parameters == {"elasticity_of_y": 0.5, "g": 1}
+    session.step()
+    assert not session.set("economy.parameters.elasticity_of_y", 0.7)
+    assert session.set("economy.parameters.T", 3)
+    assert len(session.economy.industries) == 3 and session.state.step == 0
 
 
 # --- patterns as keys ----------------------------------------------------------------------------
