@@ -271,6 +271,8 @@ def test_the_page_names_elasticities_in_loops_and_restarts_for_a_bound(tmp_path)
     )
     session = Session(str(file))
     assert session.economy.industries[1].technology.parameters == {"elasticity_of_y": 0.5, "g": 1}
+    (bound,) = (each for each in session.parameters() if each.key == "economy.parameters.T")
+    assert (bound.value, bound.whole) == (2, True)
     session.step()
     assert not session.set("economy.parameters.elasticity_of_y", 0.7)
     assert session.set("economy.parameters.T", 3)
