@@ -19,6 +19,7 @@ from market_abm.language import grid
 from market_abm.language.ces import log_ces
 from market_abm.language.grid import Grid
 from market_abm.language.segments import Segments, gather
+from market_abm.language.threads import MIN_NUMBERS
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market
 
@@ -252,7 +253,7 @@ def test_the_number_of_threads_changes_no_bit():
     economy = from_text(
         "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))",
         {"a": 2.0, "b": 3.0},
-        population={"firms": 100_000, "weight_spread": 0.3},
+        population={"firms": MIN_NUMBERS // 2, "weight_spread": 0.3},
     )
     states = []
     for count in (1, 2, 3):
@@ -294,6 +295,20 @@ def test_a_state_can_be_read_until_the_next_step():
         else:
             with pytest.raises(RuntimeError, match=r"left step 1: read state\.inputs"):
                 state.inputs  # noqa: B018
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_what_firms_made_stays_until_the_step_after_the_next(activation):
+    """So that an observer compares two steps without copies of arrays over buyers."""
+    settings = market_settings(share_rate=0.1, activation=activation)
+    engine = ArrayEngine([mixed(0, 2)], [settings], [1])
+    for _ in range(3):
+        engine.step()
+        batch = engine.batch
+        kept = batch.shares.copy(), batch.products.copy()
+        engine.step()
+        assert np.array_equal(batch.shares, kept[0]) and np.array_equal(batch.products, kept[1])
+        assert not np.array_equal(engine.shares, kept[0])
 
 
 def test_a_state_that_was_read_stays_as_the_market_moves_on():

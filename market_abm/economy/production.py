@@ -15,6 +15,8 @@ from market_abm.language.segments import Block, gather, scatter
 class Batch(NamedTuple):
     """What firms made of the inputs that they bought last, as an engine has computed it.
 
+    Its arrays over buyers hold until the step after the next, so that two steps can be compared.
+
     Parameters
     ----------
     delivered

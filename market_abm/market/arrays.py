@@ -117,6 +117,7 @@ class ArrayEngine(ArrayState):
         self._outputs = empty(sum(group.size for group in economy.groups) if powerful else 0)
         self._shocks = np.zeros((runs, 0))
         self._lent: set[str] = set()  # arrays that states hold
+        self._former: dict[str, np.ndarray] = {}  # of the step before, to be overwritten
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
@@ -129,6 +130,7 @@ class ArrayEngine(ArrayState):
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
         self._noise = [self._noise[k] for k in np.arange(len(self._noise))[rows]]
+        self._former = {}
         for name in (*ARRAYS, "_outputs", "_pool_prices", *self.own):
             array = getattr(self, name)
             if array is not None:
@@ -174,10 +176,10 @@ class ArrayEngine(ArrayState):
         self._follow_bids()
 
     def _follow_bids(self) -> None:
-        self._copy_lent()
         if self._pending:
             self._pending = False
             self._reallocate()
+        self._copy_lent()
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
@@ -185,7 +187,7 @@ class ArrayEngine(ArrayState):
         made = np.empty_like(self.quantities)
         made[:, : self.offers.shape[1]] = self.offers
         self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
-        self._work(self.economy.groups, made, update_bids=True)
+        self._work(self.economy.groups, made, sold=self._replace("_products"))
         self._put_on_sale(made)
         self._form_prices()
 
@@ -233,6 +235,7 @@ class ArrayEngine(ArrayState):
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
         before = self.quantities.copy(order="K")
+        self._replace("_products")
         self.quantities[:, : self.offers.shape[1]] = self.offers
         for groups in self.economy.network.levels:
             self._work(groups, self.quantities)
@@ -250,22 +253,25 @@ class ArrayEngine(ArrayState):
         self.offers[:] = np.where(priced[raw], revised, self.offers)
 
     def _work(
-        self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False
+        self, groups: Sequence[Group], made: np.ndarray, sold: np.ndarray | None = None
     ) -> None:
-        """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
-        observed = self._observed(recorded=True) if update_bids else None
+        """Buy inputs and produce; outputs are written to ``made``.
+
+        With marginal products of the batch ``sold``, bids are updated before.
+        """
+        observed = self._observed(recorded=True) if sold is not None else None
         parts, sums = self._layout.parts(groups)
-        self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
+        self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
             scatter(made, group.made, group.members.of_leaves(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
-    def _work_part(self, observed: Observed | None, part: Part) -> None:
+    def _work_part(self, sold: np.ndarray | None, observed: Observed | None, part: Part) -> None:
         """The work of some firms."""
         group, block, leaves = part
-        if observed is not None:
-            self._update_bids(group, *observed)
+        if sold is not None and observed is not None:
+            self._update_bids(group, sold, *observed)
         inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room if group.scaled else None)
@@ -283,11 +289,14 @@ class ArrayEngine(ArrayState):
         """The firms of these groups revise their bids."""
         observed = self._observed(recorded=False)
         do, parts = self._threads.run_all, self._layout.parts(groups)[0]
-        do(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
+        sold = self._products
+        do(lambda part: self._update_bids(part[0], sold, *observed), parts, self.shares.size)
         for group in groups:
             self._has_bid[group.goods] |= observed[1][group.goods]
 
-    def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
+    def _update_bids(
+        self, group: Group, sold: np.ndarray, prices: np.ndarray, priced: np.ndarray
+    ) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
         everyone = priced.all()
         observing = True if everyone else priced[group.good]
@@ -297,7 +306,7 @@ class ArrayEngine(ArrayState):
         rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
         whole = (rate == 1.0).all()
         for slot in group.slots:
-            products = self._products[:, slot.entries]
+            products = sold[:, slot.entries]
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
@@ -366,13 +375,9 @@ class ArrayEngine(ArrayState):
         prices = self._pool_prices
         if prices is None:
             prices, _ = pools.prices(self.shares, self.bids, self.quantities)
+        shares, bidding = self._replace("shares"), pools.bidding(self._has_bid)
         pools.reallocate(
-            self.shares,
-            self.bids,
-            prices,
-            self.quantities,
-            pools.bidding(self._has_bid),
-            self.settings,
+            shares, self.bids, prices, self.quantities, bidding, self.settings, self.shares
         )
 
     def _check_start(self, economies: Sequence[Economy]) -> None:

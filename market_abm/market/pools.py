@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
+from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
 
-SharedBlock = tuple[Block, Places, np.ndarray | None]
-"""Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
+SharedBlock = tuple[Block, np.ndarray | None]
+"""Buyers, and a mask of those that are alone in their pools, if any."""
 
 
 class PoolTerms:
@@ -97,14 +97,13 @@ class Pools:
             np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
         )
         offset = buyers.starts[chosen] - self.pools.starts
-        self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
         self._bid_sums: np.ndarray | None = None  # of the last prices, if offers are bids
         self._all_bid = False  # once all have bid, they always have
         alone = np.repeat(~self.shared, sizes)
         self._blocks: list[tuple[Block, Places]] = []
         self._shared_blocks: list[SharedBlock] = []
-        for block in self.pools.blocks(max(1, BLOCK // runs)):
+        for block in self.pools.blocks(max(1, 2 * BLOCK // runs)):
             inside = block.segments_inside
             places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
                 block.elements.start, block.elements.stop
@@ -112,7 +111,7 @@ class Pools:
             self._blocks.append((block, neighbours(places)))
             if self.shared[block.segments].any():
                 own = alone[block.elements]
-                self._shared_blocks.append((*self._blocks[-1], own if own.any() else None))
+                self._shared_blocks.append((block, own if own.any() else None))
         self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
@@ -197,8 +196,11 @@ class Pools:
         quantities: np.ndarray,
         bidding: np.ndarray | None,
         settings: Any,
+        revised: np.ndarray,
     ) -> None:
-        """Revise ``shares`` in all pools of several buyers (``PooledMarket.revised_shares``).
+        """Revise shares in all pools of several buyers (``PooledMarket.revised_shares``).
+
+        These are the pools of all goods.
 
         Parameters
         ----------
@@ -212,18 +214,17 @@ class Pools:
             As of :meth:`bidding`.
         settings
             The settings of the mechanism.
+        revised
+            Where the next shares are written, in the shape of ``shares``.
         """
-        if self._claims is None:
-            self._claims = _room(bids, self.pools.size)
-        claims = self._claims
         quantity = gather(quantities, self.good)
         total = np.ones_like(_room(bids, len(self.pools.leaves)))  # 1 where nobody shares
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
         def add_claims(part: SharedBlock) -> None:
-            block, places, alone = part
-            own, bid = gather(shares, places), gather(bids, places)
+            block, alone = part
+            own, bid = shares[..., block.elements], bids[..., block.elements]
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
             claim = self.rules.claim(own, bid, terms, settings)
@@ -238,10 +239,10 @@ class Pools:
                 total[..., block.leaves] = self._bid_sums[..., block.leaves]
             else:
                 block.reduce_into(total, claim)
+            found[block] = bid
             if claim is not bid:
-                claims[..., block.elements] = claim
-                claim = claims[..., block.elements]
-            found[block] = claim
+                found[block] = revised[..., block.elements]
+                found[block][...] = claim
 
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
@@ -250,18 +251,14 @@ class Pools:
         factor = self._parts(shares, held) / (sums if all_valid else np.where(valid, sums, 1.0))
 
         def revise(part: SharedBlock) -> None:
-            block, places, _ = part
-            claim, by = found[block], block.spread(factor)
-            if bidding is None and isinstance(places, slice) and all_valid:
-                np.multiply(claim, by, out=shares[..., places])
-                return
-            revised = claim * by
+            block, _ = part
+            own = revised[..., block.elements]
+            np.multiply(found[block], block.spread(factor), out=own)
             if bidding is not None or not all_valid:
                 moving = block.spread(valid) & (
                     True if bidding is None else bidding[block.elements]
                 )
-                revised = np.where(moving, revised, gather(shares, places))
-            scatter(shares, places, revised)
+                np.copyto(own, shares[..., block.elements], where=~moving)
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
 
