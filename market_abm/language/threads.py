@@ -14,7 +14,7 @@ import numpy as np
 
 from market_abm.language.segments import BLOCK
 
-MIN_NUMBERS = 4 * BLOCK
+MIN_NUMBERS = 8 * BLOCK
 """Numbers of the arrays that are worked on, from which several threads take less time."""
 
 
