@@ -44,8 +44,11 @@ def many_firms(firms: int) -> Economy:
     return from_text(line, SUPPLY, population=population)
 
 
-def array_engine(economy: Economy, market: Any = MARKET, threads: int = 1) -> ArrayEngine:
-    """A single run of an economy in arrays; on one thread where there is no choice."""
+def array_engine(economy: Economy, market: Any = MARKET, threads: int | None = 1) -> ArrayEngine:
+    """A single run of an economy in arrays; on one thread where there is no choice.
+
+    With ``threads`` None on as many as it takes by itself.
+    """
     options = {"threads": threads} if HAS_THREADS else {}
     return ArrayEngine([economy], [market], [1], **options)
 

@@ -77,7 +77,7 @@ class Segments:
         """The number of elements of each segment."""
         return np.diff(self.starts, append=self.size)
 
-    @property
+    @cached_property
     def alone(self) -> bool:
         """Whether every segment is a single element."""
         return len(self.starts) == self.size
