@@ -103,7 +103,7 @@ class Pools:
         alone = np.repeat(~self.shared, sizes)
         self._blocks: list[tuple[Block, Places]] = []
         self._shared_blocks: list[SharedBlock] = []
-        for block in self.pools.blocks(max(1, 2 * BLOCK // runs)):
+        for block in self.pools.blocks(max(1, 2 * BLOCK // runs)):  # of few arrays
             inside = block.segments_inside
             places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
                 block.elements.start, block.elements.stop
