@@ -54,8 +54,10 @@ def test_both_engines_hear_alike(mechanism, activation, program, data):
 
 
 def grows(economies, markets, steps: int) -> np.ndarray:
-    """Whether the swing of the first share (or quantity) is larger in the third quarter of ``steps``
-    than in the second: later, a share that swings as far as 0 may stay there."""
+    """Whether the first share (or quantity) swings more in the third quarter than in the second.
+
+    Later, a share that swings as far as 0 may stay there.
+    """
     market = ArrayEngine(economies, markets, [1] * len(economies))
     path = []
     for _ in range(steps):
