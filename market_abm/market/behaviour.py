@@ -63,8 +63,8 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     * ``gradient``: q ← q + β (p - MC(q)).
     * A fixed endowment (η = 0) does not change.
     """
-    fixed = np.equal(terms.elasticity, 0.0)
-    if np.all(fixed):
+    fixed: Any = terms.elasticity == 0.0
+    if fixed is True or np.all(fixed):
         return offer
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))
