@@ -25,13 +25,14 @@ from measure import (
 from peers import MesaMarket, NumPyMarket
 
 from market_abm import Economy, MarketModel, from_text, market_settings
-from market_abm.economy.buyers import CACHED_NUMBERS
 from market_abm.market.arrays import ArrayEngine
 
 ELASTICITY, SHARES = 0.7, (0.4, 0.6)
 SUPPLY = {"a": 2.0, "b": 3.0}
 SHARE_RATE = 0.1
 MARKET = market_settings(share_rate=SHARE_RATE)
+CACHED_NUMBERS = 16_384
+"""Elements of an array of which several stay in the cache."""
 HAS_THREADS = "threads" in signature(ArrayEngine).parameters
 CHECKED_STEPS = 3
 """Steps after which prices are compared."""

@@ -65,10 +65,9 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
     """
     elasticity = np.asarray(terms.elasticity, float)
-    if np.all(np.isinf(elasticity)):  # p0 for any quantity
-        shapes = map(np.shape, (terms.price, reference, quantity))
-        return (terms.price * np.ones(np.broadcast_shapes(*shapes)))[()]
     with np.errstate(all="ignore"):
+        if np.isinf(elasticity).all():  # p0 for any quantity
+            return terms.price * np.ones_like(reference + quantity)
         curved: Any = terms.form == "isoelastic"
         if terms.form is None:
             curved = np.greater(reference, 0.0)
@@ -105,6 +104,8 @@ def demand_elasticity(terms: Demand, reference: Any, quantity: Any) -> Any:
     """
     elasticity = np.asarray(terms.elasticity, float)
     with np.errstate(all="ignore"):
+        if np.isinf(elasticity).all():
+            return elasticity + np.zeros_like(reference + quantity)
         price = demand_price(terms, reference, quantity)
         linear = price * elasticity * np.abs(reference) / (terms.price * quantity)
         straight = np.less_equal(reference, 0.0) if terms.form is None else terms.form == "linear"
