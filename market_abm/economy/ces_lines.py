@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.technology import Technology
-from market_abm.language.ces import log_ces
+from market_abm.language.ces import ces_terms, log_ces
 from market_abm.language.expression import is_lost
 from market_abm.language.segments import Places, Segments, agree, cut
 
@@ -93,6 +93,29 @@ class CESLines(Technology):
         if is_lost(products):
             self._add_limits(inputs, products)
         return np.exp(log_output), products
+
+    def contributions(self, inputs: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The output, (..., firms); what all units of each input make, x ∂output/∂x, to ``out``.
+
+        ``inputs`` and ``out`` have shape (..., links).
+        """
+        inner, *outer = self.layers
+        output, terms, total = ces_terms(
+            inputs / self.shares, inner.weights, inner.elasticity, inner.parts
+        )
+        scale = output / total
+        for layer in outer:
+            output, of_nests, sums = ces_terms(output, layer.weights, layer.elasticity, layer.parts)
+            scale = of_nests * layer.parts.spread(output / sums) / total
+        np.multiply(terms, inner.parts.spread(scale), out=out)
+        lost = np.isnan(output)
+        if lost.any():
+            made, products = self.production(inputs)
+            output = np.where(lost, made, output)
+            for layer in reversed(self.layers):
+                lost = layer.parts.spread(lost)
+            np.copyto(out, products * inputs, where=lost)
+        return output
 
     def _add_limits(self, inputs: np.ndarray, products: np.ndarray) -> None:
         """Replace marginal products that are not numbers by limits, as each line finds them."""

@@ -219,6 +219,34 @@ class Group:
             products = out
         return self._scale * made, products
 
+    def contributions(self, inputs: Sequence[Any], out: Sequence[np.ndarray]) -> Any:
+        """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
+
+        Parameters
+        ----------
+        inputs
+            Units x, one array of shape (..., entries) for each slot.
+        out
+            Where to write x ∂f_i/∂x, units of the output, in the shapes of ``inputs``.
+
+        Returns
+        -------
+        output
+            Units, shape (..., members), or a single number.
+        """
+        if self.links is None:
+            output, products = self.production(inputs, out if self.scaled else None)
+            for own, product, units in zip(out, products, inputs, strict=True):
+                np.multiply(product, units, out=own)
+            return output
+        units = inputs[0]
+        if not self._whole:
+            units = units / self.to_entries(self.weights)
+        output = self._scale * self.technology.contributions(units, out[0])
+        if self.scaled or not self._whole:
+            out[0][...] *= self.to_entries(self._scale)
+        return output
+
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
         if runs not in self._blocks:

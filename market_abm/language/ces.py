@@ -14,12 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.segments import Segments, Whole, some
+from market_abm.language.segments import Segments, Whole, cut, gather, some
 
 FIRST_AXIS = Whole()
 
 MIN_ELASTICITY = 1e-11
 """σ below which ln y - ln x has no digits as a difference of logarithms, once divided by σ."""
+
+FAR = 0.25
+"""|r| from which ln y = ln(Σ w x^r) / r has all its digits."""
+
+LARGEST_SUM = 1e100
+"""Σ w x^r up to which, and down to whose inverse, no term that counts overflows or underflows."""
 
 Value = Any
 """A float, a NumPy array, or an Expression."""
@@ -194,6 +200,56 @@ def log_ces(
         log_output = np.where(usual, usual_output, log_output)[()]
         gaps = np.where(over.spread(usual), gaps, others)
         return log_output, np.where(over.spread(np.isnan(mean)), np.nan, gaps)
+
+
+def ces_terms(
+    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, over: Segments
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """CES aggregates, y = (Σ w x^r)^(1/r), r = (σ - 1)/σ, and the terms w x^r.
+
+    All units of an input make x ∂y/∂x = y w x^r / Σ w x^r of the output: in proportion to the
+    terms, and without another logarithm or exponential.
+
+    Parameters
+    ----------
+    inputs
+        x, shape (..., elements).
+    weights, elasticity, over
+        As of :func:`log_ces`.
+
+    Returns
+    -------
+    output
+        y, shape (..., segments). Not a number where the terms do not say what the inputs make: an
+        input is 0, terms overflow or underflow, or σ is tiny.
+    terms
+        Shape (..., elements); not to be changed.
+    total
+        Their sums, shape (..., segments), or 1.
+    """
+    if not some(elasticity != 1.0):
+        mean = over.total(weights * np.log(inputs))
+        return np.where(np.isfinite(mean), np.exp(mean), np.nan), weights, 1.0
+    r = np.asarray((elasticity - 1.0) / elasticity)
+    terms = np.power(inputs, over.spread(r))
+    terms *= weights
+    total = over.total(terms)
+    usual = (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
+    usual &= np.greater_equal(elasticity, MIN_ELASTICITY)
+    if (r >= 0.0).any() and not inputs.min() > 0.0:
+        usual &= over.lowest(inputs) > 0.0
+    at_one, near = r == 0.0, np.abs(r) < FAR
+    output = total ** (1.0 / np.where(at_one, 1.0, r))
+    if near.any():
+        few = np.flatnonzero(np.broadcast_to(near, total.shape).any(axis=0))
+        elements, part = over.select(few)
+        own, of_few = gather(inputs, elements), cut(elasticity, few, len(over))
+        log_output, _ = log_ces(np.log(own), cut(weights, elements, over.size), of_few, part)
+        output[..., few] = np.where(
+            cut(near, few, len(over)), np.exp(log_output), output[..., few]
+        )
+        total = np.where(at_one, 1.0, total)  # the sum of the weights, but for rounding
+    return np.where(usual, output, np.nan), terms, total
 
 
 def _by_largest_term(

@@ -152,6 +152,12 @@ class Segments:
         end = int(self.starts[last]) if last < len(self.starts) else self.size
         return Segments(self.starts[first:last] - start, end - start)
 
+    def select(self, which: np.ndarray) -> tuple[np.ndarray, Segments]:
+        """The elements of some of the segments, and these as segments of their own."""
+        sizes = self.sizes[which]
+        own = Segments.of_sizes(sizes)
+        return np.repeat(self.starts[which] - own.starts, sizes) + np.arange(own.size), own
+
     # --- in blocks ------------------------------------------------------------------------------
 
     @cached_property

@@ -268,16 +268,19 @@ class ArrayEngine(ArrayState):
             self._update_bids(group, *observed)
         inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
-        output, products = group.production(inputs, room if group.scaled else None)
+        products: Sequence[Any] = room
+        if self.mechanism.bids_are_money:
+            output = group.contributions(inputs, room)
+        else:
+            output, products = group.production(inputs, room if group.scaled else None)
         if np.shape(output) != (len(self.shares), group.size):
             output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
-        for own, product, units in zip(room, products, inputs, strict=True):
-            bid = self.mechanism.as_bid(product, units)
-            if bid is not own:
-                own[...] = bid
+        for own, product in zip(room, products, strict=True):
+            if product is not own:
+                own[...] = product
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
