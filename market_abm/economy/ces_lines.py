@@ -100,9 +100,8 @@ class CESLines(Technology):
         ``inputs`` and ``out`` have shape (..., links).
         """
         inner, *outer = self.layers
-        output, terms, total = ces_terms(
-            inputs / self.shares, inner.weights, inner.elasticity, inner.parts
-        )
+        relative = np.divide(inputs, self.shares, out=out)
+        output, terms, total = ces_terms(relative, inner.weights, inner.elasticity, inner.parts)
         scale = output / total
         for layer in outer:
             output, of_nests, sums = ces_terms(output, layer.weights, layer.elasticity, layer.parts)

@@ -25,10 +25,10 @@ from market_abm.economy.technology import Technology
 from market_abm.errors import SettingError
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
-from market_abm.language.ces import log_ces
+from market_abm.language.ces import FIRST_AXIS, ces_terms, log_ces
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.printing import number_text, text
-from market_abm.language.segments import Segments, joined
+from market_abm.language.segments import Places, Segments, cut, joined
 
 SHOWN = 3
 """Inputs of a longer line that its text names; the others are counted."""
@@ -51,7 +51,8 @@ class NestedCES(Technology):
     inputs
         The goods, all different.
     shares
-        The cost shares a > 0, shape (inputs,), with sum 1.
+        The cost shares a > 0, shape (inputs,), with sum 1; of several firms at once
+        (:meth:`as_table`), shape (inputs, firms).
     elasticity
         σ > 0, or the name of a parameter.
     nests
@@ -107,19 +108,58 @@ class NestedCES(Technology):
             return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
-            total = self.shares[part].sum()
+            total = shares[part].sum(axis=0)
             own = self._value(nest.elasticity)
             log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
             parts.append(log_output)
             totals.append(total)
-        log_output, gaps = log_ces(
-            np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
-        )
+        log_output, gaps = log_ces(np.stack(parts), np.stack(totals), elasticity)
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             # In a nest of which there is nothing a single input makes nothing, whatever the nest.
             slopes[part] += np.where(np.isneginf(slopes[part].real), 0.0, gap)
         return np.exp(log_output), np.exp(slopes)
+
+    def contributions(self, inputs: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The output, (...); what all units of each input make, x ∂output/∂x, to ``out``.
+
+        ``inputs`` and ``out`` have shape (inputs, ...).
+        """
+        shares = _in_front(self.shares, inputs.ndim)
+        elasticity = self._value(self.elasticity)
+        relative = np.divide(inputs, shares, out=out)
+        if not self.nests:
+            output, terms, total = ces_terms(relative, shares, elasticity, FIRST_AXIS)
+            np.multiply(terms, output / total, out=out)
+        else:
+            output = self._of_nests(relative, shares, elasticity, out)
+        lost = np.isnan(output)
+        if lost.any():
+            made, products = self.production(inputs)
+            output = np.where(lost, made, output)
+            np.copyto(out, products * inputs, where=lost)
+        return output
+
+    def _of_nests(
+        self, relative: np.ndarray, shares: np.ndarray, elasticity: Any, out: np.ndarray
+    ) -> np.ndarray:
+        """The same of a nested line, where all inputs are more than 0."""
+        outputs, scales, totals = [], [], []
+        for nest, part in self._parts():
+            total = shares[part].sum(axis=0)
+            made, terms, sums = ces_terms(
+                relative[part], shares[part] / total, self._value(nest.elasticity), FIRST_AXIS
+            )
+            out[part] = terms
+            outputs.append(made)
+            scales.append(sums)
+            totals.append(total)
+        output, of_nests, sums = ces_terms(
+            np.stack(outputs), np.stack(totals), elasticity, FIRST_AXIS
+        )
+        for own, scale, (_, part) in zip(of_nests, scales, self._parts(), strict=True):
+            out[part] *= own * (output / sums) / scale
+        return output
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
@@ -169,6 +209,30 @@ class NestedCES(Technology):
                 Layer(outer, totals, of_firm),
             )
         return CESLines(lines, Segments.of_sizes(firms), shares, layers)
+
+    @property
+    def layout(self) -> Hashable:
+        """Inputs and nests."""
+        return self.inputs, tuple(nest.size for nest in self.nests)
+
+    @staticmethod
+    def as_table(lines: Sequence[NestedCES], firms: np.ndarray) -> NestedCES:
+        """Lines of one layout as one, for inputs of shape (inputs, ..., firms)."""
+        first = lines[0]
+        parameters = {"of line": joined([each._value(each.elasticity) for each in lines], firms)}
+        nests = []
+        for k, nest in enumerate(first.nests):
+            own = [each._value(each.nests[k].elasticity) for each in lines]
+            parameters[f"of nest {k}"] = joined(own, firms)
+            nests.append(Nest(nest.name, nest.size, f"of nest {k}"))
+        shares = np.repeat(np.stack([each.shares for each in lines], axis=1), firms, axis=1)
+        return NestedCES(first.inputs, shares, "of line", nests, parameters)
+
+    def part(self, members: Places, size: int) -> NestedCES:
+        """Some of the firms of a table."""
+        parameters = {name: cut(each, members, size) for name, each in self.parameters.items()}
+        shares = np.ascontiguousarray(self.shares[:, members])
+        return NestedCES(self.inputs, shares, self.elasticity, self.nests, parameters)
 
     @property
     def _totals(self) -> np.ndarray:
@@ -266,8 +330,8 @@ def check_elasticity(value: Any, name: str) -> float:
 
 
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:
-    """``array`` along the first of this many axes."""
-    return array.reshape(-1, *[1] * (axes - 1))
+    """``array`` along the first, and the last, of this many axes."""
+    return array.reshape(len(array), *[1] * (axes - array.ndim), *array.shape[1:])
 
 
 def _ces(

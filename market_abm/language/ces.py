@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.segments import Segments, Whole, cut, gather, some
+from market_abm.language.segments import Places, Segments, Whole, gather, some
 
 FIRST_AXIS = Whole()
 
@@ -203,7 +203,7 @@ def log_ces(
 
 
 def ces_terms(
-    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, over: Segments
+    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, over: Whole | Segments
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """CES aggregates, y = (Σ w x^r)^(1/r), r = (σ - 1)/σ, and the terms w x^r.
 
@@ -213,7 +213,7 @@ def ces_terms(
     Parameters
     ----------
     inputs
-        x, shape (..., elements).
+        x, shape (..., elements); written over.
     weights, elasticity, over
         As of :func:`log_ces`.
 
@@ -228,28 +228,40 @@ def ces_terms(
         Their sums, shape (..., segments), or 1.
     """
     if not some(elasticity != 1.0):
-        mean = over.total(weights * np.log(inputs))
+        np.log(inputs, out=inputs)
+        inputs *= weights
+        mean = over.total(inputs)
         return np.where(np.isfinite(mean), np.exp(mean), np.nan), weights, 1.0
-    r = np.asarray((elasticity - 1.0) / elasticity)
-    terms = np.power(inputs, over.spread(r))
-    terms *= weights
-    total = over.total(terms)
-    usual = (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
-    usual &= np.greater_equal(elasticity, MIN_ELASTICITY)
+    r = np.atleast_1d((elasticity - 1.0) / elasticity)
+    usual: Any = np.greater_equal(elasticity, MIN_ELASTICITY)
     if (r >= 0.0).any() and not inputs.min() > 0.0:
-        usual &= over.lowest(inputs) > 0.0
-    at_one, near = r == 0.0, np.abs(r) < FAR
-    output = total ** (1.0 / np.where(at_one, 1.0, r))
-    if near.any():
-        few = np.flatnonzero(np.broadcast_to(near, total.shape).any(axis=0))
-        elements, part = over.select(few)
-        own, of_few = gather(inputs, elements), cut(elasticity, few, len(over))
-        log_output, _ = log_ces(np.log(own), cut(weights, elements, over.size), of_few, part)
-        output[..., few] = np.where(
-            cut(near, few, len(over)), np.exp(log_output), output[..., few]
-        )
-        total = np.where(at_one, 1.0, total)  # the sum of the weights, but for rounding
-    return np.where(usual, output, np.nan), terms, total
+        usual = usual & (over.lowest(inputs) > 0.0)
+    near = np.abs(r) < FAR
+    by_mean = _by_mean(inputs, weights, elasticity, near, over) if near.any() else None
+    np.power(inputs, over.spread(r), out=inputs)
+    inputs *= weights
+    total: Any = over.total(inputs)
+    usual = usual & (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
+    if by_mean is None:
+        output = total ** (1.0 / r)
+    else:
+        places, exact = by_mean
+        output = total ** (1.0 / np.where(near, 1.0, r))
+        output[..., places] = np.where(near[..., places], exact, output[..., places])
+        total = np.where(r == 0.0, 1.0, total)  # the sum of the weights, but for rounding
+    return np.where(usual, output, np.nan), inputs, total
+
+
+def _by_mean(
+    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, near: np.ndarray, over: Any
+) -> tuple[Places, np.ndarray]:
+    """The aggregates some of which have a σ ``near`` 1, and their values by :func:`log_ces`."""
+    if near.shape[-1] == 1:
+        return slice(None), np.exp(log_ces(np.log(inputs), weights, elasticity, over)[0])
+    few = np.flatnonzero(near.any(axis=tuple(range(near.ndim - 1))))
+    elements, part = over.select(few)
+    logs, own = np.log(gather(inputs, elements)), gather(weights, elements)
+    return few, np.exp(log_ces(logs, own, gather(elasticity, few), part)[0])
 
 
 def _by_largest_term(

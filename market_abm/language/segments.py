@@ -37,8 +37,14 @@ class Whole:
         return len(values)
 
     def total(self, values: Any) -> Any:
-        """The sum."""
+        """The sum; that of several has the bits of each alone."""
+        if values.ndim > 1 and values.size == len(values):  # NumPy would sum it in pairs
+            return np.add.accumulate(values, axis=0)[-1]
         return np.add.reduce(values, axis=0)
+
+    def lowest(self, values: Any) -> Any:
+        """The least value."""
+        return np.minimum.reduce(values, axis=0)
 
     def highest(self, values: Any) -> Any:
         """The largest value."""
@@ -47,6 +53,10 @@ class Whole:
     def spread(self, values: Any) -> Any:
         """The value of the segment, for each element."""
         return values
+
+    def select(self, which: np.ndarray) -> tuple[np.ndarray, Whole]:
+        """The elements of some places on the last axis."""
+        return which, self
 
 
 class Segments:

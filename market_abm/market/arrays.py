@@ -266,8 +266,8 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
-        room = [self._products[:, slot.entries] for slot in group.slots]
+        inputs = [slot.delivered(self.shares, self.quantities) for slot in group.slots]
+        room = [slot.room(self._products) for slot in group.slots]
         products: Sequence[Any] = room
         if self.mechanism.bids_are_money:
             output = group.contributions(inputs, room)
@@ -300,16 +300,16 @@ class ArrayEngine(ArrayState):
         rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
         whole = (rate == 1.0).all()
         for slot in group.slots:
-            products = self._products[:, slot.entries]
+            products = slot.room(self._products)
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
-                value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
+                value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))
             if not (everyone or np.all(observing)) or not whole:
-                bids = gather(self.bids, slot.buyers)
+                bids = slot.of(self.bids)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)
-            group.write(slot, self.bids, value)
+            slot.write(self.bids, value)
 
     def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
         """The marginal revenue of these firms, money per unit."""
