@@ -108,7 +108,7 @@ class NestedCES(Technology):
             return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
-            total = shares[part].sum(axis=0)
+            total = FIRST_AXIS.total(shares[part])
             own = self._value(nest.elasticity)
             log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
@@ -146,7 +146,7 @@ class NestedCES(Technology):
         """The same of a nested line, where all inputs are more than 0."""
         outputs, scales, totals = [], [], []
         for nest, part in self._parts():
-            total = shares[part].sum(axis=0)
+            total = FIRST_AXIS.total(shares[part])
             made, terms, sums = ces_terms(
                 relative[part], shares[part] / total, self._value(nest.elasticity), FIRST_AXIS
             )

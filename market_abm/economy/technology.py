@@ -142,7 +142,7 @@ class Technology:
     @staticmethod
     def as_table(lines: Sequence[Any], firms: np.ndarray) -> Technology:
         """Lines of one layout as one, for inputs of shape (inputs, ..., members)."""
-        return type(lines[0]).together(lines, firms)  # type: ignore[no-any-return]
+        return type(lines[0]).together(lines, firms)
 
     def part(self, members: Places, size: int) -> Technology:
         """The technology of some of ``size`` members."""

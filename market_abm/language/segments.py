@@ -37,9 +37,10 @@ class Whole:
         return len(values)
 
     def total(self, values: Any) -> Any:
-        """The sum; that of several has the bits of each alone."""
-        if values.ndim > 1 and values.size == len(values):  # NumPy would sum it in pairs
-            return np.add.accumulate(values, axis=0)[-1]
+        """The sum; those of several are from the first to the last, in any order of memory."""
+        steps = [step for step, size in zip(values.strides, values.shape, strict=True) if size > 1]
+        if values.ndim > 1 and len(values) > 1 and min(steps) == steps[0]:
+            return np.add.accumulate(values, axis=0)[-1]  # NumPy would sum these in pairs
         return np.add.reduce(values, axis=0)
 
     def lowest(self, values: Any) -> Any:

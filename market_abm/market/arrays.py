@@ -17,7 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, pick, scatter
+from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -168,6 +168,7 @@ class ArrayEngine(ArrayState):
         self._observe()
         self._pending = True
 
+    @np.errstate(all="ignore")
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
@@ -293,12 +294,12 @@ class ArrayEngine(ArrayState):
     def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
         everyone = priced.all()
-        observing = True if everyone else priced[group.good]
-        if not np.any(observing):
+        observing: Any = True if everyone else priced[group.good]
+        if not (everyone or np.any(observing)):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
-        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
-        whole = (rate == 1.0).all()
+        rate: Any = getattr(self.settings, "bid_rate", 1.0)
+        whole = not some(rate != 1.0)
         for slot in group.slots:
             products = slot.room(self._products)
             value = behaviour.marginal_revenue_products(revenue, products)
@@ -364,7 +365,7 @@ class ArrayEngine(ArrayState):
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
         pools = self._layout.pools
-        if not np.any(pools.shared):
+        if not pools.some_are_shared:
             return
         prices = self._pool_prices
         if prices is None:
