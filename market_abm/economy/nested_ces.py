@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.ces_lines import CESLines, Layer
+from market_abm.economy.ces_lines import CESLines
 from market_abm.economy.technology import Technology
 from market_abm.errors import SettingError
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
-from market_abm.language.ces import FIRST_AXIS, ces_terms, log_ces
+from market_abm.language.aggregates import Aggregates
+from market_abm.language.ces import FIRST_AXIS, log_ces
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.printing import number_text, text
 from market_abm.language.segments import Places, Segments, cut, joined
@@ -121,18 +122,23 @@ class NestedCES(Technology):
         return np.exp(log_output), np.exp(slopes)
 
     def contributions(self, inputs: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """The output, (...); what all units of each input make, x ∂output/∂x, to ``out``.
+        """Of a table, what all units of each input make: x ∂output/∂x, written to ``out``.
 
-        ``inputs`` and ``out`` have shape (inputs, ...).
+        ``inputs`` and ``out`` have shape (inputs, runs, firms); the output
+        has shape (runs, firms).
         """
-        shares = _in_front(self.shares, inputs.ndim)
-        elasticity = self._value(self.elasticity)
-        relative = np.divide(inputs, shares, out=out)
-        if not self.nests:
-            output, terms, total = ces_terms(relative, shares, elasticity, FIRST_AXIS)
+        *inner, outer = self._layers
+        if not inner:
+            output, terms, total = outer.terms(inputs, out)
             np.multiply(terms, output / total, out=out)
         else:
-            output = self._of_nests(relative, shares, elasticity, out)
+            nests = [
+                (part, *layer.terms(inputs[part], out[part]))
+                for layer, (_, part) in zip(inner, self._parts(), strict=True)
+            ]
+            output, of_nests, total = outer.terms(np.stack([made for _, made, _, _ in nests]))
+            for own, (part, _, terms, sums) in zip(of_nests, nests, strict=True):
+                np.multiply(terms, own * (output / total) / sums, out=out[part])
         lost = np.isnan(output)
         if lost.any():
             made, products = self.production(inputs)
@@ -140,26 +146,20 @@ class NestedCES(Technology):
             np.copyto(out, products * inputs, where=lost)
         return output
 
-    def _of_nests(
-        self, relative: np.ndarray, shares: np.ndarray, elasticity: Any, out: np.ndarray
-    ) -> np.ndarray:
-        """The same of a nested line, where all inputs are more than 0."""
-        outputs, scales, totals = [], [], []
-        for nest, part in self._parts():
-            total = FIRST_AXIS.total(shares[part])
-            made, terms, sums = ces_terms(
-                relative[part], shares[part] / total, self._value(nest.elasticity), FIRST_AXIS
-            )
-            out[part] = terms
-            outputs.append(made)
-            scales.append(sums)
-            totals.append(total)
-        output, of_nests, sums = ces_terms(
-            np.stack(outputs), np.stack(totals), elasticity, FIRST_AXIS
-        )
-        for own, scale, (_, part) in zip(of_nests, scales, self._parts(), strict=True):
-            out[part] *= own * (output / sums) / scale
-        return output
+    @cached_property
+    def _layers(self) -> tuple[Aggregates, ...]:
+        """The nests, then the output of them; or the output alone."""
+        shares = _in_front(self.shares, 3)
+        of_line = self._value(self.elasticity)
+        if not self.nests:
+            return (Aggregates(shares, shares, of_line),)
+        parts = self._parts()
+        totals = [FIRST_AXIS.total(shares[part]) for _, part in parts]
+        nests = [
+            Aggregates(shares[part] / total, shares[part], self._value(nest.elasticity))
+            for total, (nest, part) in zip(totals, parts, strict=True)
+        ]
+        return (*nests, Aggregates(np.stack(totals), 1.0, of_line))
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
@@ -190,7 +190,7 @@ class NestedCES(Technology):
         )
         of_firm = joined([each._value(each.elasticity) for each in lines], firms)
         inputs = Segments.of_sizes(np.repeat([len(each.inputs) for each in lines], firms))
-        layers: tuple[Layer, ...] = (Layer(inputs, shares, of_firm),)
+        layers: tuple[Aggregates, ...] = (Aggregates(shares, shares, of_firm, inputs),)
         if lines[0].nests:
             nests = [nest for each, m in zip(lines, count, strict=True) for nest in m * each.nests]
             sizes = np.array([nest.size for nest in nests])
@@ -205,8 +205,8 @@ class NestedCES(Technology):
             )
             outer = Segments.of_sizes(np.repeat([len(each.nests) for each in lines], firms))
             layers = (
-                Layer(links, shares / np.repeat(totals, sizes), of_nest),
-                Layer(outer, totals, of_firm),
+                Aggregates(shares / np.repeat(totals, sizes), shares, of_nest, links),
+                Aggregates(totals, 1.0, of_firm, outer),
             )
         return CESLines(lines, Segments.of_sizes(firms), shares, layers)
 

@@ -14,18 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.language.segments import Places, Segments, Whole, gather, some
+from market_abm.language.segments import Segments, Whole, some
 
 FIRST_AXIS = Whole()
 
 MIN_ELASTICITY = 1e-11
 """σ below which ln y - ln x has no digits as a difference of logarithms, once divided by σ."""
-
-FAR = 0.25
-"""|r| from which ln y = ln(Σ w x^r) / r has all its digits."""
-
-LARGEST_SUM = 1e100
-"""Σ w x^r up to which, and down to whose inverse, no term that counts overflows or underflows."""
 
 Value = Any
 """A float, a NumPy array, or an Expression."""
@@ -200,68 +194,6 @@ def log_ces(
         log_output = np.where(usual, usual_output, log_output)[()]
         gaps = np.where(over.spread(usual), gaps, others)
         return log_output, np.where(over.spread(np.isnan(mean)), np.nan, gaps)
-
-
-def ces_terms(
-    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, over: Whole | Segments
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """CES aggregates, y = (Σ w x^r)^(1/r), r = (σ - 1)/σ, and the terms w x^r.
-
-    All units of an input make x ∂y/∂x = y w x^r / Σ w x^r of the output: in proportion to the
-    terms, and without another logarithm or exponential.
-
-    Parameters
-    ----------
-    inputs
-        x, shape (..., elements); written over.
-    weights, elasticity, over
-        As of :func:`log_ces`.
-
-    Returns
-    -------
-    output
-        y, shape (..., segments). Not a number where the terms do not say what the inputs make: an
-        input is 0, terms overflow or underflow, or σ is tiny.
-    terms
-        Shape (..., elements); not to be changed.
-    total
-        Their sums, shape (..., segments), or 1.
-    """
-    if not some(elasticity != 1.0):
-        np.log(inputs, out=inputs)
-        inputs *= weights
-        mean = over.total(inputs)
-        return np.where(np.isfinite(mean), np.exp(mean), np.nan), weights, 1.0
-    r = np.atleast_1d((elasticity - 1.0) / elasticity)
-    usual: Any = np.greater_equal(elasticity, MIN_ELASTICITY)
-    if (r >= 0.0).any() and not inputs.min() > 0.0:
-        usual = usual & (over.lowest(inputs) > 0.0)
-    near = np.abs(r) < FAR
-    by_mean = _by_mean(inputs, weights, elasticity, near, over) if near.any() else None
-    np.power(inputs, over.spread(r), out=inputs)
-    inputs *= weights
-    total: Any = over.total(inputs)
-    usual = usual & (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
-    if by_mean is None:
-        output = total ** (1.0 / r)
-    else:
-        places, exact = by_mean
-        output = total ** (1.0 / np.where(near, 1.0, r))
-        output[..., places] = np.where(near[..., places], exact, output[..., places])
-        total = np.where(r == 0.0, 1.0, total)  # the sum of the weights, but for rounding
-    return np.where(usual, output, np.nan), inputs, total
-
-
-def _by_mean(
-    inputs: np.ndarray, weights: np.ndarray, elasticity: Any, near: np.ndarray, over: Any
-) -> tuple[Places, np.ndarray]:
-    """The aggregates some of which have a σ ``near`` 1, and their values by :func:`log_ces`."""
-    if near.shape[-1] == 1:
-        return slice(None), np.exp(log_ces(np.log(inputs), weights, elasticity, over)[0])
-    few = np.flatnonzero(near.any(axis=tuple(range(near.ndim - 1))))
-    elements, part = over.select(few)
-    logs, own = np.log(gather(inputs, elements)), gather(weights, elements)
-    return few, np.exp(log_ces(logs, own, gather(elasticity, few), part)[0])
 
 
 def _by_largest_term(
