@@ -238,6 +238,54 @@ def test_firms_that_buy_the_same_goods_do_so_as_a_table(monkeypatch, market, opt
             assert np.array_equal(by_table, other), field
 
 
+SIGMAS = (1e-12, 0.02, 0.5, 0.9, 1.0 - 1e-9, 1.0, 1.3, 20.0)
+
+
+@pytest.mark.parametrize("least", [100, 10**9])
+@pytest.mark.parametrize("nests", [{}, {"factors": ("labour", "capital")}])
+@pytest.mark.parametrize("firms", [1, 2])
+def test_what_inputs_make_is_their_marginal_product_times_their_units(
+    monkeypatch, least, nests, firms
+):
+    """Some inputs are 0 or nearly; 1e-12: at σ = 0.02 both have fifty times the rounding of logs.
+
+    The bits of a run do not depend on the elasticities of the others.
+    """
+    monkeypatch.setattr(slots, "MIN_TABLE", least)
+    codes = [f"i{k}" for k in range(12)]
+    economy = from_input_output(
+        made_up(12, codes=codes, names=codes), firms=firms, substitution_elasticity=0.3, **nests
+    )
+    key = "economy.parameters.substitution_elasticity"
+    runs = [
+        economy.with_values({key: sigma, "industries.i2.productivity": 1.5}) for sigma in SIGMAS
+    ]
+    rng = np.random.default_rng(3)
+    units = economy.buyers.initial_shares * rng.lognormal(size=(len(runs), economy.buyers.size))
+    units[:, rng.permutation(units.shape[1])[:5]] = [0.0, 1e-300, 1e-30, 1e30, 0.0]
+    on_sale = np.ones((len(runs), len(economy.goods)))
+
+    def contributions(several, units, on_sale):
+        together = Economy.vectorized(several)
+        entries, outputs, expected = np.full_like(units, np.nan), [], np.full_like(units, np.nan)
+        for group in together.groups:
+            outputs.append(group.contributions(units, on_sale, entries))
+            inputs = [slot.of(units) for slot in group.slots]
+            made, products = group.production(inputs)
+            for slot, product, own in zip(group.slots, products, inputs, strict=True):
+                slot.room(expected)[...] = product * own
+            np.testing.assert_allclose(outputs[-1], made, rtol=1e-12)
+        return entries, expected
+
+    with np.errstate(all="ignore"):
+        found, expected = contributions(runs, units, on_sale)
+        for k, run in enumerate(runs):
+            alone, _ = contributions([run], units[k : k + 1], on_sale[k : k + 1])
+            assert np.array_equal(alone[0], found[k], equal_nan=True), SIGMAS[k]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-200)
+    assert np.isfinite(found).mean() > 0.5
+
+
 @pytest.mark.parametrize("elasticity", [1.0, 0.5])
 def test_an_aggregate_of_one_input_is_that_input(elasticity):
     """Of as many that results are written over temporary arrays."""

@@ -65,25 +65,19 @@ class CESLines(Technology):
             self._add_limits(inputs, products)
         return np.exp(log_output), products
 
-    def contributions(self, inputs: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """The output, (..., firms); what all units of each input make, x ∂output/∂x, to ``out``.
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """The output, shape (..., firms); not a number where only :meth:`production` has it.
 
-        ``inputs`` and ``out`` have shape (..., links).
+        ``inputs``, shape (..., links), are written over by what all units of each make of the
+        output: x ∂output/∂x.
         """
         inner, *outer = self.layers
-        output, terms, total = inner.terms(inputs, out)
+        output, terms, total = inner.terms(inputs)
         scale = output / total
         for layer in outer:
             output, of_nests, sums = layer.terms(output)
             scale = of_nests * layer.over.spread(output / sums) / total
-        np.multiply(terms, inner.over.spread(scale), out=out)
-        lost = np.isnan(output)
-        if lost.any():
-            made, products = self.production(inputs)
-            output = np.where(lost, made, output)
-            for layer in reversed(self.layers):
-                lost = layer.over.spread(lost)
-            np.copyto(out, products * inputs, where=lost)
+        np.multiply(terms, inner.over.spread(scale), out=inputs)
         return output
 
     def _add_limits(self, inputs: np.ndarray, products: np.ndarray) -> None:

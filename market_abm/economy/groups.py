@@ -154,34 +154,46 @@ class Group:
             products = out
         return self._scale * made, products
 
-    def contributions(self, inputs: Sequence[Any], out: Sequence[np.ndarray]) -> Any:
+    def contributions(self, shares: np.ndarray, quantities: np.ndarray, entries: np.ndarray) -> Any:
         """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
 
         Parameters
         ----------
-        inputs
-            Units x, one array of shape (..., entries) for each slot.
-        out
-            Where to write x ∂f_i/∂x, units of the output, in the shapes of ``inputs``.
+        shares
+            Of all buyers, shape (..., buyers).
+        quantities
+            Units of all goods, shape (..., goods).
+        entries
+            Where to write x ∂f_i/∂x, units of the output, shape (..., entries of all groups).
 
         Returns
         -------
         output
             Units, shape (..., members), or a single number.
         """
-        if not self.technology.vectorized:
-            output, products = self.production(inputs, out if self.scaled else None)
-            for own, product, units in zip(out, products, inputs, strict=True):
+        room = [slot.room(entries) for slot in self.slots]
+        technology: Any = self.technology
+        if not technology.vectorized:
+            inputs = [slot.delivered(shares, quantities) for slot in self.slots]
+            output, products = self.production(inputs, room if self.scaled else None)
+            for own, product, units in zip(room, products, inputs, strict=True):
                 np.multiply(product, units, out=own)
             return output
-        units = inputs[0]
+        (slot,), (own,) = self.slots, room
+        weights = self.to_entries(self.weights)
+        slot.delivered(shares, quantities, own)
         if not self._whole:
-            units = units / self.to_entries(self.weights)
-        technology: Any = self.technology
-        output = technology.contributions(units, out[0])
+            own /= weights
+        output = technology.contributions(own)
+        lost = np.isnan(output)
+        if lost.any():
+            units = slot.delivered(shares, quantities) / weights
+            made, products = technology.production(units)
+            np.copyto(own, products * units, where=self.to_entries(lost))
+            output = np.where(lost, made, output)
         if self._whole and not self.scaled:
             return output
-        np.multiply(out[0], self.to_entries(self._scale), out=out[0])
+        own *= self.to_entries(self._scale)
         return self._scale * output
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:

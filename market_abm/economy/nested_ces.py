@@ -121,29 +121,24 @@ class NestedCES(Technology):
             slopes[part] += np.where(np.isneginf(slopes[part].real), 0.0, gap)
         return np.exp(log_output), np.exp(slopes)
 
-    def contributions(self, inputs: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Of a table, what all units of each input make: x ∂output/∂x, written to ``out``.
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """The output of a table, shape (runs, firms); not a number where :meth:`production` has it.
 
-        ``inputs`` and ``out`` have shape (inputs, runs, firms); the output
-        has shape (runs, firms).
+        ``inputs``, shape (inputs, runs, firms), are written over by what all units of each make of
+        the output: x ∂output/∂x.
         """
         *inner, outer = self._layers
         if not inner:
-            output, terms, total = outer.terms(inputs, out)
-            np.multiply(terms, output / total, out=out)
-        else:
-            nests = [
-                (part, *layer.terms(inputs[part], out[part]))
-                for layer, (_, part) in zip(inner, self._parts(), strict=True)
-            ]
-            output, of_nests, total = outer.terms(np.stack([made for _, made, _, _ in nests]))
-            for own, (part, _, terms, sums) in zip(of_nests, nests, strict=True):
-                np.multiply(terms, own * (output / total) / sums, out=out[part])
-        lost = np.isnan(output)
-        if lost.any():
-            made, products = self.production(inputs)
-            output = np.where(lost, made, output)
-            np.copyto(out, products * inputs, where=lost)
+            output, terms, total = outer.terms(inputs)
+            np.multiply(terms, output / total, out=inputs)
+            return output
+        nests = [
+            (part, *layer.terms(inputs[part]))
+            for layer, (_, part) in zip(inner, self._parts(), strict=True)
+        ]
+        output, of_nests, total = outer.terms(np.stack([made for _, made, _, _ in nests]))
+        for own, (part, _, terms, sums) in zip(of_nests, nests, strict=True):
+            np.multiply(terms, own * (output / total) / sums, out=inputs[part])
         return output
 
     @cached_property

@@ -77,9 +77,11 @@ class Slot:
         """Write what is ``new`` of its entries into ``values`` of all buyers."""
         scatter(values, self.buyers, new)
 
-    def delivered(self, shares: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+    def delivered(
+        self, shares: np.ndarray, quantities: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Units of what each entry buys: ``shares`` of all buyers, ``quantities`` of all goods."""
-        return gather(shares, self.buyers) * pick(quantities, self.good)
+        return np.multiply(gather(shares, self.buyers), pick(quantities, self.good), out=out)
 
     def room(self, entries: np.ndarray) -> np.ndarray:
         """Its part, a view, of an array over the entries of all groups."""
@@ -155,9 +157,11 @@ class Table:
         for inputs, view in self._views(values):
             view[...] = new[inputs]
 
-    def delivered(self, shares: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+    def delivered(
+        self, shares: np.ndarray, quantities: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Units of what each link buys: ``shares`` of all buyers, ``quantities`` of all goods."""
-        result = self._empty(shares)
+        result = self._empty(shares) if out is None else out
         on_sale = np.moveaxis(gather(quantities, self.good), -1, 0)[..., None]
         for inputs, view in self._views(shares):
             np.multiply(view, on_sale[inputs], out=result[inputs])

@@ -59,17 +59,13 @@ class Aggregates:
         near = np.abs(self._r) < FAR
         return near if near.any() else None
 
-    def terms(
-        self, inputs: np.ndarray, out: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, Any]:
+    def terms(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
         """The aggregates, and each input's term of them.
 
         Parameters
         ----------
         inputs
-            x, shape (..., elements), or (inputs, ...) if ``over`` is the first axis.
-        out
-            Room in that shape, if there is some.
+            x, shape (..., elements), or (inputs, ...) if ``over`` is the first axis; written over.
 
         Returns
         -------
@@ -77,38 +73,35 @@ class Aggregates:
             y, shape (..., aggregates). Not a number where terms do not say what the inputs make:
             an input is 0, terms overflow or underflow, or σ is tiny.
         terms
-            In the shape of the inputs; not to be changed, unless they are ``out``.
+            In the shape of the inputs.
         total
             Their sums, shape (..., aggregates), or 1.
         """
-        terms = np.divide(inputs, self.units, out=out)
+        inputs /= self.units
+        logs = np.log(inputs, out=inputs)
         if self.cobb_douglas:
-            np.log(terms, out=terms)
-            terms *= self.weights
-            mean = self.over.total(terms)
+            logs *= self.weights
+            mean = self.over.total(logs)
             return np.where(np.isfinite(mean), np.exp(mean), np.nan), self.weights, 1.0
-        np.power(terms, self.over.spread(self._r), out=terms)
+        r, near = self._r, self._near
+        usual = np.greater_equal(self.elasticity, MIN_ELASTICITY)
+        if (r >= 0.0).any() and not logs.min() > -np.inf:
+            usual = usual & (self.over.lowest(logs) > -np.inf)
+        if near is not None:
+            own, elements, few = self._few
+            exact, _ = log_ces(gather(logs, elements), few.weights, few.elasticity, few.over)
+        logs *= self.over.spread(r)
+        terms = np.exp(logs, out=inputs)
         terms *= self.weights
         total: Any = self.over.total(terms)
-        usual = (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
-        usual &= np.greater_equal(self.elasticity, MIN_ELASTICITY)
-        if (self._r >= 0.0).any() and not inputs.min() > 0.0:
-            usual &= self.over.lowest(inputs) > 0.0
-        if self._near is None:
-            output = total ** (1.0 / self._r)
+        usual = usual & (total < LARGEST_SUM) & (total > 1.0 / LARGEST_SUM)
+        if near is None:
+            log_output = np.log(total) / r
         else:
-            output = total ** (1.0 / np.where(self._near, 1.0, self._r))
-            self._add_those_near_one(output, inputs)
-            total = np.where(self._r == 0.0, 1.0, total)  # the sum of weights, but for rounding
-        return np.where(usual, output, np.nan), terms, total
-
-    def _add_those_near_one(self, output: np.ndarray, inputs: np.ndarray) -> None:
-        """Write the aggregates of σ near 1, of which the sum of terms has too few digits."""
-        assert self._near is not None
-        own, elements, exact = self._few
-        logs = np.log(gather(inputs, elements) / exact.units)
-        log_output, _ = log_ces(logs, exact.weights, exact.elasticity, exact.over)
-        output[..., own] = np.where(self._near[..., own], np.exp(log_output), output[..., own])
+            log_output = np.log(total) / np.where(near, 1.0, r)
+            log_output[..., own] = np.where(near[..., own], exact, log_output[..., own])
+            total = np.where(r == 0.0, 1.0, total)  # the sum of weights, but for rounding
+        return np.where(usual, np.exp(log_output), np.nan), terms, total
 
     @cached_property
     def _few(self) -> tuple[Places, Places, Aggregates]:

@@ -267,21 +267,20 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [slot.delivered(self.shares, self.quantities) for slot in group.slots]
-        room = [slot.room(self._products) for slot in group.slots]
-        products: Sequence[Any] = room
         if self.mechanism.bids_are_money:
-            output = group.contributions(inputs, room)
+            output = group.contributions(self.shares, self.quantities, self._products)
         else:
+            inputs = [slot.delivered(self.shares, self.quantities) for slot in group.slots]
+            room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
+            for own, product in zip(room, products, strict=True):
+                if product is not own:
+                    own[...] = product
         if np.shape(output) != (len(self.shares), group.size):
             output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
-        for own, product in zip(room, products, strict=True):
-            if product is not own:
-                own[...] = product
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""

@@ -214,9 +214,9 @@ class Pools:
         settings
             The settings of the mechanism.
         """
-        if self._claims is None:
-            self._claims = _room(bids, self.pools.size)
-        claims = self._claims
+        claims = self._claims = (
+            _room(bids, self.pools.size) if self._claims is None else self._claims
+        )
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
         total[:] = 1.0  # where nobody shares
