@@ -214,9 +214,7 @@ class Pools:
         settings
             The settings of the mechanism.
         """
-        claims = self._claims = (
-            _room(bids, self.pools.size) if self._claims is None else self._claims
-        )
+        claims = self._room_of_claims(bids)
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
         total[:] = 1.0  # where nobody shares
@@ -266,6 +264,12 @@ class Pools:
             scatter(shares, places, revised)
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
+
+    def _room_of_claims(self, like: np.ndarray) -> np.ndarray:
+        """Room for the claims of all buyers, the same in every step."""
+        if self._claims is None:
+            self._claims = _room(like, self.pools.size)
+        return self._claims
 
     def _parts(self, shares: np.ndarray, held: np.ndarray | None) -> np.ndarray:
         """What of each pool is held by those that bid: 1, or sums of the leaves ``held``."""
