@@ -58,8 +58,8 @@ class Firm(mesa.Agent):
         self._input_markets = input_markets
         self._output_market = output_market
         self._has_bid = False
-        as_bid = model.settings.rules.as_bid
-        self._as_bid = None if as_bid is Market.as_bid else as_bid
+        rules = model.settings.rules
+        self._as_bid = rules.as_bid if rules.bids_are_money else None
         count = len(input_markets)
         self._guess = self.shocks = np.zeros(count)
         self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))

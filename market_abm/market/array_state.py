@@ -82,7 +82,7 @@ class ArrayState:
 
     @property
     def products(self) -> np.ndarray:
-        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
+        """``Mechanism.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
         products = np.empty_like(self._products)
         scatter(products, self.economy.network.entries, self._products)
         return products

@@ -17,7 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, pick, scatter
+from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -125,6 +125,7 @@ class ArrayEngine(ArrayState):
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
+        runs = len(self.shares)
         self.economy = self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
@@ -138,14 +139,14 @@ class ArrayEngine(ArrayState):
                 setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history.keep(rows)
         self._used = self._used[0][rows], self._used[1][rows]
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._layout.of_runs(self.economy, np.arange(runs)[rows])
 
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
         self.economy = Economy.vectorized(economies)
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._layout.of_runs(self.economy, np.arange(len(economies)))
         supply, demand = self.economy.supply_terms, self.economy.demand_terms
         self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
         self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
@@ -170,6 +171,7 @@ class ArrayEngine(ArrayState):
         self._observe()
         self._pending = True
 
+    @np.errstate(all="ignore")
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
@@ -272,18 +274,20 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if sold is not None and observed is not None:
             self._update_bids(group, sold, *observed)
-        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
-        room = [self._products[:, slot.entries] for slot in group.slots]
-        output, products = group.production(inputs, room if group.scaled else None)
+        if self.mechanism.bids_are_money:
+            output = group.contributions(self.shares, self.quantities, self._products)
+        else:
+            inputs = [slot.delivered(self.shares, self.quantities) for slot in group.slots]
+            room = [slot.room(self._products) for slot in group.slots]
+            output, products = group.production(inputs, room if group.scaled else None)
+            for own, product in zip(room, products, strict=True):
+                if product is not own:
+                    own[...] = product
         if np.shape(output) != (len(self.shares), group.size):
             output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
-        for own, product, units in zip(room, products, inputs, strict=True):
-            bid = self.mechanism.as_bid(product, units)
-            if bid is not own:
-                own[...] = bid
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
@@ -299,23 +303,23 @@ class ArrayEngine(ArrayState):
     ) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
         everyone = priced.all()
-        observing = True if everyone else priced[group.good]
-        if not np.any(observing):
+        observing: Any = True if everyone else priced[group.good]
+        if not (everyone or np.any(observing)):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
-        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
-        whole = (rate == 1.0).all()
+        rate: Any = getattr(self.settings, "bid_rate", 1.0)
+        whole = not some(rate != 1.0)
         for slot in group.slots:
-            products = sold[:, slot.entries]
+            products = slot.room(sold)
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
-                value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
+                value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))
             if not (everyone or np.all(observing)) or not whole:
-                bids = gather(self.bids, slot.buyers)
+                bids = slot.of(self.bids)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)
-            group.write(slot, self.bids, value)
+            slot.write(self.bids, value)
 
     def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
         """The marginal revenue of these firms, money per unit."""
@@ -370,7 +374,7 @@ class ArrayEngine(ArrayState):
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
         pools = self._layout.pools
-        if not np.any(pools.shared):
+        if not pools.some_are_shared:
             return
         prices = self._pool_prices
         if prices is None:

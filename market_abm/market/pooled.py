@@ -17,7 +17,7 @@ from market_abm.market.state import State
 class PooledMarket(Mechanism):
     """A market in which bids alone form the price and the shares.
 
-    A subclass defines the bid (:meth:`as_bid`), what it adds to the price of its pool
+    A subclass defines the bid (``bids_are_money``), what it adds to the price of its pool
     (:meth:`offer`), and what the next share is proportional to (:meth:`claim`). These rules
     take buyers one by one, so that they serve one pool or, in the array engine, all pools at once.
     """

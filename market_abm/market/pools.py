@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Pools:
         sizes = np.diff(buyers.starts, append=buyers.size)[chosen]
         self.pools = Segments.of_sizes(sizes)
         self.shared = sizes > 1
+        self.some_are_shared = bool(self.shared.any())
         first = np.flatnonzero(np.diff(self.good, prepend=-1))
         self.goods = self.good[first]
         self.places = neighbours(self.goods)
@@ -87,7 +88,7 @@ class Pools:
             [rules.requires_positive or economy.is_divided(economy.goods[k]) for k in self.goods],
             bool,
         )
-        self.places = neighbours(self.goods)
+        self._some_are_checked = bool(self._checked.any())
         starts, _, makers = buyers.places_of_uses
         of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
         own = np.isin(of_pools, chosen)
@@ -148,10 +149,10 @@ class Pools:
 
         ``before`` are the previous prices of all goods, ``has_bid`` as of :meth:`bidding`.
         """
-        if not np.any(self._checked):
+        if not self._some_are_checked:
             return None
         quantity = gather(quantities, self.places)
-        if np.min(bids) > 0.0 and np.min(quantity) > 0.0:  # the usual case
+        if bids.min() > 0.0 and quantity.min() > 0.0:  # the usual case
             return None
         all_bid: Any
         lowest = highest = self.by_good.lowest(self._least(bids))
@@ -164,10 +165,10 @@ class Pools:
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
         return refused & self._checked
 
-    def priced(self, has_bid: np.ndarray) -> np.ndarray:
-        """Whether any buyer that pays for a good has bid, shape (goods,)."""
+    def priced(self, has_bid: np.ndarray) -> np.ndarray | Literal[True]:
+        """Whether any buyer that pays for a good has bid, shape (goods,), or one for all."""
         if self._have_all_bid(has_bid):
-            return np.ones(len(self.goods), bool)
+            return True
         of_pools = self._uses_of_pools.highest(has_bid[self._makers])
         if self._paying is not None:
             of_pools = of_pools & self._paying
@@ -218,7 +219,8 @@ class Pools:
             Where the next shares are written, in the shape of ``shares``.
         """
         quantity = gather(quantities, self.good)
-        total = np.ones_like(_room(bids, len(self.pools.leaves)))  # 1 where nobody shares
+        total = _room(bids, len(self.pools.leaves))
+        total[:] = 1.0  # where nobody shares
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
@@ -269,6 +271,10 @@ class Pools:
         if self._held is None:
             self._held = self.pools.total(gather(shares, self._buyers))
         return self._held
+
+    def take_shares(self, other: Pools, rows: np.ndarray) -> None:
+        """Take the sums of shares from the pools of more runs, of which these are some."""
+        self._held = None if other._held is None else other._held[rows]
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""
