@@ -44,6 +44,7 @@ def print_result(result: Result) -> None:
         say(largest_note(len(shown), len(result.goods), what="industries", files=files))
     else:
         _print_goods(result)
+    _print_own_rates(result)
     for sentence in run_sentences(result):
         say(sentence)
 
@@ -187,6 +188,35 @@ def _print_largest(result: Result, largest: Iterable[str]) -> None:
             )
         )
     print_table([("industry", "left"), *((head, "right") for head in heads)], rows)
+
+
+def _print_own_rates(result: Result) -> None:
+    """A row for each date, a column for each dated good; of many dates and goods some."""
+    from market_abm.views.convergence import evenly
+    from market_abm.views.numbers import format_plain
+    from market_abm.views.words.own_rates import DATE_LABEL, PREDICTED, TITLE, some_dates
+
+    table = result.own_rates()
+    if table.empty:
+        return
+    columns: list[tuple[str, dict[int, float]]] = []
+    for name in list(dict.fromkeys(table["name"]))[:MAX_ROWS]:
+        rows = table[table["name"] == name].set_index("t")
+        columns.append((name, rows["rate"].to_dict()))
+        if rows["predicted"].notna().any():
+            columns.append((PREDICTED, rows["predicted"].to_dict()))
+    dates = sorted(set(table["t"]))
+    shown = [dates[k] for k in evenly(len(dates), MAX_ROWS)]
+    console().print(TITLE, style="bold")
+    print_table(
+        [(DATE_LABEL, "left"), *((name, "right") for name, _ in columns)],
+        [
+            (str(t), *(format_plain(rates[t], 10) if t in rates else "-" for _, rates in columns))
+            for t in shown
+        ],
+    )
+    if len(shown) < len(dates):
+        say(some_dates(len(shown), len(dates)))
 
 
 def _aligned(equation: str, numbers: str) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from market_abm.analysis.own_rates import DatedGood, dated_goods
 from market_abm.display import Displayable
 from market_abm.economy.by_pattern import members, patterns_in, shortened
 from market_abm.economy.economy import Economy
@@ -45,6 +46,9 @@ class Experiment(Displayable):
         Its name, and the question that it answers.
     configuration
         All settings, defaults included, as nested tables: the resolved experiment file.
+    own_rates
+        The families whose own rates of interest are reported, each with the formula that predicts
+        them or an empty text (``analysis/own_rates.py``).
     sweep
         The table ``[sweep]``: the points at which ``market-abm sweep`` runs it by default.
     shocks
@@ -65,6 +69,7 @@ class Experiment(Displayable):
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    own_rates: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sweep: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     shocks: tuple[Shock, ...] = ()
     source: Source | None = None
@@ -80,6 +85,7 @@ class Experiment(Displayable):
         self._name_recorded_goods()
         self._check_shocks()
         self._check_record()
+        self.dated_goods(self.own_rates)
 
     def _name_recorded_goods(self) -> None:
         """Put goods in the place of patterns in ``record.goods``."""
@@ -156,6 +162,15 @@ class Experiment(Displayable):
         if self.source is None or "input_output" not in made_of:
             return None
         return TableSettings.of(made_of, "economy").table(self.source.folder)
+
+    def dated_goods(self, families: Mapping[str, str], step: int = 0) -> list[DatedGood]:
+        """The goods of families at their dates; formulas read the parameters of ``step``."""
+        if not families:
+            return []
+        parameters = dict(self.configuration.get("economy", {}).get("parameters", {}))
+        for industry in self.economy_at(step).industries if self.changes else ():
+            parameters |= industry.technology.parameters
+        return dated_goods(families, self.economy.goods, parameters)
 
     def record_bytes(self, buyer_fields: int) -> int:
         """Bytes of one recorded step with this many numbers of each recorded buyer."""

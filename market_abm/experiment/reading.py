@@ -18,7 +18,7 @@ from market_abm.experiment.known_keys import TOP, check_names
 from market_abm.experiment.market_tables import check_mechanisms
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings, check_table
 from market_abm.experiment.shocks import read_shocks
-from market_abm.fields import check_choice
+from market_abm.fields import check_choice, check_number
 from market_abm.market.mechanisms.registry import all_keys, read_market
 
 
@@ -86,6 +86,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
+    own_rates = check_table(table["own_rates"], "own_rates", _formula)
     economy = _economy(made_of, table, run.seed, folder)
     shocks = read_shocks(tables.get("shocks", []))
     common, single = _common_and_single(table["industries"])
@@ -94,6 +95,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         "market": market,
         "run": run,
         "record": record,
+        "own_rates": own_rates,
         "sweep": table["sweep"],
         "shocks": shocks,
         "question": question,
@@ -108,9 +110,17 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),
             "record": dataclasses.asdict(record),
+            **({"own_rates": own_rates} if own_rates else {}),
             "shocks": [shock.entry for shock in shocks],
         },
     }
+
+
+def _formula(value: Any, where: str) -> str:
+    """A formula as text: a number is one, and so is an empty text."""
+    if isinstance(value, str):
+        return value.strip()
+    return repr(check_number(value, where))
 
 
 def _written(given: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:

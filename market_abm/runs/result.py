@@ -19,8 +19,8 @@ from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
 from market_abm.runs.ending import full_ending
-from market_abm.runs.summary import jsonable, resolved, versions
-from market_abm.runs.tables import accounts_table, buyers_table, largest
+from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
+from market_abm.runs.tables import accounts_table, buyers_table, largest, own_rates_table
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -278,17 +278,9 @@ class Result(Displayable):
         measured one and ``rate_uncertainty`` its uncertainty (``analysis/rate.py``; NaN if
         unknown); ``period`` and ``half_life`` are in steps.
         """
-        near = self.stability
-        if near is None:
+        if self.stability is None:
             return None
-        return {
-            "regime": near.regime,
-            "radius": near.radius,
-            "period": near.period,
-            "half_life": near.half_life,
-            "rate": self.path.rate.value,
-            "rate_uncertainty": self.path.rate.uncertainty,
-        }
+        return near_rest(self.stability, self.path.rate)
 
     def distance(self) -> dict[str, Any] | None:
         """The distance of the last step from :attr:`equilibrium`; None if it is unknown.
@@ -313,6 +305,17 @@ class Result(Displayable):
         returns, a loss with increasing returns.
         """
         return accounts_table(self.economy, self.experiment.market, self.last)
+
+    def own_rates(self, *families: str) -> pd.DataFrame:
+        """One row per good of date t that there is also one date later, at the last step.
+
+        Of families such as ``k[t]``; by default those of the experiment's table ``own_rates``.
+        ``rate`` is p_t/p_{t+1} - 1 of prices, ``gradient`` that of exact gradients, ``predicted``
+        that of the experiment's formula (NaN without one); ``name`` is that of the dated good.
+        """
+        named = dict.fromkeys(families, "") or self.experiment.own_rates
+        dated = self.experiment.dated_goods(named, self.steps)
+        return own_rates_table(dated, self.goods, self.last, self.last_gradients)
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -382,6 +385,7 @@ class Result(Displayable):
         lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
         names, recorded = self.experiment.economy.names, self.recorded
         told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
+        rates = self.own_rates().to_dict("records")
         for good, row in rows.items():
             if good in names:
                 row["name"] = names[good]
@@ -402,21 +406,14 @@ class Result(Displayable):
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
+                **({"own_rates": rates} if rates else {}),
                 **numbers,
-                "theory_error": self._theory_error(),
+                "theory_error": theory_error(self.prices, self.prediction, self.gradients),
                 "configuration": resolved(self.experiment),
                 "firm": "Firm" if self.firm is None else self.firm.__name__,
                 "versions": versions(),
             }
         )
-
-    @np.errstate(invalid="ignore")
-    def _theory_error(self) -> float | None:
-        """The largest relative distance of a price from its prediction; None without one."""
-        if self.prediction is None:
-            return None
-        scale = np.where(self.gradients == 0.0, 1.0, np.abs(self.gradients))
-        return float((np.abs(self.prices - self.prediction) / scale).max())
 
     # --- figures --------------------------------------------------------------------------------
 
@@ -431,6 +428,10 @@ class Result(Displayable):
     def shock_figure(self) -> Figure | None:
         """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
+
+    def own_rates_figure(self, *families: str) -> Figure | None:
+        """The own rates of interest of :meth:`own_rates` by date; None without any."""
+        return view(self, "own_rates_figure")(self, *families)
 
     def save(
         self,

@@ -26,6 +26,7 @@ from market_abm.views.derivation import (
     Section,
     consumers,
     joined,
+    own_rates,
     suppliers,
 )
 from market_abm.views.numbers import format_plain
@@ -42,7 +43,8 @@ def explain(result: Result) -> list[Section]:
     Returns
     -------
     list of Section
-        Consumers, then industries from final goods upstream, and each shared good after its users.
+        Consumers, then industries from final goods upstream, and each shared good after its users;
+        suppliers, and own rates of interest.
     """
     return _Explanation(result).sections()
 
@@ -62,13 +64,14 @@ class _Explanation:
         )
         at = forward_allocation(self.economy, rules, last.shares, last.quantities)
         self.program = _Side(self.economy, *at)
+        self._own_rates = own_rates(result)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
                 self.users[good].append((industry, slot))
 
     def sections(self) -> list[Section]:
-        """Consumers; industries upstream; a shared good after the last of its users; suppliers."""
+        """Consumers; industries upstream; a shared good after its last user; suppliers; rates."""
         sections = [consumers(self.economy, self.prices, self.gradients)]
         waiting = {good: len(users) for good, users in self.users.items()}
         for industry in reversed(self.economy.topological_order):
@@ -77,7 +80,8 @@ class _Explanation:
                 waiting[good] -= 1
                 if waiting[good] == 0 and len(self.users[good]) > 1:
                     sections.append(self._reuse(good))
-        return [*sections, suppliers(self.economy, self.prices, self.quantities, self.gradients)]
+        sections.append(suppliers(self.economy, self.prices, self.quantities, self.gradients))
+        return [*sections, *self._own_rates]
 
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good

@@ -22,6 +22,7 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
+from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
@@ -100,6 +101,7 @@ def run_sentences(result: Result) -> list[str]:
         ending_sentence(result),
         *observed_sentences(result),
         *shock_sentences(result),
+        *own_rates_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
