@@ -85,6 +85,8 @@ def dated_goods(
         A pattern names no good or no date, or a formula cannot be read.
     """
     places = {good: place for place, good in enumerate(goods)}
+    for pattern in families:
+        _check_names(pattern, parameters)
     return [
         _dated(name, dates, pattern, families[pattern], turn, places, parameters)
         for pattern in families
@@ -92,18 +94,34 @@ def dated_goods(
     ]
 
 
+def _parts(pattern: str) -> list[str]:
+    return [part.strip() for part in pattern.rstrip("]").partition("[")[2].split(",")]
+
+
+def _check_names(pattern: str, parameters: Mapping[str, float]) -> None:
+    """Refuse a pattern without a date, or with the name of a parameter as an index."""
+    parts, where = _parts(pattern), f'{TABLE}."{pattern}"'
+    if DATE not in parts:
+        raise SettingError(
+            f"{where} names no date",
+            remedy=f"let the index that is the date be {DATE}, as in k[{DATE}] or w[{DATE},*]",
+            name=f"{TABLE}.{pattern}",
+        )
+    for part in parts:
+        if part in parameters:
+            raise SettingError(
+                f"{where}: '{part}' is an index of the pattern, and a parameter",
+                remedy="give the other one another name",
+                name=f"{TABLE}.{pattern}",
+            )
+
+
 def _by_name(
     pattern: str, goods: Sequence[str]
 ) -> dict[str, tuple[dict[int, str], dict[str, int]]]:
     """By the name of each dated good: its goods by date, and its other indices that have names."""
     found: dict[str, tuple[dict[int, str], dict[str, int]]] = {}
-    parts = [part.strip() for part in pattern.rstrip("]").partition("[")[2].split(",")]
-    if DATE not in parts:
-        raise SettingError(
-            f'{TABLE}."{pattern}" names no date',
-            remedy=f"let the index that is the date be {DATE}, as in k[{DATE}] or w[{DATE},*]",
-            name=f"{TABLE}.{pattern}",
-        )
+    parts = _parts(pattern)
     for good, turn in members(pattern, goods, TABLE):
         family, indices = family_and_indices(good)
         shown = [DATE if part == DATE else str(k) for part, k in zip(parts, indices, strict=True)]

@@ -22,6 +22,10 @@ MAX_ROWS = 10
 """Industries in the table of a large economy."""
 
 
+MAX_DATES = 20
+"""Dates of which each has a row in the table of own rates of interest."""
+
+
 def print_written(folder: Path) -> None:
     """Name the files of a folder of results."""
     from market_abm.views.words.text import written
@@ -206,7 +210,8 @@ def _print_own_rates(result: Result) -> None:
         if rows["predicted"].notna().any():
             columns.append((PREDICTED, rows["predicted"].to_dict()))
     dates = sorted(set(table["t"]))
-    shown = [dates[k] for k in evenly(len(dates), MAX_ROWS)]
+    many = len(dates) > MAX_DATES
+    shown = [dates[k] for k in evenly(len(dates), MAX_ROWS)] if many else dates
     console().print(TITLE, style="bold")
     print_table(
         [(DATE_LABEL, "left"), *((name, "right") for name, _ in columns)],
@@ -215,7 +220,7 @@ def _print_own_rates(result: Result) -> None:
             for t in shown
         ],
     )
-    if len(shown) < len(dates):
+    if many:
         say(some_dates(len(shown), len(dates)))
 
 

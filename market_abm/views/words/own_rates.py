@@ -18,8 +18,8 @@ TITLE = "Own rates of interest"
 NOTE = "What one unit of a good earns, in units of the good: p[t]/p[t+1] - 1"
 CAPTION = f"{NOTE}; of prices, of exact gradients, and as predicted, at the last step."
 FIGURE_NOTE = (
-    f"{NOTE}. Solid: of prices; dashed: of exact gradients; crosses: predicted by the formulas "
-    "of the experiment."
+    f"{NOTE}. Solid: of prices; dashed: of exact gradients; black points: as the experiment's "
+    "formulas predict."
 )
 FIGURE_TITLE = "Own rates of interest by date"
 DATE_LABEL = "date t"
