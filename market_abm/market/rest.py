@@ -64,6 +64,7 @@ class Rest:
         self._largest: np.ndarray = np.zeros(1)
         self._pays = pays(economy)
         self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
+        self._bought = np.unique(self._good)
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only, of ``economy``."""
@@ -172,8 +173,7 @@ class Rest:
         total = np.zeros_like(state.prices)
         places: Any = (..., self._good)
         np.add.at(total, places, np.where(self._pays, mean, 0.0))  # one after another
-        bought = np.unique(self._good)
-        return _relative(state.prices - total, state.prices)[..., bought]
+        return _relative(state.prices - total, state.prices)[..., self._bought]
 
     def _agreed(
         self,
@@ -194,20 +194,24 @@ class Rest:
             return still
         uses = self.economy.uses
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
-        mean, top = uses.pools.spread(mean), self._largest_share(shares)
+        mean, top = uses.pools.spread(mean), None
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
             of_firm = part.spread(prices) if revenue is None else revenue[..., places]
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
-            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
-            weight = _relative(share, part.spread(top))
-            gap = weight * _relative(bids - worth, of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(of_pool == 0.0, 1.0, np.abs(of_pool))
             better = np.maximum(excess, -share * excess)
-            agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
-            still = still & np.all(gap <= tolerance, axis=-1) & agreed
+            still = still & (np.all(better <= tolerance, axis=-1) | ~self.shares_move)
+            if not np.any(still):
+                break
+            if top is None:
+                top = self._largest_share(shares)
+            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
+            weight = _relative(share, part.spread(top))
+            gap = weight * _relative(bids - worth, of_pool)
+            still = still & np.all(gap <= tolerance, axis=-1)
             if not np.any(still):
                 break
         return still

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
-from market_abm.display import Displayable, view
+from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
@@ -42,7 +40,7 @@ MAX_LISTED_GOODS = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Displayable):
+class Result(Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
@@ -432,16 +430,3 @@ class Result(Displayable):
     def own_rates_figure(self, *families: str) -> Figure | None:
         """The own rates of interest of :meth:`own_rates` by date; None without any."""
         return view(self, "own_rates_figure")(self, *families)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        figures: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Write the result into ``folder``, completely or not at all; see ``views/save.py``.
-
-        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
-        """
-        return view(self, "save")(self, folder, figures=figures, progress=progress)
