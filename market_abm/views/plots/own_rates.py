@@ -43,12 +43,18 @@ def own_rates(result: Result, *families: str) -> Figure | None:
     axes = figure.add_axes((0.115, BELOW / height, 0.865, PANEL / height))
     shown = all_fitted(names[:MAX_LINES], 0.8, 8)
     handles, predicted = [], False
-    for name, color in zip(shown, OKABE_ITO, strict=False):
+    for n, (name, color) in enumerate(zip(shown, OKABE_ITO, strict=False)):
         rows = table[table["name"] == name]
         dates = rows["t"].to_numpy()
         marker = "o" if len(dates) <= MAX_MARKED_STEPS else ""
         handles += axes.plot(
-            dates, rows["rate"], color=color, lw=2.2, marker=marker, ms=4.5, label=shown[name]
+            dates,
+            rows["rate"],
+            color=color,
+            lw=2.2 + 1.4 * min(len(shown) - 1 - n, 2),
+            marker=marker,
+            ms=4.5,
+            label=shown[name],
         )
         axes.plot(dates, rows["gradient"], color=INK, lw=1.1, ls="--", dashes=(4, 2.5), zorder=4)
         if np.isfinite(rows["predicted"]).any():
