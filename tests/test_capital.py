@@ -347,7 +347,7 @@ def test_own_rates_are_printed_drawn_and_reported(tmp_path):
     assert lines[head + 2].split() == ["date", "t", "k[t]", "predicted"]
     assert lines[head + 4].split() == ["0", "-0.04", "-0.07"]
     assert "10 of 50 dates; all are in summary.json." in lines
-    assert "0.03 (at t = 0; 0.000439 at t = 49) from those predicted (-delta" in done.output
+    assert "within 0.03 (at t = 0; 0.000439 at t = 49) of those predicted (-delta" in done.output
     assert (tmp_path / "solow/own-rates.png").stat().st_size > 10_000
     page = report(folder).read_text("utf-8")
     assert "Own rates of interest by date" in page and page.count("k[t] (predicted)") == 1

@@ -77,22 +77,22 @@ def own_rates_sentences(result: Result) -> list[str]:
 
 
 def _sentence(name: str, formula: str, rows: pd.DataFrame) -> str:
-    parts = [f"{_distance(rows, 'gradient')} from those of the gradient"]
+    parts = [_distance(rows, "gradient", "those of the gradient")]
     if formula:
-        parts.append(f"{_distance(rows, 'predicted')} from those predicted ({formula})")
-    return f"{name}: at most {', '.join(parts)}."
+        parts.append(_distance(rows, "predicted", f"those predicted ({formula})"))
+    return f"{name}: {', '.join(parts)}."
 
 
-def _distance(rows: pd.DataFrame, column: str) -> str:
-    """The largest distance of a rate from the one in ``column``; if it is not rounding, where."""
+def _distance(rows: pd.DataFrame, column: str, what: str) -> str:
+    """The largest distance of a rate from ``what``, in a column; if it is not rounding, where."""
     with np.errstate(all="ignore"):
         gaps = np.abs(rows["rate"].to_numpy(float) - rows[column].to_numpy(float))
     if not np.isfinite(gaps).any():
-        return "an unknown distance"
+        return f"not comparable with {what}"
     worst, dates = int(np.nanargmax(gaps)), rows["t"].to_numpy()
     if gaps[worst] <= ROUNDING:
-        return format_error(gaps[worst])
-    return (
-        f"{format_plain(gaps[worst], 3)} (at t = {dates[worst]}; "
-        f"{format_plain(gaps[-1], 3)} at t = {dates[-1]})"
-    )
+        return f"within {format_error(gaps[worst])} of {what}"
+    where = f"at t = {dates[worst]}"
+    if worst != len(gaps) - 1:
+        where += f"; {format_plain(gaps[-1], 3)} at t = {dates[-1]}"
+    return f"within {format_plain(gaps[worst], 3)} ({where}) of {what}"
