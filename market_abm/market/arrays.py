@@ -121,6 +121,7 @@ class ArrayEngine(ArrayState):
         self._pool_prices: np.ndarray | None = None
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
         self._set = False  # whether ``memory`` was set in this step
+        self._past = self._unmoved()
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
@@ -135,6 +136,9 @@ class ArrayEngine(ArrayState):
                 order: Any = "F" if array.flags.fnc else "C"
                 setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history.keep(rows)
+        self._past, self._observed_past = (
+            each and each.keep(rows) for each in (self._past, self._observed_past)
+        )
         self._used = self._used[0][rows], self._used[1][rows]
         self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
 
@@ -363,6 +367,7 @@ class ArrayEngine(ArrayState):
         pools = self._layout.pools
         if not np.any(pools.shared):
             return
+        past, before = self._past, self.shares if self._past is None else self.shares.copy()
         prices = self._pool_prices
         if prices is None:
             prices, _ = pools.prices(self.shares, self.bids, self.quantities)
@@ -373,7 +378,9 @@ class ArrayEngine(ArrayState):
             self.quantities,
             pools.bidding(self._has_bid),
             self.settings,
+            past,
         )
+        self._past = past and past.after(before, self.bids)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

@@ -20,6 +20,7 @@ from market_abm.economy.terms import Supply
 from market_abm.errors import RivalGoodError
 from market_abm.fields import Settings, choice, integer, number
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
+from market_abm.market.foresight import Past
 from market_abm.market.one_good import Customer, Market
 from market_abm.market.state import State
 
@@ -81,6 +82,8 @@ class Mechanism(Market, ABC):
         Whether only the first pool pays.
     first_price
         Price quoted at step 0, money per unit; 0 if the mechanism quotes no price.
+    past
+        What buyers remember, if their devices need it.
     """
 
     # --- properties of a mechanism ----------------------------------------------------------------
@@ -144,6 +147,7 @@ class Mechanism(Market, ABC):
         divided: bool,
         external: bool = False,
         first_price: Any = 0.0,
+        past: Past | None = None,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
         self.buyer_name = buyer_name
@@ -152,6 +156,7 @@ class Mechanism(Market, ABC):
         self.paying = paying(pools, external=external)
         self.checked = divided or self.requires_positive
         self.first_price = first_price
+        self.past = past
         self.shares = initial_shares.copy()
 
     @staticmethod

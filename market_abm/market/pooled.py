@@ -10,6 +10,13 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import (
+    Recalled,
+    check_foresight,
+    expected_bids,
+    foresight_of,
+    momentum,
+)
 from market_abm.market.pools import PoolTerms, is_lost
 from market_abm.market.state import State
 
@@ -37,6 +44,11 @@ class PooledMarket(Mechanism):
         if any(terms.elasticity > 0 for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
+
+    @classmethod
+    def check(cls, economy: Economy, settings: MarketSettings) -> None:
+        """Refuse devices of foresight that buyers cannot use here."""
+        check_foresight(economy, settings)
 
     # --- rules of a mechanism -------------------------------------------------------------------
 
@@ -73,6 +85,21 @@ class PooledMarket(Mechanism):
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         """
 
+    @classmethod
+    def foreseen_claim(
+        cls,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        recalled: Recalled,
+        pools: PoolTerms,
+        settings: Any,
+    ) -> np.ndarray:
+        """:meth:`claim` of buyers with foresight: by expected bids, and with momentum."""
+        devices = foresight_of(settings)
+        sign = pools.spread(np.sign(pools.price * pools.quantity))
+        expected = expected_bids(bids, shares, recalled, sign, devices)
+        return cls.claim(shares, expected, pools, settings) * momentum(shares, recalled, devices)
+
     # --- what follows from them -----------------------------------------------------------------
 
     @classmethod
@@ -92,7 +119,14 @@ class PooledMarket(Mechanism):
     @classmethod
     @np.errstate(all="ignore")
     def revised_shares(
-        cls, shares: np.ndarray, bids: np.ndarray, quantity: Any, *, bidding: Any, settings: Any
+        cls,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        quantity: Any,
+        *,
+        bidding: Any,
+        settings: Any,
+        recalled: Recalled | None = None,
     ) -> np.ndarray:
         """The next shares of one pool, shape (..., buyers).
 
@@ -107,11 +141,15 @@ class PooledMarket(Mechanism):
             that has not observed a price of its own good has made none, and keeps its share.
         settings
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
+        recalled
+            What the buyers recall, if they have foresight.
         """
-        price = cls.pool_price(shares, bids, quantity)
-        claims = np.where(
-            bidding, cls.claim(shares, bids, PoolTerms(price, quantity), settings), 0.0
-        )
+        terms = PoolTerms(cls.pool_price(shares, bids, quantity), quantity)
+        if recalled is None:
+            claims = cls.claim(shares, bids, terms, settings)
+        else:
+            claims = cls.foreseen_claim(shares, bids, recalled, terms, settings)
+        claims = np.where(bidding, claims, 0.0)
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))
         valid = total > 0.0
@@ -149,6 +187,7 @@ class PooledMarket(Mechanism):
 
     def reallocate(self) -> None:
         """Revise the shares of each pool of several buyers."""
+        past, before = self.past, self.shares if self.past is None else self.shares.copy()
         for pool in self.pools:
             if pool.stop - pool.start > 1:
                 self.shares[pool] = self.revised_shares(
@@ -157,7 +196,9 @@ class PooledMarket(Mechanism):
                     self.quantity,
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     settings=self.settings,
+                    recalled=None if past is None else past.at(pool),
                 )
+        self.past = past and past.after(before, self.bids)
 
 
 def _total(values: np.ndarray) -> Any:
