@@ -119,9 +119,8 @@ class Firm(mesa.Agent):
 
     def produce(self) -> None:
         """Take delivery of its shares of the input markets, make the next batch, and offer it."""
+        self.take_delivery()
         place, inputs = self._place, self.input_book
-        for k, (market, first) in enumerate(self._input_markets):
-            inputs[k] = market.allotments[first + place] * market.units
         made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
@@ -130,6 +129,12 @@ class Firm(mesa.Agent):
             made = float(output), self._book(products)
         self.output, self._products = made
         self._output_market.offers[place] = self.output
+
+    def take_delivery(self) -> None:
+        """Take its shares of what the input markets have."""
+        place, inputs = self._place, self.input_book
+        for k, (market, first) in enumerate(self._input_markets):
+            inputs[k] = market.allotments[first + place] * market.units
 
     def offer(self) -> None:
         """Offer its output."""

@@ -103,6 +103,9 @@ class ArrayState:
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
+        self._recall(memory)
+
+    def _recall(self, memory: dict[str, np.ndarray]) -> None:
         memory = {"shares": self.state.shares, **memory}
         self._copy_lent()
         for name, array in memory.items():

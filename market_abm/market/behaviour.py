@@ -76,6 +76,11 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     return np.where(fixed, offer, revised)[()]
 
 
+def is_endowment(terms: Supply, offer: Any) -> Any:
+    """Whether an offer is a fixed endowment, which does not respond to prices."""
+    return np.broadcast_to(np.equal(terms.elasticity, 0.0), np.shape(offer))
+
+
 def renewed_offer(terms: Supply, offer: Any) -> Any:
     """The offer after ``terms`` have changed: a fixed endowment is the new one, others stay."""
     return np.where(np.equal(terms.elasticity, 0.0), terms.quantity, offer)[()]
