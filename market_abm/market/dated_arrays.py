@@ -62,7 +62,6 @@ class DatedArrayEngine(ArrayEngine):
         known = (dates.priced[bought] - dates.priced[made] - 1)[entries]
         self._maker = made[entries]
         self._books = {
-            "inputs": Delay(dates.sold[made] - dates.sold[bought] - 1, self._purchases()),
             "products": Delay(
                 (dates.priced[bought] - dates.sold[made] - 1)[entries], self._products
             ),
@@ -70,6 +69,9 @@ class DatedArrayEngine(ArrayEngine):
             "quantities": Delay(delay, self.quantities),
             "endowments": Delay(dates.sold[:raw], self.offers),
         }
+        in_store = dates.sold[made] - dates.sold[bought] - 1
+        if in_store.any():
+            self._books["inputs"] = Delay(in_store, self._purchases())
         if known.any():
             self._books["revenue"] = Delay(known, self.prices[:, self._maker])
             self._revenue = self.prices[:, self._maker]
@@ -93,7 +95,8 @@ class DatedArrayEngine(ArrayEngine):
 
     def _simultaneous(self) -> None:
         """All firms bid for the dates that are due, and produce; what is new enters the books."""
-        self._inputs = self._books["inputs"](self._purchases())
+        if "inputs" in self._books:
+            self._inputs = self._books["inputs"](self._purchases())
         super()._simultaneous()
         self._used_products = self._books["products"](self._products)
         if "revenue" in self._books:
