@@ -21,6 +21,7 @@ import numpy as np
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
+from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
@@ -245,8 +246,7 @@ def _steps(
     ):
         if steady is not None and steady.solved and _is_smooth(economy, market):
             starts[k] = SteadyState.of(economy, market, steady)
-            same = tuple(each for each in vars(market).values() if not isinstance(each, float))
-            key = (economy.structure, type(market), same, starts[k].layout)
+            key = (economy.structure, type(market), _fixed(market), starts[k].layout)
             # Where an input is 0, lines are computed in another way, in all rows.
             groups.setdefault((key, k if starts[k].has_zeros else -1), []).append(k)
     for members in groups.values():
@@ -262,6 +262,12 @@ def _steps(
                     continue
                 if some is part:
                     break
+
+
+def _fixed(settings: Settings) -> tuple[Any, ...]:
+    """All but the numbers of settings: what they must have in common to be vectorized."""
+    kept = (each for each in vars(settings).values() if not isinstance(each, float | None))
+    return tuple(_fixed(each) if isinstance(each, Settings) else each for each in kept)
 
 
 def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:

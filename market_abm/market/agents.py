@@ -261,12 +261,16 @@ class Supplier(mesa.Agent):
         self.terms = terms
         self.quantity = behaviour.renewed_offer(terms, self.quantity)
 
+    def observed_price(self) -> tuple[Any, bool]:
+        """The price that it observes, money per unit, and whether there was one."""
+        return self._market.lagged_price(self._ago)
+
     def update_offer(self) -> None:
         """Revise the offer if it has observed a price, or follow the series."""
         if self.terms.series is not None:
             self.quantity = np.float64(number_at(self.terms, self.model.clock))
             return
-        price, moves = self._market.lagged_price(self._ago)
+        price, moves = self.observed_price()
         if self.terms.waits:
             price, moves, self._prices = behaviour.price_of_period(
                 self.terms, self._prices, price, moves, self.model.clock

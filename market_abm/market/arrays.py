@@ -127,6 +127,7 @@ class ArrayEngine(ArrayState):
         self._pool_prices: np.ndarray | None = None
         self._layout = self._lay_out()
         self._set = False  # whether ``memory`` was set in this step
+        self._past = self._unmoved()
 
     def _lay_out(self) -> Layout:
         """The blocks of all runs, after economy or runs have changed."""
@@ -147,6 +148,9 @@ class ArrayEngine(ArrayState):
                 order: Any = "F" if array.flags.fnc else "C"
                 setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history.keep(rows)
+        self._past, self._observed_past = (
+            each and each.keep(rows) for each in (self._past, self._observed_past)
+        )
         self._used = self._used[0][rows], self._used[1][rows]
         self._layout = self._lay_out()
 
@@ -412,6 +416,7 @@ class ArrayEngine(ArrayState):
         if not np.any(pools.shared):
             return
         shares, quantities = self._traded()
+        past, before = self._past, self.shares if self._past is None else self.shares.copy()
         prices = self._pool_prices
         if prices is None:
             prices, _ = pools.prices(shares, self.bids, quantities)
@@ -422,7 +427,9 @@ class ArrayEngine(ArrayState):
             quantities,
             pools.bidding(self._has_bid),
             self.settings,
+            past,
         )
+        self._past = past and past.after(before, self.bids)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

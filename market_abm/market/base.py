@@ -17,10 +17,11 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
-from market_abm.errors import RivalGoodError
+from market_abm.errors import RivalGoodError, SettingError
 from market_abm.fields import Settings, choice, integer, number
 from market_abm.market import dating
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
+from market_abm.market.foresight import Past, foresight_of
 from market_abm.market.one_good import Customer, Market
 from market_abm.market.state import State
 
@@ -55,6 +56,13 @@ class MarketSettings(Settings):
         """Refuse settings that contradict each other."""
         if self.dated:
             dating.check_settings(self, where)
+        elif np.any(foresight_of(self).supply_line):
+            raise SettingError(
+                f"{where}.foresight.supply_line is set, and on the spot nobody knows which offer a "
+                "price pays for",
+                remedy=f'set {where}.dating = "dated"',
+                name=f"{where}.foresight.supply_line",
+            )
 
     @property
     def dated(self) -> bool:
@@ -99,6 +107,8 @@ class Mechanism(Market, ABC):
         Whether only the first pool pays.
     first_price
         Price quoted at step 0, money per unit; 0 if the mechanism quotes no price.
+    past
+        What buyers remember, if their devices need it.
     """
 
     # --- properties of a mechanism ----------------------------------------------------------------
@@ -162,6 +172,7 @@ class Mechanism(Market, ABC):
         divided: bool,
         external: bool = False,
         first_price: Any = 0.0,
+        past: Past | None = None,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
         self.buyer_name = buyer_name
@@ -170,6 +181,7 @@ class Mechanism(Market, ABC):
         self.paying = paying(pools, external=external)
         self.checked = divided or self.requires_positive
         self.first_price = first_price
+        self.past = past
         self.shares = initial_shares.copy()
 
     @staticmethod

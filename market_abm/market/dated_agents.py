@@ -12,6 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.market import behaviour
 from market_abm.market.agents import Firm, Supplier
 from market_abm.market.dating import Book, Dates
+from market_abm.market.foresight import foresight_of
 from market_abm.market.one_good import Market
 
 Kind = TypeVar("Kind")
@@ -153,6 +154,15 @@ class DatedSupplier(Supplier):
     def open_books(self) -> None:
         """Let all earlier offers have been like the present."""
         self._offers = Book(self._market.due + 2, self.quantity)
+
+    def observed_price(self) -> tuple[Any, bool]:
+        """The price that it expects, from that of the date that is priced."""
+        price, priced = super().observed_price()
+        response = foresight_of(self.model.settings).supply_line
+        if priced and response and self._offers is not None:
+            offered = self._offers[self.model.clock - 1 - self._market.due + self._market.sold]
+            price = behaviour.expected_price(price, self.quantity, offered, response)
+        return price, priced
 
     def offer(self) -> None:
         """Offer its quantity, or the endowment of the date that is now on sale."""

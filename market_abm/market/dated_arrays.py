@@ -12,6 +12,7 @@ from market_abm.language.segments import pick
 from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.dating import Dates, Delay, check_economy
+from market_abm.market.foresight import foresight_of
 from market_abm.market.layout import Layout
 from market_abm.market.price_history import Observed
 
@@ -69,6 +70,8 @@ class DatedArrayEngine(ArrayEngine):
             "quantities": Delay(delay, self.quantities),
             "endowments": Delay(dates.sold[:raw], self.offers),
         }
+        if np.any(foresight_of(self.settings).supply_line):
+            self._books["offers"] = Delay(delay[:raw], self.offers)
         in_store = dates.sold[made] - dates.sold[bought] - 1
         if in_store.any():
             self._books["inputs"] = Delay(in_store, self._purchases())
@@ -105,6 +108,17 @@ class DatedArrayEngine(ArrayEngine):
     def _purchases(self) -> np.ndarray:
         """Units that each buyer gets of what is on sale, (runs, buyers)."""
         return self.shares * self.economy.buyers.bought_of(self.quantities)
+
+    def _observed(self, *, recorded: bool) -> Observed:
+        """The prices that suppliers expect, from those of the dates that are priced."""
+        prices, priced = super()._observed(recorded=recorded)
+        if "offers" not in self._books:
+            return prices, priced
+        raw, response = slice(self.offers.shape[1]), foresight_of(self.settings).supply_line
+        offered = self._books["offers"](self.offers)
+        expected = prices.copy(order="K")
+        expected[:, raw] = behaviour.expected_price(prices[:, raw], self.offers, offered, response)
+        return expected, priced
 
     def _observed_by_firms(self) -> Observed:
         """Prices, and the goods whose buyers bid for a date now."""

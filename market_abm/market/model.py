@@ -16,6 +16,7 @@ from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
+from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.import_mesa import mesa
 from market_abm.market.mechanisms.registry import market_settings
 from market_abm.market.one_good import Market, price_lag
@@ -277,6 +278,7 @@ class MarketModel(mesa.Model):
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         firms = {industry.good: industry.firms for industry in economy.topological_order}
+        ages, shares = ages_of_values(economy, self.settings), buyers.initial_shares
         self.markets: dict[str, Market] = {}
         for k, good in enumerate(economy.goods):
             sellers = firms.get(good, 1)
@@ -291,11 +293,17 @@ class MarketModel(mesa.Model):
                 sellers,
                 partial(self._buyer_name, part.start),
                 [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
-                buyers.initial_shares[part],
+                shares[part],
                 self.settings,
                 divided=economy.is_divided(good),
                 external=economy.reuse[good] == "external",
                 first_price=rules.initial_price(economy.supply.get(good), self.settings),
+                past=Past.begin(
+                    self.settings,
+                    shares[part],
+                    np.zeros(len(shares[part])),
+                    None if ages is None else ages[part],
+                ),
             )
 
     def _buyer_name(self, first: int, buyer: int) -> str:

@@ -10,6 +10,13 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import (
+    Recalled,
+    check_foresight,
+    expected_bids,
+    foresight_of,
+    momentum,
+)
 from market_abm.market.pools import PoolTerms, is_lost
 from market_abm.market.state import State
 
@@ -37,6 +44,11 @@ class PooledMarket(Mechanism):
         if any(terms.responds for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
+
+    @classmethod
+    def check(cls, economy: Economy, settings: MarketSettings) -> None:
+        """Refuse devices of foresight that buyers cannot use here."""
+        check_foresight(economy, settings)
 
     # --- rules of a mechanism -------------------------------------------------------------------
 
@@ -73,6 +85,21 @@ class PooledMarket(Mechanism):
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         """
 
+    @classmethod
+    def foreseen_claim(
+        cls,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        recalled: Recalled,
+        pools: PoolTerms,
+        settings: Any,
+    ) -> np.ndarray:
+        """:meth:`claim` of buyers with foresight: by expected bids, and with momentum."""
+        devices = foresight_of(settings)
+        sign = pools.spread(np.sign(pools.price * pools.quantity))
+        expected = expected_bids(bids, shares, recalled, sign, devices)
+        return cls.claim(shares, expected, pools, settings) * momentum(shares, recalled, devices)
+
     # --- what follows from them -----------------------------------------------------------------
 
     @classmethod
@@ -100,6 +127,7 @@ class PooledMarket(Mechanism):
         bidding: Any,
         settings: Any,
         priced: np.ndarray | None = None,
+        recalled: Recalled | None = None,
     ) -> np.ndarray:
         """The next shares of one pool, shape (..., buyers).
 
@@ -116,11 +144,16 @@ class PooledMarket(Mechanism):
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         priced
             The shares by which the pool's price is formed, if not ``shares``.
+        recalled
+            What the buyers recall, if they have foresight.
         """
         price = cls.pool_price(shares if priced is None else priced, bids, quantity)
-        claims = np.where(
-            bidding, cls.claim(shares, bids, PoolTerms(price, quantity), settings), 0.0
-        )
+        terms = PoolTerms(price, quantity)
+        if recalled is None:
+            claims = cls.claim(shares, bids, terms, settings)
+        else:
+            claims = cls.foreseen_claim(shares, bids, recalled, terms, settings)
+        claims = np.where(bidding, claims, 0.0)
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))
         valid = total > 0.0
@@ -163,6 +196,7 @@ class PooledMarket(Mechanism):
     def reallocate(self) -> None:
         """Revise the shares of each pool of several buyers."""
         shares, quantity = self.traded()
+        past, before = self.past, self.shares if self.past is None else self.shares.copy()
         for pool in self.pools:
             if pool.stop - pool.start > 1:
                 self.shares[pool] = self.revised_shares(
@@ -172,7 +206,9 @@ class PooledMarket(Mechanism):
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     settings=self.settings,
                     priced=shares[pool],
+                    recalled=None if past is None else past.at(pool),
                 )
+        self.past = past and past.after(before, self.bids)
 
 
 def _total(values: np.ndarray) -> Any:

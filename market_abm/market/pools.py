@@ -11,6 +11,7 @@ from market_abm.economy.economy import Economy
 from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import Past
 
 SharedBlock = tuple[Block, Places, np.ndarray | None]
 """Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
@@ -201,6 +202,7 @@ class Pools:
         quantities: np.ndarray,
         bidding: np.ndarray | None,
         settings: Any,
+        past: Past | None = None,
     ) -> None:
         """Revise ``shares`` in all pools of several buyers (``PooledMarket.revised_shares``).
 
@@ -216,6 +218,8 @@ class Pools:
             As of :meth:`bidding`.
         settings
             The settings of the mechanism.
+        past
+            What buyers remember, if they have foresight.
         """
         if self._claims is None:
             self._claims = _room(bids, self.pools.size)
@@ -230,7 +234,10 @@ class Pools:
             own, bid = gather(shares, places), gather(bids, places)
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
-            claim = self.rules.claim(own, bid, terms, settings)
+            if past is None:
+                claim = self.rules.claim(own, bid, terms, settings)
+            else:
+                claim = self.rules.foreseen_claim(own, bid, past.at(places), terms, settings)
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
             if held is not None:

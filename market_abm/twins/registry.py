@@ -2,8 +2,8 @@
 
 Two mechanisms move the shares of goods by derivatives of the dated program (``mirror_ascent.py``):
 
-* ``unit-bid``: mirror ascent with the logarithm of the relative gradient; in the textbook
-  exponentiated gradient;
+* ``unit-bid``: mirror ascent with the logarithm of the relative gradient, and with the buyers'
+  devices of foresight (``foresight.py``); in the textbook exponentiated gradient, without devices;
 * ``trading-post``: proportional response; in the textbook that of buyers who spend all they earn.
 
 Two move prices by the dual of the program:
@@ -27,9 +27,9 @@ from market_abm.errors import MarketError, SettingError
 from market_abm.fields import check_choice
 from market_abm.twins.base import Optimiser, TwinPath
 from market_abm.twins.dual import DualDescent
+from market_abm.twins.foresight import ForesightAscent
 from market_abm.twins.mirror_ascent import (
     ExponentiatedGradient,
-    LogGradientAscent,
     ProportionalResponse,
     SpendingResponse,
 )
@@ -170,7 +170,7 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
 
 
 TWINS: dict[str, type[Optimiser]] = {
-    "unit-bid": LogGradientAscent,
+    "unit-bid": ForesightAscent,
     "trading-post": ProportionalResponse,
     "tatonnement": DualDescent,
     "posted-price": LogPrimalDual,
