@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.economies import split
-from support.engines import assert_twins
+from support.engines import assert_each_its_own
 from support.profiles import examples, members
 from support.strategies import chains, copy_dags, loops, numbers, rival_dags, trees
 
@@ -76,7 +77,7 @@ def test_a_key_of_the_table_is_set_in_files_and_sweeps_and_runs_side_by_side() -
     ("lines", "market", "wanted"),
     [
         ("a = x\nb = ln(a)\nc = ln(x)", {}, None),
-        ("a = x\nb = a ** 0.5\nc = ln(x)\ny = b + c + ln(a)", {}, "from 'a' to the consumer"),
+        ("a = x\nb = a ** 0.5\nc = ln(x)\ny = b + c + ln(a)", {}, "from 'a' to the consumers"),
         ("a = ln(x)\nb = ln(x)", {"lag": 1}, "set market.lag = 0"),
         ("a = ln(x)\nb = ln(x)", {"bid_rate": 0.5}, "set market.bid_rate = 1"),
         ("a = ln(x)\nb = ln(x)", {"activation": "random"}, "act in a random order"),
@@ -206,14 +207,22 @@ def test_a_step_of_the_market_has_these_eigenvalues(
             assert prediction.rate(economy, settings) == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize("delay", members([0, 1, 3, 5, 9], quick=[0, 1]))
-def test_runs_follow_the_recursion_and_settle_below_the_edge_alone(delay: int) -> None:
+@pytest.mark.parametrize(
+    ("delay", "dating"),
+    members(
+        [*itertools.product([0, 1, 3, 5, 9], ["spot"]), *itertools.product([1, 3, 5], ["dated"])],
+        quick=[(0, "spot"), (1, "spot"), (1, "dated")],
+    ),
+)
+def test_runs_follow_the_recursion_and_settle_below_the_edge_alone(delay: int, dating: str) -> None:
     """Log shares, runs side by side: to 1e-12 of the largest, some roundings of logarithms.
 
-    Once all bids are posted. At 3 % from the edge disturbances shrink or grow.
+    Once all bids are posted. At 3 % from the edge disturbances shrink or grow. On identities a
+    price of the spot is that of its date.
     """
     own = [(d, part * k) for t, d, k in FACTS if t == delay for part in (0.97, 1.03)]
-    off = deviations(depth(delay), [market(delay, *each) for each in own], steps=900)
+    markets = [replace(market(delay, *each), dating=dating) for each in own]
+    off = deviations(depth(delay), markets, steps=900)
     first = 2 * delay + 2
     times = np.arange(first, first + 10)
     for u, (devices, k) in zip(off.T, own, strict=True):
@@ -269,12 +278,15 @@ def settings_of(devices: Devices, activation: str = "simultaneous") -> MarketSet
     return market_settings(activation=activation, share_rate=0.1, foresight=table)
 
 
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-def test_both_engines_and_runs_side_by_side(activation: str) -> None:
+@pytest.mark.parametrize(
+    ("activation", "dating"),
+    [("simultaneous", "spot"), ("sequential", "spot"), ("simultaneous", "dated")],
+)
+def test_both_engines_and_runs_side_by_side(activation: str, dating: str) -> None:
     """As tests/test_two_engines.py, and the bits of a run do not depend on those beside it."""
-    markets = [settings_of(each, activation) for each in ALL]
+    markets = [replace(settings_of(each, activation), dating=dating) for each in ALL]
     economies = [network(0.1)] * len(ALL)
-    assert_twins(economies, markets, [7] * len(ALL), 30)
+    assert_each_its_own(economies, markets, [7] * len(ALL), 30)
     together = array_market(economies, markets, [7] * len(ALL))
     alone = [array_market([network(0.1)], [each], [7]) for each in markets]
     for _ in range(20):

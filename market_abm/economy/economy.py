@@ -29,11 +29,12 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry, combined_once
+from market_abm.economy.industry import Industry, combined_once, industries_in_columns
 from market_abm.economy.order import topological_components
+from market_abm.economy.series import Movements, followed, in_columns
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
-from market_abm.economy.values import changed_values
+from market_abm.economy.values import changed_values, values_at
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
@@ -47,6 +48,9 @@ an externality."""
 
 LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
 """Properties that do not depend on the numbers of an economy with the same firms."""
+
+KEPT = ("moves_until",)
+"""Properties of an economy with series that also hold of what it is in a step."""
 
 ORDER = ("components", "topological_order")
 """Properties that depend on the industries alone."""
@@ -143,17 +147,19 @@ class Economy(Displayable):
         ]
         check_choice(reuse, "economy.reuse", REUSE)
         default = Demand()
+        suppliers = {good: Supply.of(supply[good], f"supply.{good}") for good in raw}
+        consumers = {
+            good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
+            for good in final
+        }
         economy = Economy(
-            industries=tuple(drawn),
+            industries=industries_in_columns(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={
-                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
-                for good in final
-            },
+            supply=in_columns(suppliers, "supply"),
+            demand=in_columns(consumers, "demand"),
             seed=seed,
             names=names,
         )
@@ -188,6 +194,53 @@ class Economy(Displayable):
         changed._check_demand()
         return changed
 
+    # --- series -----------------------------------------------------------------------------------
+
+    @cached_property
+    def offered(self) -> Movements:
+        """The raw goods whose offers follow series."""
+        return Movements.of(self.supply.values())
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether prices of consumers or productivities follow series."""
+        of_demand = any(terms.series is not None for terms in self.demand.values())
+        return of_demand or any(industry.moves for industry in self.industries)
+
+    @cached_property
+    def _movements(self) -> tuple[Movements, ...]:
+        populations = [industry.population for industry in self.industries]
+        return self.offered, Movements.of(self.demand.values()), Movements.of(populations)
+
+    @cached_property
+    def moves_until(self) -> float:
+        """The step from which on no series changes anything; infinite if one never ends."""
+        return max(each.end for each in self._movements)
+
+    def at(self, step: int) -> Economy:
+        """The economy with the numbers of a step in the place of its series.
+
+        One object as long as no series goes on to another row.
+        """
+        rows = tuple(row for each in self._movements for row in each.rows(step))
+        if not rows:
+            return self
+        if self._at.get("rows") != rows:
+            parts = values_at(self.industries, self.supply, self.demand, step)
+            changed = dataclasses.replace(
+                self, industries=parts[0], supply=parts[1], demand=parts[2]
+            )
+            same = (*LAYOUT, *(ORDER if parts[0] is self.industries else ()), *KEPT)
+            vars(changed).update({name: getattr(self, name) for name in same})
+            self._at.update(rows=rows, economy=changed)
+        return self._at["economy"]
+
+    @cached_property
+    def _at(self) -> dict[str, Any]:
+        return {}
+
+    # --- values -----------------------------------------------------------------------------------
+
     def _check_demand(self) -> None:
         """Refuse demand that its industry or the network cannot have."""
         for industry in self.industries:
@@ -206,8 +259,12 @@ class Economy(Displayable):
         return (
             self.lines,
             tuple(sorted(self.reuse.items())),
-            tuple((good, terms.kind) for good, terms in self.supply.items()),
-            tuple((good, terms.form) for good, terms in self.demand.items()),
+            tuple(
+                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
+                for good, terms in self.supply.items()
+            ),
+            tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
         )
 
     @cached_property
@@ -265,7 +322,7 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        return Economy(
+        chosen = Economy(
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
@@ -273,6 +330,8 @@ class Economy(Displayable):
             seed=self.seed,
             names=self.names,
         )
+        vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
+        return chosen
 
     # --- goods ----------------------------------------------------------------------------------
 

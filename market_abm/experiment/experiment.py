@@ -14,6 +14,7 @@ from market_abm.display import Displayable
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.series import as_table
 from market_abm.errors import MarketError, SettingError, display_path, nearest
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
@@ -126,12 +127,13 @@ class Experiment(Displayable):
 
     @property
     def last_economy(self) -> Economy:
-        """The economy after the last shock."""
-        return self.changes[-1][1] if self.changes else self.economy
+        """The economy after the last shock, at the last step."""
+        return self.economy_at(self.run.steps)
 
     def economy_at(self, step: int) -> Economy:
-        """The economy in ``step``, after the shocks until then."""
-        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
+        """The economy in ``step``, after the shocks until then, with what its series say."""
+        shocked = (each for when, each in reversed(self.changes) if when <= step)
+        return next(shocked, self.economy).at(step)
 
     @cached_property
     def input_output(self) -> InputOutputTable | None:
@@ -248,11 +250,9 @@ class Experiment(Displayable):
                     "seed": economy.seed,
                 },
                 "reuse": dict(economy.reuse),
-                "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
-                "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
-                "industries": {
-                    i.good: dataclasses.asdict(i.population) for i in economy.industries
-                },
+                "supply": {good: as_table(terms) for good, terms in economy.supply.items()},
+                "demand": {good: as_table(terms) for good, terms in economy.demand.items()},
+                "industries": {i.good: as_table(i.population) for i in economy.industries},
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },

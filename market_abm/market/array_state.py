@@ -16,6 +16,9 @@ from market_abm.market.state import CurrentState, State
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
 
+OF_PERIODS = ("price_totals", "price_counts")
+"""And those of suppliers who keep an offer for several steps."""
+
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
 
@@ -34,6 +37,7 @@ class ArrayState:
     bids: np.ndarray
     quantities: np.ndarray
     prices: np.ndarray
+    price_totals: np.ndarray
     _products: np.ndarray
     _used: tuple[np.ndarray, np.ndarray]
     _late: np.ndarray
@@ -105,13 +109,17 @@ class ArrayState:
         in which every good has a price and every firm has bid. If the past is not set, shares and
         bids have not moved.
         """
-        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
+        names = (*MEMORY, *(OF_PERIODS if self.price_totals.size else ()))
+        arrays = {name: getattr(self, name).copy(order="K") for name in names}
         past = self._observed_past.arrays if self._observed_past else {}
         copies = {name: each.copy() for name, each in past.items()}
         return {**arrays, "shares": self.state.shares.copy(order="K"), **copies}
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
+        self._recall(memory)
+
+    def _recall(self, memory: dict[str, np.ndarray]) -> None:
         memory = {"shares": self.state.shares, **memory}
         self._copy_lent()
         for name, array in memory.items():

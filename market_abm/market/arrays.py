@@ -14,7 +14,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.groups import Group
+from market_abm.economy.groups import Group, Slot
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter
@@ -30,7 +30,10 @@ from market_abm.market.state import at_step, initial_state_errors
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
 
-ARRAYS = ("shares", "bids", "_products", "quantities", "prices", "offers", "reference")
+ARRAYS = (
+    *("shares", "bids", "_products", "quantities", "prices", "offers", "reference"),
+    *("price_totals", "price_counts"),
+)
 """Arrays with a leading axis of runs."""
 
 Refusals = dict[int, tuple[int, MarketError]]
@@ -71,7 +74,8 @@ class ArrayEngine(ArrayState):
         threads: int | None = None,
     ) -> None:
         self._threads = Threads(threads)
-        self.economy = Economy.vectorized(economies)
+        self._series = Economy.vectorized(economies)
+        self.economy = self._series.at(0) if self._series.moves else self._series
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
@@ -109,6 +113,8 @@ class ArrayEngine(ArrayState):
         self.offers = empty(len(economy.supply))
         for places, supply in economy.supply_terms:
             self.offers[:, places] = supply.quantity
+        waiting = len(economy.supply) if any(t.waits for _, t in economy.supply_terms) else 0
+        self.price_totals, self.price_counts = empty(waiting), empty(waiting)
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
@@ -119,13 +125,19 @@ class ArrayEngine(ArrayState):
         self._lent: set[str] = set()  # arrays that states hold
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._lay_out()
         self._set = False  # whether ``memory`` was set in this step
         self._past = self._unmoved()
 
+    def _lay_out(self) -> Layout:
+        """The blocks of all runs, after economy or runs have changed."""
+        return Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
-        self.economy = self.economy.select_runs(rows)
+        self._series = self._series.select_runs(rows)
+        still = not self._series.moves
+        self.economy = self._series if still else self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
@@ -140,15 +152,21 @@ class ArrayEngine(ArrayState):
             each and each.keep(rows) for each in (self._past, self._observed_past)
         )
         self._used = self._used[0][rows], self._used[1][rows]
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._lay_out()
 
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
-        self.economy = Economy.vectorized(economies)
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
-        supply, demand = self.economy.supply_terms, self.economy.demand_terms
+        self._series = Economy.vectorized(economies)
+        if not self._series.moves:
+            self._renew(self._series)
+
+    def _renew(self, economy: Economy) -> None:
+        """Continue with other terms from the next production on."""
+        self.economy = economy
+        self._layout = self._layout.renewed(economy)
+        supply, demand = economy.supply_terms, economy.demand_terms
         self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
         self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
 
@@ -161,6 +179,8 @@ class ArrayEngine(ArrayState):
             self.release()
         self._follow_bids()
         self.clock += 1
+        if self._series.moves and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
         self._set = False
         if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -189,7 +209,7 @@ class ArrayEngine(ArrayState):
         made = np.empty_like(self.quantities)
         made[:, : self.offers.shape[1]] = self.offers
         self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
-        self._work(self.economy.groups, made, update_bids=True)
+        self._work(self.economy.groups, made, self._observed_by_firms())
         self._put_on_sale(made)
         self._form_prices()
 
@@ -246,18 +266,37 @@ class ArrayEngine(ArrayState):
         )
 
     def _revise_offers(self) -> None:
-        if not self._layout.offers_move:
-            return
-        prices, priced = self._observed(recorded=True)
-        raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
-        revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])
-        self.offers[:] = np.where(priced[raw], revised, self.offers)
+        """Suppliers revise their offers by the prices observed, or follow their series."""
+        if self._layout.offers_move:
+            raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
+            prices, moves = (each[..., raw] for each in self._observed(recorded=True))
+            if self.price_totals.size:
+                prices, moves = self._of_periods(prices, moves)
+            revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices)
+            self.offers[:] = np.where(moves, revised, self.offers)
+        self.economy.offered.write(self.clock, self.offers)
+
+    def _of_periods(self, prices: np.ndarray, priced: np.ndarray) -> Observed:
+        """The mean price of each supplier's period, and whether it moves its offer in this step."""
+        means, moves = np.empty_like(prices), np.empty(prices.shape, bool)
+        for places, terms in self.economy.supply_terms:
+            so_far = behaviour.PeriodPrices(
+                self.price_totals[:, places], self.price_counts[:, places]
+            )
+            means[:, places], moves[:, places], rest = behaviour.price_of_period(
+                terms, so_far, prices[:, places], priced[places], self.clock
+            )
+            self.price_totals[:, places], self.price_counts[:, places] = rest
+        return means, moves
+
+    def _observed_by_firms(self) -> Observed:
+        """The prices by which firms value their inputs, before they produce."""
+        return self._observed(recorded=True)
 
     def _work(
-        self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False
+        self, groups: Sequence[Group], made: np.ndarray, observed: Observed | None = None
     ) -> None:
-        """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
-        observed = self._observed(recorded=True) if update_bids else None
+        """Update bids by what is ``observed``, buy inputs and produce; ``made`` are the outputs."""
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
@@ -270,7 +309,7 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
+        inputs = [self._delivered(group, slot) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room if group.scaled else None)
         if np.shape(output) != (len(self.shares), group.size):
@@ -282,6 +321,10 @@ class ArrayEngine(ArrayState):
             bid = self.mechanism.as_bid(product, units)
             if bid is not own:
                 own[...] = bid
+
+    def _delivered(self, group: Group, slot: Slot) -> np.ndarray:
+        """The units of an input that these firms use for their next batch, (runs, entries)."""
+        return group.delivered(slot, self.shares, self.quantities)
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
@@ -344,18 +387,23 @@ class ArrayEngine(ArrayState):
         Of the goods that a run cannot split, the ``first`` or last one is added to ``refusals``,
         by run: the good and its error.
         """
-        of_pools, prices = pools.prices(self.shares, self.bids, self.quantities)
-        refused = pools.refused(self.bids, self.quantities, self.prices, self._has_bid)
+        shares, quantities = self._traded()
+        of_pools, prices = pools.prices(shares, self.bids, quantities)
+        refused = pools.refused(self.bids, quantities, self.prices, self._has_bid)
         if refused is not None and np.any(refused):
             for row in np.flatnonzero(refused.any(axis=-1)).tolist():
                 goods = pools.goods[refused[row]].tolist()
                 good = goods[0] if first else goods[-1]
                 if row not in refusals or (good < refusals[row][0]) is first:
-                    of_row = self.quantities[row, good], self.bids[row]
+                    of_row = quantities[row, good], self.bids[row]
                     refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
         scatter(self.prices, pools.places, prices)
         self._priced[pools.places] = pools.priced(self._has_bid)
         return of_pools
+
+    def _traded(self) -> tuple[np.ndarray, np.ndarray]:
+        """The shares and quantities that are priced: (runs, buyers) and (runs, goods)."""
+        return self.shares, self.quantities
 
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
@@ -367,15 +415,16 @@ class ArrayEngine(ArrayState):
         pools = self._layout.pools
         if not np.any(pools.shared):
             return
+        shares, quantities = self._traded()
         past, before = self._past, self.shares if self._past is None else self.shares.copy()
         prices = self._pool_prices
         if prices is None:
-            prices, _ = pools.prices(self.shares, self.bids, self.quantities)
+            prices, _ = pools.prices(shares, self.bids, quantities)
         pools.reallocate(
             self.shares,
             self.bids,
             prices,
-            self.quantities,
+            quantities,
             pools.bidding(self._has_bid),
             self.settings,
             past,

@@ -17,14 +17,16 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
-from market_abm.errors import RivalGoodError
+from market_abm.errors import RivalGoodError, SettingError
 from market_abm.fields import Settings, choice, integer, number
+from market_abm.market import dating
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
-from market_abm.market.foresight import Past
+from market_abm.market.foresight import Past, foresight_of
 from market_abm.market.one_good import Customer, Market
 from market_abm.market.state import State
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
+DATINGS = ("spot", "dated")
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,32 @@ class MarketSettings(Settings):
     lag: int = integer(
         0, low=0, high=10_000, unit="steps", help="age of the prices that sellers observe"
     )
+    dating: str = choice(
+        "spot",
+        DATINGS,
+        help="whether a batch is valued at the price of the last one sold (spot), or each at that "
+        "of its own date, which is known later (dated)",
+    )
 
     rules: ClassVar[type[Mechanism]]
     """The mechanism that these settings belong to (set by the mechanism)."""
+
+    def check(self, where: str) -> None:
+        """Refuse settings that contradict each other."""
+        if self.dated:
+            dating.check_settings(self, where)
+        elif np.any(foresight_of(self).supply_line):
+            raise SettingError(
+                f"{where}.foresight.supply_line is set, and on the spot nobody knows which offer a "
+                "price pays for",
+                remedy=f'set {where}.dating = "dated"',
+                name=f"{where}.foresight.supply_line",
+            )
+
+    @property
+    def dated(self) -> bool:
+        """Whether goods are traded by date."""
+        return self.dating == "dated"
 
     @property
     def shares_move(self) -> bool:
@@ -302,7 +327,7 @@ class Mechanism(Market, ABC):
 
         An array without a mask can change in every entry.
         """
-        offers = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
+        offers = np.array([bool(np.all(each.responds)) for each in economy.supply.values()])
         return {"offers": offers}
 
     @classmethod

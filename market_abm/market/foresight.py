@@ -18,6 +18,7 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import SettingError, shown
 from market_abm.fields import Settings, field, number
 from market_abm.language.segments import Places, gather
+from market_abm.market.dating import Dates
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Foresight(Settings):
         low=0.0,
         high=1e6,
         unit="money per unit²",
-        help="ĥ: what a gradient supplier deducts from the price for each unit by which its offer "
+        help="ĥ: what a supplier deducts from the price for each unit by which its offer "
         "has grown since the batch that is priced now",
     )
 
@@ -204,8 +205,9 @@ class Past:
 def ages_of_values(economy: Economy, settings: Any) -> np.ndarray | None:
     """How many trades ago the batch was divided that a buyer's bid values, shape (buyers,).
 
-    None if no buyer asks. A share of now meets the batch that is made of it one step later, and its
-    price the step after; each further line to the consumer takes a step down and one up.
+    None if no buyer asks. On the spot a share of now divides what the next batch is made of, and
+    that batch has its price the step after; each further line to the consumer takes a step down and
+    one up. Dated goods are priced when their date is due.
 
     Raises
     ------
@@ -214,6 +216,8 @@ def ages_of_values(economy: Economy, settings: Any) -> np.ndarray | None:
     """
     if not foresight_of(settings).corrects:
         return None
+    if settings.dated:
+        return np.asarray(Dates.of(economy).delay[economy.buyers.good] - 1)
     if settings.activation == "sequential":
         return np.zeros(economy.buyers.size, int)
     shortest = _shortest_stages(economy)
@@ -240,7 +244,7 @@ def check_foresight(economy: Economy, settings: Any) -> None:
         Bids average batches, prices are lagged, agents act in a random order, or the ways to the
         consumers differ in length.
     """
-    if not foresight_of(settings).corrects:
+    if settings.dated or not foresight_of(settings).corrects:
         return
     reason, remedy = "", ""
     if np.any(np.less(settings.bid_rate, 1.0)):
@@ -253,14 +257,15 @@ def check_foresight(economy: Economy, settings: Any) -> None:
         reason, remedy = "the network has a loop", "leave it out"
     elif settings.activation == "simultaneous":
         longest, shortest = economy.stages, _shortest_stages(economy)
-        for good in (economy.goods[k] for k in economy.buyers.maker):
-            if longest[good] != shortest[good]:
-                reason = (
-                    f"its ways from '{good}' to the consumer have {shortest[good]} to "
-                    f"{longest[good]} lines, and a price pays for several batches"
-                )
-                remedy = "let them have as many lines"
-                break
+        pools, maker = economy.buyers.shared_pools, economy.buyers.maker
+        users = (economy.goods[k] for pool in pools for k in maker[pool.buyers])
+        mixed = next((good for good in users if longest[good] != shortest[good]), None)
+        if mixed is not None:
+            reason = (
+                f"the ways from '{mixed}' to the consumers have {shortest[mixed]} to "
+                f"{longest[mixed]} lines, so that it pays for several"
+            )
+            remedy = 'use market.dating = "dated"'
     if reason:
         raise SettingError(
             f"market.foresight.pipeline needs to know which batch a price pays for: {reason}",

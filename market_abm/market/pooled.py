@@ -41,7 +41,7 @@ class PooledMarket(Mechanism):
         """The stabilising hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
-        if any(terms.elasticity > 0 for terms in economy.supply.values()):
+        if any(terms.responds for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
 
@@ -128,6 +128,7 @@ class PooledMarket(Mechanism):
         *,
         bidding: Any,
         settings: Any,
+        priced: np.ndarray | None = None,
         recalled: Recalled | None = None,
     ) -> np.ndarray:
         """The next shares of one pool, shape (..., buyers).
@@ -143,11 +144,13 @@ class PooledMarket(Mechanism):
             that has not observed a price of its own good has made none, and keeps its share.
         settings
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
+        priced
+            The shares by which the pool's price is formed, if not ``shares``.
         recalled
             What the buyers recall, if they have foresight.
         """
-        terms = PoolTerms(cls.pool_price(shares, bids, quantity), quantity)
-        claims = cls.claim_recalling(shares, bids, terms, settings, recalled)
+        price = cls.pool_price(shares if priced is None else priced, bids, quantity)
+        claims = cls.claim_recalling(shares, bids, PoolTerms(price, quantity), settings, recalled)
         claims = np.where(bidding, claims, 0.0)
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))
@@ -166,35 +169,41 @@ class PooledMarket(Mechanism):
         ]
         return np.where(pays(economy), prices, 0.0)
 
+    def traded(self) -> tuple[np.ndarray, Any]:
+        """The shares, (buyers,), and the quantity, units, that are priced."""
+        return self.shares, self.quantity
+
     def form_price(self) -> None:
         """Set the price to the sum of what the paying pools pay."""
+        shares, quantity = self.traded()
         pools = [
-            self.pool_price(self.shares[pool], self.bids[pool], self.quantity)[0]
-            for pool in self.paying
+            self.pool_price(shares[pool], self.bids[pool], quantity)[0] for pool in self.paying
         ]
         price = sum(pools, np.float64(0.0))
         if self.checked and cannot_allocate(
-            self.quantity,
+            quantity,
             self.bids.min(),
             self.bids.max(),
             before=self.price,
             all_bid=self.bidding.all(),
         ):
-            raise self.refusal(self.good, self.quantity, self.bids, self.buyer_name)
+            raise self.refusal(self.good, quantity, self.bids, self.buyer_name)
         self.price = price
         self.priced = any(self.bidding[pool].any() for pool in self.paying)
 
     def reallocate(self) -> None:
         """Revise the shares of each pool of several buyers."""
+        shares, quantity = self.traded()
         past, before = self.past, self.shares if self.past is None else self.shares.copy()
         for pool in self.pools:
             if pool.stop - pool.start > 1:
                 self.shares[pool] = self.revised_shares(
                     self.shares[pool],
                     self.bids[pool],
-                    self.quantity,
+                    quantity,
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     settings=self.settings,
+                    priced=shares[pool],
                     recalled=None if past is None else past.at(pool),
                 )
         self.past = past and past.after(before, self.bids)
