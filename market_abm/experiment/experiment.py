@@ -14,7 +14,7 @@ from market_abm.display import Displayable
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
-from market_abm.economy.series import as_table
+from market_abm.economy.read_series import as_table
 from market_abm.errors import MarketError, SettingError, display_path, nearest
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all

@@ -67,8 +67,8 @@ class Rest:
         self.shares_move = np.asarray(shares_move, bool)
         self._prices: np.ndarray | None = None
         self._largest: np.ndarray = np.zeros(1)
-        self._highest: np.ndarray = np.zeros(1)
-        self._calm: np.ndarray = np.zeros(1)
+        self._highest: np.ndarray = np.zeros(())
+        self._calm: np.ndarray = np.zeros(())
         self._pays = pays(economy)
         self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
 

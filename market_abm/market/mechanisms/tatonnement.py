@@ -278,7 +278,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         """All agents plan at the quoted prices."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
-        self.economy.offered.write(self.clock, self.quantities)
+        self.economy.exogenous.offers.write(self.clock, self.quantities)
         quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
         if self.failed:  # a search for a plan that there is not takes long
             sale_prices = sale_prices.copy()
