@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,8 @@ class Steps:
         The number of variables.
     of_goods
         Which of them are quantities and prices, shape (size,).
+    period
+        The number of steps that are made together: those for which suppliers keep their offers.
 
     Parameters
     ----------
@@ -131,6 +134,9 @@ class Steps:
             [economies[k] for k in rows], [settings[k] for k in rows], [0] * len(rows)
         )
         self._rows = 0
+        self.period = math.lcm(
+            *(each.period for each in economies[0].supply.values() if each.waits)
+        )
 
     def _variables(self, memory: dict[str, np.ndarray]) -> np.ndarray:
         """The variables of each row, shape (rows, size)."""
@@ -162,7 +168,8 @@ class Steps:
             self._market.keep(np.repeat(rows, several))
             self._rows = several
         self._market.memory = memory
-        self._market.step()
+        for _ in range(self.period):
+            self._market.step()
         return self._variables(self._market.memory)
 
     @np.errstate(all="ignore")

@@ -130,6 +130,13 @@ class Tatonnement(QuotedMarket):
                 remedy="quoted prices are observed without a lag: set market.lag = 0",
                 name="market.lag",
             )
+        for good, terms in economy.supply.items():
+            if terms.cost == "none" or np.any((terms.cost == "quadratic") & (terms.decay <= 0.0)):
+                raise EconomyError(
+                    f'supply.{good} costs nothing with mechanism "{cls.name}"',
+                    remedy='suppliers plan what they offer: set cost = "quadratic", decay > 0',
+                    name=f"supply.{good}.cost",
+                )
         for industry in economy.industries:
             where = f"industries.{industry.good}"
             if not industry.technology.inputs:
