@@ -24,6 +24,9 @@ Their error is h² (truncation) and eps/h (rounding), which is smallest at h = e
 ROUNDING = 1e-8
 """Entries of J below this are rounding (4e-11, with room)."""
 
+NEGLIGIBLE = 1e-14
+"""Variables that are so much smaller than the largest are 0, but for rounding."""
+
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
 
@@ -123,7 +126,8 @@ class Steps:
         self.of_shares = np.array([name == "shares" for name in names], bool)
         self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
         sizes = np.abs(self._variables(self.at))
-        self.sizes = np.where(sizes == 0.0, 1.0, sizes)
+        least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
+        self.sizes = np.where(sizes <= least, 1.0, sizes)
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers

@@ -424,6 +424,11 @@ class Economy(Displayable):
         return side_by_side(list(self.supply.values()))
 
     @cached_property
+    def without_curve(self) -> np.ndarray:
+        """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
+        return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
+
+    @cached_property
     def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
         """The terms of all consumers as arrays: for each form, the places in ``demand``."""
         return side_by_side(list(self.demand.values()))

@@ -92,7 +92,7 @@ class Problem:
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]
         self.raw = np.array(elastic, int)
         self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
-        self.of_any_size = np.array([terms[k].cost != "curve" for k in elastic], bool)
+        self.of_any_size = economy.without_curve[self.raw]
         self.unit = self._units()
         lead = self.endowment.shape[:-1]
         self.initial_shares = np.broadcast_to(buyers.initial_shares, (*lead, buyers.size))
