@@ -170,9 +170,7 @@ class ArrayEngine(ArrayState):
         if self._seen is not None:  # or nobody can have it
             self.release()
         self._follow_bids()
-        self.clock += 1
-        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
-            self._renew(self._series.at(self.clock))
+        self._begin_step()
         self._set = False
         if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -183,6 +181,12 @@ class ArrayEngine(ArrayState):
             self._sequential()
         self._observe()
         self._pending = True
+
+    def _begin_step(self) -> None:
+        """The numbers of consumers and firms become those of the next step."""
+        self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
 
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""

@@ -231,7 +231,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     @np.errstate(all="ignore")
     def step(self) -> None:
         """Quoted prices follow the last plans; then all agents plan at the new prices."""
-        self.clock += 1
+        self._begin_step()
         self._form_prices()
         self._plan()
 
