@@ -5,12 +5,15 @@ import pytest
 from autograd import grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.economies import split
 from support.engines import assert_each_its_own, numbers_for
-from support.profiles import examples
+from support.profiles import examples, members
 from support.strategies import copy_dags, in_order, market_shares, rival_dags
 
-from market_abm import from_text, market_settings, run
+from market_abm import MarketError, from_text, market_settings, run
 from market_abm.analysis.delays import delays_of, edge, reduced, scalar_edge, spectral_radius
+from market_abm.analysis.prediction import rate
+from market_abm.analysis.stability import stability
 from market_abm.gradient import backprop
 from market_abm.market.dating import Dates
 from market_abm.market.mechanisms.registry import array_market
@@ -84,6 +87,16 @@ beside = w ** 0.8
 """
 
 
+def test_dates_by_hand():
+    """c = b + x is on sale after 3 steps, paid at once; x, used first and last, waits for it."""
+    economy = from_text("a = x\nb = a\nc = b + x*w", {"x": 1.0, "w": 1.0}, reuse="copy")
+    dates = Dates.of(economy)
+    assert economy.goods == ("x", "w", "a", "b", "c")
+    assert dates.sold.tolist() == [0, 2, 1, 2, 3]
+    assert dates.priced.tolist() == [6, 4, 5, 4, 3]
+    assert dates.first.tolist() == [3, 1, 2, 1, 0]  # the consumer has paid at step 0
+
+
 def unequal(firms, adjustment=0.2):
     """An economy of unequal paths whose suppliers respond."""
     moving = {"price": 0.4, "elasticity": 0.7}
@@ -100,7 +113,7 @@ def unequal(firms, adjustment=0.2):
     )
 
 
-@pytest.mark.parametrize("firms", [1, 3])
+@pytest.mark.parametrize("firms", members([1, 3], quick=[3]))
 def test_a_diamond_of_unequal_paths_whose_suppliers_respond(firms):
     economy = unequal(firms)
     states = assert_exact(economy, 60, share_rate=0.05)
@@ -108,6 +121,7 @@ def test_a_diamond_of_unequal_paths_whose_suppliers_respond(firms):
     assert np.abs(moves).min() > 1e-9  # all offers move at every step
 
 
+@pytest.mark.slow
 @given(program=st.one_of(rival_dags(), copy_dags()), seed=st.integers(0, 2**32))
 @settings(max_examples=examples(10), deadline=None)
 def test_random_programs_by_an_independent_library(program, seed):
@@ -157,7 +171,7 @@ DEVICES = {"pipeline": 0.5, "elasticity": 1.0, "trend": 0.3, "momentum": 0.2, "s
 @pytest.mark.parametrize(
     ("mechanism", "steps", "keys"),
     [
-        ("unit-bid", 40, {"share_rate": 0.05}),
+        pytest.param("unit-bid", 40, {"share_rate": 0.05}, marks=pytest.mark.slow),
         ("unit-bid", 40, {"share_rate": 0.05, "foresight": DEVICES}),
         ("trading-post", 24, {}),  # its swings grow by a quarter a step, and rounding with them
     ],
@@ -173,15 +187,138 @@ def test_the_twin_that_runs_each_date_forward_and_differentiates_it(mechanism, s
         assert largest_distance(measured[:-1], measured[1:])[0] > 1e-3  # it moves
 
 
-def test_without_moves_spot_and_dated_prices_come_to_rest_at_the_same_point():
-    economy = unequal(firms=1, adjustment=0.1)
-    spot, dated = (
-        run(economy, dating=dating, share_rate=0.05, steps=3000, engine="arrays")
-        for dating in ("spot", "dated")
-    )
-    assert spot.status == dated.status == "converged"
-    np.testing.assert_allclose(dated.prices[-1], spot.prices[-1], rtol=1e-7)
-    np.testing.assert_allclose(dated.quantities[-1], spot.quantities[-1], rtol=1e-7)
+@pytest.mark.slow
+def test_spot_and_dated_markets_rest_at_the_same_point():
+    """Where all stand still dates do not matter: 1e-11, what is left to move after 1,000 steps."""
+    for economy in (layered(2, 0.03, 1.0), split(2, 0.8)):
+        ends = []
+        for dating in ("spot", "dated"):
+            keys = market_settings(dating=dating, share_rate=0.1)
+            market = array_market([economy], [keys], [1])
+            for _ in range(1000):
+                market.step()
+            ends.append(np.concatenate([market.prices[0], market.quantities[0]]))
+        np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
+
+
+def test_runs_that_end_leave_the_books_of_the_others_as_they_are():
+    economies = [unequal(firms=2, adjustment=k / 10) for k in (1, 2, 3, 4)]
+    markets = [market_settings(dating="dated", share_rate=0.05)] * 4
+    whole, part = (array_market(economies, markets, [1] * 4) for _ in range(2))
+    for step in range(25):
+        if step == 9:
+            part.keep(np.array([False, True, False, True]))
+        whole.step()
+        part.step()
+    for name in ("quantities", "prices", "inputs", "shares", "bids"):
+        expected = getattr(whole.state, name)[[1, 3]]
+        np.testing.assert_allclose(getattr(part.state, name), expected, rtol=1e-13)
+
+
+@pytest.mark.slow
+def test_the_split_of_the_theory_has_the_same_edge_by_date():
+    """κ/σ < 2 sin(π/(2(2τ+1))), τ = 2d + 1, as on the spot: identity lines do not mix dates."""
+    for depth in (1, 2):
+        bound = 2 * np.sin(np.pi / (2 * (2 * (2 * depth + 1) + 1)))
+        markets = [
+            market_settings(dating="dated", share_rate=factor * bound) for factor in (0.99, 1.01)
+        ]
+        economy = split(depth, 1.0)
+        market = array_market([economy] * 2, markets, [1, 1])
+        shares = []
+        for _ in range(1200):
+            market.step()
+            shares.append(market.shares[:, 0].copy())
+        early, late = np.ptp(shares[300:600], axis=0), np.ptp(shares[-300:], axis=0)
+        assert late[0] < early[0] and late[1] > early[1]
+        assert [rate(economy, each) > 1 for each in markets] == [False, True]
+
+
+def test_stochastic_gradient_ascent_of_a_net_by_an_independent_recursion():
+    """w(t+1) = w(t) + rate (∂W - decay w(t)) of the batch and the weights of its own date.
+
+    The first layer's gradient is 8 steps old and meets the second layer's weights of 7 steps ago:
+    1e-13 over 60 steps of three passes over the data.
+    """
+    rng = np.random.default_rng(3)
+    first, second = 0.5 * rng.normal(size=(3, 2)), 0.5 * rng.normal(size=(2, 3))
+    inputs, labels = rng.normal(size=(20, 2, 2)), rng.normal(size=(20, 2, 2))
+    supply, lines = {}, []
+    for (j, i), weight in np.ndenumerate(first):
+        supply[f"u_{j}_{i}"] = learner(weight, 0.05, 0.01)
+    for (o, j), weight in np.ndenumerate(second):
+        supply[f"v_{o}_{j}"] = learner(weight, 0.05, 0.01)
+    for b in range(2):
+        supply |= {f"x_{b}_{i}": {"series": inputs[:, b, i]} for i in range(2)}
+        supply |= {f"t_{b}_{o}": {"series": labels[:, b, o]} for o in range(2)}
+        for j in range(3):
+            terms = " + ".join(f"u_{j}_{i}*x_{b}_{i}" for i in range(2))
+            lines.append(f"h_{b}_{j} = tanh({terms})")
+        for o in range(2):
+            terms = " + ".join(f"v_{o}_{j}*h_{b}_{j}" for j in range(3))
+            lines += [f"y_{b}_{o} = {terms}", f"e_{b}_{o} = y_{b}_{o} - t_{b}_{o}"]
+    squares = (f"- 0.5*e_{b}_{o}**2" for b in range(2) for o in range(2))
+    lines.append("w = 0 " + " ".join(squares))
+    economy = from_text("\n".join(lines), supply, reuse="copy")
+    names = [name for name in supply if name[0] in "uv"]
+    states, _ = path(economy, 60)
+
+    def ascent(u, v, x, t):
+        found = [np.zeros_like(u), np.zeros_like(v)]
+        for one, label in zip(x, t, strict=True):
+            hidden = np.tanh(u @ one)
+            error = label - v @ hidden
+            found[0] += np.outer((v.T @ error) * (1 - hidden**2), one)
+            found[1] += np.outer(error, hidden)
+        return found
+
+    us, vs = [first], [second]
+    for t in range(60):  # levels 0 and 1; prices of dates t - 8 and t - 7, once there are some
+        changes = []
+        for layer, (steps, own) in enumerate(((8, us), (7, vs))):
+            date = t - steps
+            found = ascent(us[max(0, date)], vs[max(0, date + 1)], *of(date, inputs, labels))
+            learns = t >= steps - 4
+            changes.append(own[-1] + 0.05 * learns * (found[layer] - 0.01 * own[-1]))
+        us.append(changes[0])
+        vs.append(changes[1])
+    for k, state in enumerate(states):
+        offered = state.quantities[[economy.index[name] for name in names]]
+        expected = np.concatenate([us[k].ravel(), vs[k].ravel()])
+        np.testing.assert_allclose(offered, expected, rtol=1e-12, atol=1e-13)
+
+
+def of(date, *series):
+    """The rows of a date; before the start, the first."""
+    return [each[max(0, date) % len(each)] for each in series]
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+@pytest.mark.parametrize(
+    ("program", "keys", "message"),
+    [
+        ("y = x * z\nz = 0.5*y**0.5\nw = y", {}, "y and z are made from each other: a batch in"),
+        ("y = x", {"activation": "sequential"}, "market.activation is 'sequential' with dated"),
+        ("y = x", {"lag": 2}, "market.lag is 2 with dated goods"),
+        ("y = x", {"bid_rate": 0.5}, "market.bid_rate is 0.5 with dated goods"),
+        ("y = x**.5", {"mechanism": "tatonnement"}, "market.mechanism is 'tatonnement' with dated"),
+        ("y = x", {"dating": "spot", "foresight": {"supply_line": 1}}, "nobody knows which offer"),
+    ],
+)
+def test_what_cannot_be_dated(engine, program, keys, message):
+    with pytest.raises(MarketError, match=message) as told:
+        economy = from_text(program, {"x": 1.0})
+        run(economy, steps=2, engine=engine, **{"dating": "dated", **keys})
+    assert "spot" in str(told.value) or "dated" in str(told.value)
+
+
+def test_market_power_is_not_dated_and_eigenvalues_are_unknown():
+    conduct = {"y": {"conduct": "cournot", "firms": 2}}
+    terms = {"y": {"elasticity": 3.0}}
+    economy = from_text("y = x**0.5", {"x": 1.0}, terms, population_of=conduct)
+    with pytest.raises(MarketError, match="makers of y have market power"):
+        run(economy, dating="dated", steps=1)
+    assert stability(from_text("y = x", {"x": 1.0}), market_settings(dating="dated")) is None
 
 
 # --- delays ---------------------------------------------------------------------------------------
@@ -224,7 +361,8 @@ def from_rest(markets, economies, steps):
     return np.array(distances)
 
 
-@pytest.mark.parametrize("relays", [0, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("relays", [0, 3])
 def test_the_edge_of_a_market_of_many_delays_is_predicted_within_half_a_percent(relays):
     """At .995 of the predicted rate disturbances shrink, at 1.005 of it they grow."""
     economy = layered(relays, 0.1)
@@ -261,6 +399,7 @@ def chain(relays, rate):
     return from_text("\n".join(lines), supply=supply)
 
 
+@pytest.mark.slow
 def test_the_supply_line_removes_the_edge():
     """With rate · ĥ = 1 and 32 relays: .97 of h/2 grows, 1.03 of it settles, as |1 - h/ĥ| says."""
     relays, responses = 32, np.array([0.97, 1.03]) * 2.5 / 2
