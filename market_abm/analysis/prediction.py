@@ -52,7 +52,7 @@ def rate(economy: Economy, market: Any) -> float | None:
     share_response = market.rules.share_response(market)
     if share_response is None or market.activation == "random":
         return None
-    cobweb = _cobweb(economy)
+    cobweb = None if foresight_of(market).supply_line else _cobweb(economy)
     found = cobweb or _split(economy, share_response)
     if found is None:
         return None

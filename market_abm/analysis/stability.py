@@ -123,11 +123,11 @@ def stability(
     Returns
     -------
     Stability or None
-        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
-        step is not smooth at the steady state (posted prices: excess demand on one side, unsold
-        goods on the other), if the steady state is unknown or the market is not stationary there,
-        if J is not finite, or if the largest eigenvalue of more than 1,200 variables cannot be told
-        from rounding.
+        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if
+        goods are dated, if a step is not smooth at the steady state (posted prices: excess demand
+        on one side, unsold goods on the other), if the steady state is unknown or the market is not
+        stationary there, if J is not finite, or if the largest eigenvalue of more than 1,200
+        variables cannot be told from rounding.
     """
     return stabilities([economy], [settings], [steady_state or equilibrium(economy)])[0]
 
@@ -287,6 +287,7 @@ def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     """Whether a step is a smooth function of the state."""
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
+    known = known and not settings.dated  # its books are no variables of ``memory``
     return bool(known and settings.rules.smooth)
 
 

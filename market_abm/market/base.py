@@ -267,7 +267,7 @@ class Mechanism(Market, ABC):
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
-        """How far a path fails to conserve goods and money; None if nothing is traded.
+        """How far a path fails to conserve goods and money; None if nothing is traded, or by date.
 
         Parameters
         ----------
@@ -278,6 +278,8 @@ class Mechanism(Market, ABC):
         reference
             The consumers' reference quantities c0, units, shape (final goods,).
         """
+        if settings.dated:  # what is on sale and what is paid for are of different dates
+            return None
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
         paid = cls.per_unit(path.bids[:-1], units) * units * pays(economy)[buyers.pool]
