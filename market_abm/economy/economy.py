@@ -27,14 +27,15 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once, industries_in_columns
 from market_abm.economy.order import topological_components
-from market_abm.economy.series import Movements, followed, in_columns
+from market_abm.economy.series import followed, in_columns
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
-from market_abm.economy.values import changed_values, values_at
+from market_abm.economy.values import changed_values
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
@@ -197,49 +198,27 @@ class Economy(Displayable):
     # --- series -----------------------------------------------------------------------------------
 
     @cached_property
-    def offered(self) -> Movements:
-        """The raw goods whose offers follow series."""
-        return Movements.of(self.supply.values())
-
-    @cached_property
-    def moves(self) -> bool:
-        """Whether prices of consumers or productivities follow series."""
-        of_demand = any(terms.series is not None for terms in self.demand.values())
-        return of_demand or any(industry.moves for industry in self.industries)
-
-    @cached_property
-    def _movements(self) -> tuple[Movements, ...]:
-        populations = [industry.population for industry in self.industries]
-        return self.offered, Movements.of(self.demand.values()), Movements.of(populations)
+    def exogenous(self) -> Exogenous:
+        """The series that its numbers follow."""
+        return Exogenous.of(self.industries, self.supply, self.demand)
 
     @cached_property
     def moves_until(self) -> float:
         """The step from which on no series changes anything; infinite if one never ends."""
-        return max(each.end for each in self._movements)
+        return self.exogenous.end
 
     def at(self, step: int) -> Economy:
         """The economy with the numbers of a step in the place of its series.
 
         One object as long as no series goes on to another row.
         """
-        rows = tuple(row for each in self._movements for row in each.rows(step))
-        if not rows:
-            return self
-        if self._at.get("rows") != rows:
-            parts = values_at(self.industries, self.supply, self.demand, step)
-            changed = dataclasses.replace(
-                self, industries=parts[0], supply=parts[1], demand=parts[2]
-            )
-            same = (*LAYOUT, *(ORDER if parts[0] is self.industries else ()), *KEPT)
-            vars(changed).update({name: getattr(self, name) for name in same})
-            self._at.update(rows=rows, economy=changed)
-        return self._at["economy"]
-
-    @cached_property
-    def _at(self) -> dict[str, Any]:
-        return {}
-
-    # --- values -----------------------------------------------------------------------------------
+        if self.exogenous.is_new(step):
+            industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
+            now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            vars(now).update({name: getattr(self, name) for name in same})
+            self.exogenous.now = now
+        return self.exogenous.now or self
 
     def _check_demand(self) -> None:
         """Refuse demand that its industry or the network cannot have."""
@@ -443,6 +422,11 @@ class Economy(Displayable):
     def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
         """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
         return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def without_curve(self) -> np.ndarray:
+        """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
+        return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
 
     @cached_property
     def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:

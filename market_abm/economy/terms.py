@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from market_abm.economy.series import REPEATS, Series, column_field, series_field
+from market_abm.economy.read_series import column_field, series_field
+from market_abm.economy.series import REPEATS, Series
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
 from market_abm.language.segments import Places, joined, neighbours

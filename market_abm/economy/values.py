@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from market_abm.economy.checks import check_demand, check_keys, check_supply
 from market_abm.economy.industry import Industry
-from market_abm.economy.series import number_at
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
@@ -22,7 +21,6 @@ TABLES = ("economy.parameters", "supply", "demand", "industries")
 """The tables that hold the numbers of an economy."""
 
 Terms = TypeVar("Terms", Supply, Demand)
-Changed = TypeVar("Changed", Supply, Demand, FirmPopulation)
 
 
 def is_value_key(key: str) -> bool:
@@ -81,54 +79,6 @@ def drawn_again(industries: Iterable[Industry], seed: int) -> tuple[Industry, ..
         )
         for k, industry in enumerate(industries)
     )
-
-
-def values_at(
-    industries: Sequence[Industry],
-    supply: Mapping[str, Supply],
-    demand: Mapping[str, Demand],
-    step: int,
-) -> tuple[tuple[Industry, ...], dict[str, Supply], dict[str, Demand]]:
-    """The parts of an economy with the numbers of their series in a step (:meth:`Economy.at`).
-
-    The result follows no series any more.
-    """
-    moved = {k: number_at(i.population, step) for k, i in enumerate(industries) if i.moves}
-    if moved:
-        industries = [
-            dataclasses.replace(
-                each,
-                population=_changed(each.population, series=None),
-                productivity=each.productivity * moved[k],
-            )
-            if k in moved
-            else each
-            for k, each in enumerate(industries)
-        ]
-    return (
-        industries if isinstance(industries, tuple) else tuple(industries),
-        {
-            good: terms
-            if terms.series is None
-            else _changed(
-                terms, quantity=number_at(terms, step) + 0.0 * terms.quantity, series=None
-            )
-            for good, terms in supply.items()
-        },
-        {
-            good: terms
-            if terms.series is None
-            else _changed(terms, price=terms.price * number_at(terms, step), series=None)
-            for good, terms in demand.items()
-        },
-    )
-
-
-def _changed(terms: Changed, **values: Any) -> Changed:
-    """The settings with other values of some keys, which may be arrays of runs; none is checked."""
-    made = object.__new__(type(terms))
-    vars(made).update(vars(terms), **values)
-    return made
 
 
 def check_parameters_are_read(names: Iterable[str], industries: Iterable[Industry]) -> None:

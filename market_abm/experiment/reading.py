@@ -10,7 +10,7 @@ from typing import Any
 from market_abm.economy.economy import REUSE, Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.program import from_text
-from market_abm.economy.series import as_table, read_series, with_source
+from market_abm.economy.read_series import as_table, read_series, with_source
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest

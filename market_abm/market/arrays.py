@@ -75,7 +75,7 @@ class ArrayEngine(ArrayState):
     ) -> None:
         self._threads = Threads(threads)
         self._series = Economy.vectorized(economies)
-        self.economy = self._series.at(0) if self._series.moves else self._series
+        self.economy = self._series.at(0) if self._series.exogenous.of_terms else self._series
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
@@ -136,7 +136,7 @@ class ArrayEngine(ArrayState):
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         self._series = self._series.select_runs(rows)
-        still = not self._series.moves
+        still = not self._series.exogenous.of_terms
         self.economy = self._series if still else self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
@@ -159,7 +159,7 @@ class ArrayEngine(ArrayState):
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
         self._series = Economy.vectorized(economies)
-        if not self._series.moves:
+        if not self._series.exogenous.of_terms:
             self._renew(self._series)
 
     def _renew(self, economy: Economy) -> None:
@@ -178,9 +178,7 @@ class ArrayEngine(ArrayState):
         if self._seen is not None:  # or nobody can have it
             self.release()
         self._follow_bids()
-        self.clock += 1
-        if self._series.moves and self._series.at(self.clock) is not self.economy:
-            self._renew(self._series.at(self.clock))
+        self._begin_step()
         self._set = False
         if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -191,6 +189,12 @@ class ArrayEngine(ArrayState):
             self._sequential()
         self._observe()
         self._pending = True
+
+    def _begin_step(self) -> None:
+        """The numbers of consumers and firms become those of the next step."""
+        self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
 
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
@@ -274,7 +278,7 @@ class ArrayEngine(ArrayState):
                 prices, moves = self._of_periods(prices, moves)
             revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices)
             self.offers[:] = np.where(moves, revised, self.offers)
-        self.economy.offered.write(self.clock, self.offers)
+        self.economy.exogenous.offers.write(self.clock, self.offers)
 
     def _of_periods(self, prices: np.ndarray, priced: np.ndarray) -> Observed:
         """The mean price of each supplier's period, and whether it moves its offer in this step."""

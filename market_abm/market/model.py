@@ -60,7 +60,7 @@ class MarketModel(mesa.Model):
     ) -> None:
         super().__init__(rng=seed)
         self._series = economy
-        self.economy = economy = economy.at(0) if economy.moves else economy
+        self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
         self.settings.check("market")
         self.settings.rules.check(economy, self.settings)
@@ -97,7 +97,7 @@ class MarketModel(mesa.Model):
     def step(self) -> None:
         """One step: every agent acts once, in the order of the activation."""
         self.clock += 1
-        if self._series.moves and self._series.at(self.clock) is not self.economy:
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
             self._renew(self._series.at(self.clock))
         self._draw_shocks()
         self._run_phases(self._step_phases)
@@ -105,7 +105,7 @@ class MarketModel(mesa.Model):
     def change(self, economy: Economy) -> None:
         """Continue with the terms of another economy of the same structure."""
         self._series = economy
-        if not economy.moves:
+        if not economy.exogenous.of_terms:
             self._renew(economy)
 
     def _renew(self, economy: Economy) -> None:

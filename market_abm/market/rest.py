@@ -67,8 +67,8 @@ class Rest:
         self.shares_move = np.asarray(shares_move, bool)
         self._prices: np.ndarray | None = None
         self._largest: np.ndarray = np.zeros(1)
-        self._highest: np.ndarray = np.zeros(1)
-        self._calm: np.ndarray = np.zeros(1)
+        self._highest: np.ndarray = np.zeros(())
+        self._calm: np.ndarray = np.zeros(())
         self._pays = pays(economy)
         self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
 
@@ -156,12 +156,10 @@ class Rest:
     def _note_prices(self, prices: np.ndarray) -> None:
         """Note the scale of each price: the largest so far of goods that may become worthless."""
         highest, self._highest = self._highest, np.abs(prices)
-        for places, terms in self.economy.supply_terms:
-            if terms.cost != "curve":
-                highest = np.broadcast_to(highest, prices.shape)
-                self._highest[..., places] = np.maximum(
-                    highest[..., places], self._highest[..., places]
-                )
+        learning = np.flatnonzero(self.economy.without_curve)
+        if len(learning):
+            highest = np.broadcast_to(highest, prices.shape)[..., learning]
+            self._highest[..., learning] = np.maximum(highest, self._highest[..., learning])
 
     def _demand(self, state: State, reference: np.ndarray) -> np.ndarray:
         final = self.economy.final
@@ -223,10 +221,9 @@ class Rest:
         uses = self.economy.uses
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
         size = np.abs(mean)
-        for places, terms in self.economy.supply_terms:
-            if terms.cost != "curve":
-                of_pools = np.isin(self._good, np.arange(len(self.economy.supply))[places])
-                size = np.where(of_pools, np.maximum(size, self._highest[..., self._good]), size)
+        learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
+        if np.any(learning):
+            size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
         size, mean, top = (
             uses.pools.spread(size),
             uses.pools.spread(mean),
