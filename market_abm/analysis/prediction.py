@@ -11,6 +11,9 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.market.foresight import NONE, Foresight, foresight_of
 
+CIRCLE = 2**16
+"""Points of the unit circle: the error of an integral is the largest root to this power."""
+
 
 def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarray | None:
     """Price over gradient at steps 0, 1, ..., ``steps``, shape (steps + 1, goods); or None.
@@ -91,6 +94,41 @@ def recursion(
     polynomial[-2] += response * (1.0 + devices.trend) - correction
     polynomial[-1] -= response * devices.trend
     return polynomial
+
+
+def share_variance(
+    response: float, delay: int, share_rate: float, noise: float, devices: Foresight = NONE
+) -> float:
+    """The stationary variance of the logarithm of the ratio of two shares, if bids are noisy.
+
+    2 κ² ν² V: in each step the bids of two users for what they share have independent errors, of
+    standard deviation ν in logarithms. V is the mean square of what is left of errors of size 1 in
+    the recursion of :func:`recursion`, as an integral over the unit circle of λ; without devices
+    and at τ = 1 it is (1 + k)/(k (1 - k) (2 + k)), k = κ/σ.
+
+    Parameters
+    ----------
+    response, delay
+        k = κ/σ and τ.
+    share_rate
+        κ.
+    noise
+        ν.
+    devices
+        μ, h, β and σ̂.
+
+    Returns
+    -------
+    float
+        Infinite if the recursion is unstable.
+    """
+    polynomial = recursion(1.0, response, delay, share_rate, devices)
+    if np.abs(np.roots(polynomial)).max() >= 1.0:
+        return math.inf
+    circle = np.exp(2j * math.pi * np.arange(CIRCLE) / CIRCLE)
+    errors = np.abs((1.0 + devices.trend) * circle - devices.trend)
+    left = np.mean((errors / np.abs(np.polyval(polynomial, circle))) ** 2)
+    return float(2.0 * (share_rate * noise) ** 2 * left)
 
 
 def steady_state_error(economy: Economy) -> float | None:

@@ -205,8 +205,9 @@ class Past:
 def ages_of_values(economy: Economy, settings: Any) -> np.ndarray | None:
     """How many trades ago the batch was divided that a buyer's bid values, shape (buyers,).
 
-    None if no buyer asks. A share of now meets the batch that is made of it one step later, and its
-    price the step after; each further line to the consumer takes a step down and one up.
+    None if no buyer asks. On the spot a share of now divides what the next batch is made of, and
+    that batch has its price the step after; each further line to the consumer takes a step down and
+    one up. Dated goods are priced when their date is due.
 
     Raises
     ------
@@ -256,14 +257,15 @@ def check_foresight(economy: Economy, settings: Any) -> None:
         reason, remedy = "the network has a loop", "leave it out"
     elif settings.activation == "simultaneous":
         longest, shortest = economy.stages, _shortest_stages(economy)
-        for good in (economy.goods[k] for k in economy.buyers.maker):
-            if longest[good] != shortest[good]:
-                reason = (
-                    f"its ways from '{good}' to the consumer have {shortest[good]} to "
-                    f"{longest[good]} lines, and a price pays for several batches"
-                )
-                remedy = "let them have as many lines"
-                break
+        pools, maker = economy.buyers.shared_pools, economy.buyers.maker
+        users = (economy.goods[k] for pool in pools for k in maker[pool.buyers])
+        mixed = next((good for good in users if longest[good] != shortest[good]), None)
+        if mixed is not None:
+            reason = (
+                f"the ways from '{mixed}' to the consumers have {shortest[mixed]} to "
+                f"{longest[mixed]} lines, so that it pays for several"
+            )
+            remedy = 'use market.dating = "dated"'
     if reason:
         raise SettingError(
             f"market.foresight.pipeline needs to know which batch a price pays for: {reason}",

@@ -86,15 +86,17 @@ class PooledMarket(Mechanism):
         """
 
     @classmethod
-    def foreseen_claim(
+    def claim_recalling(
         cls,
         shares: np.ndarray,
         bids: np.ndarray,
-        recalled: Recalled,
         pools: PoolTerms,
         settings: Any,
+        recalled: Recalled | None,
     ) -> np.ndarray:
-        """:meth:`claim` of buyers with foresight: by expected bids, and with momentum."""
+        """:meth:`claim`, of buyers with foresight by expected bids and with momentum."""
+        if recalled is None:
+            return cls.claim(shares, bids, pools, settings)
         devices = foresight_of(settings)
         sign = pools.spread(np.sign(pools.price * pools.quantity))
         expected = expected_bids(bids, shares, recalled, sign, devices)
@@ -148,11 +150,7 @@ class PooledMarket(Mechanism):
             What the buyers recall, if they have foresight.
         """
         price = cls.pool_price(shares if priced is None else priced, bids, quantity)
-        terms = PoolTerms(price, quantity)
-        if recalled is None:
-            claims = cls.claim(shares, bids, terms, settings)
-        else:
-            claims = cls.foreseen_claim(shares, bids, recalled, terms, settings)
+        claims = cls.claim_recalling(shares, bids, PoolTerms(price, quantity), settings, recalled)
         claims = np.where(bidding, claims, 0.0)
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))

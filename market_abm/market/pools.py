@@ -234,14 +234,10 @@ class Pools:
             own, bid = gather(shares, places), gather(bids, places)
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
-            if past is None:
-                claim = self.rules.claim(own, bid, terms, settings)
-            else:
-                claim = self.rules.foreseen_claim(own, bid, past.at(places), terms, settings)
+            claim = self.rules.claim_recalling(own, bid, terms, settings, past and past.at(places))
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
-            if held is not None:
-                assert bidding is not None
+            if held is not None and bidding is not None:
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
                 block.reduce_into(held, own)
