@@ -1,5 +1,7 @@
 """Goods with dates: prices are the exact gradient of each date's program, some steps later."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from autograd import grad
@@ -10,11 +12,12 @@ from support.engines import assert_each_its_own, numbers_for
 from support.profiles import examples, members
 from support.strategies import copy_dags, in_order, market_shares, rival_dags
 
-from market_abm import MarketError, from_text, market_settings, run
+from market_abm import MarketError, MarketModel, from_text, market_settings, run
 from market_abm.analysis.delays import delays_of, edge, reduced, scalar_edge, spectral_radius
 from market_abm.analysis.prediction import rate
 from market_abm.analysis.stability import stability
 from market_abm.gradient import backprop
+from market_abm.market.agents import Firm
 from market_abm.market.dating import Dates
 from market_abm.market.mechanisms.registry import array_market
 from market_abm.twins.base import largest_distance
@@ -152,11 +155,17 @@ def test_random_programs_by_an_independent_library(program, seed):
         np.testing.assert_allclose(prices, found, rtol=1e-12, atol=1e-13 * scale.max())
 
 
+def as_copies(program):
+    """The same program, each of whose uses gets all of a good."""
+    return replace(program, reuse="copy")
+
+
 @pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
-@given(program=rival_dags(), data=st.data())
-@settings(max_examples=examples(6), deadline=None)
-def test_both_engines_keep_the_same_books(mechanism, program, data):
+@given(data=st.data())
+@settings(max_examples=examples(8), deadline=None)
+def test_both_engines_keep_the_same_books(mechanism, data):
     """1e-12 at every step, as in tests/test_two_engines.py, with suppliers who respond."""
+    program = data.draw(st.one_of(rival_dags(), rival_dags().map(as_copies)))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     noise = data.draw(st.sampled_from([0.0, 0.1]))
     economies = [numbers_for(program, rng, firms=2, noise=noise, positive=True) for _ in range(3)]
@@ -199,6 +208,42 @@ def test_spot_and_dated_markets_rest_at_the_same_point():
                 market.step()
             ends.append(np.concatenate([market.prices[0], market.quantities[0]]))
         np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
+
+
+class Half(Firm):
+    """A firm with a rule of its own: it bids half of what an input is worth."""
+
+    def revise_bids(self, values):
+        return 0.5 * values
+
+
+def test_shocks_and_rules_of_ones_own():
+    """Both engines after shocks to an endowment, a line and a consumer; and half of each bid."""
+    before, after = (
+        from_text(
+            "a = x\nb = 2*a\nc = z * b * s\nd = c**0.5 + a*t",
+            {"x": {"quantity": 2, "elasticity": 0.5, "adjustment": 0.1}, "t": t, "s": 1.5},
+            {"d": {"elasticity": 2.0, "quantity": 1.0, "price": price}},
+            parameters={"z": z},
+            reuse="copy",
+        )
+        for t, z, price in ((1.0, 0.5, 1.0), (0.4, 0.9, 1.2))
+    )
+    keys = market_settings(dating="dated")
+    arrays, model = array_market([before], [keys], [1]), MarketModel(before, keys)
+    halved = MarketModel(before, keys, firm=Half)
+    for step in range(40):
+        if step == 15:
+            arrays.change([after])
+            model.change(after)
+        for each in (arrays, model, halved):
+            each.step()
+        for name in ("quantities", "prices", "inputs", "bids"):
+            expected = getattr(model.state, name)
+            np.testing.assert_allclose(getattr(arrays.state, name)[0], expected, rtol=1e-13)
+        if step == 0:
+            c = before.index["c"]
+            assert halved.state.prices[c] == 0.5 * model.state.prices[c] > 0.0
 
 
 def test_runs_that_end_leave_the_books_of_the_others_as_they_are():

@@ -51,7 +51,7 @@ class Layout:
 
     def renewed(self, economy: Economy) -> Layout:
         """The layout of the same network with other numbers: with the same pools."""
-        layout = Layout(economy, self._rules, self._runs, self._threads)
+        layout = Layout(economy, self._rules, self._runs, self._threads, by_good=self._by_good)
         layout._pools = self._pools
         return layout
 

@@ -30,6 +30,7 @@ class DatedOptimiser(ABC):
 
     def __init__(self, economy: Economy, settings: Any) -> None:
         self.economy, self.settings, self.buyers = economy, settings, economy.buyers
+        self.suppliers = terms.Suppliers(economy)
         self.raw, self.work, self.now = len(economy.supply), 0, 0
         self.initial, _ = InitialState.of(economy)
         self.reference = terms.references(economy, self.initial)
@@ -96,13 +97,12 @@ class DatedOptimiser(ABC):
                 after = self.weights(places, self._split(date)[places], amount)
                 if after.sum() > 0.0:
                     shares[places] = shares[places].sum() * after / after.sum()
-        offers = self.offers[self.now].copy()
+        offers, expected = self.offers[self.now], self.prices.copy()
         response = getattr(getattr(self.settings, "foresight", None), "supply_line", 0.0)
-        for k, each in enumerate(self.economy.supply.values()):
-            if known[k] and each.responds:
-                then = self.offers[max(0, self.now - self.known[k] + self.sold[k])][k]
-                shipped = self.offers[self.now][k] - then
-                offers[k] = terms.offer(each, offers[k], self.prices[k] - response * shipped)
+        for k in range(self.raw):
+            then = self.offers[max(0, self.now - self.known[k] + self.sold[k])][k]
+            expected[k] -= response * (offers[k] - then)
+        offers = self.suppliers.offers(offers, expected, known)
         self.now, self.before = self.now + 1, self.signals
         self.shares.append(shares)
         self.offers.append(offers)
