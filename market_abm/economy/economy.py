@@ -27,10 +27,12 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry, combined_once
+from market_abm.economy.industry import Industry, combined_once, industries_in_columns
 from market_abm.economy.order import topological_components
+from market_abm.economy.series import followed, in_columns
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values
@@ -47,6 +49,9 @@ an externality."""
 
 LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
 """Properties that do not depend on the numbers of an economy with the same firms."""
+
+KEPT = ("moves_until",)
+"""Properties of an economy with series that also hold of what it is in a step."""
 
 ORDER = ("components", "topological_order")
 """Properties that depend on the industries alone."""
@@ -143,17 +148,19 @@ class Economy(Displayable):
         ]
         check_choice(reuse, "economy.reuse", REUSE)
         default = Demand()
+        suppliers = {good: Supply.of(supply[good], f"supply.{good}") for good in raw}
+        consumers = {
+            good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
+            for good in final
+        }
         economy = Economy(
-            industries=tuple(drawn),
+            industries=industries_in_columns(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={
-                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
-                for good in final
-            },
+            supply=in_columns(suppliers, "supply"),
+            demand=in_columns(consumers, "demand"),
             seed=seed,
             names=names,
         )
@@ -188,6 +195,31 @@ class Economy(Displayable):
         changed._check_demand()
         return changed
 
+    # --- series -----------------------------------------------------------------------------------
+
+    @cached_property
+    def exogenous(self) -> Exogenous:
+        """The series that its numbers follow."""
+        return Exogenous.of(self.industries, self.supply, self.demand)
+
+    @cached_property
+    def moves_until(self) -> float:
+        """The step from which on no series changes anything; infinite if one never ends."""
+        return self.exogenous.end
+
+    def at(self, step: int) -> Economy:
+        """The economy with the numbers of a step in the place of its series.
+
+        One object as long as no series goes on to another row.
+        """
+        if self.exogenous.is_new(step):
+            industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
+            now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            vars(now).update({name: getattr(self, name) for name in same})
+            self.exogenous.now = now
+        return self.exogenous.now or self
+
     def _check_demand(self) -> None:
         """Refuse demand that its industry or the network cannot have."""
         for industry in self.industries:
@@ -206,8 +238,12 @@ class Economy(Displayable):
         return (
             self.lines,
             tuple(sorted(self.reuse.items())),
-            tuple((good, terms.kind) for good, terms in self.supply.items()),
-            tuple((good, terms.form) for good, terms in self.demand.items()),
+            tuple(
+                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
+                for good, terms in self.supply.items()
+            ),
+            tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
         )
 
     @cached_property
@@ -265,7 +301,7 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        return Economy(
+        chosen = Economy(
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
@@ -273,6 +309,8 @@ class Economy(Displayable):
             seed=self.seed,
             names=self.names,
         )
+        vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
+        return chosen
 
     # --- goods ----------------------------------------------------------------------------------
 
@@ -384,6 +422,11 @@ class Economy(Displayable):
     def supply_terms(self) -> tuple[tuple[Places, Supply], ...]:
         """The terms of all suppliers as arrays: for each kind, the places in ``supply``."""
         return side_by_side(list(self.supply.values()))
+
+    @cached_property
+    def without_curve(self) -> np.ndarray:
+        """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
+        return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
 
     @cached_property
     def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:

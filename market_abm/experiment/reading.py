@@ -10,6 +10,7 @@ from typing import Any
 from market_abm.economy.economy import REUSE, Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.program import from_text
+from market_abm.economy.read_series import as_table, read_series, with_source
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
@@ -19,6 +20,9 @@ from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunS
 from market_abm.experiment.shocks import read_shocks
 from market_abm.fields import check_choice
 from market_abm.market.mechanisms.registry import all_keys, read_market
+
+WITH_SERIES = ("supply", "demand", "industries")
+"""The tables in which a good, an industry, or all of them, may follow a series."""
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,6 +89,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
+    for name in WITH_SERIES:
+        read_series(table[name], name, folder)
     economy = _economy(made_of, table, run.seed, folder)
     shocks = read_shocks(tables.get("shocks", []))
     common, single = _common_and_single(table["industries"])
@@ -100,9 +106,10 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "question": question,
             "economy": dataclasses.asdict(made_of),
             "reuse": table["reuse"],
-            "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
-            "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
-            "industries": dataclasses.asdict(FirmPopulation.of(common, "industries")) | single,
+            "supply": {good: as_table(terms) for good, terms in economy.supply.items()},
+            "demand": {good: as_table(terms) for good, terms in economy.demand.items()},
+            "industries": as_table(FirmPopulation.of(common, "industries"))
+            | {good: with_source(own) for good, own in single.items()},
             "market": dataclasses.asdict(market),
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),

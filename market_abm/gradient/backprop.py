@@ -260,7 +260,8 @@ def reverse_sweep(
     Returns
     -------
     numpy.ndarray
-        Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0.
+        Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0, or the supplier
+        of a raw good has no supply curve.
     """
     return swept(economy, economy.uses.slopes(products, shares), final_prices)
 
@@ -298,8 +299,8 @@ def _sweep(
         gradient[..., level.bought] += level.sums(of_maker * slope)
         if size is not None:
             size[..., level.bought] += level.sums(_size(of_maker, slope))
-    if size is not None:
-        _undefine(gradient, size, slice(len(economy.supply)))
+    if size is not None:  # but 0 is what suppliers without a curve are looking for
+        _undefine(gradient, size, np.flatnonzero(~economy.without_curve))
     return gradient
 
 

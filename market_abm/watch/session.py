@@ -209,7 +209,7 @@ class Session:
         """
         values = {**self._numbers_set, key: value}
         initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
-        return initial.economy.structure == self.economy.structure
+        return initial.economy.structure == self.experiment.economy.structure
 
     def shock(self, target: str, good: str, percent: float) -> None:
         """Change a number of a good by so many per cent, from the next step on.
@@ -272,6 +272,8 @@ class Session:
             label, value = demand_elasticity(good), demand.elasticity
             yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
         for good, supply in self._next_economy.supply.items():
+            if supply.cost != "curve" or self.experiment.economy.supply[good].series is not None:
+                continue
             key = f"supply.{quoted(good)}.elasticity"
             label, value = supply_elasticity(good), supply.elasticity
             yield Parameter(key, label, value, 0.0, max(4.0, value))
