@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.errors import MarketError
 from market_abm.language.segments import gather, scatter
 from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
-from market_abm.market.state import CurrentState, State
+from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
 
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
@@ -33,6 +35,7 @@ class ArrayState:
     settings: Any
     mechanism: type[Any]
     clock: int
+    failed: dict[int, MarketError]
     shares: np.ndarray
     bids: np.ndarray
     quantities: np.ndarray
@@ -180,3 +183,13 @@ class ArrayState:
         """Let go of the last state, so that a market that nobody has any more is freed."""
         if isinstance(self.state, CurrentState):
             self.state.leave(keep=self.shares.size <= MAX_KEPT)
+
+    def _fail(self, row: int, error: MarketError) -> None:
+        """Record the error of a run, unless it has failed before."""
+        if row not in self.failed:
+            self.failed[row] = at_step(error, self.economy, self.clock)
+
+    def _check_start(self, economies: Sequence[Economy]) -> None:
+        """Record the errors of the runs whose initial state is not finite."""
+        for row, error in initial_state_errors(economies, self.state).items():
+            self._fail(row, error)

@@ -26,7 +26,6 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
-from market_abm.market.state import at_step, initial_state_errors
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
@@ -429,11 +428,6 @@ class ArrayEngine(ArrayState):
         """The shares and quantities that are priced: (runs, buyers) and (runs, goods)."""
         return self.shares, self.quantities
 
-    def _fail(self, row: int, error: MarketError) -> None:
-        """Record the error of a run, unless it has failed before."""
-        if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
-
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
         pools = self._layout.pools
@@ -448,8 +442,3 @@ class ArrayEngine(ArrayState):
             held, self.bids, prices, quantities, bidding, self.settings, self.shares, past
         )
         self._past = past and past.after(held, self.bids)
-
-    def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Record the errors of the runs whose initial state is not finite."""
-        for row, error in initial_state_errors(economies, self.state).items():
-            self._fail(row, error)
