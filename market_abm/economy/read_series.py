@@ -70,8 +70,7 @@ def column_field() -> Any:
     return field(
         check,
         None,
-        kind="integer or name",
-        range="≥ 0",
+        kind="name or integer ≥ 0",
         help="column of the series; by default the one of the good's name, or the member's own",
     )
 
@@ -194,7 +193,10 @@ def read_series(table: dict[str, Any], name: str, folder: Path) -> None:
 
 def as_table(settings: Any) -> dict[str, Any]:
     """Settings as a table that can be written: a series by its source."""
-    return with_source(dataclasses.asdict(settings))
+    table = with_source(dataclasses.asdict(settings))
+    if settings.series is not None and settings.of_series:
+        del table[settings.of_series]  # that of the first row
+    return table
 
 
 def with_source(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,6 +204,4 @@ def with_source(table: Mapping[str, Any]) -> dict[str, Any]:
     series = table.get("series")
     if not isinstance(series, Series):
         return dict(table)
-    return {key: value for key, value in table.items() if key != "quantity"} | {
-        "series": series.source
-    }
+    return {**table, "series": series.source}
