@@ -5,12 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from market_abm import Demand, Economy, Experiment, MarketError, Supply, from_text, run
-from market_abm.economy.industry import Industry
+from market_abm import Demand, Experiment, MarketError, Supply, from_text, run
 from market_abm.economy.read_series import series_of
-from market_abm.economy.technology import Technology
 from market_abm.experiment.shocks import Shock
-from market_abm.language.expression import name
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
 
@@ -131,30 +128,35 @@ def test_a_shock_comes_beside_a_series():
             experiment.with_shocks([Shock(4, {key: 1.0})])
 
 
-def family(supply, order):
-    """h[k] = x[k] w, in this order of k."""
-    lines = [
-        Industry(f"h[{k}]", Technology(name(0) * name(1), (f"x[{k}]", "w"), {})) for k in order
-    ]
-    return Economy.build(lines, supply={**supply, "w": 2.0}, reuse="copy")
+FAMILY = """
+for i in 0..10:
+    h[i] = x[i] * w
+"""
 
 
-def test_members_of_a_family_have_a_column_each_in_the_order_of_their_indices():
-    """All of one array, not copied: x[10] comes after x[1], in whatever order they are used."""
-    data = RNG.standard_normal((6, 3))
-    shared = Supply(series=data)
-    made = family({f"x[{k}]": shared for k in (0, 1, 10)}, (10, 0, 1))
-    market = array_market([made], [market_settings()], [1])
-    raw = [made.index[f"x[{k}]"] for k in (0, 1, 10)]
-    for step in range(14):
-        np.testing.assert_array_equal(market.state.quantities[0, raw], data[step % 6])
-        market.step()
-    (moving,) = made.exogenous.offers
-    assert all(terms.series is moving.series for terms in made.supply.values() if terms.series)
-    one = family({f"x[{k}]": Supply(series=data[:, 0]) for k in (0, 1)}, (0, 1))
-    assert {terms.column for terms in one.supply.values()} == {0, None}
-    with pytest.raises(MarketError, match="has 3 columns for 2 goods; give one column a good"):
-        family({f"x[{k}]": shared for k in (0, 1)}, (0, 1))
+def test_members_of_a_family_have_a_column_each_in_the_order_of_their_indices(tmp_path):
+    """By a pattern in Python and in a file; the array is kept once, and a saved run is short."""
+    data = RNG.standard_normal((6, 11))
+    np.save(tmp_path / "x.npy", data)
+    made = from_text(FAMILY, {"x[*]": Supply(series=data), "w": 2.0}, reuse="copy")
+    text = f"[economy]\nreuse = 'copy'\nprogram = '''{FAMILY}'''\n[supply]\nw = 2.0\n"
+    (tmp_path / "e.toml").write_text(text + '"x[*]".series = "x.npy"\n')
+    read = Experiment.load(tmp_path / "e.toml")
+    for each in (made, read.economy):
+        market = array_market([each], [market_settings()], [1])
+        for step in range(14):
+            offers = [market.state.quantities[0, each.index[f"x[{k}]"]] for k in range(11)]
+            np.testing.assert_array_equal(offers, data[step % 6])
+            market.step()
+        (moving,) = each.exogenous.offers  # one array operation
+        assert len({id(terms.series) for terms in each.supply.values()}) == 2  # and None
+        assert moving.columns == slice(0, 11)
+    assert read.configuration["supply"]["x[*]"] == {"series": "x.npy"}
+    assert [*Experiment.of(made).configuration["supply"]] == ["x[*]", "w"]
+    one = from_text(FAMILY, {"x[*]": Supply(series=data[:, 0]), "w": 2.0}, reuse="copy")
+    assert {one.supply[f"x[{k}]"].column for k in range(11)} == {0}
+    with pytest.raises(MarketError, match="has 11 columns for 10 goods; give one column a good"):
+        from_text(FAMILY, {"x[*]": Supply(series=data), "x[3]": 1.0, "w": 2.0})
 
 
 def test_runs_side_by_side_are_each_as_if_alone():

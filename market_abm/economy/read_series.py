@@ -191,9 +191,16 @@ def read_series(table: dict[str, Any], name: str, folder: Path) -> None:
             table[key] = {**value, "series": series}
 
 
+RARE = ("series", "column", "repeat", "period", "settle", "cost", "decay")
+"""Keys of goods that are written only where they are not the default."""
+
+
 def as_table(settings: Any) -> dict[str, Any]:
-    """Settings as a table that can be written: a series by its source."""
-    table = with_source(dataclasses.asdict(settings))
+    """Settings as a table that can be written: a series by its source, ``RARE`` keys if set."""
+    common = {f.name for f in dataclasses.fields(settings) if f.name in RARE}
+    common = {key for key in common if getattr(settings, key) == getattr(type(settings), key)}
+    every = with_source(dataclasses.asdict(settings))
+    table = {key: value for key, value in every.items() if key not in common}
     if settings.series is not None and settings.of_series:
         del table[settings.of_series]  # that of the first row
     return table
