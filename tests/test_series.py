@@ -10,6 +10,7 @@ from market_abm.economy.read_series import series_of
 from market_abm.experiment.shocks import Shock
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
+from market_abm.watch.session import Session
 
 RNG = np.random.default_rng(14)
 OFFERED, PAID, SKILL = (np.round(1 + RNG.random((rows, 1)), 3) for rows in (7, 5, 3))
@@ -214,6 +215,19 @@ def test_a_file_names_its_columns_and_a_saved_run_names_the_file(tmp_path):
         keys = {"supply.x.series": data, "supply.x.column": 1, "supply.z.series": data}
         found = Experiment.load(file, {**keys, "supply.z.column": 0}).economy
         assert [terms.quantity for terms in found.supply.values()] == [2.0, 1.0]
+
+
+def test_the_page_follows_a_series_and_its_text_names_the_file_wherever_it_is(tmp_path):
+    (tmp_path / "data.csv").write_text("z,x\n1,4\n2,5\n3,-6\n")
+    (tmp_path / "e.toml").write_text(EXPERIMENT)
+    session = Session(tmp_path / "e.toml")
+    for _ in range(4):
+        session.step()
+    assert session.economy.supply["x"].quantity == session.state.quantities[0] == -6.0
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "e.toml").write_text(session.text(), "utf-8")
+    again = run(tmp_path / "elsewhere" / "e.toml")
+    np.testing.assert_array_equal(again.quantities[4], session.state.quantities)
 
 
 def test_the_configuration_of_an_array_says_that_it_came_from_python():

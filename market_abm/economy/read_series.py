@@ -191,6 +191,16 @@ def read_series(table: dict[str, Any], name: str, folder: Path) -> None:
             table[key] = {**value, "series": series}
 
 
+def with_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A table of goods that names files by their absolute paths, instead of relative ones."""
+    if isinstance(table.get("series"), str):
+        table = {**table, "series": str((folder / table["series"]).resolve())}
+    return {
+        key: with_paths(value, folder) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+    }
+
+
 RARE = ("series", "column", "repeat", "period", "settle", "cost", "decay")
 """Keys of goods that are written only where they are not the default."""
 

@@ -18,9 +18,11 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.read_series import with_paths
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.reading import WITH_SERIES
 from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
@@ -312,6 +314,9 @@ class Session:
             for key in ("input_output", "sectors"):
                 economy[key] = str((source.folder / economy[key]).resolve())
         configuration["economy"] = economy
+        if source is not None:
+            for name in WITH_SERIES:
+                configuration[name] = with_paths(configuration[name], source.folder)
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
 
