@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from market_abm import Demand, Experiment, MarketError, Supply, from_text, run
+from market_abm import Demand, Experiment, MarketError, Supply, from_text, run, sweep
 from market_abm.economy.read_series import series_of
 from market_abm.experiment.shocks import Shock
 from market_abm.market.mechanisms.registry import array_market, market_settings
@@ -175,6 +175,18 @@ def test_runs_side_by_side_are_each_as_if_alone():
             np.testing.assert_allclose(alone.prices, together.prices, rtol=1e-13)
             np.testing.assert_allclose(alone.gradients, together.gradients, rtol=1e-13)
             np.testing.assert_array_equal(alone.quantities[:, 0], together.quantities[:, 0])
+
+
+def test_series_are_swept(tmp_path):
+    """Over a number beside a series, and over the file: each row is the run alone."""
+    (tmp_path / "data.csv").write_text("z,x\n1,4\n2,5\n3,-6\n")
+    (tmp_path / "more.csv").write_text("z,x\n1,7\n2,8\n")
+    (tmp_path / "e.toml").write_text(EXPERIMENT)
+    for key, values in (("supply.x.period", [1, 3]), ("supply.x.series", ["data.csv", "more.csv"])):
+        table = sweep(tmp_path / "e.toml", {key: values})
+        for value, quantity in zip(values, table["quantity.x"], strict=True):
+            alone = run(tmp_path / "e.toml", overrides={key: value})
+            assert quantity == alone.quantities[-1, 0]
 
 
 EXPERIMENT = """

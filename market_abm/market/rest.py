@@ -222,13 +222,8 @@ class Rest:
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
         size = np.abs(mean)
         learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
-        if np.any(learning):
-            size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
-        size, mean, top = (
-            uses.pools.spread(size),
-            uses.pools.spread(mean),
-            self._largest_share(shares),
-        )
+        size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
+        size, mean, top = (*map(uses.pools.spread, (size, mean)), self._largest_share(shares))
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
@@ -236,7 +231,7 @@ class Rest:
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
             bids = self.rules.per_unit(state.bids[..., places], share * quantity)
             weight = _relative(share, part.spread(top))
-            scale = part.spread(size)
+            scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
             gap = weight * _relative(bids - worth, scale)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(scale == 0.0, 1.0, scale)
