@@ -124,6 +124,9 @@ def test_a_shock_comes_beside_a_series():
     np.testing.assert_array_equal(paths[0][:4], paths[1][:4])
     np.testing.assert_array_equal(paths[1][:, 0], paths[0][:, 0])
     assert paths[1][4, 1] == 1.0
+    cheaper = run(experiment.with_shock_texts(["demand.c=-20%@4"]))
+    assert cheaper.experiment.shocks[0].values == {"demand.c.price": 1.5 * 80 / 100}  # of p0 itself
+    np.testing.assert_allclose(cheaper.prices[4, -1], 0.8 * run(experiment).prices[4, -1])
     for key in ("supply.x.quantity", "supply.x.series", "demand.c.series", "industries.a.series"):
         with pytest.raises(MarketError, match=r"series"):
             experiment.with_shocks([Shock(4, {key: 1.0})])

@@ -225,7 +225,7 @@ class Economy(Displayable):
         if self.exogenous.is_new(step):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
-            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
