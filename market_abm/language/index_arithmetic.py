@@ -160,7 +160,7 @@ class Indices:
         for taken, what in (
             (self.parameters, "a parameter"),
             (self._scope, "the variable of a loop around it"),
-            (ex.FUNCTIONS, "a function"),
+            ({*ex.OPERATIONS, *ex.CHAINS}, "a function"),
         ):
             if name in taken:
                 raise ProgramError(

@@ -59,18 +59,22 @@ def expand(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> P
     try:
         block = _Block(statements, indices)
         indices.check_names()
-        block.size(indices.turn).check()
+        size = block.size(indices.turn)
+        indices.turn.clear()
+        size.check()
         return Program(_lines(block, indices), frozenset(indices.fixed))
     except ProgramError as error:
-        if indices.turn:
-            error.what += f" (at {shown(indices.turn)})"
+        error.what += _when(indices.turn)
         raise
     except ZeroDivisionError:
-        raise ProgramError(
-            "an index is divided by 0", line=indices.line, remedy="change its formula"
-        ) from None
+        what = f"an index or a bound is divided by 0{_when(indices.turn)}"
+        raise ProgramError(what, line=indices.line, remedy="change its formula") from None
     except RecursionError:
         raise too_deep(indices.line) from None
+
+
+def _when(turn: Turn) -> str:
+    return f" (at {shown(turn)})" if turn else ""
 
 
 def translated(
@@ -98,6 +102,12 @@ def _lines(block: _Block, indices: Indices) -> list[Line]:
                 name=line.good,
                 remedy="give each turn a good of its own, such as y[t]",
             )
+    if indices.loops and not made:
+        raise ProgramError(
+            "the program has no line, as the ranges of its loops are empty",
+            line=min(indices.loops.values()),
+            remedy="let a range hold a number: both of its ends are included",
+        )
     return made
 
 
@@ -146,11 +156,15 @@ class _Size(NamedTuple):
 
 
 def _repeated(
-    ranges: Sequence[Range], reads: frozenset[str], inside: Callable[[], _Size], turn: Turn
+    ranges: Sequence[Range],
+    reads: frozenset[str],
+    inside: Callable[[], _Size],
+    turn: Turn,
+    least: _Size,
 ) -> _Size:
     """What all turns of nested ranges come to; only variables that are read are gone through.
 
-    ``reads`` are those that decide what is ``inside``.
+    ``reads`` are those that decide what is ``inside``, which comes to ``least`` or more.
     """
     if not ranges:
         return inside()
@@ -158,14 +172,14 @@ def _repeated(
     count, total = first.size(turn), _Size()
     if first.name in reads.union(*(each.reads for each in rest)):
         if count > MAX_INPUTS:
-            return _Size(count, 0, count, exact=False)
+            return least.times(count)._replace(exact=False)
         for _ in first.turns(turn):
-            total = total.plus(_repeated(rest, reads, inside, turn))
+            total = total.plus(_repeated(rest, reads, inside, turn, least))
             if total.is_large:
                 return total._replace(exact=False)
     elif count:
         turn[first.name] = first.low.at(turn)
-        total = _repeated(rest, reads, inside, turn).times(count)
+        total = _repeated(rest, reads, inside, turn, least).times(count)
         del turn[first.name]
     return total
 
@@ -228,7 +242,7 @@ class _Loop:
             size = self.block.size(turn)
             return size._replace(turns=max(1, size.turns))
 
-        return _repeated([self.range], self.block.reads, inside, turn)
+        return _repeated([self.range], self.block.reads, inside, turn, _Size(turns=1))
 
 
 class _Statement:
@@ -342,7 +356,7 @@ class _Generator:
         def inside() -> _Size:
             return _Size(inputs=max(1, self.element.inputs(turn)))
 
-        return _repeated(self.ranges, self.element.reads, inside, turn)
+        return _repeated(self.ranges, self.element.reads, inside, turn, _Size(inputs=1))
 
     def read(self, turn: Turn, found: _Found) -> None:
         """As for :meth:`_Formula.read`."""

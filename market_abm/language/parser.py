@@ -43,8 +43,7 @@ _OPERATORS: dict[type[ast.AST], str] = {
 }
 
 _MODULES = {"math", "np", "numpy"}
-_CHAINS = {"sum": "+", "prod": "*"}
-_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS, *_CHAINS})
+_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS, *ex.CHAINS})
 
 RESERVED = frozenset(
     [
@@ -318,18 +317,19 @@ class _Translator:
                 )
         if form is not None:
             return self._aggregate(node, form, arguments, keywords)
-        if function in _CHAINS and (len(node.args) > 1 or _generates(node)):
-            operation = _CHAINS[function]
-            return reduce(lambda a, b: ex.Expression(operation, (a, b)), arguments)
-        if len(arguments) != 1:
+        is_chain = function in ex.CHAINS
+        if (len(node.args) < 2 and not _generates(node)) if is_chain else len(arguments) != 1:
+            several = "write sum(x[i] for i in 1..n), or several terms"
             raise ProgramError(
-                f"{function}() takes one argument, not {len(arguments)}",
+                f"{function}() takes {'several terms' if is_chain else 'one argument'}, "
+                f"not {len(arguments)}",
                 line=node.lineno,
                 name=function,
-                remedy="write sum(x[i] for i in 1..n), or several terms"
-                if function in _CHAINS
-                else f"write {function}(x)",
+                remedy=several if is_chain else f"write {function}(x)",
             )
+        if is_chain:
+            operation = ex.CHAINS[function]
+            return reduce(lambda a, b: ex.Expression(operation, (a, b)), arguments)
         return ex.Expression(function, arguments)
 
     def _aggregate(

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from market_abm.language.expression import AGGREGATORS, Expression, postorder
+from market_abm.language.expression import AGGREGATORS, CHAINS, Expression, postorder
 from market_abm.language.patterns import Filled, Shape, with_constants
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
 _ATOM = 5
-_CHAINS = {"+": "sum", "*": "prod"}
+_CHAINS = {operation: function for function, operation in CHAINS.items()}
 
 LONG = 1000
 """Terms, or factors, from which on they are written as ``sum(...)`` or ``prod(...)``.

@@ -123,11 +123,11 @@ def _known(plain: re.Match[str], key: str, parameters: Mapping[str, float]) -> A
     ProgramError
         The line is not valid, or is not one plain line.
     """
-    body = syntax_tree(plain[0]).body
-    line, written = translated(body[0], parameters)
-    tokens = _TOKEN.finditer(plain[0], plain.start(2))
-    columns = [token.start() for token in tokens if token[0][0] in _DIGITS]
-    places = {column for _, column, _ in written.values()}
-    if len(body) > 1 or places != set(columns) or _INDICES.search(key):
-        raise ProgramError("it is not one line", remedy="let the parser read it")
-    return Alike(line, written, {column: k for k, column in enumerate(columns)}.get)
+    body = [] if _INDICES.search(key) else syntax_tree(plain[0]).body
+    if len(body) == 1:
+        line, written = translated(body[0], parameters)
+        tokens = _TOKEN.finditer(plain[0], plain.start(2))
+        columns = [token.start() for token in tokens if token[0][0] in _DIGITS]
+        if {column for _, column, _ in written.values()} == set(columns):
+            return Alike(line, written, {column: k for k, column in enumerate(columns)}.get)
+    raise ProgramError("it is not one plain line", remedy="let the parser read it")

@@ -82,7 +82,9 @@ def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
     spaced = re.search(r"[^\W\d]\w*\s+[^\W\d]\w*", code)
     if "Generator expression" in message:
         remedy = "put the generator in parentheses: ces((x[i] for i in 1..n), elasticity=0.5)"
-    elif loop or "indent" in message:
+    elif "unexpected indent" in message or "unindent" in message:
+        remedy = "indent the lines of a loop alone, and by as much each"
+    elif loop:
         remedy = _LOOP
     elif reserved:
         message = f"'{reserved[0]}' is a reserved word"
