@@ -283,7 +283,8 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
-        return Economy(
+        return dataclasses.replace(
+            first,
             industries=tuple(
                 Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
@@ -300,9 +301,6 @@ class Economy(Displayable):
                 )
                 for good in first.demand
             },
-            reuse=first.reuse,
-            seed=first.seed,
-            names=first.names,
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
@@ -311,13 +309,11 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        chosen = Economy(
+        chosen = dataclasses.replace(
+            self,
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
-            reuse=self.reuse,
-            seed=self.seed,
-            names=self.names,
         )
         vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
         return chosen
