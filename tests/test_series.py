@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from market_abm import Demand, Economy, Experiment, MarketError, Supply, from_text, run
-from market_abm.economy.industry import Industry
+from market_abm import Demand, Experiment, MarketError, Supply, from_text, run, sweep
 from market_abm.economy.read_series import series_of
-from market_abm.economy.technology import Technology
 from market_abm.experiment.shocks import Shock
-from market_abm.language.expression import name
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
+from market_abm.watch.session import Session
 
 RNG = np.random.default_rng(14)
 OFFERED, PAID, SKILL = (np.round(1 + RNG.random((rows, 1)), 3) for rows in (7, 5, 3))
@@ -126,35 +124,43 @@ def test_a_shock_comes_beside_a_series():
     np.testing.assert_array_equal(paths[0][:4], paths[1][:4])
     np.testing.assert_array_equal(paths[1][:, 0], paths[0][:, 0])
     assert paths[1][4, 1] == 1.0
+    cheaper = run(experiment.with_shock_texts(["demand.c=-20%@4"]))
+    assert cheaper.experiment.shocks[0].values == {"demand.c.price": 1.5 * 80 / 100}  # of p0 itself
+    np.testing.assert_allclose(cheaper.prices[4, -1], 0.8 * run(experiment).prices[4, -1])
     for key in ("supply.x.quantity", "supply.x.series", "demand.c.series", "industries.a.series"):
         with pytest.raises(MarketError, match=r"series"):
             experiment.with_shocks([Shock(4, {key: 1.0})])
 
 
-def family(supply, order):
-    """h[k] = x[k] w, in this order of k."""
-    lines = [
-        Industry(f"h[{k}]", Technology(name(0) * name(1), (f"x[{k}]", "w"), {})) for k in order
-    ]
-    return Economy.build(lines, supply={**supply, "w": 2.0}, reuse="copy")
+FAMILY = """
+for i in 0..10:
+    h[i] = x[i] * w
+"""
 
 
-def test_members_of_a_family_have_a_column_each_in_the_order_of_their_indices():
-    """All of one array, not copied: x[10] comes after x[1], in whatever order they are used."""
-    data = RNG.standard_normal((6, 3))
-    shared = Supply(series=data)
-    made = family({f"x[{k}]": shared for k in (0, 1, 10)}, (10, 0, 1))
-    market = array_market([made], [market_settings()], [1])
-    raw = [made.index[f"x[{k}]"] for k in (0, 1, 10)]
-    for step in range(14):
-        np.testing.assert_array_equal(market.state.quantities[0, raw], data[step % 6])
-        market.step()
-    (moving,) = made.exogenous.offers
-    assert all(terms.series is moving.series for terms in made.supply.values() if terms.series)
-    one = family({f"x[{k}]": Supply(series=data[:, 0]) for k in (0, 1)}, (0, 1))
-    assert {terms.column for terms in one.supply.values()} == {0, None}
-    with pytest.raises(MarketError, match="has 3 columns for 2 goods; give one column a good"):
-        family({f"x[{k}]": shared for k in (0, 1)}, (0, 1))
+def test_members_of_a_family_have_a_column_each_in_the_order_of_their_indices(tmp_path):
+    """By a pattern in Python and in a file; the array is kept once, and a saved run is short."""
+    data = RNG.standard_normal((6, 11))
+    np.save(tmp_path / "x.npy", data)
+    made = from_text(FAMILY, {"x[*]": Supply(series=data), "w": 2.0}, reuse="copy")
+    text = f"[economy]\nreuse = 'copy'\nprogram = '''{FAMILY}'''\n[supply]\nw = 2.0\n"
+    (tmp_path / "e.toml").write_text(text + '"x[*]".series = "x.npy"\n')
+    read = Experiment.load(tmp_path / "e.toml")
+    for each in (made, read.economy):
+        market = array_market([each], [market_settings()], [1])
+        for step in range(14):
+            offers = [market.state.quantities[0, each.index[f"x[{k}]"]] for k in range(11)]
+            np.testing.assert_array_equal(offers, data[step % 6])
+            market.step()
+        (moving,) = each.exogenous.offers  # one array operation
+        assert len({id(terms.series) for terms in each.supply.values()}) == 2  # and None
+        assert moving.columns == slice(0, 11)
+    assert read.configuration["supply"]["x[*]"] == {"series": "x.npy"}
+    assert [*Experiment.of(made).configuration["supply"]] == ["x[*]", "w"]
+    one = from_text(FAMILY, {"x[*]": Supply(series=data[:, 0]), "w": 2.0}, reuse="copy")
+    assert {one.supply[f"x[{k}]"].column for k in range(11)} == {0}
+    with pytest.raises(MarketError, match="has 11 columns for 10 goods; give one column a good"):
+        from_text(FAMILY, {"x[*]": Supply(series=data), "x[3]": 1.0, "w": 2.0})
 
 
 def test_runs_side_by_side_are_each_as_if_alone():
@@ -172,6 +178,18 @@ def test_runs_side_by_side_are_each_as_if_alone():
             np.testing.assert_allclose(alone.prices, together.prices, rtol=1e-13)
             np.testing.assert_allclose(alone.gradients, together.gradients, rtol=1e-13)
             np.testing.assert_array_equal(alone.quantities[:, 0], together.quantities[:, 0])
+
+
+def test_series_are_swept(tmp_path):
+    """Over a number beside a series, and over the file: each row is the run alone."""
+    (tmp_path / "data.csv").write_text("z,x\n1,4\n2,5\n3,-6\n")
+    (tmp_path / "more.csv").write_text("z,x\n1,7\n2,8\n")
+    (tmp_path / "e.toml").write_text(EXPERIMENT)
+    for key, values in (("supply.x.period", [1, 3]), ("supply.x.series", ["data.csv", "more.csv"])):
+        table = sweep(tmp_path / "e.toml", {key: values})
+        for value, quantity in zip(values, table["quantity.x"], strict=True):
+            alone = run(tmp_path / "e.toml", overrides={key: value})
+            assert quantity == alone.quantities[-1, 0]
 
 
 EXPERIMENT = """
@@ -214,6 +232,19 @@ def test_a_file_names_its_columns_and_a_saved_run_names_the_file(tmp_path):
         assert [terms.quantity for terms in found.supply.values()] == [2.0, 1.0]
 
 
+def test_the_page_follows_a_series_and_its_text_names_the_file_wherever_it_is(tmp_path):
+    (tmp_path / "data.csv").write_text("z,x\n1,4\n2,5\n3,-6\n")
+    (tmp_path / "e.toml").write_text(EXPERIMENT)
+    session = Session(tmp_path / "e.toml")
+    for _ in range(4):
+        session.step()
+    assert session.economy.supply["x"].quantity == session.state.quantities[0] == -6.0
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "e.toml").write_text(session.text(), "utf-8")
+    again = run(tmp_path / "elsewhere" / "e.toml")
+    np.testing.assert_array_equal(again.quantities[4], session.state.quantities)
+
+
 def test_the_configuration_of_an_array_says_that_it_came_from_python():
     table = Experiment.of(with_series()).configuration
     assert table["supply"]["x"]["series"] == "array from Python (7 × 1)"
@@ -221,6 +252,8 @@ def test_the_configuration_of_an_array_says_that_it_came_from_python():
     assert len(json.dumps(table)) < 10_000
 
 
+HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + HEADER.ljust(117) + b"\n" + bytes(64)
 WRONG = [
     ("no.csv", None, "cannot read 'no.csv': there is no such file; its path is relative to"),
     ("a.csv", "", "'a.csv' has no rows; give at least one row"),
@@ -237,6 +270,8 @@ WRONG = [
     ("a.npy", np.zeros((0, 2)), "'a.npy' has no rows; give at least one row"),
     ("a.npy", np.array(1.0), "'a.npy' has no rows; give at least one row"),
     ("a.npy", b"nothing of the kind", "cannot read 'a.npy': "),
+    ("a.npz", b"PK\x03\x04 broken", "cannot read 'a.npz': File is not a zip file"),
+    ("a.npy", HUGE, "cannot read 'a.npy': "),
     ("a.npz", {"a": np.ones(2), "b": np.ones(2)}, "'a.npz' holds 2 arrays; keep one array in it"),
 ]
 

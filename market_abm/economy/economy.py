@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
+from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
     check_cournot,
     check_demand,
@@ -31,11 +32,11 @@ from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once, industries_in_columns
-from market_abm.economy.order import topological_components
-from market_abm.economy.series import followed, in_columns
-from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.order import distances, topological_components
+from market_abm.economy.series import followed
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
-from market_abm.economy.values import changed_values
+from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
@@ -76,6 +77,8 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
+    fixed
+        Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
 
     industries: tuple[Industry, ...]
@@ -84,6 +87,7 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     @staticmethod
     @no_collection()
@@ -98,6 +102,8 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        fixed: frozenset[str] = frozenset(),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -106,7 +112,8 @@ class Economy(Displayable):
         industries
             The lines, in the program's order.
         supply
-            Each raw good's endowment, units per step: a number, or a :class:`Supply`.
+            Each raw good's endowment, units per step: a number, or a :class:`Supply`. Keys may be
+            patterns, such as ``x[*]``, here and in the other tables (``economy/by_pattern.py``).
         demand
             Each final good's price, money per unit: a number (1 by default), or a :class:`Demand`.
         reuse, reuse_of
@@ -117,6 +124,10 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        parameters
+            Values of names that formulas under patterns may read.
+        fixed
+            Parameters that cannot be set any more, as the lines were made with their values.
 
         Raises
         ------
@@ -127,13 +138,19 @@ class Economy(Displayable):
             A setting is unknown, of the wrong type or out of range.
         """
         industries = tuple(industries)
-        demand, reuse_of = dict(demand or {}), dict(reuse_of or {})
-        population_of, names = dict(population_of or {}), dict(names or {})
+        names = dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
         goods = [*raw, *made]
+        tables = ByPattern(parameters or {})
+        supply = tables.entries(supply, raw, "supply", Supply)
+        demand = tables.entries(demand or {}, final, "demand", Demand)
+        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        population_of = tables.entries(
+            population_of or {}, list(made), "industries", FirmPopulation
+        )
         check_supply(supply, raw, made)
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
@@ -147,22 +164,17 @@ class Economy(Displayable):
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
-        default = Demand()
-        suppliers = {good: Supply.of(supply[good], f"supply.{good}") for good in raw}
-        consumers = {
-            good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
-            for good in final
-        }
         economy = Economy(
             industries=industries_in_columns(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply=in_columns(suppliers, "supply"),
-            demand=in_columns(consumers, "demand"),
+            supply=terms_of(Supply, supply, raw, "supply"),
+            demand=terms_of(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
+            fixed=fixed | tables.read,
         )
         economy._check_demand()
         return economy
@@ -185,6 +197,7 @@ class Economy(Displayable):
         MarketError
             A key is unknown, or a value is out of range.
         """
+        check_not_fixed(values, self.fixed)
         industries, supply, demand = changed_values(
             self.industries, self.supply, self.demand, self.seed, values
         )
@@ -208,14 +221,11 @@ class Economy(Displayable):
         return self.exogenous.end
 
     def at(self, step: int) -> Economy:
-        """The economy with the numbers of a step in the place of its series.
-
-        One object as long as no series goes on to another row.
-        """
+        """The economy with the numbers of a step in the place of its series, one for equal rows."""
         if self.exogenous.is_new(step):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
-            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
@@ -273,7 +283,8 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
-        return Economy(
+        return dataclasses.replace(
+            first,
             industries=tuple(
                 Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
@@ -290,9 +301,6 @@ class Economy(Displayable):
                 )
                 for good in first.demand
             },
-            reuse=first.reuse,
-            seed=first.seed,
-            names=first.names,
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
@@ -301,13 +309,11 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        chosen = Economy(
+        chosen = dataclasses.replace(
+            self,
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
-            reuse=self.reuse,
-            seed=self.seed,
-            names=self.names,
         )
         vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
         return chosen
@@ -362,15 +368,9 @@ class Economy(Displayable):
 
         The goods of one loop count as one stage.
         """
-        distance = dict.fromkeys(self.goods, 0)
-        for component in reversed(self.components):
-            inside = {industry.good for industry in component}
-            depth = max(distance[good] for good in inside)
-            distance.update(dict.fromkeys(inside, depth))
-            for industry in component:
-                for good in set(industry.technology.inputs) - inside:
-                    distance[good] = max(distance[good], depth + 1)
-        return distance
+        return distances(
+            [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
+        )
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""

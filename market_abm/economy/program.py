@@ -14,7 +14,7 @@ from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
 from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, translate_lines
-from market_abm.language.reader import parse
+from market_abm.language.reader import parse, read
 
 
 @no_collection()
@@ -51,8 +51,16 @@ def from_text(
     EconomyError
         The goods do not fit together.
     """
-    industries = read_program(program, parameters or {})
-    return Economy.build(industries, supply=supply, demand=demand, **options)
+    made = read(program, parameters or {})
+    industries = [_industry(line) for line in made.lines]
+    return Economy.build(
+        industries,
+        supply=supply,
+        demand=demand,
+        parameters=parameters,
+        fixed=made.fixed,
+        **options,
+    )
 
 
 def from_function(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from market_abm.economy.series import Series
 from market_abm.errors import SettingError, shown
 from market_abm.fields import decimal, field
+
+UNREADABLE = (ValueError, EOFError, MemoryError, BadZipFile, zlib.error)
+"""What NumPy raises for files that are broken, or hold no numbers."""
 
 BINARY = (".npy", ".npz")
 """Endings of NumPy's own formats; any other file is read as CSV."""
@@ -70,8 +75,7 @@ def column_field() -> Any:
     return field(
         check,
         None,
-        kind="integer or name",
-        range="≥ 0",
+        kind="name or integer ≥ 0",
         help="column of the series; by default the one of the good's name, or the member's own",
     )
 
@@ -112,7 +116,7 @@ def _read_once(path: Path, name: str, changed: int, size: int) -> Series:
         if path.suffix in BINARY:
             return _checked(_binary(path), name)
         return _of_csv(path, name)
-    except (ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise SettingError(
             f"cannot read '{name}': {str(error).rstrip('.')}",
             remedy="keep a table of numbers in it, a row for each step",
@@ -120,10 +124,10 @@ def _read_once(path: Path, name: str, changed: int, size: int) -> Series:
 
 
 def _binary(path: Path) -> np.ndarray:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
         if len(loaded.files) != 1:
             raise SettingError(
                 f"'{path.name}' holds {len(loaded.files)} arrays", remedy="keep one array in it"
@@ -192,9 +196,29 @@ def read_series(table: dict[str, Any], name: str, folder: Path) -> None:
             table[key] = {**value, "series": series}
 
 
+def with_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A table of goods that names files by their absolute paths, instead of relative ones."""
+    if isinstance(table.get("series"), str):
+        table = {**table, "series": str((folder / table["series"]).resolve())}
+    return {
+        key: with_paths(value, folder) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+    }
+
+
+RARE = ("series", "column", "repeat", "period", "settle", "cost", "decay")
+"""Keys of goods that are written only where they are not the default."""
+
+
 def as_table(settings: Any) -> dict[str, Any]:
-    """Settings as a table that can be written: a series by its source."""
-    return with_source(dataclasses.asdict(settings))
+    """Settings as a table that can be written: a series by its source, ``RARE`` keys if set."""
+    common = {f.name for f in dataclasses.fields(settings) if f.name in RARE}
+    common = {key for key in common if getattr(settings, key) == getattr(type(settings), key)}
+    every = with_source(dataclasses.asdict(settings))
+    table = {key: value for key, value in every.items() if key not in common}
+    if settings.series is not None and settings.of_series:
+        del table[settings.of_series]  # that of the first row
+    return table
 
 
 def with_source(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,6 +226,4 @@ def with_source(table: Mapping[str, Any]) -> dict[str, Any]:
     series = table.get("series")
     if not isinstance(series, Series):
         return dict(table)
-    return {key: value for key, value in table.items() if key != "quantity"} | {
-        "series": series.source
-    }
+    return {**table, "series": series.source}

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -51,8 +51,9 @@ class Series:
 
     @cached_property
     def _digest(self) -> bytes:
-        shape = str((self.values.shape, self.names)).encode()
-        return hashlib.sha256(shape + np.ascontiguousarray(self.values).tobytes()).digest()
+        digest = hashlib.sha256(str((self.values.shape, self.names)).encode())
+        digest.update(self.values.data)
+        return digest.digest()
 
     def __eq__(self, other: object) -> bool:
         """Whether both hold the same numbers."""
@@ -87,6 +88,9 @@ Kept = TypeVar("Kept", bound="Terms")
 
 class Terms(Protocol):
     """Settings of a good that may follow a series."""
+
+    of_series: ClassVar[str]
+    """The key that the first row replaces; none, if its numbers are factors."""
 
     @property
     def series(self) -> Any:
@@ -155,16 +159,38 @@ def columns_of(terms: Mapping[str, Terms], table: str) -> dict[str, int]:
 def in_columns(terms: Mapping[str, Kept], table: str) -> dict[str, Kept]:
     """The settings of all goods, each with the number of its column, as of :func:`columns_of`.
 
-    A supplier's ``quantity`` becomes that of the first row.
+    The key ``of_series`` becomes the number of the first row.
     """
     result = dict(terms)
     for good, column in columns_of(terms, table).items():
         made = object.__new__(type(terms[good]))
         vars(made).update(vars(terms[good]), column=column)
-        if table == "supply":
-            vars(made)["quantity"] = float(made.series.values[0, column])
+        if made.of_series:
+            vars(made)[made.of_series] = float(made.series.values[0, column])
         result[good] = made
     return result
+
+
+def in_short(terms: Mapping[str, Kept]) -> dict[str, Kept]:
+    """The settings of goods without the columns, and the first numbers, that follow by themselves.
+
+    So members of a family that follow one series have the same.
+    """
+    bare = {}
+    for good, each in terms.items():
+        if each.series is not None:
+            bare[good] = object.__new__(type(each))
+            vars(bare[good]).update(vars(each), column=None)
+            if each.of_series:
+                vars(bare[good])[each.of_series] = None
+    try:
+        known = columns_of(bare, "")
+    except SettingError:
+        return dict(terms)
+    return {
+        good: bare[good] if known.get(good, -1) == each.column else each
+        for good, each in terms.items()
+    }
 
 
 def number_at(terms: Terms, step: int) -> float:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from market_abm.economy.read_series import column_field, series_field
-from market_abm.economy.series import REPEATS, Series
+from market_abm.economy.series import REPEATS, Series, in_columns
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
 from market_abm.language.segments import Places, joined, neighbours
@@ -47,6 +47,8 @@ class Supply(Settings):
     without those of its first ``settle`` steps. A ``series`` says what is offered in each period;
     such an offer responds to nothing.
     """
+
+    of_series: ClassVar[str] = "quantity"
 
     quantity: float = number(
         None,
@@ -173,6 +175,8 @@ class Demand(Settings):
     ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps.
     """
 
+    of_series: ClassVar[str] = ""
+
     price: float = number(1.0, unit="money per unit", help="p₀, price at the reference quantity")
     elasticity: float = number(
         math.inf,
@@ -233,6 +237,8 @@ class FirmPopulation(Settings):
     its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of all firms, of
     which a row lasts for ``period`` steps.
     """
+
+    of_series: ClassVar[str] = ""
 
     firms: int = integer(1, low=1, high=10_000_000, help="number of firms in the industry")
     weights: tuple[float, ...] | None = numbers(
@@ -307,6 +313,35 @@ class FirmPopulation(Settings):
 
 
 Terms = TypeVar("Terms", Supply, Demand)
+
+
+def terms_of(
+    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
+) -> dict[str, Terms]:
+    """The terms of goods; those of one entry are one object, and those of none the default.
+
+    Parameters
+    ----------
+    kind
+        ``Supply`` or ``Demand``.
+    entries
+        By good: terms, a mapping of keys to values, or the value of the first key.
+    goods
+        All goods.
+    name
+        The name of the table, for messages.
+    """
+    made: dict[int, Terms] = {}
+    found = {}
+    for good in goods:
+        entry = entries.get(good, _DEFAULT)
+        if id(entry) not in made:
+            made[id(entry)] = kind.of(entry, f"{name}.{good}")
+        found[good] = made[id(entry)]
+    return in_columns(found, name)
+
+
+_DEFAULT: Mapping[str, Any] = {}
 
 
 def side_by_side(several: Sequence[Terms]) -> tuple[tuple[Places, Terms], ...]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from market_abm.display import Displayable
+from market_abm.economy.by_pattern import members, patterns_in, shortened
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.read_series import as_table
+from market_abm.economy.series import in_short
 from market_abm.errors import MarketError, SettingError, display_path, nearest
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
@@ -84,15 +86,30 @@ class Experiment(Displayable):
                 remedy=f'engine = "agents" holds at most {MAX_AGENTS:,}; use engine = "arrays"',
                 name="industries.firms",
             )
-        for good in self.record.goods or ():
-            if good not in self.economy.index:
+        self._name_recorded_goods()
+        self._check_shocks()
+        self._check_record()
+
+    def _name_recorded_goods(self) -> None:
+        """Put goods in the place of patterns in ``record.goods``."""
+        if self.record.goods is None:
+            return
+        goods: dict[str, None] = {}
+        patterns = patterns_in(self.record.goods, self.economy.index)
+        for good in self.record.goods:
+            if good in patterns:
+                goods |= dict.fromkeys(
+                    g for g, _ in members(good, self.economy.goods, "record.goods")
+                )
+            elif good in self.economy.index:
+                goods[good] = None
+            else:
                 raise SettingError(
                     f"record.goods: there is no good '{good}'",
                     remedy=nearest(good, self.economy.goods),
                     name="record.goods",
                 )
-        self._check_shocks()
-        self._check_record()
+        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=tuple(goods)))
 
     def _check_shocks(self) -> None:
         for step, economy in self.changes:
@@ -135,12 +152,15 @@ class Experiment(Displayable):
     @property
     def last_economy(self) -> Economy:
         """The economy after the last shock, at the last step."""
-        return self.economy_at(self.run.steps)
+        return self.present_economy(self.run.steps)
 
     def economy_at(self, step: int) -> Economy:
-        """The economy in ``step``, after the shocks until then, with what its series say."""
-        shocked = (each for when, each in reversed(self.changes) if when <= step)
-        economy = next(shocked, self.economy)
+        """The economy in ``step``, after the shocks until then."""
+        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
+
+    def present_economy(self, step: int) -> Economy:
+        """The same with the numbers of that step in the place of series."""
+        economy = self.economy_at(step)
         now = economy.at(step)
         if now is economy:
             return now
@@ -267,10 +287,10 @@ class Experiment(Displayable):
                     },
                     "seed": economy.seed,
                 },
-                "reuse": dict(economy.reuse),
-                "supply": {good: as_table(terms) for good, terms in economy.supply.items()},
-                "demand": {good: as_table(terms) for good, terms in economy.demand.items()},
-                "industries": {i.good: as_table(i.population) for i in economy.industries},
+                "reuse": shortened(economy.reuse),
+                "supply": _as_tables(economy.supply),
+                "demand": _as_tables(economy.demand),
+                "industries": _as_tables({i.good: i.population for i in economy.industries}),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },
@@ -369,3 +389,8 @@ class Experiment(Displayable):
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the place in the text that caused it, if there is a text."""
         return self.source.placed(error) if self.source else error
+
+
+def _as_tables(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of goods as tables; families of which all have the same as one."""
+    return {key: as_table(each) for key, each in shortened(in_short(settings)).items()}

@@ -176,7 +176,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     Parameters
     ----------
     economy
-        The economy.
+        The economy; where its numbers follow series, that of step 0.
     shares
         How goods are split, shape (buyers,); by default the initial shares.
 
@@ -185,6 +185,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     EconomyError
         A loop does not converge.
     """
+    economy = economy.at(0)
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities, products = forward_pass(economy, shares)
     prices = consumer_prices(economy, references(economy), quantities)

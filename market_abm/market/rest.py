@@ -222,15 +222,14 @@ class Rest:
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
         size = np.abs(mean)
         learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
-        if np.any(learning):
-            size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
+        size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
         size, mean, top = uses.pools.spread(size), uses.pools.spread(mean), None
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
             of_firm = part.spread(prices) if revenue is None else revenue[..., places]
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
-            scale = part.spread(size)
+            scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(scale == 0.0, 1.0, scale)
             better = np.maximum(excess, -share * excess)
