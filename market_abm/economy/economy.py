@@ -27,6 +27,7 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.conditions import Condition
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once
@@ -71,6 +72,8 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
+    conditions
+        The comparisons that decided which lines these are, of a function that was traced.
     """
 
     industries: tuple[Industry, ...]
@@ -79,6 +82,7 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
 
     @staticmethod
     @no_collection()
@@ -93,6 +97,7 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        conditions: tuple[Condition, ...] = (),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -112,6 +117,8 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        conditions
+            See the attribute.
 
         Raises
         ------
@@ -156,6 +163,7 @@ class Economy(Displayable):
             },
             seed=seed,
             names=names,
+            conditions=conditions,
         )
         economy._check_demand()
         return economy
@@ -257,6 +265,7 @@ class Economy(Displayable):
             reuse=first.reuse,
             seed=first.seed,
             names=first.names,
+            conditions=first.conditions,
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
@@ -272,6 +281,7 @@ class Economy(Displayable):
             reuse=self.reuse,
             seed=self.seed,
             names=self.names,
+            conditions=self.conditions,
         )
 
     # --- goods ----------------------------------------------------------------------------------

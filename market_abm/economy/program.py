@@ -114,6 +114,7 @@ def from_function(
         lines.industries,
         supply=terms,
         demand=expanded(demand or {}, goods),
+        conditions=lines.conditions,
         **{"reuse": "copy", **options},
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from market_abm.economy.conditions import Condition, conditions_of
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.economy.traced_names import names_of, sold, variables
@@ -32,12 +33,12 @@ class TracedLines:
     ----------
     industries
         The lines, upstream first.
-    goods
-        The name of each good, by its operation.
+    conditions
+        The comparisons that decided which lines these are.
     """
 
     industries: tuple[Industry, ...]
-    goods: dict[int, str]
+    conditions: tuple[Condition, ...]
 
 
 def lines_of(
@@ -69,7 +70,9 @@ def lines_of(
             name = sold(good, taken)
             taken.add(name)
             industries.append(Industry(name, Technology(builder.formula([0], []), (good,))))
-    return TracedLines(tuple(industries), goods)
+            read.add(good)
+    present = {node: good for node, good in goods.items() if node not in raw or good in read}
+    return TracedLines(tuple(industries), conditions_of(trace, present))
 
 
 def _uses(trace: Trace, returned: Sequence[int]) -> tuple[list[int], list[int]]:

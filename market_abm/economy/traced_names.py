@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from market_abm.economy.families import family_and_indices, member
+from market_abm.language.parser import RESERVED
 from market_abm.language.tracing import Trace, Traced
 from market_abm.language.variables import Binding, Place
 
@@ -81,7 +82,7 @@ class _Free:
     """Names that are not taken yet."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = set(taken)
+        self.taken = {*taken, *RESERVED}
 
     def names(self, family: str, members: list[tuple[int, int, Place]]) -> dict[int, str]:
         """Names of a family, without turns where there is one only, and none of them taken."""

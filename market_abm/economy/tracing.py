@@ -17,8 +17,16 @@ from market_abm.economy.arguments import Arguments, changed, check_kept
 from market_abm.economy.traced import TracedLines, lines_of
 from market_abm.errors import MarketError, ProgramError, display_path, shown
 from market_abm.language.stand_ins import with_stand_ins
-from market_abm.language.tracing import ARGUMENT, CountError, Operand, Trace, Traced, complex_error
-from market_abm.language.variables import LIBRARIES, Binding, watched
+from market_abm.language.tracing import (
+    ARGUMENT,
+    LIBRARIES,
+    CountError,
+    Operand,
+    Trace,
+    Traced,
+    complex_error,
+)
+from market_abm.language.variables import Binding, watched
 
 
 def traced_lines(
@@ -188,8 +196,8 @@ def _check_same(first: _Run, second: _Run) -> None:
         (each.where for each in first.bindings if each.first <= node < each.last), (None, None)
     )
     raise ProgramError(
-        "the function is another one when it is called again: it uses random numbers, or what an "
-        "earlier call left",
+        "the function does something else when it is called again: it uses random numbers, or "
+        "what an earlier call left",
         remedy="let it depend on nothing but its arguments",
         file=file and _shown_file(file, first.name),
         line=line,

@@ -10,13 +10,18 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from market_abm.errors import ProgramError
 from market_abm.language.expression import FUNCTIONS, OPERATIONS
+
+LIBRARIES = tuple(str(Path(file).parent) for file in (np.__file__, __file__))
+"""Folders of code that is not the user's."""
 
 MAX_OPERATIONS = 1_000_000
 """Operations and comparisons beyond which a function is refused."""
@@ -63,7 +68,7 @@ class Trace:
     values
         The number that each gives, from the numbers of the arguments.
     comparisons
-        The answer to each comparison, by its operator and operands.
+        By its operator and operands, the answer to each comparison, and the file and line.
     arrays
         The arrays that operations on arrays made.
     """
@@ -72,7 +77,7 @@ class Trace:
         self.operations: list[str] = []
         self.operands: list[tuple[Operand, ...]] = []
         self.values: list[Any] = []
-        self.comparisons: dict[tuple[str, Operand, Operand], bool] = {}
+        self.comparisons: dict[tuple[str, Operand, Operand], tuple[bool, tuple[str, int]]] = {}
         self.arrays: list[np.ndarray] = []
         self._remembered = 0
 
@@ -111,10 +116,12 @@ class Trace:
                 return NotImplemented
             sides.append(side)
         values = [side.value if type(side) is Traced else side for side in sides]
-        key = tuple(side.place if type(side) is Traced else side for side in sides)
+        places = [side.place if type(side) is Traced else side for side in sides]
         answer = bool(COMPARISONS[comparison](*values))
-        self.comparisons[comparison, key[0], key[1]] = answer
-        self._check_size()
+        key = comparison, places[0], places[1]
+        if key not in self.comparisons:
+            self.comparisons[key] = answer, _place()
+            self._check_size()
         return answer
 
     def remember(self, array: np.ndarray) -> None:
@@ -302,6 +309,14 @@ def _kept() -> ProgramError:
         "the function uses a value of an earlier call",
         remedy="let it depend on nothing but its arguments",
     )
+
+
+def _place() -> tuple[str, int]:
+    """The file and the line of the user's code that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _number(operand: Any) -> Any:

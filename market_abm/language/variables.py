@@ -12,22 +12,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 
 from market_abm.errors import ProgramError
-from market_abm.language.tracing import Trace, Traced
+from market_abm.language.tracing import LIBRARIES, Trace, Traced
 
 MAX_LINES = 10_000_000
 """Lines that may run, beyond which a function is refused."""
 
 Place = tuple[int, ...]
-
-LIBRARIES = tuple(str(Path(file).parent) for file in (np.__file__, __file__))
-"""Folders of code that is not watched."""
 
 
 @dataclass
