@@ -120,8 +120,8 @@ class Trace:
         answer = bool(COMPARISONS[comparison](*values))
         key = comparison, places[0], places[1]
         if key not in self.comparisons:
-            self.comparisons[key] = answer, _place()
             self._check_size()
+            self.comparisons[key] = answer, _place()
         return answer
 
     def remember(self, array: np.ndarray) -> None:
@@ -131,20 +131,18 @@ class Trace:
             self.arrays.append(array)
 
     def _noted(self, operation: str, operands: tuple[Operand, ...], value: Any) -> Traced:
+        self._check_size()
         place = len(self.operations)
         self.operations.append(operation)
         self.operands.append(operands)
         self.values.append(value)
-        if place >= MAX_OPERATIONS:
-            self._check_size()
         return Traced(self, place, value)
 
     def _check_size(self) -> None:
-        reached = len(self.operations) + len(self.comparisons)
-        if reached > MAX_OPERATIONS:
+        if len(self.operations) + len(self.comparisons) >= MAX_OPERATIONS:
             raise ProgramError(
-                f"the function has made {reached - 1:,} operations and is not at its end",
-                remedy=f"{MAX_OPERATIONS:,} are the limit: let its loops end earlier",
+                f"the function has made {MAX_OPERATIONS:,} operations and is not at its end",
+                remedy="that is the limit: let its loops end earlier",
             )
 
 

@@ -153,11 +153,10 @@ class _Watch:
             for variable, value in frame.f_locals.items():
                 for full, places in _places(variable, value, state.first):
                     self._bind(full, frame, state, places)
-        by_key = isinstance(returned, Mapping)
-        for key, value in returned.items() if isinstance(returned, Mapping) else [(name, returned)]:
-            for full, places in _places(str(key) if by_key else name, value, state.first):
-                self._bind(full, frame, state, places, assigned=False)
-        self._bind(name, frame, state, {}, assigned=False)
+        by_key = returned.items() if isinstance(returned, Mapping) else [(name, returned)]
+        found = [each for k, v in by_key for each in _places(str(k), v, state.first)]
+        for full, places in found or [(name, {})]:
+            self._bind(full, frame, state, places, assigned=False)
 
     def _name_of(self, frame: FrameType, state: _Frame) -> str:
         return self._name if state.depth == 0 else frame.f_code.co_name
