@@ -7,6 +7,7 @@ statement that made it, and what it is: ``y_exp``.
 
 from __future__ import annotations
 
+import os.path
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -50,17 +51,15 @@ def names_of(
     turns = _turns(bindings, named)
     words = _words(nodes, trace, bindings, named)
     families: dict[str, list[tuple[int, int, Place]]] = defaultdict(list)
-    used: set[tuple[str, int, Place]] = set()
+    last: dict[tuple[str, Place], int] = {}
     for node in nodes:
         if node in words:
             number, family, place = words[node]
         else:
             number = named[node]
             family, place = bindings[number].variable, bindings[number].places[node]
-        turn = turns[number]
-        while (family, turn, place) in used:
-            turn += 1
-        used.add((family, turn, place))
+        turn = max(turns[number], last.get((family, place), 0) + 1)
+        last[family, place] = turn
         families[family].append((node, turn, place))
     names: dict[int, str] = {}
     free = _Free(taken)
@@ -131,11 +130,13 @@ def _words(
             groups[statement[node], word].setdefault(whole, []).append(node)
     found: dict[int, tuple[int, str, Place]] = {}
     for (number, word), parts in groups.items():
+        binding = bindings[number]
+        first = tuple(os.path.commonprefix(list(binding.places.values()))) if binding.part else ()
         for k, (whole, members) in enumerate(parts.items(), 1):
-            family = f"{bindings[number].variable}_{word}" + (f"_{k}" if k > 1 else "")
+            family = f"{binding.variable}_{word}" + (f"_{k}" if k > 1 else "")
             for j, node in enumerate(members):
                 place = spot[node][1] if whole is not None else (j,) if len(members) > 1 else ()
-                found[node] = number, family, place
+                found[node] = number, family, (*first, *place)
     return found
 
 

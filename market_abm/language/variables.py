@@ -44,6 +44,8 @@ class Binding:
         By the number of an operation, its place in the variable.
     assigned
         Whether it is a variable of the function, and not what a call returns.
+    part
+        Whether it assigns a part of a variable: ``k[t] = ...``.
     """
 
     variable: str
@@ -53,6 +55,7 @@ class Binding:
     last: int
     places: dict[int, Place] = field(default_factory=dict)
     assigned: bool = True
+    part: bool = False
 
 
 def watched(
@@ -137,7 +140,8 @@ class _Watch:
         found = False
         for target in (each for statement in state.now for each in _targets(statement)):
             for name, places in _assigned(frame.f_locals, frame.f_globals, target, state.mark):
-                self._bind(name, frame, state, places)
+                part = isinstance(target, ast.Subscript)
+                self._bind(name, frame, state, places, part=part)
                 found = True
         if over and not found:
             spoken = filter(None, map(_spoken_of, state.now))
@@ -169,11 +173,14 @@ class _Watch:
         places: dict[int, Place],
         *,
         assigned: bool = True,
+        part: bool = False,
     ) -> None:
         made = len(self._trace.operations)
         line = state.now[0].lineno if state.now else frame.f_lineno
         where = frame.f_code.co_filename, line
-        self.bindings.append(Binding(name, state.depth, where, state.mark, made, places, assigned))
+        self.bindings.append(
+            Binding(name, state.depth, where, state.mark, made, places, assigned, part)
+        )
 
 
 # --- statements -----------------------------------------------------------------------------------
