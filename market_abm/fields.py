@@ -52,7 +52,7 @@ class Settings:
         fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if not isinstance(given, Mapping):
             given = {next(iter(fields)): given}
-        values = cls._checked(given, where)
+        values = cls.checked(given, where)
         for key, item in fields.items():
             if key not in values and _is_required(item):
                 raise SettingError(
@@ -63,8 +63,8 @@ class Settings:
         return made
 
     @classmethod
-    def _checked(cls, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """The values of some keys, each checked."""
+    def checked(cls, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The values of some keys, each checked; errors as for :meth:`of`."""
         known = cls.__dataclass_fields__  # type: ignore[attr-defined]
         values = {}
         for key, value in given.items():
@@ -83,7 +83,7 @@ class Settings:
         Parameters and errors are those of :meth:`of`.
         """
         made = object.__new__(type(self))
-        vars(made).update(vars(self) | self._checked(given, where))
+        vars(made).update(vars(self) | self.checked(given, where))
         made.check(where)
         return made
 

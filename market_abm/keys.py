@@ -3,7 +3,7 @@
 One rule of quoting for files, ``--set``, ``--shock`` and the axes of sweeps, TOML's: a part with
 anything but letters, digits, ``_`` and ``-`` in it is put in quotes, ``"..."`` with backslash
 escapes or ``'...'`` without. A part may also stand without quotes where nothing is ambiguous, that
-is without ``.``, ``=`` and a quote at its start.
+is without ``=``, a quote at its start, and ``.`` outside of brackets: ``supply.x[0..4].quantity``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ QUOTED = r'"(?:[^"\\]|\\.)*"|' + r"'[^']*'"
 """A part in quotes, as a regular expression."""
 
 _PART = re.compile(
-    rf"\s*(?:(?P<quoted>{QUOTED})\s*(?=[.=]|\Z)|(?P<bare>[^.=\"'][^.=]*))", re.DOTALL
+    rf"\s*(?:(?P<quoted>{QUOTED})\s*(?=[.=]|\Z)|(?P<bare>[^.=\"'](?:\[[^][=]*\]|[^.=])*))",
+    re.DOTALL,
 )
 
 

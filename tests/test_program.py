@@ -10,10 +10,11 @@ import pytest
 
 from market_abm import FirmPopulation, MarketError, from_function, from_text, run
 from market_abm.economy.program import read_program
-from market_abm.language.parser import syntax_tree, translate_lines
+from market_abm.language.parser import translate_lines
 from market_abm.language.patterns import Filled, pattern
 from market_abm.language.printing import text
 from market_abm.language.reader import MAX_PROGRAM_LENGTH, parse
+from market_abm.language.syntax import syntax_tree
 from market_abm.views.explain import explain
 
 SCALE = 2.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from market_abm.economy.families import families_of, family_and_indices
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand
 from market_abm.errors import EconomyError, nearest
+from market_abm.keys import quoted
 
 
 def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
@@ -31,6 +33,7 @@ def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
 
 def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, Industry]) -> None:
     """Every raw good, and no other, must have a supplier."""
+    is_raw = set(raw)
     for good in supply:
         if good in made:
             raise EconomyError(
@@ -38,7 +41,7 @@ def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, I
                 remedy=f"remove the endowment, or the line that makes '{good}'",
                 name=f"supply.{good}",
             )
-        if good not in raw:
+        if good not in is_raw:
             raise EconomyError(
                 f"supply.{good}: no line uses a good '{good}'",
                 remedy=f"a hyphen is a minus: write {good.replace('-', '_')}"
@@ -51,23 +54,39 @@ def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, I
             user = next(i for i in made.values() if good in i.technology.inputs)
             raise EconomyError(
                 f"no line makes '{good}' and it has no endowment",
-                remedy=f"add [supply.{good}] with quantity = ..., "
+                remedy=_of_its_family(good, {*supply, *made})
+                or f"add [supply.{quoted(good)}] with quantity = ..., "
                 f"a line that makes it, or a parameter of that name",
                 name=good,
                 line=user.line,
             )
 
 
+def _of_its_family(good: str, known: Collection[str]) -> str:
+    """A remedy for a good that is unknown, and has the name of a family that is known; or none."""
+    name, indices = family_and_indices(good)
+    same = [each for each in known if family_and_indices(each)[0] == name]
+    if not same:
+        return ""
+    if name in same and indices:
+        return f"'{name}' has no index elsewhere"
+    labels = ", ".join(sorted(family.label for family in families_of(same).values()))
+    if not indices:
+        return f"write its index: there are {labels}"
+    return f"there are {labels}: let the range end earlier, or supply '{good}'"
+
+
 def check_demand(demand: Mapping[str, Any], final: list[str], made: Mapping[str, Industry]) -> None:
     """There must be a final good, and demand for final goods only."""
+    is_final = set(final)
     for good in demand:
-        if good in made and good not in final:
+        if good in made and good not in is_final:
             raise EconomyError(
                 f"demand.{good}: '{good}' is used by another line, so it is not final",
                 remedy=f"sell it through a separate line, such as: {good}_retail = {good}",
                 name=f"demand.{good}",
             )
-        if good not in final:
+        if good not in is_final:
             raise EconomyError(
                 f"demand.{good}: no line makes a final good '{good}'",
                 remedy=nearest(good, final),
@@ -77,8 +96,9 @@ def check_demand(demand: Mapping[str, Any], final: list[str], made: Mapping[str,
 
 def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str]) -> None:
     """Every key of a table must be one of the ``valid`` names."""
+    known = set(valid)
     for good in keys:
-        if good not in valid:
+        if good not in known:
             raise EconomyError(
                 f"{table}.{good}: the program has no such {what}",
                 remedy=nearest(good, valid),

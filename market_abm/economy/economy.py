@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
+from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
     check_cournot,
     check_demand,
@@ -32,9 +33,9 @@ from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once
 from market_abm.economy.order import topological_components
-from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, Terms, side_by_side
 from market_abm.economy.uses import Uses
-from market_abm.economy.values import changed_values
+from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
@@ -74,6 +75,8 @@ class Economy(Displayable):
         Full names of goods, for tables and figures.
     conditions
         The comparisons that decided which lines these are, of a function that was traced.
+    fixed
+        Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
 
     industries: tuple[Industry, ...]
@@ -83,6 +86,7 @@ class Economy(Displayable):
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
+    fixed: frozenset[str] = frozenset()
 
     @staticmethod
     @no_collection()
@@ -98,6 +102,8 @@ class Economy(Displayable):
         seed: int = 1,
         names: Mapping[str, str] | None = None,
         conditions: tuple[Condition, ...] = (),
+        parameters: Mapping[str, float] | None = None,
+        fixed: frozenset[str] = frozenset(),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -106,7 +112,8 @@ class Economy(Displayable):
         industries
             The lines, in the program's order.
         supply
-            Each raw good's endowment, units per step: a number, or a :class:`Supply`.
+            Each raw good's endowment, units per step: a number, or a :class:`Supply`. Keys may be
+            patterns, such as ``x[*]``, here and in the other tables (``economy/by_pattern.py``).
         demand
             Each final good's price, money per unit: a number (1 by default), or a :class:`Demand`.
         reuse, reuse_of
@@ -119,6 +126,10 @@ class Economy(Displayable):
             Full names of goods.
         conditions
             See the attribute.
+        parameters
+            Values of names that formulas under patterns may read.
+        fixed
+            Parameters that cannot be set any more, as the lines were made with their values.
 
         Raises
         ------
@@ -129,13 +140,19 @@ class Economy(Displayable):
             A setting is unknown, of the wrong type or out of range.
         """
         industries = tuple(industries)
-        demand, reuse_of = dict(demand or {}), dict(reuse_of or {})
-        population_of, names = dict(population_of or {}), dict(names or {})
+        names = dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
         goods = [*raw, *made]
+        tables = ByPattern(parameters or {})
+        supply = tables.entries(supply, raw, "supply", Supply)
+        demand = tables.entries(demand or {}, final, "demand", Demand)
+        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        population_of = tables.entries(
+            population_of or {}, list(made), "industries", FirmPopulation
+        )
         check_supply(supply, raw, made)
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
@@ -149,21 +166,18 @@ class Economy(Displayable):
             for k, industry in enumerate(industries)
         ]
         check_choice(reuse, "economy.reuse", REUSE)
-        default = Demand()
         economy = Economy(
             industries=tuple(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply={good: Supply.of(supply[good], f"supply.{good}") for good in raw},
-            demand={
-                good: Demand.of(demand[good], f"demand.{good}") if good in demand else default
-                for good in final
-            },
+            supply=_terms(Supply, supply, raw, "supply"),
+            demand=_terms(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
             conditions=conditions,
+            fixed=fixed | tables.read,
         )
         economy._check_demand()
         return economy
@@ -186,6 +200,7 @@ class Economy(Displayable):
         MarketError
             A key is unknown, or a value is out of range.
         """
+        check_not_fixed(values, self.fixed)
         industries, supply, demand = changed_values(
             self.industries, self.supply, self.demand, self.seed, values
         )
@@ -411,3 +426,20 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
+
+
+def _terms(
+    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
+) -> dict[str, Terms]:
+    """The terms of goods; those of one entry are one object, and those of none the default."""
+    made: dict[int, Terms] = {}
+    found = {}
+    for good in goods:
+        entry = entries.get(good, _DEFAULT)
+        if id(entry) not in made:
+            made[id(entry)] = kind.of(entry, f"{name}.{good}")
+        found[good] = made[id(entry)]
+    return found
+
+
+_DEFAULT: Mapping[str, Any] = {}

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from market_abm.errors import EconomyError
+from market_abm.language.index_arithmetic import member
+
+__all__ = ["Family", "families_of", "family_and_indices", "is_pattern", "matching", "member"]
 
 _MEMBER = re.compile(r"([^\[\]]+)\[(-?\d+(?:,-?\d+)*)\]")
 _PATTERN = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
@@ -45,11 +48,6 @@ class Family:
         low, high = self.indices.min(axis=0), self.indices.max(axis=0)
         ranges = [f"{a}" if a == b else f"{a}..{b}" for a, b in zip(low, high, strict=True)]
         return f"{self.name}[{','.join(ranges)}]"
-
-
-def member(name: str, *indices: int) -> str:
-    """The good of a family with these indices; without any, the name itself."""
-    return f"{name}[{','.join(map(str, indices))}]" if indices else name
 
 
 def family_and_indices(good: str) -> tuple[str, tuple[int, ...]]:
@@ -106,10 +104,10 @@ def matching(pattern: str, goods: Sequence[str]) -> list[tuple[str, dict[str, in
             remedy="write x[*], x[0..4], x[t] or x[*,2]",
             name=pattern,
         )
-    chosen = []
+    chosen, start = [], f"{found[1]}["
     for good in goods:
-        name, indices = family_and_indices(good)
-        if name == found[1] and len(indices) == len(parts):
+        indices = family_and_indices(good)[1] if good.startswith(start) else ()
+        if len(indices) == len(parts):
             values = _match(parts, indices)
             if values is not None:
                 chosen.append((good, values))

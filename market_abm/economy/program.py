@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.arguments import expanded
+from market_abm.economy.arguments import of_members
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
@@ -19,7 +19,7 @@ from market_abm.economy.tracing import traced_lines
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
 from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, translate_lines
-from market_abm.language.reader import parse
+from market_abm.language.reader import parse, read
 
 
 @no_collection()
@@ -56,8 +56,16 @@ def from_text(
     EconomyError
         The goods do not fit together.
     """
-    industries = read_program(program, parameters or {})
-    return Economy.build(industries, supply=supply, demand=demand, **options)
+    made = read(program, parameters or {})
+    industries = [_industry(line) for line in made.lines]
+    return Economy.build(
+        industries,
+        supply=supply,
+        demand=demand,
+        parameters=parameters,
+        fixed=made.fixed,
+        **options,
+    )
 
 
 @no_collection()
@@ -106,15 +114,17 @@ def from_function(
         with suppress(ProgramError):  # it does more than assign arithmetic
             return _read_function(function, supply, demand, parameters, options)
     lines, terms = traced_lines(function, supply, parameters)
-    goods = [industry.good for industry in lines.industries]
+    goods = [*terms, *(industry.good for industry in lines.industries)]
     for key in ("reuse_of", "population_of"):
         if key in options:
-            options[key] = expanded(options[key], [*terms, *goods])
+            options[key] = of_members(options[key], goods)
     return Economy.build(
         lines.industries,
         supply=terms,
-        demand=expanded(demand or {}, goods),
+        demand=of_members(demand or {}, goods),
         conditions=lines.conditions,
+        parameters=parameters,
+        fixed=frozenset(parameters),
         **{"reuse": "copy", **options},
     )
 

@@ -7,15 +7,16 @@ concern are constructed anew, with the checks of a new economy, and all others a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import check_demand, check_keys, check_supply
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
-from market_abm.keys import flattened, quoted, set_key
+from market_abm.keys import flattened, key_parts, quoted, set_key
 
 TABLES = ("economy.parameters", "supply", "demand", "industries")
 """The tables that hold the numbers of an economy."""
@@ -55,18 +56,41 @@ def changed_values(
     if parameters:
         industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
-    of_supply, of_demand = tables.get("supply", {}), tables.get("demand", {})
+    patterns = ByPattern(
+        {name: value for i in industries for name, value in i.technology.parameters.items()}
+    )
+    of_supply = patterns.entries(tables.get("supply", {}), list(supply), "supply", Supply)
+    of_demand = patterns.entries(tables.get("demand", {}), list(demand), "demand", Demand)
     if of_supply:
         check_supply({**supply, **of_supply}, list(supply), made)
     if of_demand:
         check_demand(of_demand, list(demand), made)
     if "industries" in tables:
-        industries = _with_all_firms(industries, tables["industries"], seed)
+        given = patterns.entries(tables["industries"], list(made), "industries", FirmPopulation)
+        industries = _with_all_firms(industries, given, seed)
     return (
         tuple(industries),
         _with_terms(Supply, supply, of_supply, "supply"),
         _with_terms(Demand, demand, of_demand, "demand"),
     )
+
+
+def check_not_fixed(values: Mapping[str, Any], fixed: Collection[str]) -> None:
+    """Refuse other values of parameters by which lines were made.
+
+    Raises
+    ------
+    SettingError
+        Names the parameter.
+    """
+    for key, _ in flattened(values) if fixed else ():
+        table, *between, name = key_parts(key)
+        if table == "economy" and between == ["parameters"] and name in fixed:
+            raise SettingError(
+                f"the parameter '{name}' is in indices, bounds of loops or formulas of patterns",
+                remedy="set it in the file or with --set; it cannot change in a run",
+                name=key,
+            )
 
 
 def drawn_again(industries: Iterable[Industry], seed: int) -> tuple[Industry, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from market_abm.display import Displayable
+from market_abm.economy.by_pattern import members, patterns_in, shortened
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
@@ -76,15 +77,30 @@ class Experiment(Displayable):
                 remedy=f'engine = "agents" holds at most {MAX_AGENTS:,}; use engine = "arrays"',
                 name="industries.firms",
             )
-        for good in self.record.goods or ():
-            if good not in self.economy.index:
+        self._name_recorded_goods()
+        self._check_shocks()
+        self._check_record()
+
+    def _name_recorded_goods(self) -> None:
+        """Put goods in the place of patterns in ``record.goods``."""
+        if self.record.goods is None:
+            return
+        goods: dict[str, None] = {}
+        patterns = patterns_in(self.record.goods, self.economy.index)
+        for good in self.record.goods:
+            if good in patterns:
+                goods |= dict.fromkeys(
+                    g for g, _ in members(good, self.economy.goods, "record.goods")
+                )
+            elif good in self.economy.index:
+                goods[good] = None
+            else:
                 raise SettingError(
                     f"record.goods: there is no good '{good}'",
                     remedy=nearest(good, self.economy.goods),
                     name="record.goods",
                 )
-        self._check_shocks()
-        self._check_record()
+        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=tuple(goods)))
 
     def _check_shocks(self) -> None:
         for step, economy in self.changes:
@@ -247,12 +263,10 @@ class Experiment(Displayable):
                     },
                     "seed": economy.seed,
                 },
-                "reuse": dict(economy.reuse),
-                "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
-                "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
-                "industries": {
-                    i.good: dataclasses.asdict(i.population) for i in economy.industries
-                },
+                "reuse": shortened(economy.reuse),
+                "supply": _as_tables(economy.supply),
+                "demand": _as_tables(economy.demand),
+                "industries": _as_tables({i.good: i.population for i in economy.industries}),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },
@@ -351,3 +365,8 @@ class Experiment(Displayable):
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the place in the text that caused it, if there is a text."""
         return self.source.placed(error) if self.source else error
+
+
+def _as_tables(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of goods as tables; families of which all have the same as one."""
+    return {key: dataclasses.asdict(each) for key, each in shortened(settings).items()}

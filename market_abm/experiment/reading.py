@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from market_abm.economy.by_pattern import patterns_in
 from market_abm.economy.economy import REUSE, Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.program import from_text
@@ -100,8 +101,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "question": question,
             "economy": dataclasses.asdict(made_of),
             "reuse": table["reuse"],
-            "supply": {k: dataclasses.asdict(v) for k, v in economy.supply.items()},
-            "demand": {k: dataclasses.asdict(v) for k, v in economy.demand.items()},
+            "supply": _written(table["supply"], economy.supply),
+            "demand": _written(table["demand"], economy.demand),
             "industries": dataclasses.asdict(FirmPopulation.of(common, "industries")) | single,
             "market": dataclasses.asdict(market),
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
@@ -110,6 +111,17 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "shocks": [shock.entry for shock in shocks],
         },
     }
+
+
+def _written(given: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms of goods with defaults; patterns as given, in place of the goods they name."""
+    patterns = {key: given[key] for key in patterns_in(given, terms)}
+    single = {
+        good: dataclasses.asdict(each)
+        for good, each in terms.items()
+        if good in given or "[" not in good
+    }
+    return patterns | single
 
 
 def economy_settings(economy: Mapping[str, Any]) -> ProgramSettings | TableSettings:
@@ -134,8 +146,8 @@ def _common_and_single(industries: Mapping[str, Any]) -> tuple[dict[str, Any], d
 def _economy(
     made_of: ProgramSettings | TableSettings, tables: Mapping[str, Any], seed: int, folder: Path
 ) -> Economy:
-    for good, kind in tables["reuse"].items():
-        check_choice(kind, f"reuse.{good}", REUSE)
+    for good, reuse in tables["reuse"].items():
+        check_choice(reuse, f"reuse.{good}", REUSE)
     common, single = _common_and_single(tables["industries"])
     options = {
         "supply": tables["supply"],
@@ -150,5 +162,6 @@ def _economy(
     economy = from_text(
         made_of.program, parameters=made_of.parameters, reuse=made_of.reuse, **options
     )
-    check_parameters_are_read(made_of.parameters, economy.industries)
+    own = [name for name in made_of.parameters if name not in economy.fixed]
+    check_parameters_are_read(own, economy.industries)
     return economy

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from market_abm.economy.by_pattern import members, patterns_in
 from market_abm.economy.economy import Economy
 from market_abm.economy.values import TABLES, is_value_key
 from market_abm.errors import MarketError, SettingError, clip, nearest
@@ -150,7 +151,7 @@ class GoodShock:
         One of ``TARGETS``: the productivity of the industry that makes ``good``, the quantity of a
         raw good, or the price that a consumer pays.
     good
-        The good.
+        The good, or a pattern.
     amount
         The change in per cent if ``relative``, else the new number.
     relative
@@ -223,7 +224,9 @@ class GoodShock:
             "demand": {good: terms.price for good, terms in economy.demand.items()},
         }
         numbers = all_numbers[self.target]
-        if self.good not in numbers:
+        pattern = patterns_in([self.good], numbers)
+        chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
+        if self.good not in numbers and not pattern:
             raise SettingError(
                 f"{trouble} '{self.good}'", remedy=nearest(self.good, numbers, economy.names)
             )
@@ -233,8 +236,11 @@ class GoodShock:
                 remedy="write -100% or more, or a new value without %",
                 name="shocks",
             )
-        value = self._after(numbers[self.good])
-        return Shock(self.step, {dotted((table, self.good, key)): value})
+        after = {good: self._after(numbers[good]) for good in chosen or [self.good]}
+        first = next(iter(after.values()))
+        if pattern and all(value == first for value in after.values()):
+            after = {self.good: first}
+        return Shock(self.step, {dotted((table, good, key)): v for good, v in after.items()})
 
     def _after(self, number: Any) -> Any:
         """The number, or list of numbers of the firms, after the shock."""

@@ -232,6 +232,9 @@ AGGREGATORS: dict[str, Aggregator] = {
 }
 """Production functions of several inputs, differentiated with respect to inputs only."""
 
+CHAINS = {"sum": "+", "prod": "*"}
+"""Functions of any number of terms that stand for an operation between them, from the left."""
+
 OPERATIONS: dict[str, Operation] = {
     "+": Operation(operator.add, lambda k, y, a, b: 1.0),
     "-": Operation(operator.sub, lambda k, y, a, b: 1.0 if k == 0 else -1.0),

@@ -14,22 +14,25 @@ Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbe
 
 whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
 with sum 1 by default; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
-Douglas. Python's parser reads the text, and a whitelist of its syntax is translated.
+Douglas. ``sum`` and ``prod`` take several terms. Goods may have indices (``language/indices.py``).
+Python's parser reads the text, and a whitelist of its syntax is translated.
 """
 
 from __future__ import annotations
 
 import ast
 import keyword
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
-from market_abm.errors import ProgramError, SettingError, clip, nearest
+from market_abm.errors import ProgramError, SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
 from market_abm.language.constants import check_positive, check_sum, entry_of
+from market_abm.language.index_arithmetic import Indices
+from market_abm.language.syntax import unparsed
 
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",
@@ -40,7 +43,7 @@ _OPERATORS: dict[type[ast.AST], str] = {
 }
 
 _MODULES = {"math", "np", "numpy"}
-_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS})
+_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS, *ex.CHAINS})
 
 RESERVED = frozenset(
     [
@@ -59,8 +62,6 @@ _INSTEAD = {
     "max": "there is none, as a technology needs derivatives",
     "abs": "write sqrt(x ** 2)",
     "pow": "write x ** y",
-    "sum": "write x + y",
-    "prod": "write x * y",
 }
 """What to write in the place of functions that the language does not have."""
 
@@ -85,7 +86,10 @@ class Line:
 
 
 Written = tuple[Any, int, float]
-"""A number of a formula: its value, the column where it is written, and the sign before it."""
+"""A number of a formula: its value, the column where it is written, and the sign before it.
+
+The column of the k-th number that depends on indices is -1 - k.
+"""
 
 
 def translate_lines(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> list[Line]:
@@ -100,31 +104,26 @@ def checked(parameters: Mapping[str, float]) -> dict[str, float]:
 
 
 def translate_line(
-    statement: ast.stmt, parameters: Mapping[str, float]
+    statement: ast.stmt, parameters: Mapping[str, float], indices: Indices | None = None
 ) -> tuple[Line, dict[int, Written]]:
-    """The line that a statement is, and the numbers in its formula, by the ``id`` of the value."""
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    if not (
-        isinstance(statement, ast.Assign)
-        and len(statement.targets) == 1
-        and isinstance(target, ast.Name)
-    ):
-        raise ProgramError(
-            f"'{_unparsed(statement)}' is not a line of production",
-            line=statement.lineno,
-            remedy="write 'good = arithmetic'",
-        )
-    good = target.id
+    """The line that a statement is, and the numbers in its formula, by the ``id`` of the value.
+
+    Without ``indices``, it has no indices.
+    """
+    indices = indices or Indices(parameters)
+    target, value = assigned(statement)
+    indices.written = 0
+    translator = _Translator(parameters, indices)
+    good = target.id if isinstance(target, ast.Name) else translator.member(target)
     for taken, what in ((_FUNCTIONS, "a function"), (parameters, "a parameter")):
-        if good in taken:
+        if good.partition("[")[0] in taken:
             raise ProgramError(
                 f"'{good}' is the name of {what}",
                 line=statement.lineno,
                 name=good,
                 remedy="give the good another name",
             )
-    translator = _Translator(parameters)
-    formula = translator.translate(statement.value)
+    formula = translator.translate(value)
     used = {
         node.payload
         for node in (ex.postorder(formula) if parameters else ())
@@ -140,55 +139,26 @@ def translate_line(
     return line, translator.numbers
 
 
-def syntax_tree(source: str) -> ast.Module:
-    """Python's syntax tree of a program; errors as for ``reader.parse``."""
-    try:
-        return ast.parse(source)
-    except SyntaxError as error:
-        raise _syntax_error(error, source.splitlines()) from None
-    except (RecursionError, MemoryError):
-        lines = source.splitlines()
-        raise _too_deep(1 + max(range(len(lines)), key=lambda k: len(lines[k]))) from None
-    except ValueError as error:  # null bytes, on some versions of Python
-        raise ProgramError(f"cannot read the program ({error})", remedy="save it as text") from None
+def assigned(statement: ast.stmt) -> tuple[ast.Name | ast.Subscript, ast.expr]:
+    """The good and the formula of a line.
 
-
-def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
-    line, message = error.lineno, error.msg or ""
-    shown = lines[line - 1].strip() if line and line <= len(lines) else ""
-    if "too many nested" in message:
-        return _too_deep(line)
-    remedy = "write one 'good = arithmetic' per line"
-    code = shown.partition("#")[0]
-    words = re.findall(r"[^\W\d]\w*", code)
-    reserved = [word for word in words if keyword.iskeyword(word)]
-    hyphens = re.match(r"[^\W\d]\w*(-\w+)+(?=\s*=)", code)
-    spaced = re.search(r"[^\W\d]\w*\s+[^\W\d]\w*", code)
-    if reserved:
-        message = f"'{reserved[0]}' is a reserved word"
-        remedy = f"give the good another name, such as {reserved[0]}_"
-    elif hyphens:
-        message = "a hyphen is a minus"
-        remedy = f"give the good another name, such as {hyphens[0].replace('-', '_')}"
-    elif spaced:
-        message = "a name has no spaces"
-        remedy = f"give the good another name, such as {'_'.join(spaced[0].split())}"
-    elif "decimal literal" in message:
-        message, remedy = "a name begins with a letter", "write * between a number and a name"
-    elif any(dash in shown for dash in "–—−"):
-        remedy = "write '-' for minus"
-    elif "integer string conversion" in message:
-        message, remedy = "a number has thousands of digits", "write a shorter one, such as 1e9"
-    what = f"cannot read '{clip(shown, 60)}' ({message})" if shown else message
-    return ProgramError(what, line=line, remedy=remedy)
-
-
-def _too_deep(line: int | None) -> ProgramError:
-    return ProgramError(
-        "the expression is nested too deeply",
-        line=line,
-        remedy="split it into several lines",
-    )
+    Raises
+    ------
+    ProgramError
+        The statement is no line.
+    """
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not (
+        isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(target, ast.Name | ast.Subscript)
+    ):
+        raise ProgramError(
+            f"'{unparsed(statement)}' is not a line of production",
+            line=statement.lineno,
+            remedy="write 'good = arithmetic'",
+        )
+    return target, statement.value
 
 
 # --- from a syntax tree to an expression ---------------------------------------------------------
@@ -197,8 +167,8 @@ def _too_deep(line: int | None) -> ProgramError:
 class _Translator:
     """Translates Python's syntax tree to an Expression, by a whitelist, without recursion."""
 
-    def __init__(self, parameters: Mapping[str, float]) -> None:
-        self.parameters = parameters
+    def __init__(self, parameters: Mapping[str, float], indices: Indices) -> None:
+        self.parameters, self.indices = parameters, indices
         self.inputs: dict[str, ex.Expression] = {}
         self.numbers: dict[int, Written] = {}
 
@@ -208,7 +178,8 @@ class _Translator:
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
         while stack:
             node, expanded = stack.pop()
-            children = [] if isinstance(node, ast.Name | ast.Constant) else self._children(node)
+            is_leaf = isinstance(node, ast.Name | ast.Constant) or id(node) in self.indices.numbers
+            children = [] if is_leaf else self._children(node)
             if expanded or not children:
                 count = len(children)
                 arguments = tuple(results[len(results) - count :])
@@ -226,21 +197,27 @@ class _Translator:
             return [node.operand]
         if isinstance(node, ast.Call):
             _function_name(node)
-            return list(node.args)
+            return [] if _generates(node) else node.args
+        if id(node) in self.indices.goods:
+            return []
         remedy = "use numbers, names, + - * / **, parentheses and functions"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             remedy = "write ** for powers"
         if isinstance(node, ast.Tuple):
             remedy = "write numbers with a decimal point, and one good per line"
-        raise ProgramError(
-            f"'{_unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy
-        )
+        raise ProgramError(f"'{unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy)
 
     def _build(self, node: ast.expr, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        if id(node) in self.indices.numbers:
+            self.indices.written += 1
+            value = self.indices.numbers[id(node)](self.indices.turn)
+            return self._written(value, -self.indices.written, 1.0)
         if isinstance(node, ast.Constant):
             return self._number(node)
         if isinstance(node, ast.Name):
             return self._name(node)
+        if isinstance(node, ast.Subscript):
+            return self._input(self.member(node))
         if isinstance(node, ast.BinOp):
             return ex.Expression(_OPERATORS[type(node.op)], arguments)
         if isinstance(node, ast.UnaryOp):
@@ -251,13 +228,13 @@ class _Translator:
     def _number(self, node: ast.Constant) -> ex.Expression:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise ProgramError(
-                f"'{_unparsed(node)}' is not a number", line=node.lineno, remedy="write a number"
+                f"'{unparsed(node)}' is not a number", line=node.lineno, remedy="write a number"
             )
         try:
             value = check_number(node.value, "the number")
         except SettingError:
             raise ProgramError(
-                f"the number {_unparsed(node)} is too large",
+                f"the number {unparsed(node)} is too large",
                 line=node.lineno,
                 remedy="keep numbers below 1e308",
             ) from None
@@ -284,10 +261,49 @@ class _Translator:
                 name=node.id,
                 remedy=f"write {node.id}(...), or give the good another name",
             )
-        return self.inputs.setdefault(node.id, ex.name(len(self.inputs)))
+        return self._input(node.id)
+
+    def _input(self, good: str) -> ex.Expression:
+        return self.inputs.setdefault(good, ex.name(len(self.inputs)))
+
+    def member(self, node: ast.Subscript) -> str:
+        """The good of a family that a node names now."""
+        if id(node) not in self.indices.goods:
+            raise ProgramError(
+                f"'{unparsed(node)}' is not arithmetic", line=node.lineno, remedy="use plain names"
+            )
+        family = node.value.id if isinstance(node.value, ast.Name) else ""
+        if family in self.parameters or family in _FUNCTIONS:
+            what = "a parameter" if family in self.parameters else "a function"
+            raise ProgramError(
+                f"'{family}' is {what}, and has no index",
+                line=node.lineno,
+                name=family,
+                remedy="give the good another name",
+            )
+        return str(self.indices.goods[id(node)](self.indices.turn))
+
+    def _generated(self, nodes: Sequence[ast.expr]) -> Iterator[ast.expr]:
+        """The nodes, each as often as it has turns; they are translated before the next turn."""
+        for node in nodes:
+            if not isinstance(node, ast.GeneratorExp):
+                yield node
+                continue
+            is_empty = True
+            for _ in self.indices.turns(node):
+                is_empty = False
+                yield node.elt
+            if is_empty:
+                raise ProgramError(
+                    f"'{unparsed(node)}' has no term, as its range is empty",
+                    line=node.lineno,
+                    remedy="let its range hold a number, or shorten the loop around it",
+                )
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = _function_name(node)
+        if node.args and not arguments:
+            arguments = tuple(self.translate(each) for each in self._generated(node.args))
         form = ex.AGGREGATORS.get(function)
         known = (*form.scalars, form.per_input) if form else ()
         keywords = {keyword.arg: keyword.value for keyword in node.keywords}
@@ -301,13 +317,19 @@ class _Translator:
                 )
         if form is not None:
             return self._aggregate(node, form, arguments, keywords)
-        if len(arguments) != 1:
+        is_chain = function in ex.CHAINS
+        if (len(node.args) < 2 and not _generates(node)) if is_chain else len(arguments) != 1:
+            several = "write sum(x[i] for i in 1..n), or several terms"
             raise ProgramError(
-                f"{function}() takes one argument, not {len(arguments)}",
+                f"{function}() takes {'several terms' if is_chain else 'one argument'}, "
+                f"not {len(arguments)}",
                 line=node.lineno,
                 name=function,
-                remedy=f"write {function}(x)",
+                remedy=several if is_chain else f"write {function}(x)",
             )
+        if is_chain:
+            operation = ex.CHAINS[function]
+            return reduce(lambda a, b: ex.Expression(operation, (a, b)), arguments)
         return ex.Expression(function, arguments)
 
     def _aggregate(
@@ -343,16 +365,17 @@ class _Translator:
             return [ex.number(1.0 / count)] * count
         value = keywords[key]
         given = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
-        if len(given) != count:
+        made = [self._constant(each, entry_of(key)) for each in self._generated(given)]
+        if len(made) != count:
             raise ProgramError(
-                f"{_function_name(node)}() has {count} inputs and {len(given)} {key}",
+                f"{_function_name(node)}() has {count} inputs and {len(made)} {key}",
                 line=node.lineno,
                 remedy="give one for each input",
             )
-        return [self._constant(each, entry_of(key)) for each in given]
+        return made
 
     def _constant(self, node: ast.expr, what: str) -> ex.Expression:
-        inner = _Translator(self.parameters)
+        inner = _Translator(self.parameters, self.indices)
         constant = inner.translate(node)
         self.numbers |= inner.numbers
         for good in inner.inputs:
@@ -363,6 +386,10 @@ class _Translator:
             )
         check_positive(constant, what, self.parameters, node.lineno)
         return constant
+
+
+def _generates(node: ast.Call) -> bool:
+    return any(isinstance(each, ast.GeneratorExp) for each in node.args)
 
 
 def _function_name(node: ast.Call) -> str:
@@ -377,7 +404,7 @@ def _function_name(node: ast.Call) -> str:
     ):
         name = {"arctan": "atan"}.get(target.attr, target.attr)
     if name is None or name not in _FUNCTIONS:
-        shown = _unparsed(target)
+        shown = unparsed(target)
         raise ProgramError(
             f"unknown function '{shown}'",
             line=node.lineno,
@@ -385,10 +412,3 @@ def _function_name(node: ast.Call) -> str:
             remedy=_INSTEAD.get(shown) or nearest(shown, _FUNCTIONS),
         )
     return name
-
-
-def _unparsed(node: ast.AST) -> str:
-    try:
-        return clip(ast.unparse(node).splitlines()[0], 60)
-    except (RecursionError, ValueError):
-        return type(node).__name__

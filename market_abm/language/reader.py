@@ -7,42 +7,42 @@ parser reads the whole program, as do all its messages.
 
 from __future__ import annotations
 
-import math
 import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from market_abm.errors import ProgramError
-from market_abm.language import expression as ex
-from market_abm.language.constants import SUM_TOLERANCE, check_formula
-from market_abm.language.parser import (
-    RESERVED,
-    Line,
-    checked,
-    syntax_tree,
-    translate_line,
-    translate_lines,
-)
-from market_abm.language.patterns import Filled, Shape, pattern
+from market_abm.language.alike import Alike
+from market_abm.language.indices import Program, expand, translated
+from market_abm.language.parser import RESERVED, Line, checked
+from market_abm.language.syntax import syntax_tree
 
 MAX_PROGRAM_LENGTH = 10_000_000
 """Characters beyond which a program is refused unread."""
 
+_INDEX = r"(?:0|-?[1-9]\d{0,8})"
+_NAME = rf"[A-Za-z_]\w*(?:\[{_INDEX}(?:,{_INDEX})*\])?"
 _TOKEN = re.compile(
     r"(?<![\w.])"
-    r"([A-Za-z_]\w*|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))"
+    rf"({_NAME}|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))"
 )
-"""A name, or a number that Python reads as ``float`` does; no part of a word."""
+"""A name, also with indices, or a number that Python reads as ``float`` does; no part of a word."""
 
-_PLAIN = re.compile(r"([A-Za-z_]\w*)[ \t]*=([ -~\t]*)", re.ASCII)
+_PLAIN = re.compile(rf"({_NAME})[ \t]*=([ -~\t]*)", re.ASCII)
 """A good and its formula, in printable characters."""
 
+_INDICES = re.compile(r"\[|\bfor\b")
+"""What is left of a formula with indices that are no numbers when its goods are marked."""
 
 _DIGITS = "0123456789."
 
 
 def parse(program: str, parameters: Mapping[str, float]) -> list[Line]:
+    """The lines of ``program``, in its order; arguments and errors as for :func:`read`."""
+    return read(program, parameters).lines
+
+
+def read(program: str, parameters: Mapping[str, float]) -> Program:
     """The lines of ``program``, in its order.
 
     Parameters
@@ -65,8 +65,11 @@ def parse(program: str, parameters: Mapping[str, float]) -> list[Line]:
             remedy=f"keep it below {MAX_PROGRAM_LENGTH:,}",
         )
     source = textwrap.dedent(program)
-    lines = _plain_lines(source, checked(parameters))
-    return translate_lines(syntax_tree(source).body, parameters) if lines is None else lines
+    parameters = checked(parameters)
+    lines = _plain_lines(source, parameters)
+    if lines is None:
+        return expand(syntax_tree(source).body, parameters)
+    return Program(lines, frozenset())
 
 
 def _plain_lines(source: str, parameters: Mapping[str, float]) -> list[Line] | None:
@@ -74,19 +77,19 @@ def _plain_lines(source: str, parameters: Mapping[str, float]) -> list[Line] | N
     if not source.isascii() or "\r" in source or "\0" in source:
         return None
     reserved = RESERVED.union(parameters)
-    known: dict[str, _Known] = {}
+    known: dict[str, Alike] = {}
     found = []
     for number, text in enumerate(source.split("\n"), 1):
         code = text.partition("#")[0].rstrip(" \t")
         if not code:
             continue
         plain = _PLAIN.fullmatch(code)
-        if plain is None or plain[1] in reserved:
+        if plain is None or plain[1].partition("[")[0] in reserved:
             return None
         key, numbers, inputs = _pieces(plain[2], reserved)
         try:
             if key not in known:
-                known[key] = _Known(plain, parameters)
+                known[key] = _known(plain, key, parameters)
             like = known[key]
             formula = like.formula(numbers)
         except ProgramError:
@@ -107,80 +110,24 @@ def _pieces(right: str, reserved: Collection[str]) -> tuple[str, list[float], di
         if token[0] in _DIGITS:
             numbers.append(float(token))
             pieces[k] = "\0"
-        elif token not in reserved:
+        elif token.partition("[")[0] not in reserved:
             pieces[k] = names.setdefault(token, f"\1{len(names)}")
     return "".join(pieces), numbers, names
 
 
-class _Known:
-    """A line that the parser has read, for those that differ from it in goods and numbers.
-
-    Parameters
-    ----------
-    plain
-        The line, by ``_PLAIN``.
-    parameters
-        Values of the names that are not goods.
+def _known(plain: re.Match[str], key: str, parameters: Mapping[str, float]) -> Alike:
+    """A plain line, by ``_PLAIN``, that the parser reads now, for those that are like it.
 
     Raises
     ------
     ProgramError
-        The line is not valid, or is not one line.
+        The line is not valid, or is not one plain line.
     """
-
-    def __init__(self, plain: re.Match[str], parameters: Mapping[str, float]) -> None:
-        body = syntax_tree(plain[0]).body
-        line, written = translate_line(body[0], parameters)
-        key, constants = pattern(line.formula)
+    body = [] if _INDICES.search(key) else syntax_tree(plain[0]).body
+    if len(body) == 1:
+        line, written = translated(body[0], parameters)
         tokens = _TOKEN.finditer(plain[0], plain.start(2))
         columns = [token.start() for token in tokens if token[0][0] in _DIGITS]
-        if len(body) > 1 or {column for _, column, _ in written.values()} != set(columns):
-            raise ProgramError("it is not one line", remedy="let the parser read it")
-        self.inputs, self.parameters = len(line.inputs), line.parameters
-        self._shape = Shape(line.formula, key)
-        place = {column: k for k, column in enumerate(columns)}
-        self._constants: list[tuple[int | None, Any]] = []  # place and sign, or none and a value
-        for each in constants:
-            _, column, sign = written.get(id(each), (None, None, None))
-            self._constants.append((None, each) if column is None else (place[column], sign))
-        self._parts = _checked_parts(
-            line.formula, {id(each): k for k, each in enumerate(constants)}
-        )
-
-    def formula(self, numbers: Sequence[float]) -> Filled | None:
-        """The formula with these numbers; None if they are not valid."""
-        if numbers and max(numbers) == math.inf:
-            return None
-        constants = tuple(
-            [value if k is None else value * numbers[k] for k, value in self._constants]
-        )
-        formula = Filled(self._shape, constants)
-        if self._parts is None:
-            check_formula(formula, self.parameters)
-            return formula
-        for places, sums_to_one in self._parts:
-            part = [constants[k] for k in places]
-            if min(part) <= 0.0 or (sums_to_one and abs(sum(part) - 1.0) > SUM_TOLERANCE):
-                return None
-        return formula
-
-
-def _checked_parts(
-    formula: ex.Expression, place: Mapping[int, int]
-) -> list[tuple[list[int], bool]] | None:
-    """The places of constants that must be positive, and whether their sum must be 1.
-
-    None if some are more than a number. ``place`` is that of each constant, by the ``id``.
-    """
-    found = []
-    for node in ex.postorder(formula):
-        form = ex.AGGREGATORS.get(node.operation)
-        if form is None:
-            continue
-        scalars, per_input, _ = form.split_arguments(node.arguments)
-        if any(each.operation != "number" for each in (*scalars, *per_input)):
-            return None
-        for part, sums_to_one in ((scalars, False), (per_input, form.sums_to_one)):
-            if part:
-                found.append(([place[id(each.payload)] for each in part], sums_to_one))
-    return found
+        if {column for _, column, _ in written.values()} == set(columns):
+            return Alike(line, written, {column: k for k, column in enumerate(columns)}.get)
+    raise ProgramError("it is not one plain line", remedy="let the parser read it")

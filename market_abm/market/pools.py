@@ -93,9 +93,7 @@ class Pools:
         own = _places(of_pools, chosen)
         self._makers = makers[own]
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
-        self._uses_of_pools = Segments(
-            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own)
-        )
+        self._uses_of_pools = Segments(np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own))
         offset = buyers.starts[chosen] - self.pools.starts
         self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays

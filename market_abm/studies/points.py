@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import is_pattern
 from market_abm.economy.values import drawn_again, is_value_key
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
@@ -158,9 +159,11 @@ def _is_drawn(experiment: Experiment) -> bool:
 @lru_cache(maxsize=1024)
 def _place(key: str) -> tuple[str, str]:
     """Where a dotted key is set: the economy, market or run, and there; or "" and the key."""
+    parts = key_parts(key)
+    if any(map(is_pattern, parts)):  # the file's exact names win over it
+        return "", key
     if is_value_key(key):
         return "economy", key
-    parts = key_parts(key)
     if len(parts) == 2 and parts[0] in ("market", "run") and parts[1] != "mechanism":
         return parts[0], parts[1]
     return "", key

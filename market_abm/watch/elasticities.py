@@ -11,6 +11,7 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.keys import quoted
+from market_abm.language.syntax import syntax_tree
 from market_abm.runs.start import start_runs
 
 
@@ -70,14 +71,15 @@ def with_elasticity_parameters(program: str, economy: Economy) -> tuple[str, dic
     found: dict[str, float] = {}
     lines = [line.encode() for line in program.splitlines()]
     places = []
-    for statement in ast.parse(program).body:
-        for node in ast.walk(statement):
+    for statement in ast.walk(syntax_tree(program)):
+        for node in ast.walk(statement) if isinstance(statement, ast.Assign) else ():
             if not isinstance(node, ast.keyword) or node.arg != "elasticity":
                 continue
             value = node.value
             number = value.value if isinstance(value, ast.Constant) else None
             if isinstance(number, int | float) and value.lineno == value.end_lineno:
-                good = statement.targets[0].id  # type: ignore[attr-defined]
+                target = statement.targets[0]
+                good = getattr(target, "id", None) or target.value.id  # type: ignore[attr-defined]
                 names = (f"elasticity_of_{good}{k}" for k in ("", *map("_{}".format, range(2, 99))))
                 name = next(each for each in names if each not in taken | set(found))
                 found[name] = float(number)

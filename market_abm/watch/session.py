@@ -207,6 +207,9 @@ class Session:
 
         It must be valid from step 0 on too, for a restart.
         """
+        *_, name = key_parts(key)
+        if key.startswith("economy.parameters.") and name in self.first.economy.fixed:
+            return False
         values = {**self._numbers_set, key: value}
         initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
         return initial.economy.structure == self.economy.structure
