@@ -14,7 +14,7 @@ from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.families import families_of, member
 from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, ProgramError, nearest
-from market_abm.language.stand_ins import stand_in
+from market_abm.language.stand_ins import with_stand_ins
 from market_abm.language.traced_arrays import TracedArray
 from market_abm.language.tracing import Trace, Traced
 from market_abm.language.variables import Place
@@ -55,6 +55,7 @@ class Arguments:
         self.counts: set[str] = set()
         self._values: dict[str, Any] = {}
         self._constant: set[str] = set()
+        self._constants = constants
         self._signature = inspect.signature(function)
         self.of_argument: dict[str, list[str]] = {}
         for name, parameter in self._signature.parameters.items():
@@ -138,7 +139,9 @@ class Arguments:
         bound = inspect.BoundArguments(self._signature, {})
         for name, value in self._values.items():
             bound.arguments[name] = (
-                stand_in(value) if name in self._constant else _mapped(value, name, (), traced)
+                with_stand_ins(value, self._constants)
+                if name in self._constant
+                else _mapped(value, name, (), traced)
             )
         return bound, goods
 
@@ -155,8 +158,8 @@ def of_members(values: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Any
 
     The values of a family may be an array, one for each member by its indices.
     """
-    families = families_of(goods)
-    known = set(goods)
+    known = set(goods) if values else set()
+    families = families_of(goods) if values.keys() - known else {}
     found: dict[str, Any] = {}
     for key, value in values.items():
         if key in known or key not in families:

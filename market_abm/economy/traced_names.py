@@ -81,10 +81,11 @@ class _Free:
     """Names that are not taken yet."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = {*taken, *RESERVED}
+        self.taken = set(taken)
 
     def names(self, family: str, members: list[tuple[int, int, Place]]) -> dict[int, str]:
         """Names of a family, without turns where there is one only, and none of them taken."""
+        family += "_" * (family in RESERVED)
         plain = {node: member(family, *place) for node, _, place in members}
         if len({turn for _, turn, _ in members}) == 1 and self.taken.isdisjoint(plain.values()):
             chosen = plain

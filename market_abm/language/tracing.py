@@ -283,6 +283,9 @@ for _name in FUNCTIONS:
 Traced.arctan = Traced.atan  # type: ignore[attr-defined]
 
 
+numbers.Real.register(Traced)
+
+
 def complex_error() -> ProgramError:
     """Goods come in real quantities."""
     return ProgramError(
