@@ -1,14 +1,18 @@
 """Any Python function is a market: what is traced, its goods' names, its prices, and bad input."""
 
+import json
 import math
 import types
+from pathlib import Path
 
 import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from market_abm import MarketError, Supply, from_function, from_text, run
+from market_abm.cli.commands import main
 from market_abm.economy.families import family_and_indices
 from market_abm.language import tracing, variables
 from market_abm.views.words.run import experiment_lines, run_sentences
@@ -503,3 +507,95 @@ def test_arguments_and_endowments_that_do_not_fit():
             from_function(function, supply)
     with pytest.raises(MarketError, match="demand.z: no line makes a final good 'z'"):
         from_function(function, {"x": 1.0}, {"z": 2.0})
+
+
+def test_arguments_may_be_functions_settings_and_dicts():
+    """What is no number is handed over, and named numbers outside can be set."""
+
+    def step(y):
+        return math.tanh(SLOPE * y)
+
+    class Model:
+        """A model with a state of its own, which each call sets anew."""
+
+        def __call__(self, params, x=0.5, rule=step, n=2, *more, name="none", **rest):
+            assert (name, rest) == ("none", {})
+            self.state = [x]
+            for k in range(n):
+                self.state.append(rule(self.state[k]) * params["w"] + more[0])
+            return self.state[-1]
+
+    supply = {"params": {"quantity": {"w": 3.0, "unused": 1.0}}, "more": (0.1,)}
+    economy = from_function(Model(), supply, parameters={"SLOPE": 0.5})
+    assert [each.text() for each in economy.industries] == [
+        "step_product[1] = 0.5*x",
+        "step[1] = tanh(step_product[1])",
+        "state_sum = step[1]*params_w + more[0]",
+        "step_product[2] = 0.5*state_sum",
+        "step[2] = tanh(step_product[2])",
+        "output = step[2]*params_w + more[0]",
+    ]
+    with pytest.raises(MarketError, match="SLOPE"):
+        economy.with_values({"economy.parameters.SLOPE": 0.7})
+
+
+SLOPE = 2.0
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+FILE = """
+import pathlib
+import numpy as np
+pathlib.Path("was_run").touch()
+
+def growth(k=1.0, saving=np.full(2, 0.3), alpha=0.3):
+    c = np.zeros(2)
+    for t in range(2):
+        y = k**alpha
+        c[t], k = (1 - saving[t]) * y, saving[t] * y
+    return c
+
+def noise(x=1.0):
+    return x * np.random.default_rng().random()
+"""
+
+
+def test_a_users_file_is_run_by_an_explicit_option_only(tmp_path, monkeypatch):
+    """Files, names and programs run nothing; ``--trace`` runs the file that it names."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_model.py").write_text(FILE, encoding="utf-8")
+    for name, program in (("a", "my_model:growth"), ("b", "c = my_model.growth(k)")):
+        Path(f"{name}.toml").write_text(f'[economy]\nprogram = "{program}"', encoding="utf-8")
+    for arguments in (
+        ["run", "my_model.py"],
+        ["run", "my_model:growth"],
+        ["check", "a.toml"],
+        ["check", "b.toml"],
+        ["check", "a.toml", "--set", "trace=my_model:growth"],
+        ["check", "a.toml", "--trace", "my_model.py:growth"],
+        ["run"],
+    ):
+        assert CliRunner().invoke(main, arguments).exit_code == 2, arguments
+        assert not Path("was_run").exists()
+
+    traced = ["--trace", "my_model.py:growth", "--set", "economy.parameters.alpha=0.3"]
+    done = CliRunner().invoke(main, ["check", *traced])
+    assert done.exit_code == 0
+    assert Path("was_run").exists()
+    settings = ["--set", "supply.k=2", "--set", "demand.c[1].price=0.9", "--steps", "40"]
+    done = CliRunner().invoke(main, ["run", *traced, *settings, "--no-figures", "--json"])
+    assert done.exit_code == 0
+    goods = json.loads(done.stdout)["goods"]
+    assert goods["k"]["quantity"] == 2.0
+    assert goods["c[1]"]["price"] == 0.9
+    assert "c[0] = " in CliRunner().invoke(main, ["explain", *traced]).output
+    for option, message in (
+        ("my_model.py:noise", "does something else when it is called again"),
+        ("my_model.py:groth", "has no function 'groth'; did you mean 'growth'?"),
+        ("no_model:growth", "cannot import no_model"),
+        ("growth", "write module:function or file.py:function"),
+    ):
+        done = CliRunner().invoke(main, ["check", "--trace", option])
+        assert done.exit_code == 2
+        assert message in " ".join(done.output.split())

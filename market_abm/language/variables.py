@@ -228,8 +228,12 @@ def _spoken_of(statement: ast.stmt) -> str | None:
     """The variable that a statement is about if it assigns none, as ``hs`` in ``hs.append(h)``."""
     target = next(_targets(statement), None)
     node: ast.AST | None = target or (statement.value if isinstance(statement, ast.Expr) else None)
-    while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        node = node.func.value
+    while isinstance(node, ast.Call | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
+    if isinstance(node, ast.Attribute):
+        return node.attr
     return node.id if isinstance(node, ast.Name) else None
 
 
