@@ -25,7 +25,8 @@ All keys of an experiment file (TOML). The same keys are set on the command line
 `--set KEY=VALUE`, swept by `sweep NAME KEY=VALUES`, and overridden in Python by
 `run(NAME, overrides={"KEY": value})`. `GOOD` stands for the name of a good; a name with
 anything but letters, digits, `_` and `-` in it is put in quotes, as in TOML: `supply."10.1".price`.
-A key that does not exist is an error.
+It may be a pattern, such as `supply."x[*]".price`, for many goods
+([The language](language.md#many-goods-at-once)). A key that does not exist is an error.
 
 The first key of a file, `question`, is text that is shown with the results. Where there is no
 default, the key may be left out, and the meaning says what then holds.

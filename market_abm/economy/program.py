@@ -36,7 +36,8 @@ def from_text(
     Parameters
     ----------
     program
-        One line per industry, ``good = arithmetic`` (see ``language/parser.py``).
+        One line per industry, ``good = arithmetic`` (see ``language/parser.py``), or loops of lines
+        (``language/indices.py``).
     supply
         The endowment of each raw good, units per step: a number, or terms
         (:class:`~market_abm.Supply`).

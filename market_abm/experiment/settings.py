@@ -49,7 +49,7 @@ class RecordSettings(Settings):
     """Which steps and goods of a run are recorded; the last step always is, with all goods."""
 
     every: int = integer(1, low=1, unit="steps", help="interval between recorded steps")
-    goods: tuple[str, ...] | None = names(None, help="recorded goods; by default all")
+    goods: tuple[str, ...] | None = names(None, help="recorded goods, or patterns; by default all")
 
 
 def check_table(
@@ -77,7 +77,7 @@ def _numbers_by_name(value: Any, where: str) -> dict[str, float]:
 class ProgramSettings(Settings):
     """An economy given by a program."""
 
-    program: str = words(help="the program, one line per industry: good = arithmetic")
+    program: str = words(help="the program: lines good = arithmetic, one per industry, and loops")
     reuse: str = choice("rival", REUSE, help="how a good serves several users, if not in [reuse]")
     parameters: Mapping[str, float] = field(
         _numbers_by_name,

@@ -40,6 +40,7 @@ class ArrayState:
     _pool_prices: np.ndarray | None
     _layout: Layout
     _lent: set[str]
+    _former: dict[str, np.ndarray]
     _pending: bool
     _set: bool
     _seen: State | None = None
@@ -81,7 +82,7 @@ class ArrayState:
 
     @property
     def products(self) -> np.ndarray:
-        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
+        """``Mechanism.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
         products = np.empty_like(self._products)
         scatter(products, self.economy.network.entries, self._products)
         return products
@@ -113,13 +114,14 @@ class ArrayState:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
+        self._former.clear()
         self._layout.pools.forget_shares()
         self._observe()
         self._pending = self._set = True
 
     @property
     def batch(self) -> Batch | None:
-        """What firms made of the inputs of the batch on sale, valid until the next step.
+        """What firms made of the inputs of the batch on sale.
 
         None if that is not what the engine holds: bids are money, or the state was set.
         """
@@ -133,6 +135,16 @@ class ArrayState:
         in_order = isinstance(self.economy.network.entries, slice)
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
+
+    def _replace(self, name: str) -> np.ndarray:
+        """Continue with other room for an array; return the array, which stays for a step."""
+        array = getattr(self, name)
+        room = self._former.pop(name, None)
+        setattr(self, name, array.copy(order="K") if room is None else room)
+        if name not in self._lent:  # else a state keeps it
+            self._former[name] = array
+        self._lent.discard(name)
+        return array
 
     def _copy_lent(self) -> None:
         """Leave the arrays that a state holds to it, and continue with copies."""

@@ -50,6 +50,13 @@ class Layout:
             self._parts[groups] = parts, sums
         return self._parts[groups]
 
+    def of_runs(self, economy: Economy, rows: np.ndarray) -> Layout:
+        """The layout of an economy of some of the runs; what is held of a pool does not change."""
+        layout = Layout(economy, self._rules, len(rows), self._threads)
+        if None in self._pools:
+            layout.pools.take_shares(self._pools[None], rows)
+        return layout
+
     @property
     def pools(self) -> Pools:
         """The pools of all goods."""

@@ -72,14 +72,15 @@ def with_elasticity_parameters(program: str, economy: Economy) -> tuple[str, dic
     lines = [line.encode() for line in program.splitlines()]
     places = []
     for statement in ast.walk(syntax_tree(program)):
-        for node in ast.walk(statement) if isinstance(statement, ast.Assign) else ():
+        if not isinstance(statement, ast.Assign):
+            continue
+        for node in ast.walk(statement):
             if not isinstance(node, ast.keyword) or node.arg != "elasticity":
                 continue
             value = node.value
             number = value.value if isinstance(value, ast.Constant) else None
             if isinstance(number, int | float) and value.lineno == value.end_lineno:
-                target = statement.targets[0]
-                good = getattr(target, "id", None) or target.value.id  # type: ignore[attr-defined]
+                good = ast.unparse(statement.targets[0]).partition("[")[0]
                 names = (f"elasticity_of_{good}{k}" for k in ("", *map("_{}".format, range(2, 99))))
                 name = next(each for each in names if each not in taken | set(found))
                 found[name] = float(number)
