@@ -1,7 +1,9 @@
 """Any Python function is a market: what is traced, its goods' names, its prices, and bad input."""
 
 import json
+import linecache
 import math
+import textwrap
 import types
 from pathlib import Path
 
@@ -599,3 +601,63 @@ def test_a_users_file_is_run_by_an_explicit_option_only(tmp_path, monkeypatch):
         done = CliRunner().invoke(main, ["check", "--trace", option])
         assert done.exit_code == 2
         assert message in " ".join(done.output.split())
+
+
+# --- random functions -----------------------------------------------------------------------------
+
+PIECES = (
+    "for _ in range({count}):\n    h = np.tanh(W @ h + {other})",
+    "total = total + np.sum(h * {other})",
+    "v{k} = h[0] * s + h[1] / (2 + s * s)\nh = h * v{k} + x",
+    "h = np.concatenate([h[1:], h[:1] * s])",
+    "h = np.maximum(h, 0.1 * x) - s",
+    "h = np.exp(-h * h) if np.sum(h) > {count} / 4 else h - W.T @ h",
+    "L{k} = [h[j] ** 2 + s for j in range(3)]\ntotal = total + sum(L{k}) * h[2]",
+    "def g{k}(u, n):\n    return u if n == 0 else np.sin(g{k}(u, n - 1)) * s\n"
+    "total = total - g{k}(h[1], {count})",
+    "M{k} = np.outer(h, x) + W\nh = M{k}[:, 1] + np.mean(M{k}, axis=1)",
+)
+
+
+def random_function(seed):
+    """A function of an array, a matrix and a number, made of some of the pieces, and as text."""
+    rng = np.random.default_rng(seed)
+    body = ["h = x", "total = 0.0"]
+    for k, piece in enumerate(rng.choice(PIECES, rng.integers(1, 6))):
+        body.append(piece.format(k=k, count=rng.integers(1, 4), other=rng.choice(["x", "h", "s"])))
+    body.append("out = total + np.dot(h, x) + np.sum(W) * s\nreturn out")
+    source = "def function(x, W, s):\n" + textwrap.indent("\n".join(body), "    ")
+    file = f"<random function {seed}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    found = {"np": np}
+    exec(compile(source, file, "exec"), found)
+    arguments = {"x": rng.normal(size=3), "W": rng.normal(size=(3, 3)) / 2, "s": rng.normal()}
+    return found["function"], arguments
+
+
+@pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 200), marks=pytest.mark.slow)])
+def test_random_functions(seeds):
+    """Prices are the gradient; names are unique; the lines, read as text, are the same economy."""
+    for seed in seeds:
+        function, arguments = random_function(seed)
+        economy = from_function(function, arguments)
+        result = run(economy, activation="sequential", engine="arrays", steps=2)
+        assert result.last.quantities[-1] == pytest.approx(function(**arguments), rel=1e-12)
+        expected = gradient(function, arguments)
+        size = max(np.abs(each).max() for each in expected.values())
+        prices = dict(zip(result.goods, result.last.prices, strict=True))
+        for good in economy.supply:
+            name, place = family_and_indices(good)
+            # Terms of both signs may cancel: relative to a thousandth of the largest element.
+            assert prices[good] == pytest.approx(
+                expected[name][place], rel=GRADIENT, abs=1e-3 * size * GRADIENT
+            ), (seed, good)
+        assert len(set(economy.goods)) == len(economy.goods)
+        again = from_text(
+            "\n".join(industry.text(exact=True) for industry in economy.industries),
+            {good: terms.quantity for good, terms in economy.supply.items()},
+            reuse="copy",
+        )
+        second = run(again, activation="sequential", engine="arrays", steps=2)
+        order = [again.goods.index(good) for good in economy.goods]
+        np.testing.assert_array_equal(result.prices, second.prices[:, order])
