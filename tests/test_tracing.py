@@ -201,7 +201,16 @@ def test_functions_of_assignments_are_read_as_before():
         c = (3 * x) * x**0.5
         return c * 1
 
+    def assigned_again(x=2.0):
+        x = 3 * x
+        y = x**2
+        return y
+
     assert set(from_function(read).reuse.values()) == {"rival"}
+    assert [each.text() for each in from_function(assigned_again).industries] == [
+        "x[1] = 3*x",
+        "y = x[1]**2",
+    ]
     assert set(from_function(traced).reuse.values()) == {"copy"}
     assert set(from_function(traced, reuse="rival").reuse.values()) == {"rival"}
 

@@ -364,6 +364,11 @@ class Economy(Displayable):
         return self.reuse[good] == "rival" and self._uses[good] > 1
 
     @cached_property
+    def has_external(self) -> bool:
+        """Whether any good is external."""
+        return "external" in self.reuse.values()
+
+    @cached_property
     def _uses(self) -> Counter[str]:
         """The number of lines that read each good."""
         return Counter(good for industry in self.industries for good in industry.technology.inputs)

@@ -183,6 +183,7 @@ def _read_function(
                 "the function does not end in a return", remedy="return its final goods by name"
             )
         returned = _returned_names(body[-1])
+        _check_names_are_new(body[:-1], arguments)
         surroundings = inspect.getclosurevars(function)
         around = {**surroundings.globals, **surroundings.nonlocals}
         constants = {k: v for k, v in around.items() if isinstance(v, int | float)}
@@ -251,6 +252,17 @@ def _check_function(
             remedy=f"sell it through a separate line, such as: {good}_sold = {good}",
         )
     return read
+
+
+def _check_names_are_new(statements: list[ast.stmt], arguments: list[str]) -> None:
+    """Refuse to read assignments to a name that has a value: there it changes, as in no program."""
+    known = set(arguments)
+    for statement in statements:
+        for target in statement.targets if isinstance(statement, ast.Assign) else ():
+            name = target.id if isinstance(target, ast.Name) else ""
+            if name in known:
+                raise ProgramError(f"'{name}' is assigned again", line=statement.lineno)
+            known.add(name)
 
 
 def _arguments_of(definition: ast.FunctionDef) -> list[ast.arg]:

@@ -355,7 +355,7 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
 def pays(economy: Economy) -> np.ndarray:
     """Mask of the pools that pay, shape (pools,): all but the later ones of an external good."""
     goods = economy.buyers.pool_good
-    if "external" not in economy.reuse.values():
+    if not economy.has_external:
         return np.ones(len(goods), bool)
     later = np.diff(goods, prepend=-1) == 0
     external = np.array([economy.reuse[economy.goods[good]] == "external" for good in goods], bool)
