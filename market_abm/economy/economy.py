@@ -28,6 +28,7 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.conditions import Condition
 from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
@@ -77,6 +78,8 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
+    conditions
+        The comparisons that decided which lines these are, of a function that was traced.
     fixed
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
@@ -87,6 +90,7 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
 
     @staticmethod
@@ -102,6 +106,7 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        conditions: tuple[Condition, ...] = (),
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
     ) -> Economy:
@@ -124,6 +129,8 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        conditions
+            See the attribute.
         parameters
             Values of names that formulas under patterns may read.
         fixed
@@ -174,6 +181,7 @@ class Economy(Displayable):
             demand=terms_of(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
+            conditions=conditions,
             fixed=fixed | tables.read,
         )
         economy._check_demand()
@@ -375,6 +383,11 @@ class Economy(Displayable):
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @cached_property
+    def has_external(self) -> bool:
+        """Whether any good is external."""
+        return "external" in self.reuse.values()
 
     @cached_property
     def _uses(self) -> Counter[str]:
