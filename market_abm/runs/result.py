@@ -16,9 +16,16 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
+from market_abm.runs.crossings import Crossing, crossings, crossings_summary
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
-from market_abm.runs.tables import accounts_table, buyers_table, largest, own_rates_table
+from market_abm.runs.tables import (
+    accounts_table,
+    buyers_table,
+    largest,
+    own_rates_table,
+    path_table,
+)
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -107,7 +114,7 @@ class Result(Savable):
     @property
     def economy(self) -> Economy:
         """The economy at the last step, after the shocks up to then."""
-        return self.experiment.economy_at(self.steps)
+        return self.experiment.present_economy(self.steps)
 
     @property
     def prices(self) -> np.ndarray:
@@ -171,6 +178,11 @@ class Result(Savable):
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The branches of a traced function that the market has left."""
+        return crossings(self.experiment.economy, self.trajectory, self.last)
 
     @cached_property
     def shock_responses(self) -> tuple[ShockResponse, ...]:
@@ -287,11 +299,13 @@ class Result(Savable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
+        from market_abm.runs.ending import least_scale
         from market_abm.runs.optimum import distance
 
         if self.equilibrium is None:
             return None
-        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
+        least = least_scale(self.economy, self.trajectory)
+        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium, least)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -339,19 +353,7 @@ class Result(Savable):
 
     def frame(self) -> pd.DataFrame:
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
-        import pandas as pd
-
-        count = len(self.prices)
-        return pd.DataFrame(
-            {
-                "step": np.repeat(self.times, len(self.recorded)),
-                "good": np.tile(np.array(self.recorded, object), count),
-                "quantity": self.quantities.ravel(),
-                "price": self.prices.ravel(),
-                "gradient": self.gradients.ravel(),
-                "error": self.errors.ravel(),
-            }
-        )
+        return path_table(self.recorded, self.trajectory, self.gradients, self.errors)
 
     def buyers(self) -> pd.DataFrame:
         """One row per recorded step and buyer (``runs/tables.py``)."""
@@ -405,6 +407,7 @@ class Result(Savable):
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
                 **({"own_rates": rates} if rates else {}),
+                **crossings_summary(self.crossings),
                 **numbers,
                 "theory_error": theory_error(self.prices, self.prediction, self.gradients),
                 "configuration": resolved(self.experiment),

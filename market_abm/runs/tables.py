@@ -53,6 +53,24 @@ def buyers_table(economy: Economy, trajectory: Trajectory) -> pd.DataFrame:
     )
 
 
+def path_table(
+    goods: Sequence[str], path: Trajectory, gradients: np.ndarray, errors: np.ndarray
+) -> pd.DataFrame:
+    """One row per recorded step and good (see ``Result.frame``)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "step": np.repeat(path.times, len(goods)),
+            "good": np.tile(np.array(goods, object), len(path.times)),
+            "quantity": path.quantities.ravel(),
+            "price": path.prices.ravel(),
+            "gradient": gradients.ravel(),
+            "error": errors.ravel(),
+        }
+    )
+
+
 @np.errstate(all="ignore")
 def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.DataFrame:
     """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
