@@ -7,7 +7,6 @@ of the program. A *raw good* comes from a *supplier*; a *final good* goes to a *
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +19,12 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
-    check_cournot,
     check_demand,
+    check_demanded,
     check_has_final_good,
     check_keys,
     check_supply,
     industry_of_good,
-    no_reference,
 )
 from market_abm.economy.conditions import Condition
 from market_abm.economy.exogenous import Exogenous, values_at
@@ -184,7 +182,7 @@ class Economy(Displayable):
             conditions=conditions,
             fixed=fixed | tables.read,
         )
-        economy._check_demand()
+        check_demanded(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -213,7 +211,7 @@ class Economy(Displayable):
         if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
-        changed._check_demand()
+        check_demanded(changed)
         return changed
 
     # --- series -----------------------------------------------------------------------------------
@@ -237,16 +235,6 @@ class Economy(Displayable):
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
-
-    def _check_demand(self) -> None:
-        """Refuse demand that its industry or the network cannot have."""
-        for industry in self.industries:
-            if industry.population.conduct == "cournot":
-                check_cournot(industry, self.demand.get(industry.good))
-        for good, terms in self.demand.items():
-            # Loops are looked for only where they matter: in a large network this takes long.
-            if math.isfinite(terms.elasticity) and terms.quantity is None and self.has_loops:
-                raise no_reference(good)
 
     # --- runs side by side ----------------------------------------------------------------------
 
@@ -291,24 +279,23 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
+
+        def terms(kind: Any, of: str) -> dict[str, Any]:
+            several_of = [getattr(each, of) for each in several]
+            return {
+                good: combined_once(known, kind.vectorized, [each[good] for each in several_of])
+                for good in several_of[0]
+            }
+
+        lines = [
+            Industry.vectorized(list(lines), known)
+            for lines in zip(*(each.industries for each in several), strict=True)
+        ]
         return dataclasses.replace(
             first,
-            industries=tuple(
-                Industry.vectorized([each.industries[k] for each in several], known)
-                for k in range(len(first.industries))
-            ),
-            supply={
-                good: combined_once(
-                    known, Supply.vectorized, [each.supply[good] for each in several]
-                )
-                for good in first.supply
-            },
-            demand={
-                good: combined_once(
-                    known, Demand.vectorized, [each.demand[good] for each in several]
-                )
-                for good in first.demand
-            },
+            industries=tuple(lines),
+            supply=terms(Supply, "supply"),
+            demand=terms(Demand, "demand"),
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:

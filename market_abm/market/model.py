@@ -135,12 +135,15 @@ class MarketModel(mesa.Model):
         for firm in self._each_firm():
             firm.update_bids()
         self.suppliers.do("update_offer")
-        delivered = [market.shares * market.units for market in self.markets.values()]
+        delivered = None  # dated goods may have waited in store, and are in the books of firms
+        if not self.settings.dated:
+            trades = [market.shares * market.units for market in self.markets.values()]
+            delivered = np.concatenate(trades)
         for firm in self._each_firm():
             firm.produce()
         self._put_on_sale()
         self._form_prices()
-        self._observe(np.concatenate(delivered))
+        self._observe(delivered)
         self._reallocate()
 
     def _sequential(self) -> None:
