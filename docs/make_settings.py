@@ -107,6 +107,20 @@ def run_sections() -> Iterable[list[str]]:
     """How long to run, what to keep, which runs to make, what changes on the way."""
     yield section("run", "", RunSettings)
     yield section("record", "", RecordSettings)
+    family = FieldDescription(
+        "FAMILY",
+        "",
+        "a formula of goods, parameters and `t`, or an empty text",
+        "",
+        "the own rates of interest that are predicted of a family such as `k[t]` or `w[t,*]`, "
+        "whose index `t` is the date",
+    )
+    yield table_section(
+        "own_rates",
+        "For each family whose own rates of interest p_t/p_{t+1} − 1 are to be reported "
+        "([Capital theory](capital.md)).",
+        [family],
+    )
     axes = FieldDescription(
         "axes",
         "",

@@ -78,7 +78,7 @@ def economy(name: str) -> market_abm.Economy:
 
 
 def market(mechanism: str, **rates: Any) -> Any:
-    return SimpleNamespace(mechanism=mechanism, **(RATES | rates))
+    return SimpleNamespace(mechanism=mechanism, dated=False, **(RATES | rates))
 
 
 def walk(economy: market_abm.Economy, mechanism: str, steps: int, **rates: Any) -> TwinPath:

@@ -270,7 +270,11 @@ def test_what_inputs_make_is_their_marginal_product_times_their_units(
         together = Economy.vectorized(several)
         entries, outputs, expected = np.full_like(units, np.nan), [], np.full_like(units, np.nan)
         for group in together.groups:
-            outputs.append(group.contributions(units, on_sale, entries))
+            outputs.append(
+                group.contributions(
+                    lambda slot, out=None: slot.delivered(units, on_sale, out), entries
+                )
+            )
             inputs = [slot.of(units) for slot in group.slots]
             made, products = group.production(inputs)
             for slot, product, own in zip(group.slots, products, inputs, strict=True):

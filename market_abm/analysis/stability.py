@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.analysis.dated_stability import dated_spectrum
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
+from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
@@ -82,6 +84,16 @@ class Stability:
         angle = float(np.angle(self.leading))
         return 2.0 * math.pi / angle if angle > 0.0 else math.inf
 
+    def of_a_step(self, steps: int) -> Stability:
+        """The same for one step, where these are the numbers of so many steps together.
+
+        Suppliers who keep their offers for a period make the steps of a period differ: the
+        eigenvalues are those of all together (Floquet's multipliers).
+        """
+        if steps == 1:
+            return self
+        return Stability(self.radius ** (1.0 / steps), self.leading ** (1.0 / steps))
+
     @property
     def half_life(self) -> float:
         """Steps until a disturbance has halved; infinite if it does not shrink."""
@@ -103,7 +115,7 @@ def stability(
     Parameters
     ----------
     economy
-        The economy.
+        The economy; where its numbers follow series, that of step 0.
     settings
         The market's settings.
     steady_state
@@ -114,9 +126,9 @@ def stability(
     Stability or None
         None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
         step is not smooth at the steady state (posted prices: excess demand on one side, unsold
-        goods on the other), if the steady state is unknown or the market is not stationary there,
-        if J is not finite, or if the largest eigenvalue of more than 1,200 variables cannot be told
-        from rounding.
+        goods on the other), if the steady state is unknown or the market is not
+        stationary there, if J is not finite, or if the largest eigenvalue of more than 1,200
+        variables cannot be told from rounding.
     """
     return stabilities([economy], [settings], [steady_state or equilibrium(economy)])[0]
 
@@ -131,18 +143,36 @@ def stabilities(
     Markets of one structure make their disturbed steps together.
     """
     found: list[Stability | None] = [None] * len(economies)
+    for k, each in enumerate(zip(economies, settings, steady_states, strict=True)):
+        found[k] = _dated_stability(*each) if settings[k].dated else None
     for members, steps in _steps(economies, settings, steady_states):
         if steps.size > MAX_VARIABLES:
             economy = economies[members[0]]
             if economy.buyers.shared_pools or economy.has_loops:
-                found[members[0]] = largest_eigenvalue(steps)
+                largest = largest_eigenvalue(steps)
+                found[members[0]] = largest and largest.of_a_step(steps.period)
             continue  # on a long line eigenvalues are all of one size, or J is one Jordan block
         places = zip(members, steps.jacobians(), strict=True)
         known = [(k, matrix) for k, matrix in places if matrix is not None]
         matrices = [matrix for _, matrix in known]
         for (k, matrix), spectrum in zip(known, _spectra(matrices), strict=True):
-            found[k] = _stability(matrix, steps.of_goods, spectrum)
+            found[k] = _stability(matrix, steps.of_goods, spectrum).of_a_step(steps.period)
     return found
+
+
+def _dated_stability(
+    economy: Economy, settings: MarketSettings, steady: Equilibrium | None
+) -> Stability | None:
+    """The stability of a market whose goods are dated."""
+    economy = economy.at(0)
+    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
+    if steady is None or not steady.solved or noisy or economy.has_loops:
+        return None
+    spectrum = dated_spectrum(economy, settings, steady, MAX_VARIABLES)
+    if spectrum is None:
+        return None
+    leading = _leading(spectrum) if len(spectrum) else 0j
+    return Stability(abs(leading), leading)
 
 
 def stable_rate(
@@ -197,7 +227,8 @@ def _jacobian(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """J, and which of its variables are quantities and prices; None if :func:`stability` is."""
     for _, steps in _steps([economy], [settings], [steady]):
-        (matrix,) = steps.jacobians() if steps.size <= MAX_VARIABLES else [None]
+        known = steps.size <= MAX_VARIABLES and steps.period == 1
+        (matrix,) = steps.jacobians() if known else [None]
         return None if matrix is None else (matrix, steps.of_goods)
     return None
 
@@ -241,13 +272,13 @@ def _steps(
     """The markets that are examined together, by their places, and a step of theirs."""
     groups: dict[Any, list[int]] = {}
     starts: dict[int, SteadyState] = {}
+    economies = [economy.at(0) for economy in economies]
     for k, (economy, market, steady) in enumerate(
         zip(economies, settings, steady_states, strict=True)
     ):
         if steady is not None and steady.solved and _is_smooth(economy, market):
             starts[k] = SteadyState.of(economy, market, steady)
-            same = tuple(each for each in vars(market).values() if not isinstance(each, float))
-            key = (economy.structure, type(market), same, starts[k].layout)
+            key = (economy.structure, type(market), _fixed(market), starts[k].layout)
             # Where an input is 0, lines are computed in another way, in all rows.
             groups.setdefault((key, k if starts[k].has_zeros else -1), []).append(k)
     for members in groups.values():
@@ -265,10 +296,17 @@ def _steps(
                     break
 
 
+def _fixed(settings: Settings) -> tuple[Any, ...]:
+    """All but the numbers of settings: what they must have in common to be vectorized."""
+    kept = (each for each in vars(settings).values() if not isinstance(each, float | None))
+    return tuple(_fixed(each) if isinstance(each, Settings) else each for each in kept)
+
+
 def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     """Whether a step is a smooth function of the state."""
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
+    known = known and not settings.dated  # see ``dated_stability.py``
     return bool(known and settings.rules.smooth)
 
 

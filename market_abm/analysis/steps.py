@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.base import MarketSettings
+from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.mechanisms.registry import array_market
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
@@ -22,6 +24,9 @@ Their error is h² (truncation) and eps/h (rounding), which is smallest at h = e
 
 ROUNDING = 1e-8
 """Entries of J below this are rounding (4e-11, with room)."""
+
+NEGLIGIBLE = 1e-14
+"""Variables that are so much smaller than the largest are 0, but for rounding."""
 
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
@@ -60,16 +65,24 @@ class SteadyState:
         products = marginal_products(economy, inputs)
         worth = steady.prices[buyers.maker] * products
         memory = settings.rules.steady_memory(economy, steady, worth, products)
-        moves = {name: np.ones(array.shape, bool) for name, array in memory.items()}
+        moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)
         rest_of_pool = np.arange(buyers.size)
         if "shares" in moves:
             moves["shares"][:] = False
+            shared = np.zeros(buyers.size, bool)
             for pool in buyers.shared_pools:
                 largest = pool.buyers.start + int(np.argmax(steady.shares[pool.buyers]))
                 rest_of_pool[pool.buyers] = largest
                 moves["shares"][pool.buyers] = True
+                shared[pool.buyers] = True
                 moves["shares"][largest] = False
+            past = Past.begin(
+                settings, memory["shares"], memory["bids"], ages_of_values(economy, settings)
+            )
+            for name, array in past.arrays.items() if past else ():
+                memory[name] = array
+                moves[name] = np.resize(shared, array.shape)
         places = {name: np.flatnonzero(moves[name]) for name in memory}
         return SteadyState(memory, places, rest_of_pool, bool(np.any(inputs == 0.0)))
 
@@ -94,6 +107,8 @@ class Steps:
         The number of variables.
     of_goods
         Which of them are quantities and prices, shape (size,).
+    period
+        The number of steps that are made together: those for which suppliers keep their offers.
 
     Parameters
     ----------
@@ -120,7 +135,8 @@ class Steps:
         self.of_shares = np.array([name == "shares" for name in names], bool)
         self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
         sizes = np.abs(self._variables(self.at))
-        self.sizes = np.where(sizes == 0.0, 1.0, sizes)
+        least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
+        self.sizes = np.where(sizes <= least, 1.0, sizes)
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers
@@ -131,6 +147,9 @@ class Steps:
             [economies[k] for k in rows], [settings[k] for k in rows], [0] * len(rows)
         )
         self._rows = 0
+        self.period = math.lcm(
+            *(each.period for each in economies[0].supply.values() if each.waits)
+        )
 
     def _variables(self, memory: dict[str, np.ndarray]) -> np.ndarray:
         """The variables of each row, shape (rows, size)."""
@@ -162,7 +181,8 @@ class Steps:
             self._market.keep(np.repeat(rows, several))
             self._rows = several
         self._market.memory = memory
-        self._market.step()
+        for _ in range(self.period):
+            self._market.step()
         return self._variables(self._market.memory)
 
     @np.errstate(all="ignore")

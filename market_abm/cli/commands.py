@@ -18,8 +18,10 @@ from market_abm.cli.arguments import (
     EXPERIMENT,
     FIGURES,
     GOODS,
+    OPTIONAL_EXPERIMENT,
     SET,
     STEPS,
+    TRACE,
     load,
     named,
     parse_assignments,
@@ -41,8 +43,9 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @SET
+@TRACE
 @click.option("--seed", type=int, help="The seed of all random numbers (run.seed).")
 @STEPS
 @click.option(
@@ -60,8 +63,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--live", is_flag=True, help="Plot prices and errors in the terminal during the run.")
 def run(
-    experiment: str,
+    experiment: str | None,
     assignments: tuple[str, ...],
+    trace: str | None,
     seed: int | None,
     steps: int | None,
     shocks: tuple[str, ...],
@@ -82,7 +86,7 @@ def run(
     from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES, left_out
 
-    read = load(experiment, assignments, seed=seed, steps=steps)
+    read = load(experiment, assignments, trace=trace, seed=seed, steps=steps)
     listed = named(goods, read)
     with ProgressBars(quiet=as_json) as bars:
         chosen = shocked(read, shocks, bars.of_run(read))
@@ -300,17 +304,23 @@ def animate(
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @GOODS
 @SET
-def explain(experiment: str, goods: tuple[str, ...], assignments: tuple[str, ...]) -> None:
+@TRACE
+def explain(
+    experiment: str | None,
+    goods: tuple[str, ...],
+    assignments: tuple[str, ...],
+    trace: str | None,
+) -> None:
     """Show each firm's profit condition beside backprop's line.
 
     Both as formulas and as numbers; of a large economy, for one member of each family of goods.
     """
     from market_abm.runs.progress import analyse
 
-    chosen = load(experiment, assignments)
+    chosen = load(experiment, assignments, trace=trace)
     lines = named(goods, chosen)
     with ProgressBars() as bars:
         result = run_with_progress(chosen, bars)
@@ -420,13 +430,14 @@ def list_experiments() -> None:
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @SET
-def check(experiment: str, assignments: tuple[str, ...]) -> None:
+@TRACE
+def check(experiment: str | None, assignments: tuple[str, ...], trace: str | None) -> None:
     """Check an experiment file without running it."""
     from market_abm.views.words.run import experiment_lines
 
-    chosen = load(experiment, assignments)
+    chosen = load(experiment, assignments, trace=trace)
     size = None
     if chosen.sweep:
         from market_abm.studies.sweep import Sweep

@@ -24,6 +24,10 @@ MAX_ROWS = 10
 """Industries in the table of a large economy."""
 
 
+MAX_DATES = 20
+"""Dates of which each has a row in the table of own rates of interest."""
+
+
 def print_written(folder: Path) -> None:
     """Name the files of a folder of results."""
     from market_abm.views.words.text import written
@@ -62,6 +66,7 @@ def print_result(result: Result, goods: Sequence[str] = (), left_out: str = "") 
         say(largest_note(len(shown), len(result.goods), what="industries", files=files))
     else:
         _print_goods(result.table())
+    _print_own_rates(result)
     for sentence in [*run_sentences(result), *filter(None, [left_out])]:
         say(sentence)
 
@@ -229,6 +234,36 @@ def _print_largest(result: Result, largest: Iterable[str]) -> None:
             )
         )
     print_table([("industry", "left"), *((head, "right") for head in heads)], rows)
+
+
+def _print_own_rates(result: Result) -> None:
+    """A row for each date, a column for each dated good; of many dates and goods some."""
+    from market_abm.views.convergence import evenly
+    from market_abm.views.numbers import format_plain
+    from market_abm.views.words.own_rates import DATE_LABEL, PREDICTED, TITLE, some_dates
+
+    table = result.own_rates()
+    if table.empty:
+        return
+    columns: list[tuple[str, dict[int, float]]] = []
+    for name in list(dict.fromkeys(table["name"]))[:MAX_ROWS]:
+        rows = table[table["name"] == name].set_index("t")
+        columns.append((name, rows["rate"].to_dict()))
+        if rows["predicted"].notna().any():
+            columns.append((PREDICTED, rows["predicted"].to_dict()))
+    dates = sorted(set(table["t"]))
+    many = len(dates) > MAX_DATES
+    shown = [dates[k] for k in evenly(len(dates), MAX_ROWS)] if many else dates
+    console().print(TITLE, style="bold")
+    print_table(
+        [(DATE_LABEL, "left"), *((name, "right") for name, _ in columns)],
+        [
+            (str(t), *(format_plain(rates[t], 10) if t in rates else "-" for _, rates in columns))
+            for t in shown
+        ],
+    )
+    if many:
+        say(some_dates(len(shown), len(dates)))
 
 
 def _aligned(equation: str, numbers: str) -> str:

@@ -41,8 +41,6 @@ class Buyers:
         Equal for the uses of a rival good; within a use, the firms' weights. Shape (..., buyers).
     makers
         For each industry, the index of its good in ``Economy.goods``, and the good.
-    external
-        Whether only the first use of each good pays for it, shape (goods,).
     """
 
     size: int
@@ -50,7 +48,6 @@ class Buyers:
     pools: tuple[Pool, ...]
     initial_shares: np.ndarray
     makers: tuple[tuple[int, str], ...]
-    external: np.ndarray
 
     def with_run_axis(self) -> Buyers:
         """The same layout for firms with a leading axis of runs of length 1."""
@@ -139,6 +136,11 @@ class Buyers:
         return self.starts_of_uses[order], self.bought[order], np.array(makers, int)[order]
 
     @cached_property
+    def pools_of_uses(self) -> np.ndarray:
+        """The index of the pool of each use, in the order of buyers, shape (uses,)."""
+        return np.searchsorted(self.starts, self.places_of_uses[0], side="right") - 1
+
+    @cached_property
     def users(self) -> Mapping[int, list[tuple[slice, str]]]:
         """For each pool, by its first buyer: the slice of each use, and the good that it makes."""
         found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}
@@ -186,5 +188,4 @@ class Buyers:
             pools=tuple(pools),
             initial_shares=np.repeat(shares, sizes) * concatenated(weights or [np.zeros(0)]),
             makers=tuple((index[i.good], i.good) for i in industries),
-            external=np.array([reuse[good] == "external" for good in goods], bool),
         )

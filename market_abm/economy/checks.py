@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -113,6 +114,17 @@ def check_has_final_good(final: list[str], made: Mapping[str, Industry]) -> None
             "the program has no final good: every good is used by another line",
             remedy="add a line whose good no other line uses, such as: sold = " + next(iter(made)),
         )
+
+
+def check_demanded(economy: Any) -> None:
+    """Refuse demand that an industry or the network of an ``Economy`` cannot have."""
+    for industry in economy.industries:
+        if industry.population.conduct == "cournot":
+            check_cournot(industry, economy.demand.get(industry.good))
+    for good, terms in economy.demand.items():
+        # Loops are looked for only where they matter: in a large network this takes long.
+        if math.isfinite(terms.elasticity) and terms.quantity is None and economy.has_loops:
+            raise no_reference(good)
 
 
 def check_cournot(industry: Industry, demand: Demand | None) -> None:

@@ -7,7 +7,6 @@ of the program. A *raw good* comes from a *supplier*; a *final good* goes to a *
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,20 +19,23 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
-    check_cournot,
     check_demand,
+    check_demanded,
     check_has_final_good,
     check_keys,
     check_supply,
     industry_of_good,
-    no_reference,
 )
+from market_abm.economy.conditions import Condition
+from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.families import Family, families_of
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry, combined_once
-from market_abm.economy.order import stages_of, topological_components
-from market_abm.economy.terms import Demand, FirmPopulation, Supply, Terms, side_by_side
+from market_abm.economy.industry import Industry, combined_once, industries_in_columns
+from market_abm.economy.kept import KEPT, LAYOUT, ORDER, kept_of_runs
+from market_abm.economy.order import distances, topological_components
+from market_abm.economy.series import followed
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
@@ -45,15 +47,6 @@ REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
 gets all of it and pays. ``external``: nonrival, but only the first user in topological order pays,
 an externality."""
-
-
-LAYOUT = (
-    "lines", "goods", "families", "index", "has_loops", "_uses", "final", "stages", "buyers", "uses"
-)  # fmt: skip
-"""Properties that do not depend on the numbers of an economy with the same firms."""
-
-ORDER = ("components", "topological_order")
-"""Properties that depend on the industries alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +68,8 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
+    conditions
+        The comparisons that decided which lines these are, of a function that was traced.
     fixed
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
@@ -85,6 +80,7 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
 
     @staticmethod
@@ -100,6 +96,7 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        conditions: tuple[Condition, ...] = (),
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
     ) -> Economy:
@@ -122,6 +119,8 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        conditions
+            See the attribute.
         parameters
             Values of names that formulas under patterns may read.
         fixed
@@ -163,18 +162,19 @@ class Economy(Displayable):
         ]
         check_choice(reuse, "economy.reuse", REUSE)
         economy = Economy(
-            industries=tuple(drawn),
+            industries=industries_in_columns(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply=_terms(Supply, supply, raw, "supply"),
-            demand=_terms(Demand, demand, final, "demand"),
+            supply=terms_of(Supply, supply, raw, "supply"),
+            demand=terms_of(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
+            conditions=conditions,
             fixed=fixed | tables.read,
         )
-        economy._check_demand()
+        check_demanded(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -203,18 +203,30 @@ class Economy(Displayable):
         if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
-        changed._check_demand()
+        check_demanded(changed)
         return changed
 
-    def _check_demand(self) -> None:
-        """Refuse demand that its industry or the network cannot have."""
-        for industry in self.industries:
-            if industry.population.conduct == "cournot":
-                check_cournot(industry, self.demand.get(industry.good))
-        for good, terms in self.demand.items():
-            # Loops are looked for only where they matter: in a large network this takes long.
-            if math.isfinite(terms.elasticity) and terms.quantity is None and self.has_loops:
-                raise no_reference(good)
+    # --- series -----------------------------------------------------------------------------------
+
+    @cached_property
+    def exogenous(self) -> Exogenous:
+        """The series that its numbers follow."""
+        return Exogenous.of(self.industries, self.supply, self.demand)
+
+    @cached_property
+    def moves_until(self) -> float:
+        """The step from which on no series changes anything; infinite if one never ends."""
+        return self.exogenous.end
+
+    def at(self, step: int) -> Economy:
+        """The economy with the numbers of a step in the place of its series, one for equal rows."""
+        if self.exogenous.is_new(step):
+            industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
+            now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+            same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
+            vars(now).update({name: getattr(self, name) for name in same})
+            self.exogenous.now = now
+        return self.exogenous.now or self
 
     # --- runs side by side ----------------------------------------------------------------------
 
@@ -224,8 +236,12 @@ class Economy(Displayable):
         return (
             self.lines,
             tuple(sorted(self.reuse.items())),
-            tuple((good, terms.kind) for good, terms in self.supply.items()),
-            tuple((good, terms.form) for good, terms in self.demand.items()),
+            tuple(
+                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
+                for good, terms in self.supply.items()
+            ),
+            tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
         )
 
     @cached_property
@@ -255,38 +271,26 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
-        combined = Economy(
-            industries=tuple(
-                Industry.vectorized([each.industries[k] for each in several], known)
-                for k in range(len(first.industries))
-            ),
-            supply={
-                good: combined_once(
-                    known, Supply.vectorized, [each.supply[good] for each in several]
-                )
-                for good in first.supply
-            },
-            demand={
-                good: combined_once(
-                    known, Demand.vectorized, [each.demand[good] for each in several]
-                )
-                for good in first.demand
-            },
-            reuse=first.reuse,
-            seed=first.seed,
-            names=first.names,
-        )
-        vars(combined).update(first._layout_of(combined.industries))
-        return combined
 
-    def _layout_of(self, industries: Sequence[Industry]) -> dict[str, Any]:
-        """Of the same lines with an axis of runs: ``LAYOUT`` and ``ORDER``."""
-        if any(len(industry.weights) > 1 for industry in industries):
-            return {}  # firms differ between runs
-        same = {name: getattr(self, name) for name in LAYOUT if name not in ("lines", "families")}
-        made = {industry.good: industry for industry in industries}
-        components = tuple(tuple(made[i.good] for i in each) for each in self.components)
-        return {**same, "buyers": self.buyers.with_run_axis(), "components": components}
+        def terms(kind: Any, of: str) -> dict[str, Any]:
+            several_of = [getattr(each, of) for each in several]
+            return {
+                good: combined_once(known, kind.vectorized, [each[good] for each in several_of])
+                for good in several_of[0]
+            }
+
+        lines = [
+            Industry.vectorized(list(lines), known)
+            for lines in zip(*(each.industries for each in several), strict=True)
+        ]
+        combined = dataclasses.replace(
+            first,
+            industries=tuple(lines),
+            supply=terms(Supply, "supply"),
+            demand=terms(Demand, "demand"),
+        )
+        vars(combined).update(kept_of_runs(first, combined.industries))
+        return combined
 
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""
@@ -294,14 +298,14 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        return Economy(
+        chosen = dataclasses.replace(
+            self,
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
-            reuse=self.reuse,
-            seed=self.seed,
-            names=self.names,
         )
+        vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
+        return chosen
 
     # --- goods ----------------------------------------------------------------------------------
 
@@ -358,13 +362,18 @@ class Economy(Displayable):
 
         The goods of one loop count as one stage.
         """
-        components = [[industry.good for industry in each] for each in self.components]
-        inputs = {i.good: i.technology.inputs for i in self.industries}
-        return stages_of(self.goods, components, inputs)
+        return distances(
+            [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
+        )
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @cached_property
+    def has_external(self) -> bool:
+        """Whether any good is external."""
+        return "external" in self.reuse.values()
 
     @cached_property
     def _uses(self) -> Counter[str]:
@@ -414,6 +423,11 @@ class Economy(Displayable):
         return side_by_side(list(self.supply.values()))
 
     @cached_property
+    def without_curve(self) -> np.ndarray:
+        """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
+        return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
+
+    @cached_property
     def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
         """The terms of all consumers as arrays: for each form, the places in ``demand``."""
         return side_by_side(list(self.demand.values()))
@@ -429,20 +443,3 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
-
-
-def _terms(
-    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
-) -> dict[str, Terms]:
-    """The terms of goods; those of one entry are one object, and those of none the default."""
-    made: dict[int, Terms] = {}
-    found = {}
-    for good in goods:
-        entry = entries.get(good, _DEFAULT)
-        if id(entry) not in made:
-            made[id(entry)] = kind.of(entry, f"{name}.{good}")
-        found[good] = made[id(entry)]
-    return found
-
-
-_DEFAULT: Mapping[str, Any] = {}

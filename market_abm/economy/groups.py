@@ -8,7 +8,7 @@ one entry per member, or, with many inputs, one array of all links, member after
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -154,15 +154,13 @@ class Group:
             products = out
         return self._scale * made, products
 
-    def contributions(self, shares: np.ndarray, quantities: np.ndarray, entries: np.ndarray) -> Any:
+    def contributions(self, delivered: Callable[..., np.ndarray], entries: np.ndarray) -> Any:
         """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
 
         Parameters
         ----------
-        shares
-            Of all buyers, shape (..., buyers).
-        quantities
-            Units of all goods, shape (..., goods).
+        delivered
+            ``delivered(slot, out=None)`` are the units of an input, one an entry; in ``out``.
         entries
             Where to write x ∂f_i/∂x, units of the output, shape (..., entries of all groups).
 
@@ -174,20 +172,20 @@ class Group:
         room = [slot.room(entries) for slot in self.slots]
         technology: Any = self.technology
         if not technology.vectorized:
-            inputs = [slot.delivered(shares, quantities) for slot in self.slots]
+            inputs = [delivered(slot) for slot in self.slots]
             output, products = self.production(inputs, room if self.scaled else None)
             for own, product, units in zip(room, products, inputs, strict=True):
                 np.multiply(product, units, out=own)
             return output
         (slot,), (own,) = self.slots, room
         weights = self.to_entries(self.weights)
-        slot.delivered(shares, quantities, own)
+        delivered(slot, own)
         if not self._whole:
             own /= weights
         output = technology.contributions(own)
         lost = np.isnan(output)
         if lost.any():
-            units = slot.delivered(shares, quantities) / weights
+            units = delivered(slot) / weights
             made, products = technology.production(units)
             np.copyto(own, products * units, where=self.to_entries(lost))
             output = np.where(lost, made, output)

@@ -36,26 +36,6 @@ def topological_components(lines: Lines) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(members[group]) for group in _sorted(before))
 
 
-def stages_of(
-    goods: Iterable[str],
-    components: Sequence[Sequence[str]],
-    inputs: Mapping[str, Iterable[str]],
-) -> dict[str, int]:
-    """The number of lines between each good and the consumer, on the longest path.
-
-    The goods of one component, in topological order, count as one stage; ``inputs`` are those of
-    the line that makes a good.
-    """
-    distance = dict.fromkeys(goods, 0)
-    for component in reversed(components):
-        depth = max(distance[good] for good in component)
-        distance.update(dict.fromkeys(component, depth))
-        for good in component:
-            for used in set(inputs[good]).difference(component):
-                distance[used] = max(distance[used], depth + 1)
-    return distance
-
-
 def _sorted(before: Mapping[int, Iterable[int]]) -> Iterator[int]:
     """The topological order of numbers, each with those before it; of several, the smallest first.
 
@@ -85,3 +65,26 @@ def _first_of_component(uses: Sequence[Sequence[int]]) -> list[int]:
     _, component = connected_components(network, connection="strong")
     _, first = np.unique(component, return_index=True)
     return first[component].tolist()
+
+
+def distances(
+    components: Sequence[Sequence[tuple[str, Sequence[str]]]], goods: Sequence[str]
+) -> dict[str, int]:
+    """The number of lines between each good and the consumer, on the longest path.
+
+    Parameters
+    ----------
+    components
+        The strongly connected components in topological order: of each line its good and inputs.
+    goods
+        All goods.
+    """
+    distance = dict.fromkeys(goods, 0)
+    for component in reversed(components):
+        inside = {good for good, _ in component}
+        depth = max(distance[good] for good in inside)
+        distance.update(dict.fromkeys(inside, depth))
+        for _, inputs in component:
+            for good in set(inputs) - inside:
+                distance[good] = max(distance[good], depth + 1)
+    return distance

@@ -83,6 +83,10 @@ class Slot:
         """Units of what each entry buys: ``shares`` of all buyers, ``quantities`` of all goods."""
         return np.multiply(gather(shares, self.buyers), pick(quantities, self.good), out=out)
 
+    def put(self, own: np.ndarray, places: np.ndarray, new: np.ndarray) -> None:
+        """Write what is ``new``, (..., places), to some places among its ``own`` entries."""
+        scatter(own, places, new)
+
     def room(self, entries: np.ndarray) -> np.ndarray:
         """Its part, a view, of an array over the entries of all groups."""
         return entries[..., self.entries]
@@ -166,6 +170,11 @@ class Table:
         for inputs, view in self._views(shares):
             np.multiply(view, on_sale[inputs], out=result[inputs])
         return result
+
+    def put(self, own: np.ndarray, places: np.ndarray, new: np.ndarray) -> None:
+        """Write what is ``new``, (..., places), to some places, as of ``buyers``, of its links."""
+        inputs, firms = np.divmod(places, self.members.stop - self.members.start)
+        own[inputs, ..., firms] = np.moveaxis(new, -1, 0)
 
     def room(self, entries: np.ndarray) -> np.ndarray:
         """Its part, a view, of an array over the entries of all groups."""

@@ -10,18 +10,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from market_abm.analysis.own_rates import DatedGood, dated_goods
 from market_abm.display import Displayable
 from market_abm.economy.by_pattern import shortened
 from market_abm.economy.economy import Economy
 from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.read_series import as_table
+from market_abm.economy.series import in_short
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
-from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
+from market_abm.experiment.shocks import (
+    GoodShock,
+    Shock,
+    economies_after,
+    in_order,
+    located_at,
+    with_references_of,
+)
 from market_abm.experiment.source import Source
 from market_abm.experiment.toml import check_depth, composed, tables_of
 from market_abm.keys import normal_key
@@ -46,6 +56,9 @@ class Experiment(Displayable):
         Its name, and the question that it answers.
     configuration
         All settings, defaults included, as nested tables: the resolved experiment file.
+    own_rates
+        The families whose own rates of interest are reported, each with the formula that predicts
+        them or an empty text (``analysis/own_rates.py``).
     sweep
         The table ``[sweep]``: the points at which ``market-abm sweep`` runs it by default.
     shocks
@@ -66,6 +79,7 @@ class Experiment(Displayable):
     name: str = "experiment"
     question: str = ""
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    own_rates: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sweep: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     shocks: tuple[Shock, ...] = ()
     source: Source | None = None
@@ -81,6 +95,7 @@ class Experiment(Displayable):
         self._name_recorded_goods()
         self._check_shocks()
         self._check_record()
+        self.dated_goods(self.own_rates)
 
     def _name_recorded_goods(self) -> None:
         """Put goods in the place of patterns in ``record.goods``."""
@@ -129,12 +144,27 @@ class Experiment(Displayable):
 
     @property
     def last_economy(self) -> Economy:
-        """The economy after the last shock."""
-        return self.changes[-1][1] if self.changes else self.economy
+        """The economy after the last shock, at the last step."""
+        return self.present_economy(self.run.steps)
 
     def economy_at(self, step: int) -> Economy:
         """The economy in ``step``, after the shocks until then."""
         return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
+
+    def present_economy(self, step: int) -> Economy:
+        """The same with the numbers of that step in the place of series."""
+        economy = self.economy_at(step)
+        now = economy.at(step)
+        if now is economy:
+            return now
+        if self._present.get("of") is not now:
+            self._present.update({"of": now, "economy": with_references_of(self.economy, now)})
+        return self._present["economy"]
+
+    @cached_property
+    def _present(self) -> dict[str, Economy]:
+        """The economy that was asked for last, and what it is made of."""
+        return {}
 
     @cached_property
     def input_output(self) -> InputOutputTable | None:
@@ -143,6 +173,15 @@ class Experiment(Displayable):
         if self.source is None or "input_output" not in made_of:
             return None
         return TableSettings.of(made_of, "economy").table(self.source.folder)
+
+    def dated_goods(self, families: Mapping[str, str], step: int = 0) -> list[DatedGood]:
+        """The goods of families at their dates; formulas read the parameters of ``step``."""
+        if not families:
+            return []
+        parameters = dict(self.configuration.get("economy", {}).get("parameters", {}))
+        for industry in self.economy_at(step).industries if self.changes else ():
+            parameters |= industry.technology.parameters
+        return dated_goods(families, self.economy.goods, parameters)
 
     def record_bytes(self, buyer_fields: int) -> int:
         """Bytes of one recorded step with this many numbers of each recorded buyer."""
@@ -362,4 +401,4 @@ class Experiment(Displayable):
 
 def _as_tables(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of goods as tables; families of which all have the same as one."""
-    return {key: dataclasses.asdict(each) for key, each in shortened(settings).items()}
+    return {key: as_table(each) for key, each in shortened(in_short(settings)).items()}

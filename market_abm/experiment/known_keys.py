@@ -44,6 +44,7 @@ TOP = (
     "mechanisms",
     "run",
     "record",
+    "own_rates",
     "sweep",
     "shocks",
 )

@@ -41,8 +41,8 @@ class Equation:
     """An equation of two expressions.
 
     Symbols are names, numbers of inputs (named by ``names``), ``("price", good)``, ``("gradient",
-    good)``, ``("bid", input, good)``, ``("term", input, good)`` (the contribution of one use of a
-    good to its gradient) and ``("slope", good, input)``.
+    good)``, ``("own rate", good)``, ``("bid", input, good)``, ``("term", input,
+    good)`` (the contribution of one use of a good to its gradient) and ``("slope", good, input)``.
     """
 
     left: Expression
@@ -204,6 +204,8 @@ def _symbol(symbol: Any) -> str:
     first, *rest = (f"<mi>{escape(str(each))}</mi>" for each in names)
     if kind == "price":
         return f"<msub><mi>p</mi>{first}</msub>"
+    if kind == "own rate":
+        return f"<msub><mi>r</mi>{first}</msub>"
     if kind == "bid":
         return f"<msub><mi>b</mi><mrow>{first}<mo>→</mo>{rest[0]}</mrow></msub>"
     if kind == "slope":

@@ -11,6 +11,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.industry import Industry, production
+from market_abm.economy.series import number_at
 from market_abm.economy.terms import Demand, Supply
 from market_abm.market import behaviour
 from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
@@ -119,9 +120,8 @@ class Firm(mesa.Agent):
 
     def produce(self) -> None:
         """Take delivery of its shares of the input markets, make the next batch, and offer it."""
+        self.take_delivery()
         place, inputs = self._place, self.input_book
-        for k, (market, first) in enumerate(self._input_markets):
-            inputs[k] = market.allotments[first + place] * market.units
         made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
@@ -130,6 +130,12 @@ class Firm(mesa.Agent):
             made = float(output), self._book(products)
         self.output, self._products = made
         self._output_market.offers[place] = self.output
+
+    def take_delivery(self) -> None:
+        """Take its shares of what the input markets have."""
+        place, inputs = self._place, self.input_book
+        for k, (market, first) in enumerate(self._input_markets):
+            inputs[k] = market.allotments[first + place] * market.units
 
     def offer(self) -> None:
         """Offer its output."""
@@ -250,21 +256,36 @@ class Supplier(mesa.Agent):
         self._ago = ago
         self.quantity = np.float64(terms.quantity)
         self._market = market
+        self._prices = behaviour.PeriodPrices(0.0, 0.0)
 
     def update_terms(self, terms: Supply) -> None:
         """Replace its terms; a fixed endowment becomes the new one."""
         self.terms = terms
         self.quantity = behaviour.renewed_offer(terms, self.quantity)
 
+    def observed_price(self) -> tuple[Any, bool]:
+        """The price that it observes, money per unit, and whether there was one."""
+        return self._market.lagged_price(self._ago)
+
     def update_offer(self) -> None:
-        """Revise the offer, if it has observed a price."""
-        price, priced = self._market.lagged_price(self._ago)
-        if priced:
+        """Revise the offer if it has observed a price, or follow the series."""
+        if self.terms.series is not None:
+            self.quantity = np.float64(number_at(self.terms, self.model.clock))
+            return
+        price, moves = self.observed_price()
+        if self.terms.waits:
+            price, moves, self._prices = behaviour.price_of_period(
+                self.terms, self._prices, price, moves, self.model.clock
+            )
+        if moves:
             self.quantity = behaviour.revised_offer(self.terms, self.quantity, price)
 
     def plan(self) -> None:
-        """Offer the quantity of its supply curve at the quoted price."""
-        self.quantity = curves.supply_quantity(self.terms, self._market.price)
+        """Offer the quantity of its supply curve at the quoted price, or of its series."""
+        if self.terms.series is not None:
+            self.update_offer()
+        else:
+            self.quantity = curves.supply_quantity(self.terms, self._market.price)
 
     def offer(self) -> None:
         """Offer its quantity."""

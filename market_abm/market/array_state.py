@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.errors import MarketError
 from market_abm.language.segments import gather, scatter
+from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
-from market_abm.market.state import CurrentState, State
+from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
 
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
+
+OF_PERIODS = ("price_totals", "price_counts")
+"""And those of suppliers who keep an offer for several steps."""
 
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
@@ -26,12 +32,15 @@ class ArrayState:
     """
 
     economy: Economy
+    settings: Any
     mechanism: type[Any]
     clock: int
+    failed: dict[int, MarketError]
     shares: np.ndarray
     bids: np.ndarray
     quantities: np.ndarray
     prices: np.ndarray
+    price_totals: np.ndarray
     _products: np.ndarray
     _used: tuple[np.ndarray, np.ndarray]
     _late: np.ndarray
@@ -44,6 +53,9 @@ class ArrayState:
     _pending: bool
     _set: bool
     _seen: State | None = None
+    _past: Past | None = None
+    _observed_past: Past | None = None
+    """What buyers remembered before shares were revised: never another array in its place."""
 
     @property
     def state(self) -> State:
@@ -64,6 +76,7 @@ class ArrayState:
     def _observe(self) -> None:
         """Let the observable state, when it is next read, be that of now."""
         self._seen = None
+        self._observed_past = self._past
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
         """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``.
@@ -95,22 +108,31 @@ class ArrayState:
     def memory(self) -> dict[str, np.ndarray]:
         """Copies of the state variables (``MEMORY``), by name, as observed.
 
-        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs. Setting
-        some or all of them puts the market into a state in which every good has a price and every
-        firm has bid.
+        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs, and what
+        buyers remember (``Past.arrays``). Setting some or all of them puts the market into a state
+        in which every good has a price and every firm has bid. If the past is not set, shares and
+        bids have not moved.
         """
-        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
-        return {**arrays, "shares": self.state.shares.copy(order="K")}
+        names = (*MEMORY, *(OF_PERIODS if self.price_totals.size else ()))
+        arrays = {name: getattr(self, name).copy(order="K") for name in names}
+        past = self._observed_past.arrays if self._observed_past else {}
+        copies = {name: each.copy() for name, each in past.items()}
+        return {**arrays, "shares": self.state.shares.copy(order="K"), **copies}
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
+        self._recall(memory)
+
+    def _recall(self, memory: dict[str, np.ndarray]) -> None:
         memory = {"shares": self.state.shares, **memory}
         self._copy_lent()
         for name, array in memory.items():
             if name == "products":
                 self.products = array
-            else:
+            elif name not in REMEMBERED:
                 getattr(self, name)[:] = array
+        past = self._unmoved()
+        self._past = past and past.replaced({**past.arrays, **memory})
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
@@ -146,6 +168,11 @@ class ArrayState:
         self._lent.discard(name)
         return array
 
+    def _unmoved(self) -> Past | None:
+        """What buyers remember if shares and bids have not moved; None if nothing."""
+        ages = ages_of_values(self.economy, self.settings)
+        return Past.begin(self.settings, self.shares, self.bids, ages)
+
     def _copy_lent(self) -> None:
         """Leave the arrays that a state holds to it, and continue with copies."""
         for name in self._lent:
@@ -156,3 +183,13 @@ class ArrayState:
         """Let go of the last state, so that a market that nobody has any more is freed."""
         if isinstance(self.state, CurrentState):
             self.state.leave(keep=self.shares.size <= MAX_KEPT)
+
+    def _fail(self, row: int, error: MarketError) -> None:
+        """Record the error of a run, unless it has failed before."""
+        if row not in self.failed:
+            self.failed[row] = at_step(error, self.economy, self.clock)
+
+    def _check_start(self, economies: Sequence[Economy]) -> None:
+        """Record the errors of the runs whose initial state is not finite."""
+        for row, error in initial_state_errors(economies, self.state).items():
+            self._fail(row, error)

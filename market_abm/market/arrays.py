@@ -15,6 +15,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
+from market_abm.economy.slots import AnySlot
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter, some
@@ -25,12 +26,14 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
-from market_abm.market.state import at_step, initial_state_errors
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
 
-ARRAYS = ("shares", "bids", "_products", "quantities", "prices", "offers", "reference")
+ARRAYS = (
+    *("shares", "bids", "_products", "quantities", "prices", "offers", "reference"),
+    *("price_totals", "price_counts"),
+)
 """Arrays with a leading axis of runs."""
 
 Refusals = dict[int, tuple[int, MarketError]]
@@ -71,7 +74,8 @@ class ArrayEngine(ArrayState):
         threads: int | None = None,
     ) -> None:
         self._threads = Threads(threads)
-        self.economy = Economy.vectorized(economies)
+        self._series = Economy.vectorized(economies)
+        self.economy = self._series.at(0) if self._series.exogenous.of_terms else self._series
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
@@ -109,6 +113,8 @@ class ArrayEngine(ArrayState):
         self.offers = empty(len(economy.supply))
         for places, supply in economy.supply_terms:
             self.offers[:, places] = supply.quantity
+        waiting = len(economy.supply) if any(t.waits for _, t in economy.supply_terms) else 0
+        self.price_totals, self.price_counts = empty(waiting), empty(waiting)
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
@@ -120,13 +126,20 @@ class ArrayEngine(ArrayState):
         self._former: dict[str, np.ndarray] = {}  # of the step before, to be overwritten
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._lay_out()
         self._set = False  # whether ``memory`` was set in this step
+        self._past = self._unmoved()
+
+    def _lay_out(self) -> Layout:
+        """The blocks of all runs, after economy or runs have changed."""
+        return Layout(self.economy, self.mechanism, len(self.shares), self._threads)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
         runs = len(self.shares)
-        self.economy = self.economy.select_runs(rows)
+        self._series = self._series.select_runs(rows)
+        still = not self._series.exogenous.of_terms
+        self.economy = self._series if still else self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
@@ -138,6 +151,9 @@ class ArrayEngine(ArrayState):
                 order: Any = "F" if array.flags.fnc else "C"
                 setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history.keep(rows)
+        self._past, self._observed_past = (
+            each and each.keep(rows) for each in (self._past, self._observed_past)
+        )
         self._used = self._used[0][rows], self._used[1][rows]
         self._layout = self._layout.of_runs(self.economy, np.arange(runs)[rows])
 
@@ -145,9 +161,15 @@ class ArrayEngine(ArrayState):
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
-        self.economy = Economy.vectorized(economies)
-        self._layout = self._layout.of_runs(self.economy, np.arange(len(economies)))
-        supply, demand = self.economy.supply_terms, self.economy.demand_terms
+        self._series = Economy.vectorized(economies)
+        if not self._series.exogenous.of_terms:
+            self._renew(self._series)
+
+    def _renew(self, economy: Economy) -> None:
+        """Continue with other terms from the next production on."""
+        self.economy = economy
+        self._layout = self._layout.renewed(economy)
+        supply, demand = economy.supply_terms, economy.demand_terms
         self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
         self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
 
@@ -159,7 +181,7 @@ class ArrayEngine(ArrayState):
         if self._seen is not None:  # or nobody can have it
             self.release()
         self._follow_bids()
-        self.clock += 1
+        self._begin_step()
         self._set = False
         if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -170,6 +192,12 @@ class ArrayEngine(ArrayState):
             self._sequential()
         self._observe()
         self._pending = True
+
+    def _begin_step(self) -> None:
+        """The numbers of consumers and firms become those of the next step."""
+        self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
 
     @np.errstate(all="ignore")
     def finish(self) -> None:
@@ -189,7 +217,8 @@ class ArrayEngine(ArrayState):
         made = np.empty_like(self.quantities)
         made[:, : self.offers.shape[1]] = self.offers
         self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
-        self._work(self.economy.groups, made, sold=self._replace("_products"))
+        sold = self._replace("_products")
+        self._work(self.economy.groups, made, sold, self._observed_by_firms())
         self._put_on_sale(made)
         self._form_prices()
 
@@ -247,21 +276,45 @@ class ArrayEngine(ArrayState):
         )
 
     def _revise_offers(self) -> None:
-        if not self._layout.offers_move:
-            return
-        prices, priced = self._observed(recorded=True)
-        raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
-        revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])
-        self.offers[:] = np.where(priced[raw], revised, self.offers)
+        """Suppliers revise their offers by the prices observed, or follow their series."""
+        if self._layout.offers_move:
+            raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
+            prices, moves = (each[..., raw] for each in self._observed(recorded=True))
+            if self.price_totals.size:
+                prices, moves = self._of_periods(prices, moves)
+            revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices)
+            self.offers[:] = np.where(moves, revised, self.offers)
+        self.economy.exogenous.offers.write(self.clock, self.offers)
+
+    def _of_periods(self, prices: np.ndarray, priced: np.ndarray) -> Observed:
+        """The mean price of each supplier's period, and whether it moves its offer in this step."""
+        means, moves = np.empty_like(prices), np.empty(prices.shape, bool)
+        for places, terms in self.economy.supply_terms:
+            so_far = behaviour.PeriodPrices(
+                self.price_totals[:, places], self.price_counts[:, places]
+            )
+            means[:, places], moves[:, places], rest = behaviour.price_of_period(
+                terms, so_far, prices[:, places], priced[places], self.clock
+            )
+            self.price_totals[:, places], self.price_counts[:, places] = rest
+        return means, moves
+
+    def _observed_by_firms(self) -> Observed:
+        """The prices by which firms value their inputs, before they produce."""
+        return self._observed(recorded=True)
 
     def _work(
-        self, groups: Sequence[Group], made: np.ndarray, sold: np.ndarray | None = None
+        self,
+        groups: Sequence[Group],
+        made: np.ndarray,
+        sold: np.ndarray | None = None,
+        observed: Observed | None = None,
     ) -> None:
         """Buy inputs and produce; outputs are written to ``made``.
 
-        With marginal products of the batch ``sold``, bids are updated before.
+        With marginal products of the batch ``sold``, bids are updated before, by what is
+        ``observed``.
         """
-        observed = self._observed(recorded=True) if sold is not None else None
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
@@ -275,9 +328,9 @@ class ArrayEngine(ArrayState):
         if sold is not None and observed is not None:
             self._update_bids(group, sold, *observed)
         if self.mechanism.bids_are_money:
-            output = group.contributions(self.shares, self.quantities, self._products)
+            output = group.contributions(self._delivered, self._products)
         else:
-            inputs = [slot.delivered(self.shares, self.quantities) for slot in group.slots]
+            inputs = [self._delivered(slot) for slot in group.slots]
             room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
             for own, product in zip(room, products, strict=True):
@@ -288,6 +341,10 @@ class ArrayEngine(ArrayState):
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
+
+    def _delivered(self, slot: AnySlot, out: np.ndarray | None = None) -> np.ndarray:
+        """The units of an input that firms use for their next batch, one an entry."""
+        return slot.delivered(self.shares, self.quantities, out)
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
@@ -353,38 +410,35 @@ class ArrayEngine(ArrayState):
         Of the goods that a run cannot split, the ``first`` or last one is added to ``refusals``,
         by run: the good and its error.
         """
-        of_pools, prices = pools.prices(self.shares, self.bids, self.quantities)
-        refused = pools.refused(self.bids, self.quantities, self.prices, self._has_bid)
+        shares, quantities = self._traded()
+        of_pools, prices = pools.prices(shares, self.bids, quantities)
+        refused = pools.refused(self.bids, quantities, self.prices, self._has_bid)
         if refused is not None and np.any(refused):
             for row in np.flatnonzero(refused.any(axis=-1)).tolist():
                 goods = pools.goods[refused[row]].tolist()
                 good = goods[0] if first else goods[-1]
                 if row not in refusals or (good < refusals[row][0]) is first:
-                    of_row = self.quantities[row, good], self.bids[row]
+                    of_row = quantities[row, good], self.bids[row]
                     refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
         scatter(self.prices, pools.places, prices)
         self._priced[pools.places] = pools.priced(self._has_bid)
         return of_pools
 
-    def _fail(self, row: int, error: MarketError) -> None:
-        """Record the error of a run, unless it has failed before."""
-        if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
+    def _traded(self) -> tuple[np.ndarray, np.ndarray]:
+        """The shares and quantities that are priced: (runs, buyers) and (runs, goods)."""
+        return self.shares, self.quantities
 
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
         pools = self._layout.pools
         if not pools.some_are_shared:
             return
-        prices = self._pool_prices
+        shares, quantities = self._traded()
+        past, prices = self._past, self._pool_prices
         if prices is None:
-            prices, _ = pools.prices(self.shares, self.bids, self.quantities)
-        shares, bidding = self._replace("shares"), pools.bidding(self._has_bid)
+            prices, _ = pools.prices(shares, self.bids, quantities)
+        held, bidding = self._replace("shares"), pools.bidding(self._has_bid)
         pools.reallocate(
-            shares, self.bids, prices, self.quantities, bidding, self.settings, self.shares
+            held, self.bids, prices, quantities, bidding, self.settings, self.shares, past
         )
-
-    def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Record the errors of the runs whose initial state is not finite."""
-        for row, error in initial_state_errors(economies, self.state).items():
-            self._fail(row, error)
+        self._past = past and past.after(held, self.bids)

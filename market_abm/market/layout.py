@@ -31,14 +31,39 @@ class Layout:
         The number of runs.
     threads
         The threads that work on blocks.
+    by_good
+        Whether all buyers of a good begin to bid at once, not all firms of a line.
     """
 
     def __init__(
-        self, economy: Economy, rules: type[Mechanism], runs: int, threads: Threads
+        self,
+        economy: Economy,
+        rules: type[Mechanism],
+        runs: int,
+        threads: Threads,
+        *,
+        by_good: bool = False,
     ) -> None:
         self._economy, self._rules, self._runs, self._threads = economy, rules, runs, threads
+        self._by_good = by_good
         self._parts: dict[Sequence[Group], tuple[list[Part], list[np.ndarray]]] = {}
         self._pools: dict[int | None, Pools] = {}
+
+    def renewed(self, economy: Economy) -> Layout:
+        """The layout of the same network with other numbers: with the same pools."""
+        layout = self._like(economy, self._runs)
+        layout._pools = self._pools
+        return layout
+
+    def of_runs(self, economy: Economy, rows: np.ndarray) -> Layout:
+        """The layout of some of the runs; what is held of a pool does not change."""
+        layout = self._like(economy, len(rows))
+        if None in self._pools:
+            layout.pools.take_shares(self._pools[None], rows)
+        return layout
+
+    def _like(self, economy: Economy, runs: int) -> Layout:
+        return Layout(economy, self._rules, runs, self._threads, by_good=self._by_good)
 
     def parts(self, groups: Sequence[Group]) -> tuple[list[Part], list[np.ndarray]]:
         """Parts of groups that fit into the cache; and for each group, room for sums of outputs."""
@@ -50,13 +75,6 @@ class Layout:
             self._parts[groups] = parts, sums
         return self._parts[groups]
 
-    def of_runs(self, economy: Economy, rows: np.ndarray) -> Layout:
-        """The layout of an economy of some of the runs; what is held of a pool does not change."""
-        layout = Layout(economy, self._rules, len(rows), self._threads)
-        if None in self._pools:
-            layout.pools.take_shares(self._pools[None], rows)
-        return layout
-
     @property
     def pools(self) -> Pools:
         """The pools of all goods."""
@@ -66,8 +84,7 @@ class Layout:
     @cached_property
     def offers_move(self) -> bool:
         """Whether some supplier responds to prices."""
-        terms = [terms for _, terms in self._economy.supply_terms]
-        return any(np.any(np.not_equal(each.elasticity, 0.0)) for each in terms)
+        return any(np.any(terms.responds) for _, terms in self._economy.supply_terms)
 
     def pools_of_level(self, level: int) -> Pools:
         """The pools of the goods that the lines of a level make."""
@@ -76,5 +93,12 @@ class Layout:
 
     def _pools_of(self, key: int | None, goods: np.ndarray) -> Pools:
         if key not in self._pools:
-            self._pools[key] = Pools(self._economy, self._rules, goods, self._runs, self._threads)
+            self._pools[key] = Pools(
+                self._economy,
+                self._rules,
+                goods,
+                self._runs,
+                self._threads,
+                by_good=self._by_good,
+            )
         return self._pools[key]

@@ -14,6 +14,9 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
+from market_abm.market.dating import check_economy
+from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.import_mesa import mesa
 from market_abm.market.mechanisms.registry import market_settings
 from market_abm.market.one_good import Market, price_lag
@@ -56,9 +59,13 @@ class MarketModel(mesa.Model):
         firm: type[Firm] = Firm,
     ) -> None:
         super().__init__(rng=seed)
-        self.economy = economy
+        self._series = economy
+        self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
+        self.settings.check("market")
         self.settings.rules.check(economy, self.settings)
+        if self.settings.dated:
+            check_economy(economy)
         if not self.settings.rules.has_agents:
             raise SettingError(
                 f'mechanism "{self.settings.mechanism}" has no agents',
@@ -82,21 +89,32 @@ class MarketModel(mesa.Model):
             "random": self._random,
         }[self.settings.activation]
         self._run_phases(self._start)
+        if self.settings.dated:
+            open_books(self.economy, self.markets, self.members, self.suppliers)
 
     # --- a step ---------------------------------------------------------------------------------
 
     def step(self) -> None:
         """One step: every agent acts once, in the order of the activation."""
         self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
         self._draw_shocks()
         self._run_phases(self._step_phases)
 
     def change(self, economy: Economy) -> None:
         """Continue with the terms of another economy of the same structure."""
-        self.economy = economy
-        for industry in economy.topological_order:
-            for firm in self.members[industry.good]:
+        self._series = economy
+        if not economy.exogenous.of_terms:
+            self._renew(economy)
+
+    def _renew(self, economy: Economy) -> None:
+        """Continue with other terms from the next production on."""
+        former = zip(economy.topological_order, self.economy.topological_order, strict=True)
+        for industry, before in former:
+            for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
+        self.economy = economy
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
             (self.consumers, economy.demand.values()),
@@ -117,12 +135,15 @@ class MarketModel(mesa.Model):
         for firm in self._each_firm():
             firm.update_bids()
         self.suppliers.do("update_offer")
-        delivered = [market.shares * market.units for market in self.markets.values()]
+        delivered = None  # dated goods may have waited in store, and are in the books of firms
+        if not self.settings.dated:
+            trades = [market.shares * market.units for market in self.markets.values()]
+            delivered = np.concatenate(trades)
         for firm in self._each_firm():
             firm.produce()
         self._put_on_sale()
         self._form_prices()
-        self._observe(np.concatenate(delivered))
+        self._observe(delivered)
         self._reallocate()
 
     def _sequential(self) -> None:
@@ -259,30 +280,39 @@ class MarketModel(mesa.Model):
     def _create_markets(self) -> None:
         """One market for each good, in the order of ``economy.goods``."""
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
+        kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
             self, len(economy.demand), list(economy.demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         firms = {industry.good: industry.firms for industry in economy.topological_order}
+        ages, shares = ages_of_values(economy, self.settings), buyers.initial_shares
         self.markets: dict[str, Market] = {}
         for k, good in enumerate(economy.goods):
             sellers = firms.get(good, 1)
             if good in consumer_of:
-                market = rules.final_market()
+                market = kind(rules.final_market())
                 self.markets[good] = market(good, sellers, consumer_of[good], self.settings)
                 continue
             part = buyers.slice_of(k)
-            pools = [pool.buyers for pool in buyers.pools if pool.good == k]
-            self.markets[good] = rules(
+            first, last = np.searchsorted(buyers.pool_good, (k, k + 1))
+            pools = [pool.buyers for pool in buyers.pools[first:last]]
+            self.markets[good] = kind(rules)(
                 good,
                 sellers,
                 partial(self._buyer_name, part.start),
                 [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
-                buyers.initial_shares[part],
+                shares[part],
                 self.settings,
                 divided=economy.is_divided(good),
                 external=economy.reuse[good] == "external",
                 first_price=rules.initial_price(economy.supply.get(good), self.settings),
+                past=Past.begin(
+                    self.settings,
+                    shares[part],
+                    np.zeros(len(shares[part])),
+                    None if ages is None else ages[part],
+                ),
             )
 
     def _buyer_name(self, first: int, buyer: int) -> str:
@@ -290,7 +320,10 @@ class MarketModel(mesa.Model):
 
     def _create_agents(self, firm: type[Firm]) -> None:
         economy = self.economy
-        self.suppliers = Supplier.create_agents(
+        if self.settings.dated:
+            firm = dated(DatedFirm, firm)
+        supplier = DatedSupplier if self.settings.dated else Supplier
+        self.suppliers = supplier.create_agents(
             self,
             len(economy.supply),
             list(economy.supply.values()),

@@ -11,6 +11,7 @@ from market_abm.economy.economy import Economy
 from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import Past
 
 SharedBlock = tuple[Block, np.ndarray | None]
 """Buyers, and a mask of those that are alone in their pools, if any."""
@@ -48,6 +49,8 @@ class Pools:
         The number of runs: blocks of buyers are such that the arrays of all fit into the cache.
     threads
         The threads that work on blocks.
+    by_good
+        Whether ``has_bid`` (below) is of the good that is bought, not of the makers of each good.
 
     Attributes
     ----------
@@ -68,10 +71,12 @@ class Pools:
         goods: np.ndarray,
         runs: int,
         threads: Threads,
+        *,
+        by_good: bool = False,
     ) -> None:
         self._threads = threads
         buyers = economy.buyers
-        chosen = np.flatnonzero(np.isin(buyers.pool_good, goods))
+        chosen = _places(buyers.pool_good, goods)
         self.rules: Any = rules
         self.good = buyers.pool_good[chosen]
         sizes = np.diff(buyers.starts, append=buyers.size)[chosen]
@@ -89,14 +94,12 @@ class Pools:
             bool,
         )
         self._some_are_checked = bool(self._checked.any())
-        starts, _, makers = buyers.places_of_uses
-        of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
-        own = np.isin(of_pools, chosen)
-        self._makers = makers[own]
+        starts, bought, makers = buyers.places_of_uses
+        of_pools = buyers.pools_of_uses
+        own = _places(of_pools, chosen)
+        self._bidders = (bought if by_good else makers)[own]
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
-        self._uses_of_pools = Segments(
-            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
-        )
+        self._uses_of_pools = Segments(np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own))
         offset = buyers.starts[chosen] - self.pools.starts
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
         self._bid_sums: np.ndarray | None = None  # of the last prices, if offers are bids
@@ -160,7 +163,7 @@ class Pools:
             highest = self.by_good.highest(self._least(bids, np.maximum))
         all_bid = True
         if not self._have_all_bid(has_bid):
-            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
+            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._bidders]))
         price = gather(before, self.goods)
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
         return refused & self._checked
@@ -169,7 +172,7 @@ class Pools:
         """Whether any buyer that pays for a good has bid, shape (goods,), or one for all."""
         if self._have_all_bid(has_bid):
             return True
-        of_pools = self._uses_of_pools.highest(has_bid[self._makers])
+        of_pools = self._uses_of_pools.highest(has_bid[self._bidders])
         if self._paying is not None:
             of_pools = of_pools & self._paying
         return self.by_good.highest(of_pools)
@@ -181,12 +184,12 @@ class Pools:
         """
         if self._have_all_bid(has_bid):
             return None
-        return np.repeat(has_bid[self._makers], self._sizes_of_uses)
+        return np.repeat(has_bid[self._bidders], self._sizes_of_uses)
 
     def _have_all_bid(self, has_bid: np.ndarray) -> bool:
         """Whether every buyer has made a bid."""
         if not self._all_bid:
-            self._all_bid = bool(np.all(has_bid[self._makers]))
+            self._all_bid = bool(np.all(has_bid[self._bidders]))
         return self._all_bid
 
     def reallocate(
@@ -198,6 +201,7 @@ class Pools:
         bidding: np.ndarray | None,
         settings: Any,
         revised: np.ndarray,
+        past: Past | None = None,
     ) -> None:
         """Revise shares in all pools of several buyers (``PooledMarket.revised_shares``).
 
@@ -217,6 +221,8 @@ class Pools:
             The settings of the mechanism.
         revised
             Where the next shares are written, in the shape of ``shares``.
+        past
+            What buyers remember, if they have foresight.
         """
         quantity = gather(quantities, self.good)
         total = _room(bids, len(self.pools.leaves))
@@ -229,11 +235,12 @@ class Pools:
             own, bid = shares[..., block.elements], bids[..., block.elements]
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
-            claim = self.rules.claim(own, bid, terms, settings)
+            claim = self.rules.claim_recalling(
+                own, bid, terms, settings, past and past.at(block.elements)
+            )
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
-            if held is not None:
-                assert bidding is not None
+            if held is not None and bidding is not None:
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
                 block.reduce_into(held, own)
@@ -296,3 +303,10 @@ def _room(like: np.ndarray, columns: int) -> np.ndarray:
 def is_lost(price: Any, lowest: Any, highest: Any) -> Any:
     """Whether a price of 0 is the sum of underflows: some bid more than 0, and none less."""
     return (price == 0.0) & (lowest >= 0.0) & (highest > 0.0)
+
+
+def _places(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The places of some values, ascending, too, in an ascending array."""
+    first = np.searchsorted(ascending, values)
+    sizes = np.searchsorted(ascending, values, side="right") - first
+    return np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())

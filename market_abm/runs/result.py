@@ -17,10 +17,17 @@ from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
+from market_abm.runs.crossings import Crossing, crossings, crossings_summary
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import families_json, family_paths, family_table, shown_families
-from market_abm.runs.summary import jsonable, resolved, theory_error, versions
-from market_abm.runs.tables import accounts_table, buyers_table, largest
+from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
+from market_abm.runs.tables import (
+    accounts_table,
+    buyers_table,
+    largest,
+    own_rates_table,
+    path_table,
+)
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -106,7 +113,7 @@ class Result(Savable):
     @property
     def economy(self) -> Economy:
         """The economy at the last step, after the shocks up to then."""
-        return self.experiment.economy_at(self.steps)
+        return self.experiment.present_economy(self.steps)
 
     @property
     def prices(self) -> np.ndarray:
@@ -170,6 +177,11 @@ class Result(Savable):
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The branches of a traced function that the market has left."""
+        return crossings(self.experiment.economy, self.trajectory, self.last)
 
     @cached_property
     def shock_responses(self) -> tuple[ShockResponse, ...]:
@@ -275,17 +287,9 @@ class Result(Savable):
         measured one and ``rate_uncertainty`` its uncertainty (``analysis/rate.py``; NaN if
         unknown); ``period`` and ``half_life`` are in steps.
         """
-        near = self.stability
-        if near is None:
+        if self.stability is None:
             return None
-        return {
-            "regime": near.regime,
-            "radius": near.radius,
-            "period": near.period,
-            "half_life": near.half_life,
-            "rate": self.path.rate.value,
-            "rate_uncertainty": self.path.rate.uncertainty,
-        }
+        return near_rest(self.stability, self.path.rate)
 
     def distance(self) -> dict[str, Any] | None:
         """The distance of the last step from :attr:`equilibrium`; None if it is unknown.
@@ -294,11 +298,13 @@ class Result(Savable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
+        from market_abm.runs.ending import least_scale
         from market_abm.runs.optimum import distance
 
         if self.equilibrium is None:
             return None
-        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
+        least = least_scale(self.economy, self.trajectory)
+        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium, least)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -310,6 +316,17 @@ class Result(Savable):
         returns, a loss with increasing returns.
         """
         return accounts_table(self.economy, self.experiment.market, self.last)
+
+    def own_rates(self, *families: str) -> pd.DataFrame:
+        """One row per good of date t that there is also one date later, at the last step.
+
+        Of families such as ``k[t]``; by default those of the experiment's table ``own_rates``.
+        ``rate`` is p_t/p_{t+1} - 1 of prices, ``gradient`` that of exact gradients, ``predicted``
+        that of the experiment's formula (NaN without one); ``name`` is that of the dated good.
+        """
+        named = dict.fromkeys(families, "") or self.experiment.own_rates
+        dated = self.experiment.dated_goods(named, self.steps)
+        return own_rates_table(dated, self.goods, self.last, self.last_gradients)
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -349,18 +366,7 @@ class Result(Savable):
 
     def frame(self) -> pd.DataFrame:
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                "step": np.repeat(self.times, len(self.recorded)),
-                "good": np.tile(np.array(self.recorded, object), len(self.prices)),
-                "quantity": self.quantities.ravel(),
-                "price": self.prices.ravel(),
-                "gradient": self.gradients.ravel(),
-                "error": self.errors.ravel(),
-            }
-        )
+        return path_table(self.recorded, self.trajectory, self.gradients, self.errors)
 
     def buyers(self) -> pd.DataFrame:
         """One row per recorded step and buyer (``runs/tables.py``)."""
@@ -391,6 +397,7 @@ class Result(Savable):
         names, recorded = self.experiment.economy.names, self.recorded
         lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
         told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
+        rates = self.own_rates().to_dict("records")
         for good, row in rows.items():
             if good in names:
                 row["name"] = names[good]
@@ -412,8 +419,10 @@ class Result(Savable):
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
+                **({"own_rates": rates} if rates else {}),
+                **crossings_summary(self.crossings),
                 **numbers,
-                "theory_error": theory_error(self.prediction, self.prices, self.gradients),
+                "theory_error": theory_error(self.prices, self.prediction, self.gradients),
                 "configuration": resolved(self.experiment),
                 "firm": "Firm" if self.firm is None else self.firm.__name__,
                 "versions": versions(),
@@ -433,3 +442,7 @@ class Result(Savable):
     def shock_figure(self) -> Figure | None:
         """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
+
+    def own_rates_figure(self, *families: str) -> Figure | None:
+        """The own rates of interest of :meth:`own_rates` by date; None without any."""
+        return view(self, "own_rates_figure")(self, *families)

@@ -6,11 +6,15 @@ import math
 import platform
 from collections.abc import Mapping
 from importlib import import_module, metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.experiment.experiment import Experiment
+
+if TYPE_CHECKING:
+    from market_abm.analysis.rate import MeasuredRate
+    from market_abm.analysis.stability import Stability
 
 
 def versions() -> dict[str, str]:
@@ -39,6 +43,29 @@ def _with_infinities(settings: Any) -> Any:
     return "inf" if settings == math.inf else settings
 
 
+def near_rest(stability: Stability, rate: MeasuredRate) -> dict[str, Any]:
+    """The linear theory of a market near its steady state, beside the measured rate."""
+    return {
+        "regime": stability.regime,
+        "radius": stability.radius,
+        "period": stability.period,
+        "half_life": stability.half_life,
+        "rate": rate.value,
+        "rate_uncertainty": rate.uncertainty,
+    }
+
+
+@np.errstate(invalid="ignore")
+def theory_error(
+    prices: np.ndarray, predicted: np.ndarray | None, gradients: np.ndarray
+) -> float | None:
+    """The largest relative distance of a price from its prediction; None without one."""
+    if predicted is None:
+        return None
+    scale = np.where(gradients == 0.0, 1.0, np.abs(gradients))
+    return float((np.abs(prices - predicted) / scale).max())
+
+
 def jsonable(value: Any) -> Any:
     """``value`` as JSON: None in the place of NaN and infinity."""
     if isinstance(value, Mapping):
@@ -50,14 +77,3 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-@np.errstate(invalid="ignore")
-def theory_error(
-    prediction: np.ndarray | None, prices: np.ndarray, gradients: np.ndarray
-) -> float | None:
-    """The largest relative distance of a price from its prediction; None without one."""
-    if prediction is None:
-        return None
-    scale = np.where(gradients == 0.0, 1.0, np.abs(gradients))
-    return float((np.abs(prices - prediction) / scale).max())

@@ -1,12 +1,14 @@
-"""Tables of a run: the accounts of its industries, and what its buyers got, held and bid."""
+"""Tables of a run: accounts of industries, own rates of interest, what buyers got and bid."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.analysis.own_rates import DatedGood
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.market.accounts import revenues_and_costs
@@ -51,6 +53,24 @@ def buyers_table(economy: Economy, trajectory: Trajectory) -> pd.DataFrame:
     )
 
 
+def path_table(
+    goods: Sequence[str], path: Trajectory, gradients: np.ndarray, errors: np.ndarray
+) -> pd.DataFrame:
+    """One row per recorded step and good (see ``Result.frame``)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "step": np.repeat(path.times, len(goods)),
+            "good": np.tile(np.array(goods, object), len(path.times)),
+            "quantity": path.quantities.ravel(),
+            "price": path.prices.ravel(),
+            "gradient": gradients.ravel(),
+            "error": errors.ravel(),
+        }
+    )
+
+
 @np.errstate(all="ignore")
 def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.DataFrame:
     """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
@@ -70,6 +90,24 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
     return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+
+
+def own_rates_table(
+    dated: Sequence[DatedGood], goods: Sequence[str], last: State, gradients: np.ndarray
+) -> pd.DataFrame:
+    """One row per dated good and date, at the last step (see ``Result.own_rates``)."""
+    import pandas as pd
+
+    quantities = dict(zip(goods, last.quantities, strict=True))
+    columns = {
+        "name": [each.name for each in dated for _ in each.dates],
+        "t": [date for each in dated for date in each.dates],
+        "good": [goods[place] for each in dated for place in each.goods],
+        "rate": [rate for each in dated for rate in each.rates(last.prices)],
+        "gradient": [rate for each in dated for rate in each.rates(gradients)],
+        "predicted": [rate for each in dated for rate in each.predicted(quantities)],
+    }
+    return pd.DataFrame(columns)
 
 
 def largest(economy: Economy, sales: np.ndarray) -> tuple[str, ...]:

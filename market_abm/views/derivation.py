@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING
 
 from market_abm.economy.curves import marginal_cost
 from market_abm.economy.economy import Economy
@@ -16,6 +17,7 @@ from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.language.printing import text
 from market_abm.views.numbers import format_plain
+from market_abm.views.words import own_rates as words
 from market_abm.views.words.derivation import (
     CONSUMERS,
     DEMAND_CURVES,
@@ -23,6 +25,9 @@ from market_abm.views.words.derivation import (
     SUPPLY_CURVES,
     off_curve,
 )
+
+if TYPE_CHECKING:
+    from market_abm.runs.result import Result
 
 MAX_PROFIT_INPUTS = 8
 """Inputs of a line beyond which its profit is not written out."""
@@ -95,10 +100,10 @@ def suppliers(
 ) -> Section:
     """What suppliers of ``goods`` offer: their endowment, or as much as costs the price."""
     supply = {good: terms for good, terms in economy.supply.items() if good in goods}
-    curved = any(terms.elasticity > 0.0 for terms in supply.values())
+    curved = any(terms.responds for terms in supply.values())
     pairs = []
     for good, terms in supply.items():
-        if terms.elasticity == 0.0:
+        if not terms.responds:
             pairs.append(_given(good, name(good), terms.quantity, good, gradients[good]))
         else:
             cost = float(marginal_cost(terms, quantities[good]))
@@ -111,6 +116,33 @@ def suppliers(
                 )
             )
     return Section("suppliers", SUPPLY_CURVES if curved else ENDOWMENTS, tuple(pairs))
+
+
+def own_rates(result: Result) -> list[Section]:
+    """A section for each dated good: what lending it earns, in prices and in derivatives."""
+    goods, sections = result.goods, []
+    sides = ("price", result.last.prices), ("gradient", result.last_gradients)
+    for each in result.experiment.dated_goods(result.experiment.own_rates, result.steps):
+        pairs = []
+        for now, later, *rates in zip(
+            each.goods, each.later, *(each.rates(values) for _, values in sides), strict=True
+        ):
+            label = name(("own rate", goods[now]))
+            texts = [
+                (
+                    f"r_{goods[now]} = {sign}{goods[now]}/{sign}{goods[later]} - 1",
+                    f"{format_plain(values[now])}/{format_plain(values[later])} - 1"
+                    f" = {format_plain(rate)}",
+                )
+                for sign, (_, values), rate in zip(("p_", "df_d"), sides, rates, strict=True)
+            ]
+            equations = [
+                Equation(label, name((kind, goods[now])) / name((kind, goods[later])) - 1.0)
+                for kind, _ in sides
+            ]
+            pairs.append(Pair(*texts[0], *texts[1], (equations[0], equations[1])))
+        sections.append(Section(f"{words.TITLE}, {each.name}", words.NOTE, tuple(pairs)))
+    return sections
 
 
 def _given(symbol: str, label: Expression, value: float, good: str, gradient: float) -> Pair:
@@ -155,7 +187,11 @@ def _demand_curve(good: str, terms: Demand, quantity: float) -> Expression:
 
 
 def _supply_curve(good: str, terms: Supply) -> Expression:
-    """MC(q) = r0 (q/q0)^(1/η)."""
+    """MC(q) = r0 (q/q0)^(1/η), or δ q, or 0."""
+    if terms.cost == "none":
+        return lift(0.0)
+    if terms.cost == "quadratic":
+        return _shown(terms.decay) * name(good)
     return terms.price * (name(good) / terms.quantity) ** _shown(1.0 / terms.elasticity)
 
 

@@ -27,6 +27,7 @@ from market_abm.views.derivation import (
     Section,
     consumers,
     joined,
+    own_rates,
     suppliers,
 )
 from market_abm.views.numbers import format_plain
@@ -55,7 +56,7 @@ def explain(result: Result, goods: Collection[str] = ()) -> list[Section]:
     -------
     list of Section
         Consumers, then industries from final goods upstream, and each shared good after its users;
-        suppliers.
+        suppliers, and own rates of interest.
     """
     by_good = {} if goods else _of_families(result)
     return _Explanation(result, set(goods or by_good or result.goods), by_good).sections()
@@ -86,13 +87,14 @@ class _Explanation:
         )
         at = forward_allocation(self.economy, rules, last.shares, last.quantities)
         self.program = _Side(self.economy, *at)
+        self._own_rates = own_rates(result)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
         for industry in self.economy.topological_order:
             for slot, good in enumerate(industry.technology.inputs):
                 self.users[good].append((industry, slot))
 
     def sections(self) -> list[Section]:
-        """Consumers; industries upstream; a shared good after the last of its users; suppliers."""
+        """Consumers; industries upstream; a shared good after its last user; suppliers; rates."""
         economy, goods = self.economy, self.goods
         sections = [consumers(economy, self.prices, self.gradients, goods)]
         waiting = {good: len(users) for good, users in self.users.items()}
@@ -104,7 +106,7 @@ class _Explanation:
                 if waiting[good] == 0 and good in goods and self._is_reused(good):
                     sections.append(self._reuse(good))
         sections.append(suppliers(economy, self.prices, self.quantities, self.gradients, goods))
-        return [each for each in sections if each.pairs or each.line]
+        return [*(each for each in sections if each.pairs or each.line), *self._own_rates]
 
     def _is_reused(self, good: str) -> bool:
         """Whether a good has several users; if one good stands for many, not too many to read."""

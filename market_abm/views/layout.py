@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.economy.order import stages_of
+from market_abm.economy.order import distances
 
 BOX = (1.5, 0.86)
 """Width and height of a box."""
@@ -110,7 +110,10 @@ def layout(diagram: Diagram) -> Layout:
 
 def _columns(diagram: Diagram) -> dict[str, int]:
     """The column of each good, from the left; each good of a loop has a column of its own."""
-    distance = stages_of(diagram.nodes, diagram.components, diagram.inputs)
+    distance = distances(
+        [[(good, diagram.inputs[good]) for good in part] for part in diagram.components],
+        diagram.nodes,
+    )
     width = {0: 1}
     for component in diagram.components:
         level = distance[component[0]]

@@ -26,6 +26,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "convergence_figure": "plots.convergence:convergence",
         "network_figure": "plots.network:network",
         "shock_figure": "plots.shock:shock_figure",
+        "own_rates_figure": "plots.own_rates:own_rates",
     },
     "OptimizerComparison": {
         "text": "words.comparison:comparison_line",

@@ -32,6 +32,7 @@ RUN_FILES = (
     "convergence.png",
     "network.png",
     "shock.png",
+    "own-rates.png",
 )
 """The files of a run: data (``trajectory.csv`` and ``buyers.csv`` if not too long, ``families.csv``
 where families are shown in the place of goods), then figures."""
@@ -88,6 +89,7 @@ def save_result(
         "convergence.png": result.convergence_figure,
         "network.png": result.network_figure,
         "shock.png": result.shock_figure,
+        "own-rates.png": result.own_rates_figure,
     }
     writers |= _drawn(pictures) if figures else {}
     return write_folder(Path(folder), writers, RUN_FILES, progress)

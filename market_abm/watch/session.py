@@ -18,9 +18,11 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.read_series import with_paths
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.reading import WITH_SERIES
 from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
@@ -159,7 +161,7 @@ class Session:
     @property
     def economy(self) -> Economy:
         """The present economy."""
-        return self.experiment.economy_at(self.state.step)
+        return self.experiment.present_economy(self.state.step)
 
     @property
     def errors(self) -> np.ndarray:
@@ -278,7 +280,10 @@ class Session:
             ends, text = _decades(value), demand_elasticity(label)
             yield Parameter(key, text, value, *ends, logarithmic=True, endless=True)
         for name, label, good in choices(economy, economy.supply):
-            key, value = f"supply.{quoted(name)}.elasticity", economy.supply[good].elasticity
+            supply = economy.supply[good]
+            if supply.cost != "curve" or supply.series is not None:
+                continue
+            key, value = f"supply.{quoted(name)}.elasticity", supply.elasticity
             yield Parameter(key, supply_elasticity(label), value, 0.0, max(4.0, value))
 
     def _parameters(self) -> Iterator[Parameter]:
@@ -321,6 +326,9 @@ class Session:
             for key in ("input_output", "sectors"):
                 economy[key] = str((source.folder / economy[key]).resolve())
         configuration["economy"] = economy
+        if source is not None:
+            for name in WITH_SERIES:
+                configuration[name] = with_paths(configuration[name], source.folder)
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
 

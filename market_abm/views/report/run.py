@@ -13,6 +13,7 @@ from market_abm.economy.families import families_of
 from market_abm.errors import ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.views.report.folder import ResultsFolder
+from market_abm.views.report.own_rates import write_own_rates
 from market_abm.views.report.page import Page
 from market_abm.views.report.reading import (
     AGAIN,
@@ -80,6 +81,7 @@ class RunFolder(ResultsFolder):
             page.add(words.AT_THE_END, table)
         else:
             self._write_goods(page)
+        write_own_rates(page, as_list(self.content.get("own_rates")))
         self.write_derivation(page)
         self._write_accounts(page)
         near = as_mapping(self.content.get("near_rest"))
