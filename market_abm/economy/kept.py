@@ -1,4 +1,4 @@
-"""Properties that economies have in common, and that are therefore computed once for all of them."""
+"""Properties that economies have in common, and that are computed once for all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
     from market_abm.economy.industry import Industry
 
 LAYOUT = (
@@ -21,7 +20,7 @@ ORDER = ("components", "topological_order")
 """Properties that depend on the industries alone."""
 
 
-def kept_of_runs(economy: Economy, industries: Sequence[Industry]) -> dict[str, Any]:
+def kept_of_runs(economy: Any, industries: Sequence[Industry]) -> dict[str, Any]:
     """Of the lines of an economy with a leading axis of runs: what they share with it, by name."""
     if any(len(industry.weights) > 1 for industry in industries):
         return {}  # firms differ between runs
