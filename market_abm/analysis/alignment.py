@@ -87,7 +87,7 @@ class GradientAlignment:
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
-        self._elastic = any(np.any(np.greater(t.elasticity, 0.0)) for _, t in economy.supply_terms)
+        self._elastic = any(np.any(terms.responds) for _, terms in economy.supply_terms)
         self._step = -2
         self._of_shares: _Direction | None = None
         self._of_raw: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -211,7 +211,7 @@ class GradientAlignment:
         margins, stakes = np.zeros_like(values), np.zeros_like(values)
         for places, terms in self.economy.supply_terms:
             quantity, value = quantities[..., places], values[..., places]
-            responds = np.greater(terms.elasticity, 0.0)
+            responds = terms.responds
             margin = value - curves.marginal_cost(terms, quantity)
             size = np.where(value == 0.0, 1.0, np.abs(value))
             margins[..., places] = np.where(responds, margin / size, 0.0)

@@ -19,9 +19,14 @@ from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
 
-def relative_error(prices: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """|p - g| / |g|, or |p| where the gradient is exactly 0; shape of ``prices``."""
-    scale = np.abs(gradients)
+def relative_error(
+    prices: np.ndarray, gradients: np.ndarray, least: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """|p - g| / |g|, or |p| where the gradient is exactly 0; shape of ``prices``.
+
+    Of prices that may tend to 0, relative to ``least`` where |g| is smaller.
+    """
+    scale = np.maximum(np.abs(gradients), least)
     return np.abs(prices - gradients) / np.where(scale == 0.0, 1.0, scale)
 
 

@@ -25,7 +25,7 @@ def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarra
     loops = any(economy.is_loop(component) for component in economy.components)
     noisy = any(industry.population.bid_noise > 0 for industry in economy.topological_order)
     bids_alone = market.rules.bids_form_prices and market.activation == "simultaneous"
-    fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
+    fixed = _is_fixed(economy)
     if not alone or loops or noisy or market.lag or not bids_alone or not fixed:
         return None
     from scipy.special import betainc  # slow to import
@@ -86,6 +86,12 @@ def steady_state_error(economy: Economy) -> float | None:
     return 1.0 / (maker.firms * demand.elasticity)
 
 
+def _is_fixed(economy: Economy) -> bool:
+    """Whether offers respond to nothing, and no series moves anything."""
+    responding = any(np.any(terms.responds) for terms in economy.supply.values())
+    return not responding and economy.moves_until == 0.0
+
+
 def _is_identity(industry: Industry) -> bool:
     formula = industry.technology.formula
     alone = industry.firms == 1 and float(industry.productivity[0]) == 1.0
@@ -99,7 +105,7 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
     if not single or not chain or not all(_is_identity(i) for i in economy.topological_order):
         return None
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
-    plain = supply.kind == "curve" and demand.form in (None, "isoelastic")
+    plain = supply.kind == "curve" and supply.period == 1 and demand.form in (None, "isoelastic")
     if not plain or supply.elasticity == 0.0:
         return None
     adjustment = supply.adjustment
@@ -110,7 +116,7 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
 
 def _split(economy: Economy, share_rate: float) -> tuple[float, float, int, int] | None:
     """(1, κ/σ, 2d + 1, d) of two chains of d identities that meet in a CES technology, or None."""
-    fixed = all(terms.elasticity == 0.0 for terms in economy.supply.values())
+    fixed = _is_fixed(economy)
     elastic = all(math.isinf(terms.elasticity) for terms in economy.demand.values())
     if len(economy.supply) != 1 or len(economy.demand) != 1 or not fixed or not elastic:
         return None

@@ -82,6 +82,16 @@ class Stability:
         angle = float(np.angle(self.leading))
         return 2.0 * math.pi / angle if angle > 0.0 else math.inf
 
+    def of_a_step(self, steps: int) -> Stability:
+        """The same for one step, where these are the numbers of so many steps together.
+
+        Suppliers who keep their offers for a period make the steps of a period differ: the
+        eigenvalues are those of all together (Floquet's multipliers).
+        """
+        if steps == 1:
+            return self
+        return Stability(self.radius ** (1.0 / steps), self.leading ** (1.0 / steps))
+
     @property
     def half_life(self) -> float:
         """Steps until a disturbance has halved; infinite if it does not shrink."""
@@ -103,7 +113,7 @@ def stability(
     Parameters
     ----------
     economy
-        The economy.
+        The economy; where its numbers follow series, that of step 0.
     settings
         The market's settings.
     steady_state
@@ -135,13 +145,14 @@ def stabilities(
         if steps.size > MAX_VARIABLES:
             economy = economies[members[0]]
             if economy.buyers.shared_pools or economy.has_loops:
-                found[members[0]] = largest_eigenvalue(steps)
+                largest = largest_eigenvalue(steps)
+                found[members[0]] = largest and largest.of_a_step(steps.period)
             continue  # on a long line eigenvalues are all of one size, or J is one Jordan block
         places = zip(members, steps.jacobians(), strict=True)
         known = [(k, matrix) for k, matrix in places if matrix is not None]
         matrices = [matrix for _, matrix in known]
         for (k, matrix), spectrum in zip(known, _spectra(matrices), strict=True):
-            found[k] = _stability(matrix, steps.of_goods, spectrum)
+            found[k] = _stability(matrix, steps.of_goods, spectrum).of_a_step(steps.period)
     return found
 
 
@@ -196,7 +207,8 @@ def _jacobian(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """J, and which of its variables are quantities and prices; None if :func:`stability` is."""
     for _, steps in _steps([economy], [settings], [steady]):
-        (matrix,) = steps.jacobians() if steps.size <= MAX_VARIABLES else [None]
+        known = steps.size <= MAX_VARIABLES and steps.period == 1
+        (matrix,) = steps.jacobians() if known else [None]
         return None if matrix is None else (matrix, steps.of_goods)
     return None
 
@@ -240,6 +252,7 @@ def _steps(
     """The markets that are examined together, by their places, and a step of theirs."""
     groups: dict[Any, list[int]] = {}
     starts: dict[int, SteadyState] = {}
+    economies = [economy.at(0) for economy in economies]
     for k, (economy, market, steady) in enumerate(
         zip(economies, settings, steady_states, strict=True)
     ):

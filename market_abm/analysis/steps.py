@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ Their error is h² (truncation) and eps/h (rounding), which is smallest at h = e
 
 ROUNDING = 1e-8
 """Entries of J below this are rounding (4e-11, with room)."""
+
+NEGLIGIBLE = 1e-14
+"""Variables that are so much smaller than the largest are 0, but for rounding."""
 
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
@@ -94,6 +98,8 @@ class Steps:
         The number of variables.
     of_goods
         Which of them are quantities and prices, shape (size,).
+    period
+        The number of steps that are made together: those for which suppliers keep their offers.
 
     Parameters
     ----------
@@ -120,7 +126,8 @@ class Steps:
         self.of_shares = np.array([name == "shares" for name in names], bool)
         self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
         sizes = np.abs(self._variables(self.at))
-        self.sizes = np.where(sizes == 0.0, 1.0, sizes)
+        least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
+        self.sizes = np.where(sizes <= least, 1.0, sizes)
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers
@@ -131,6 +138,9 @@ class Steps:
             [economies[k] for k in rows], [settings[k] for k in rows], [0] * len(rows)
         )
         self._rows = 0
+        self.period = math.lcm(
+            *(each.period for each in economies[0].supply.values() if each.waits)
+        )
 
     def _variables(self, memory: dict[str, np.ndarray]) -> np.ndarray:
         """The variables of each row, shape (rows, size)."""
@@ -162,7 +172,8 @@ class Steps:
             self._market.keep(np.repeat(rows, several))
             self._rows = several
         self._market.memory = memory
-        self._market.step()
+        for _ in range(self.period):
+            self._market.step()
         return self._variables(self._market.memory)
 
     @np.errstate(all="ignore")

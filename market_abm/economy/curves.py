@@ -34,8 +34,12 @@ def for_all(
 def marginal_cost(terms: Supply, quantity: Any) -> Any:
     """MC(q) = r0 (q/q0)^(1/η), money per unit, continued through 0 as an odd function.
 
-    For a fixed endowment (η = 0) it is r0 at q0, 0 below and infinite above.
+    For a fixed endowment (η = 0) it is r0 at q0, 0 below and infinite above. Without a curve it is
+    0 (``none``), or δ q with δ the ``decay`` (``quadratic``).
     """
+    if terms.cost != "curve":
+        slope: Any = terms.decay if terms.cost == "quadratic" else 0.0
+        return slope * quantity
     with np.errstate(divide="ignore"):
         inverse = 1.0 / np.asarray(terms.elasticity, float)
     ratio = np.asarray(quantity / terms.quantity)
@@ -43,10 +47,13 @@ def marginal_cost(terms: Supply, quantity: Any) -> Any:
 
 
 def supply_quantity(terms: Supply, price: Any) -> Any:
-    """The supply curve q0 (p/r0)^η, units per step, where marginal cost equals the price.
+    """The supply, units per step, at which marginal cost equals the price.
 
-    A fixed endowment is offered at any price, another supply not at a price of the wrong sign.
+    On a curve q0 (p/r0)^η: a fixed endowment is offered at any price, another supply not at a price
+    of the wrong sign. Where cost is quadratic p/δ; without cost there is no such quantity.
     """
+    if terms.cost != "curve":
+        return price / (terms.decay if terms.cost == "quadratic" else 0.0 * price)
     relative_price = np.maximum(price / terms.price, 0.0)
     fixed = np.equal(terms.elasticity, 0.0)
     return (terms.quantity * np.where(fixed, 1.0, relative_price**terms.elasticity))[()]

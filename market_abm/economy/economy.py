@@ -28,11 +28,13 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry, combined_once
-from market_abm.economy.order import topological_components
-from market_abm.economy.terms import Demand, FirmPopulation, Supply, Terms, side_by_side
+from market_abm.economy.industry import Industry, combined_once, industries_in_columns
+from market_abm.economy.order import distances, topological_components
+from market_abm.economy.series import followed
+from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
 from market_abm.errors import EconomyError
@@ -48,6 +50,9 @@ an externality."""
 
 LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
 """Properties that do not depend on the numbers of an economy with the same firms."""
+
+KEPT = ("moves_until",)
+"""Properties of an economy with series that also hold of what it is in a step."""
 
 ORDER = ("components", "topological_order")
 """Properties that depend on the industries alone."""
@@ -160,13 +165,13 @@ class Economy(Displayable):
         ]
         check_choice(reuse, "economy.reuse", REUSE)
         economy = Economy(
-            industries=tuple(drawn),
+            industries=industries_in_columns(drawn),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
-            supply=_terms(Supply, supply, raw, "supply"),
-            demand=_terms(Demand, demand, final, "demand"),
+            supply=terms_of(Supply, supply, raw, "supply"),
+            demand=terms_of(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
             fixed=fixed | tables.read,
@@ -203,6 +208,28 @@ class Economy(Displayable):
         changed._check_demand()
         return changed
 
+    # --- series -----------------------------------------------------------------------------------
+
+    @cached_property
+    def exogenous(self) -> Exogenous:
+        """The series that its numbers follow."""
+        return Exogenous.of(self.industries, self.supply, self.demand)
+
+    @cached_property
+    def moves_until(self) -> float:
+        """The step from which on no series changes anything; infinite if one never ends."""
+        return self.exogenous.end
+
+    def at(self, step: int) -> Economy:
+        """The economy with the numbers of a step in the place of its series, one for equal rows."""
+        if self.exogenous.is_new(step):
+            industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
+            now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            vars(now).update({name: getattr(self, name) for name in same})
+            self.exogenous.now = now
+        return self.exogenous.now or self
+
     def _check_demand(self) -> None:
         """Refuse demand that its industry or the network cannot have."""
         for industry in self.industries:
@@ -221,8 +248,12 @@ class Economy(Displayable):
         return (
             self.lines,
             tuple(sorted(self.reuse.items())),
-            tuple((good, terms.kind) for good, terms in self.supply.items()),
-            tuple((good, terms.form) for good, terms in self.demand.items()),
+            tuple(
+                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
+                for good, terms in self.supply.items()
+            ),
+            tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
         )
 
     @cached_property
@@ -280,7 +311,7 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        return Economy(
+        chosen = Economy(
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
@@ -288,6 +319,8 @@ class Economy(Displayable):
             seed=self.seed,
             names=self.names,
         )
+        vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
+        return chosen
 
     # --- goods ----------------------------------------------------------------------------------
 
@@ -339,15 +372,9 @@ class Economy(Displayable):
 
         The goods of one loop count as one stage.
         """
-        distance = dict.fromkeys(self.goods, 0)
-        for component in reversed(self.components):
-            inside = {industry.good for industry in component}
-            depth = max(distance[good] for good in inside)
-            distance.update(dict.fromkeys(inside, depth))
-            for industry in component:
-                for good in set(industry.technology.inputs) - inside:
-                    distance[good] = max(distance[good], depth + 1)
-        return distance
+        return distances(
+            [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
+        )
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
@@ -401,6 +428,11 @@ class Economy(Displayable):
         return side_by_side(list(self.supply.values()))
 
     @cached_property
+    def without_curve(self) -> np.ndarray:
+        """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
+        return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
+
+    @cached_property
     def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
         """The terms of all consumers as arrays: for each form, the places in ``demand``."""
         return side_by_side(list(self.demand.values()))
@@ -416,20 +448,3 @@ class Economy(Displayable):
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
                 return f"a maker of {self.goods[maker]}"
         raise IndexError(buyer)
-
-
-def _terms(
-    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
-) -> dict[str, Terms]:
-    """The terms of goods; those of one entry are one object, and those of none the default."""
-    made: dict[int, Terms] = {}
-    found = {}
-    for good in goods:
-        entry = entries.get(good, _DEFAULT)
-        if id(entry) not in made:
-            made[id(entry)] = kind.of(entry, f"{name}.{good}")
-        found[good] = made[id(entry)]
-    return found
-
-
-_DEFAULT: Mapping[str, Any] = {}

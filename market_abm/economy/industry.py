@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.economy.series import in_columns
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import FirmPopulation
 from market_abm.errors import EconomyError
@@ -40,6 +41,11 @@ class Industry:
     def firms(self) -> int:
         """The number of firms."""
         return self.weights.shape[-1]
+
+    @property
+    def moves(self) -> bool:
+        """Whether its productivity follows a series."""
+        return self.population.series is not None
 
     def text(self, *, exact: bool = False) -> str:
         """The line, its numbers to twelve digits or, if ``exact``, to the last."""
@@ -122,6 +128,16 @@ class Industry:
             weights=part(self.weights),
             productivity=part(self.productivity),
         )
+
+
+def industries_in_columns(industries: Sequence[Industry]) -> tuple[Industry, ...]:
+    """The industries, each with the column of the series that it follows."""
+    moving = {each.good: each.population for each in industries if each.moves}
+    known = in_columns(moving, "industries")
+    return tuple(
+        dataclasses.replace(each, population=known[each.good]) if each.good in known else each
+        for each in industries
+    )
 
 
 def combined_once(

@@ -65,3 +65,26 @@ def _first_of_component(uses: Sequence[Sequence[int]]) -> list[int]:
     _, component = connected_components(network, connection="strong")
     _, first = np.unique(component, return_index=True)
     return first[component].tolist()
+
+
+def distances(
+    components: Sequence[Sequence[tuple[str, Sequence[str]]]], goods: Sequence[str]
+) -> dict[str, int]:
+    """The number of lines between each good and the consumer, on the longest path.
+
+    Parameters
+    ----------
+    components
+        The strongly connected components in topological order: of each line its good and inputs.
+    goods
+        All goods.
+    """
+    distance = dict.fromkeys(goods, 0)
+    for component in reversed(components):
+        inside = {good for good, _ in component}
+        depth = max(distance[good] for good in inside)
+        distance.update(dict.fromkeys(inside, depth))
+        for _, inputs in component:
+            for good in set(inputs) - inside:
+                distance[good] = max(distance[good], depth + 1)
+    return distance

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from market_abm.economy.read_series import column_field, series_field
+from market_abm.economy.series import REPEATS, Series, in_columns
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import Settings, choice, integer, number, numbers
 from market_abm.language.segments import Places, joined, neighbours
 
 SUPPLIERS = ("curve", "gradient")
+COSTS = ("curve", "none", "quadratic")
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
 CONDUCTS = ("competitive", "cournot")
+
+
+def _repeat() -> Any:
+    return choice(
+        "cycle", REPEATS, help="after the last row of the series: the first again, or the last"
+    )
+
+
+def _row_period() -> Any:
+    return integer(1, low=1, unit="steps", help="steps for which a row of the series is kept")
 
 
 @dataclass(frozen=True)
@@ -25,12 +38,23 @@ class Supply(Settings):
     """A supplier's terms for a raw good (docs/model.md, 2).
 
     The supply curve is q0 (p/r0)^η, with q0 the ``quantity``, r0 the ``price`` and η the
-    ``elasticity``; η = 0 is a fixed endowment. Each step a ``curve`` supplier moves a fraction ρ,
-    the ``adjustment``, of the way to the curve in logs, q ← q^(1-ρ) (q0 (p/r0)^η)^ρ; a ``gradient``
-    supplier moves by q ← q + β (p - MC(q)), with β the ``rate``, for any signs.
+    ``elasticity``; η = 0 is a fixed endowment. A ``curve`` supplier moves a fraction ρ, the
+    ``adjustment``, of the way to the curve in logs, q ← q^(1-ρ) (q0 (p/r0)^η)^ρ; a ``gradient``
+    supplier moves by q ← q + β (p - MC(q)), with β the ``rate``, for any signs. Its marginal cost
+    is that of the curve, 0 (``none``), or ``decay`` times q (``quadratic``).
+
+    An offer is kept for ``period`` steps, and then moved by the mean of the prices that it got,
+    without those of its first ``settle`` steps. A ``series`` says what is offered in each period;
+    such an offer responds to nothing.
     """
 
-    quantity: float = number(unit="units per step", help="q₀, reference quantity")
+    of_series: ClassVar[str] = "quantity"
+
+    quantity: float = number(
+        None,
+        unit="units per step",
+        help="q₀, reference quantity; required, unless there is a series",
+    )
     price: float = number(1.0, unit="money per unit", help="r₀, reference price")
     elasticity: float = number(
         0.0, low=0.0, high=1e6, help="η, elasticity of supply; 0 is a fixed endowment"
@@ -50,16 +74,90 @@ class Supply(Settings):
         unit="units per (money per unit)",
         help="β, step size of a gradient supplier, times price less marginal cost",
     )
+    cost: str = choice(
+        "curve",
+        COSTS,
+        help="marginal cost of a gradient supplier: of the supply curve, 0, or decay times q",
+    )
+    decay: float = number(
+        0.0, low=0.0, unit="money per unit²", help="slope of marginal cost, if it is quadratic"
+    )
+    period: int = integer(
+        1, low=1, unit="steps", help="steps for which an offer, or a row of the series, is kept"
+    )
+    settle: int = integer(
+        0,
+        low=0,
+        unit="steps",
+        help="first steps of a period whose prices a supplier leaves out of its mean",
+    )
+    series: Series | None = series_field("what is offered in each period")
+    column: int | str | None = column_field()
+    repeat: str = _repeat()
+
+    @property
+    def responds(self) -> Any:
+        """Whether the offer responds to prices: one answer, or one for each supplier."""
+        return True if self.cost != "curve" else np.greater(self.elasticity, 0.0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether an offer that responds to prices is kept for several steps."""
+        return bool(np.any(np.greater(self.period, 1) & self.responds))
 
     def check(self, where: str) -> None:
-        """Refuse an elastic supply unless quantity and price have the same sign."""
-        if self.elasticity > 0 and not self.quantity * self.price > 0:
+        """Refuse terms that contradict each other."""
+        if self.series is not None and not self._is_of_series():
             raise SettingError(
-                f"{where} has quantity {self.quantity:g} and price {self.price:g}, "
-                f"with elasticity {self.elasticity:g}",
-                remedy="elastic supply needs both > 0 (or both < 0, for a nuisance)",
-                name=f"{where}.elasticity",
+                f"{where} has a quantity and a series",
+                remedy="leave the quantity out: the series says what is offered",
+                name=f"{where}.quantity",
             )
+        quantity: float | None = self.quantity
+        if quantity is None and self.series is None:
+            raise SettingError(
+                f"'{where}.quantity' is missing", remedy="write quantity = ...", name=where
+            )
+        self._check_cost(where)
+        if self.settle >= self.period:
+            raise SettingError(
+                f"{where}.settle is {self.settle} with period {self.period}",
+                remedy="let some price count: settle must be below the period",
+                name=f"{where}.settle",
+            )
+        if self.series is not None and np.any(self.responds):
+            raise SettingError(
+                f"{where} has a series, and an offer that responds to prices",
+                remedy="leave out the series, or elasticity and cost",
+                name=f"{where}.series",
+            )
+
+    def _check_cost(self, where: str) -> None:
+        if self.cost == "curve":
+            if self.elasticity > 0 and not (self.quantity or 0.0) * self.price > 0:
+                raise SettingError(
+                    f"{where} has quantity {self.quantity or 0.0:g} and price {self.price:g}, "
+                    f"with elasticity {self.elasticity:g}",
+                    remedy="elastic supply needs both > 0 (or both < 0, for a nuisance)",
+                    name=f"{where}.elasticity",
+                )
+            return
+        if self.kind != "gradient" or self.elasticity > 0:
+            raise SettingError(
+                f'{where}.cost is "{self.cost}" with a supply curve',
+                remedy='such a cost has no curve: set kind = "gradient", and leave the elasticity '
+                "out",
+                name=f"{where}.cost",
+            )
+
+    def _is_of_series(self) -> bool:
+        """Whether there is no quantity but that of the first row."""
+        quantity: float | None = self.quantity
+        if quantity is None or self.series is None:
+            return True
+        if not isinstance(self.column, int) or self.column >= self.series.columns:
+            return False
+        return bool(quantity == self.series.values[0, self.column])
 
 
 @dataclass(frozen=True)
@@ -74,8 +172,10 @@ class Demand(Settings):
     * ``linear``: p0 (1 - (c - c0)/(ε |c0|)), for c of any sign.
 
     By default the form is ``elastic`` if ε is infinite, else ``isoelastic`` where c0 > 0, else
-    ``linear``.
+    ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps.
     """
+
+    of_series: ClassVar[str] = ""
 
     price: float = number(1.0, unit="money per unit", help="p₀, price at the reference quantity")
     elasticity: float = number(
@@ -94,6 +194,10 @@ class Demand(Settings):
         DEMAND_FORMS,
         help="demand curve; by default elastic if ε is inf, else isoelastic if c₀ > 0, else linear",
     )
+    series: Series | None = series_field("factor on p₀")
+    column: int | str | None = column_field()
+    repeat: str = _repeat()
+    period: int = _row_period()
 
     def check(self, where: str) -> None:
         """Refuse terms that contradict each other."""
@@ -130,8 +234,11 @@ class FirmPopulation(Settings):
     ``bid_noise`` is the log standard deviation of the error in each valuation of an input.
     ``start`` is the output assumed before step 0, used inside loops only. Firms of ``competitive``
     ``conduct`` take prices as given; ``cournot`` firms of a final good know that more output lowers
-    its price (A. Cournot, 1838).
+    its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of all firms, of
+    which a row lasts for ``period`` steps.
     """
+
+    of_series: ClassVar[str] = ""
 
     firms: int = integer(1, low=1, high=10_000_000, help="number of firms in the industry")
     weights: tuple[float, ...] | None = numbers(
@@ -157,6 +264,10 @@ class FirmPopulation(Settings):
         CONDUCTS,
         help="price taking, or Cournot: firms of a final good know how output lowers its price",
     )
+    series: Series | None = series_field("factor on z")
+    column: int | str | None = column_field()
+    repeat: str = _repeat()
+    period: int = _row_period()
 
     @cached_property
     def drawn(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -204,6 +315,35 @@ class FirmPopulation(Settings):
 Terms = TypeVar("Terms", Supply, Demand)
 
 
+def terms_of(
+    kind: type[Terms], entries: Mapping[str, Any], goods: Sequence[str], name: str
+) -> dict[str, Terms]:
+    """The terms of goods; those of one entry are one object, and those of none the default.
+
+    Parameters
+    ----------
+    kind
+        ``Supply`` or ``Demand``.
+    entries
+        By good: terms, a mapping of keys to values, or the value of the first key.
+    goods
+        All goods.
+    name
+        The name of the table, for messages.
+    """
+    made: dict[int, Terms] = {}
+    found = {}
+    for good in goods:
+        entry = entries.get(good, _DEFAULT)
+        if id(entry) not in made:
+            made[id(entry)] = kind.of(entry, f"{name}.{good}")
+        found[good] = made[id(entry)]
+    return in_columns(found, name)
+
+
+_DEFAULT: Mapping[str, Any] = {}
+
+
 def side_by_side(several: Sequence[Terms]) -> tuple[tuple[Places, Terms], ...]:
     """The terms of several goods as one for each kind or form, with the places of its goods.
 
@@ -223,6 +363,9 @@ def _together(several: Sequence[Terms]) -> Terms:
     """Terms that differ in numbers only, None among these being not a number."""
     result = object.__new__(type(several[0]))
     for item in dataclasses.fields(result):
+        if item.name in ("series", "column"):  # of single goods: see Economy.movements
+            object.__setattr__(result, item.name, None)
+            continue
         values = [getattr(each, item.name) for each in several]
         if any(value is not None for value in values) and not isinstance(values[0], str):
             known = [math.nan if value is None else value for value in values]

@@ -150,6 +150,8 @@ def _with_all_firms(
     own = {good: keys for good, keys in given.items() if isinstance(keys, Mapping)}
     common = {key: value for key, value in given.items() if key not in own}
     check_keys("industries", "industry or key", own, [industry.good for industry in industries])
+    for keys in (common, *own.values()):
+        _refuse_series(keys, "industries")
     FirmPopulation.of(common, "industries")  # checks the keys
     return tuple(
         _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
@@ -170,6 +172,16 @@ def _with_firms(
     return industry.with_firms(population, {**kept, **own}, seed)
 
 
+def _refuse_series(keys: Mapping[str, Any], where: str) -> None:
+    for key in ("series", "column"):
+        if key in keys:
+            raise SettingError(
+                f"{where}.{key} is data, not a number that can be changed",
+                remedy="write all numbers of the run into one series",
+                name=f"{where}.{key}",
+            )
+
+
 def _with_terms(
     kind: type[Terms], now: Mapping[str, Terms], given: Mapping[str, Any], table: str
 ) -> dict[str, Terms]:
@@ -178,5 +190,7 @@ def _with_terms(
     for good, value in given.items():
         where = f"{table}.{good}"
         keys = isinstance(value, Mapping)
+        if keys:
+            _refuse_series(value, where)
         terms[good] = now[good].with_keys(value, where) if keys else kind.of(value, where)
     return terms

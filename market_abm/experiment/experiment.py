@@ -15,12 +15,21 @@ from market_abm.economy.by_pattern import members, patterns_in, shortened
 from market_abm.economy.economy import Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.read_series import as_table
+from market_abm.economy.series import in_short
 from market_abm.errors import MarketError, SettingError, display_path, nearest
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
-from market_abm.experiment.shocks import GoodShock, Shock, economies_after, in_order, located_at
+from market_abm.experiment.shocks import (
+    GoodShock,
+    Shock,
+    economies_after,
+    in_order,
+    located_at,
+    with_references_of,
+)
 from market_abm.experiment.source import Source
 from market_abm.experiment.toml import check_depth, composed, tables_of
 from market_abm.keys import normal_key
@@ -142,12 +151,24 @@ class Experiment(Displayable):
 
     @property
     def last_economy(self) -> Economy:
-        """The economy after the last shock."""
-        return self.changes[-1][1] if self.changes else self.economy
+        """The economy after the last shock, at the last step."""
+        return self.economy_at(self.run.steps)
 
     def economy_at(self, step: int) -> Economy:
-        """The economy in ``step``, after the shocks until then."""
-        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
+        """The economy in ``step``, after the shocks until then, with what its series say."""
+        shocked = (each for when, each in reversed(self.changes) if when <= step)
+        economy = next(shocked, self.economy)
+        now = economy.at(step)
+        if now is economy:
+            return now
+        if self._present.get("of") is not now:
+            self._present.update({"of": now, "economy": with_references_of(self.economy, now)})
+        return self._present["economy"]
+
+    @cached_property
+    def _present(self) -> dict[str, Economy]:
+        """The economy that was asked for last, and what it is made of."""
+        return {}
 
     @cached_property
     def input_output(self) -> InputOutputTable | None:
@@ -369,4 +390,4 @@ class Experiment(Displayable):
 
 def _as_tables(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of goods as tables; families of which all have the same as one."""
-    return {key: dataclasses.asdict(each) for key, each in shortened(settings).items()}
+    return {key: as_table(each) for key, each in shortened(in_short(settings)).items()}

@@ -11,6 +11,7 @@ from market_abm.economy.by_pattern import patterns_in
 from market_abm.economy.economy import REUSE, Economy
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.program import from_text
+from market_abm.economy.read_series import as_table, read_series, with_source
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
@@ -20,6 +21,9 @@ from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunS
 from market_abm.experiment.shocks import read_shocks
 from market_abm.fields import check_choice
 from market_abm.market.mechanisms.registry import all_keys, read_market
+
+WITH_SERIES = ("supply", "demand", "industries")
+"""The tables in which a good, an industry, or all of them, may follow a series."""
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,6 +90,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
     record = RecordSettings.of(table["record"], "record")
+    for name in WITH_SERIES:
+        read_series(table[name], name, folder)
     economy = _economy(made_of, table, run.seed, folder)
     shocks = read_shocks(tables.get("shocks", []))
     common, single = _common_and_single(table["industries"])
@@ -103,7 +109,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             "reuse": table["reuse"],
             "supply": _written(table["supply"], economy.supply),
             "demand": _written(table["demand"], economy.demand),
-            "industries": dataclasses.asdict(FirmPopulation.of(common, "industries")) | single,
+            "industries": as_table(FirmPopulation.of(common, "industries"))
+            | {good: with_source(own) for good, own in single.items()},
             "market": dataclasses.asdict(market),
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),
@@ -116,10 +123,12 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _written(given: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
     """The terms of goods with defaults; patterns as given, in place of the goods they name."""
     patterns = {key: given[key] for key in patterns_in(given, terms)}
+    patterns = {
+        key: with_source(each) if isinstance(each, Mapping) else each
+        for key, each in patterns.items()
+    }
     single = {
-        good: dataclasses.asdict(each)
-        for good, each in terms.items()
-        if good in given or "[" not in good
+        good: as_table(each) for good, each in terms.items() if good in given or "[" not in good
     }
     return patterns | single
 

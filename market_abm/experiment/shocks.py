@@ -110,15 +110,16 @@ def economies_after(economy: Economy, shocks: Sequence[Shock]) -> tuple[tuple[in
             error.what = f"the shock at step {shock.step}: {error.what}"
             error.name, error.line = "shocks", None
             raise
-        changes.append((shock.step, _with_references_of(economy, changed)))
+        changes.append((shock.step, with_references_of(economy, changed)))
     return tuple(changes)
 
 
-def _with_references_of(first: Economy, economy: Economy) -> Economy:
+def with_references_of(first: Economy, economy: Economy) -> Economy:
+    """``economy`` with the reference quantities of demand that are those of ``first`` at step 0."""
     if all(terms.quantity is not None for terms in economy.demand.values()):
         return economy
     try:
-        quantities = references(first)
+        quantities = references(first.at(0))
     except MarketError:  # a loop that does not settle: demand keeps the references of `economy`
         return economy
     return dataclasses.replace(

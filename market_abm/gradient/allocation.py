@@ -76,7 +76,8 @@ class Problem:
     """W as a function of a vector of free variables.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier; then for each shared pool ln(s/s0) of its buyers but the first, up to a constant.
+    supplier (q over another ``unit``, if it has no curve); then for each shared pool ln(s/s0) of
+    its buyers but the first, up to a constant.
 
     Parameters
     ----------
@@ -88,9 +89,11 @@ class Problem:
         self.economy = economy
         buyers, terms = economy.buyers, list(economy.supply.values())
         self.endowment = _columns([supply.quantity for supply in terms])
-        elastic = [k for k, supply in enumerate(terms) if np.all(np.asarray(supply.elasticity) > 0)]
+        elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]
         self.raw = np.array(elastic, int)
         self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
+        self.of_any_size = economy.without_curve[self.raw]
+        self.unit = self._units()
         lead = self.endowment.shape[:-1]
         self.initial_shares = np.broadcast_to(buyers.initial_shares, (*lead, buyers.size))
         self.reference = self._references()
@@ -98,6 +101,26 @@ class Problem:
             np.arange(pool.buyers.start, pool.buyers.stop) for pool in buyers.shared_pools
         ]
         self.size = len(self.raw) + sum(len(places) - 1 for places in self.pools)
+
+    def _units(self) -> np.ndarray:
+        """The unit of each elastic supply, (..., elastic suppliers): its reference quantity q0.
+
+        Without a supply curve the largest of such quantities, or 1: they may be 0.
+        """
+        units = self.endowment[..., self.raw].copy()
+        if np.any(self.of_any_size):
+            largest = np.abs(units[..., self.of_any_size]).max(axis=-1, keepdims=True)
+            units[..., self.of_any_size] = np.where(largest > 0.0, largest, 1.0)
+        return units
+
+    def scales(self, raw: np.ndarray) -> np.ndarray:
+        """d(supply) by the variables of suppliers, units, shape (..., elastic suppliers).
+
+        A variable of a supply without a curve is in units of the larger of its unit and itself.
+        """
+        now = raw[..., self.raw]
+        linear = np.where(self.of_any_size, np.maximum(self.unit, np.abs(now)), self.unit)
+        return np.where(self.logs, now, linear)
 
     def _references(self) -> np.ndarray:
         """Each consumer's c0, units, shape (..., final goods); by default the initial output."""
@@ -133,7 +156,7 @@ class Problem:
 
     def point(self, raw: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The point of an allocation: of raw quantities, (raw goods,), and shares, (buyers,)."""
-        relative = raw[self.raw] / self.endowment[self.raw]
+        relative = raw[self.raw] / self.unit
         parts = [np.where(self.logs, np.log(np.where(self.logs, relative, 1.0)), relative)]
         for places in self.pools:
             logs = np.log(shares[places] / self.initial_shares[places])
@@ -145,7 +168,7 @@ class Problem:
         raw, shares = self.endowment.copy(), self.initial_shares.copy()
         first = len(self.raw)
         scale = np.where(self.logs, np.exp(point[:first]), point[:first])
-        raw[self.raw] = self.endowment[self.raw] * scale
+        raw[self.raw] = self.unit * scale
         for places in self.pools:
             last = first + len(places) - 1
             logs = np.concatenate([[0.0], point[first:last]])
@@ -161,7 +184,7 @@ class Problem:
 
     def slope(self, at: Allocation) -> np.ndarray:
         """The gradient by the free variables, shape (size,)."""
-        scale = np.where(self.logs, at.raw[self.raw], self.endowment[self.raw])
+        scale = np.where(self.logs, at.raw[self.raw], self.unit)
         parts = [at.margins * scale]
         for places in self.pools:
             shares = at.shares[places]
@@ -236,6 +259,8 @@ class Problem:
         money = np.abs(at.quantities * at.prices)
         largest = money.max(axis=-1, keepdims=True)
         flows = np.where(money < LEAST_FLOW * largest, largest, money)
+        if np.any(self.of_any_size):  # their prices may tend to 0
+            flows[..., self.raw[self.of_any_size]] = largest
         return np.where(largest > 0.0, flows, 1.0)
 
     def gains(self, at: Allocation) -> tuple[np.ndarray, np.ndarray]:
@@ -250,9 +275,10 @@ class Problem:
         """
         money, buyers = self.money_flows(at), self.economy.buyers
         of_buyers = (at.worth - self.of_pools(at.shares * at.worth)) / money[..., buyers.good]
-        offered = at.raw[..., self.raw]
-        per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, np.abs(offered))
-        return of_buyers, at.margins * np.sign(self.endowment[..., self.raw]) / per_unit
+        offered = np.abs(at.raw[..., self.raw])
+        offered = np.where(self.of_any_size, np.maximum(offered, self.unit), offered)
+        per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, offered)
+        return of_buyers, at.margins * np.sign(self.unit) / per_unit
 
     def of_pools(self, values: np.ndarray) -> np.ndarray:
         """The sum over its pool for each buyer, shape (..., buyers), as ``values``."""
@@ -263,7 +289,7 @@ class Problem:
 
     def relative_supply(self, at: Allocation) -> np.ndarray:
         """Elastic supplies over their reference quantities, shape (..., elastic suppliers)."""
-        return at.raw[..., self.raw] / self.endowment[..., self.raw]
+        return at.raw[..., self.raw] / self.unit
 
 
 def _columns(values: list[Any]) -> np.ndarray:

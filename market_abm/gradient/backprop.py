@@ -176,7 +176,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     Parameters
     ----------
     economy
-        The economy.
+        The economy; where its numbers follow series, that of step 0.
     shares
         How goods are split, shape (buyers,); by default the initial shares.
 
@@ -185,6 +185,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     EconomyError
         A loop does not converge.
     """
+    economy = economy.at(0)
     shares = economy.buyers.initial_shares if shares is None else shares
     quantities, products = forward_pass(economy, shares)
     prices = consumer_prices(economy, references(economy), quantities)
@@ -260,7 +261,8 @@ def reverse_sweep(
     Returns
     -------
     numpy.ndarray
-        Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0.
+        Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0, or the supplier
+        of a raw good has no supply curve.
     """
     return swept(economy, economy.uses.slopes(products, shares), final_prices)
 
@@ -298,8 +300,8 @@ def _sweep(
         gradient[..., level.bought] += level.sums(of_maker * slope)
         if size is not None:
             size[..., level.bought] += level.sums(_size(of_maker, slope))
-    if size is not None:
-        _undefine(gradient, size, slice(len(economy.supply)))
+    if size is not None:  # but 0 is what suppliers without a curve are looking for
+        _undefine(gradient, size, np.flatnonzero(~economy.without_curve))
     return gradient
 
 

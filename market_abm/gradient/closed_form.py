@@ -133,7 +133,7 @@ def equilibrium_prices(table: InputOutputTable, economy: Economy) -> np.ndarray 
     numbers = {i.good: i.productivity for i in economy.industries}
     if (
         len(economy.supply) > 1
-        or any(terms.elasticity > 0.0 for terms in economy.supply.values())
+        or any(terms.responds for terms in economy.supply.values())
         or demand.elasticity != 1.0
         or demand.quantity is None
         or demand.form == "linear"

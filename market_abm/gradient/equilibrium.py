@@ -113,7 +113,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Parameters
     ----------
     economy
-        The economy.
+        The economy; where its numbers follow series, that of step 0.
     work
         The budget: how many lines may be evaluated, and as many for every ten free variables.
 
@@ -131,6 +131,7 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
 
     Those of one structure that have one maximum, inside their bounds, are solved side by side.
     """
+    economies = [economy.at(0) for economy in economies]
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
@@ -148,7 +149,7 @@ def _groups(economies: Sequence[Economy]) -> Iterator[list[int]]:
     """The places of economies that are solved side by side."""
     groups: dict[Any, list[int]] = {}
     for k, economy in enumerate(economies):
-        elastic = tuple(terms.elasticity > 0.0 for terms in economy.supply.values())
+        elastic = tuple(bool(terms.responds) for terms in economy.supply.values())
         alone = k if economy.has_loops else -1  # loops are iterated until all have converged
         groups.setdefault((economy.structure, elastic, alone), []).append(k)
     for members in groups.values():

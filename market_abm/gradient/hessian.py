@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from market_abm.economy import curves
 from market_abm.economy.production import marginal_products
 from market_abm.gradient import backprop
 from market_abm.gradient.allocation import Allocation, Problem
@@ -69,10 +70,7 @@ class Variables:
 
     def scales(self, at: Allocation) -> np.ndarray:
         """d(supply) by the variables of suppliers, units, shape (..., suppliers)."""
-        problem = self.problem
-        return np.where(
-            problem.logs, at.raw[..., self.suppliers], problem.endowment[..., self.suppliers]
-        )
+        return self.problem.scales(at.raw)
 
     def shares(self, at: Allocation, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The shares of the free buyers, others 0, and their sum in each pool."""
@@ -99,7 +97,7 @@ class Variables:
         moved = np.where(
             problem.logs,
             now * np.exp(of_raw),
-            now + problem.endowment[..., self.suppliers] * of_raw,
+            now + problem.scales(at.raw) * of_raw,
         )
         raw[..., self.suppliers] = np.where(free[..., :first], moved, now)
         own, total = self.shares(at, free)
@@ -241,10 +239,16 @@ class Variables:
         return moved.imag / size[..., economy.final]
 
     def _cost_slopes(self, at: Allocation) -> np.ndarray:
-        """∂(marginal cost)/∂(supply) = (r0/q0) |q/q0|^(1/η - 1) / η, shape (..., suppliers)."""
+        """∂(marginal cost)/∂(supply), shape (..., suppliers).
+
+        On a supply curve (r0/q0) |q/q0|^(1/η - 1) / η; else it is constant.
+        """
         result = np.empty((*at.raw.shape[:-1], self.first))
         terms = list(self.problem.economy.supply.values())
         for k, good in enumerate(self.suppliers):
+            if terms[good].cost != "curve":
+                result[..., k : k + 1] = curves.marginal_cost(terms[good], 1.0)
+                continue
             inverse = 1.0 / np.asarray(terms[good].elasticity, float)
             ratio = np.abs(at.raw[..., good : good + 1] / terms[good].quantity)
             slope = terms[good].price / terms[good].quantity * inverse * ratio ** (inverse - 1.0)

@@ -237,7 +237,10 @@ class Search:
             for pool in buyers.pools:
                 weights[pool.buyers] /= weights[pool.buyers].sum()
             other = raw.copy()
-            other[:, problem.raw] *= np.exp(rng.normal(0.0, 1.0, len(problem.raw)))
+            draws = rng.normal(0.0, 1.0, len(problem.raw))
+            now = other[:, problem.raw]
+            moved = now + problem.unit * draws
+            other[:, problem.raw] = np.where(problem.of_any_size, moved, now * np.exp(draws))
             yield problem.evaluate(other, weights[None])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Demand, Supply
 
@@ -58,8 +59,10 @@ def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
     """∫MC dq from 0 to ``amount``, in money, shape as ``amount``; 0 for a fixed endowment.
 
-    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q.
+    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q. Without a supply curve 0, or δ q²/2.
     """
+    if terms.cost != "curve":
+        return curves.marginal_cost(terms, amount) * amount / 2.0
     power = 1.0 + 1.0 / np.asarray(terms.elasticity, float)
     cost = terms.price * terms.quantity / power * np.abs(amount / terms.quantity) ** power
     return np.where(np.isinf(power), 0.0, cost)

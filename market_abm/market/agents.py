@@ -11,6 +11,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.industry import Industry, production
+from market_abm.economy.series import number_at
 from market_abm.economy.terms import Demand, Supply
 from market_abm.market import behaviour
 from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
@@ -248,6 +249,7 @@ class Supplier(mesa.Agent):
         self._ago = ago
         self.quantity = np.float64(terms.quantity)
         self._market = market
+        self._prices = behaviour.PeriodPrices(0.0, 0.0)
 
     def update_terms(self, terms: Supply) -> None:
         """Replace its terms; a fixed endowment becomes the new one."""
@@ -255,14 +257,24 @@ class Supplier(mesa.Agent):
         self.quantity = behaviour.renewed_offer(terms, self.quantity)
 
     def update_offer(self) -> None:
-        """Revise the offer, if it has observed a price."""
-        price, priced = self._market.lagged_price(self._ago)
-        if priced:
+        """Revise the offer if it has observed a price, or follow the series."""
+        if self.terms.series is not None:
+            self.quantity = np.float64(number_at(self.terms, self.model.clock))
+            return
+        price, moves = self._market.lagged_price(self._ago)
+        if self.terms.waits:
+            price, moves, self._prices = behaviour.price_of_period(
+                self.terms, self._prices, price, moves, self.model.clock
+            )
+        if moves:
             self.quantity = behaviour.revised_offer(self.terms, self.quantity, price)
 
     def plan(self) -> None:
-        """Offer the quantity of its supply curve at the quoted price."""
-        self.quantity = curves.supply_quantity(self.terms, self._market.price)
+        """Offer the quantity of its supply curve at the quoted price, or of its series."""
+        if self.terms.series is not None:
+            self.update_offer()
+        else:
+            self.quantity = curves.supply_quantity(self.terms, self._market.price)
 
     def offer(self) -> None:
         """Offer its quantity."""

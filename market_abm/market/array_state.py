@@ -15,6 +15,9 @@ from market_abm.market.state import CurrentState, State
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
 
+OF_PERIODS = ("price_totals", "price_counts")
+"""And those of suppliers who keep an offer for several steps."""
+
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
 
@@ -32,6 +35,7 @@ class ArrayState:
     bids: np.ndarray
     quantities: np.ndarray
     prices: np.ndarray
+    price_totals: np.ndarray
     _products: np.ndarray
     _used: tuple[np.ndarray, np.ndarray]
     _late: np.ndarray
@@ -98,7 +102,8 @@ class ArrayState:
         some or all of them puts the market into a state in which every good has a price and every
         firm has bid.
         """
-        arrays = {name: getattr(self, name).copy(order="K") for name in MEMORY}
+        names = (*MEMORY, *(OF_PERIODS if self.price_totals.size else ()))
+        arrays = {name: getattr(self, name).copy(order="K") for name in names}
         return {**arrays, "shares": self.state.shares.copy(order="K")}
 
     @memory.setter

@@ -30,7 +30,10 @@ from market_abm.market.state import at_step, initial_state_errors
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
 
-ARRAYS = ("shares", "bids", "_products", "quantities", "prices", "offers", "reference")
+ARRAYS = (
+    *("shares", "bids", "_products", "quantities", "prices", "offers", "reference"),
+    *("price_totals", "price_counts"),
+)
 """Arrays with a leading axis of runs."""
 
 Refusals = dict[int, tuple[int, MarketError]]
@@ -71,7 +74,8 @@ class ArrayEngine(ArrayState):
         threads: int | None = None,
     ) -> None:
         self._threads = Threads(threads)
-        self.economy = Economy.vectorized(economies)
+        self._series = Economy.vectorized(economies)
+        self.economy = self._series.at(0) if self._series.exogenous.of_terms else self._series
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
@@ -109,6 +113,8 @@ class ArrayEngine(ArrayState):
         self.offers = empty(len(economy.supply))
         for places, supply in economy.supply_terms:
             self.offers[:, places] = supply.quantity
+        waiting = len(economy.supply) if any(t.waits for _, t in economy.supply_terms) else 0
+        self.price_totals, self.price_counts = empty(waiting), empty(waiting)
         self.reference = np.full((runs, len(economy.demand)), np.nan)
         self._priced = np.zeros(len(economy.goods), bool)  # the same in all runs
         self._has_bid = np.zeros(len(economy.goods), bool)  # of the makers of each good
@@ -124,7 +130,9 @@ class ArrayEngine(ArrayState):
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
-        self.economy = self.economy.select_runs(rows)
+        self._series = self._series.select_runs(rows)
+        still = not self._series.exogenous.of_terms
+        self.economy = self._series if still else self.economy.select_runs(rows)
         self.state = self.state.select_runs(rows)
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
@@ -142,9 +150,15 @@ class ArrayEngine(ArrayState):
     def change(self, economies: Sequence[Economy]) -> None:
         """Continue with the terms of other economies of the same structure, one for each run."""
         self.finish()
-        self.economy = Economy.vectorized(economies)
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
-        supply, demand = self.economy.supply_terms, self.economy.demand_terms
+        self._series = Economy.vectorized(economies)
+        if not self._series.exogenous.of_terms:
+            self._renew(self._series)
+
+    def _renew(self, economy: Economy) -> None:
+        """Continue with other terms from the next production on."""
+        self.economy = economy
+        self._layout = self._layout.renewed(economy)
+        supply, demand = economy.supply_terms, economy.demand_terms
         self.offers[:] = curves.for_all(behaviour.renewed_offer, supply, self.offers)
         self.reference[:] = curves.for_all(curves.reference_quantity, demand, self.reference)
 
@@ -156,7 +170,7 @@ class ArrayEngine(ArrayState):
         if self._seen is not None:  # or nobody can have it
             self.release()
         self._follow_bids()
-        self.clock += 1
+        self._begin_step()
         self._set = False
         if any(group.noisy for group in self.economy.groups):
             draws = [each.standard_normal(self.shares.shape[1]) for each in self._noise]
@@ -167,6 +181,12 @@ class ArrayEngine(ArrayState):
             self._sequential()
         self._observe()
         self._pending = True
+
+    def _begin_step(self) -> None:
+        """The numbers of consumers and firms become those of the next step."""
+        self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
 
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
@@ -242,12 +262,28 @@ class ArrayEngine(ArrayState):
         )
 
     def _revise_offers(self) -> None:
-        if not self._layout.offers_move:
-            return
-        prices, priced = self._observed(recorded=True)
-        raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
-        revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices[:, raw])
-        self.offers[:] = np.where(priced[raw], revised, self.offers)
+        """Suppliers revise their offers by the prices observed, or follow their series."""
+        if self._layout.offers_move:
+            raw, terms = slice(self.offers.shape[1]), self.economy.supply_terms
+            prices, moves = (each[..., raw] for each in self._observed(recorded=True))
+            if self.price_totals.size:
+                prices, moves = self._of_periods(prices, moves)
+            revised = curves.for_all(behaviour.revised_offer, terms, self.offers, prices)
+            self.offers[:] = np.where(moves, revised, self.offers)
+        self.economy.exogenous.offers.write(self.clock, self.offers)
+
+    def _of_periods(self, prices: np.ndarray, priced: np.ndarray) -> Observed:
+        """The mean price of each supplier's period, and whether it moves its offer in this step."""
+        means, moves = np.empty_like(prices), np.empty(prices.shape, bool)
+        for places, terms in self.economy.supply_terms:
+            so_far = behaviour.PeriodPrices(
+                self.price_totals[:, places], self.price_counts[:, places]
+            )
+            means[:, places], moves[:, places], rest = behaviour.price_of_period(
+                terms, so_far, prices[:, places], priced[places], self.clock
+            )
+            self.price_totals[:, places], self.price_counts[:, places] = rest
+        return means, moves
 
     def _work(
         self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False

@@ -297,7 +297,7 @@ class Mechanism(Market, ABC):
 
         An array without a mask can change in every entry.
         """
-        offers = np.array([terms.elasticity > 0 for terms in economy.supply.values()])
+        offers = np.array([bool(np.all(each.responds)) for each in economy.supply.values()])
         return {"offers": offers}
 
     @classmethod

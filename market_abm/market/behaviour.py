@@ -6,7 +6,7 @@ agent observes (see ``agents.py``); nothing here may import the gradient or the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     * ``gradient``: q ← q + β (p - MC(q)).
     * A fixed endowment (η = 0) does not change.
     """
-    fixed = np.equal(terms.elasticity, 0.0)
+    fixed = np.logical_not(terms.responds)
     if np.all(fixed):
         return offer
     if terms.kind == "gradient":
@@ -76,6 +76,48 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     return np.where(fixed, offer, revised)[()]
 
 
+class PeriodPrices(NamedTuple):
+    """The prices that a supplier's offer has got in its period: their sum and number."""
+
+    total: Any
+    count: Any
+
+
+def price_of_period(
+    terms: Supply, so_far: PeriodPrices, price: Any, priced: Any, step: int
+) -> tuple[Any, Any, PeriodPrices]:
+    """The price by which a supplier revises its offer, where its period is over.
+
+    A period is of ``period`` steps, the first one from step 0. The prices of its first ``settle``
+    steps do not count, nor do those of a good without a price yet.
+
+    Parameters
+    ----------
+    terms
+        The supplier's terms.
+    so_far
+        The prices of this period, money per unit, up to the last but one step.
+    price, priced
+        The price of the last step, money per unit, and whether there was one.
+    step
+        The current step.
+
+    Returns
+    -------
+    price
+        The mean of the prices that count, money per unit.
+    moves
+        Whether the period is over and had a price.
+    so_far
+        The prices of the period of this step.
+    """
+    counts = priced & np.greater_equal((step - 1) % terms.period, terms.settle)
+    total, count = so_far.total + np.where(counts, price, 0.0), so_far.count + counts
+    over = np.equal(step % terms.period, 0)
+    rest = PeriodPrices(np.where(over, 0.0, total)[()], np.where(over, 0.0, count)[()])
+    return total / np.maximum(count, 1.0), over & np.greater(count, 0.0), rest
+
+
 def renewed_offer(terms: Supply, offer: Any) -> Any:
     """The offer after ``terms`` have changed: a fixed endowment is the new one, others stay."""
-    return np.where(np.equal(terms.elasticity, 0.0), terms.quantity, offer)[()]
+    return np.where(terms.responds, offer, terms.quantity)[()]

@@ -40,6 +40,12 @@ class Layout:
         self._parts: dict[Sequence[Group], tuple[list[Part], list[np.ndarray]]] = {}
         self._pools: dict[int | None, Pools] = {}
 
+    def renewed(self, economy: Economy) -> Layout:
+        """The layout of the same network with other numbers: with the same pools."""
+        layout = Layout(economy, self._rules, self._runs, self._threads)
+        layout._pools = self._pools
+        return layout
+
     def parts(self, groups: Sequence[Group]) -> tuple[list[Part], list[np.ndarray]]:
         """Parts of groups that fit into the cache; and for each group, room for sums of outputs."""
         if groups not in self._parts:
@@ -59,8 +65,7 @@ class Layout:
     @cached_property
     def offers_move(self) -> bool:
         """Whether some supplier responds to prices."""
-        terms = [terms for _, terms in self._economy.supply_terms]
-        return any(np.any(np.not_equal(each.elasticity, 0.0)) for each in terms)
+        return any(np.any(terms.responds) for _, terms in self._economy.supply_terms)
 
     def pools_of_level(self, level: int) -> Pools:
         """The pools of the goods that the lines of a level make."""

@@ -56,7 +56,8 @@ class MarketModel(mesa.Model):
         firm: type[Firm] = Firm,
     ) -> None:
         super().__init__(rng=seed)
-        self.economy = economy
+        self._series = economy
+        self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
         self.settings.rules.check(economy, self.settings)
         if not self.settings.rules.has_agents:
@@ -88,15 +89,24 @@ class MarketModel(mesa.Model):
     def step(self) -> None:
         """One step: every agent acts once, in the order of the activation."""
         self.clock += 1
+        if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
+            self._renew(self._series.at(self.clock))
         self._draw_shocks()
         self._run_phases(self._step_phases)
 
     def change(self, economy: Economy) -> None:
         """Continue with the terms of another economy of the same structure."""
-        self.economy = economy
-        for industry in economy.topological_order:
-            for firm in self.members[industry.good]:
+        self._series = economy
+        if not economy.exogenous.of_terms:
+            self._renew(economy)
+
+    def _renew(self, economy: Economy) -> None:
+        """Continue with other terms from the next production on."""
+        former = zip(economy.topological_order, self.economy.topological_order, strict=True)
+        for industry, before in former:
+            for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
+        self.economy = economy
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
             (self.consumers, economy.demand.values()),

@@ -34,7 +34,7 @@ class PooledMarket(Mechanism):
         """The stabilising hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
-        if any(terms.elasticity > 0 for terms in economy.supply.values()):
+        if any(terms.responds for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
 

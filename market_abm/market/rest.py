@@ -33,8 +33,13 @@ class Rest:
     * each buyer's bid and the value to it (weighted by its share over the largest in its pool);
     * where shares can move, the value to a buyer and to its pool on average: greater to none, and
       less to none that holds a share (weighted by the share);
-    * each supplier's price and its marginal cost, each consumer's price and its demand curve;
+    * each supplier's price and its marginal cost (at as many steps on end as it keeps an offer),
+      each consumer's price and its demand curve;
     * where prices are quoted, demand and supply, and each price and the one before.
+
+    Differences of prices are relative to the price. That of a good whose supplier has no supply
+    curve may tend to 0, and they are relative to the largest price so far. No market is at rest
+    while a series moves.
 
     Parameters
     ----------
@@ -62,13 +67,15 @@ class Rest:
         self.shares_move = np.asarray(shares_move, bool)
         self._prices: np.ndarray | None = None
         self._largest: np.ndarray = np.zeros(1)
+        self._highest: np.ndarray = np.zeros(())
+        self._calm: np.ndarray = np.zeros(())
         self._pays = pays(economy)
         self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only, of ``economy``."""
         self.economy = economy
-        for name in ("tolerance", "shares_move", "_prices", "_largest"):
+        for name in ("tolerance", "shares_move", "_prices", "_largest", "_highest", "_calm"):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
@@ -97,11 +104,13 @@ class Rest:
             Σ s ∂f/∂x over the buyers of each use at ``batch``, (..., uses), if known.
         """
         before, self._prices = self._prices, state.prices
+        self._note_prices(state.prices)
+        supply = self._supply(state)
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
-        if before is None:
+        if before is None or state.step < self.economy.moves_until:
             return np.zeros(state.prices.shape[:-1], bool)
         tolerance = EACH * self.tolerance[..., None]
-        gaps = [self._supply(state), self._demand(state, reference)]
+        gaps = [supply, self._demand(state, reference)]
         if not self.rules.bids_form_prices:
             gaps += [self._unsold(state), _relative(state.prices - before, state.prices)]
         still = np.all(np.concatenate(gaps, axis=-1) <= tolerance, axis=-1)
@@ -129,11 +138,28 @@ class Rest:
         for places, terms in self.economy.supply_terms:
             quantity, price = state.quantities[..., places], state.prices[..., places]
             cost = curves.marginal_cost(terms, quantity)
+            if terms.cost != "curve":
+                gaps[..., places] = _relative(price - cost, self._highest[..., places])
+                continue
             gap = _relative(price - cost, np.maximum(np.abs(price), np.abs(cost)))
             shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
             gap = np.where(shut | np.equal(terms.elasticity, 0.0), 0.0, gap)
             gaps[..., places] = gap * np.minimum(terms.elasticity, 1.0)
+        if any(terms.waits for _, terms in self.economy.supply_terms):
+            within = gaps <= EACH * self.tolerance[..., None]
+            self._calm = np.where(within, self._calm + 1.0, 0.0)
+            for places, terms in self.economy.supply_terms:
+                long = self._calm[..., places] >= terms.period
+                gaps[..., places] = np.where(long, gaps[..., places], np.inf)
         return gaps
+
+    def _note_prices(self, prices: np.ndarray) -> None:
+        """Note the scale of each price: the largest so far of goods that may become worthless."""
+        highest, self._highest = self._highest, np.abs(prices)
+        learning = np.flatnonzero(self.economy.without_curve)
+        if len(learning):
+            highest = np.broadcast_to(highest, prices.shape)[..., learning]
+            self._highest[..., learning] = np.maximum(highest, self._highest[..., learning])
 
     def _demand(self, state: State, reference: np.ndarray) -> np.ndarray:
         final = self.economy.final
@@ -173,7 +199,7 @@ class Rest:
         places: Any = (..., self._good)
         np.add.at(total, places, np.where(self._pays, mean, 0.0))  # one after another
         bought = np.unique(self._good)
-        return _relative(state.prices - total, state.prices)[..., bought]
+        return _relative(state.prices - total, self._highest)[..., bought]
 
     def _agreed(
         self,
@@ -194,7 +220,10 @@ class Rest:
             return still
         uses = self.economy.uses
         quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
-        mean, top = uses.pools.spread(mean), self._largest_share(shares)
+        size = np.abs(mean)
+        learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
+        size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
+        size, mean, top = (*map(uses.pools.spread, (size, mean)), self._largest_share(shares))
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
@@ -202,9 +231,10 @@ class Rest:
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
             bids = self.rules.per_unit(state.bids[..., places], share * quantity)
             weight = _relative(share, part.spread(top))
-            gap = weight * _relative(bids - worth, of_pool)
+            scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
+            gap = weight * _relative(bids - worth, scale)
             excess = (worth - of_pool) * np.sign(quantity)
-            excess = excess / np.where(of_pool == 0.0, 1.0, np.abs(of_pool))
+            excess = excess / np.where(scale == 0.0, 1.0, scale)
             better = np.maximum(excess, -share * excess)
             agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
             still = still & np.all(gap <= tolerance, axis=-1) & agreed

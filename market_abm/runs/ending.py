@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.economy.economy import Economy
 from market_abm.experiment.experiment import Experiment
 from market_abm.simulation.endings import Ending, Status, out_of_steps
 from market_abm.simulation.loop import Run
+from market_abm.simulation.record import Trajectory
 
 
 def full_ending(experiment: Experiment, run: Run) -> Ending:
@@ -20,7 +22,8 @@ def full_ending(experiment: Experiment, run: Run) -> Ending:
     if run.ending is not None:
         return run.ending
     with np.errstate(all="ignore"):
-        errors = relative_error(run.last.prices, run.last_observations["gradients"])
+        gradients = run.last_observations["gradients"]
+        errors = relative_error(run.last.prices, gradients, least_scale(economy, run.trajectory))
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     if run.last_observations["settled"]:
         return _at_rest(experiment, run, worst, float(errors[worst]))
@@ -56,6 +59,20 @@ def _at_rest(experiment: Experiment, run: Run, worst: int, error: float) -> Endi
     last = economy.goods[int(np.argmax(first))]
     detail += f"{tolerance:g} of its exact gradient; {last} came within last, at step {first.max()}"
     return Ending(Status.CONVERGED, step, last, detail)
+
+
+def least_scale(economy: Economy, path: Trajectory) -> np.ndarray:
+    """The scale of prices that may tend to 0, money per unit, shape (goods,); 0 of all others.
+
+    They are those of goods whose suppliers have no supply curve: at the optimum their price is 0,
+    or their marginal cost. The scale is the largest on the path.
+    """
+    scale = np.zeros(len(economy.goods))
+    learning = np.flatnonzero(economy.without_curve)
+    if len(learning):
+        recorded = np.isin(path.goods, learning)
+        scale[path.goods[recorded]] = np.abs(path.prices[:, recorded]).max(axis=0, initial=0.0)
+    return scale
 
 
 def _distance(good: str, error: float) -> str:

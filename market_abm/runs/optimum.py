@@ -48,10 +48,13 @@ def rest_summary(rest: Equilibrium | None, best: Equilibrium | None) -> dict[str
     return {"kind": rest.kind.value, "welfare": rest.welfare, "better_known": better}
 
 
-def distance(last: State, welfare: float, best: Equilibrium) -> dict[str, Any]:
-    """How far a state with this W is from the best known allocation, and what that is."""
+def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) -> dict[str, Any]:
+    """How far a state with this W is from the best known allocation, and what that is.
+
+    ``least`` is the scale of prices that may tend to 0, shape (goods,).
+    """
     with np.errstate(invalid="ignore"):  # it may have diverged
-        prices = relative_error(last.prices, best.prices).max()
+        prices = relative_error(last.prices, best.prices, least).max()
         quantities = relative_error(last.quantities, best.quantities).max()
     return {
         "solved": best.solved,

@@ -297,11 +297,13 @@ class Result(Displayable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
+        from market_abm.runs.ending import least_scale
         from market_abm.runs.optimum import distance
 
         if self.equilibrium is None:
             return None
-        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium)
+        least = least_scale(self.economy, self.trajectory)
+        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium, least)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.

@@ -186,13 +186,14 @@ def simulate(
         while runs.active.any():
             runs.drop_ended(engine, observer)
             before, observed = engine.state, watch.observed == engine.state.step
-            due = economies_at.get(before.step + 1)
+            due, economy = economies_at.get(before.step + 1), engine.economy
             if due and not observed:  # by its own economy
                 watch.add_left_out(record, before, engine.batch, runs.numbers)
                 observed = True
             state = move(engine, observer, due and [due[run] for run in runs.numbers.tolist()])
             if not observed and runs.any_stopped(engine, state):
                 watch.add_left_out(record, before, None, runs.numbers)
+            show(engine, observer, economy)
             runs.end_failed(engine)
             runs.end_diverged(engine.economy, state)
             results = watch(state, engine.batch, runs)
@@ -214,8 +215,16 @@ def advance(
 
     With ``economies``, one per run, it is the first step of these.
     """
+    economy = engine.economy
     state = move(engine, observer, economies)
+    show(engine, observer, economy)
     return state, observer(state, engine.batch)
+
+
+def show(engine: Engine, observer: Observer, before: Economy) -> None:
+    """Let the observer continue with the engine's economy, if a series has changed it."""
+    if engine.economy is not before:
+        observer.change(engine.economy)
 
 
 def move(engine: Engine, observer: Observer, economies: Sequence[Economy] | None) -> State:

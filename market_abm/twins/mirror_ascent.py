@@ -54,6 +54,7 @@ class ShareOptimiser(ABC):
         self.program = self.program_class(
             economy, at_once=self.at_once, weight=settings.bid_rate, in_logs=self.in_logs
         )
+        self.suppliers = terms.Suppliers(economy)
         self.priced = np.zeros(len(economy.goods), bool)
         self.priced[economy.final] = True
         self.reached = np.zeros(self.buyers.size, bool)
@@ -92,7 +93,8 @@ class ShareOptimiser(ABC):
         """Supply, produce from the shares, differentiate, and move the shares."""
         known = self.priced.copy()
         self._reach()
-        self.make(self._offers(known), self.shares)
+        raw = self.quantities[: len(self.economy.supply)]
+        self.make(self.suppliers.offers(raw, self.prices, known), self.shares)
         self._move_shares()
 
     def make(self, offers: np.ndarray, shares: np.ndarray) -> None:
@@ -115,14 +117,6 @@ class ShareOptimiser(ABC):
         batch = Batch(self.quantities, self.used_shares, inputs, np.array(paid))
         self.program.batches.append(batch)
         self.prices, self.signals = self.program.gradient()
-
-    def _offers(self, known: np.ndarray) -> np.ndarray:
-        """What suppliers offer: they respond to a ``known`` gradient by a rule of their own."""
-        offers = self.quantities[: len(self.economy.supply)].copy()
-        for k, each in enumerate(self.economy.supply.values()):
-            if known[k] and each.elasticity > 0.0:
-                offers[k] = terms.offer(each, offers[k], self.prices[k])
-        return offers
 
     def _reach(self) -> None:
         """A consumer's price comes one line further, or through all lines against their order.

@@ -116,6 +116,7 @@ class SaddlePoint(ABC):
         initial = InitialState.of(economy)
         self.reference = terms.references(economy, initial.quantities)
         self.lagrangian = Lagrangian(economy, self.reference)
+        self.suppliers = terms.Suppliers(economy)
         elastic = np.isinf([each.elasticity for each in economy.demand.values()])
         self.moving = np.append(np.ones(len(self.buyers.pools), bool), ~elastic)
         self.made, self.offers = initial.quantities, initial.quantities[: len(economy.supply)]
@@ -155,14 +156,8 @@ class SaddlePoint(ABC):
         slope, _ = self.lagrangian.gradient(older, self.quotes, self.offers, consumed)
         rate = self.settings.bid_rate
         self.values = (1.0 - rate) * self.values + rate * (slope + cost)
-        self.offers = np.array(
-            [
-                terms.offer(each, amount, self.prices[k]) if each.elasticity else amount
-                for k, (each, amount) in enumerate(
-                    zip(self.economy.supply.values(), self.offers, strict=True)
-                )
-            ]
-        )
+        known = np.ones(len(self.prices), bool)
+        self.offers = self.suppliers.offers(self.offers, self.prices, known)
         _, excess = self.lagrangian.gradient(self.orders, self.quotes, self.offers, consumed)
         self.made = self.lagrangian.supply(self.orders, self.offers)
         self.last_orders = self.orders

@@ -147,6 +147,13 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="set market.lag = 0",
             name="market.lag",
         )
+    exogenous = economy.exogenous
+    if exogenous.of_terms or (exogenous.offers and not settings.rules.bids_form_prices):
+        raise SettingError(
+            f"there is no twin of series of {'terms' if exogenous.of_terms else 'planned offers'}",
+            remedy="let series say what raw goods are offered, where bids form prices",
+            name="supply",
+        )
     for good, kind in economy.reuse.items():
         if kind == "external":
             raise SettingError(

@@ -139,6 +139,8 @@ def consumer_value(terms: Demand, reference: float, amount: np.ndarray) -> np.nd
 def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
     """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive."""
     worth = np.asarray(price / terms.price)
+    if terms.cost == "quadratic":
+        return price / terms.decay
     if terms.elasticity == 0.0:
         return np.full_like(worth, terms.quantity)
     return terms.quantity * np.where(worth > 0.0, worth, 0.0) ** terms.elasticity
@@ -146,6 +148,8 @@ def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
     """∫MC dq from 0 to ``amount``, money; 0 for a fixed endowment."""
+    if terms.cost == "quadratic":
+        return 0.5 * terms.decay * amount**2
     if terms.elasticity == 0.0:
         return np.zeros_like(amount)
     power = 1.0 + 1.0 / terms.elasticity
@@ -157,6 +161,10 @@ def offer(terms: Supply, amount: float, price: float) -> float:
 
     Partial adjustment to its curve, in logarithms, or a step of gradient ascent on its profit.
     """
+    if terms.cost == "none":
+        return amount + terms.rate * price
+    if terms.cost == "quadratic":
+        return (1.0 - terms.rate * terms.decay) * amount + terms.rate * price
     size, worth = amount / terms.quantity, price / terms.price
     if terms.kind == "gradient":
         cost = terms.price * np.sign(size) * np.abs(size) ** (1.0 / terms.elasticity)
@@ -165,3 +173,43 @@ def offer(terms: Supply, amount: float, price: float) -> float:
         return (1.0 - terms.adjustment) * amount
     moved = worth ** (terms.adjustment * terms.elasticity)
     return terms.quantity * size ** (1.0 - terms.adjustment) * moved
+
+
+class Suppliers:
+    """All suppliers of an economy, step after step.
+
+    A supplier whose offer is kept for a period moves it by the mean of the gradients that are known
+    of the dates of that period, from the date ``settle`` on.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        self.terms = list(economy.supply.values())
+        self.longest = max((each.period for each in self.terms), default=1)
+        self.past: list[tuple[np.ndarray, np.ndarray]] = []
+        self.step = 0
+
+    def offers(self, before: np.ndarray, prices: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The next offers, units, shape (raw goods,).
+
+        Parameters
+        ----------
+        before
+            Those before, units, shape (raw goods,).
+        prices, known
+            The gradient by each good at the last date, money per unit, and whether it is known,
+            shape (goods,).
+        """
+        self.step += 1
+        self.past = [*self.past[-self.longest :], (prices, known)]
+        offers = before.copy()
+        for k, each in enumerate(self.terms):
+            if each.series is not None:
+                row, rows = self.step // each.period, each.series.rows
+                row = row % rows if each.repeat == "cycle" else min(row, rows - 1)
+                offers[k] = each.series.values[row, int(each.column or 0)]
+            elif self.step % each.period == 0 and (each.cost != "curve" or each.elasticity > 0.0):
+                dates = self.past[-each.period :][each.settle :]
+                signals = [slopes[k] for slopes, seen in dates if seen[k]]
+                if signals:
+                    offers[k] = offer(each, before[k], np.mean(signals))
+        return offers

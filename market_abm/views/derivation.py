@@ -89,10 +89,10 @@ def suppliers(
     gradients: Mapping[str, float],
 ) -> Section:
     """What suppliers offer: their endowment, or as much as costs the price at the margin."""
-    curved = any(terms.elasticity > 0.0 for terms in economy.supply.values())
+    curved = any(terms.responds for terms in economy.supply.values())
     pairs = []
     for good, terms in economy.supply.items():
-        if terms.elasticity == 0.0:
+        if not terms.responds:
             pairs.append(_given(good, name(good), terms.quantity, good, gradients[good]))
         else:
             cost = float(marginal_cost(terms, quantities[good]))
@@ -149,7 +149,11 @@ def _demand_curve(good: str, terms: Demand, quantity: float) -> Expression:
 
 
 def _supply_curve(good: str, terms: Supply) -> Expression:
-    """MC(q) = r0 (q/q0)^(1/η)."""
+    """MC(q) = r0 (q/q0)^(1/η), or δ q, or 0."""
+    if terms.cost == "none":
+        return lift(0.0)
+    if terms.cost == "quadratic":
+        return _shown(terms.decay) * name(good)
     return terms.price * (name(good) / terms.quantity) ** _shown(1.0 / terms.elasticity)
 
 

@@ -18,9 +18,11 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.read_series import with_paths
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
+from market_abm.experiment.reading import WITH_SERIES
 from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
@@ -212,7 +214,7 @@ class Session:
             return False
         values = {**self._numbers_set, key: value}
         initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
-        return initial.economy.structure == self.economy.structure
+        return initial.economy.structure == self.experiment.economy.structure
 
     def shock(self, target: str, good: str, percent: float) -> None:
         """Change a number of a good by so many per cent, from the next step on.
@@ -275,6 +277,8 @@ class Session:
             label, value = demand_elasticity(good), demand.elasticity
             yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
         for good, supply in self._next_economy.supply.items():
+            if supply.cost != "curve" or self.experiment.economy.supply[good].series is not None:
+                continue
             key = f"supply.{quoted(good)}.elasticity"
             label, value = supply_elasticity(good), supply.elasticity
             yield Parameter(key, label, value, 0.0, max(4.0, value))
@@ -313,6 +317,9 @@ class Session:
             for key in ("input_output", "sectors"):
                 economy[key] = str((source.folder / economy[key]).resolve())
         configuration["economy"] = economy
+        if source is not None:
+            for name in WITH_SERIES:
+                configuration[name] = with_paths(configuration[name], source.folder)
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
 

@@ -98,9 +98,13 @@ def _unsupported(economy: Economy) -> str:
     if len(economy.supply) != 1 or len(economy.demand) != 1:
         return f"there are {len(economy.supply)} raw and {len(economy.demand)} final goods"
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
-    fixed = np.all(np.equal(supply.elasticity, 0.0)) and np.all(np.equal(supply.quantity, 1.0))
+    changed = np.any(supply.responds) or not np.all(np.equal(supply.quantity, 1.0))
     terms = (demand.price, demand.elasticity, demand.quantity)
-    if not fixed or not all(each is not None and np.all(np.equal(each, 1.0)) for each in terms):
+    if (
+        changed
+        or economy.moves_until > 0.0
+        or not all(each is not None and np.all(np.equal(each, 1.0)) for each in terms)
+    ):
         return "the terms of supply or demand were changed"
     for industry in economy.topological_order:
         line = industry.technology

@@ -130,6 +130,13 @@ class Tatonnement(QuotedMarket):
                 remedy="quoted prices are observed without a lag: set market.lag = 0",
                 name="market.lag",
             )
+        for good, terms in economy.supply.items():
+            if terms.cost == "none" or np.any((terms.cost == "quadratic") & (terms.decay <= 0.0)):
+                raise EconomyError(
+                    f'supply.{good} costs nothing with mechanism "{cls.name}"',
+                    remedy='suppliers plan what they offer: set cost = "quadratic", decay > 0',
+                    name=f"supply.{good}.cost",
+                )
         for industry in economy.industries:
             where = f"industries.{industry.good}"
             if not industry.technology.inputs:
@@ -224,7 +231,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     @np.errstate(all="ignore")
     def step(self) -> None:
         """Quoted prices follow the last plans; then all agents plan at the new prices."""
-        self.clock += 1
+        self._begin_step()
         self._form_prices()
         self._plan()
 
@@ -278,6 +285,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         """All agents plan at the quoted prices."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
+        self.economy.exogenous.offers.write(self.clock, self.quantities)
         quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
         if self.failed:  # a search for a plan that there is not takes long
             sale_prices = sale_prices.copy()

@@ -48,6 +48,15 @@ def network_text(economy: Economy) -> str:
 
 def supply_text(terms: Supply) -> str:
     """The terms of a supplier."""
+    kept = "" if np.all(terms.period == 1) else f", each for {format_number(terms.period)} steps"
+    if terms.series is not None:
+        return f"the rows of {terms.series.source}{kept}"
+    if terms.cost != "curve":
+        cost = "no cost" if terms.cost == "none" else f"a cost of {format_number(terms.decay)} q²/2"
+        return (
+            f"{_units(terms.quantity)} at step 0, then by its gradient at rate "
+            f"{format_number(terms.rate)}{kept}; {cost}"
+        )
     if not np.any(terms.elasticity):
         return f"{_units(terms.quantity)} per step"
     text = (
