@@ -80,10 +80,14 @@ class Settings:
     def with_keys(self, given: Mapping[str, Any], where: str) -> Self:
         """The same with other values of some keys; only these are checked, and how they fit.
 
-        Parameters and errors are those of :meth:`of`.
+        Keys of a table among them are set in it. Parameters and errors are those of :meth:`of`.
         """
+        values = dict(given)
+        for key, own in vars(self).items():
+            if isinstance(own, Settings) and isinstance(given.get(key), Mapping):
+                values[key] = own.with_keys(given[key], f"{where}.{key}")
         made = object.__new__(type(self))
-        vars(made).update(vars(self) | self.checked(given, where))
+        vars(made).update(vars(self) | self.checked(values, where))
         made.check(where)
         return made
 
@@ -99,7 +103,10 @@ class Settings:
         result = object.__new__(cls)
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]
             values = [getattr(each, item.name) for each in several]
-            if any(isinstance(value, float) for value in values):
+            value: Any
+            if isinstance(values[0], Settings):
+                value = values[0].vectorized(values)
+            elif any(isinstance(value, float) for value in values):
                 value = np.array([math.nan if v is None else v for v in values])[:, None]
             else:
                 (value,) = set(values)
@@ -111,8 +118,9 @@ class Settings:
         result = object.__new__(type(self))
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
-            kept = part(value) if isinstance(value, np.ndarray) else value
-            object.__setattr__(result, item.name, kept)
+            if isinstance(value, np.ndarray | Settings):
+                value = part(value) if isinstance(value, np.ndarray) else value.select_runs(part)
+            object.__setattr__(result, item.name, value)
         return result
 
 
@@ -134,18 +142,17 @@ def describe(settings_class: type[Settings]) -> list[FieldDescription]:
     rows = []
     for item in dataclasses.fields(settings_class):  # type: ignore[arg-type]
         known = item.metadata
+        if known["kind"] == "table of settings":
+            inside = describe(item.default_factory)  # type: ignore[arg-type]
+            rows += [row._replace(key=f"{item.name}.{row.key}") for row in inside]
+            continue
         default = item.default
         if item.default_factory is not dataclasses.MISSING:
             default = item.default_factory()
-        rows.append(
-            FieldDescription(
-                item.name,
-                "required" if _is_required(item) else _toml(default),
-                f"{known.get('kind', '')} {known.get('range', '')}".strip(),
-                known.get("unit", ""),
-                known.get("help", ""),
-            )
-        )
+        shown_default = "required" if _is_required(item) else _toml(default)
+        kind = f"{known.get('kind', '')} {known.get('range', '')}".strip()
+        others = known.get("unit", ""), known.get("help", "")
+        rows.append(FieldDescription(item.name, shown_default, kind, *others))
     return rows
 
 

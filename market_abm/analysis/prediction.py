@@ -9,6 +9,10 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
+from market_abm.market.foresight import NONE, Foresight, foresight_of
+
+CIRCLE = 2**16
+"""Points of the unit circle: the error of an integral is the largest root to this power."""
 
 
 def predicted_price_path(economy: Economy, market: Any, steps: int) -> np.ndarray | None:
@@ -44,24 +48,87 @@ def rate(economy: Economy, market: Any) -> float | None:
     λ^(τ+1) = a λ^τ - b; the steady state is stable if it is below 1. There are two such cases
     (docs/model.md, 4). A cobweb: a chain of identities between one supplier on its curve and one
     isoelastic consumer, a = 1 - ρ, b = ρη/ε. A split: one good that reaches a CES technology
-    through two chains of d identities, a = 1, b = κ/σ. A lag of prices adds to τ once for each
-    agent on the way that uses a lagged price which moves (in a split the final good's does not).
+    through two chains of d identities, a = 1, b = κ/σ, and further terms if buyers have foresight.
+    A lag of prices adds to τ once for each agent on the way that uses a lagged price which moves
+    (in a split the final good's does not).
     """
     share_response = market.rules.share_response(market)
     if share_response is None or market.activation == "random":
         return None
-    found = _cobweb(economy) or _split(economy, share_response)
+    cobweb = None if foresight_of(market).supply_line else _cobweb(economy)
+    found = cobweb or _split(economy, share_response)
     if found is None:
         return None
     keep, response, stages, lagged = found
     delay = (stages if market.activation == "simultaneous" else 0) + lagged * market.lag
-    if delay == 0:
+    devices = foresight_of(market) if cobweb is None else NONE
+    if delay == 0 and devices == NONE:
         return abs(keep - response)
-    polynomial = np.zeros(delay + 2)
-    polynomial[0] = 1.0
-    polynomial[1] -= keep
-    polynomial[-1] += response
+    polynomial = recursion(keep, response, delay, share_response, devices)
     return float(np.abs(np.roots(polynomial)).max())
+
+
+def recursion(
+    keep: float, response: float, delay: int, share_rate: float, devices: Foresight
+) -> np.ndarray:
+    """The polynomial in λ of one variable with foresight, the highest power first.
+
+    x(t+1) = a x(t) + μ (x(t) - x(t-1)) - b (y + h (y - x(t-τ-1))) - (κβ/σ̂) (x(t) - y) with
+    y = x(t-τ): the logarithm of the ratio of two shares, where the value of an input falls as its
+    share to the power 1/σ, and b = κ/σ (docs/theory.md).
+
+    Parameters
+    ----------
+    keep, response, delay
+        a, b and τ.
+    share_rate
+        κ.
+    devices
+        μ, h, β and σ̂.
+    """
+    correction = share_rate * devices.pipeline / (devices.elasticity or 1.0)
+    polynomial = np.zeros(delay + 3)
+    polynomial[0] = 1.0
+    polynomial[1] -= keep + devices.momentum - correction
+    polynomial[2] += devices.momentum
+    polynomial[-2] += response * (1.0 + devices.trend) - correction
+    polynomial[-1] -= response * devices.trend
+    return polynomial
+
+
+def share_variance(
+    response: float, delay: int, share_rate: float, noise: float, devices: Foresight = NONE
+) -> float:
+    """The stationary variance of the logarithm of the ratio of two shares, if bids are noisy.
+
+    2 κ² ν² V: in each step the bids of two users for what they share have independent errors, of
+    standard deviation ν in logarithms. V is the mean square of what is left of errors of size 1 in
+    the recursion of :func:`recursion`, as an integral over the unit circle of λ; without devices
+    and at τ = 1 it is (1 + k)/(k (1 - k) (2 + k)), k = κ/σ.
+
+    Parameters
+    ----------
+    response, delay
+        k = κ/σ and τ.
+    share_rate
+        κ.
+    noise
+        ν.
+    devices
+        μ, h, β and σ̂.
+
+    Returns
+    -------
+    float
+        Infinite if the recursion is unstable.
+    """
+    polynomial = recursion(1.0, response, delay, share_rate, devices)
+    if np.abs(np.roots(polynomial)).max() >= 1.0:
+        return math.inf
+    circle = np.exp(2j * math.pi * np.arange(CIRCLE) / CIRCLE)
+    errors = np.abs((1.0 + devices.trend) * circle - devices.trend)
+    left = np.mean((errors / np.abs(np.polyval(polynomial, circle))) ** 2)
+    return float(2.0 * (share_rate * noise) ** 2 * left)
 
 
 def steady_state_error(economy: Economy) -> float | None:

@@ -21,6 +21,7 @@ import numpy as np
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
+from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
@@ -122,11 +123,11 @@ def stability(
     Returns
     -------
     Stability or None
-        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
-        step is not smooth at the steady state (posted prices: excess demand on one side, unsold
-        goods on the other), if the steady state is unknown or the market is not stationary there,
-        if J is not finite, or if the largest eigenvalue of more than 1,200 variables cannot be told
-        from rounding.
+        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if
+        goods are dated, if a step is not smooth at the steady state (posted prices: excess demand
+        on one side, unsold goods on the other), if the steady state is unknown or the market is not
+        stationary there, if J is not finite, or if the largest eigenvalue of more than 1,200
+        variables cannot be told from rounding.
     """
     return stabilities([economy], [settings], [steady_state or equilibrium(economy)])[0]
 
@@ -258,8 +259,7 @@ def _steps(
     ):
         if steady is not None and steady.solved and _is_smooth(economy, market):
             starts[k] = SteadyState.of(economy, market, steady)
-            same = tuple(each for each in vars(market).values() if not isinstance(each, float))
-            key = (economy.structure, type(market), same, starts[k].layout)
+            key = (economy.structure, type(market), _fixed(market), starts[k].layout)
             # Where an input is 0, lines are computed in another way, in all rows.
             groups.setdefault((key, k if starts[k].has_zeros else -1), []).append(k)
     for members in groups.values():
@@ -277,10 +277,17 @@ def _steps(
                     break
 
 
+def _fixed(settings: Settings) -> tuple[Any, ...]:
+    """All but the numbers of settings: what they must have in common to be vectorized."""
+    kept = (each for each in vars(settings).values() if not isinstance(each, float | None))
+    return tuple(_fixed(each) if isinstance(each, Settings) else each for each in kept)
+
+
 def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     """Whether a step is a smooth function of the state."""
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
+    known = known and not settings.dated  # its books are no variables of ``memory``
     return bool(known and settings.rules.smooth)
 
 

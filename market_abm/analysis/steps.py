@@ -13,6 +13,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.base import MarketSettings
+from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.mechanisms.registry import array_market
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
@@ -64,16 +65,24 @@ class SteadyState:
         products = marginal_products(economy, inputs)
         worth = steady.prices[buyers.maker] * products
         memory = settings.rules.steady_memory(economy, steady, worth, products)
-        moves = {name: np.ones(array.shape, bool) for name, array in memory.items()}
+        moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)
         rest_of_pool = np.arange(buyers.size)
         if "shares" in moves:
             moves["shares"][:] = False
+            shared = np.zeros(buyers.size, bool)
             for pool in buyers.shared_pools:
                 largest = pool.buyers.start + int(np.argmax(steady.shares[pool.buyers]))
                 rest_of_pool[pool.buyers] = largest
                 moves["shares"][pool.buyers] = True
+                shared[pool.buyers] = True
                 moves["shares"][largest] = False
+            past = Past.begin(
+                settings, memory["shares"], memory["bids"], ages_of_values(economy, settings)
+            )
+            for name, array in past.arrays.items() if past else ():
+                memory[name] = array
+                moves[name] = np.resize(shared, array.shape)
         places = {name: np.flatnonzero(moves[name]) for name in memory}
         return SteadyState(memory, places, rest_of_pool, bool(np.any(inputs == 0.0)))
 

@@ -9,7 +9,7 @@ from typing import Any
 from market_abm.errors import SettingError, nearest
 from market_abm.experiment.settings import check_table
 from market_abm.fields import check_choice
-from market_abm.keys import set_key
+from market_abm.keys import key_parts, set_key
 from market_abm.market.base import MarketSettings
 from market_abm.market.mechanisms.registry import (
     MECHANISMS,
@@ -76,8 +76,8 @@ def compatible(overrides: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
     name = settings.get("market.mechanism")
     if not isinstance(name, str) or name not in MECHANISMS:
         return dict(overrides)
-    foreign = {f"market.{key}" for key in set(all_keys()) - set(keys_of(name))}
-    return {key: value for key, value in overrides.items() if key not in foreign}
+    foreign = [["market", key] for key in set(all_keys()) - set(keys_of(name))]
+    return {key: value for key, value in overrides.items() if key_parts(key)[:2] not in foreign}
 
 
 def override_all(tables: dict[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -120,9 +120,8 @@ class Firm(mesa.Agent):
 
     def produce(self) -> None:
         """Take delivery of its shares of the input markets, make the next batch, and offer it."""
+        self.take_delivery()
         place, inputs = self._place, self.input_book
-        for k, (market, first) in enumerate(self._input_markets):
-            inputs[k] = market.allotments[first + place] * market.units
         made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
@@ -131,6 +130,12 @@ class Firm(mesa.Agent):
             made = float(output), self._book(products)
         self.output, self._products = made
         self._output_market.offers[place] = self.output
+
+    def take_delivery(self) -> None:
+        """Take its shares of what the input markets have."""
+        place, inputs = self._place, self.input_book
+        for k, (market, first) in enumerate(self._input_markets):
+            inputs[k] = market.allotments[first + place] * market.units
 
     def offer(self) -> None:
         """Offer its output."""
@@ -256,12 +261,16 @@ class Supplier(mesa.Agent):
         self.terms = terms
         self.quantity = behaviour.renewed_offer(terms, self.quantity)
 
+    def observed_price(self) -> tuple[Any, bool]:
+        """The price that it observes, money per unit, and whether there was one."""
+        return self._market.lagged_price(self._ago)
+
     def update_offer(self) -> None:
         """Revise the offer if it has observed a price, or follow the series."""
         if self.terms.series is not None:
             self.quantity = np.float64(number_at(self.terms, self.model.clock))
             return
-        price, moves = self._market.lagged_price(self._ago)
+        price, moves = self.observed_price()
         if self.terms.waits:
             price, moves, self._prices = behaviour.price_of_period(
                 self.terms, self._prices, price, moves, self.model.clock

@@ -9,6 +9,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
 from market_abm.language.segments import gather, scatter
+from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
 from market_abm.market.state import CurrentState, State
 
@@ -29,6 +30,7 @@ class ArrayState:
     """
 
     economy: Economy
+    settings: Any
     mechanism: type[Any]
     clock: int
     shares: np.ndarray
@@ -47,6 +49,9 @@ class ArrayState:
     _pending: bool
     _set: bool
     _seen: State | None = None
+    _past: Past | None = None
+    _observed_past: Past | None = None
+    """What buyers remembered before shares were revised: never another array in its place."""
 
     @property
     def state(self) -> State:
@@ -67,6 +72,7 @@ class ArrayState:
     def _observe(self) -> None:
         """Let the observable state, when it is next read, be that of now."""
         self._seen = None
+        self._observed_past = self._past
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
         """An array of the state, shape (runs, buyers): ``inputs``, ``shares`` or ``bids``.
@@ -98,23 +104,31 @@ class ArrayState:
     def memory(self) -> dict[str, np.ndarray]:
         """Copies of the state variables (``MEMORY``), by name, as observed.
 
-        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs. Setting
-        some or all of them puts the market into a state in which every good has a price and every
-        firm has bid.
+        Arrays over buyers, goods and (``offers``) suppliers, with a leading axis of runs, and what
+        buyers remember (``Past.arrays``). Setting some or all of them puts the market into a state
+        in which every good has a price and every firm has bid. If the past is not set, shares and
+        bids have not moved.
         """
         names = (*MEMORY, *(OF_PERIODS if self.price_totals.size else ()))
         arrays = {name: getattr(self, name).copy(order="K") for name in names}
-        return {**arrays, "shares": self.state.shares.copy(order="K")}
+        past = self._observed_past.arrays if self._observed_past else {}
+        copies = {name: each.copy() for name, each in past.items()}
+        return {**arrays, "shares": self.state.shares.copy(order="K"), **copies}
 
     @memory.setter
     def memory(self, memory: dict[str, np.ndarray]) -> None:
+        self._recall(memory)
+
+    def _recall(self, memory: dict[str, np.ndarray]) -> None:
         memory = {"shares": self.state.shares, **memory}
         self._copy_lent()
         for name, array in memory.items():
             if name == "products":
                 self.products = array
-            else:
+            elif name not in REMEMBERED:
                 getattr(self, name)[:] = array
+        past = self._unmoved()
+        self._past = past and past.replaced({**past.arrays, **memory})
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
@@ -138,6 +152,11 @@ class ArrayState:
         in_order = isinstance(self.economy.network.entries, slice)
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
+
+    def _unmoved(self) -> Past | None:
+        """What buyers remember if shares and bids have not moved; None if nothing."""
+        ages = ages_of_values(self.economy, self.settings)
+        return Past.begin(self.settings, self.shares, self.bids, ages)
 
     def _copy_lent(self) -> None:
         """Leave the arrays that a state holds to it, and continue with copies."""

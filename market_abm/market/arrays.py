@@ -14,7 +14,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.groups import Group
+from market_abm.economy.groups import Group, Slot
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter
@@ -125,8 +125,13 @@ class ArrayEngine(ArrayState):
         self._lent: set[str] = set()  # arrays that states hold
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._lay_out()
         self._set = False  # whether ``memory`` was set in this step
+        self._past = self._unmoved()
+
+    def _lay_out(self) -> Layout:
+        """The blocks of all runs, after economy or runs have changed."""
+        return Layout(self.economy, self.mechanism, len(self.shares), self._threads)
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
@@ -143,8 +148,11 @@ class ArrayEngine(ArrayState):
                 order: Any = "F" if array.flags.fnc else "C"
                 setattr(self, name, np.asarray(array[rows], order=order))
         self._price_history.keep(rows)
+        self._past, self._observed_past = (
+            each and each.keep(rows) for each in (self._past, self._observed_past)
+        )
         self._used = self._used[0][rows], self._used[1][rows]
-        self._layout = Layout(self.economy, self.mechanism, len(self.shares), self._threads)
+        self._layout = self._lay_out()
 
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
@@ -205,7 +213,7 @@ class ArrayEngine(ArrayState):
         made = np.empty_like(self.quantities)
         made[:, : self.offers.shape[1]] = self.offers
         self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
-        self._work(self.economy.groups, made, update_bids=True)
+        self._work(self.economy.groups, made, self._observed_by_firms())
         self._put_on_sale(made)
         self._form_prices()
 
@@ -285,11 +293,14 @@ class ArrayEngine(ArrayState):
             self.price_totals[:, places], self.price_counts[:, places] = rest
         return means, moves
 
+    def _observed_by_firms(self) -> Observed:
+        """The prices by which firms value their inputs, before they produce."""
+        return self._observed(recorded=True)
+
     def _work(
-        self, groups: Sequence[Group], made: np.ndarray, *, update_bids: bool = False
+        self, groups: Sequence[Group], made: np.ndarray, observed: Observed | None = None
     ) -> None:
-        """Update bids if asked, buy inputs and produce; outputs are written to ``made``."""
-        observed = self._observed(recorded=True) if update_bids else None
+        """Update bids by what is ``observed``, buy inputs and produce; ``made`` are the outputs."""
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
@@ -302,7 +313,7 @@ class ArrayEngine(ArrayState):
         group, block, leaves = part
         if observed is not None:
             self._update_bids(group, *observed)
-        inputs = [group.delivered(slot, self.shares, self.quantities) for slot in group.slots]
+        inputs = [self._delivered(group, slot) for slot in group.slots]
         room = [self._products[:, slot.entries] for slot in group.slots]
         output, products = group.production(inputs, room if group.scaled else None)
         if np.shape(output) != (len(self.shares), group.size):
@@ -314,6 +325,10 @@ class ArrayEngine(ArrayState):
             bid = self.mechanism.as_bid(product, units)
             if bid is not own:
                 own[...] = bid
+
+    def _delivered(self, group: Group, slot: Slot) -> np.ndarray:
+        """The units of an input that these firms use for their next batch, (runs, entries)."""
+        return group.delivered(slot, self.shares, self.quantities)
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
@@ -376,18 +391,23 @@ class ArrayEngine(ArrayState):
         Of the goods that a run cannot split, the ``first`` or last one is added to ``refusals``,
         by run: the good and its error.
         """
-        of_pools, prices = pools.prices(self.shares, self.bids, self.quantities)
-        refused = pools.refused(self.bids, self.quantities, self.prices, self._has_bid)
+        shares, quantities = self._traded()
+        of_pools, prices = pools.prices(shares, self.bids, quantities)
+        refused = pools.refused(self.bids, quantities, self.prices, self._has_bid)
         if refused is not None and np.any(refused):
             for row in np.flatnonzero(refused.any(axis=-1)).tolist():
                 goods = pools.goods[refused[row]].tolist()
                 good = goods[0] if first else goods[-1]
                 if row not in refusals or (good < refusals[row][0]) is first:
-                    of_row = self.quantities[row, good], self.bids[row]
+                    of_row = quantities[row, good], self.bids[row]
                     refusals[row] = good, self.mechanism.refusal_of(self.economy, good, *of_row)
         scatter(self.prices, pools.places, prices)
         self._priced[pools.places] = pools.priced(self._has_bid)
         return of_pools
+
+    def _traded(self) -> tuple[np.ndarray, np.ndarray]:
+        """The shares and quantities that are priced: (runs, buyers) and (runs, goods)."""
+        return self.shares, self.quantities
 
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
@@ -399,17 +419,21 @@ class ArrayEngine(ArrayState):
         pools = self._layout.pools
         if not np.any(pools.shared):
             return
+        shares, quantities = self._traded()
+        past, before = self._past, self.shares if self._past is None else self.shares.copy()
         prices = self._pool_prices
         if prices is None:
-            prices, _ = pools.prices(self.shares, self.bids, self.quantities)
+            prices, _ = pools.prices(shares, self.bids, quantities)
         pools.reallocate(
             self.shares,
             self.bids,
             prices,
-            self.quantities,
+            quantities,
             pools.bidding(self._has_bid),
             self.settings,
+            past,
         )
+        self._past = past and past.after(before, self.bids)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

@@ -17,13 +17,16 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.terms import Supply
-from market_abm.errors import RivalGoodError
+from market_abm.errors import RivalGoodError, SettingError
 from market_abm.fields import Settings, choice, integer, number
+from market_abm.market import dating
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath, allocated
+from market_abm.market.foresight import Past, foresight_of
 from market_abm.market.one_good import Customer, Market
 from market_abm.market.state import State
 
 ACTIVATIONS = ("simultaneous", "sequential", "random")
+DATINGS = ("spot", "dated")
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,32 @@ class MarketSettings(Settings):
     lag: int = integer(
         0, low=0, high=10_000, unit="steps", help="age of the prices that sellers observe"
     )
+    dating: str = choice(
+        "spot",
+        DATINGS,
+        help="whether a batch is valued at the price of the last one sold (spot), or each at that "
+        "of its own date, which is known later (dated)",
+    )
 
     rules: ClassVar[type[Mechanism]]
     """The mechanism that these settings belong to (set by the mechanism)."""
+
+    def check(self, where: str) -> None:
+        """Refuse settings that contradict each other."""
+        if self.dated:
+            dating.check_settings(self, where)
+        elif np.any(foresight_of(self).supply_line):
+            raise SettingError(
+                f"{where}.foresight.supply_line is set, and on the spot nobody knows which offer a "
+                "price pays for",
+                remedy=f'set {where}.dating = "dated"',
+                name=f"{where}.foresight.supply_line",
+            )
+
+    @property
+    def dated(self) -> bool:
+        """Whether goods are traded by date."""
+        return self.dating == "dated"
 
     @property
     def shares_move(self) -> bool:
@@ -81,6 +107,8 @@ class Mechanism(Market, ABC):
         Whether only the first pool pays.
     first_price
         Price quoted at step 0, money per unit; 0 if the mechanism quotes no price.
+    past
+        What buyers remember, if their devices need it.
     """
 
     # --- properties of a mechanism ----------------------------------------------------------------
@@ -144,6 +172,7 @@ class Mechanism(Market, ABC):
         divided: bool,
         external: bool = False,
         first_price: Any = 0.0,
+        past: Past | None = None,
     ) -> None:
         super().__init__(good, sellers, len(initial_shares))
         self.buyer_name = buyer_name
@@ -152,6 +181,7 @@ class Mechanism(Market, ABC):
         self.paying = paying(pools, external=external)
         self.checked = divided or self.requires_positive
         self.first_price = first_price
+        self.past = past
         self.shares = initial_shares.copy()
 
     @staticmethod
@@ -237,7 +267,7 @@ class Mechanism(Market, ABC):
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
-        """How far a path fails to conserve goods and money; None if nothing is traded.
+        """How far a path fails to conserve goods and money; None if nothing is traded, or by date.
 
         Parameters
         ----------
@@ -248,6 +278,8 @@ class Mechanism(Market, ABC):
         reference
             The consumers' reference quantities c0, units, shape (final goods,).
         """
+        if settings.dated:  # what is on sale and what is paid for are of different dates
+            return None
         buyers = economy.buyers
         units, left, on_sale = allocated(path, economy)
         paid = cls.per_unit(path.bids[:-1], units) * units * pays(economy)[buyers.pool]

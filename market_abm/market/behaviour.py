@@ -76,6 +76,29 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     return np.where(fixed, offer, revised)[()]
 
 
+def expected_price(price: Any, offer: Any, offered: Any, response: Any) -> Any:
+    """The price that a supplier expects for its offer of now, money per unit: p - ĥ (w - w_date).
+
+    What it has shipped since the date that is priced has not had its effect on the price yet, as
+    orders in the supply line (J. D. Sterman, Management Science 35, 1989).
+
+    Parameters
+    ----------
+    price
+        p, of the date that is priced, money per unit.
+    offer, offered
+        Units that it offers now, w, and that it offered for that date.
+    response
+        ĥ: by how much it expects a unit to lower the price.
+    """
+    return price - response * (offer - offered)
+
+
+def is_endowment(terms: Supply, offer: Any) -> Any:
+    """Whether an offer is a fixed endowment, which does not respond to prices."""
+    return np.broadcast_to(np.logical_not(terms.responds), np.shape(offer))
+
+
 class PeriodPrices(NamedTuple):
     """The prices that a supplier's offer has got in its period: their sum and number."""
 

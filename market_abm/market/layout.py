@@ -31,18 +31,27 @@ class Layout:
         The number of runs.
     threads
         The threads that work on blocks.
+    by_good
+        Whether all buyers of a good begin to bid at once, not all firms of a line.
     """
 
     def __init__(
-        self, economy: Economy, rules: type[Mechanism], runs: int, threads: Threads
+        self,
+        economy: Economy,
+        rules: type[Mechanism],
+        runs: int,
+        threads: Threads,
+        *,
+        by_good: bool = False,
     ) -> None:
         self._economy, self._rules, self._runs, self._threads = economy, rules, runs, threads
+        self._by_good = by_good
         self._parts: dict[Sequence[Group], tuple[list[Part], list[np.ndarray]]] = {}
         self._pools: dict[int | None, Pools] = {}
 
     def renewed(self, economy: Economy) -> Layout:
         """The layout of the same network with other numbers: with the same pools."""
-        layout = Layout(economy, self._rules, self._runs, self._threads)
+        layout = Layout(economy, self._rules, self._runs, self._threads, by_good=self._by_good)
         layout._pools = self._pools
         return layout
 
@@ -74,5 +83,12 @@ class Layout:
 
     def _pools_of(self, key: int | None, goods: np.ndarray) -> Pools:
         if key not in self._pools:
-            self._pools[key] = Pools(self._economy, self._rules, goods, self._runs, self._threads)
+            self._pools[key] = Pools(
+                self._economy,
+                self._rules,
+                goods,
+                self._runs,
+                self._threads,
+                by_good=self._by_good,
+            )
         return self._pools[key]

@@ -14,6 +14,9 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
+from market_abm.market.dating import check_economy
+from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.import_mesa import mesa
 from market_abm.market.mechanisms.registry import market_settings
 from market_abm.market.one_good import Market, price_lag
@@ -59,7 +62,10 @@ class MarketModel(mesa.Model):
         self._series = economy
         self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
+        self.settings.check("market")
         self.settings.rules.check(economy, self.settings)
+        if self.settings.dated:
+            check_economy(economy)
         if not self.settings.rules.has_agents:
             raise SettingError(
                 f'mechanism "{self.settings.mechanism}" has no agents',
@@ -83,6 +89,8 @@ class MarketModel(mesa.Model):
             "random": self._random,
         }[self.settings.activation]
         self._run_phases(self._start)
+        if self.settings.dated:
+            open_books(self.economy, self.markets, self.members, self.suppliers)
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -264,30 +272,38 @@ class MarketModel(mesa.Model):
     def _create_markets(self) -> None:
         """One market for each good, in the order of ``economy.goods``."""
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
+        kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
             self, len(economy.demand), list(economy.demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         firms = {industry.good: industry.firms for industry in economy.topological_order}
+        ages, shares = ages_of_values(economy, self.settings), buyers.initial_shares
         self.markets: dict[str, Market] = {}
         for k, good in enumerate(economy.goods):
             sellers = firms.get(good, 1)
             if good in consumer_of:
-                market = rules.final_market()
+                market = kind(rules.final_market())
                 self.markets[good] = market(good, sellers, consumer_of[good], self.settings)
                 continue
             part = buyers.slice_of(k)
             pools = [pool.buyers for pool in buyers.pools if pool.good == k]
-            self.markets[good] = rules(
+            self.markets[good] = kind(rules)(
                 good,
                 sellers,
                 partial(self._buyer_name, part.start),
                 [slice(pool.start - part.start, pool.stop - part.start) for pool in pools],
-                buyers.initial_shares[part],
+                shares[part],
                 self.settings,
                 divided=economy.is_divided(good),
                 external=economy.reuse[good] == "external",
                 first_price=rules.initial_price(economy.supply.get(good), self.settings),
+                past=Past.begin(
+                    self.settings,
+                    shares[part],
+                    np.zeros(len(shares[part])),
+                    None if ages is None else ages[part],
+                ),
             )
 
     def _buyer_name(self, first: int, buyer: int) -> str:
@@ -295,7 +311,10 @@ class MarketModel(mesa.Model):
 
     def _create_agents(self, firm: type[Firm]) -> None:
         economy = self.economy
-        self.suppliers = Supplier.create_agents(
+        if self.settings.dated:
+            firm = dated(DatedFirm, firm)
+        supplier = DatedSupplier if self.settings.dated else Supplier
+        self.suppliers = supplier.create_agents(
             self,
             len(economy.supply),
             list(economy.supply.values()),

@@ -10,6 +10,13 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import (
+    Recalled,
+    check_foresight,
+    expected_bids,
+    foresight_of,
+    momentum,
+)
 from market_abm.market.pools import PoolTerms, is_lost
 from market_abm.market.state import State
 
@@ -37,6 +44,11 @@ class PooledMarket(Mechanism):
         if any(terms.responds for terms in economy.supply.values()):
             return "lower the supplier's adjustment"
         return ""
+
+    @classmethod
+    def check(cls, economy: Economy, settings: MarketSettings) -> None:
+        """Refuse devices of foresight that buyers cannot use here."""
+        check_foresight(economy, settings)
 
     # --- rules of a mechanism -------------------------------------------------------------------
 
@@ -73,6 +85,23 @@ class PooledMarket(Mechanism):
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
         """
 
+    @classmethod
+    def claim_recalling(
+        cls,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        pools: PoolTerms,
+        settings: Any,
+        recalled: Recalled | None,
+    ) -> np.ndarray:
+        """:meth:`claim`, of buyers with foresight by expected bids and with momentum."""
+        if recalled is None:
+            return cls.claim(shares, bids, pools, settings)
+        devices = foresight_of(settings)
+        sign = pools.spread(np.sign(pools.price * pools.quantity))
+        expected = expected_bids(bids, shares, recalled, sign, devices)
+        return cls.claim(shares, expected, pools, settings) * momentum(shares, recalled, devices)
+
     # --- what follows from them -----------------------------------------------------------------
 
     @classmethod
@@ -92,7 +121,15 @@ class PooledMarket(Mechanism):
     @classmethod
     @np.errstate(all="ignore")
     def revised_shares(
-        cls, shares: np.ndarray, bids: np.ndarray, quantity: Any, *, bidding: Any, settings: Any
+        cls,
+        shares: np.ndarray,
+        bids: np.ndarray,
+        quantity: Any,
+        *,
+        bidding: Any,
+        settings: Any,
+        priced: np.ndarray | None = None,
+        recalled: Recalled | None = None,
     ) -> np.ndarray:
         """The next shares of one pool, shape (..., buyers).
 
@@ -107,11 +144,14 @@ class PooledMarket(Mechanism):
             that has not observed a price of its own good has made none, and keeps its share.
         settings
             The settings of the mechanism; for several runs, with numbers of shape (runs, 1).
+        priced
+            The shares by which the pool's price is formed, if not ``shares``.
+        recalled
+            What the buyers recall, if they have foresight.
         """
-        price = cls.pool_price(shares, bids, quantity)
-        claims = np.where(
-            bidding, cls.claim(shares, bids, PoolTerms(price, quantity), settings), 0.0
-        )
+        price = cls.pool_price(shares if priced is None else priced, bids, quantity)
+        claims = cls.claim_recalling(shares, bids, PoolTerms(price, quantity), settings, recalled)
+        claims = np.where(bidding, claims, 0.0)
         total = _total(claims)
         held = _total(np.where(bidding, shares, 0.0))
         valid = total > 0.0
@@ -129,35 +169,44 @@ class PooledMarket(Mechanism):
         ]
         return np.where(pays(economy), prices, 0.0)
 
+    def traded(self) -> tuple[np.ndarray, Any]:
+        """The shares, (buyers,), and the quantity, units, that are priced."""
+        return self.shares, self.quantity
+
     def form_price(self) -> None:
         """Set the price to the sum of what the paying pools pay."""
+        shares, quantity = self.traded()
         pools = [
-            self.pool_price(self.shares[pool], self.bids[pool], self.quantity)[0]
-            for pool in self.paying
+            self.pool_price(shares[pool], self.bids[pool], quantity)[0] for pool in self.paying
         ]
         price = sum(pools, np.float64(0.0))
         if self.checked and cannot_allocate(
-            self.quantity,
+            quantity,
             self.bids.min(),
             self.bids.max(),
             before=self.price,
             all_bid=self.bidding.all(),
         ):
-            raise self.refusal(self.good, self.quantity, self.bids, self.buyer_name)
+            raise self.refusal(self.good, quantity, self.bids, self.buyer_name)
         self.price = price
         self.priced = any(self.bidding[pool].any() for pool in self.paying)
 
     def reallocate(self) -> None:
         """Revise the shares of each pool of several buyers."""
+        shares, quantity = self.traded()
+        past, before = self.past, self.shares if self.past is None else self.shares.copy()
         for pool in self.pools:
             if pool.stop - pool.start > 1:
                 self.shares[pool] = self.revised_shares(
                     self.shares[pool],
                     self.bids[pool],
-                    self.quantity,
+                    quantity,
                     bidding=True if self.bidding[pool].all() else self.bidding[pool],
                     settings=self.settings,
+                    priced=shares[pool],
+                    recalled=None if past is None else past.at(pool),
                 )
+        self.past = past and past.after(before, self.bids)
 
 
 def _total(values: np.ndarray) -> Any:

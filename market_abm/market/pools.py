@@ -11,6 +11,7 @@ from market_abm.economy.economy import Economy
 from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
+from market_abm.market.foresight import Past
 
 SharedBlock = tuple[Block, Places, np.ndarray | None]
 """Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
@@ -48,6 +49,8 @@ class Pools:
         The number of runs: blocks of buyers are such that the arrays of all fit into the cache.
     threads
         The threads that work on blocks.
+    by_good
+        Whether ``has_bid`` (below) is of the good that is bought, not of the makers of each good.
 
     Attributes
     ----------
@@ -68,6 +71,8 @@ class Pools:
         goods: np.ndarray,
         runs: int,
         threads: Threads,
+        *,
+        by_good: bool = False,
     ) -> None:
         self._threads = threads
         buyers = economy.buyers
@@ -88,10 +93,10 @@ class Pools:
             bool,
         )
         self.places = neighbours(self.goods)
-        starts, _, makers = buyers.places_of_uses
+        starts, bought, makers = buyers.places_of_uses
         of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
         own = np.isin(of_pools, chosen)
-        self._makers = makers[own]
+        self._bidders = (bought if by_good else makers)[own]
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
         self._uses_of_pools = Segments(
             np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
@@ -160,7 +165,7 @@ class Pools:
             highest = self.by_good.highest(self._least(bids, np.maximum))
         all_bid = True
         if not self._have_all_bid(has_bid):
-            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._makers]))
+            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._bidders]))
         price = gather(before, self.goods)
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
         return refused & self._checked
@@ -169,7 +174,7 @@ class Pools:
         """Whether any buyer that pays for a good has bid, shape (goods,)."""
         if self._have_all_bid(has_bid):
             return np.ones(len(self.goods), bool)
-        of_pools = self._uses_of_pools.highest(has_bid[self._makers])
+        of_pools = self._uses_of_pools.highest(has_bid[self._bidders])
         if self._paying is not None:
             of_pools = of_pools & self._paying
         return self.by_good.highest(of_pools)
@@ -181,12 +186,12 @@ class Pools:
         """
         if self._have_all_bid(has_bid):
             return None
-        return np.repeat(has_bid[self._makers], self._sizes_of_uses)
+        return np.repeat(has_bid[self._bidders], self._sizes_of_uses)
 
     def _have_all_bid(self, has_bid: np.ndarray) -> bool:
         """Whether every buyer has made a bid."""
         if not self._all_bid:
-            self._all_bid = bool(np.all(has_bid[self._makers]))
+            self._all_bid = bool(np.all(has_bid[self._bidders]))
         return self._all_bid
 
     def reallocate(
@@ -197,6 +202,7 @@ class Pools:
         quantities: np.ndarray,
         bidding: np.ndarray | None,
         settings: Any,
+        past: Past | None = None,
     ) -> None:
         """Revise ``shares`` in all pools of several buyers (``PooledMarket.revised_shares``).
 
@@ -212,6 +218,8 @@ class Pools:
             As of :meth:`bidding`.
         settings
             The settings of the mechanism.
+        past
+            What buyers remember, if they have foresight.
         """
         if self._claims is None:
             self._claims = _room(bids, self.pools.size)
@@ -226,11 +234,10 @@ class Pools:
             own, bid = gather(shares, places), gather(bids, places)
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
-            claim = self.rules.claim(own, bid, terms, settings)
+            claim = self.rules.claim_recalling(own, bid, terms, settings, past and past.at(places))
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
-            if held is not None:
-                assert bidding is not None
+            if held is not None and bidding is not None:
                 claim = np.where(bidding[block.elements], claim, 0.0)
                 own = np.where(bidding[block.elements], own, 0.0)
                 block.reduce_into(held, own)

@@ -86,7 +86,7 @@ def table_rate(
     """The rate of a table's economy in closed form; see :attr:`Result.predicted_rate`."""
     plain = (
         market.rules.bids_are_money
-        and (market.activation, market.lag) == ("simultaneous", 0)
+        and (market.activation, market.lag, market.dated) == ("simultaneous", 0, False)
         and getattr(market, "bid_rate", None) == 1.0
     )
     if table is None or not plain:

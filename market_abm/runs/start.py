@@ -27,7 +27,8 @@ def start_runs(
     Parameters
     ----------
     experiments
-        One per run. Several share the structure of their economies, mechanism, activation and lag.
+        One per run. Several share the structure of their economies, mechanism, activation, lag and
+        dating.
     engine
         ``"arrays"``, or ``"agents"`` for a single experiment.
     firm

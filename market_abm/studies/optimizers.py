@@ -23,7 +23,7 @@ from market_abm.runs.run import Runnable, as_experiment, run
 from market_abm.runs.summary import jsonable, resolved, versions
 from market_abm.twins.base import TwinPath, largest_distance
 from market_abm.twins.dual import potential
-from market_abm.twins.registry import TEXTBOOKS, TWINS, textbook, twin
+from market_abm.twins.registry import textbook, textbook_of, twin, twin_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,12 +108,12 @@ class OptimizerComparison(Displayable):
     @property
     def twin_name(self) -> str:
         """The optimiser that the mechanism is identical to."""
-        return TWINS[self.result.experiment.market.mechanism].name
+        return twin_of(self.result.experiment.market).name
 
     @property
     def textbook_name(self) -> str:
         """The textbook's optimiser."""
-        return TEXTBOOKS[self.result.experiment.market.mechanism].name
+        return textbook_of(self.result.experiment.market).name
 
     @cached_property
     def breaks_down(self) -> int | None:

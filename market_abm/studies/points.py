@@ -18,7 +18,7 @@ from market_abm.economy.families import is_pattern
 from market_abm.economy.values import drawn_again, is_value_key
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
-from market_abm.keys import key_parts
+from market_abm.keys import dotted, key_parts, set_key
 
 MAX_ECONOMIES = 4096
 """Economies that are kept for runs of equal terms."""
@@ -92,7 +92,10 @@ class Points:
             table, name = ("", key) if isinstance(value, Mapping) else _place(key)
             if table == "economy" and self._from_table and len(key_parts(key)) == 2:
                 table = ""  # not all of its lines and terms can be set so
-            parts[table][name] = value
+            if table in ("market", "run"):
+                set_key(parts[table], name, value)
+            else:
+                parts[table][name] = value
         read = self._read_with(parts[""])
         base = read.experiment
         run = base.run.with_keys(parts["run"], "run")
@@ -164,6 +167,6 @@ def _place(key: str) -> tuple[str, str]:
         return "", key
     if is_value_key(key):
         return "economy", key
-    if len(parts) == 2 and parts[0] in ("market", "run") and parts[1] != "mechanism":
-        return parts[0], parts[1]
+    if len(parts) > 1 and parts[0] in ("market", "run") and parts[1] != "mechanism":
+        return parts[0], dotted(parts[1:])
     return "", key

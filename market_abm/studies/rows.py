@@ -244,6 +244,7 @@ def _structure(experiment: Experiment) -> Any:
         experiment.market.mechanism,
         experiment.market.activation,
         experiment.market.lag,
+        experiment.market.dating,
         experiment.record,
         experiment.run.observe_every,
         tuple(step for step, _ in experiment.changes),

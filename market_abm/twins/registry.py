@@ -2,8 +2,8 @@
 
 Two mechanisms move the shares of goods by derivatives of the dated program (``mirror_ascent.py``):
 
-* ``unit-bid``: mirror ascent with the logarithm of the relative gradient; in the textbook
-  exponentiated gradient;
+* ``unit-bid``: mirror ascent with the logarithm of the relative gradient, and with the buyers'
+  devices of foresight (``foresight.py``); in the textbook exponentiated gradient, without devices;
 * ``trading-post``: proportional response; in the textbook that of buyers who spend all they earn.
 
 Two move prices by the dual of the program:
@@ -11,6 +11,8 @@ Two move prices by the dual of the program:
 * ``tatonnement``: gradient descent on the dual potential, as in the textbook (``dual.py``);
 * ``posted-price``: the primal-dual method of Arrow, Hurwicz and Uzawa in logarithms, where nothing
   is rationed or stored; in the textbook without logarithms (``primal_dual.py``).
+
+Where goods are dated, the first two have gradients of earlier dates (``by_date.py``).
 
 A search for either has a budget of work: a path ends where it is used up, and says so.
 """
@@ -26,10 +28,16 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError, SettingError
 from market_abm.fields import check_choice
 from market_abm.twins.base import Optimiser, TwinPath
+from market_abm.twins.by_date import (
+    DatedExponentiatedGradient,
+    DatedLogAscent,
+    DatedResponse,
+    DatedSpending,
+)
 from market_abm.twins.dual import DualDescent
+from market_abm.twins.foresight import ForesightAscent
 from market_abm.twins.mirror_ascent import (
     ExponentiatedGradient,
-    LogGradientAscent,
     ProportionalResponse,
     SpendingResponse,
 )
@@ -69,7 +77,7 @@ def twin(
         The mechanism or activation has no twin, the run is random, or the economy has firms or
         goods that an optimiser does not have.
     """
-    return _path(TWINS, economy, settings, steps, progress, dates=True)
+    return _path(twin_of, economy, settings, steps, progress, dates=True)
 
 
 def textbook(
@@ -82,12 +90,12 @@ def textbook(
 
     Parameters and errors are those of :func:`twin`.
     """
-    return _path(TEXTBOOKS, economy, settings, steps, progress)
+    return _path(textbook_of, economy, settings, steps, progress)
 
 
 @np.errstate(all="ignore")  # it may diverge, as its market may
 def _path(
-    optimisers: dict[str, type[Optimiser]],
+    kind: Callable[[MarketSettings], type[Optimiser]],
     economy: Economy,
     settings: MarketSettings,
     steps: int,
@@ -95,9 +103,9 @@ def _path(
     *,
     dates: bool = False,
 ) -> TwinPath:
-    name = check_choice(settings.mechanism, "market.mechanism", optimisers)
+    check_choice(settings.mechanism, "market.mechanism", TWINS)
     _check_deterministic(economy, settings)
-    optimiser = optimisers[name](economy, settings)
+    optimiser = kind(settings)(economy, settings)
     path, mixed = [optimiser.observed()], [optimiser.mixed_dates() if dates else None]
     identical_until = 0
     while len(path) <= steps and optimiser.work < BUDGET:
@@ -122,6 +130,16 @@ def _path(
     )
 
 
+def twin_of(settings: MarketSettings) -> type[Optimiser]:
+    """The optimiser that a market with these settings is identical to."""
+    return (DATED_TWINS if settings.dated else TWINS)[settings.mechanism]
+
+
+def textbook_of(settings: MarketSettings) -> type[Optimiser]:
+    """The textbook's optimiser in its place."""
+    return (DATED_TEXTBOOKS if settings.dated else TEXTBOOKS)[settings.mechanism]
+
+
 def has_twin(economy: Economy, settings: MarketSettings) -> bool:
     """Whether there is an optimiser that such a market is identical to."""
     try:
@@ -134,7 +152,13 @@ def has_twin(economy: Economy, settings: MarketSettings) -> bool:
 
 def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
     """Refuse a market that is not a deterministic optimiser of competitive firms."""
-    possible = TWINS[settings.mechanism].activations
+    if settings.dated and economy.has_loops:
+        raise SettingError(
+            "there is no twin of goods that are dated and made in a loop",
+            remedy='set market.dating = "spot"',
+            name="market.dating",
+        )
+    possible = twin_of(settings).activations
     if settings.activation not in possible:
         raise SettingError(
             f"{settings.mechanism} has no twin of activation '{settings.activation}'",
@@ -177,7 +201,7 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
 
 
 TWINS: dict[str, type[Optimiser]] = {
-    "unit-bid": LogGradientAscent,
+    "unit-bid": ForesightAscent,
     "trading-post": ProportionalResponse,
     "tatonnement": DualDescent,
     "posted-price": LogPrimalDual,
@@ -191,3 +215,15 @@ TEXTBOOKS: dict[str, type[Optimiser]] = {
     "posted-price": PrimalDual,
 }
 """The textbook's optimiser that each mechanism resembles, by the name of the mechanism."""
+
+DATED_TWINS: dict[str, type[Optimiser]] = {
+    "unit-bid": DatedLogAscent,
+    "trading-post": DatedResponse,
+}
+"""The same where goods are dated."""
+
+DATED_TEXTBOOKS: dict[str, type[Optimiser]] = {
+    "unit-bid": DatedExponentiatedGradient,
+    "trading-post": DatedSpending,
+}
+"""The textbook's optimisers where goods are dated."""

@@ -15,6 +15,7 @@ from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_choice
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism
+from market_abm.market.dated_arrays import DatedArrayEngine
 from market_abm.market.mechanisms.excess_demand import ExcessDemand
 from market_abm.market.mechanisms.posted_price import PostedPrice
 from market_abm.market.mechanisms.tatonnement import Tatonnement
@@ -139,5 +140,6 @@ def array_market(
     MarketError
         The mechanism cannot run the economy, or the activation is ``random``.
     """
-    engine: ArrayEngine = settings[0].rules.array_engine()(economies, settings, seeds)
-    return engine
+    engine = DatedArrayEngine if settings[0].dated else settings[0].rules.array_engine()
+    market: ArrayEngine = engine(economies, settings, seeds)
+    return market

@@ -14,6 +14,7 @@ import numpy as np
 
 from market_abm.fields import choice, number
 from market_abm.market.base import MarketSettings, bid_rate
+from market_abm.market.foresight import Foresight, foresight_table
 from market_abm.market.pooled import PooledMarket
 from market_abm.market.pools import PoolTerms
 
@@ -30,6 +31,7 @@ class UnitBidSettings(MarketSettings):
         high=100.0,
         help="κ: the elasticity of shares with respect to bids; 0: shares do not move",
     )
+    foresight: Foresight = foresight_table()  # noqa: RUF009
 
 
 class UnitBid(PooledMarket):

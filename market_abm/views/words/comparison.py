@@ -41,13 +41,13 @@ def comparison_sentences(comparison: OptimizerComparison) -> list[str]:
 
 def identity_sentence(comparison: OptimizerComparison) -> str:
     """Which optimiser the market is, up to which step, and how far it is from it later."""
-    from market_abm.twins.registry import TWINS
+    from market_abm.twins.registry import twin_of
 
     result, twin = comparison.result, comparison.twin
-    mechanism = result.experiment.market.mechanism
-    worst, where = largest(comparison.distances)[0], TWINS[mechanism].where
+    market = result.experiment.market
+    worst, where = largest(comparison.distances)[0], twin_of(market).where
     claim = "is identical to" if worst <= IDENTICAL else "is not identical, as it should be, to"
-    text = f"{mechanism} {claim} {comparison.twin_name}"
+    text = f"{market.mechanism} {claim} {comparison.twin_name}"
     if where:
         text += f" {where}"
     until = comparison.identical_until
@@ -91,14 +91,13 @@ def distance_text(distance: float) -> str:
 
 def optimiser_sentence(result: Result) -> str:
     """Which optimiser a run is identical to, and what measures it; empty if there is none."""
-    from market_abm.twins.registry import TEXTBOOKS, TWINS, has_twin
+    from market_abm.twins.registry import has_twin, textbook_of, twin_of
 
     experiment = result.experiment
     economy, market = experiment.economy, experiment.market
     if experiment.changes or not has_twin(economy, market):
         return ""
-    mechanism = experiment.market.mechanism
-    twin, textbook = TWINS[mechanism], TEXTBOOKS[mechanism].name
+    twin, textbook = twin_of(market), textbook_of(market).name
     where = f" {twin.where}" if twin.where else ""
     also = "" if textbook == twin.name else f", and the distance from the textbook's {textbook}"
     return f"The market is {twin.name}{where}: market-abm compare measures that{also}."

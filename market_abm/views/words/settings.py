@@ -45,7 +45,11 @@ def setting_label(key: str) -> str:
     table, whose = "".join(path[:1]), path[1:]
     if (table, whose) == ("economy", ["parameters"]):
         return f"{_words(name)} σ" if name == SUBSTITUTION else f"parameter {GREEK.get(name, name)}"
-    known = _symbol_and_unit(table, name)
+    if table == "market":  # with tables of its own
+        whose, own = [], ".".join([*whose, name])
+    else:
+        own = name
+    known = _symbol_and_unit(table, own)
     if known is None or len(whose) > 1:
         return key
     symbol, unit = known
