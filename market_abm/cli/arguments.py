@@ -18,6 +18,15 @@ Value = TypeVar("Value")
 
 EXPERIMENT = click.argument("experiment", metavar="FILE|NAME")
 
+OPTIONAL_EXPERIMENT = click.argument("experiment", metavar="[FILE|NAME]", required=False)
+
+TRACE = click.option(
+    "--trace",
+    metavar="MODULE:FUNCTION",
+    help="Instead of an experiment file, trace this Python function: the module, or file.py, is "
+    "run. Needs no FILE.",
+)
+
 SET = click.option(
     "--set",
     "assignments",
@@ -38,22 +47,33 @@ FIGURES = click.option(
 
 
 def load(
-    experiment: str,
+    experiment: str | None,
     assignments: Iterable[str],
     *,
+    trace: str | None = None,
     seed: int | None = None,
     steps: int | None = None,
 ) -> Experiment:
-    """The experiment of a file or a name, with overrides: ``--set``, ``--seed``, ``--steps``."""
+    """The experiment of a file, a name or a function (``--trace``), with overrides.
+
+    These are of ``--set``, ``--seed`` and ``--steps``.
+    """
     from market_abm.experiment.experiment import Experiment
 
     given = {"run.seed": seed, "run.steps": steps}
-    return Experiment.load(
-        experiment,
-        parse_assignments(
-            assignments, *((key, value) for key, value in given.items() if value is not None)
-        ),
+    settings = parse_assignments(
+        assignments, *((key, value) for key, value in given.items() if value is not None)
     )
+    if (experiment is None) == (trace is None):
+        raise SettingError(
+            "give an experiment, or a function by --trace",
+            remedy="write one of them: market-abm run essay-chain",
+        )
+    if experiment is not None:
+        return Experiment.load(experiment, settings)
+    from market_abm.cli.tracing import traced_experiment
+
+    return traced_experiment(str(trace), settings)
 
 
 def place(out: str | None, name: str) -> Path:

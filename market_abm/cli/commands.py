@@ -17,8 +17,10 @@ from market_abm.cli import printing
 from market_abm.cli.arguments import (
     EXPERIMENT,
     FIGURES,
+    OPTIONAL_EXPERIMENT,
     SET,
     STEPS,
+    TRACE,
     load,
     parse_assignments,
     parse_axes,
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @SET
+@TRACE
 @click.option("--seed", type=int, help="The seed of all random numbers (run.seed).")
 @STEPS
 @click.option(
@@ -57,8 +60,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--live", is_flag=True, help="Plot prices and errors in the terminal during the run.")
 def run(
-    experiment: str,
+    experiment: str | None,
     assignments: tuple[str, ...],
+    trace: str | None,
     seed: int | None,
     steps: int | None,
     shocks: tuple[str, ...],
@@ -78,7 +82,7 @@ def run(
     from market_abm.runs.run import shocked
     from market_abm.views.save import RUN_FILES
 
-    read = load(experiment, assignments, seed=seed, steps=steps)
+    read = load(experiment, assignments, trace=trace, seed=seed, steps=steps)
     with ProgressBars(quiet=as_json) as bars:
         chosen = shocked(read, shocks, bars.of_run(read))
         folder = place(out, chosen.name)
@@ -295,16 +299,17 @@ def animate(
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @SET
-def explain(experiment: str, assignments: tuple[str, ...]) -> None:
+@TRACE
+def explain(experiment: str | None, assignments: tuple[str, ...], trace: str | None) -> None:
     """Show each firm's profit condition beside backprop's line.
 
     Both as formulas and as numbers.
     """
     from market_abm.runs.progress import analyse
 
-    chosen = load(experiment, assignments)
+    chosen = load(experiment, assignments, trace=trace)
     with ProgressBars() as bars:
         result = run_with_progress(chosen, bars)
         analyse(result, bars.of_work)
@@ -413,13 +418,14 @@ def list_experiments() -> None:
 
 
 @main.command()
-@EXPERIMENT
+@OPTIONAL_EXPERIMENT
 @SET
-def check(experiment: str, assignments: tuple[str, ...]) -> None:
+@TRACE
+def check(experiment: str | None, assignments: tuple[str, ...], trace: str | None) -> None:
     """Check an experiment file without running it."""
     from market_abm.views.words.run import experiment_lines
 
-    chosen = load(experiment, assignments)
+    chosen = load(experiment, assignments, trace=trace)
     size = None
     if chosen.sweep:
         from market_abm.studies.sweep import Sweep

@@ -132,6 +132,11 @@ class Buyers:
         return self.starts_of_uses[order], self.bought[order], np.array(makers, int)[order]
 
     @cached_property
+    def pools_of_uses(self) -> np.ndarray:
+        """The index of the pool of each use, in the order of buyers, shape (uses,)."""
+        return np.searchsorted(self.starts, self.places_of_uses[0], side="right") - 1
+
+    @cached_property
     def users(self) -> Mapping[int, list[tuple[slice, str]]]:
         """For each pool, by its first buyer: the slice of each use, and the good that it makes."""
         found: dict[int, list[tuple[slice, str]]] = {start: [] for start in self.starts.tolist()}

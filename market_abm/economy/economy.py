@@ -28,6 +28,7 @@ from market_abm.economy.checks import (
     industry_of_good,
     no_reference,
 )
+from market_abm.economy.conditions import Condition
 from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
@@ -79,6 +80,8 @@ class Economy(Displayable):
         Full names of goods, for tables and figures.
     fixed
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
+    conditions
+        The comparisons that decided which lines these are, of a function that was traced.
     """
 
     industries: tuple[Industry, ...]
@@ -88,6 +91,7 @@ class Economy(Displayable):
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    conditions: tuple[Condition, ...] = ()
 
     @staticmethod
     @no_collection()
@@ -104,6 +108,7 @@ class Economy(Displayable):
         names: Mapping[str, str] | None = None,
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
+        conditions: tuple[Condition, ...] = (),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -128,6 +133,8 @@ class Economy(Displayable):
             Values of names that formulas under patterns may read.
         fixed
             Parameters that cannot be set any more, as the lines were made with their values.
+        conditions
+            See the attribute.
 
         Raises
         ------
@@ -175,6 +182,7 @@ class Economy(Displayable):
             seed=seed,
             names=names,
             fixed=fixed | tables.read,
+            conditions=conditions,
         )
         economy._check_demand()
         return economy
@@ -303,6 +311,7 @@ class Economy(Displayable):
             reuse=first.reuse,
             seed=first.seed,
             names=first.names,
+            conditions=first.conditions,
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
@@ -318,6 +327,7 @@ class Economy(Displayable):
             reuse=self.reuse,
             seed=self.seed,
             names=self.names,
+            conditions=self.conditions,
         )
         vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
         return chosen

@@ -6,11 +6,16 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
+from market_abm.economy.arguments import expanded
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
+from market_abm.economy.tracing import traced_lines
 from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
 from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, translate_lines
@@ -63,6 +68,7 @@ def from_text(
     )
 
 
+@no_collection()
 def from_function(
     function: Callable[..., Any],
     supply: Mapping[str, Any] | None = None,
@@ -71,23 +77,90 @@ def from_function(
     parameters: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Economy:
-    """The economy whose industries are the assignments of a Python function.
+    """The economy that a Python function is.
 
-    The function is read, not called. Its arguments are the raw goods, the names that it returns
-    the final goods; numbers of the enclosing scope that it reads are parameters.
+    Its arguments are the raw goods, what it returns the final goods. A function of assignments
+    ``good = arithmetic`` alone is read as a program, one line an assignment. Any other is traced:
+    it is called on stand-ins that note each operation. One operation is one line, and a sum with
+    its products is one; branches are those of the starting quantities.
 
     Parameters
     ----------
     function
-        A function of assignments ``good = arithmetic`` and a final ``return``.
+        A function of numbers, or of arrays, lists and dicts of numbers, of any shape.
     supply
-        As for :func:`from_text`; by default an argument's default value is its endowment.
-    demand, parameters
-        As for :func:`from_text`.
+        The endowment of each argument, of the argument's shape, or terms
+        (:class:`~market_abm.Supply`); by default an argument's default value. Elements have the
+        names of goods: ``{"x": array, "x[*]": {"kind": "gradient"}}``.
+    demand
+        As for :func:`from_text`, also by family (``h``) or pattern (``h[*]``).
+    parameters
+        Values of arguments, or of numbers of the enclosing scope, that are constants and no goods.
     **options
         Those of :meth:`Economy.build`. With ``reuse="copy"`` every line has all of a variable, as
-        in Python, and prices are the derivatives of the function; by default (``"rival"``), as in a
-        program, lines that read the same variable divide it.
+        in Python, and prices are the derivatives of the function; this is the default of a function
+        that is traced. By default a function that is read is a program (``"rival"``), and lines
+        that read the same variable divide it.
+
+    Raises
+    ------
+    ProgramError
+        The function cannot be traced, or is no function of its arguments; names the line.
+    EconomyError
+        The goods do not fit together.
+    """
+    supply, parameters = supply or {}, parameters or {}
+    if _is_plain(function, supply):
+        with suppress(ProgramError):  # it does more than assign arithmetic
+            return _read_function(function, supply, demand, parameters, options)
+    lines, terms = traced_lines(function, supply, parameters)
+    goods = [industry.good for industry in lines.industries]
+    for key in ("reuse_of", "population_of"):
+        if key in options:
+            options[key] = expanded(options[key], [*terms, *goods])
+    return Economy.build(
+        lines.industries,
+        supply=terms,
+        demand=expanded(demand or {}, goods),
+        conditions=lines.conditions,
+        **{"reuse": "copy", **options},
+    )
+
+
+def _is_plain(function: Callable[..., Any], supply: Mapping[str, Any]) -> bool:
+    """Whether the arguments of a function are single numbers.
+
+    Raises
+    ------
+    MarketError
+        It has no arguments that could be known.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise MarketError(
+            f"cannot read the source of {getattr(function, '__name__', function)!r}",
+            remedy="define it with 'def' in a file or a notebook cell",
+        ) from None
+    quantities = [each["quantity"] for each in supply.values() if "quantity" in _keys(each)]
+    defaults = [each.default for each in parameters.values()]
+    several = (np.ndarray, list, tuple, dict)
+    plain = not any(isinstance(each, several) for each in (*quantities, *defaults))
+    return plain and not any(isinstance(v, several) and not _keys(v) for v in supply.values())
+
+
+def _keys(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _read_function(
+    function: Callable[..., Any],
+    supply: Mapping[str, Any],
+    demand: Mapping[str, Any] | None,
+    parameters: Mapping[str, float],
+    options: Mapping[str, Any],
+) -> Economy:
+    """The economy whose industries are the assignments of a function.
 
     Raises
     ------
@@ -110,7 +183,7 @@ def from_function(
         surroundings = inspect.getclosurevars(function)
         around = {**surroundings.globals, **surroundings.nonlocals}
         constants = {k: v for k, v in around.items() if isinstance(v, int | float)}
-        lines = translate_lines(body[:-1], {**constants, **(parameters or {})})
+        lines = translate_lines(body[:-1], {**constants, **parameters})
     except ProgramError as error:
         raise error.located(file=f"function {function.__name__}, line {first_line} on") from None
     industries = [_industry(line) for line in lines]
@@ -122,7 +195,7 @@ def from_function(
     }
     return Economy.build(
         industries,
-        supply={**{k: v for k, v in defaults.items() if k in read}, **(supply or {})},
+        supply={**{k: v for k, v in defaults.items() if k in read}, **supply},
         demand=demand,
         **options,
     )
@@ -148,10 +221,7 @@ def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
     except (OSError, TypeError, SyntaxError):
         tree, first_line = ast.Module([], []), 0
     if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
-        raise MarketError(
-            f"cannot read the source of {getattr(function, '__name__', function)!r}",
-            remedy="define it with 'def' in a file or a notebook cell",
-        )
+        raise ProgramError("the function's source cannot be read")
     return tree.body[0], first_line
 
 

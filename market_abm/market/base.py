@@ -381,8 +381,10 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
 
 def pays(economy: Economy) -> np.ndarray:
     """Mask of the pools that pay, shape (pools,): all but the later ones of an external good."""
-    goods = [pool.good for pool in economy.buyers.pools]
-    later = np.array([k > 0 and good == goods[k - 1] for k, good in enumerate(goods)], bool)
+    goods = economy.buyers.pool_good
+    if "external" not in economy.reuse.values():
+        return np.ones(len(goods), bool)
+    later = np.diff(goods, prepend=-1) == 0
     external = np.array([economy.reuse[economy.goods[good]] == "external" for good in goods], bool)
     return ~(later & external)
 

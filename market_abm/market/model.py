@@ -287,7 +287,8 @@ class MarketModel(mesa.Model):
                 self.markets[good] = market(good, sellers, consumer_of[good], self.settings)
                 continue
             part = buyers.slice_of(k)
-            pools = [pool.buyers for pool in buyers.pools if pool.good == k]
+            first, last = np.searchsorted(buyers.pool_good, (k, k + 1))
+            pools = [pool.buyers for pool in buyers.pools[first:last]]
             self.markets[good] = kind(rules)(
                 good,
                 sellers,

@@ -76,7 +76,7 @@ class Pools:
     ) -> None:
         self._threads = threads
         buyers = economy.buyers
-        chosen = np.flatnonzero(np.isin(buyers.pool_good, goods))
+        chosen = _places(buyers.pool_good, goods)
         self.rules: Any = rules
         self.good = buyers.pool_good[chosen]
         sizes = np.diff(buyers.starts, append=buyers.size)[chosen]
@@ -94,12 +94,12 @@ class Pools:
         )
         self.places = neighbours(self.goods)
         starts, bought, makers = buyers.places_of_uses
-        of_pools = np.searchsorted(buyers.starts, starts, side="right") - 1
-        own = np.isin(of_pools, chosen)
+        of_pools = buyers.pools_of_uses
+        own = _places(of_pools, chosen)
         self._bidders = (bought if by_good else makers)[own]
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
         self._uses_of_pools = Segments(
-            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), int(np.count_nonzero(own))
+            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own)
         )
         offset = buyers.starts[chosen] - self.pools.starts
         self._claims: np.ndarray | None = None  # room for them
@@ -300,3 +300,10 @@ def _room(like: np.ndarray, columns: int) -> np.ndarray:
 def is_lost(price: Any, lowest: Any, highest: Any) -> Any:
     """Whether a price of 0 is the sum of underflows: some bid more than 0, and none less."""
     return (price == 0.0) & (lowest >= 0.0) & (highest > 0.0)
+
+
+def _places(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The places of some values, ascending, too, in an ascending array."""
+    first = np.searchsorted(ascending, values)
+    sizes = np.searchsorted(ascending, values, side="right") - first
+    return np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())

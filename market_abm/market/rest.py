@@ -21,6 +21,9 @@ EACH = 0.1
 """The part of the tolerance that each condition of rest may differ by: along a network the
 differences of many agents add up."""
 
+ROUNDING = 1e-14
+"""Of the terms of a sum, up to which it may differ from the same sum in another order."""
+
 
 class Rest:
     """Finds which runs are at rest.
@@ -195,11 +198,13 @@ class Rest:
 
         ``mean`` is the mean value of a unit in each pool, (..., pools).
         """
-        total = np.zeros_like(state.prices)
+        total, size = np.zeros_like(state.prices), np.zeros_like(state.prices)
         places: Any = (..., self._good)
         np.add.at(total, places, np.where(self._pays, mean, 0.0))  # one after another
-        bought = np.unique(self._good)
-        return _relative(state.prices - total, self._highest)[..., bought]
+        np.add.at(size, places, np.where(self._pays, np.abs(mean), 0.0))
+        gap = np.abs(state.prices - total)
+        gap = np.where(gap <= ROUNDING * size, 0.0, gap)  # terms of both signs may cancel
+        return _relative(gap, self._highest)[..., np.unique(self._good)]
 
     def _agreed(
         self,

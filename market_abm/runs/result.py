@@ -18,9 +18,10 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
+from market_abm.runs.crossings import Crossing, crossings, crossings_summary
 from market_abm.runs.ending import full_ending
 from market_abm.runs.summary import jsonable, resolved, versions
-from market_abm.runs.tables import accounts_table, buyers_table, largest
+from market_abm.runs.tables import accounts_table, buyers_table, largest, path_table
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -173,6 +174,11 @@ class Result(Displayable):
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
         return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The branches of a traced function that the market has left."""
+        return crossings(self.experiment.economy, self.trajectory, self.last)
 
     @cached_property
     def shock_responses(self) -> tuple[ShockResponse, ...]:
@@ -340,19 +346,7 @@ class Result(Displayable):
 
     def frame(self) -> pd.DataFrame:
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
-        import pandas as pd
-
-        count = len(self.prices)
-        return pd.DataFrame(
-            {
-                "step": np.repeat(self.times, len(self.recorded)),
-                "good": np.tile(np.array(self.recorded, object), count),
-                "quantity": self.quantities.ravel(),
-                "price": self.prices.ravel(),
-                "gradient": self.gradients.ravel(),
-                "error": self.errors.ravel(),
-            }
-        )
+        return path_table(self.recorded, self.trajectory, self.gradients, self.errors)
 
     def buyers(self) -> pd.DataFrame:
         """One row per recorded step and buyer (``runs/tables.py``)."""
@@ -404,6 +398,7 @@ class Result(Displayable):
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
+                **crossings_summary(self.crossings),
                 **numbers,
                 "theory_error": self._theory_error(),
                 "configuration": resolved(self.experiment),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,24 @@ def buyers_table(economy: Economy, trajectory: Trajectory) -> pd.DataFrame:
             "input": trajectory.inputs.ravel(),
             "share": trajectory.shares.ravel(),
             "bid": trajectory.bids.ravel(),
+        }
+    )
+
+
+def path_table(
+    goods: Sequence[str], path: Trajectory, gradients: np.ndarray, errors: np.ndarray
+) -> pd.DataFrame:
+    """One row per recorded step and good (see ``Result.frame``)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "step": np.repeat(path.times, len(goods)),
+            "good": np.tile(np.array(goods, object), len(path.times)),
+            "quantity": path.quantities.ravel(),
+            "price": path.prices.ravel(),
+            "gradient": gradients.ravel(),
+            "error": errors.ravel(),
         }
     )
 

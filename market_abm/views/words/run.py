@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +27,13 @@ from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
     from market_abm.experiment.experiment import Experiment
+    from market_abm.runs.crossings import Crossing
     from market_abm.runs.result import Result
+
+MAX_CROSSINGS = 3
+"""Branches left that are reported."""
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
@@ -70,8 +76,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         f"{experiment.name}: valid",
         *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
-        *(f"  {note}" for note in table_notes(experiment)),
+        *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
+
+
+def branch_notes(economy: Economy) -> list[str]:
+    """How many comparisons decided the lines of a traced function, if any did."""
+    count = len(economy.conditions)
+    return [f"branches of the starting quantities: {count:,}"] if count else []
 
 
 def table_notes(experiment: Experiment) -> list[str]:
@@ -98,6 +110,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
+        *filter(None, [crossing_sentence(result.crossings)]),
         *observed_sentences(result),
         *shock_sentences(result),
         measures_sentence(result),
@@ -112,6 +125,27 @@ def run_sentences(result: Result) -> list[str]:
 def ending_sentence(result: Result) -> str:
     """How a run ended."""
     return sentence(result.ending.detail)
+
+
+def crossing_sentence(crossings: Sequence[Crossing]) -> str:
+    """Which branches of a traced function the market has left; empty if none."""
+    if not crossings:
+        return ""
+    parts = []
+    for each in crossings[:MAX_CROSSINGS]:
+        file, line = each.condition.where
+        change = "no longer holds" if each.condition.holds else "holds now"
+        until = "" if each.lasting else ", but not at the end"
+        parts.append(
+            f"'{each.condition.text}' ({Path(file).name}:{line}) {change} "
+            f"at step {each.step:,}{until}"
+        )
+    more = len(crossings) - len(parts)
+    others = f"; and {format_count(more, 'other')}" if more else ""
+    return (
+        "The market has left a branch of the function, and prices are derivatives of the branch of "
+        f"the starting quantities: {'; '.join(parts)}{others}."
+    )
 
 
 def progress_text(

@@ -1,0 +1,114 @@
+"""A copy of a function in which ``math`` and NumPy's makers of arrays take traced values.
+
+Only what the function's own names lead to is replaced, in the copy: functions that it calls by name
+are copied likewise, and nothing outside is touched.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from market_abm.language.traced_arrays import MAKERS
+from market_abm.language.tracing import MATH, Traced, unsupported
+
+
+class _Module:
+    """A module some of whose functions are replaced."""
+
+    def __init__(self, module: types.ModuleType, replaced: dict[str, Any]) -> None:
+        self.__dict__.update(replaced)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _of_math(name: str) -> Callable[..., Any]:
+    """A function of ``math`` that takes traced values, too."""
+    plain, traced = getattr(math, name), MATH.get(name)
+
+    def apply(*args: Any, **options: Any) -> Any:
+        if not any(isinstance(each, Traced) for each in args) and name not in ("fsum", "prod"):
+            return plain(*args, **options)
+        if traced is None:
+            raise unsupported(f"math.{name}")
+        return traced(*args, **options)
+
+    apply.__name__ = name
+    return apply
+
+
+_MATH = {
+    name: _of_math(name) for name in dir(math) if callable(getattr(math, name)) and name[0] != "_"
+}
+
+_REPLACED: dict[int, Any] = {
+    id(math): _Module(math, _MATH),
+    id(np): _Module(np, MAKERS),
+    **{id(getattr(math, name)): function for name, function in _MATH.items()},
+    **{id(getattr(np, name)): function for name, function in MAKERS.items()},
+}
+"""What stands for a module or a function, by its ``id``."""
+
+
+def with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a Python function, and of those it calls by name, for traced values."""
+    return _Copies().of(function)
+
+
+def stand_in(value: Any) -> Any:
+    """What stands for a value in a copied function, unless it is a function to be copied."""
+    return _REPLACED.get(id(value), value)
+
+
+class _Copies:
+    """Functions that have been copied, each once."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, Any] = {}
+        self._globals: dict[int, dict[str, Any]] = {}
+
+    def of(self, value: Any) -> Any:
+        """The copy of a function, the stand-in of a module, or the value itself."""
+        if isinstance(value, types.MethodType):
+            return types.MethodType(self.of(value.__func__), value.__self__)
+        if not isinstance(value, types.FunctionType) or _is_numpys(value):
+            return stand_in(value)
+        if id(value) not in self._functions:
+            self._copy(value)
+        return self._functions[id(value)]
+
+    def _copy(self, function: types.FunctionType) -> None:
+        around = self._globals.setdefault(id(function.__globals__), {**function.__globals__})
+        cells = tuple(types.CellType() for _ in function.__closure__ or ())
+        copy = types.FunctionType(
+            function.__code__, around, function.__name__, function.__defaults__, cells
+        )
+        copy.__kwdefaults__ = function.__kwdefaults__
+        copy.__qualname__ = function.__qualname__
+        self._functions[id(function)] = copy  # before its own names, which may lead to itself
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                around[name] = self.of(function.__globals__[name])
+        for cell, own in zip(cells, function.__closure__ or (), strict=True):
+            try:
+                cell.cell_contents = self.of(own.cell_contents)
+            except ValueError:  # a variable without a value yet
+                continue
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The names that a function and those inside it look up."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _is_numpys(function: types.FunctionType) -> bool:
+    return (function.__module__ or "").partition(".")[0] in ("numpy", "market_abm")

@@ -1,0 +1,501 @@
+"""Any Python function is a market: what is traced, its goods' names, its prices, and bad input."""
+
+import math
+import types
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from market_abm import MarketError, Supply, from_function, from_text, run
+from market_abm.economy.families import family_and_indices
+from market_abm.language import tracing, variables
+from market_abm.views.words.run import experiment_lines, run_sentences
+
+# Market and library multiply the same derivatives in another order: some hundred operations of
+# rounding 1e-16 each.
+GRADIENT = 1e-11
+
+
+# --- functions ------------------------------------------------------------------------------------
+
+
+def horner(x, a):
+    """A polynomial by Horner's rule, which calls itself."""
+    return a[0] if len(a) == 1 else a[0] + x * horner(x, a[1:])
+
+
+def continued_fraction(b, a):
+    """b0 + a0/(b1 + a1/(b2 + ...)), which calls itself."""
+    return b[0] if len(a) == 0 else b[0] + a[0] / continued_fraction(b[1:], a[1:])
+
+
+def newton(a, b):
+    """The root of r³ + b r = a by Newton's iteration, ended by a traced value."""
+    r = 1.0 + 0.0 * a
+    while abs(r**3 + b * r - a) > 1e-9:
+        r = r - (r**3 + b * r - a) / (3 * r**2 + b)
+    return r
+
+
+def nested(x, y):
+    """A double loop whose inner length depends on the outer one."""
+    total = x
+    for i in range(4):
+        for j in range(i + 1):
+            total = total + np.sin(total * y) / (1 + i + 2 * j)
+    return total
+
+
+def perceptron(W, b, v, x):
+    """Arrays: a product of matrices, broadcasting, a softmax and a mean."""
+    hidden = np.tanh(x @ W + b)
+    scores = hidden @ v
+    parts = np.exp(scores - 1.0)
+    return np.mean(np.log(parts[:, 0] / parts.sum(axis=1))) + 0.01 * np.sum(W**2)
+
+
+def recurrent(w, u, b, x):
+    """A recurrent network of one unit."""
+    h, total = 0.0, 0.0
+    for t in range(len(x)):
+        h = np.tanh(w * h + u * x[t] + b)
+        total = total + (h - 0.2) ** 2
+    return total
+
+
+def logistic_map(x, r, turns):
+    """The logistic map, with the mean of its path."""
+    path = []
+    for _ in range(turns):
+        x = r * x * (1 - x)
+        path.append(x)
+    return sum(path) / turns
+
+
+RANDOM = np.random.default_rng(7)
+ARGUMENTS = {
+    horner: {"x": 0.7, "a": RANDOM.normal(size=9)},
+    continued_fraction: {"b": RANDOM.uniform(1, 2, 12), "a": RANDOM.uniform(0.5, 1, 11)},
+    newton: {"a": 5.0, "b": 0.8},
+    nested: {"x": 0.4, "y": 1.3},
+    perceptron: {
+        "W": RANDOM.normal(size=(3, 4)),
+        "b": RANDOM.normal(size=4),
+        "v": RANDOM.normal(size=(4, 2)),
+        "x": RANDOM.normal(size=(5, 3)),
+    },
+    recurrent: {"w": 0.9, "u": 0.4, "b": 0.05, "x": RANDOM.normal(size=1000)},
+}
+
+
+def gradient(function, arguments):
+    """The gradient by an independent library, which differentiates the function itself."""
+    around = {**function.__globals__, "np": anp}
+    copy = types.FunctionType(function.__code__, around)
+    around[function.__name__] = copy
+    names = list(arguments)
+    found = autograd.grad(lambda values: copy(**dict(zip(names, values, strict=True))))(
+        list(arguments.values())
+    )
+    return dict(zip(names, map(np.asarray, found), strict=True))
+
+
+def check_gradient(result, expected, tolerance):
+    """Prices of raw goods are the elements of the expected gradient."""
+    prices = dict(zip(result.goods, result.last.prices, strict=True))
+    for good in result.economy.supply:
+        name, place = family_and_indices(good)
+        assert prices[good] == pytest.approx(expected[name][place], rel=tolerance), good
+
+
+# --- prices ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [horner, continued_fraction, newton, nested, perceptron])
+def test_prices_are_the_gradient_of_the_function(function):
+    """Loops, recursion, branches and arrays, against a library that shares no code with us."""
+    arguments = ARGUMENTS[function]
+    economy = from_function(function, arguments)
+    result = run(economy, activation="sequential", engine="arrays")
+    assert (result.status, result.steps) == ("converged", 1)
+    check_gradient(result, gradient(function, arguments), GRADIENT)
+    assert result.last.quantities[-1] == pytest.approx(function(**arguments), rel=1e-14)
+    # Elements that the function does not read are no goods.
+    assert sum(map(np.size, arguments.values())) - len(economy.supply) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_a_thousand_turns_take_one_step_of_sequential_activation(engine):
+    """The gradient goes through a thousand turns at once, and is exact to 1e-12."""
+    arguments = ARGUMENTS[recurrent]
+    result = run(from_function(recurrent, arguments), activation="sequential", engine=engine)
+    assert (result.status, result.steps) == ("converged", 1)
+    assert result.last_errors.max() <= 1e-12
+    # Both add a thousand terms for each of three arguments, in another order.
+    check_gradient(result, gradient(recurrent, arguments), GRADIENT)
+
+    start = {"x": 0.3, "r": 3.4}  # a cycle of two; chaos begins at 3.57
+    economy = from_function(logistic_map, start, parameters={"turns": 1000})
+    result = run(economy, activation="sequential", engine=engine)
+    assert (result.status, result.steps) == ("converged", 1)
+    assert result.last_errors.max() <= 1e-12
+
+    def mean(x, r):
+        return logistic_map(x, r, 1000)
+
+    check_gradient(result, gradient(mean, start), GRADIENT)
+
+
+def test_traced_and_written_by_hand_are_the_same_economy():
+    """Bit for bit, at every step and for every good, under every mechanism of money or bids."""
+
+    def function(k=1.7, s=0.3, w=0.6):
+        h = 0.0
+        for _ in range(3):
+            z = w * h + s * k
+            h = np.tanh(z)
+            k = k**0.4
+        total = h + 2 * k - 1
+        return total
+
+    by_hand = """
+        z[1] = w * 0 + s * k
+        h[1] = tanh(z[1])
+        k[1] = k ** 0.4
+        z[2] = w * h[1] + s * k[1]
+        h[2] = tanh(z[2])
+        k[2] = k[1] ** 0.4
+        z[3] = w * h[2] + s * k[2]
+        h[3] = tanh(z[3])
+        k[3] = k[2] ** 0.4
+        total = h[3] + 2 * k[3] - 1
+    """
+    traced = from_function(function)
+    plain = by_hand.replace("[", "_").replace("]", "_")
+    written = from_text(plain, {"w": 0.6, "s": 0.3, "k": 1.7}, reuse="copy")
+    texts = [each.text().replace("[", "_").replace("]", "_") for each in traced.industries]
+    assert texts == [each.text() for each in written.industries]
+    for settings in ({"bid_rate": 0.7}, {"mechanism": "trading-post"}):
+        one, other = (run(each, steps=20, **settings) for each in (traced, written))
+        order = [other.goods.index(good.translate({91: "_", 93: "_"})) for good in one.goods]
+        np.testing.assert_array_equal(one.prices, other.prices[:, order])
+        np.testing.assert_array_equal(one.quantities, other.quantities[:, order])
+
+
+def test_functions_of_assignments_are_read_as_before():
+    """Their variables are divided; a function that is traced has all of a variable everywhere."""
+
+    def read(x=2.0):
+        a = 3 * x
+        b = x**0.5
+        c = a * b
+        return c
+
+    def traced(x=2.0):
+        c = (3 * x) * x**0.5
+        return c * 1
+
+    assert set(from_function(read).reuse.values()) == {"rival"}
+    assert set(from_function(traced).reuse.values()) == {"copy"}
+    assert set(from_function(traced, reuse="rival").reuse.values()) == {"rival"}
+
+
+# --- goods ----------------------------------------------------------------------------------------
+
+
+def test_goods_have_the_names_and_places_of_variables():
+    """Elements, turns, what calls and statements make, containers, and what is left out."""
+
+    def layer(h, w):
+        mixed = h @ w
+        return np.tanh(mixed) + 0.5
+
+    def function(x=np.array([0.1, 0.2]), w=np.eye(2), unused=3.0, n=2):
+        h = x
+        for _ in range(n):
+            h = layer(h, w)
+        never = h * 100  # noqa: F841
+        k, out = np.zeros(3), []
+        for t in range(n):
+            k[t + 1] = k[t] * h[0] + h[1] ** 2
+            out.append(math.exp(k[t + 1]))
+        first, second = out
+        return {"profit": first - second, "all": k[1:], "x": x[0]}
+
+    economy = from_function(function)
+    assert list(economy.supply) == ["x[0]", "w[0,0]", "x[1]", "w[1,0]", "w[0,1]", "w[1,1]"]
+    assert [industry.text() for industry in economy.industries] == [
+        "mixed[1,0] = x[0]*w[0,0] + x[1]*w[1,0]",
+        "mixed[1,1] = x[0]*w[0,1] + x[1]*w[1,1]",
+        "layer_tanh[1,0] = tanh(mixed[1,0])",
+        "layer_tanh[1,1] = tanh(mixed[1,1])",
+        "h[1,0] = layer_tanh[1,0] + 0.5",
+        "h[1,1] = layer_tanh[1,1] + 0.5",
+        "mixed[2,0] = h[1,0]*w[0,0] + h[1,1]*w[1,0]",
+        "mixed[2,1] = h[1,0]*w[0,1] + h[1,1]*w[1,1]",
+        "layer_tanh[2,0] = tanh(mixed[2,0])",
+        "layer_tanh[2,1] = tanh(mixed[2,1])",
+        "h[2,0] = layer_tanh[2,0] + 0.5",
+        "h[2,1] = layer_tanh[2,1] + 0.5",
+        "k_power[1] = h[2,1]**2",
+        "k[1] = 0*h[2,0] + k_power[1]",
+        "out[0] = exp(k[1])",
+        "k_power[2] = h[2,1]**2",
+        "k[2] = k[1]*h[2,0] + k_power[2]",
+        "out[1] = exp(k[2])",
+        "profit = out[0] - out[1]",
+        "k_sold[1] = k[1]",
+        "k_sold[2] = k[2]",
+        "x_sold[0] = x[0]",
+    ]
+    assert list(economy.demand) == ["profit", "k_sold[1]", "k_sold[2]", "x_sold[0]"]
+
+
+def test_a_sum_is_one_line_however_it_is_written():
+    """``sum``, ``@``, ``np.sum`` and a running sum; a product that is used again is a line."""
+
+    def function(w=np.ones(3), x=np.ones(3)):
+        running = 0.0
+        for a, b in zip(w, x):
+            running += a * b
+        shared = w[0] * x[1]
+        return (
+            running,
+            w @ x,
+            np.sum(w * x),
+            sum(a * b for a, b in zip(w, x)) / 2 - w[1],
+            np.einsum("i,i->", w, x),
+            math.fsum([shared, shared**2]),
+        )
+
+    lines = [each.text().partition(" = ") for each in from_function(function).industries]
+    dot = "w[0]*x[0] + w[1]*x[1] + w[2]*x[2]"
+    assert [right for _, _, right in lines].count(dot) == 5
+    assert [left for left, _, right in lines if right == "w[0]*x[1]"] == ["shared"]
+
+
+def test_endowments_demand_and_terms_of_families():
+    """Arrays, terms with arrays, members and patterns; lists stay lists."""
+
+    def function(w, x=(1.0, 2.0), b=0.5):
+        assert isinstance(x, tuple)
+        y = [wi * xi + b for wi, xi in zip(w, x)]
+        return y
+
+    economy = from_function(
+        function,
+        {"w": {"quantity": np.array([3.0, 4.0]), "kind": "gradient"}, "w[*]": {"rate": 0.2}, "b": 1},
+        {"y": np.array([1.0, 0.9]), "y[1]": {"price": 2.0}},
+    )
+    assert economy.supply["w[1]"] == Supply(4.0, kind="gradient", rate=0.2)
+    assert [economy.supply[good].quantity for good in ("x[0]", "x[1]", "b")] == [1.0, 2.0, 1.0]
+    assert [terms.price for terms in economy.demand.values()] == [1.0, 2.0]
+
+
+def test_functions_of_math_numpy_and_closures():
+    """Values of each function that there is, against the function itself."""
+    from math import hypot
+
+    scale = 1.5
+
+    def inner(x):
+        return scale * math.sinh(x)
+
+    def function(x=0.6, y=2.0, m=np.array([[1.0, 2.0], [3.0, 5.0]])):
+        out = np.zeros(4)
+        out[0] = hypot(x, y) + math.pow(x, 2) + math.log(y, 3) + math.prod([x, y])
+        out[1] = inner(x) + np.square(x) + np.log10(y) + np.arctan(x) + math.fabs(-x)
+        out[2:] = np.maximum(m, 2.5).mean(axis=0) + np.where(m[0] > 1.5, m[1], m[0] ** 2)
+        rest = np.concatenate([m.T.reshape(-1)[::2], np.cumsum(m[0])]) / np.linalg.norm(m)
+        return out, rest, np.var(m), np.outer(m[0], m[1]).trace(), max(x, y) * np.prod(m)
+
+    expected = np.concatenate([np.ravel(each) for each in function()])
+    economy = from_function(function)
+    result = run(economy, activation="sequential")
+    made = [result.last.quantities[economy.index[good]] for good in economy.demand]
+    assert sorted(made) == pytest.approx(sorted(expected), rel=1e-14)
+    assert result.last_errors.max() <= 1e-14
+
+
+# --- branches -------------------------------------------------------------------------------------
+
+
+def test_a_market_that_leaves_a_branch_says_so():
+    """The lines are those of the starting branch; the gas supplier moves across the condition."""
+
+    def function(x=1.0, n=3):
+        y = x
+        for _ in range(n):
+            if y * y < 2.0:
+                y = y**0.5
+            else:
+                y = 3 * y
+        return y
+
+    elastic = {"quantity": 1.0, "price": 0.02, "elasticity": 1.0}
+    economy = from_function(function, {"x": elastic})
+    assert [(each.text, each.holds) for each in economy.conditions] == [
+        ("x*x < 2", True),
+        ("y[1]*y[1] < 2", True),
+        ("y[2]*y[2] < 2", True),
+    ]
+    assert "branches of the starting quantities: 3" in " ".join(
+        experiment_lines(run(economy, steps=1).experiment)
+    )
+    result = run(economy, steps=40)
+    crossing = result.crossings[0]
+    x = result.goods.index("x")
+    assert crossing.condition.text == "x*x < 2"
+    assert crossing.step == np.argmax(result.quantities[:, x] ** 2 >= 2.0)
+    assert crossing.lasting == (result.last.quantities[x] ** 2 >= 2.0)
+    told = " ".join(run_sentences(result))
+    assert f"'x*x < 2' (test_tracing.py:{crossing.condition.where[1]}) no longer holds" in told
+    assert result.summary()["crossings"][0]["condition"] == "x*x < 2"
+    assert result.status in ("converged", "max_steps")
+    kept = run(from_function(function))
+    assert kept.crossings == ()
+    assert "crossings" not in kept.summary()
+
+
+def test_conditions_of_the_same_kind_are_known_together():
+    """Of many comparisons, one of which is crossed: each by itself gives the same."""
+
+    def function(x, y):
+        return sum(np.maximum(x, y)) + (1.0 if x[0] + x[1] != y[0] else 2.0) * x[2]
+
+    x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 2.5, 2.5, 3.5])
+    supply = {"x": {"quantity": x, "elasticity": 1.0, "price": 2.0}, "y": y}
+    economy = from_function(function, supply)
+    result = run(economy, steps=3)
+    left = {each.condition.text for each in result.crossings}
+    quantity = dict(zip(result.goods, result.quantities.T, strict=True))
+    for condition in economy.conditions:
+        compare = tracing.COMPARISONS[condition.comparison]
+        sides = [
+            eval(side, {}, {"x": _Members("x", quantity), "y": _Members("y", quantity)})
+            for side in condition.text.split(f" {condition.comparison} ")
+        ]
+        crossed = (compare(*sides) != condition.holds).any()
+        assert (condition.text in left) == crossed, condition.text
+    assert 0 < len(left) < len(economy.conditions)
+
+
+class _Members:
+    """The paths of a family, by index."""
+
+    def __init__(self, name, quantity):
+        self.name, self.quantity = name, quantity
+
+    def __getitem__(self, index):
+        return self.quantity[f"{self.name}[{index}]"]
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def _changes(x=np.ones(2)):
+    x[0] = 2 * x[1]
+    return x
+
+
+def _changes_list(x=[1.0, 2.0]):  # noqa: B006
+    x.append(2 * x[0])
+    return sum(x)
+
+
+def _rounds(x=2.5):
+    return np.floor(x) * x
+
+
+def _counts(x=2.5):
+    return sum(x for _ in range(x))
+
+
+def _for_ever(x=2.5):
+    while x > 0:
+        x = 1.001 * x
+    return x
+
+
+def _idles(x=2.5):
+    while True:
+        pass
+
+
+def _solves(m=np.eye(2)):
+    return np.linalg.solve(m, np.ones(2))
+
+
+def _recurses(x=2.5):
+    return 1 + _recurses(x * x)
+
+
+def _divides(x=2.5):
+    return x * (1 / (0 * 1))
+
+
+KEPT = []
+
+
+def _keeps(x=2.5):
+    KEPT.append(x)
+    return KEPT[0] * 2
+
+
+BAD = [
+    (lambda x=1.0: x * np.random.random(), "does something else when it is called again.*random"),
+    (lambda x=1.0: x * 1j, "complex number; goods come in real quantities"),
+    (lambda x=1.0: np.arctan2(x, 2.0), r"np\.arctan2 cannot be traced"),
+    (lambda x=1.0: math.gamma(x), r"math\.gamma cannot be traced"),
+    (lambda x=1.0: np.float64(x) * 2, "taken for a plain number; write np.exp"),
+    (lambda x=1.0: int(x) * x, "rounded, which has no derivative"),
+    (lambda x=1.0: x % 2, "rounded, which has no derivative"),
+    (lambda x=1.0: None, "returns nothing that depends on its arguments"),
+    (lambda x=1.0: {"y": 2 * x, "z": "text"}, "returns 'text'; return numbers, or arrays"),
+    (lambda x=1.0: (2 * x, x + "1"), "TypeError: unsupported operand"),
+    (lambda x=np.ones(2): 1 if 0 < x < 2 else x, "ValueError: The truth value of an array"),
+    (_changes, r"test_tracing.py:\d+: the function changes one of its arguments; .*x.copy"),
+    (_changes_list, "the function changes its argument 'x'"),
+    (_rounds, r"test_tracing.py:\d+: a traced value is rounded"),
+    (_counts, r"test_tracing.py:\d+: a traced value is used as an index or a count; .*parameters="),
+    (_solves, r"np\.linalg\.solve cannot be traced"),
+    (_recurses, "calls itself too deeply"),
+    (_divides, r"test_tracing.py:\d+: ZeroDivisionError"),
+    (_keeps, "does something else|value of an earlier call"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), BAD)
+def test_what_cannot_be_traced_is_told_in_one_sentence(function, message):
+    with pytest.raises(MarketError, match=message) as error:
+        from_function(function)
+    assert "\n" not in str(error.value)
+
+
+def test_endless_loops_are_ended_with_the_number_reached(monkeypatch):
+    monkeypatch.setattr(tracing, "MAX_OPERATIONS", 1_000)
+    with pytest.raises(MarketError, match="has made 1,000 operations and is not at its end"):
+        from_function(_for_ever)
+    monkeypatch.setattr(variables, "MAX_LINES", 1_000)
+    with pytest.raises(MarketError, match="has run 1,000 lines and is not at its end"):
+        from_function(_idles)
+
+
+def test_arguments_and_endowments_that_do_not_fit():
+    def function(x, y=1.0):
+        return x * y + x
+
+    for supply, message in (
+        ({}, "the argument 'x' has no endowment"),
+        ({"x": 1.0, "z": 2.0}, "supply.z: the function has no argument 'z'"),
+        ({"x": {"elasticity": 1.0}}, "supply.x has no quantity"),
+        ({"x": math.nan}, "supply.x"),
+        ({"x": [1.0], "x[*,*]": {"price": 1.0}}, r"no good is named by 'x\[\*,\*\]'"),
+    ):
+        with pytest.raises(MarketError, match=message):
+            from_function(function, supply)
+    with pytest.raises(MarketError, match="demand.z: no line makes a final good 'z'"):
+        from_function(function, {"x": 1.0}, {"z": 2.0})
