@@ -15,6 +15,7 @@ from support.strategies import copy_dags, in_order, market_shares, rival_dags
 from market_abm import MarketError, MarketModel, from_text, market_settings, run
 from market_abm.analysis.delays import delays_of, edge, reduced, scalar_edge, spectral_radius
 from market_abm.analysis.prediction import rate
+from market_abm.analysis.rate import measured_rate
 from market_abm.analysis.stability import stability
 from market_abm.gradient import backprop
 from market_abm.market.agents import Firm
@@ -357,13 +358,12 @@ def test_what_cannot_be_dated(engine, program, keys, message):
     assert "spot" in str(told.value) or "dated" in str(told.value)
 
 
-def test_market_power_is_not_dated_and_eigenvalues_are_unknown():
+def test_market_power_is_not_dated():
     conduct = {"y": {"conduct": "cournot", "firms": 2}}
     terms = {"y": {"elasticity": 3.0}}
     economy = from_text("y = x**0.5", {"x": 1.0}, terms, population_of=conduct)
     with pytest.raises(MarketError, match="makers of y have market power"):
         run(economy, dating="dated", steps=1)
-    assert stability(from_text("y = x", {"x": 1.0}), market_settings(dating="dated")) is None
 
 
 # --- delays ---------------------------------------------------------------------------------------
@@ -442,6 +442,49 @@ def chain(relays, rate):
     lines = ["p0 = w - 1", *(f"p{k + 1} = p{k}" for k in range(relays)), f"y = -1.25*p{relays}**2"]
     supply = {"w": {"quantity": 0.9, "kind": "gradient", "cost": "none", "rate": rate}}
     return from_text("\n".join(lines), supply=supply)
+
+
+MOMENTUM = {"momentum": 0.3, "trend": 1.0}
+PIPELINE = {"pipeline": 0.5, "elasticity": 0.5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("economy", "steps", "keys"),
+    [
+        (lambda: split(2, 0.8), 300, {"share_rate": 0.1}),
+        (lambda: split(1, 0.5), 400, {"share_rate": 0.05, "foresight": MOMENTUM}),
+        (lambda: split(1, 0.5), 400, {"share_rate": 0.2, "foresight": PIPELINE}),
+        (lambda: layered(1, 0.1), 1000, {"foresight": {"supply_line": 0.6}}),
+        (lambda: unequal(1, 0.05), 1500, {"share_rate": 0.05, "foresight": DEVICES}),
+        (lambda: unequal(1, 0.05), 1500, {"mechanism": "trading-post"}),
+    ],
+)
+def test_the_rate_of_convergence_is_the_one_of_the_delayed_recursion(economy, steps, keys):
+    """From the Hessian of W and the dates alone, to 1e-4 of what a path shows."""
+    market = array_market([economy()], [market_settings(dating="dated", **keys)], [1])
+    record = []
+    for _ in range(steps):
+        market.step()
+        state = market.state.select_runs(0)
+        record.append((state.prices, state.quantities, state.shares.copy()))
+    predicted = stability(economy(), market_settings(dating="dated", **keys))
+    paths = [np.array(each) for each in zip(*record, strict=True)]
+    found = measured_rate(paths, np.arange(steps)).value
+    assert 0.5 < found < 1 and found == pytest.approx(predicted.radius, rel=1e-4)
+
+
+def test_the_eigenvalue_of_a_split_is_that_of_its_closed_form():
+    economy = split(1, 0.8)
+    for keys in ({}, {"foresight": MOMENTUM}, {"foresight": PIPELINE}):
+        market = market_settings(dating="dated", share_rate=0.3, **keys)
+        assert stability(economy, market).radius == pytest.approx(rate(economy, market), rel=1e-8)
+    nothing = stability(from_text("y = x", {"x": 1.0}), market_settings(dating="dated"))
+    assert nothing.radius == 0.0
+    learning = layered(2, 0.05)
+    radius = spectral_radius(CURVATURE, delays_of(learning), 0.05, decay=0.1)
+    found = stability(learning, market_settings(dating="dated"))
+    assert found.radius == pytest.approx(radius, rel=1e-9)
 
 
 @pytest.mark.slow

@@ -235,6 +235,21 @@ def test_runs_follow_the_recursion_and_settle_below_the_edge_alone(delay: int, d
     assert (late > early).tolist() == [False, True] * (len(own) // 2)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["pipeline", "momentum", "trend"])
+def test_sweeps_end_as_predicted(device: str) -> None:
+    """The experiments: no run beyond the predicted boundary settles, none well below it fails to.
+
+    From a rate of 0.97 on, 1,000 steps are too few for a tolerance of 1e-10.
+    """
+    values = {"pipeline": "0:1:6", "momentum": "-0.8:0.8:5", "trend": "-1:4:6"}[device]
+    axes = {f"market.foresight.{device}": values, "market.share_rate": "0.05:3:log:18"}
+    table = market_abm.sweep(f"foresight-{device}", axes, folder=None)
+    beyond = table["predicted_rate"] > 1.0
+    assert beyond.any() and not (table["status"][beyond] == "converged").any()
+    assert (table["status"][table["predicted_rate"] < 0.97] == "converged").all()
+
+
 def deviations(deep: int, markets: list[MarketSettings], steps: int) -> np.ndarray:
     """ln(s_a/s_b) less its optimum of each run, step by step, shape (steps + 1, runs)."""
     economy = split(deep, SIGMA)

@@ -13,6 +13,7 @@ radius of its companion matrix is below 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -68,14 +69,22 @@ def companion(
     array
         Shape (n (τ + 1), n (τ + 1)).
     """
-    size, longest = len(hessian), int(delays.max())
+    identity = np.eye(len(hessian))
+    blocks = {0: (1.0 - rate * (decay + supply_line)) * identity}
+    for delay in np.unique(delays).tolist():
+        here = np.where(delays == delay, rate * (supply_line * identity - hessian), 0.0)
+        blocks[delay] = blocks.get(delay, 0.0) + here
+    return block_companion(blocks)
+
+
+def block_companion(blocks: Mapping[int, np.ndarray]) -> np.ndarray:
+    """The companion matrix of z(t+1) = Σ C_d z(t - d), given C_d, shape (n, n), by delay d."""
+    longest = max(blocks)
+    size = len(blocks[longest])
     matrix = np.zeros((size * (longest + 1),) * 2)
     matrix[size:, :-size] = np.eye(size * longest)
-    own = np.arange(size)
-    matrix[own, own] += 1.0 - rate * (decay + supply_line)
-    matrix[own, own + size * delays[own, own]] += rate * supply_line
-    rows, columns = np.indices(hessian.shape)
-    matrix[rows, columns + size * delays] -= rate * hessian
+    for delay, block in blocks.items():
+        matrix[:size, size * delay : size * (delay + 1)] = block
     return matrix
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.analysis.dated_stability import dated_spectrum
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
@@ -123,9 +124,9 @@ def stability(
     Returns
     -------
     Stability or None
-        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if
-        goods are dated, if a step is not smooth at the steady state (posted prices: excess demand
-        on one side, unsold goods on the other), if the steady state is unknown or the market is not
+        None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
+        step is not smooth at the steady state (posted prices: excess demand on one side, unsold
+        goods on the other), if the steady state is unknown or the market is not
         stationary there, if J is not finite, or if the largest eigenvalue of more than 1,200
         variables cannot be told from rounding.
     """
@@ -142,6 +143,8 @@ def stabilities(
     Markets of one structure make their disturbed steps together.
     """
     found: list[Stability | None] = [None] * len(economies)
+    for k, each in enumerate(zip(economies, settings, steady_states, strict=True)):
+        found[k] = _dated_stability(*each) if settings[k].dated else None
     for members, steps in _steps(economies, settings, steady_states):
         if steps.size > MAX_VARIABLES:
             economy = economies[members[0]]
@@ -155,6 +158,21 @@ def stabilities(
         for (k, matrix), spectrum in zip(known, _spectra(matrices), strict=True):
             found[k] = _stability(matrix, steps.of_goods, spectrum).of_a_step(steps.period)
     return found
+
+
+def _dated_stability(
+    economy: Economy, settings: MarketSettings, steady: Equilibrium | None
+) -> Stability | None:
+    """The stability of a market whose goods are dated."""
+    economy = economy.at(0)
+    noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
+    if steady is None or not steady.solved or noisy or economy.has_loops:
+        return None
+    spectrum = dated_spectrum(economy, settings, steady, MAX_VARIABLES)
+    if spectrum is None:
+        return None
+    leading = _leading(spectrum) if len(spectrum) else 0j
+    return Stability(abs(leading), leading)
 
 
 def stable_rate(
@@ -287,7 +305,7 @@ def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     """Whether a step is a smooth function of the state."""
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
-    known = known and not settings.dated  # its books are no variables of ``memory``
+    known = known and not settings.dated  # see ``dated_stability.py``
     return bool(known and settings.rules.smooth)
 
 

@@ -177,7 +177,7 @@ class Variables:
         worth = worth * available[..., None]
         worth += prices_of_makers * products[..., None] * made[..., buyers.good, :]
         margins = prices[..., self.suppliers, :].copy()
-        margins[..., suppliers, suppliers] -= self._cost_slopes(at) * scales
+        margins[..., suppliers, suppliers] -= self.cost_slopes(at) * scales
         return worth[..., self.buyers, :], margins
 
     # --- parts ------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Variables:
         moved = backprop.consumer_prices(economy, self.problem.reference, at.quantities + 1j * size)
         return moved.imag / size[..., economy.final]
 
-    def _cost_slopes(self, at: Allocation) -> np.ndarray:
+    def cost_slopes(self, at: Allocation) -> np.ndarray:
         """∂(marginal cost)/∂(supply), shape (..., suppliers).
 
         On a supply curve (r0/q0) |q/q0|^(1/η - 1) / η; else it is constant.

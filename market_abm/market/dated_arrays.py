@@ -8,7 +8,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.groups import Group, Slot
-from market_abm.language.segments import pick
+from market_abm.language.segments import gather, pick, scatter
 from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.dating import Dates, Delay, check_economy
@@ -26,7 +26,7 @@ class DatedArrayEngine(ArrayEngine):
     """
 
     own: ClassVar[tuple[str, ...]] = (
-        "_inputs",
+        "_stored",
         "_used_products",
         "_revenue",
         "_sold_shares",
@@ -39,7 +39,9 @@ class DatedArrayEngine(ArrayEngine):
         self._dates = Dates.of(self.economy)
         self._first = self._dates.first
         self._books: dict[str, Delay] = {}
-        self._inputs: np.ndarray | None = None  # of the batches on sale
+        self._stored: np.ndarray | None = None  # units that come out of store in this step
+        self._waiting = np.zeros(0, int)  # the buyers of these
+        self._of_slots: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         self._revenue: np.ndarray | None = None  # prices that wait for the bids of other buyers
         super()._create_arrays(runs)
         self._used_products = self._products
@@ -73,8 +75,9 @@ class DatedArrayEngine(ArrayEngine):
         if np.any(foresight_of(self.settings).supply_line):
             self._books["offers"] = Delay(delay[:raw], self.offers)
         in_store = dates.sold[made] - dates.sold[bought] - 1
-        if in_store.any():
-            self._books["inputs"] = Delay(in_store, self._purchases())
+        self._waiting, self._stored, self._of_slots = np.flatnonzero(in_store), None, {}
+        if len(self._waiting):
+            self._books["inputs"] = Delay(in_store[self._waiting], self._purchases())
         if known.any():
             self._books["revenue"] = Delay(known, self.prices[:, self._maker])
             self._revenue = self.prices[:, self._maker]
@@ -99,15 +102,16 @@ class DatedArrayEngine(ArrayEngine):
     def _simultaneous(self) -> None:
         """All firms bid for the dates that are due, and produce; what is new enters the books."""
         if "inputs" in self._books:
-            self._inputs = self._books["inputs"](self._purchases())
+            self._stored = self._books["inputs"](self._purchases())
         super()._simultaneous()
         self._used_products = self._books["products"](self._products)
         if "revenue" in self._books:
             self._revenue = self._books["revenue"](np.take(self.prices, self._maker, axis=1))
 
     def _purchases(self) -> np.ndarray:
-        """Units that each buyer gets of what is on sale, (runs, buyers)."""
-        return self.shares * self.economy.buyers.bought_of(self.quantities)
+        """Units of what is on sale that go into store, (runs, waiting buyers)."""
+        goods = self.economy.buyers.good[self._waiting]
+        return gather(self.shares, self._waiting) * gather(self.quantities, goods)
 
     def _observed(self, *, recorded: bool) -> Observed:
         """The prices that suppliers expect, from those of the dates that are priced."""
@@ -142,9 +146,21 @@ class DatedArrayEngine(ArrayEngine):
 
     def _delivered(self, group: Group, slot: Slot) -> np.ndarray:
         """Units of the date of the next batch, which may have waited in store."""
-        if self._inputs is None:
-            return super()._delivered(group, slot)
-        return pick(self._inputs, slot.buyers)
+        units = super()._delivered(group, slot)
+        if self._stored is not None:
+            inside, stored = self._in_store(slot)
+            if len(inside):
+                scatter(units, inside, gather(self._stored, stored))
+        return units
+
+    def _in_store(self, slot: Slot) -> tuple[np.ndarray, np.ndarray]:
+        """The entries of a slot that wait in store, and their places among all that do."""
+        key = slot.entries.start, slot.entries.stop
+        if key not in self._of_slots:
+            buyers = np.arange(self.economy.buyers.size)[slot.buyers]
+            inside = np.flatnonzero(np.isin(buyers, self._waiting))
+            self._of_slots[key] = inside, np.searchsorted(self._waiting, buyers[inside])
+        return self._of_slots[key]
 
     def _put_on_sale(self, made: np.ndarray) -> None:
         """Set the quantities on sale; an endowment is that of the date."""
@@ -165,9 +181,10 @@ class DatedArrayEngine(ArrayEngine):
         return self._sold_shares, self._sold
 
     def _array_of_buyers(self, name: str) -> np.ndarray:
-        if name == "inputs" and self._inputs is not None:
-            return self._inputs.copy(order="K")
-        return super()._array_of_buyers(name)
+        array = super()._array_of_buyers(name)
+        if name == "inputs" and self._stored is not None:
+            scatter(array, self._waiting, self._stored)
+        return array
 
     @property
     def batch(self) -> Any:

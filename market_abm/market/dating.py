@@ -16,8 +16,11 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import EconomyError, SettingError
 from market_abm.language.segments import gather, neighbours, scatter
 
-MAX_NUMBERS = 1_000_000_000
-"""The most numbers that the books of one run may hold: 8 GB."""
+TOGETHER = 64
+"""Elements that wait as many calls from which they have arrays of their own."""
+
+MAX_NUMBERS = 500_000_000
+"""The most numbers that the books of one run may hold: 4 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,36 +108,81 @@ class Delay:
     """
 
     def __init__(self, calls: np.ndarray, values: np.ndarray) -> None:
+        self._out, self._none = np.empty_like(values), not calls.any()
+        self._parts: list[_Together | _Apart] = []
         order = np.argsort(calls, kind="stable")
-        cuts = np.flatnonzero(np.diff(calls[order])) + 1
-        self._clock, self._out = 0, np.empty_like(values)
-        self._parts = []
-        for places in (neighbours(each) for each in np.split(order, cuts) if len(each)):
-            wait = int(calls[places][0])
-            own = gather(values, places)
-            self._parts.append((places, [own.copy(order="K") for _ in range(wait)]))
-        self._none = not calls.any()
+        groups = np.split(order, np.flatnonzero(np.diff(calls[order])) + 1)
+        several = [each for each in groups if len(each) >= TOGETHER or not calls[each].any()]
+        for each in several:
+            self._parts += [_Together(int(calls[each[0]]), each, values)] if len(each) else []
+        others = np.concatenate(
+            [each for each in groups if 0 < len(each) < TOGETHER] or [order[:0]]
+        )
+        others = others[calls[others] > 0]
+        if len(others):
+            self._parts.append(_Apart(calls[others], others, values))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Put ``values`` in; what comes out, (runs, n), is valid until the next call."""
         if self._none:
             return values
-        for places, waiting in self._parts:
-            if not waiting:
-                scatter(self._out, places, gather(values, places))
-                continue
-            k = self._clock % len(waiting)
-            scatter(self._out, places, waiting[k])
-            waiting[k][...] = gather(values, places)
-        self._clock += 1
+        for part in self._parts:
+            part.exchange(values, self._out)
         return self._out
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
-        self._out = np.asarray(self._out[rows], order="F" if self._out.flags.fnc else "C")
-        for _, waiting in self._parts:
-            order: Any = "F" if waiting and waiting[0].flags.fnc else "C"
-            waiting[:] = [np.asarray(each[rows], order=order) for each in waiting]
+        self._out = _rows(self._out, rows)
+        for part in self._parts:
+            part.keep(rows)
+
+
+class _Together:
+    """Elements that wait as many calls, an array for each call."""
+
+    def __init__(self, calls: int, places: np.ndarray, values: np.ndarray) -> None:
+        self._places, self._clock = neighbours(places), 0
+        own = gather(values, self._places)
+        self._waiting = [own.copy(order="K") for _ in range(calls)]
+
+    def exchange(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Write to ``out`` what comes out, and keep what comes in."""
+        if not self._waiting:
+            scatter(out, self._places, gather(values, self._places))
+            return
+        oldest = self._waiting[self._clock]
+        scatter(out, self._places, oldest)
+        oldest[...] = gather(values, self._places)
+        self._clock = (self._clock + 1) % len(self._waiting)
+
+    def keep(self, rows: np.ndarray) -> None:
+        self._waiting = [_rows(each, rows) for each in self._waiting]
+
+
+class _Apart:
+    """Elements of which few wait as many calls: rings of their own, one after the other."""
+
+    def __init__(self, calls: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+        self._places, self._ends = places, np.cumsum(calls)
+        self._starts = self._ends - calls
+        self._now = self._starts.copy()
+        order: Any = "F" if values.flags.fnc else "C"
+        self._ring = np.repeat(gather(values, places), calls, axis=-1).copy(order=order)
+
+    def exchange(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Write to ``out`` what comes out, and keep what comes in."""
+        scatter(out, self._places, gather(self._ring, self._now))
+        scatter(self._ring, self._now, gather(values, self._places))
+        self._now += 1
+        np.copyto(self._now, self._starts, where=self._now == self._ends)
+
+    def keep(self, rows: np.ndarray) -> None:
+        self._ring = _rows(self._ring, rows)
+
+
+def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of an array, in its order of memory."""
+    return np.asarray(array[rows], order="F" if array.flags.fnc else "C")
 
 
 def check_settings(settings: Any, where: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.market.foresight import foresight_of
 from market_abm.views.numbers import (
     format_error,
     format_fixed,
@@ -42,6 +44,8 @@ def convergence_title(result: Result) -> str:
         f"{key.replace('_', ' ')} {format_plain(getattr(market, key))}"
         for key in market.rules.rates
     ]
+    devices = dataclasses.asdict(foresight_of(market)).items()
+    rates += [f"{key.replace('_', ' ')} {format_plain(value)}" for key, value in devices if value]
     how = ", ".join([market.mechanism, market.activation, *rates])
     status = f"{status_text(result.status)} at step {result.ending.step}"
     return f"{shortened(experiment.name, 40)}: {status} ({how})"
