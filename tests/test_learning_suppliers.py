@@ -6,7 +6,16 @@ Everything is compared with what is written out here in NumPy, never with market
 import numpy as np
 import pytest
 
-from market_abm import MarketError, MarketModel, Supply, equilibrium, from_text, run, stability
+from market_abm import (
+    Demand,
+    MarketError,
+    MarketModel,
+    Supply,
+    equilibrium,
+    from_text,
+    run,
+    stability,
+)
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.twins.base import largest_distance
 from market_abm.twins.registry import twin
@@ -204,3 +213,46 @@ def test_terms_without_meaning_are_refused(terms, message):
     with pytest.raises(MarketError) as error:
         from_text("y = w", {"w": {"quantity": 1.0, **terms}})
     assert message in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mechanism", "activation"),
+    [
+        ("unit-bid", "simultaneous"),
+        ("unit-bid", "sequential"),
+        ("trading-post", "simultaneous"),
+        ("trading-post", "sequential"),
+        ("posted-price", "simultaneous"),
+    ],
+)
+@pytest.mark.parametrize(("period", "settle"), [(1, 0), (4, 0), (4, 2)])
+@pytest.mark.parametrize("lag", [0, 2])
+def test_both_engines_with_periods_lags_and_series_of_all_kinds(
+    mechanism, activation, period, settle, lag
+):
+    """To 1e-13, after a run beside it has been dropped, too."""
+    series = [1 + RNG.random((rows, 1)) for rows in (5, 4, 3)]
+    rhythm = {"period": period, "settle": settle}
+    learner = {"kind": "gradient", "cost": "quadratic", "decay": 0.3, "rate": 0.2, **rhythm}
+    made = from_text(
+        "a = x ** 0.5 * w ** 0.2\nb = 2 * x ** 0.6 * v ** 0.1\nc = a ** 0.4 * b ** 0.3",
+        {
+            "x": Supply(series=series[0], period=2, repeat="hold"),
+            "w": Supply(1.0, **learner),
+            "v": Supply(1.0, elasticity=0.5, adjustment=0.5, **rhythm),
+        },
+        {"c": Demand(1.2, elasticity=2.0, series=series[1], period=3)},
+        population_of={"b": {"firms": 3, "productivity_spread": 0.2, "series": series[2]}},
+    )
+    settings = market_settings(mechanism, activation=activation, lag=lag)
+    model = MarketModel(made, settings)
+    arrays = array_market([made, made], [settings, settings], [1, 1])
+    for step in range(30):
+        for field in ("prices", "quantities", "shares", "bids", "inputs"):
+            slow, fast = getattr(model.state, field), getattr(arrays.state, field)[-1]
+            np.testing.assert_allclose(fast, slow, rtol=1e-13, atol=1e-15)
+        model.step()
+        arrays.step()
+        if step == 15:
+            arrays.keep(np.array([False, True]))

@@ -124,6 +124,9 @@ def test_a_shock_comes_beside_a_series():
     np.testing.assert_array_equal(paths[0][:4], paths[1][:4])
     np.testing.assert_array_equal(paths[1][:, 0], paths[0][:, 0])
     assert paths[1][4, 1] == 1.0
+    cheaper = run(experiment.with_shock_texts(["demand.c=-20%@4"]))
+    assert cheaper.experiment.shocks[0].values == {"demand.c.price": 1.5 * 80 / 100}  # of p0 itself
+    np.testing.assert_allclose(cheaper.prices[4, -1], 0.8 * run(experiment).prices[4, -1])
     for key in ("supply.x.quantity", "supply.x.series", "demand.c.series", "industries.a.series"):
         with pytest.raises(MarketError, match=r"series"):
             experiment.with_shocks([Shock(4, {key: 1.0})])
@@ -249,6 +252,8 @@ def test_the_configuration_of_an_array_says_that_it_came_from_python():
     assert len(json.dumps(table)) < 10_000
 
 
+HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + HEADER.ljust(117) + b"\n" + bytes(64)
 WRONG = [
     ("no.csv", None, "cannot read 'no.csv': there is no such file; its path is relative to"),
     ("a.csv", "", "'a.csv' has no rows; give at least one row"),
@@ -265,6 +270,8 @@ WRONG = [
     ("a.npy", np.zeros((0, 2)), "'a.npy' has no rows; give at least one row"),
     ("a.npy", np.array(1.0), "'a.npy' has no rows; give at least one row"),
     ("a.npy", b"nothing of the kind", "cannot read 'a.npy': "),
+    ("a.npz", b"PK\x03\x04 broken", "cannot read 'a.npz': File is not a zip file"),
+    ("a.npy", HUGE, "cannot read 'a.npy': "),
     ("a.npz", {"a": np.ones(2), "b": np.ones(2)}, "'a.npz' holds 2 arrays; keep one array in it"),
 ]
 

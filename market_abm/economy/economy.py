@@ -233,7 +233,7 @@ class Economy(Displayable):
         if self.exogenous.is_new(step):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
-            same = (*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT)
+            same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
@@ -291,7 +291,8 @@ class Economy(Displayable):
                 "economies that run side by side must differ in numbers only",
                 remedy="make the numbers of their lines parameters, or run them separately",
             )
-        return Economy(
+        return dataclasses.replace(
+            first,
             industries=tuple(
                 Industry.vectorized([each.industries[k] for each in several], known)
                 for k in range(len(first.industries))
@@ -308,10 +309,6 @@ class Economy(Displayable):
                 )
                 for good in first.demand
             },
-            reuse=first.reuse,
-            seed=first.seed,
-            names=first.names,
-            conditions=first.conditions,
         )
 
     def select_runs(self, rows: np.ndarray) -> Economy:
@@ -320,14 +317,11 @@ class Economy(Displayable):
         def part(array: Any) -> Any:
             return array[rows] if len(array) > 1 else array
 
-        chosen = Economy(
+        chosen = dataclasses.replace(
+            self,
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
-            reuse=self.reuse,
-            seed=self.seed,
-            names=self.names,
-            conditions=self.conditions,
         )
         vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
         return chosen

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from market_abm.economy.series import Series
 from market_abm.errors import SettingError, shown
 from market_abm.fields import decimal, field
+
+UNREADABLE = (ValueError, EOFError, MemoryError, BadZipFile, zlib.error)
+"""What NumPy raises for files that are broken, or hold no numbers."""
 
 BINARY = (".npy", ".npz")
 """Endings of NumPy's own formats; any other file is read as CSV."""
@@ -111,7 +116,7 @@ def _read_once(path: Path, name: str, changed: int, size: int) -> Series:
         if path.suffix in BINARY:
             return _checked(_binary(path), name)
         return _of_csv(path, name)
-    except (ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise SettingError(
             f"cannot read '{name}': {str(error).rstrip('.')}",
             remedy="keep a table of numbers in it, a row for each step",
@@ -119,10 +124,10 @@ def _read_once(path: Path, name: str, changed: int, size: int) -> Series:
 
 
 def _binary(path: Path) -> np.ndarray:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
         if len(loaded.files) != 1:
             raise SettingError(
                 f"'{path.name}' holds {len(loaded.files)} arrays", remedy="keep one array in it"

@@ -51,8 +51,9 @@ class Series:
 
     @cached_property
     def _digest(self) -> bytes:
-        shape = str((self.values.shape, self.names)).encode()
-        return hashlib.sha256(shape + np.ascontiguousarray(self.values).tobytes()).digest()
+        digest = hashlib.sha256(str((self.values.shape, self.names)).encode())
+        digest.update(self.values.data)
+        return digest.digest()
 
     def __eq__(self, other: object) -> bool:
         """Whether both hold the same numbers."""

@@ -152,12 +152,15 @@ class Experiment(Displayable):
     @property
     def last_economy(self) -> Economy:
         """The economy after the last shock, at the last step."""
-        return self.economy_at(self.run.steps)
+        return self.present_economy(self.run.steps)
 
     def economy_at(self, step: int) -> Economy:
-        """The economy in ``step``, after the shocks until then, with what its series say."""
-        shocked = (each for when, each in reversed(self.changes) if when <= step)
-        economy = next(shocked, self.economy)
+        """The economy in ``step``, after the shocks until then."""
+        return next((e for when, e in reversed(self.changes) if when <= step), self.economy)
+
+    def present_economy(self, step: int) -> Economy:
+        """The same with the numbers of that step in the place of series."""
+        economy = self.economy_at(step)
         now = economy.at(step)
         if now is economy:
             return now

@@ -110,7 +110,7 @@ class Result(Displayable):
     @property
     def economy(self) -> Economy:
         """The economy at the last step, after the shocks up to then."""
-        return self.experiment.economy_at(self.steps)
+        return self.experiment.present_economy(self.steps)
 
     @property
     def prices(self) -> np.ndarray:

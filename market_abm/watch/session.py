@@ -160,7 +160,7 @@ class Session:
     @property
     def economy(self) -> Economy:
         """The present economy."""
-        return self.experiment.economy_at(self.state.step)
+        return self.experiment.present_economy(self.state.step)
 
     @property
     def errors(self) -> np.ndarray:
@@ -277,7 +277,7 @@ class Session:
             label, value = demand_elasticity(good), demand.elasticity
             yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
         for good, supply in self._next_economy.supply.items():
-            if supply.cost != "curve" or self.experiment.economy.supply[good].series is not None:
+            if supply.cost != "curve" or supply.series is not None:
                 continue
             key = f"supply.{quoted(good)}.elasticity"
             label, value = supply_elasticity(good), supply.elasticity
