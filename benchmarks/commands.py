@@ -53,7 +53,7 @@ def start(size: Size) -> Outcome:
         times["run"] / times["import"],
         detail=f"{seconds(times['run'])} : {seconds(times['import'])}",
         goal=Goal(1.3),
-        note="" if option else "with figures",
+        note="with byte code" if option else "with byte code; with figures",
     )
     return Outcome([row])
 

@@ -25,13 +25,14 @@ from measure import (
 from peers import MesaMarket, NumPyMarket
 
 from market_abm import Economy, MarketModel, from_text, market_settings
-from market_abm.economy.buyers import CACHED_NUMBERS
 from market_abm.market.arrays import ArrayEngine
 
 ELASTICITY, SHARES = 0.7, (0.4, 0.6)
 SUPPLY = {"a": 2.0, "b": 3.0}
 SHARE_RATE = 0.1
 MARKET = market_settings(share_rate=SHARE_RATE)
+CACHED_NUMBERS = 16_384
+"""Elements of an array of which several stay in the cache."""
 HAS_THREADS = "threads" in signature(ArrayEngine).parameters
 CHECKED_STEPS = 3
 """Steps after which prices are compared."""
@@ -44,8 +45,11 @@ def many_firms(firms: int) -> Economy:
     return from_text(line, SUPPLY, population=population)
 
 
-def array_engine(economy: Economy, market: Any = MARKET, threads: int = 1) -> ArrayEngine:
-    """A single run of an economy in arrays; on one thread where there is no choice."""
+def array_engine(economy: Economy, market: Any = MARKET, threads: int | None = 1) -> ArrayEngine:
+    """A single run of an economy in arrays; on one thread where there is no choice.
+
+    With ``threads`` None on as many as it takes by itself.
+    """
     options = {"threads": threads} if HAS_THREADS else {}
     return ArrayEngine([economy], [market], [1], **options)
 

@@ -255,6 +255,7 @@ def finished(
     reader, writer = pty.openpty() if terminal else os.pipe()
     path = os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "COLUMNS": "100"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user has byte code from the second time on
     start = last = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer

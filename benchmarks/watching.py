@@ -37,7 +37,8 @@ def watching(size: Size, firms: float) -> Outcome:
     outcome, step = observed(economy)
     held = (peak_memory() - before) / firms
     far = check_gradient(economy, outcome)
-    times = interleaved({"plain": array_engine(economy).step, "observed": step})
+    plain = array_engine(economy, threads=None)  # as the observed run has
+    times = interleaved({"plain": plain.step, "observed": step})
     rows = [
         Row(
             f"observed-over-plain-{firms}",

@@ -6,11 +6,16 @@ Writes a folder each under results/, and their index, results/README.md. What th
 of them is listed in .gitignore.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+# Before NumPy is imported, as the command does: matrices are small, and the threads of BLAS wait
+# for each other for most of the time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd

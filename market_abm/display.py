@@ -8,6 +8,7 @@ names the function that finds them. Nothing below ``views`` imports it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 View = Callable[..., Any]
@@ -45,3 +46,21 @@ class Displayable:
 
     def _repr_html_(self) -> str:
         return str(view(self, "html")(self))
+
+
+class Savable(Displayable):
+    """Base of objects that are written as a folder of files."""
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        figures: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write it into ``folder``, completely or not at all; see ``views/save.py``.
+
+        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
+        """
+        path: Path = view(self, "save")(self, folder, figures=figures, progress=progress)
+        return path

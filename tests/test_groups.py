@@ -12,13 +12,14 @@ from support.profiles import examples
 from support.tables import made_up
 
 from market_abm import from_input_output, from_text, market_settings
+from market_abm.economy import groups, slots
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import production
 from market_abm.economy.order import topological_components
-from market_abm.language import grid
+from market_abm.economy.slots import Table
 from market_abm.language.ces import log_ces
-from market_abm.language.grid import Grid
-from market_abm.language.segments import Segments, gather
+from market_abm.language.segments import Segments
+from market_abm.language.threads import MIN_NUMBERS
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market
 
@@ -127,9 +128,9 @@ def test_a_group_makes_what_each_line_makes(economies, groups):
     for together in (economy.groups, sum(economy.network.levels, ())):
         products, lines = np.full_like(inputs, np.nan), []
         for group in together:
-            made, found = group.production([gather(inputs, slot.buyers) for slot in group.slots])
+            made, found = group.production([slot.of(inputs) for slot in group.slots])
             for slot, product in zip(group.slots, found, strict=True):
-                products[:, slot.buyers] = product
+                slot.write(products, product)
                 goods = np.broadcast_to(slot.good, slot.size)
                 assert np.array_equal(goods, economy.buyers.good[slot.buyers])
             lines += group.goods.tolist()
@@ -192,29 +193,102 @@ def test_a_run_has_the_same_bits_in_any_company(mechanism, activation):
     assert_same_bits(economies, markets, [odd, *[mixed(2, 2)] * 40], 12)
 
 
-@pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
-def test_firms_that_buy_the_same_goods_do_so_as_a_table(monkeypatch, mechanism):
-    """The bits are those of copying by indices: a dense table, but for the household, two runs."""
-    codes = [f"i{k}" for k in range(66)]
-    economy = from_input_output(made_up(66, codes=codes, names=codes), substitution_elasticity=0.7)
-    rates = {"share_rate": 0.05} if mechanism == "unit-bid" else {}
-    settings = [market_settings(mechanism=mechanism, **rates)] * 2
+MONEY = market_settings(mechanism="trading-post")
+UNITS = market_settings(share_rate=0.05)
+NESTED = {"factors": ("labour", "capital"), "factor_elasticity": 0.4, "materials_elasticity": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("market", "options"),
+    [
+        (MONEY, {"substitution_elasticity": 0.7}),
+        (MONEY, {"firms": 2}),
+        (MONEY, {**NESTED, "substitution_elasticity": 1.0}),
+        (UNITS, {**NESTED, "substitution_elasticity": 0.9}),
+    ],
+)
+def test_firms_that_buy_the_same_goods_do_so_as_a_table(monkeypatch, market, options):
+    """A dense table but for the household; 1e-13 from links in a list, whose sums are in pairs.
+
+    The bits of a run are those that it has in company, and in blocks.
+    """
+    codes = [f"i{k}" for k in range(20)]
+    economy = from_input_output(made_up(20, codes=codes, names=codes), **options)
+    few = [economy.with_values({"industries.i3.productivity": z}) for z in (1.0, 1.5)]
     states = []
-    for least in (grid.MIN_GRID, economy.buyers.size + 1):
-        monkeypatch.setattr(grid, "MIN_GRID", least)
-        economies = [economy.with_values({"supply.primary.quantity": q}) for q in (1.0, 1.5)]
-        market = array_market(economies, settings, [1, 2])
-        assert not market.failed
-        (group,) = market.economy.groups
-        table = Grid.of(group.slots[0].buyers, group.slots[0].good, group.links.sizes)
-        assert (table is not None) == (not states)
-        if table:
-            assert table.rows == 66 and len(table.pieces) < 8  # the household buys no labour
+    for least, largest, company in (
+        (10**9, 10**6, 0),
+        (100, 10**6, 0),
+        (100, 60, 0),
+        (100, 10**6, 60),
+    ):
+        monkeypatch.setattr(slots, "MIN_TABLE", least)
+        monkeypatch.setattr(groups, "TABLE_BLOCK", largest)
+        batch = few + [economy] * company
+        engine = array_market(batch, [market] * len(batch), range(len(batch)))
+        tables = [type(group.slots[0]) is Table for group in engine.economy.groups]
+        assert tables.count(True) == (least == 100), tables
         for _ in range(5):
-            market.step()
-        states.append(market.state)
+            engine.step()
+        assert not engine.failed
+        states.append(engine.state)
     for field in FIELDS:
-        assert np.array_equal(*(getattr(state, field) for state in states)), field
+        by_links, by_table, *others = (getattr(state, field)[:2] for state in states)
+        np.testing.assert_allclose(by_table, by_links, rtol=1e-13)
+        for other in others:
+            assert np.array_equal(by_table, other), field
+
+
+SIGMAS = (1e-12, 0.02, 0.5, 0.9, 1.0 - 1e-9, 1.0, 1.3, 20.0)
+
+
+@pytest.mark.parametrize("least", [100, 10**9])
+@pytest.mark.parametrize("nests", [{}, {"factors": ("labour", "capital")}])
+@pytest.mark.parametrize("firms", [1, 2])
+def test_what_inputs_make_is_their_marginal_product_times_their_units(
+    monkeypatch, least, nests, firms
+):
+    """Some inputs are 0 or nearly; 1e-12: at σ = 0.02 both have fifty times the rounding of logs.
+
+    The bits of a run do not depend on the elasticities of the others.
+    """
+    monkeypatch.setattr(slots, "MIN_TABLE", least)
+    codes = [f"i{k}" for k in range(12)]
+    economy = from_input_output(
+        made_up(12, codes=codes, names=codes), firms=firms, substitution_elasticity=0.3, **nests
+    )
+    key = "economy.parameters.substitution_elasticity"
+    runs = [
+        economy.with_values({key: sigma, "industries.i2.productivity": 1.5}) for sigma in SIGMAS
+    ]
+    rng = np.random.default_rng(3)
+    units = economy.buyers.initial_shares * rng.lognormal(size=(len(runs), economy.buyers.size))
+    units[:, rng.permutation(units.shape[1])[:5]] = [0.0, 1e-300, 1e-30, 1e30, 0.0]
+    on_sale = np.ones((len(runs), len(economy.goods)))
+
+    def contributions(several, units, on_sale):
+        together = Economy.vectorized(several)
+        entries, outputs, expected = np.full_like(units, np.nan), [], np.full_like(units, np.nan)
+        for group in together.groups:
+            outputs.append(
+                group.contributions(
+                    lambda slot, out=None: slot.delivered(units, on_sale, out), entries
+                )
+            )
+            inputs = [slot.of(units) for slot in group.slots]
+            made, products = group.production(inputs)
+            for slot, product, own in zip(group.slots, products, inputs, strict=True):
+                slot.room(expected)[...] = product * own
+            np.testing.assert_allclose(outputs[-1], made, rtol=1e-12)
+        return entries, expected
+
+    with np.errstate(all="ignore"):
+        found, expected = contributions(runs, units, on_sale)
+        for k, run in enumerate(runs):
+            alone, _ = contributions([run], units[k : k + 1], on_sale[k : k + 1])
+            assert np.array_equal(alone[0], found[k], equal_nan=True), SIGMAS[k]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-200)
+    assert np.isfinite(found).mean() > 0.5
 
 
 @pytest.mark.parametrize("elasticity", [1.0, 0.5])
@@ -229,30 +303,43 @@ def test_an_aggregate_of_one_input_is_that_input(elasticity):
 @given(st.data())
 @settings(max_examples=examples(25))
 def test_a_table_of_places_anywhere(data):
-    """Columns in any order, near or far from each other, and some entries beside the table."""
-    rows, columns = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
-    gaps = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=columns, max_size=columns))
-    first = np.cumsum(gaps) + rows * np.arange(columns)
-    first = first[data.draw(st.permutations(range(columns)))]
-    others = np.arange(int(first.max()) + rows, int(first.max()) + rows + 2)
-    places = np.concatenate([(first + np.arange(rows)[:, None]).ravel(), others])
-    kinds = np.concatenate([np.tile(np.arange(columns), rows), [0, columns]])
+    """Inputs in any order, near or far from each other; all firms, or some."""
+    firms, inputs = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
+    gaps = data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=inputs, max_size=inputs))
+    first = np.cumsum(gaps) + firms * np.arange(inputs)
+    first = first[data.draw(st.permutations(range(inputs)))]
+    goods = np.random.default_rng(1).permutation(inputs)
     rng = np.random.default_rng(0)
-    values, of_kinds = rng.random((2, int(places.max()) + 2)), rng.random((2, columns + 1))
-    table = Grid(places, kinds, rows, columns)
-    expected = values[:, places] * of_kinds[:, kinds]
-    assert np.array_equal(table.products(values, of_kinds), expected)
-    written = values.copy()
-    table.scatter(written, -expected)
-    values[:, places] = -expected
+    values, on_sale = rng.random((2, int(first.max()) + firms + 2)), rng.random((2, inputs))
+    if data.draw(st.booleans()):
+        values = np.asfortranarray(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "MIN_TABLE", 1)
+        table = Table.of_places(first[:, None] + np.arange(firms), goods, 2)
+    begin = data.draw(st.integers(0, firms - 1))
+    part = table.part(slice(begin, firms))
+    places = first[:, None] + np.arange(begin, firms)
+    assert np.array_equal(part.buyers, places.ravel())
+    own = np.moveaxis(values[:, places], 1, 0)
+    assert np.array_equal(part.of(values), own)
+    delivered = part.delivered(values, on_sale)
+    assert np.array_equal(delivered, own * on_sale[:, goods].T[:, :, None])
+    written = values.copy(order="K")
+    part.write(written, -delivered)
+    values[:, places] = -np.moveaxis(delivered, 0, 1)
     assert np.array_equal(written, values)
+    entries = np.zeros((2, 2 + inputs * firms))
+    part.room(entries)[...] = own
+    assert np.array_equal(
+        entries[:, 2:].reshape(2, inputs, firms)[..., begin:], np.moveaxis(own, 0, 1)
+    )
 
 
 def test_the_number_of_threads_changes_no_bit():
     economy = from_text(
         "y = ces(a, b, elasticity=0.7, weights=(0.4, 0.6))",
         {"a": 2.0, "b": 3.0},
-        population={"firms": 100_000, "weight_spread": 0.3},
+        population={"firms": MIN_NUMBERS // 2, "weight_spread": 0.3},
     )
     states = []
     for count in (1, 2, 3):
@@ -294,6 +381,20 @@ def test_a_state_can_be_read_until_the_next_step():
         else:
             with pytest.raises(RuntimeError, match=r"left step 1: read state\.inputs"):
                 state.inputs  # noqa: B018
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_what_firms_made_stays_until_the_step_after_the_next(activation):
+    """So that an observer compares two steps without copies of arrays over buyers."""
+    settings = market_settings(share_rate=0.1, activation=activation)
+    engine = ArrayEngine([mixed(0, 2)], [settings], [1])
+    for _ in range(3):
+        engine.step()
+        batch = engine.batch
+        kept = batch.shares.copy(), batch.products.copy()
+        engine.step()
+        assert np.array_equal(batch.shares, kept[0]) and np.array_equal(batch.products, kept[1])
+        assert not np.array_equal(engine.shares, kept[0])
 
 
 def test_a_state_that_was_read_stays_as_the_market_moves_on():

@@ -54,14 +54,18 @@ def test_both_engines_hear_alike(mechanism, activation, program, data):
 
 
 def grows(economies, markets, steps: int) -> np.ndarray:
-    """Whether the swing of the first share (or quantity) after ``steps`` is more than half way."""
+    """Whether the first share (or quantity) swings more in the third quarter than in the second.
+
+    Later, a share that swings as far as 0 may stay there.
+    """
     market = ArrayEngine(economies, markets, [1] * len(economies))
     path = []
     for _ in range(steps):
         market.step()
         path.append(np.stack([market.state.shares[:, 0], market.state.quantities[:, 0]], axis=-1))
     path = np.array(path)
-    early, late = np.ptp(path[steps // 4 : steps // 2], axis=0), np.ptp(path[-steps // 4 :], axis=0)
+    quarter = steps // 4
+    early, late = (np.ptp(path[k * quarter : (k + 1) * quarter], axis=0) for k in (1, 2))
     return ~(late.max(axis=-1) < early.max(axis=-1))
 
 

@@ -114,7 +114,11 @@ def test_threads_change_no_bit(monkeypatch):
     economy = from_text(
         "y = ces(a, b, elasticity=0.7)",
         {"a": 2.0, "b": 3.0},
-        population={"firms": 40_000, "weight_spread": 0.3, "productivity_spread": 0.2},
+        population={
+            "firms": threads_module.MIN_NUMBERS // 2,
+            "weight_spread": 0.3,
+            "productivity_spread": 0.2,
+        },
     )
     found = []
     for threads in (1, 2):

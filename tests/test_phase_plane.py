@@ -2,7 +2,7 @@
 
 Independent sources: the equilibrium of a network by the paper's formulas against linear algebra on
 its table and against the exact gradient of our own lines; what runs do against the eigenvalues of
-one step; a stability bound that was derived on paper for one split, without a network.
+one step; these against those of a step that is linearised by hand, from the table alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from scipy.optimize import brentq
 from support.economies import uneven
 from support.figures import assert_legends_are_drawn, assert_nothing_is_cut_off
 
@@ -46,6 +47,7 @@ from market_abm.studies.phase_plane import (
     TECHNOLOGIES,
     PhasePlane,
     PlaneSettings,
+    _edge,
 )
 from market_abm.views.save import PLANE_FILES
 
@@ -174,6 +176,92 @@ def test_eigenvalues_tell_which_cells_converge(mechanism):
             assert (near.radius < 1.0) == (status == "converged"), (elasticity, each, near)
             told[near.radius < 1.0] += 1
     assert min(told.values()) >= 2 and sum(told.values()) > 0.7 * len(points)
+
+
+# --- the edge ------------------------------------------------------------------------------------
+
+
+def radius_by_hand(table, elasticity, mechanism, bid_rate, share_rate):
+    """The spectral radius of a step near the steady state, linearised on paper in logarithms.
+
+    Of a table with costs a, sales v, one primary factor and a household that is Cobb-Douglas. For
+    good i and line j: x = s + q_i, y_j = Σ a x, marginal products (y_j - x)/σ; bids follow
+    (1 - α) b + α (p_j + product) of the step before; p_i is the mean of the bids by the quantities
+    held, and the household's is -y. Shares follow s + κ (b - p_i). Of money, bids earn x as well,
+    p_i is less by y_i, and shares are b less their mean. Mean shares are 0.
+    """
+    n, money = table.size, mechanism == "trading-post"
+    costs = np.zeros((n + 1, n + 1))  # goods, the factor last, by lines, the household last
+    costs[:n, :n], costs[n, :n] = table.shares, 1.0 - table.shares.sum(axis=0)
+    costs[:n, n] = table.final_shares
+    good, line = np.nonzero(costs > 1e-12)
+    a, sigma = costs[good, line], np.where(line < n, elasticity, 1.0)
+    of_good, of_line = (np.eye(n + 1)[each] for each in (good, line))
+    v = np.append(np.linalg.solve(np.eye(n) - table.shares, table.final_shares), 1.0)
+    held = a * v[line] / v[good]
+
+    size, made = len(good), np.arange(n + 1) < n
+    every = np.eye(3 * size + 2 * (n + 1))  # a row a disturbance
+    s, b, product, y, p = np.split(every, np.cumsum([size, size, size, n + 1]), axis=1)
+    bids = (1 - bid_rate) * b + bid_rate * (np.where(made, p, -y) @ of_line.T + product)
+    x = s + np.where(made, y, 0.0) @ of_good.T
+    y = (a * x) @ of_line
+    product = (y @ of_line.T - x) / sigma + money * x
+    p = (held * bids) @ of_good
+    s = bids if money else s + share_rate * (bids - p @ of_good.T)
+    s = s - (held * s) @ of_good @ of_good.T
+    p = p - money * np.where(made, y, 0.0)
+    return np.abs(np.linalg.eigvals(np.hstack([s, bids, product, y, p]))).max()
+
+
+@pytest.mark.parametrize(
+    ("elasticity", "bid_rate"), [(0.05, 0.5), (0.25, None), (0.5, 0.25), (0.5, None), (1.0, 0.8)]
+)
+def test_the_edge_is_that_of_a_step_linearised_by_hand(elasticity, bid_rate):
+    """To 1e-6: both are found to 1e-7. Of money at σ >= 1/2 there is none."""
+    mechanism = "trading-post" if bid_rate is None else "unit-bid"
+    table = SMALL.network(1).table
+
+    def growth(rate):
+        rates = (rate, math.nan) if bid_rate is None else (bid_rate, rate)
+        return radius_by_hand(table, elasticity, mechanism, *rates) - 1.0
+
+    edge = _edge(SMALL, mechanism, 1, elasticity, bid_rate)
+    if bid_rate is None and elasticity >= 0.5:
+        assert edge == math.inf and max(map(growth, (0.01, 0.1, 0.5, 1.0))) < 1e-8
+    else:
+        assert edge == pytest.approx(brentq(growth, edge / 1.2, edge * 1.2, xtol=1e-7), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_each_committed_edge_is_where_a_step_by_hand_stops_to_shrink(committed):
+    """The radius there is 1 to 1e-6 (an edge is found to 1e-7), less below and more above."""
+    table = committed.table
+    ours = table[table["edge"].notna()]
+    keys = ["network", "elasticity", "edge"]
+    cases = set(
+        itertools.chain(
+            ours[ours["model"] == "unit-bid"][[*keys, "bid_rate"]].itertuples(index=False),
+            ours[ours["model"] == "trading-post"][keys].itertuples(index=False),
+        )
+    )
+    assert len(cases) == 2 * len(TECHNOLOGIES) * (len(RATES) + 1)
+    for seed, elasticity, edge, *given in cases:
+        mechanism = "unit-bid" if given else "trading-post"
+        radii = [
+            radius_by_hand(
+                committed.settings.network(seed).table,
+                elasticity,
+                mechanism,
+                *(*given, rate, math.nan)[:2],
+            )
+            for rate in ((0.99 * edge, edge, 1.01 * edge) if edge < math.inf else (1.0,))
+        ]
+        if edge == math.inf:
+            assert radii[0] < 1.0 + 1e-7
+        else:
+            assert radii[0] < 1.0 - 1e-5 and radii[2] > 1.0 + 1e-5
+            assert radii[1] == pytest.approx(1.0, abs=1e-6)
 
 
 # --- the plane ------------------------------------------------------------------------------------

@@ -441,7 +441,8 @@ def measured(path: np.ndarray, window: int = 80) -> float:
     """The factor by which the moves of a few runs shrink or grow, from (starts, steps, numbers).
 
     Moves, rather than distances, because the rest itself is only known to 1e-9. From each run the
-    second half of what is above rounding and near rest, at most ``window`` steps of it. Moves are
+    second half of what is above rounding and near rest (so near that what moves with the square of
+    the distance is below the part left out), at most ``window`` steps of it. Moves are
     divided by their lengths, and the matrix that takes each to the next is fitted, by least
     squares, in the space that they span but for a part in 10,000 (rounding is at most one in
     1,000,000). Its largest eigenvalue is the factor, however many modes are as large, and beat.
@@ -449,7 +450,7 @@ def measured(path: np.ndarray, window: int = 80) -> float:
     before, after = [], []
     for run in np.diff(path[:, 1:], axis=1):
         length = np.linalg.norm(run, axis=-1)
-        near = length < 1e-3
+        near = length < 3e-5
         end = len(near) if near.all() else int(np.argmin(near))
         end = int(np.flatnonzero(length[:end] > 1e-10)[-1]) + 1
         start = max(min(end // 2, end - 12), end - window, 0)

@@ -1,14 +1,20 @@
 """Any Python function is a market: what is traced, its goods' names, its prices, and bad input."""
 
+import json
+import linecache
 import math
+import textwrap
 import types
+from pathlib import Path
 
 import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from market_abm import MarketError, Supply, from_function, from_text, run
+from market_abm.cli.commands import main
 from market_abm.economy.families import family_and_indices
 from market_abm.language import tracing, variables
 from market_abm.views.words.run import experiment_lines, run_sentences
@@ -162,25 +168,22 @@ def test_traced_and_written_by_hand_are_the_same_economy():
         return total
 
     by_hand = """
-        z[1] = w * 0 + s * k
-        h[1] = tanh(z[1])
-        k[1] = k ** 0.4
-        z[2] = w * h[1] + s * k[1]
-        h[2] = tanh(z[2])
-        k[2] = k[1] ** 0.4
-        z[3] = w * h[2] + s * k[2]
-        h[3] = tanh(z[3])
-        k[3] = k[2] ** 0.4
+        z[1] = w * 0 + s * k[0]
+        k[1] = k[0] ** 0.4
+        for t in 1..3:
+            h[t] = tanh(z[t])
+        for t in 2..3:
+            z[t] = w * h[t-1] + s * k[t-1]
+            k[t] = k[t-1] ** 0.4
         total = h[3] + 2 * k[3] - 1
     """
     traced = from_function(function)
-    plain = by_hand.replace("[", "_").replace("]", "_")
-    written = from_text(plain, {"w": 0.6, "s": 0.3, "k": 1.7}, reuse="copy")
-    texts = [each.text().replace("[", "_").replace("]", "_") for each in traced.industries]
-    assert texts == [each.text() for each in written.industries]
+    written = from_text(by_hand, {"w": 0.6, "s": 0.3, "k[0]": 1.7}, reuse="copy")
+    lines = {each.text().replace("k[0]", "k") for each in written.industries}
+    assert {each.text() for each in traced.industries} == lines
     for settings in ({"bid_rate": 0.7}, {"mechanism": "trading-post"}):
         one, other = (run(each, steps=20, **settings) for each in (traced, written))
-        order = [other.goods.index(good.translate({91: "_", 93: "_"})) for good in one.goods]
+        order = [other.goods.index("k[0]" if good == "k" else good) for good in one.goods]
         np.testing.assert_array_equal(one.prices, other.prices[:, order])
         np.testing.assert_array_equal(one.quantities, other.quantities[:, order])
 
@@ -198,7 +201,16 @@ def test_functions_of_assignments_are_read_as_before():
         c = (3 * x) * x**0.5
         return c * 1
 
+    def assigned_again(x=2.0):
+        x = 3 * x
+        y = x**2
+        return y
+
     assert set(from_function(read).reuse.values()) == {"rival"}
+    assert [each.text() for each in from_function(assigned_again).industries] == [
+        "x[1] = 3*x",
+        "y = x[1]**2",
+    ]
     assert set(from_function(traced).reuse.values()) == {"copy"}
     assert set(from_function(traced, reuse="rival").reuse.values()) == {"rival"}
 
@@ -213,11 +225,11 @@ def test_goods_have_the_names_and_places_of_variables():
         mixed = h @ w
         return np.tanh(mixed) + 0.5
 
-    def function(x=np.array([0.1, 0.2]), w=np.eye(2), unused=3.0, n=2):
+    def function(x, w, unused=3.0, n=2):
         h = x
         for _ in range(n):
             h = layer(h, w)
-        never = h * 100  # noqa: F841
+        never = h * 100
         k, out = np.zeros(3), []
         for t in range(n):
             k[t + 1] = k[t] * h[0] + h[1] ** 2
@@ -225,7 +237,7 @@ def test_goods_have_the_names_and_places_of_variables():
         first, second = out
         return {"profit": first - second, "all": k[1:], "x": x[0]}
 
-    economy = from_function(function)
+    economy = from_function(function, {"x": np.array([0.1, 0.2]), "w": np.eye(2)})
     assert list(economy.supply) == ["x[0]", "w[0,0]", "x[1]", "w[1,0]", "w[0,1]", "w[1,1]"]
     assert [industry.text() for industry in economy.industries] == [
         "mixed[1,0] = x[0]*w[0,0] + x[1]*w[1,0]",
@@ -257,21 +269,22 @@ def test_goods_have_the_names_and_places_of_variables():
 def test_a_sum_is_one_line_however_it_is_written():
     """``sum``, ``@``, ``np.sum`` and a running sum; a product that is used again is a line."""
 
-    def function(w=np.ones(3), x=np.ones(3)):
+    def function(w, x):
         running = 0.0
-        for a, b in zip(w, x):
+        for a, b in zip(w, x, strict=True):
             running += a * b
         shared = w[0] * x[1]
         return (
             running,
             w @ x,
             np.sum(w * x),
-            sum(a * b for a, b in zip(w, x)) / 2 - w[1],
+            sum(a * b for a, b in zip(w, x, strict=True)) / 2 - w[1],
             np.einsum("i,i->", w, x),
             math.fsum([shared, shared**2]),
         )
 
-    lines = [each.text().partition(" = ") for each in from_function(function).industries]
+    economy = from_function(function, {"w": np.ones(3), "x": np.ones(3)})
+    lines = [each.text().partition(" = ") for each in economy.industries]
     dot = "w[0]*x[0] + w[1]*x[1] + w[2]*x[2]"
     assert [right for _, _, right in lines].count(dot) == 5
     assert [left for left, _, right in lines if right == "w[0]*x[1]"] == ["shared"]
@@ -282,13 +295,18 @@ def test_endowments_demand_and_terms_of_families():
 
     def function(w, x=(1.0, 2.0), b=0.5):
         assert isinstance(x, tuple)
-        y = [wi * xi + b for wi, xi in zip(w, x)]
+        y = [wi * xi + b for wi, xi in zip(w, x, strict=True)]
         return y
 
     economy = from_function(
         function,
-        {"w": {"quantity": np.array([3.0, 4.0]), "kind": "gradient"}, "w[*]": {"rate": 0.2}, "b": 1},
+        {
+            "w": {"quantity": np.array([3.0, 4.0]), "kind": "gradient"},
+            "w[i]": {"rate": "scale + i / 10"},
+            "b": 1,
+        },
         {"y": np.array([1.0, 0.9]), "y[1]": {"price": 2.0}},
+        parameters={"scale": 0.1},
     )
     assert economy.supply["w[1]"] == Supply(4.0, kind="gradient", rate=0.2)
     assert [economy.supply[good].quantity for good in ("x[0]", "x[1]", "b")] == [1.0, 2.0, 1.0]
@@ -304,7 +322,7 @@ def test_functions_of_math_numpy_and_closures():
     def inner(x):
         return scale * math.sinh(x)
 
-    def function(x=0.6, y=2.0, m=np.array([[1.0, 2.0], [3.0, 5.0]])):
+    def function(m, x=0.6, y=2.0):
         out = np.zeros(4)
         out[0] = hypot(x, y) + math.pow(x, 2) + math.log(y, 3) + math.prod([x, y])
         out[1] = inner(x) + np.square(x) + np.log10(y) + np.arctan(x) + math.fabs(-x)
@@ -312,8 +330,9 @@ def test_functions_of_math_numpy_and_closures():
         rest = np.concatenate([m.T.reshape(-1)[::2], np.cumsum(m[0])]) / np.linalg.norm(m)
         return out, rest, np.var(m), np.outer(m[0], m[1]).trace(), max(x, y) * np.prod(m)
 
-    expected = np.concatenate([np.ravel(each) for each in function()])
-    economy = from_function(function)
+    matrix = np.array([[1.0, 2.0], [3.0, 5.0]])
+    expected = np.concatenate([np.ravel(each) for each in function(matrix)])
+    economy = from_function(function, {"m": matrix})
     result = run(economy, activation="sequential")
     made = [result.last.quantities[economy.index[good]] for good in economy.demand]
     assert sorted(made) == pytest.approx(sorted(expected), rel=1e-14)
@@ -329,10 +348,7 @@ def test_a_market_that_leaves_a_branch_says_so():
     def function(x=1.0, n=3):
         y = x
         for _ in range(n):
-            if y * y < 2.0:
-                y = y**0.5
-            else:
-                y = 3 * y
+            y = y**0.5 if y * y < 2.0 else 3 * y
         return y
 
     elastic = {"quantity": 1.0, "price": 0.02, "elasticity": 1.0}
@@ -396,7 +412,10 @@ class _Members:
 # --- bad input ------------------------------------------------------------------------------------
 
 
-def _changes(x=np.ones(2)):
+TWO, SQUARE = np.ones(2), np.eye(2)
+
+
+def _changes(x=TWO):
     x[0] = 2 * x[1]
     return x
 
@@ -425,7 +444,7 @@ def _idles(x=2.5):
         pass
 
 
-def _solves(m=np.eye(2)):
+def _solves(m=SQUARE):
     return np.linalg.solve(m, np.ones(2))
 
 
@@ -446,7 +465,7 @@ def _keeps(x=2.5):
 
 
 BAD = [
-    (lambda x=1.0: x * np.random.random(), "does something else when it is called again.*random"),
+    (lambda x=1.0: x * RANDOM.random(), "does something else when it is called again.*random"),
     (lambda x=1.0: x * 1j, "complex number; goods come in real quantities"),
     (lambda x=1.0: np.arctan2(x, 2.0), r"np\.arctan2 cannot be traced"),
     (lambda x=1.0: math.gamma(x), r"math\.gamma cannot be traced"),
@@ -456,7 +475,7 @@ BAD = [
     (lambda x=1.0: None, "returns nothing that depends on its arguments"),
     (lambda x=1.0: {"y": 2 * x, "z": "text"}, "returns 'text'; return numbers, or arrays"),
     (lambda x=1.0: (2 * x, x + "1"), "TypeError: unsupported operand"),
-    (lambda x=np.ones(2): 1 if 0 < x < 2 else x, "ValueError: The truth value of an array"),
+    (lambda x=TWO: 1 if 0 < x < 2 else x, "ValueError: The truth value of an array"),
     (_changes, r"test_tracing.py:\d+: the function changes one of its arguments; .*x.copy"),
     (_changes_list, "the function changes its argument 'x'"),
     (_rounds, r"test_tracing.py:\d+: a traced value is rounded"),
@@ -493,9 +512,161 @@ def test_arguments_and_endowments_that_do_not_fit():
         ({"x": 1.0, "z": 2.0}, "supply.z: the function has no argument 'z'"),
         ({"x": {"elasticity": 1.0}}, "supply.x has no quantity"),
         ({"x": math.nan}, "supply.x"),
-        ({"x": [1.0], "x[*,*]": {"price": 1.0}}, r"no good is named by 'x\[\*,\*\]'"),
+        ({"x": [1.0], "x[*,*]": {"price": 1.0}}, r"no raw good is named by 'x\[\*,\*\]'"),
     ):
         with pytest.raises(MarketError, match=message):
             from_function(function, supply)
     with pytest.raises(MarketError, match="demand.z: no line makes a final good 'z'"):
         from_function(function, {"x": 1.0}, {"z": 2.0})
+
+
+def test_arguments_may_be_functions_settings_and_dicts():
+    """What is no number is handed over, and named numbers outside can be set."""
+
+    def step(y):
+        return math.tanh(SLOPE * y)
+
+    class Model:
+        """A model with a state of its own, which each call sets anew."""
+
+        def __call__(self, params, x=0.5, rule=step, n=2, *more, name="none", **rest):
+            assert (name, rest) == ("none", {})
+            self.state = [x]
+            for k in range(n):
+                self.state.append(rule(self.state[k]) * params["w"] + more[0])
+            return self.state[-1]
+
+    supply = {"params": {"quantity": {"w": 3.0, "unused": 1.0}}, "more": (0.1,)}
+    economy = from_function(Model(), supply, parameters={"SLOPE": 0.5})
+    assert [each.text() for each in economy.industries] == [
+        "step_product[1] = 0.5*x",
+        "step[1] = tanh(step_product[1])",
+        "state_sum = step[1]*params_w + more[0]",
+        "step_product[2] = 0.5*state_sum",
+        "step[2] = tanh(step_product[2])",
+        "output = step[2]*params_w + more[0]",
+    ]
+    with pytest.raises(MarketError, match="SLOPE"):
+        economy.with_values({"economy.parameters.SLOPE": 0.7})
+
+
+SLOPE = 2.0
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+FILE = """
+import pathlib
+import numpy as np
+pathlib.Path("was_run").touch()
+
+def growth(k=1.0, saving=np.full(2, 0.3), alpha=0.3):
+    c = np.zeros(2)
+    for t in range(2):
+        y = k**alpha
+        c[t], k = (1 - saving[t]) * y, saving[t] * y
+    return c
+
+def noise(x=1.0):
+    return x * np.random.default_rng().random()
+"""
+
+
+def test_a_users_file_is_run_by_an_explicit_option_only(tmp_path, monkeypatch):
+    """Files, names and programs run nothing; ``--trace`` runs the file that it names."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_model.py").write_text(FILE, encoding="utf-8")
+    for name, program in (("a", "my_model:growth"), ("b", "c = my_model.growth(k)")):
+        Path(f"{name}.toml").write_text(f'[economy]\nprogram = "{program}"', encoding="utf-8")
+    for arguments in (
+        ["run", "my_model.py"],
+        ["run", "my_model:growth"],
+        ["check", "a.toml"],
+        ["check", "b.toml"],
+        ["check", "a.toml", "--set", "trace=my_model:growth"],
+        ["check", "a.toml", "--trace", "my_model.py:growth"],
+        ["run"],
+    ):
+        assert CliRunner().invoke(main, arguments).exit_code == 2, arguments
+        assert not Path("was_run").exists()
+
+    traced = ["--trace", "my_model.py:growth", "--set", "economy.parameters.alpha=0.3"]
+    done = CliRunner().invoke(main, ["check", *traced])
+    assert done.exit_code == 0
+    assert Path("was_run").exists()
+    settings = ["--set", "supply.k=2", "--set", "demand.c[1].price=0.9", "--steps", "40"]
+    done = CliRunner().invoke(main, ["run", *traced, *settings, "--no-figures", "--json"])
+    assert done.exit_code == 0
+    goods = json.loads(done.stdout)["goods"]
+    assert goods["k"]["quantity"] == 2.0
+    assert goods["c[1]"]["price"] == 0.9
+    assert "c[0] = " in CliRunner().invoke(main, ["explain", *traced]).output
+    for option, message in (
+        ("my_model.py:noise", "does something else when it is called again"),
+        ("my_model.py:groth", "has no function 'groth'; did you mean 'growth'?"),
+        ("no_model:growth", "cannot import no_model"),
+        ("growth", "write module:function or file.py:function"),
+    ):
+        done = CliRunner().invoke(main, ["check", "--trace", option])
+        assert done.exit_code == 2
+        assert message in " ".join(done.output.split())
+
+
+# --- random functions -----------------------------------------------------------------------------
+
+PIECES = (
+    "for _ in range({count}):\n    h = np.tanh(W @ h + {other})",
+    "total = total + np.sum(h * {other})",
+    "v{k} = h[0] * s + h[1] / (2 + s * s)\nh = h * v{k} + x",
+    "h = np.concatenate([h[1:], h[:1] * s])",
+    "h = np.maximum(h, 0.1 * x) - s",
+    "h = np.exp(-h * h) if np.sum(h) > {count} / 4 else h - W.T @ h",
+    "L{k} = [h[j] ** 2 + s for j in range(3)]\ntotal = total + sum(L{k}) * h[2]",
+    "def g{k}(u, n):\n    return u if n == 0 else np.sin(g{k}(u, n - 1)) * s\n"
+    "total = total - g{k}(h[1], {count})",
+    "M{k} = np.outer(h, x) + W\nh = M{k}[:, 1] + np.mean(M{k}, axis=1)",
+)
+
+
+def random_function(seed):
+    """A function of an array, a matrix and a number, made of some of the pieces, and as text."""
+    rng = np.random.default_rng(seed)
+    body = ["h = x", "total = 0.0"]
+    for k, piece in enumerate(rng.choice(PIECES, rng.integers(1, 6))):
+        body.append(piece.format(k=k, count=rng.integers(1, 4), other=rng.choice(["x", "h", "s"])))
+    body.append("out = total + np.dot(h, x) + np.sum(W) * s\nreturn out")
+    source = "def function(x, W, s):\n" + textwrap.indent("\n".join(body), "    ")
+    file = f"<random function {seed}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    found = {"np": np}
+    exec(compile(source, file, "exec"), found)
+    arguments = {"x": rng.normal(size=3), "W": rng.normal(size=(3, 3)) / 2, "s": rng.normal()}
+    return found["function"], arguments
+
+
+@pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 200), marks=pytest.mark.slow)])
+def test_random_functions(seeds):
+    """Prices are the gradient; names are unique; the lines, read as text, are the same economy."""
+    for seed in seeds:
+        function, arguments = random_function(seed)
+        economy = from_function(function, arguments)
+        result = run(economy, activation="sequential", engine="arrays", steps=2)
+        assert result.last.quantities[-1] == pytest.approx(function(**arguments), rel=1e-12)
+        expected = gradient(function, arguments)
+        size = max(np.abs(each).max() for each in expected.values())
+        prices = dict(zip(result.goods, result.last.prices, strict=True))
+        for good in economy.supply:
+            name, place = family_and_indices(good)
+            # Terms of both signs may cancel: relative to a thousandth of the largest element.
+            assert prices[good] == pytest.approx(
+                expected[name][place], rel=GRADIENT, abs=1e-3 * size * GRADIENT
+            ), (seed, good)
+        assert len(set(economy.goods)) == len(economy.goods)
+        again = from_text(
+            "\n".join(industry.text(exact=True) for industry in economy.industries),
+            {good: terms.quantity for good, terms in economy.supply.items()},
+            reuse="copy",
+        )
+        second = run(again, activation="sequential", engine="arrays", steps=2)
+        order = [again.goods.index(good) for good in economy.goods]
+        np.testing.assert_array_equal(result.prices, second.prices[:, order])

@@ -118,8 +118,26 @@ def test_a_run_that_cannot_go_on_leaves_the_others_alone():
     np.testing.assert_allclose(together.state.prices[2], model.state.prices, rtol=1e-12)
 
 
+def test_an_infinite_bid_is_forgotten_at_once_where_the_bid_rate_is_1():
+    """Also beside a run of another rate, to the last bit: 0 times infinity is no number."""
+    economy = from_text("y = x ** 0.5\nz = y", {"x": 2.0})
+
+    def bids(*rates):
+        markets = [market_settings(bid_rate=rate) for rate in rates]
+        engine = ArrayEngine([economy] * len(rates), markets, [1] * len(rates))
+        engine.step()
+        engine.memory = {"bids": np.full_like(engine.memory["bids"], math.inf)}
+        engine.step()
+        return engine.state.bids
+
+    slow, whole = bids(0.5), bids(1.0)
+    assert np.all(slow == math.inf) and np.all(np.isfinite(whole))
+    np.testing.assert_array_equal(bids(0.5, 1.0), np.concatenate([slow, whole]))
+
+
 def test_dropping_runs_changes_nothing_for_the_rest():
-    economies = [responding(k, 2, 0.1) for k in range(4)]
+    """Not even the last bits of shares, whose sums in a pool were rounded long ago."""
+    economies = [responding(k, 3, 0.1) for k in range(4)]
     market = [market_settings(share_rate=0.1)] * 4
     whole, part = (ArrayEngine(economies, market, [1, 2, 3, 4]) for _ in range(2))
     for step in range(20):
@@ -128,8 +146,8 @@ def test_dropping_runs_changes_nothing_for_the_rest():
         whole.step()
         part.step()
     for field in FIELDS:
-        np.testing.assert_allclose(
-            getattr(part.state, field), getattr(whole.state, field)[[1, 3]], rtol=1e-13
+        np.testing.assert_array_equal(
+            getattr(part.state, field), getattr(whole.state, field)[[1, 3]]
         )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.uses import Part
-from market_abm.language.threads import Threads
 from market_abm.market.state import State
 
 
@@ -144,19 +143,8 @@ class GradientAlignment:
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
-        arrays = [at.shares, at.products]  # of the engine, which overwrites them
-        if self._of_shares is None or self._of_shares.shares.shape != at.shares.shape:
-            kept = [array.copy(order="K") for array in arrays]
-        else:
-            kept = [self._of_shares.shares, self._of_shares.products]
-
-            def copy(part: Part) -> None:
-                for array, values in zip(kept, arrays, strict=True):
-                    np.copyto(array[..., part.buyers], values[..., part.buyers])
-
-            Threads().run_all(copy, uses.parts(kept[0].size // kept[0].shape[-1]), kept[0].size)
         weight = np.where(self._shared, money, 0.0)
-        return _Direction(kept[0], kept[1], factor, np.sign(mean), weight)
+        return _Direction(at.shares, at.products, factor, np.sign(mean), weight)
 
     def _share_moves(self, former: _Direction, shares: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weighted sums over the shares, as of :func:`_sums`.

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
 from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
-from market_abm.economy.buyers import CACHED_NUMBERS
+from market_abm.language.segments import BLOCK
 from market_abm.simulation.record import Trajectory
 
 MAX_LAG = 64
@@ -152,7 +152,7 @@ class PathMeasures:
         for each in several if staleness else ():
             groups[each.trajectory.prices.shape].append(each)
         for shape, group in groups.items():
-            size = max(1, CACHED_NUMBERS // math.prod(shape))
+            size = max(1, BLOCK // math.prod(shape))
             for first in range(0, len(group), size):
                 some = group[first : first + size]
                 prices = np.stack([each.trajectory.prices for each in some])
@@ -206,7 +206,7 @@ def _unexplained(prices: np.ndarray, gradients: np.ndarray, lags: int) -> np.nda
     variation = (variation**2).sum(axis=-2)
     result = np.full((*prices.shape[:-2], lags, prices.shape[-1]), np.inf)
     later = sliding_window_view(prices, count, axis=-2).swapaxes(-1, -2)  # (lags, steps, goods)
-    together = max(1, CACHED_NUMBERS // max(1, early.size))
+    together = max(1, BLOCK // max(1, early.size))
     for first in range(0, lags, together):
         some = slice(first, min(first + together, lags))
         gaps = later[..., some, :, :] - gradients[..., None, :count, :]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -207,6 +207,7 @@ def stable_rate(
         return None
     (half, of_goods), (whole, _) = found[0], found[1]
 
+    @cache
     @np.errstate(divide="ignore")
     def growth(rate: float) -> float:
         radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius

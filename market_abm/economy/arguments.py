@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.families import families_of, is_pattern, matching, member
+from market_abm.economy.by_pattern import ByPattern
+from market_abm.economy.families import families_of, member
+from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, ProgramError, nearest
-from market_abm.language.stand_ins import stand_in
+from market_abm.language.stand_ins import with_stand_ins
 from market_abm.language.traced_arrays import TracedArray
 from market_abm.language.tracing import Trace, Traced
 from market_abm.language.variables import Place
@@ -53,6 +55,7 @@ class Arguments:
         self.counts: set[str] = set()
         self._values: dict[str, Any] = {}
         self._constant: set[str] = set()
+        self._constants = constants
         self._signature = inspect.signature(function)
         self.of_argument: dict[str, list[str]] = {}
         for name, parameter in self._signature.parameters.items():
@@ -74,11 +77,7 @@ class Arguments:
         self._more_terms({k: v for k, v in supply.items() if k not in self._values}, constants)
 
     def _supplied(self, name: str, given: Any, default: Any) -> None:
-        if dataclasses.is_dataclass(given) and not isinstance(given, type):
-            given = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
-        if not isinstance(given, Mapping):
-            given = {"quantity": given}
-        terms = dict(given)
+        terms = _as_terms(given)
         quantity = terms.pop("quantity", default)
         if quantity is inspect.Parameter.empty:
             raise EconomyError(
@@ -105,22 +104,16 @@ class Arguments:
             self.of_argument[name].append(good)
 
     def _more_terms(self, supply: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
-        goods = list(self.terms)
-        for key, given in supply.items():
-            if is_pattern(key):
-                chosen = [good for good, _ in matching(key, goods)]
-            elif key in self.terms:
-                chosen = [key]
-            else:
+        """Terms by member or pattern."""
+        entries = ByPattern(constants).entries(supply, list(self.terms), "supply", Supply)
+        for good, given in entries.items():
+            if good not in self.terms:
                 raise EconomyError(
-                    f"supply.{key}: the function has no argument '{key}'",
-                    remedy=nearest(key, self._signature.parameters),
-                    name=f"supply.{key}",
+                    f"supply.{good}: the function has no argument '{good}'",
+                    remedy=nearest(good, self._signature.parameters),
+                    name=f"supply.{good}",
                 )
-            for good in chosen:
-                self.terms[good].update(
-                    given if isinstance(given, Mapping) else {"quantity": float(given)}
-                )
+            self.terms[good].update(_as_terms(given))
 
     def hold(self, names: Collection[str]) -> None:
         """Take these arguments for constants."""
@@ -146,22 +139,30 @@ class Arguments:
         bound = inspect.BoundArguments(self._signature, {})
         for name, value in self._values.items():
             bound.arguments[name] = (
-                stand_in(value) if name in self._constant else _mapped(value, name, (), traced)
+                with_stand_ins(value, self._constants)
+                if name in self._constant
+                else _mapped(value, name, (), traced)
             )
         return bound, goods
 
 
-def expanded(values: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Any]:
-    """Values by good, from those by good, pattern (``h[*]``) or family (``h``).
+def _as_terms(given: Any) -> dict[str, Any]:
+    """Terms of a supplier by key."""
+    if isinstance(given, Supply):
+        return {item.name: getattr(given, item.name) for item in dataclasses.fields(given)}
+    return dict(given) if isinstance(given, Mapping) else {"quantity": given}
+
+
+def of_members(values: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Any]:
+    """Values by good or pattern, from those by good, pattern or family (``h``).
 
     The values of a family may be an array, one for each member by its indices.
     """
-    families = families_of(goods)
+    known = set(goods) if values else set()
+    families = families_of(goods) if values.keys() - known else {}
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if is_pattern(key):
-            found.update((good, value) for good, _ in matching(key, goods))
-        elif key in goods or key not in families:
+        if key in known or key not in families:
             found[key] = value
         else:
             family = families[key]

@@ -16,9 +16,6 @@ import numpy as np
 from market_abm.economy.industry import Industry
 from market_abm.language.segments import concatenated, gather
 
-CACHED_NUMBERS = 16_384
-"""Elements of an array processed at a time, so that the arrays of one line stay in cache."""
-
 
 @dataclass(frozen=True, eq=False)
 class Pool:

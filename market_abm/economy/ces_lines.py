@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.technology import Technology
+from market_abm.language.aggregates import Aggregates
 from market_abm.language.ces import log_ces
 from market_abm.language.expression import is_lost
 from market_abm.language.segments import Places, Segments, agree, cut
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """CES aggregates side by side: of links, or of nests.
-
-    Attributes
-    ----------
-    parts
-        What is aggregated, in segments by aggregate.
-    weights
-        Of the parts, with sum 1 in each aggregate.
-    elasticity
-        σ, shape (..., aggregates), or one for all.
-    """
-
-    parts: Segments
-    weights: np.ndarray
-    elasticity: Any
-
-    def cut(self, first: int, last: int) -> tuple[Layer, int, int]:
-        """Some of the aggregates, and which parts theirs are."""
-        parts = self.parts.part(first, last)
-        start = int(self.parts.starts[first])
-        weights = self.weights[start : start + parts.size]
-        elasticity = cut(self.elasticity, slice(first, last), len(self.parts))
-        if np.ndim(elasticity) and agree(elasticity):
-            elasticity = elasticity[..., :1]
-        return Layer(parts, weights, elasticity), start, start + parts.size
 
 
 class CESLines(Technology):
@@ -65,14 +36,14 @@ class CESLines(Technology):
         lines: Sequence[Technology],
         firms: Segments,
         shares: np.ndarray,
-        layers: tuple[Layer, ...],
+        layers: tuple[Aggregates, ...],
     ) -> None:
         self.__dict__.update(lines=tuple(lines), firms=firms, shares=shares, layers=layers)
 
     lines: tuple[Technology, ...]
     firms: Segments
     shares: np.ndarray
-    layers: tuple[Layer, ...]
+    layers: tuple[Aggregates, ...]
 
     def production(self, inputs: Any) -> tuple[Any, np.ndarray]:
         """The output, shape (..., firms), and ∂output/∂input, shape (..., links), as ``inputs``."""
@@ -80,23 +51,38 @@ class CESLines(Technology):
             logs = inputs / self.shares
             np.log(logs, out=logs)
         inner, *outer = self.layers
-        log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.parts)
+        log_output, gaps = log_ces(logs, inner.weights, inner.elasticity, inner.over)
         slopes = gaps
         if np.any(np.not_equal(inner.elasticity, 1.0)):
-            slopes /= inner.parts.spread(inner.elasticity)
+            slopes /= inner.over.spread(inner.elasticity)
         for layer in outer:
-            log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.parts)
-            gaps = gaps / layer.parts.spread(layer.elasticity)
+            log_output, gaps = log_ces(log_output, layer.weights, layer.elasticity, layer.over)
+            gaps = gaps / layer.over.spread(layer.elasticity)
             # In a nest of which there is nothing a single input makes nothing, whatever the nest.
-            slopes += np.where(np.isneginf(slopes.real), 0.0, inner.parts.spread(gaps))
+            slopes += np.where(np.isneginf(slopes.real), 0.0, inner.over.spread(gaps))
         products = np.exp(slopes, out=slopes)
         if is_lost(products):
             self._add_limits(inputs, products)
         return np.exp(log_output), products
 
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """The output, shape (..., firms); not a number where only :meth:`production` has it.
+
+        ``inputs``, shape (..., links), are written over by what all units of each make of the
+        output: x ∂output/∂x.
+        """
+        inner, *outer = self.layers
+        output, terms, total = inner.terms(inputs)
+        scale = output / total
+        for layer in outer:
+            output, of_nests, sums = layer.terms(output)
+            scale = of_nests * layer.over.spread(output / sums) / total
+        np.multiply(terms, inner.over.spread(scale), out=inputs)
+        return output
+
     def _add_limits(self, inputs: np.ndarray, products: np.ndarray) -> None:
         """Replace marginal products that are not numbers by limits, as each line finds them."""
-        starts = self.layers[0].parts.starts if len(self.layers) == 1 else self._first_links
+        starts = self.layers[0].over.starts if len(self.layers) == 1 else self._first_links
         ends = np.append(starts[1:], inputs.shape[-1])
         for k, line in enumerate(self.lines):
             first = self.firms.starts[k]
@@ -113,15 +99,16 @@ class CESLines(Technology):
     def _first_links(self) -> np.ndarray:
         """The first link of each firm."""
         inner, outer = self.layers
-        return inner.parts.starts[outer.parts.starts]
+        starts: np.ndarray = inner.over.starts[outer.over.starts]
+        return starts
 
     def part(self, members: Places, size: int) -> CESLines:
         """The technology of some of the firms."""
         assert isinstance(members, slice)
         first, last = members.start, members.stop
-        layers: list[Layer] = []
+        layers: list[Aggregates] = []
         for layer in reversed(self.layers):
-            own, first, last = layer.cut(first, last)
+            own, first, last = _cut(layer, first, last)
             layers.insert(0, own)
         of = self.firms.of[members]
         lines, sizes = np.unique(of, return_counts=True)
@@ -131,3 +118,15 @@ class CESLines(Technology):
             self.shares[first:last],
             tuple(layers),
         )
+
+
+def _cut(layer: Aggregates, first: int, last: int) -> tuple[Aggregates, int, int]:
+    """Some of the aggregates of a layer, and which inputs theirs are."""
+    over, size = layer.over.part(first, last), layer.over.size
+    start = int(layer.over.starts[first])
+    own = slice(start, start + over.size)
+    weights, units = (cut(each, own, size) for each in (layer.weights, layer.units))
+    elasticity = cut(layer.elasticity, slice(first, last), len(layer.over))
+    if np.ndim(elasticity) and agree(elasticity):
+        elasticity = elasticity[..., :1]
+    return Aggregates(weights, units, elasticity, over), own.start, own.stop

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.terms import Demand, Supply
-from market_abm.language.segments import Places
+from market_abm.language.segments import Places, some
 
 
 def for_all(
@@ -72,20 +72,22 @@ def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
     """
     elasticity = np.asarray(terms.elasticity, float)
-    if np.all(np.isinf(elasticity)):  # p0 for any quantity
-        shapes = map(np.shape, (terms.price, reference, quantity))
-        return (terms.price * np.ones(np.broadcast_shapes(*shapes)))[()]
+    elastic = np.isinf(elasticity)
     with np.errstate(all="ignore"):
+        if elastic.all():  # p0 for any quantity
+            return terms.price * np.ones_like(reference + quantity)
         curved: Any = terms.form == "isoelastic"
         if terms.form is None:
             curved = np.greater(reference, 0.0)
-        isoelastic = linear = np.nan
-        if np.any(curved):
-            isoelastic = (quantity / reference) ** (-1.0 / elasticity)
-        if not np.all(curved):
+        factor: Any = np.nan
+        if some(curved):
+            factor = (quantity / reference) ** (-1.0 / elasticity)
+        if some(np.logical_not(curved)):
             linear = 1.0 - (quantity - reference) / (elasticity * np.abs(reference))
-        factor = np.where(curved, isoelastic, linear)
-        return (terms.price * np.where(np.isinf(elasticity), 1.0, factor))[()]
+            factor = np.where(curved, factor, linear)
+        if elastic.any():
+            factor = np.where(elastic, 1.0, factor)
+        return (terms.price * np.asarray(factor))[()]
 
 
 def demand_quantity(terms: Demand, reference: Any, price: Any) -> Any:
@@ -112,6 +114,8 @@ def demand_elasticity(terms: Demand, reference: Any, quantity: Any) -> Any:
     """
     elasticity = np.asarray(terms.elasticity, float)
     with np.errstate(all="ignore"):
+        if np.isinf(elasticity).all():
+            return elasticity + np.zeros_like(reference + quantity)
         price = demand_price(terms, reference, quantity)
         linear = price * elasticity * np.abs(reference) / (terms.price * quantity)
         straight = np.less_equal(reference, 0.0) if terms.form is None else terms.form == "linear"

@@ -78,10 +78,10 @@ class Economy(Displayable):
         The seed that the firms were drawn with.
     names
         Full names of goods, for tables and figures.
-    fixed
-        Parameters of which more was made than numbers of lines: indices, bounds of loops.
     conditions
         The comparisons that decided which lines these are, of a function that was traced.
+    fixed
+        Parameters of which more was made than numbers of lines: indices, bounds of loops.
     """
 
     industries: tuple[Industry, ...]
@@ -90,8 +90,8 @@ class Economy(Displayable):
     reuse: Mapping[str, str]
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
-    fixed: frozenset[str] = frozenset()
     conditions: tuple[Condition, ...] = ()
+    fixed: frozenset[str] = frozenset()
 
     @staticmethod
     @no_collection()
@@ -106,9 +106,9 @@ class Economy(Displayable):
         population_of: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
+        conditions: tuple[Condition, ...] = (),
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
-        conditions: tuple[Condition, ...] = (),
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -129,12 +129,12 @@ class Economy(Displayable):
             Fixes the firms drawn.
         names
             Full names of goods.
+        conditions
+            See the attribute.
         parameters
             Values of names that formulas under patterns may read.
         fixed
             Parameters that cannot be set any more, as the lines were made with their values.
-        conditions
-            See the attribute.
 
         Raises
         ------
@@ -181,8 +181,8 @@ class Economy(Displayable):
             demand=terms_of(Demand, demand, final, "demand"),
             seed=seed,
             names=names,
-            fixed=fixed | tables.read,
             conditions=conditions,
+            fixed=fixed | tables.read,
         )
         economy._check_demand()
         return economy
@@ -383,6 +383,11 @@ class Economy(Displayable):
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @cached_property
+    def has_external(self) -> bool:
+        """Whether any good is external."""
+        return "external" in self.reuse.values()
 
     @cached_property
     def _uses(self) -> Counter[str]:

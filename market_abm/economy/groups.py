@@ -8,7 +8,7 @@ one entry per member, or, with many inputs, one array of all links, member after
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
+from market_abm.economy.slots import TABLE_BLOCK, AnySlot, Slot, Table, plain
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
-from market_abm.language.grid import Grid
 from market_abm.language.segments import (
     BLOCK,
     Block,
@@ -28,51 +28,9 @@ from market_abm.language.segments import (
     agree,
     concatenated,
     cut,
-    gather,
     joined,
     neighbours,
-    pick,
-    runs_are_neighbours,
-    scatter,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """An input of a group.
-
-    Attributes
-    ----------
-    buyers
-        The place of each entry among the buyers.
-    good
-        The index in ``Economy.goods`` of the good that it buys: one for all, or shape (entries,).
-    entries
-        The place of the slot in an array of all entries of all groups.
-    """
-
-    buyers: Places
-    good: Any
-    entries: slice
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return self.entries.stop - self.entries.start
-
-    def part(self, entries: slice) -> Slot:
-        """Some of its entries."""
-        if isinstance(self.buyers, slice):
-            first = self.buyers.start
-            buyers: Places = slice(first + entries.start, first + entries.stop)
-        else:
-            buyers = self.buyers[entries]
-        first = self.entries.start
-        return Slot(
-            buyers,
-            cut(self.good, entries, self.size),
-            slice(first + entries.start, first + entries.stop),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +66,7 @@ class Group:
     lines: np.ndarray
     goods: np.ndarray
     members: Segments
-    slots: tuple[Slot, ...]
+    slots: tuple[AnySlot, ...]
     links: Segments | None
     weights: Any
     productivity: Any
@@ -157,29 +115,6 @@ class Group:
             return values
         return self.links.spread(values)
 
-    def delivered(self, slot: Slot, shares: np.ndarray, quantities: np.ndarray) -> np.ndarray:
-        """Units of what each entry of a slot buys, (..., entries).
-
-        Parameters
-        ----------
-        slot
-            One of ``slots``.
-        shares
-            Of all buyers, shape (..., buyers).
-        quantities
-            Units of all goods, shape (..., goods).
-        """
-        if self._grid is None or runs_are_neighbours(shares):
-            return gather(shares, slot.buyers) * pick(quantities, slot.good)
-        return self._grid.products(shares, quantities)
-
-    def write(self, slot: Slot, values: np.ndarray, new: np.ndarray) -> None:
-        """Write what is ``new`` of a slot's entries into ``values`` of all buyers."""
-        if self._grid is None or runs_are_neighbours(values):
-            scatter(values, slot.buyers, new)
-        else:
-            self._grid.scatter(values, new)
-
     def production(
         self, inputs: Sequence[Any], out: Sequence[np.ndarray] | None = None
     ) -> tuple[Any, Sequence[Any]]:
@@ -203,7 +138,7 @@ class Group:
         if not self._whole:
             weights = self.to_entries(self.weights)
             inputs = [x / weights for x in inputs]
-        if self.links is None:
+        if not self.technology.vectorized:
             made, products = self.technology.production(inputs)
         else:
             made, of_links = self.technology.production(inputs[0])
@@ -219,6 +154,46 @@ class Group:
             products = out
         return self._scale * made, products
 
+    def contributions(self, delivered: Callable[..., np.ndarray], entries: np.ndarray) -> Any:
+        """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
+
+        Parameters
+        ----------
+        delivered
+            ``delivered(slot, out=None)`` are the units of an input, one an entry; in ``out``.
+        entries
+            Where to write x ∂f_i/∂x, units of the output, shape (..., entries of all groups).
+
+        Returns
+        -------
+        output
+            Units, shape (..., members), or a single number.
+        """
+        room = [slot.room(entries) for slot in self.slots]
+        technology: Any = self.technology
+        if not technology.vectorized:
+            inputs = [delivered(slot) for slot in self.slots]
+            output, products = self.production(inputs, room if self.scaled else None)
+            for own, product, units in zip(room, products, inputs, strict=True):
+                np.multiply(product, units, out=own)
+            return output
+        (slot,), (own,) = self.slots, room
+        weights = self.to_entries(self.weights)
+        delivered(slot, own)
+        if not self._whole:
+            own /= weights
+        output = technology.contributions(own)
+        lost = np.isnan(output)
+        if lost.any():
+            units = delivered(slot) / weights
+            made, products = technology.production(units)
+            np.copyto(own, products * units, where=self.to_entries(lost))
+            output = np.where(lost, made, output)
+        if self._whole and not self.scaled:
+            return output
+        own *= self.to_entries(self._scale)
+        return self._scale * output
+
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
         if runs not in self._blocks:
@@ -230,19 +205,12 @@ class Group:
         return {}
 
     def _cut(self, runs: int) -> tuple[tuple[Group, Block], ...]:
-        width = 1 if self.links is None else max(1, self.links.size // self.size)
-        parts = self.members.blocks(max(1, BLOCK // (runs * width)))
+        width = self.slots[0].size // self.size if self.slots else 1  # 1 but with many inputs
+        largest = BLOCK if width == 1 or self.links else TABLE_BLOCK
+        parts = self.members.blocks(max(1, largest // (runs * width)))
         return tuple(
             (self.part(part.elements, part.segments, part.segments_inside), part) for part in parts
         )
-
-    @cached_property
-    def _grid(self) -> Grid | None:
-        """The buyers as a table of members and goods, if there are many and most buy the same."""
-        buyers = self.slots[0].buyers if self.links else slice(0)
-        if self.links is None or isinstance(buyers, slice):
-            return None
-        return Grid.of(buyers, self.slots[0].good, self.links.sizes)
 
     def of_lines(self, first: int, last: int) -> Group:
         """The lines from ``first`` up to ``last``."""
@@ -315,14 +283,9 @@ class Network:
 
     def grouped(self, lines: Iterable[int]) -> tuple[Group, ...]:
         """Some lines in groups, in each in this order; ``entries`` are of these lines alone."""
-        alike: dict[Hashable, list[int]] = {}
-        for k in lines:
-            industry = self.industries[k]
-            key = industry.technology.kind, industry.population.conduct
-            alike.setdefault(key, []).append(k)
         found: list[Group] = []
         entries = members = 0
-        for each in alike.values():
+        for each in self._alike(lines):
             found.append(self._together(each, entries, members))
             entries += sum(slot.size for slot in found[-1].slots)
             members += found[-1].size
@@ -362,16 +325,25 @@ class Network:
         firms = np.array([industry.firms for industry in industries])
         members = Segments.of_sizes(firms)
         technologies = [industry.technology for industry in industries]
-        links: Segments | None = None
-        if technologies[0].vectorized:
+        kind, links = type(technologies[0]), None
+        slots: tuple[AnySlot, ...]
+        if not technologies[0].vectorized:
+            slots, technology = (
+                self._slots(lines, members, first_entry),
+                kind.together(technologies, firms),
+            )
+        elif table := self._table(lines, first_entry):
+            slots, technology = (table,), kind.as_table(technologies, firms)
+        else:
             inputs = np.array([len(each.inputs) for each in technologies])
             links = Segments.of_sizes(np.repeat(inputs, firms))
-            slots: tuple[Slot, ...] = (self._links(lines, links.size, first_entry),)
-        else:
-            slots = self._slots(lines, members, first_entry)
+            slots, technology = (
+                (self._links(lines, first_entry),),
+                kind.together(technologies, firms),
+            )
         populations = [industry.population for industry in industries]
         return Group(
-            technology=type(technologies[0]).together(technologies, firms),
+            technology=technology,
             lines=np.array(lines),
             goods=self.raw + np.array(lines),
             members=members,
@@ -391,29 +363,52 @@ class Network:
             uses = self.buyers.first_uses[lines] + k
             starts, bought = self.buyers.starts_of_uses[uses], self.buyers.bought[uses]
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
-            first = first_entry + k * members.size
-            entries = slice(first, first + members.size)
-            found.append(Slot(neighbours(places), joined(bought.tolist(), members.sizes), entries))
+            good = joined(bought.tolist(), members.sizes)
+            found.append(plain(places, good, first_entry + k * members.size))
         return tuple(found)
 
-    def _links(self, lines: list[int], size: int, first_entry: int) -> Slot:
-        """The inputs of lines of many inputs."""
-        industries = [self.industries[k] for k in lines]
-        bought = np.split(self.buyers.bought, self.buyers.first_uses[1:])
-        buyers = [
-            np.arange(industry.firms)[:, None]
-            + np.array([use.start for use in self.buyers.uses[industry.good]])
-            for industry in industries
-        ]
-        goods = [
-            np.tile(bought[k], industry.firms)
-            for k, industry in zip(lines, industries, strict=True)
-        ]
-        return Slot(
-            neighbours(np.concatenate([each.ravel() for each in buyers])),
-            np.concatenate(goods),
-            slice(first_entry, first_entry + size),
-        )
+    def _places(self, lines: Sequence[int]) -> list[np.ndarray]:
+        """The places among the buyers of the inputs of lines, each (inputs, firms)."""
+        of_industry = self.buyers.of_industry
+        return [of_industry[self.industries[k].good] for k in lines]
+
+    def _links(self, lines: list[int], first_entry: int) -> Slot:
+        """The inputs of lines of many inputs, firm after firm."""
+        places = [each.T.ravel() for each in self._places(lines)]
+        goods = [np.tile(self._bought(k), self.industries[k].firms) for k in lines]
+        return plain(np.concatenate(places), np.concatenate(goods), first_entry)
+
+    def _bought(self, line: int) -> np.ndarray:
+        """The goods that a line reads."""
+        first = self.buyers.first_uses[line]
+        return self.buyers.bought[first : first + len(self.industries[line].technology.inputs)]
+
+    def _table(self, lines: list[int], first_entry: int) -> Table | None:
+        """The inputs of lines of many inputs as a table, if they buy the same goods."""
+        inputs = {self.industries[k].technology.inputs for k in lines}
+        if len(inputs) > 1:
+            return None
+        places = np.concatenate(self._places(lines), axis=1)
+        return Table.of_places(places, self._bought(lines[0]), first_entry)
+
+    def _alike(self, lines: Iterable[int]) -> list[list[int]]:
+        """Lines by what they have in common; apart those that a table can hold."""
+        alike: dict[Hashable, list[int]] = {}
+        for k in lines:
+            industry = self.industries[k]
+            key = industry.technology.kind, industry.population.conduct
+            alike.setdefault(key, []).append(k)
+        found: list[list[int]] = []
+        for each in alike.values():
+            same: dict[Hashable, list[int]] = {}
+            if self.industries[each[0]].technology.vectorized:
+                for k in each:
+                    same.setdefault(self.industries[k].technology.layout, []).append(k)
+            tables = [own for own in same.values() if self._table(own, 0)]
+            inside = {k for own in tables for k in own}
+            others = [k for k in each if k not in inside]
+            found += [*tables, *([others] if others else [])]
+        return found
 
 
 def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:

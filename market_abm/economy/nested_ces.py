@@ -20,15 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.ces_lines import CESLines, Layer
+from market_abm.economy.ces_lines import CESLines
 from market_abm.economy.technology import Technology
 from market_abm.errors import SettingError
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
-from market_abm.language.ces import log_ces
+from market_abm.language.aggregates import Aggregates
+from market_abm.language.ces import FIRST_AXIS, log_ces
 from market_abm.language.limits import limits_at_zero
 from market_abm.language.printing import number_text, text
-from market_abm.language.segments import Segments, joined
+from market_abm.language.segments import Places, Segments, cut, joined
 
 SHOWN = 3
 """Inputs of a longer line that its text names; the others are counted."""
@@ -51,7 +52,8 @@ class NestedCES(Technology):
     inputs
         The goods, all different.
     shares
-        The cost shares a > 0, shape (inputs,), with sum 1.
+        The cost shares a > 0, shape (inputs,), with sum 1; of several firms at once
+        (:meth:`as_table`), shape (inputs, firms).
     elasticity
         σ > 0, or the name of a parameter.
     nests
@@ -107,19 +109,52 @@ class NestedCES(Technology):
             return np.exp(log_output), np.exp(gaps / elasticity)
         slopes, parts, totals = np.empty_like(logs), [], []
         for nest, part in self._parts():
-            total = self.shares[part].sum()
+            total = FIRST_AXIS.total(shares[part])
             own = self._value(nest.elasticity)
             log_output, gaps = log_ces(logs[part], shares[part] / total, own)
             slopes[part] = gaps / own
             parts.append(log_output)
             totals.append(total)
-        log_output, gaps = log_ces(
-            np.stack(parts), _in_front(np.array(totals), inputs.ndim), elasticity
-        )
+        log_output, gaps = log_ces(np.stack(parts), np.stack(totals), elasticity)
         for gap, (_, part) in zip(gaps / elasticity, self._parts(), strict=True):
             # In a nest of which there is nothing a single input makes nothing, whatever the nest.
             slopes[part] += np.where(np.isneginf(slopes[part].real), 0.0, gap)
         return np.exp(log_output), np.exp(slopes)
+
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """The output of a table, shape (runs, firms); not a number where :meth:`production` has it.
+
+        ``inputs``, shape (inputs, runs, firms), are written over by what all units of each make of
+        the output: x ∂output/∂x.
+        """
+        *inner, outer = self._layers
+        if not inner:
+            output, terms, total = outer.terms(inputs)
+            np.multiply(terms, output / total, out=inputs)
+            return output
+        nests = [
+            (part, *layer.terms(inputs[part]))
+            for layer, (_, part) in zip(inner, self._parts(), strict=True)
+        ]
+        output, of_nests, total = outer.terms(np.stack([made for _, made, _, _ in nests]))
+        for own, (part, _, terms, sums) in zip(of_nests, nests, strict=True):
+            np.multiply(terms, own * (output / total) / sums, out=inputs[part])
+        return output
+
+    @cached_property
+    def _layers(self) -> tuple[Aggregates, ...]:
+        """The nests, then the output of them; or the output alone."""
+        shares = _in_front(self.shares, 3)
+        of_line = self._value(self.elasticity)
+        if not self.nests:
+            return (Aggregates(shares, shares, of_line),)
+        parts = self._parts()
+        totals = [FIRST_AXIS.total(shares[part]) for _, part in parts]
+        nests = [
+            Aggregates(shares[part] / total, shares[part], self._value(nest.elasticity))
+            for total, (nest, part) in zip(totals, parts, strict=True)
+        ]
+        return (*nests, Aggregates(np.stack(totals), 1.0, of_line))
 
     def _value(self, elasticity: float | str) -> Any:
         return self.parameters[elasticity] if isinstance(elasticity, str) else elasticity
@@ -150,7 +185,7 @@ class NestedCES(Technology):
         )
         of_firm = joined([each._value(each.elasticity) for each in lines], firms)
         inputs = Segments.of_sizes(np.repeat([len(each.inputs) for each in lines], firms))
-        layers: tuple[Layer, ...] = (Layer(inputs, shares, of_firm),)
+        layers: tuple[Aggregates, ...] = (Aggregates(shares, shares, of_firm, inputs),)
         if lines[0].nests:
             nests = [nest for each, m in zip(lines, count, strict=True) for nest in m * each.nests]
             sizes = np.array([nest.size for nest in nests])
@@ -165,10 +200,34 @@ class NestedCES(Technology):
             )
             outer = Segments.of_sizes(np.repeat([len(each.nests) for each in lines], firms))
             layers = (
-                Layer(links, shares / np.repeat(totals, sizes), of_nest),
-                Layer(outer, totals, of_firm),
+                Aggregates(shares / np.repeat(totals, sizes), shares, of_nest, links),
+                Aggregates(totals, 1.0, of_firm, outer),
             )
         return CESLines(lines, Segments.of_sizes(firms), shares, layers)
+
+    @property
+    def layout(self) -> Hashable:
+        """Inputs and nests."""
+        return self.inputs, tuple(nest.size for nest in self.nests)
+
+    @staticmethod
+    def as_table(lines: Sequence[NestedCES], firms: np.ndarray) -> NestedCES:
+        """Lines of one layout as one, for inputs of shape (inputs, ..., firms)."""
+        first = lines[0]
+        parameters = {"of line": joined([each._value(each.elasticity) for each in lines], firms)}
+        nests = []
+        for k, nest in enumerate(first.nests):
+            own = [each._value(each.nests[k].elasticity) for each in lines]
+            parameters[f"of nest {k}"] = joined(own, firms)
+            nests.append(Nest(nest.name, nest.size, f"of nest {k}"))
+        shares = np.repeat(np.stack([each.shares for each in lines], axis=1), firms, axis=1)
+        return NestedCES(first.inputs, shares, "of line", nests, parameters)
+
+    def part(self, members: Places, size: int) -> NestedCES:
+        """Some of the firms of a table."""
+        parameters = {name: cut(each, members, size) for name, each in self.parameters.items()}
+        shares = np.ascontiguousarray(self.shares[:, members])
+        return NestedCES(self.inputs, shares, self.elasticity, self.nests, parameters)
 
     @property
     def _totals(self) -> np.ndarray:
@@ -266,8 +325,8 @@ def check_elasticity(value: Any, name: str) -> float:
 
 
 def _in_front(array: np.ndarray, axes: int) -> np.ndarray:
-    """``array`` along the first of this many axes."""
-    return array.reshape(-1, *[1] * (axes - 1))
+    """``array`` along the first, and the last, of this many axes."""
+    return array.reshape(len(array), *[1] * (axes - array.ndim), *array.shape[1:])
 
 
 def _ces(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
-from market_abm.language.segments import Block, gather, scatter
+from market_abm.language.segments import Block
 
 
 class Batch(NamedTuple):
     """What firms made of the inputs that they bought last, as an engine has computed it.
+
+    Its arrays over buyers hold until the step after the next, so that two steps can be compared.
 
     Parameters
     ----------
@@ -84,20 +86,11 @@ def firms_production(
     """
     lead = shares.shape[:-1]
     for part, block in group.blocks(max(1, int(np.prod(lead)))):
-        inputs: list[Any] = [gather(shares, slot.buyers) for slot in part.slots]
-        if quantities is not None:
-            inputs = [
-                share * _of_good(quantities, slot.good)
-                for share, slot in zip(inputs, part.slots, strict=True)
-            ]
+        inputs = [
+            slot.of(shares) if quantities is None else slot.delivered(shares, quantities)
+            for slot in part.slots
+        ]
         made, of_inputs = part.production(inputs)
         for slot, product in zip(part.slots, of_inputs, strict=True):
-            scatter(products, slot.buyers, product)
+            slot.write(products, product)
         yield block, np.broadcast_to(made, (*lead, part.size))
-
-
-def _of_good(quantities: np.ndarray, good: Any) -> np.ndarray:
-    """The quantities of the goods at ``good``: of one, (..., 1), or (..., entries)."""
-    if np.ndim(good) == 0:
-        return quantities[..., good : good + 1]
-    return gather(quantities, good)

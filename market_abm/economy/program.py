@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.arguments import expanded
+from market_abm.economy.arguments import of_members
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
@@ -36,7 +36,8 @@ def from_text(
     Parameters
     ----------
     program
-        One line per industry, ``good = arithmetic`` (see ``language/parser.py``).
+        One line per industry, ``good = arithmetic`` (see ``language/parser.py``), or loops of lines
+        (``language/indices.py``).
     supply
         The endowment of each raw good, units per step: a number, or terms
         (:class:`~market_abm.Supply`).
@@ -114,15 +115,17 @@ def from_function(
         with suppress(ProgramError):  # it does more than assign arithmetic
             return _read_function(function, supply, demand, parameters, options)
     lines, terms = traced_lines(function, supply, parameters)
-    goods = [industry.good for industry in lines.industries]
+    goods = [*terms, *(industry.good for industry in lines.industries)]
     for key in ("reuse_of", "population_of"):
         if key in options:
-            options[key] = expanded(options[key], [*terms, *goods])
+            options[key] = of_members(options[key], goods)
     return Economy.build(
         lines.industries,
         supply=terms,
-        demand=expanded(demand or {}, goods),
+        demand=of_members(demand or {}, goods),
         conditions=lines.conditions,
+        parameters=parameters,
+        fixed=frozenset(parameters),
         **{"reuse": "copy", **options},
     )
 
@@ -180,6 +183,7 @@ def _read_function(
                 "the function does not end in a return", remedy="return its final goods by name"
             )
         returned = _returned_names(body[-1])
+        _check_names_are_new(body[:-1], arguments)
         surroundings = inspect.getclosurevars(function)
         around = {**surroundings.globals, **surroundings.nonlocals}
         constants = {k: v for k, v in around.items() if isinstance(v, int | float)}
@@ -248,6 +252,17 @@ def _check_function(
             remedy=f"sell it through a separate line, such as: {good}_sold = {good}",
         )
     return read
+
+
+def _check_names_are_new(statements: list[ast.stmt], arguments: list[str]) -> None:
+    """Refuse to read assignments to a name that has a value: there it changes, as in no program."""
+    known = set(arguments)
+    for statement in statements:
+        for target in statement.targets if isinstance(statement, ast.Assign) else ():
+            name = target.id if isinstance(target, ast.Name) else ""
+            if name in known:
+                raise ProgramError(f"'{name}' is assigned again", line=statement.lineno)
+            known.add(name)
 
 
 def _arguments_of(definition: ast.FunctionDef) -> list[ast.arg]:

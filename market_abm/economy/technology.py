@@ -134,6 +134,16 @@ class Technology:
         )
         return Technology(formula, tuple(map(str, range(len(first.inputs)))), parameters)
 
+    @property
+    def layout(self) -> Hashable:
+        """What lines of one kind share that :meth:`as_table` can combine."""
+        return self.inputs
+
+    @staticmethod
+    def as_table(lines: Sequence[Any], firms: np.ndarray) -> Technology:
+        """Lines of one layout as one, for inputs of shape (inputs, ..., members)."""
+        return type(lines[0]).together(lines, firms)
+
     def part(self, members: Places, size: int) -> Technology:
         """The technology of some of ``size`` members."""
         self._tape  # noqa: B018 - shared by the parts

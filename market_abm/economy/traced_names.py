@@ -7,9 +7,9 @@ statement that made it, and what it is: ``y_exp``.
 
 from __future__ import annotations
 
-import os.path
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import takewhile
 
 import numpy as np
 
@@ -81,10 +81,11 @@ class _Free:
     """Names that are not taken yet."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = {*taken, *RESERVED}
+        self.taken = set(taken)
 
     def names(self, family: str, members: list[tuple[int, int, Place]]) -> dict[int, str]:
         """Names of a family, without turns where there is one only, and none of them taken."""
+        family += "_" * (family in RESERVED)
         plain = {node: member(family, *place) for node, _, place in members}
         if len({turn for _, turn, _ in members}) == 1 and self.taken.isdisjoint(plain.values()):
             chosen = plain
@@ -131,13 +132,19 @@ def _words(
     found: dict[int, tuple[int, str, Place]] = {}
     for (number, word), parts in groups.items():
         binding = bindings[number]
-        first = tuple(os.path.commonprefix(list(binding.places.values()))) if binding.part else ()
+        first = _common([*binding.places.values()]) if binding.part else ()
         for k, (whole, members) in enumerate(parts.items(), 1):
             family = f"{binding.variable}_{word}" + (f"_{k}" if k > 1 else "")
             for j, node in enumerate(members):
                 place = spot[node][1] if whole is not None else (j,) if len(members) > 1 else ()
                 found[node] = number, family, (*first, *place)
     return found
+
+
+def _common(places: Sequence[Place]) -> Place:
+    """The first indices, in which all places agree."""
+    agreed = takewhile(lambda indices: len(set(indices)) == 1, zip(*places, strict=False))
+    return tuple(indices[0] for indices in agreed)
 
 
 def _statements(size: int, bindings: Sequence[Binding]) -> list[int]:

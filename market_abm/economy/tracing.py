@@ -49,7 +49,7 @@ def traced_lines(
         An argument has no endowment.
     """
     arguments = Arguments(function, supply, constants)
-    copy = with_stand_ins(function)
+    copy = with_stand_ins(function, constants)
     while True:
         run = _Run(function, copy, arguments)
         try:

@@ -175,6 +175,7 @@ class Uses:
             yield Part(slice(low, high), slice(use, after), own, inside)
             use = after
 
+    @np.errstate(all="ignore")
     def sums(
         self,
         of: Callable[[Part], Sequence[tuple[np.ndarray, np.ndarray]]],

@@ -56,9 +56,7 @@ def changed_values(
     if parameters:
         industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
-    patterns = ByPattern(
-        {name: value for i in industries for name, value in i.technology.parameters.items()}
-    )
+    patterns = ByPattern(_read_by(industries) if any("[" in key for key in values) else {})
     of_supply = patterns.entries(tables.get("supply", {}), list(supply), "supply", Supply)
     of_demand = patterns.entries(tables.get("demand", {}), list(demand), "demand", Demand)
     if of_supply:
@@ -73,6 +71,11 @@ def changed_values(
         _with_terms(Supply, supply, of_supply, "supply"),
         _with_terms(Demand, demand, of_demand, "demand"),
     )
+
+
+def _read_by(industries: Iterable[Industry]) -> dict[str, float]:
+    """The parameters that lines read, with their values."""
+    return {name: value for i in industries for name, value in i.technology.parameters.items()}
 
 
 def check_not_fixed(values: Mapping[str, Any], fixed: Collection[str]) -> None:

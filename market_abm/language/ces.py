@@ -56,14 +56,14 @@ def ces_with_derivatives(
     Notes
     -----
     With m = Σ w ln x, ln y = m + ln(1 + g) / r, where g = Σ w (e^(r (ln x - m)) - 1) ≥ 0: no
-    cancellation, and σ = 1 is the limit m. A negative input has no value, for any σ.
+    cancellation, and σ = 1 is the limit m. A negative input has no value, for any σ. Of two inputs
+    ln x - m is the difference of their logarithms, times the other's weight.
     """
     half = len(weights_and_inputs) // 2
     weights, inputs = weights_and_inputs[:half], weights_and_inputs[half:]
     r = (elasticity - 1.0) / elasticity
     logs = [np.log(x) for x in inputs]
-    mean = reduce(partial(_into, np.add), map(operator.mul, weights, logs))
-    centred = [_into(np.subtract, log, mean) for log in logs]
+    centred = _centred(logs, weights)
     gains = [_into(np.expm1, r * log) for log in centred]
     gain = reduce(partial(_into, np.add), map(partial(_into, np.multiply), gains, weights))
     above_mean = _into(np.log1p, gain)
@@ -76,25 +76,32 @@ def ces_with_derivatives(
     if some(at_one):
         above_mean = np.where(at_one, 0.0, above_mean / np.where(at_one, 1.0, r))
     else:
-        above_mean = _into(np.divide, above_mean, r)
-    y = _into(np.exp, _into(np.add, mean, above_mean))
-
-    def derivative(k: int) -> Value:
-        growth = _into(np.divide, above_mean - centred[k - 1 - half], elasticity)
-        return _into(np.multiply, _into(np.exp, growth), weights[k - 1 - half])
-
+        above_mean = _into(np.multiply, above_mean, 1.0 / r)
+    gaps = [_onto(log, np.subtract, above_mean, log) for log in centred]  # ln y - ln x
+    y = _into(np.exp, _into(np.add, logs[-1], gaps[-1]))
+    powers = [_into(np.exp, _into(np.multiply, gap, 1.0 / elasticity)) for gap in gaps]
+    slopes = list(map(partial(_into, np.multiply), powers, weights))
     if unusual is None or not np.any(unusual):
-        return y, derivative
+        return y, lambda k: slopes[k - 1 - half]
     own = (np.broadcast_to(each, np.shape(y))[unusual] for each in (elasticity, *weights, *inputs))
     sigma, *others = own
     y[unusual], others_derivative = _ces_by_largest_term(sigma, others[:half], others[half:])
 
     def patched(k: int) -> Value:
-        slope = derivative(k)
+        slope = slopes[k - 1 - half]
         slope[unusual] = others_derivative(k)
         return slope
 
     return y, patched
+
+
+def _centred(logs: Sequence[Value], weights: Sequence[Value]) -> list[Value]:
+    """Logarithms less their mean; all but the last may be overwritten."""
+    if len(logs) == 2:
+        difference = _into(np.subtract, *logs)
+        return [weights[1] * difference, -weights[0] * difference]
+    mean = reduce(partial(_into, np.add), map(operator.mul, weights, logs))
+    return [log - mean for log in logs]
 
 
 def _ces_by_largest_term(
@@ -122,11 +129,10 @@ def _into(ufunc: np.ufunc, own: Value, *others: Value) -> Value:
 
 def _onto(room: Value, ufunc: np.ufunc, *values: Value) -> Value:
     """``ufunc(*values)``, written over ``room``, a temporary array, if it is large."""
-    large = isinstance(room, np.ndarray) and room.size >= 4096
-    if large and np.broadcast(*values).shape == room.shape:
+    if isinstance(room, np.ndarray) and room.size >= 4096:
         try:
             return ufunc(*values, out=room)
-        except TypeError:  # the result is complex
+        except (TypeError, ValueError):  # the result is complex, or larger
             pass
     return ufunc(*values)
 

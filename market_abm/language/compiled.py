@@ -163,8 +163,8 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         """Record an operation; answer a question by the usual case, and record the condition."""
-        if method == "reduce" and ufunc is np.add:
-            return self  # the sum of a single number
+        if method == "reduce" and ufunc in (np.add, np.minimum):
+            return self  # of a single number
         if method != "__call__" or options:
             return NotImplemented
         if ufunc is np.isnan:

@@ -6,7 +6,6 @@ It is translated once, to functions of the *turn*: the values of the loop variab
 from __future__ import annotations
 
 import ast
-import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +16,20 @@ from market_abm.errors import shown as shown_value
 from market_abm.language import expression as ex
 from market_abm.language.syntax import unparsed
 
+MAX_INDEX = 999_999_999
+"""The largest index of a good."""
+
 Turn = dict[str, int]
 """The value of each loop variable."""
 
-_WHOLE: dict[type[ast.AST], Callable[[int, int], int]] = {
+WHOLE: dict[type[ast.AST], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_REAL: dict[type[ast.AST], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: math.pow,
-}
+"""Operators between indices."""
 
 
 def member(name: str, *indices: int) -> str:
@@ -91,6 +87,12 @@ class _Members(dict[Any, str]):
 
     def __missing__(self, index: Any) -> str:
         indices = index if isinstance(index, tuple) else (index,)
+        for each in indices:
+            if abs(each) > MAX_INDEX:
+                raise ProgramError(
+                    f"the index {shown_value(each)} is too large",
+                    remedy=f"use indices from -{MAX_INDEX:,} to {MAX_INDEX:,}",
+                )
         made = self[index] = member(self.family, *indices)
         return made
 
@@ -132,7 +134,7 @@ class Indices:
         self.numbers: dict[int, Callable[[Turn], float]] = {}
         self.ranges: dict[int, tuple[Range, ...]] = {}
         self.written = 0
-        self.line = 1
+        self.line: int | None = None
         self._scope: list[str] = []
         self._read: dict[str, int] = {}
         self._families: dict[str, _Members] = {}
@@ -218,15 +220,15 @@ class Indices:
             It is no arithmetic on whole numbers, loop variables and parameters.
         """
         if isinstance(node, ast.Constant):
-            return _constant(_checked_whole(node.value, line=node.lineno))
+            return constant(_checked_whole(node.value, line=node.lineno))
         if isinstance(node, ast.Name):
             return self._name(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             operand = self.whole(node.operand)
             sign = -1 if isinstance(node.op, ast.USub) else 1
             return _folded(Value(lambda turn: sign * operand.at(turn), operand.reads))
-        if isinstance(node, ast.BinOp) and type(node.op) in _WHOLE:
-            return _folded(_applied(_WHOLE[type(node.op)], *map(self.whole, _sides(node))))
+        if isinstance(node, ast.BinOp) and type(node.op) in WHOLE:
+            return _folded(applied(WHOLE[type(node.op)], *map(self.whole, sides(node))))
         remedy = "use whole numbers, loop variables and parameters with + - * // %"
         if isinstance(node, ast.Slice):
             remedy = "write one index, or a sum over a range: sum(x[i] for i in 1..n)"
@@ -249,7 +251,7 @@ class Indices:
         self.fixed.add(node.id)
         where = f"the parameter '{node.id}' in line {node.lineno} of the program"
         name = f"economy.parameters.{node.id}"
-        return _constant(_checked_whole(self.parameters[node.id], where, name=name))
+        return constant(_checked_whole(self.parameters[node.id], where, name=name))
 
     def check_names(self) -> None:
         """Refuse a loop variable that is a good elsewhere.
@@ -307,78 +309,6 @@ class Indices:
             return _folded(Value(lambda turn: members[first(turn), second(turn)], reads))
         return _folded(Value(lambda turn: members[tuple([v.at(turn) for v in values])], reads))
 
-    # --- numbers --------------------------------------------------------------------------------
-
-    def known_in_turn(
-        self, root: ast.expr, operands: Callable[[ast.expr], list[ast.expr]]
-    ) -> set[int]:
-        """The ``id`` of each part of a formula that is a number once the turn is known."""
-        kinds: dict[int, _Kind] = {}
-        stack = [(root, False)]
-        while stack:
-            node, expanded = stack.pop()
-            inside = operands(node)
-            if inside and not expanded:
-                stack.append((node, True))
-                stack.extend((each, False) for each in inside)
-            else:
-                kinds[id(node)] = self._kind(node, [kinds[id(each)] for each in inside])
-        return {each for each, kind in kinds.items() if kind.depends and kind.is_real}
-
-    def _kind(self, node: ast.expr, inside: Sequence[_Kind]) -> _Kind:
-        if isinstance(node, ast.Constant):
-            is_number = type(node.value) in (int, float)
-            return _Kind(False, is_number, is_number)
-        if isinstance(node, ast.Name):
-            depends = node.id in self._scope
-            return _Kind(depends, depends, depends or node.id in self.parameters)
-        operation = type(node.op) if isinstance(node, ast.BinOp | ast.UnaryOp) else None
-        whole = operation in (*_WHOLE, ast.USub, ast.UAdd) and all(k.is_whole for k in inside)
-        if operation in (ast.FloorDiv, ast.Mod):
-            return _Kind(whole, whole, whole)
-        real = bool(inside) and _is_real(node) and all(kind.is_real for kind in inside)
-        return _Kind(any(kind.depends for kind in inside), real, whole)
-
-    def number(self, node: ast.expr) -> Callable[[Turn], float]:
-        """The number that a part of a formula is, once the turn is known.
-
-        Raises
-        ------
-        ProgramError
-            Now, or in a turn: it is not defined.
-        """
-        at = self._real(node).at
-        text, line = unparsed(node), node.lineno
-
-        def checked(turn: Turn) -> float:
-            try:
-                value = at(turn)
-            except (ArithmeticError, ValueError):
-                value = math.nan
-            if not math.isfinite(value):
-                raise ProgramError(
-                    f"'{text}' is no finite number", line=line, remedy="change it, or the range"
-                )
-            return value
-
-        self.numbers[id(node)] = checked
-        return checked
-
-    def _real(self, node: ast.expr) -> Value:
-        if isinstance(node, ast.Constant):
-            return _constant(float(node.value))  # type: ignore[arg-type]
-        if isinstance(node, ast.BinOp) and type(node.op) in _REAL:
-            return _applied(_REAL[type(node.op)], *map(self._real, _sides(node)))
-        if isinstance(node, ast.UnaryOp):
-            operand, sign = self._real(node.operand), -1.0 if isinstance(node.op, ast.USub) else 1.0
-            return Value(lambda turn: sign * operand.at(turn), operand.reads)
-        if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            compute, (argument,) = ex.FUNCTIONS[node.func.id].compute, map(self._real, node.args)
-            return Value(lambda turn: float(compute(argument.at(turn))), argument.reads)
-        value = self.whole(node)
-        return Value(lambda turn: float(value.at(turn)), value.reads)
-
 
 def _checked_whole(
     value: Any, where: str = "", *, name: str | None = None, line: int | None = None
@@ -396,45 +326,25 @@ def _checked_whole(
     return int(value)
 
 
-class _Kind(NamedTuple):
-    """Whether a part depends on the turn; is of numbers and loop variables; is a whole number."""
-
-    depends: bool
-    is_real: bool
-    is_whole: bool
-
-
-def _is_real(node: ast.expr) -> bool:
-    """Whether a node is arithmetic on numbers, if its operands are."""
-    if isinstance(node, ast.BinOp):
-        return type(node.op) in _REAL
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.USub | ast.UAdd)
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ex.FUNCTIONS
-        and len(node.args) == 1
-        and not node.keywords
-    )
-
-
-def _sides(node: ast.BinOp) -> tuple[ast.expr, ast.expr]:
+def sides(node: ast.BinOp) -> tuple[ast.expr, ast.expr]:
+    """The operands of an operator."""
     return node.left, node.right
 
 
-def _constant(value: Any) -> Value:
+def constant(value: Any) -> Value:
+    """A value that is the same in each turn."""
     return Value(lambda turn: value, frozenset())
 
 
-def _applied(operation: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
+def applied(operation: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
+    """An operation on two values."""
     one, other = left.at, right.at
     return Value(lambda turn: operation(one(turn), other(turn)), left.reads | right.reads)
 
 
 def _folded(value: Value) -> Value:
     """The value; as a constant if it reads no loop variable."""
-    return value if value.reads else _constant(value.at({}))
+    return value if value.reads else constant(value.at({}))
 
 
 def shown(turn: Mapping[str, int]) -> str:

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from market_abm.errors import ProgramError
-from market_abm.language import expression as ex
 from market_abm.language.alike import Alike
 from market_abm.language.index_arithmetic import Indices, Range, Turn, over, shown
+from market_abm.language.index_numbers import known_in_turn, number_in_turn, operands
 from market_abm.language.parser import Line, Written, assigned, translate_line
 from market_abm.language.syntax import too_deep
 
@@ -40,6 +42,7 @@ class Program(NamedTuple):
     fixed: frozenset[str]
 
 
+@np.errstate(all="ignore")
 def expand(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> Program:
     """The lines of a program with indices.
 
@@ -61,11 +64,12 @@ def expand(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> P
         indices.check_names()
         size = block.size(indices.turn)
         indices.turn.clear()
+        indices.line = None
         size.check()
         return Program(_lines(block, indices), frozenset(indices.fixed))
     except ProgramError as error:
         error.what += _when(indices.turn)
-        raise
+        raise error.located(line=None if error.name else indices.line) from None
     except ZeroDivisionError:
         what = f"an index or a bound is divided by 0{_when(indices.turn)}"
         raise ProgramError(what, line=indices.line, remedy="change its formula") from None
@@ -77,6 +81,7 @@ def _when(turn: Turn) -> str:
     return f" (at {shown(turn)})" if turn else ""
 
 
+@np.errstate(all="ignore")
 def translated(
     statement: ast.stmt, parameters: Mapping[str, float]
 ) -> tuple[Line, dict[int, Written]]:
@@ -309,13 +314,13 @@ class _Formula:
     """What a formula reads, in the order of its translation."""
 
     def __init__(self, root: ast.expr, indices: Indices) -> None:
-        known = indices.known_in_turn(root, _operands)
+        known = known_in_turn(root, indices)
         self.parts = [_Part([], [], None)]
         stack = [root]
         while stack:
             node = stack.pop()
             if id(node) in known:
-                self.parts[-1].numbers.append(indices.number(node))
+                self.parts[-1].numbers.append(number_in_turn(node, indices))
             elif isinstance(node, ast.GeneratorExp):
                 self.parts[-1] = self.parts[-1]._replace(generator=_Generator(node, indices))
                 self.parts.append(_Part([], [], None))
@@ -323,7 +328,7 @@ class _Formula:
                 if not (isinstance(node, ast.Name) and node.id in indices.parameters):
                     self.parts[-1].goods.append(indices.named(node))
             else:
-                stack.extend(reversed(_operands(node)))
+                stack.extend(reversed(operands(node)))
         self._generators = [part.generator for part in self.parts if part.generator is not None]
         self.reads = frozenset[str]().union(*(each.reads for each in self._generators))
 
@@ -365,20 +370,3 @@ class _Generator:
             self.element.read(turn, found)
             count += 1
         found.counts.append(count)
-
-
-def _operands(node: ast.expr) -> list[ast.expr]:
-    """The parts of a node in the order of their translation: constants of a function come last."""
-    if isinstance(node, ast.BinOp):
-        return [node.left, node.right]
-    if isinstance(node, ast.UnaryOp):
-        return [node.operand]
-    if not isinstance(node, ast.Call):
-        return []
-    form = ex.AGGREGATORS.get(node.func.id) if isinstance(node.func, ast.Name) else None
-    given = {keyword.arg: keyword.value for keyword in node.keywords}
-    found = list(node.args)
-    for key in (*form.scalars, form.per_input) if form else ():
-        value = given.get(key)
-        found += value.elts if isinstance(value, ast.Tuple | ast.List) else filter(None, [value])
-    return found

@@ -37,8 +37,15 @@ class Whole:
         return len(values)
 
     def total(self, values: Any) -> Any:
-        """The sum."""
+        """The sum; those of several are from the first to the last, in any order of memory."""
+        steps = [step for step, size in zip(values.strides, values.shape, strict=True) if size > 1]
+        if values.ndim > 1 and len(values) > 1 and min(steps) == steps[0]:
+            return np.add.accumulate(values, axis=0)[-1]  # NumPy would sum these in pairs
         return np.add.reduce(values, axis=0)
+
+    def lowest(self, values: Any) -> Any:
+        """The least value."""
+        return np.minimum.reduce(values, axis=0)
 
     def highest(self, values: Any) -> Any:
         """The largest value."""
@@ -47,6 +54,10 @@ class Whole:
     def spread(self, values: Any) -> Any:
         """The value of the segment, for each element."""
         return values
+
+    def select(self, which: np.ndarray) -> tuple[np.ndarray, Whole]:
+        """The elements of some places on the last axis."""
+        return which, self
 
 
 class Segments:
@@ -77,7 +88,7 @@ class Segments:
         """The number of elements of each segment."""
         return np.diff(self.starts, append=self.size)
 
-    @property
+    @cached_property
     def alone(self) -> bool:
         """Whether every segment is a single element."""
         return len(self.starts) == self.size
@@ -151,6 +162,12 @@ class Segments:
         start = int(self.starts[first])
         end = int(self.starts[last]) if last < len(self.starts) else self.size
         return Segments(self.starts[first:last] - start, end - start)
+
+    def select(self, which: np.ndarray) -> tuple[np.ndarray, Segments]:
+        """The elements of some of the segments, and these as segments of their own."""
+        sizes = self.sizes[which]
+        own = Segments.of_sizes(sizes)
+        return np.repeat(self.starts[which] - own.starts, sizes) + np.arange(own.size), own
 
     # --- in blocks ------------------------------------------------------------------------------
 

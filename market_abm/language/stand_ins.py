@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -56,20 +57,24 @@ _REPLACED: dict[int, Any] = {
 """What stands for a module or a function, by its ``id``."""
 
 
-def with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A copy of a Python function, and of those it calls by name, for traced values."""
-    return _Copies().of(function)
+def with_stand_ins(value: Any, constants: Mapping[str, Any] | None = None) -> Any:
+    """A copy of a Python function, and of those it calls by name, for traced values.
 
-
-def stand_in(value: Any) -> Any:
-    """What stands for a value in a copied function, unless it is a function to be copied."""
-    return _REPLACED.get(id(value), value)
+    Parameters
+    ----------
+    value
+        A function; of another value, what stands for it.
+    constants
+        Values of names outside the function that it shall read instead.
+    """
+    return _Copies(constants or {}).of(value)
 
 
 class _Copies:
     """Functions that have been copied, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, constants: Mapping[str, Any]) -> None:
+        self._constants = constants
         self._functions: dict[int, Any] = {}
         self._globals: dict[int, dict[str, Any]] = {}
 
@@ -78,7 +83,7 @@ class _Copies:
         if isinstance(value, types.MethodType):
             return types.MethodType(self.of(value.__func__), value.__self__)
         if not isinstance(value, types.FunctionType) or _is_numpys(value):
-            return stand_in(value)
+            return _REPLACED.get(id(value), value)
         if id(value) not in self._functions:
             self._copy(value)
         return self._functions[id(value)]
@@ -94,12 +99,13 @@ class _Copies:
         self._functions[id(function)] = copy  # before its own names, which may lead to itself
         for name in _names(function.__code__):
             if name in function.__globals__:
-                around[name] = self.of(function.__globals__[name])
-        for cell, own in zip(cells, function.__closure__ or (), strict=True):
-            try:
-                cell.cell_contents = self.of(own.cell_contents)
-            except ValueError:  # a variable without a value yet
-                continue
+                value = self._constants.get(name, function.__globals__[name])
+                around[name] = self.of(value)
+        names = function.__code__.co_freevars
+        for name, cell, own in zip(names, cells, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # a variable without a value yet
+                value = self._constants.get(name, own.cell_contents)
+                cell.cell_contents = self.of(value)
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from market_abm.language.segments import BLOCK
 
-MIN_NUMBERS = 4 * BLOCK
+MIN_NUMBERS = 8 * BLOCK
 """Numbers of the arrays that are worked on, from which several threads take less time."""
 
 
@@ -33,6 +33,8 @@ class Threads:
     def run_all(self, work: Callable[[Any], None], parts: Sequence[Any], numbers: int) -> None:
         """Do ``work`` on every part; no part depends on another, and each has room of its own.
 
+        The caller has told NumPy not to warn.
+
         Parameters
         ----------
         work
@@ -43,7 +45,10 @@ class Threads:
             The size of the arrays that they are parts of.
         """
         count = min(self.count, len(parts)) if numbers >= MIN_NUMBERS else 1
-
+        if count == 1:
+            for part in parts:
+                work(part)
+            return
         left = deque(parts)
 
         def some() -> None:

@@ -78,10 +78,24 @@ _ELEMENTWISE: dict[Any, np.ufunc] = {
     for name, operation in FUNCTIONS.items()
 }
 
+_OF_SCALARS: dict[Any, str] = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.power: "**",
+    **{operation.compute: name for name, operation in FUNCTIONS.items()},
+}
+"""The operation that a function is on numbers."""
+
 _QUESTIONS = {ufunc: _question(ufunc) for ufunc in (np.isnan, np.isinf, np.isfinite)}
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
+    plain = ufunc in _OF_SCALARS and method == "__call__" and not options
+    if plain and not any(isinstance(each, np.ndarray | list | tuple) for each in inputs):
+        trace = next(each.trace for each in inputs if isinstance(each, Traced))
+        return trace.note(_OF_SCALARS[ufunc], *inputs)
     if ufunc in _QUESTIONS:
         return np.asarray(_QUESTIONS[ufunc](*map(_plain, inputs)), bool)[()]
     compute = getattr(_ELEMENTWISE.get(ufunc, ufunc), method)

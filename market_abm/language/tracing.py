@@ -80,6 +80,7 @@ class Trace:
         self.comparisons: dict[tuple[str, Operand, Operand], tuple[bool, tuple[str, int]]] = {}
         self.arrays: list[np.ndarray] = []
         self._remembered = 0
+        self._room = MAX_OPERATIONS
 
     def argument(self, value: float) -> Traced:
         """A stand-in for an argument, or for an element of one."""
@@ -120,7 +121,9 @@ class Trace:
         answer = bool(COMPARISONS[comparison](*values))
         key = comparison, places[0], places[1]
         if key not in self.comparisons:
-            self._check_size()
+            self._room -= 1
+            if len(self.operations) > self._room:
+                raise _too_many()
             self.comparisons[key] = answer, _place()
         return answer
 
@@ -131,19 +134,13 @@ class Trace:
             self.arrays.append(array)
 
     def _noted(self, operation: str, operands: tuple[Operand, ...], value: Any) -> Traced:
-        self._check_size()
         place = len(self.operations)
+        if place >= self._room:
+            raise _too_many()
         self.operations.append(operation)
         self.operands.append(operands)
         self.values.append(value)
         return Traced(self, place, value)
-
-    def _check_size(self) -> None:
-        if len(self.operations) + len(self.comparisons) >= MAX_OPERATIONS:
-            raise ProgramError(
-                f"the function has made {MAX_OPERATIONS:,} operations and is not at its end",
-                remedy="that is the limit: let its loops end earlier",
-            )
 
 
 class Traced:
@@ -286,6 +283,9 @@ for _name in FUNCTIONS:
 Traced.arctan = Traced.atan  # type: ignore[attr-defined]
 
 
+numbers.Real.register(Traced)
+
+
 def complex_error() -> ProgramError:
     """Goods come in real quantities."""
     return ProgramError(
@@ -299,6 +299,13 @@ def unsupported(name: str, why: str = "") -> ProgramError:
         f"{name} cannot be traced{why}",
         remedy="write it in arithmetic, or with other functions of math and NumPy",
         name=name,
+    )
+
+
+def _too_many() -> ProgramError:
+    return ProgramError(
+        f"the function has made {MAX_OPERATIONS:,} operations and is not at its end",
+        remedy="that is the limit: let its loops end earlier",
     )
 
 

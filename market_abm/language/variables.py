@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -227,8 +228,12 @@ def _spoken_of(statement: ast.stmt) -> str | None:
     """The variable that a statement is about if it assigns none, as ``hs`` in ``hs.append(h)``."""
     target = next(_targets(statement), None)
     node: ast.AST | None = target or (statement.value if isinstance(statement, ast.Expr) else None)
-    while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        node = node.func.value
+    while isinstance(node, ast.Call | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
+    if isinstance(node, ast.Attribute):
+        return node.attr
     return node.id if isinstance(node, ast.Name) else None
 
 
@@ -246,12 +251,20 @@ def _assigned(
         yield from _places(target.attr, attributes.get(target.attr), first)
     elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
         name, whole = target.value.id, local.get(target.value.id)
-        if all(isinstance(node, _ARITHMETIC) for node in ast.walk(target.slice)):
-            code = compile(ast.Expression(target.slice), "<index>", "eval")
+        code = _index(target.slice)
+        if code is not None:
             try:
                 yield from _part(name, whole, eval(code, around, dict(local)), first)
             except (NameError, LookupError, TypeError, ValueError):
                 return  # its index has another value by now
+
+
+@lru_cache(maxsize=1024)
+def _index(node: ast.expr) -> CodeType | None:
+    """The code of an index that consists of arithmetic; None if it is more."""
+    if not all(isinstance(each, _ARITHMETIC) for each in ast.walk(node)):
+        return None
+    return compile(ast.Expression(node), "<index>", "eval")
 
 
 _ARITHMETIC = (
@@ -271,6 +284,12 @@ _ARITHMETIC = (
 def _part(name: str, whole: Any, index: Any, first: int) -> Iterator[tuple[str, dict[int, Place]]]:
     """An element or a slice of a variable."""
     if isinstance(whole, np.ndarray) and whole.dtype == object:
+        place: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
+        if len(place) == whole.ndim and all(type(each) is int for each in place):
+            element: Any = whole[place]
+            if isinstance(element, Traced) and element.place >= first:
+                yield name, {element.place: tuple(map(operator.mod, place, whole.shape))}
+            return
         chosen = np.atleast_1d(_numbered(whole.shape)[index])
         spots = np.transpose(np.unravel_index(chosen.ravel(), whole.shape)).tolist()
         values = np.atleast_1d(np.asarray(whole, object)[index]).ravel().tolist()

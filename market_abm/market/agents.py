@@ -59,8 +59,8 @@ class Firm(mesa.Agent):
         self._input_markets = input_markets
         self._output_market = output_market
         self._has_bid = False
-        as_bid = model.settings.rules.as_bid
-        self._as_bid = None if as_bid is Market.as_bid else as_bid
+        rules = model.settings.rules
+        self._as_bid = rules.as_bid if rules.bids_are_money else None
         count = len(input_markets)
         self._guess = self.shocks = np.zeros(count)
         self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
@@ -196,11 +196,13 @@ class Firm(mesa.Agent):
             self._revise_as_arrays(revenue)
             return
         place, rate, products, bids = self._place, self.bid_rate, self._products, self._bids
+        as_bid = self._as_bid
         for k, (market, first) in enumerate(self._input_markets):
-            value = behaviour.marginal_revenue_products(revenue, products[k])
-            if self._as_bid:
-                value = self._as_bid(value, self.input_book[k])
-            bid = behaviour.revised_bid(bids[k], value, rate)
+            bid = behaviour.marginal_revenue_products(revenue, products[k])
+            if as_bid:
+                bid = as_bid(bid, self.input_book[k])
+            if rate != 1.0:  # else the bid is the value
+                bid = behaviour.revised_bid(bids[k], bid, rate)
             bids[k] = market.bids[first + place] = bid
 
     def _enter_markets(self) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.errors import MarketError
 from market_abm.language.segments import gather, scatter
 from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
-from market_abm.market.state import CurrentState, State
+from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
 
 MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 """The state variables on which the next step depends."""
@@ -33,6 +35,7 @@ class ArrayState:
     settings: Any
     mechanism: type[Any]
     clock: int
+    failed: dict[int, MarketError]
     shares: np.ndarray
     bids: np.ndarray
     quantities: np.ndarray
@@ -46,6 +49,7 @@ class ArrayState:
     _pool_prices: np.ndarray | None
     _layout: Layout
     _lent: set[str]
+    _former: dict[str, np.ndarray]
     _pending: bool
     _set: bool
     _seen: State | None = None
@@ -91,7 +95,7 @@ class ArrayState:
 
     @property
     def products(self) -> np.ndarray:
-        """``Market.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
+        """``Mechanism.as_bid`` of the marginal products of the batch on sale, (runs, buyers)."""
         products = np.empty_like(self._products)
         scatter(products, self.economy.network.entries, self._products)
         return products
@@ -132,13 +136,14 @@ class ArrayState:
         self._priced[:] = True
         self._has_bid[len(self.economy.supply) :] = True
         self._pool_prices = None
+        self._former.clear()
         self._layout.pools.forget_shares()
         self._observe()
         self._pending = self._set = True
 
     @property
     def batch(self) -> Batch | None:
-        """What firms made of the inputs of the batch on sale, valid until the next step.
+        """What firms made of the inputs of the batch on sale.
 
         None if that is not what the engine holds: bids are money, or the state was set.
         """
@@ -152,6 +157,16 @@ class ArrayState:
         in_order = isinstance(self.economy.network.entries, slice)
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
+
+    def _replace(self, name: str) -> np.ndarray:
+        """Continue with other room for an array; return the array, which stays for a step."""
+        array = getattr(self, name)
+        room = self._former.pop(name, None)
+        setattr(self, name, array.copy(order="K") if room is None else room)
+        if name not in self._lent:  # else a state keeps it
+            self._former[name] = array
+        self._lent.discard(name)
+        return array
 
     def _unmoved(self) -> Past | None:
         """What buyers remember if shares and bids have not moved; None if nothing."""
@@ -168,3 +183,13 @@ class ArrayState:
         """Let go of the last state, so that a market that nobody has any more is freed."""
         if isinstance(self.state, CurrentState):
             self.state.leave(keep=self.shares.size <= MAX_KEPT)
+
+    def _fail(self, row: int, error: MarketError) -> None:
+        """Record the error of a run, unless it has failed before."""
+        if row not in self.failed:
+            self.failed[row] = at_step(error, self.economy, self.clock)
+
+    def _check_start(self, economies: Sequence[Economy]) -> None:
+        """Record the errors of the runs whose initial state is not finite."""
+        for row, error in initial_state_errors(economies, self.state).items():
+            self._fail(row, error)

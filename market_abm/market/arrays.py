@@ -14,10 +14,11 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
-from market_abm.economy.groups import Group, Slot
+from market_abm.economy.groups import Group
+from market_abm.economy.slots import AnySlot
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
-from market_abm.language.segments import gather, pick, scatter
+from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
@@ -25,7 +26,6 @@ from market_abm.market.base import MarketSettings
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
-from market_abm.market.state import at_step, initial_state_errors
 
 ACTIVATIONS = ("simultaneous", "sequential")
 """The activations that the array engine has."""
@@ -123,6 +123,7 @@ class ArrayEngine(ArrayState):
         self._outputs = empty(sum(group.size for group in economy.groups) if powerful else 0)
         self._shocks = np.zeros((runs, 0))
         self._lent: set[str] = set()  # arrays that states hold
+        self._former: dict[str, np.ndarray] = {}  # of the step before, to be overwritten
         self._pending = False  # whether shares have yet to follow the bids
         self._pool_prices: np.ndarray | None = None
         self._layout = self._lay_out()
@@ -135,6 +136,7 @@ class ArrayEngine(ArrayState):
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs; ``rows`` is a mask of shape (runs,), or indices."""
+        runs = len(self.shares)
         self._series = self._series.select_runs(rows)
         still = not self._series.exogenous.of_terms
         self.economy = self._series if still else self.economy.select_runs(rows)
@@ -142,6 +144,7 @@ class ArrayEngine(ArrayState):
         self.settings = self.settings.select_runs(lambda array: array[rows])
         self.failed = {}
         self._noise = [self._noise[k] for k in np.arange(len(self._noise))[rows]]
+        self._former = {}
         for name in (*ARRAYS, "_outputs", "_pool_prices", *self.own):
             array = getattr(self, name)
             if array is not None:
@@ -152,7 +155,7 @@ class ArrayEngine(ArrayState):
             each and each.keep(rows) for each in (self._past, self._observed_past)
         )
         self._used = self._used[0][rows], self._used[1][rows]
-        self._layout = self._lay_out()
+        self._layout = self._layout.of_runs(self.economy, np.arange(runs)[rows])
 
     @np.errstate(all="ignore")
     def change(self, economies: Sequence[Economy]) -> None:
@@ -196,16 +199,17 @@ class ArrayEngine(ArrayState):
         if self._series.exogenous.of_terms and self._series.at(self.clock) is not self.economy:
             self._renew(self._series.at(self.clock))
 
+    @np.errstate(all="ignore")
     def finish(self) -> None:
         """End the step before: shares follow the bids, once nobody observes its state any more."""
         self.release()
         self._follow_bids()
 
     def _follow_bids(self) -> None:
-        self._copy_lent()
         if self._pending:
             self._pending = False
             self._reallocate()
+        self._copy_lent()
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
@@ -213,7 +217,8 @@ class ArrayEngine(ArrayState):
         made = np.empty_like(self.quantities)
         made[:, : self.offers.shape[1]] = self.offers
         self._used, self._late = (self.quantities, self.quantities), np.zeros(1, bool)
-        self._work(self.economy.groups, made, self._observed_by_firms())
+        sold = self._replace("_products")
+        self._work(self.economy.groups, made, sold, self._observed_by_firms())
         self._put_on_sale(made)
         self._form_prices()
 
@@ -261,6 +266,7 @@ class ArrayEngine(ArrayState):
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
         before = self.quantities.copy(order="K")
+        self._replace("_products")
         self.quantities[:, : self.offers.shape[1]] = self.offers
         for groups in self.economy.network.levels:
             self._work(groups, self.quantities)
@@ -298,66 +304,79 @@ class ArrayEngine(ArrayState):
         return self._observed(recorded=True)
 
     def _work(
-        self, groups: Sequence[Group], made: np.ndarray, observed: Observed | None = None
+        self,
+        groups: Sequence[Group],
+        made: np.ndarray,
+        sold: np.ndarray | None = None,
+        observed: Observed | None = None,
     ) -> None:
-        """Update bids by what is ``observed``, buy inputs and produce; ``made`` are the outputs."""
+        """Buy inputs and produce; outputs are written to ``made``.
+
+        With marginal products of the batch ``sold``, bids are updated before, by what is
+        ``observed``.
+        """
         parts, sums = self._layout.parts(groups)
-        self._threads.run_all(partial(self._work_part, observed), parts, self.shares.size)
+        self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
             scatter(made, group.made, group.members.of_leaves(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
-    def _work_part(self, observed: Observed | None, part: Part) -> None:
+    def _work_part(self, sold: np.ndarray | None, observed: Observed | None, part: Part) -> None:
         """The work of some firms."""
         group, block, leaves = part
-        if observed is not None:
-            self._update_bids(group, *observed)
-        inputs = [self._delivered(group, slot) for slot in group.slots]
-        room = [self._products[:, slot.entries] for slot in group.slots]
-        output, products = group.production(inputs, room if group.scaled else None)
+        if sold is not None and observed is not None:
+            self._update_bids(group, sold, *observed)
+        if self.mechanism.bids_are_money:
+            output = group.contributions(self._delivered, self._products)
+        else:
+            inputs = [self._delivered(slot) for slot in group.slots]
+            room = [slot.room(self._products) for slot in group.slots]
+            output, products = group.production(inputs, room if group.scaled else None)
+            for own, product in zip(room, products, strict=True):
+                if product is not own:
+                    own[...] = product
         if np.shape(output) != (len(self.shares), group.size):
             output = np.broadcast_to(output, (len(self.shares), group.size))
         block.reduce_into(leaves, output)
         if group.cournot:
             self._outputs[:, group.place] = output
-        for own, product, units in zip(room, products, inputs, strict=True):
-            bid = self.mechanism.as_bid(product, units)
-            if bid is not own:
-                own[...] = bid
 
-    def _delivered(self, group: Group, slot: Slot) -> np.ndarray:
-        """The units of an input that these firms use for their next batch, (runs, entries)."""
-        return group.delivered(slot, self.shares, self.quantities)
+    def _delivered(self, slot: AnySlot, out: np.ndarray | None = None) -> np.ndarray:
+        """The units of an input that firms use for their next batch, one an entry."""
+        return slot.delivered(self.shares, self.quantities, out)
 
     def _update_all_bids(self, groups: Sequence[Group]) -> None:
         """The firms of these groups revise their bids."""
         observed = self._observed(recorded=False)
         do, parts = self._threads.run_all, self._layout.parts(groups)[0]
-        do(lambda part: self._update_bids(part[0], *observed), parts, self.shares.size)
+        sold = self._products
+        do(lambda part: self._update_bids(part[0], sold, *observed), parts, self.shares.size)
         for group in groups:
             self._has_bid[group.goods] |= observed[1][group.goods]
 
-    def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
+    def _update_bids(
+        self, group: Group, sold: np.ndarray, prices: np.ndarray, priced: np.ndarray
+    ) -> None:
         """Firms value the inputs of the batch just sold, and revise their bids."""
         everyone = priced.all()
-        observing = True if everyone else priced[group.good]
-        if not np.any(observing):
+        observing: Any = True if everyone else priced[group.good]
+        if not (everyone or np.any(observing)):
             return
         revenue = group.to_entries(self._marginal_revenue(group, pick(prices, group.good)))
-        rate = np.asarray(getattr(self.settings, "bid_rate", 1.0))
-        whole = (rate == 1.0).all()
+        rate: Any = getattr(self.settings, "bid_rate", 1.0)
+        whole = not some(rate != 1.0)
         for slot in group.slots:
-            products = self._products[:, slot.entries]
+            products = slot.room(sold)
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
-                value = behaviour.noisy_valuation(value, noise, gather(self._shocks, slot.buyers))
+                value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))
             if not (everyone or np.all(observing)) or not whole:
-                bids = gather(self.bids, slot.buyers)
+                bids = slot.of(self.bids)
                 value = behaviour.revised_bid(bids, value, rate)
                 value = np.where(group.to_entries(observing), value, bids)
-            group.write(slot, self.bids, value)
+            slot.write(self.bids, value)
 
     def _marginal_revenue(self, group: Group, price: np.ndarray) -> np.ndarray:
         """The marginal revenue of these firms, money per unit."""
@@ -409,33 +428,17 @@ class ArrayEngine(ArrayState):
         """The shares and quantities that are priced: (runs, buyers) and (runs, goods)."""
         return self.shares, self.quantities
 
-    def _fail(self, row: int, error: MarketError) -> None:
-        """Record the error of a run, unless it has failed before."""
-        if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
-
     def _reallocate(self) -> None:
         """Shares follow the bids in each pool of several buyers."""
         pools = self._layout.pools
-        if not np.any(pools.shared):
+        if not pools.some_are_shared:
             return
         shares, quantities = self._traded()
-        past, before = self._past, self.shares if self._past is None else self.shares.copy()
-        prices = self._pool_prices
+        past, prices = self._past, self._pool_prices
         if prices is None:
             prices, _ = pools.prices(shares, self.bids, quantities)
+        held, bidding = self._replace("shares"), pools.bidding(self._has_bid)
         pools.reallocate(
-            self.shares,
-            self.bids,
-            prices,
-            quantities,
-            pools.bidding(self._has_bid),
-            self.settings,
-            past,
+            held, self.bids, prices, quantities, bidding, self.settings, self.shares, past
         )
-        self._past = past and past.after(before, self.bids)
-
-    def _check_start(self, economies: Sequence[Economy]) -> None:
-        """Record the errors of the runs whose initial state is not finite."""
-        for row, error in initial_state_errors(economies, self.state).items():
-            self._fail(row, error)
+        self._past = past and past.after(held, self.bids)

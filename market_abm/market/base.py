@@ -129,7 +129,7 @@ class Mechanism(Market, ABC):
     """Whether bids alone form prices and shares: without competing buyers quantities are fixed."""
 
     bids_are_money: ClassVar[bool] = False
-    """Whether a bid is an amount of money, not a price per unit."""
+    """Whether a bid is the money that all units of an input earn, not a price per unit."""
 
     smooth: ClassVar[bool] = True
     """Whether a step is differentiable at a steady state."""
@@ -216,6 +216,11 @@ class Mechanism(Market, ABC):
         MarketError
             What it cannot run, and how to fix it.
         """
+
+    @classmethod
+    def as_bid(cls, value: Any, units: Any) -> Any:
+        """The bid for an input of which ``units`` were used, at a ``value`` in money per unit."""
+        return value * units if cls.bids_are_money else value
 
     @staticmethod
     def per_unit(bids: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -382,7 +387,7 @@ def paying(pools: Sequence[slice], *, external: bool) -> Sequence[slice]:
 def pays(economy: Economy) -> np.ndarray:
     """Mask of the pools that pay, shape (pools,): all but the later ones of an external good."""
     goods = economy.buyers.pool_good
-    if "external" not in economy.reuse.values():
+    if not economy.has_external:
         return np.ones(len(goods), bool)
     later = np.diff(goods, prepend=-1) == 0
     external = np.array([economy.reuse[economy.goods[good]] == "external" for good in goods], bool)

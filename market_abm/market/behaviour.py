@@ -50,7 +50,9 @@ def revised_bid(bid: Any, value: Any, bid_rate: Any) -> Any:
     whole = bid_rate == 1.0
     if whole is True or (whole is not False and whole.all()):
         return value
-    return (1.0 - bid_rate) * bid + bid_rate * value
+    revised = (1.0 - bid_rate) * bid + bid_rate * value
+    # Of an infinite bid 1 - α = 0 would leave no number.
+    return revised if whole is False or not whole.any() else np.where(whole, value, revised)
 
 
 def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
@@ -61,8 +63,8 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     * ``gradient``: q ← q + β (p - MC(q)).
     * A fixed endowment (η = 0) does not change.
     """
-    fixed = np.logical_not(terms.responds)
-    if np.all(fixed):
+    fixed: Any = np.logical_not(terms.responds)
+    if fixed.all():
         return offer
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from market_abm.economy import curves
-from market_abm.economy.groups import Group, Slot
+from market_abm.economy.groups import Group
+from market_abm.economy.slots import AnySlot
 from market_abm.language.segments import gather, pick, scatter
 from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
@@ -41,7 +42,7 @@ class DatedArrayEngine(ArrayEngine):
         self._books: dict[str, Delay] = {}
         self._stored: np.ndarray | None = None  # units that come out of store in this step
         self._waiting = np.zeros(0, int)  # the buyers of these
-        self._of_slots: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._of_slots: dict[AnySlot, tuple[np.ndarray, np.ndarray]] = {}
         self._revenue: np.ndarray | None = None  # prices that wait for the bids of other buyers
         super()._create_arrays(runs)
         self._used_products = self._products
@@ -128,39 +129,41 @@ class DatedArrayEngine(ArrayEngine):
         """Prices, and the goods whose buyers bid for a date now."""
         return self.prices, self._first <= self.clock
 
-    def _update_bids(self, group: Group, prices: np.ndarray, priced: np.ndarray) -> None:
+    def _update_bids(
+        self, group: Group, sold: np.ndarray, prices: np.ndarray, priced: np.ndarray
+    ) -> None:
         """Firms value the inputs of the dates that are due, each at its own date's price."""
         for slot in group.slots:
             if self._revenue is None:
                 revenue = group.to_entries(pick(prices, group.good))
             else:
-                revenue = self._revenue[:, slot.entries]
-            products = self._used_products[:, slot.entries]
+                revenue = slot.room(self._revenue)
+            products = slot.room(self._used_products)
             value = behaviour.marginal_revenue_products(revenue, products)
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
-                value = behaviour.noisy_valuation(value, noise, pick(self._shocks, slot.buyers))
+                value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))
             if not priced.all():
-                value = np.where(priced[slot.good], value, 0.0)
-            group.write(slot, self.bids, value)
+                bidding = slot.of(priced[None, self.economy.buyers.good])
+                value = np.where(bidding, value, 0.0)
+            slot.write(self.bids, value)
 
-    def _delivered(self, group: Group, slot: Slot) -> np.ndarray:
+    def _delivered(self, slot: AnySlot, out: np.ndarray | None = None) -> np.ndarray:
         """Units of the date of the next batch, which may have waited in store."""
-        units = super()._delivered(group, slot)
+        units = super()._delivered(slot, out)
         if self._stored is not None:
             inside, stored = self._in_store(slot)
             if len(inside):
-                scatter(units, inside, gather(self._stored, stored))
+                slot.put(units, inside, gather(self._stored, stored))
         return units
 
-    def _in_store(self, slot: Slot) -> tuple[np.ndarray, np.ndarray]:
+    def _in_store(self, slot: AnySlot) -> tuple[np.ndarray, np.ndarray]:
         """The entries of a slot that wait in store, and their places among all that do."""
-        key = slot.entries.start, slot.entries.stop
-        if key not in self._of_slots:
+        if slot not in self._of_slots:
             buyers = np.arange(self.economy.buyers.size)[slot.buyers]
             inside = np.flatnonzero(np.isin(buyers, self._waiting))
-            self._of_slots[key] = inside, np.searchsorted(self._waiting, buyers[inside])
-        return self._of_slots[key]
+            self._of_slots[slot] = inside, np.searchsorted(self._waiting, buyers[inside])
+        return self._of_slots[slot]
 
     def _put_on_sale(self, made: np.ndarray) -> None:
         """Set the quantities on sale; an endowment is that of the date."""

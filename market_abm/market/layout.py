@@ -51,9 +51,19 @@ class Layout:
 
     def renewed(self, economy: Economy) -> Layout:
         """The layout of the same network with other numbers: with the same pools."""
-        layout = Layout(economy, self._rules, self._runs, self._threads, by_good=self._by_good)
+        layout = self._like(economy, self._runs)
         layout._pools = self._pools
         return layout
+
+    def of_runs(self, economy: Economy, rows: np.ndarray) -> Layout:
+        """The layout of some of the runs; what is held of a pool does not change."""
+        layout = self._like(economy, len(rows))
+        if None in self._pools:
+            layout.pools.take_shares(self._pools[None], rows)
+        return layout
+
+    def _like(self, economy: Economy, runs: int) -> Layout:
+        return Layout(economy, self._rules, runs, self._threads, by_good=self._by_good)
 
     def parts(self, groups: Sequence[Group]) -> tuple[list[Part], list[np.ndarray]]:
         """Parts of groups that fit into the cache; and for each group, room for sums of outputs."""

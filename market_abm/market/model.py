@@ -135,11 +135,12 @@ class MarketModel(mesa.Model):
         for firm in self._each_firm():
             firm.update_bids()
         self.suppliers.do("update_offer")
+        delivered = [market.shares * market.units for market in self.markets.values()]
         for firm in self._each_firm():
             firm.produce()
         self._put_on_sale()
         self._form_prices()
-        self._observe()
+        self._observe(np.concatenate(delivered))
         self._reallocate()
 
     def _sequential(self) -> None:
@@ -246,13 +247,17 @@ class MarketModel(mesa.Model):
                 for firm, each in zip(members, own, strict=True):
                     firm.shocks = each
 
-    def _observe(self) -> None:
-        """Record the observable state, before shares are revised."""
+    def _observe(self, inputs: np.ndarray | None = None) -> None:
+        """Record the observable state, before shares are revised.
+
+        ``inputs`` are units, shape (buyers,); by default what is in the books of the firms.
+        """
         markets = self.markets.values()
-        inputs = np.zeros(self.economy.buyers.size)
-        for good, members in self.members.items():
-            books = chain.from_iterable([firm.input_book for firm in members])
-            inputs[self._buyers_of[good]] = np.fromiter(books, float)
+        if inputs is None:
+            inputs = np.zeros(self.economy.buyers.size)
+            for good, members in self.members.items():
+                books = chain.from_iterable([firm.input_book for firm in members])
+                inputs[self._buyers_of[good]] = np.fromiter(books, float)
         self.state = State(
             step=self.clock,
             quantities=np.array([market.quantity for market in markets]),

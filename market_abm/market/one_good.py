@@ -83,11 +83,6 @@ class Market:
         price, priced = self.lagged_price(ago)
         self.observed_price = float(price) if priced else None
 
-    @staticmethod
-    def as_bid(value: Any, units: Any) -> Any:
-        """The bid for an input of which ``units`` were used, at a ``value`` in money per unit."""
-        return value
-
     def form_price(self) -> None:
         """Set ``price``, money per unit, from current bids and offers."""
 

@@ -24,7 +24,7 @@ from market_abm.market.state import State
 class PooledMarket(Mechanism):
     """A market in which bids alone form the price and the shares.
 
-    A subclass defines the bid (:meth:`as_bid`), what it adds to the price of its pool
+    A subclass defines the bid (``bids_are_money``), what it adds to the price of its pool
     (:meth:`offer`), and what the next share is proportional to (:meth:`claim`). These rules
     take buyers one by one, so that they serve one pool or, in the array engine, all pools at once.
     """
@@ -153,12 +153,14 @@ class PooledMarket(Mechanism):
         """
         price = cls.pool_price(shares if priced is None else priced, bids, quantity)
         claims = cls.claim_recalling(shares, bids, PoolTerms(price, quantity), settings, recalled)
-        claims = np.where(bidding, claims, 0.0)
+        held = shares
+        if bidding is not True:
+            claims, held = np.where(bidding, claims, 0.0), np.where(bidding, shares, 0.0)
         total = _total(claims)
-        held = _total(np.where(bidding, shares, 0.0))
         valid = total > 0.0
-        revised = claims * (held / np.where(valid, total, 1.0))
-        return np.where(bidding & valid, revised, shares)
+        revised = claims * (_total(held) / np.where(valid, total, 1.0))
+        chosen = bidding & valid
+        return revised if chosen.all() else np.where(chosen, revised, shares)
 
     @classmethod
     def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours, scatter
+from market_abm.language.segments import BLOCK, Block, Places, Segments, gather, neighbours
 from market_abm.language.threads import Threads
 from market_abm.market.base import Mechanism, cannot_allocate, pays
 from market_abm.market.foresight import Past
 
-SharedBlock = tuple[Block, Places, np.ndarray | None]
-"""Buyers, where they are among all, and a mask of those that are alone in their pools, if any."""
+SharedBlock = tuple[Block, np.ndarray | None]
+"""Buyers, and a mask of those that are alone in their pools, if any."""
 
 
 class PoolTerms:
@@ -82,6 +82,7 @@ class Pools:
         sizes = np.diff(buyers.starts, append=buyers.size)[chosen]
         self.pools = Segments.of_sizes(sizes)
         self.shared = sizes > 1
+        self.some_are_shared = bool(self.shared.any())
         first = np.flatnonzero(np.diff(self.good, prepend=-1))
         self.goods = self.good[first]
         self.places = neighbours(self.goods)
@@ -92,24 +93,21 @@ class Pools:
             [rules.requires_positive or economy.is_divided(economy.goods[k]) for k in self.goods],
             bool,
         )
-        self.places = neighbours(self.goods)
+        self._some_are_checked = bool(self._checked.any())
         starts, bought, makers = buyers.places_of_uses
         of_pools = buyers.pools_of_uses
         own = _places(of_pools, chosen)
         self._bidders = (bought if by_good else makers)[own]
         self._sizes_of_uses = np.diff(starts, append=buyers.size)[own]
-        self._uses_of_pools = Segments(
-            np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own)
-        )
+        self._uses_of_pools = Segments(np.flatnonzero(np.diff(of_pools[own], prepend=-1)), len(own))
         offset = buyers.starts[chosen] - self.pools.starts
-        self._claims: np.ndarray | None = None  # room for them
         self._held: np.ndarray | None = None  # the sum of shares of each pool, which stays
         self._bid_sums: np.ndarray | None = None  # of the last prices, if offers are bids
         self._all_bid = False  # once all have bid, they always have
         alone = np.repeat(~self.shared, sizes)
         self._blocks: list[tuple[Block, Places]] = []
         self._shared_blocks: list[SharedBlock] = []
-        for block in self.pools.blocks(max(1, BLOCK // runs)):
+        for block in self.pools.blocks(max(1, 2 * BLOCK // runs)):  # of few arrays
             inside = block.segments_inside
             places = np.repeat(offset[block.segments], inside.sizes) + np.arange(
                 block.elements.start, block.elements.stop
@@ -117,7 +115,7 @@ class Pools:
             self._blocks.append((block, neighbours(places)))
             if self.shared[block.segments].any():
                 own = alone[block.elements]
-                self._shared_blocks.append((*self._blocks[-1], own if own.any() else None))
+                self._shared_blocks.append((block, own if own.any() else None))
         self._buyers = neighbours(np.repeat(offset, sizes) + np.arange(self.pools.size))
 
     def prices(
@@ -154,10 +152,10 @@ class Pools:
 
         ``before`` are the previous prices of all goods, ``has_bid`` as of :meth:`bidding`.
         """
-        if not np.any(self._checked):
+        if not self._some_are_checked:
             return None
         quantity = gather(quantities, self.places)
-        if np.min(bids) > 0.0 and np.min(quantity) > 0.0:  # the usual case
+        if bids.min() > 0.0 and quantity.min() > 0.0:  # the usual case
             return None
         all_bid: Any
         lowest = highest = self.by_good.lowest(self._least(bids))
@@ -170,10 +168,10 @@ class Pools:
         refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
         return refused & self._checked
 
-    def priced(self, has_bid: np.ndarray) -> np.ndarray:
-        """Whether any buyer that pays for a good has bid, shape (goods,)."""
+    def priced(self, has_bid: np.ndarray) -> np.ndarray | Literal[True]:
+        """Whether any buyer that pays for a good has bid, shape (goods,), or one for all."""
         if self._have_all_bid(has_bid):
-            return np.ones(len(self.goods), bool)
+            return True
         of_pools = self._uses_of_pools.highest(has_bid[self._bidders])
         if self._paying is not None:
             of_pools = of_pools & self._paying
@@ -202,9 +200,12 @@ class Pools:
         quantities: np.ndarray,
         bidding: np.ndarray | None,
         settings: Any,
+        revised: np.ndarray,
         past: Past | None = None,
     ) -> None:
-        """Revise ``shares`` in all pools of several buyers (``PooledMarket.revised_shares``).
+        """Revise shares in all pools of several buyers (``PooledMarket.revised_shares``).
+
+        These are the pools of all goods.
 
         Parameters
         ----------
@@ -218,23 +219,25 @@ class Pools:
             As of :meth:`bidding`.
         settings
             The settings of the mechanism.
+        revised
+            Where the next shares are written, in the shape of ``shares``.
         past
             What buyers remember, if they have foresight.
         """
-        if self._claims is None:
-            self._claims = _room(bids, self.pools.size)
-        claims = self._claims
         quantity = gather(quantities, self.good)
-        total = np.ones_like(_room(bids, len(self.pools.leaves)))  # 1 where nobody shares
+        total = _room(bids, len(self.pools.leaves))
+        total[:] = 1.0  # where nobody shares
         found: dict[Block, np.ndarray] = {}
         held = None if bidding is None else _room(bids, len(self.pools.leaves))
 
         def add_claims(part: SharedBlock) -> None:
-            block, places, alone = part
-            own, bid = gather(shares, places), gather(bids, places)
+            block, alone = part
+            own, bid = shares[..., block.elements], bids[..., block.elements]
             of_pools = price[..., block.segments], quantity[..., block.segments]
             terms = PoolTerms(*of_pools, block.segments_inside.spread)
-            claim = self.rules.claim_recalling(own, bid, terms, settings, past and past.at(places))
+            claim = self.rules.claim_recalling(
+                own, bid, terms, settings, past and past.at(block.elements)
+            )
             if alone is not None:  # all of it is theirs, whatever they bid
                 claim = np.where(alone, own, claim)
             if held is not None and bidding is not None:
@@ -245,10 +248,10 @@ class Pools:
                 total[..., block.leaves] = self._bid_sums[..., block.leaves]
             else:
                 block.reduce_into(total, claim)
+            found[block] = bid
             if claim is not bid:
-                claims[..., block.elements] = claim
-                claim = claims[..., block.elements]
-            found[block] = claim
+                found[block] = revised[..., block.elements]
+                found[block][...] = claim
 
         self._threads.run_all(add_claims, self._shared_blocks, bids.size)
         sums = self.pools.of_leaves(total)
@@ -257,18 +260,14 @@ class Pools:
         factor = self._parts(shares, held) / (sums if all_valid else np.where(valid, sums, 1.0))
 
         def revise(part: SharedBlock) -> None:
-            block, places, _ = part
-            claim, by = found[block], block.spread(factor)
-            if bidding is None and isinstance(places, slice) and all_valid:
-                np.multiply(claim, by, out=shares[..., places])
-                return
-            revised = claim * by
+            block, _ = part
+            own = revised[..., block.elements]
+            np.multiply(found[block], block.spread(factor), out=own)
             if bidding is not None or not all_valid:
                 moving = block.spread(valid) & (
                     True if bidding is None else bidding[block.elements]
                 )
-                revised = np.where(moving, revised, gather(shares, places))
-            scatter(shares, places, revised)
+                np.copyto(own, shares[..., block.elements], where=~moving)
 
         self._threads.run_all(revise, self._shared_blocks, bids.size)
 
@@ -279,6 +278,10 @@ class Pools:
         if self._held is None:
             self._held = self.pools.total(gather(shares, self._buyers))
         return self._held
+
+    def take_shares(self, other: Pools, rows: np.ndarray) -> None:
+        """Take the sums of shares from the pools of more runs, of which these are some."""
+        self._held = None if other._held is None else other._held[rows]
 
     def forget_shares(self) -> None:
         """Sum the shares of pools anew: they are given from outside."""

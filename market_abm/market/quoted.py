@@ -233,6 +233,10 @@ class QuotedArrayEngine(ArrayEngine, ABC):
         if self.shares.size <= MAX_KEPT:
             self.finish()
 
+    def _follow_bids(self) -> None:
+        self._copy_lent()  # before they are changed in place
+        super()._follow_bids()
+
     def _form_prices(self) -> None:
         """Quotes and the prices of final goods follow what was ordered at the last ones."""
         if self.clock == 0:

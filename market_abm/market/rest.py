@@ -74,6 +74,7 @@ class Rest:
         self._calm: np.ndarray = np.zeros(())
         self._pays = pays(economy)
         self._good = economy.uses.good[economy.uses.pools.starts]  # of each pool
+        self._bought = np.unique(self._good)
 
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only, of ``economy``."""
@@ -204,7 +205,7 @@ class Rest:
         np.add.at(size, places, np.where(self._pays, np.abs(mean), 0.0))
         gap = np.abs(state.prices - total)
         gap = np.where(gap <= ROUNDING * size, 0.0, gap)  # terms of both signs may cancel
-        return _relative(gap, self._highest)[..., np.unique(self._good)]
+        return _relative(gap, self._highest)[..., self._bought]
 
     def _agreed(
         self,
@@ -228,21 +229,25 @@ class Rest:
         size = np.abs(mean)
         learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
         size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
-        size, mean, top = (*map(uses.pools.spread, (size, mean)), self._largest_share(shares))
+        size, mean, top = uses.pools.spread(size), uses.pools.spread(mean), None
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
             of_firm = part.spread(prices) if revenue is None else revenue[..., places]
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
-            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
-            weight = _relative(share, part.spread(top))
             scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
-            gap = weight * _relative(bids - worth, scale)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(scale == 0.0, 1.0, scale)
             better = np.maximum(excess, -share * excess)
-            agreed = np.all(better <= tolerance, axis=-1) | ~self.shares_move
-            still = still & np.all(gap <= tolerance, axis=-1) & agreed
+            still = still & (np.all(better <= tolerance, axis=-1) | ~self.shares_move)
+            if not np.any(still):
+                break
+            if top is None:
+                top = self._largest_share(shares)
+            bids = self.rules.per_unit(state.bids[..., places], share * quantity)
+            weight = _relative(share, part.spread(top))
+            gap = weight * _relative(bids - worth, scale)
+            still = still & np.all(gap <= tolerance, axis=-1)
             if not np.any(still):
                 break
         return still

@@ -43,7 +43,8 @@ def crossings(economy: Economy, path: Trajectory, last: State) -> tuple[Crossing
     recorded[:, path.goods] = path.quantities
     recorded[-1] = last.quantities
     left = crossed(economy.conditions, recorded, economy.index)
-    for k, condition in enumerate(economy.conditions):
+    partly = len(path.goods) < len(economy.goods)
+    for k, condition in enumerate(economy.conditions if partly else ()):
         places = [economy.index[good] for good in condition.difference.inputs]
         left[:, k] &= ~np.isnan(recorded[:, places]).any(axis=1)
     found = [

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
-from market_abm.display import Displayable, view
+from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
@@ -43,7 +41,7 @@ MAX_LISTED_GOODS = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Displayable):
+class Result(Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
@@ -428,16 +426,3 @@ class Result(Displayable):
     def shock_figure(self) -> Figure | None:
         """Prices since the first shock and those of the new steady state; None without one."""
         return view(self, "shock_figure")(self)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        figures: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Write the result into ``folder``, completely or not at all; see ``views/save.py``.
-
-        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
-        """
-        return view(self, "save")(self, folder, figures=figures, progress=progress)

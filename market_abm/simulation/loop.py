@@ -60,7 +60,7 @@ class Engine(Protocol):
 
     @property
     def batch(self) -> Batch | None:
-        """What firms made of their last inputs, valid until the next step; None if unknown."""
+        """What firms made of their last inputs; None if unknown."""
 
     @property
     def reference(self) -> np.ndarray:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.forecast import steps_needed
 from market_abm.analysis.observer import relative_error
-from market_abm.display import Displayable, view
+from market_abm.display import Savable, view
 from market_abm.errors import MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
@@ -79,7 +78,7 @@ def compare_mechanisms(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MechanismComparison(Displayable):
+class MechanismComparison(Savable):
     """The same economy under several mechanisms, and under plain gradient ascent.
 
     A run ends after a million steps of a firm (but not before 500 steps), gradient ascent after
@@ -193,19 +192,6 @@ class MechanismComparison(Displayable):
     def figure(self) -> Figure:
         """The distance of welfare from that of the best known allocation over time."""
         return view(self, "figure")(self)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        figures: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``.
-
-        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
-        """
-        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
     def frame(self) -> pd.DataFrame:
         """The table with the mechanisms as a column."""

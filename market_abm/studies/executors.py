@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
@@ -47,6 +47,7 @@ def executor(
     if wanted <= 1:
         yield None, 1
         return
+    _import_before_there_are_semaphores()
     processes = _Workers()
     pool = ProcessPoolExecutor(wanted, mp_context=processes, initializer=_end_with_parent)
     try:
@@ -56,6 +57,14 @@ def executor(
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _import_before_there_are_semaphores() -> None:
+    """Import what starting processes would: Ctrl-C in an import ends this one without cleaning."""
+    with suppress(ImportError):  # on Windows there is no such module
+        import multiprocessing.popen_spawn_posix
+        import multiprocessing.resource_tracker
+        import multiprocessing.synchronize  # noqa: F401
 
 
 class _Worker(SpawnProcess):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market_abm.analysis.observer import allocation
-from market_abm.display import Displayable, view
+from market_abm.display import Savable, view
 from market_abm.errors import SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.backprop import references
@@ -54,7 +53,7 @@ def compare(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OptimizerComparison(Displayable):
+class OptimizerComparison(Savable):
     """A run of a market, and as many steps of two optimisers from the same start.
 
     Both are written from formulas alone.
@@ -267,19 +266,6 @@ class OptimizerComparison(Displayable):
     def figure(self) -> Figure:
         """Prices, shares and welfare of market and twin, and the distances of both optimisers."""
         return view(self, "figure")(self)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        figures: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Write the comparison into ``folder``, completely or not at all; see ``views/save.py``.
-
-        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
-        """
-        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
 
 MIXED = ("largest", "good", "step")

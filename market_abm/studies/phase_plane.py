@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.analysis.stability import stable_rate
 from market_abm.baselines.dessertaine2022 import plane
 from market_abm.baselines.dessertaine2022.economy import NetworkEconomy, random_network
 from market_abm.baselines.dessertaine2022.step import ExcessDemandSettings
-from market_abm.display import Displayable, view
+from market_abm.display import Savable, view
 from market_abm.economy.from_table import from_input_output
 from market_abm.errors import SettingError
 from market_abm.fields import Settings, integer
@@ -135,7 +134,7 @@ class PlaneSettings(Settings):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PhasePlane(Displayable):
+class PhasePlane(Savable):
     """The runs of all models.
 
     Parameters
@@ -207,19 +206,6 @@ class PhasePlane(Displayable):
     def figure(self) -> Figure:
         """A row of panels per model, a column per technology; colour is the share of networks."""
         return view(self, "figure")(self)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        figures: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Write the plane into ``folder``, completely or not at all; see ``views/save.py``.
-
-        Without ``figures`` only data are written; ``progress(done, most)`` is of files.
-        """
-        return view(self, "save")(self, folder, figures=figures, progress=progress)
 
 
 Finished = Callable[[int], None]

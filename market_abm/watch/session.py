@@ -288,11 +288,17 @@ class Session:
         for industry in self._next_economy.industries:
             values.update(industry.technology.parameters)
         own = self.experiment.configuration["economy"]["parameters"]  # not of nests of a table
+        fixed = self.experiment.economy.fixed
+        values.update({name: own[name] for name in sorted(fixed) if name in own})
         for name, value in values.items():
             if name not in own:
                 continue
             key, label = f"economy.parameters.{quoted(name)}", name.replace("_", " ")
-            if value > 0:
+            if name in fixed and value.is_integer():
+                yield Parameter(
+                    key, label, value, min(0.0, value), max(10.0, 2 * value), whole=True
+                )
+            elif value > 0:
                 ends = _decades(value) if "elasticity" in name else (value / 4.0, value * 4.0)
                 yield Parameter(key, label, value, *ends, logarithmic=True)
             else:

@@ -4,7 +4,8 @@
 * A block of ``console`` has commands, each on a line ``$ market-abm ...``, and under it what the
   command prints; ``...`` stands for lines, or a part of a line, that are left out. In the README
   a comment ``<!-- output of: market-abm ... -->`` before a block without a language says the same.
-* A block of ``toml`` whose first line is ``# NAME.toml`` is the file of that name.
+* A block of ``toml`` or ``python`` whose first line is ``# NAME.toml`` or ``# NAME.py`` is the
+  file of that name; one of ``python`` runs, too.
 
 All blocks of a page run in order in one folder, empty at first.
 """
@@ -68,14 +69,13 @@ def blocks(page, language=None):
 def run_page(page):
     """Run the blocks of a page in order, in the working directory."""
     for block in blocks(page):
+        name = block.text.partition("\n")[0].removeprefix("# ")
+        if re.fullmatch(r"\w+\.(toml|py)", name):
+            Path(name).write_text(block.text, encoding="utf-8")
         if block.language == "python":
             run_python(block)
         elif block.language == "console":
             run_console(block)
-        elif block.language == "toml" and block.text.startswith("# "):
-            name = block.text.partition("\n")[0].removeprefix("# ")
-            if name.endswith(".toml"):
-                Path(name).write_text(block.text, encoding="utf-8")
 
 
 def run_python(block):

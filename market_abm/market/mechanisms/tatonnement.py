@@ -21,7 +21,7 @@ from market_abm.economy.groups import Group
 from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
-from market_abm.language.segments import cut, gather, scatter
+from market_abm.language.segments import cut, scatter
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
 from market_abm.market.best_plan import (
@@ -266,8 +266,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     def _reasons(self, group: Group) -> list[str]:
         """Why the profit of each line has no maximum, by its first firm, run after run."""
         technology, firms = group.technology, group.members.starts
-        if group.links is not None:
-            inputs = gather(self.guess, group.slots[0].buyers) / group.to_entries(group.weights)
+        if technology.vectorized:
+            inputs = group.slots[0].of(self.guess) / group.to_entries(group.weights)
             change = change_of_returns(technology, inputs, group.links)[:, firms]
             return [why_returns(each) for each in change.ravel().tolist()]
         own = {key: cut(each, firms, group.size) for key, each in technology.parameters.items()}
@@ -279,7 +279,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     @staticmethod
     def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
         """What belongs to the inputs of a group's members, (inputs, runs, members)."""
-        return np.stack([gather(values, slot.buyers) for slot in group.slots])
+        return np.stack([slot.of(values) for slot in group.slots])
 
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
@@ -302,7 +302,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
                 self._of_slots(self.guess, part),
             )
             for slot, units in zip(part.slots, plan.inputs, strict=True):
-                scatter(self.orders, slot.buyers, units)
+                slot.write(self.orders, units)
             block.reduce_into(leaves, plan.output)
             self._fail_planless(part, plan.found)
         for group, leaves in zip(groups, sums, strict=True):

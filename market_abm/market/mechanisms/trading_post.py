@@ -45,11 +45,6 @@ class TradingPost(PooledMarket):
     )
 
     @staticmethod
-    def as_bid(value: Any, units: Any) -> Any:
-        """The money that all ``units`` have earned."""
-        return value * units
-
-    @staticmethod
     def offer(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:
         """m, the money that is bid."""
         return bids

@@ -206,7 +206,8 @@ def _color_bar(figure: Figure, axes: Axes, norm: Normalize, changes: np.ndarray)
     extend = ends.get((bool(above), bool(below)), "both")
     bar = figure.colorbar(ScalarMappable(norm, SHADES), cax=axes, extend=extend)
     top = 100.0 * np.expm1(limit)
-    ticks = [t for t in MaxNLocator(7).tick_values(-top, top) if abs(np.log1p(t / 100.0)) <= limit]
+    found = MaxNLocator(7).tick_values(-top, top)
+    ticks = [t for t in found if t > -100.0 and abs(np.log1p(t / 100.0)) <= limit]
     labels = [format_percent(float(format_plain(each))) for each in ticks]
     bar.set_ticks([float(np.log1p(each / 100.0)) for each in ticks], labels=labels)
     bar.ax.yaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,7 @@ import numpy as np
 from market_abm.keys import key_parts
 from market_abm.views.numbers import format_count, format_percent, format_plain
 from market_abm.views.words.lines import shortened
-from market_abm.views.words.text import changes_text, sentence
+from market_abm.views.words.text import MAX_CHANGES, changes_text, listed_changes, sentence
 
 if TYPE_CHECKING:
     from market_abm.analysis.shock_response import ShockResponse
@@ -52,12 +52,13 @@ def shock_sentences(result: Result) -> list[str]:
     for response in result.shock_responses:
         before = experiment.economy_at(response.step - 1)
         changes = [
-            change_text(before, key, value)
+            change
             for shock in experiment.shocks
             if shock.step == response.step
-            for key, value in shock.values.items()
+            for change in shock.values.items()
         ]
-        told.append(f"Shock at step {response.step}: {', '.join(changes)}.")
+        texts = [change_text(before, key, value) for key, value in changes[:MAX_CHANGES]]
+        told.append(f"Shock at step {response.step}: {listed_changes(texts, len(changes))}.")
         told.append(response_sentence(result, response))
     return told
 

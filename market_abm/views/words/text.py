@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ LIGHT_IS_HIGH = "light: high"
 
 ARROWS = "goods flow along the arrows"
 """What the arrows of a network are."""
+
+MAX_CHANGES = 6
+"""Numbers of one shock that are named."""
 
 
 def sentence(text: str) -> str:
@@ -40,11 +43,20 @@ def status_counts(counts: Mapping[Any, int]) -> str:
 
 def changes_text(shock: Mapping[str, Any]) -> str:
     """The changes of a shock, by dotted names: supply.labour.quantity = 1."""
-    changes = {key: value for key, value in flat(shock) if key != "step"}
-    return ", ".join(
-        f"{key} = {format_plain(value) if isinstance(value, float) else value}"
-        for key, value in changes.items()
+    changes = [(key, value) for key, value in flat(shock) if key != "step"]
+    return listed_changes(
+        [
+            f"{key} = {format_plain(value) if isinstance(value, float) else value}"
+            for key, value in changes[:MAX_CHANGES]
+        ],
+        len(changes),
     )
+
+
+def listed_changes(texts: Sequence[str], count: int) -> str:
+    """The first changes, and how many there are more: a shock may concern a whole family."""
+    more = and_more(count - len(texts), "number")
+    return ", ".join(texts) + (f" {more}" if more else "")
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
