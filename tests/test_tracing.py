@@ -81,6 +81,8 @@ def logistic_map(x, r, turns):
 
 
 RANDOM = np.random.default_rng(7)
+SLOPE = 2.0
+INDICES = np.array([3, 1])
 ARGUMENTS = {
     horner: {"x": 0.7, "a": RANDOM.normal(size=9)},
     continued_fraction: {"b": RANDOM.uniform(1, 2, 12), "a": RANDOM.uniform(0.5, 1, 11)},
@@ -297,6 +299,14 @@ def test_endowments_demand_and_terms_of_families():
         assert isinstance(x, tuple)
         y = [wi * xi + b for wi, xi in zip(w, x, strict=True)]
         return y
+
+    def chosen(x, rows=((1.0, 2.0), (3.0,)), which=INDICES):
+        return x[which] @ x[which] + sum(map(sum, rows))
+
+    economy = from_function(chosen, {"x": np.arange(4.0)})
+    assert list(economy.supply) == ["x[3]", "x[1]", "rows[0,0]", "rows[0,1]", "rows[1,0]"]
+    with pytest.raises(MarketError, match="give indices as constants: parameters="):
+        from_function(chosen, {"x": np.arange(4.0), "which": INDICES})
 
     economy = from_function(
         function,
@@ -548,9 +558,6 @@ def test_arguments_may_be_functions_settings_and_dicts():
     ]
     with pytest.raises(MarketError, match="SLOPE"):
         economy.with_values({"economy.parameters.SLOPE": 0.7})
-
-
-SLOPE = 2.0
 
 
 # --- the command line -----------------------------------------------------------------------------

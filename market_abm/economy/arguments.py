@@ -92,7 +92,7 @@ class Arguments:
         if not found or not all(isinstance(each, numbers.Real) for _, each, _ in found):
             self._constant.add(name)
             return
-        shape = np.shape(value)
+        shape = np.shape(value) if any(isinstance(v, np.ndarray) for v in terms.values()) else None
         self.of_argument[name] = []
         for suffix, number, place in found:
             own = {

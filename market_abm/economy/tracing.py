@@ -57,6 +57,11 @@ def traced_lines(
         except CountError as error:
             arguments.hold(_counting(run, arguments, error))
             continue
+        except ProgramError as error:
+            if not arguments.counts or not isinstance(error.__cause__, IndexError):
+                raise
+            arguments.hold(set(arguments.counts))  # arrays of indices
+            continue
         lines = lines_of(run.trace, run.bindings, run.returned(), run.goods)
         read = {good for line in lines.industries for good in line.technology.inputs}
         idle = {name for name in arguments.counts if read.isdisjoint(arguments.of_argument[name])}
@@ -114,6 +119,8 @@ class _Run:
             told = ProgramError(f"{type(error).__name__}: {error}")
             if isinstance(error, ValueError) and "read-only" in str(error):
                 told = changed()
+            if isinstance(error, IndexError):
+                told.remedy = "give indices as constants: parameters={name: value}"
             raise _located(told, error, self.name) from error
 
     def returned(self) -> list[int]:
