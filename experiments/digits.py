@@ -190,11 +190,11 @@ def economy(
 
 
 def traced(weights: Weights, images: np.ndarray, labels: np.ndarray, **terms: Any) -> Economy:
-    """The same of the Python function itself."""
-    given = {"images": images[0], "labels": labels[0], **parts(weights)}
-    supply: dict[str, Any] = dict(given)
-    supply |= supply_of(weights, images, labels, **terms)
-    return from_function(perceptron, supply, {"likelihood": np.full(len(images[0]), 1 / BATCH)})
+    """The same market, of the Python function itself."""
+    learner = {"kind": "gradient", "cost": "none", **terms}
+    supply = {name: {"quantity": array, **learner} for name, array in parts(weights).items()}
+    data = {"images": {"series": images}, "labels": {"series": labels}}
+    return from_function(perceptron, {**supply, **data}, {"likelihood[*]": 1.0 / images.shape[1]})
 
 
 # --- learning, and the test -----------------------------------------------------------------------
