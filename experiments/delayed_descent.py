@@ -7,7 +7,9 @@ runs. ``experiments/digits.py`` compares it with markets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +23,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 def initial_weights(sizes: Sequence[int], rng: np.random.Generator) -> Weights:
     """Normal numbers over the root of the number of inputs, the bias being one of them."""
     return [
-        rng.standard_normal((one + 1, other)) / np.sqrt(one + 1)
-        for one, other in zip(sizes[:-1], sizes[1:], strict=True)
+        rng.standard_normal((one + 1, other)) / np.sqrt(one + 1) for one, other in pairwise(sizes)
     ]
 
 
@@ -66,25 +67,25 @@ def accuracy(weights: Weights, images: np.ndarray, digits: np.ndarray) -> np.nda
 
 def ascent(
     weights: Weights, batches: Iterable[Batch], rate: float, *, decay: float = 0.0
-) -> Weights:
-    """Plain backprop: w ← w + rate (gradient - decay w), batch after batch."""
+) -> Iterator[Weights]:
+    """Plain backprop: w ← w + rate (gradient - decay w); the weights after each batch."""
     for batch in batches:
         slopes = gradient(weights, *batch)
         weights = [w + rate * (g - decay * w) for w, g in zip(weights, slopes, strict=True)]
-    return weights
+        yield weights
 
 
 def dated_ascent(
     weights: Weights,
     batches: Sequence[Batch],
-    rate: float,
+    rate: Any,
     lines: Sequence[int],
     *,
     decay: float = 0.0,
     supply_line: float = 0.0,
     forecast: float = 0.0,
-) -> Weights:
-    """Ascent by gradients of earlier dates: a market of dated goods.
+) -> Iterator[Weights]:
+    """Ascent by gradients of earlier dates, a market of dated goods; the weights after each step.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def dated_ascent(
     batches
         One for each step.
     rate
-        Of all weights.
+        Of all weights; of several runs, shape (runs, 1, 1).
     lines
         The firms on the longest way from a weight of each layer to the consumer, n_j. With N the
         most of them, a layer sells for a date after N - n_j steps, and is paid after N + n_j.
@@ -104,11 +105,6 @@ def dated_ascent(
     forecast
         The part of the steps from sale to price by which a supplier extrapolates its own last move
         when it sells.
-
-    Returns
-    -------
-    list
-        The weights after the last step.
     """
     longest, layers_ = max(lines), range(len(weights))
     paths = [[own] for own in weights]  # what each layer has sold, step by step
@@ -128,11 +124,13 @@ def dated_ascent(
             paths[j].append(moved[j])
             ahead = forecast * 2 * lines[j]
             sold[j].append(moved[j] + ahead * (moved[j] - paths[j][-2]) if ahead else moved[j])
-    return [path[-1] for path in paths]
+        yield moved
 
 
-def spot_ascent(weights: Weights, batches: Sequence[Batch], rate: float, held: int = 1) -> Weights:
-    """Ascent by the prices of a spot market of one firm a neuron and one a label.
+def spot_ascent(
+    weights: Weights, batches: Sequence[Batch], rate: float, held: int = 1
+) -> Iterator[Weights]:
+    """The prices of a spot market of one firm a neuron and one a label; weights after each step.
 
     A price is made of slopes of several dates: each layer values the batch that it has just sold by
     the last price of that, whatever batch it was of. Each batch is on sale for ``held`` steps.
@@ -144,8 +142,8 @@ def spot_ascent(weights: Weights, batches: Sequence[Batch], rate: float, held: i
     judged = logits, labels
     prices = [np.zeros_like(each) for each in inputs[1:]] + [np.zeros_like(logits)]
     paid: Weights = []
-    for t in range(1, len(batches) * held):
-        images, coming = batches[t // held]
+    for t in range(1, len(batches) * held + 1):
+        images, coming = batches[t // held % len(batches)]
         odds = np.exp(judged[0])
         below: list[np.ndarray] = []
         earned: Weights = []
@@ -157,7 +155,7 @@ def spot_ascent(weights: Weights, batches: Sequence[Batch], rate: float, held: i
             earned.append(np.swapaxes(given, -1, -2) @ value)
             below.append(value @ np.swapaxes(own, -1, -2))
         share = odds / odds.sum(axis=-1, keepdims=True)
-        prices = below[1:] + [(judged[1] - share) / images.shape[-2]]
+        prices = [*below[1:], (judged[1] - share) / images.shape[-2]]
         used, judged = [(inputs[j], weights[j]) for j in range(count)], (logits, labels)
         made = [with_one(np.tanh(inputs[j] @ weights[j])) for j in range(count - 1)]
         logits = inputs[-1] @ weights[-1]
@@ -165,4 +163,4 @@ def spot_ascent(weights: Weights, batches: Sequence[Batch], rate: float, held: i
         if paid:
             weights = [w + rate * p for w, p in zip(weights, paid, strict=True)]
         paid = earned
-    return weights
+        yield weights

@@ -1,25 +1,24 @@
 """A perceptron of ten lines of NumPy becomes a market, which learns to read digits by prices alone.
 
-Usage: python experiments/digits.py   (from the top of the repository; some minutes)
-
-Writes results/digits: tables of accuracy and of the largest rates, predicted and measured, and a
-figure. With ``--series`` it only writes the two series that digits.toml reads.
+This is the economy of digits.toml, in Python; learn_digits.py measures how well its markets learn.
+``python experiments/digits.py --series`` writes the two series that digits.toml reads.
 """
 
 from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from delayed_descent import Weights, initial_weights
+from delayed_descent import Weights
 
 from market_abm import Economy, Supply, from_function, from_text, market_settings
+from market_abm.economy.read_series import series_of
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market
 
@@ -29,7 +28,14 @@ SPLIT = 1
 """The seed of the images that are held out."""
 
 
-def perceptron(images, labels, w, b, v, c):  # type: ignore[no-untyped-def]
+def perceptron(
+    images: np.ndarray,
+    labels: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray,
+    v: np.ndarray,
+    c: np.ndarray,
+) -> np.ndarray:
     """The log-likelihood of the label of each image, shape (images,)."""
     drive = images @ w + b
     h = np.tanh(drive)
@@ -38,7 +44,7 @@ def perceptron(images, labels, w, b, v, c):  # type: ignore[no-untyped-def]
     total = odds.sum(axis=1)
     evidence = np.log(total)
     likelihood = (labels * z).sum(axis=1) - evidence
-    return likelihood
+    return likelihood  # noqa: RET504 (its name is that of the good)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -106,7 +112,8 @@ for s in 0..batch-1:
         h[s,j] = tanh(sum(images[s,i]*w[i,j] for i in 0..pixels-1) + b[j])
     for k in 0..classes-1:
         z[s,k] = sum(h[s,j]*v[j,k] for j in 0..hidden-1) + c[k]
-    likelihood[s] = sum(labels[s,k]*z[s,k] for k in 0..classes-1) - log(sum(exp(z[s,k]) for k in 0..classes-1))
+    likelihood[s] = (sum(labels[s,k]*z[s,k] for k in 0..classes-1)
+                     - log(sum(exp(z[s,k]) for k in 0..classes-1)))
 """
 """One firm a neuron, and one that judges an image: 3 firms from the first weights to the end."""
 
@@ -130,7 +137,7 @@ def supply_of(
     ``terms`` are those of the suppliers of weights.
     """
     data = {
-        name: Supply(series=values.reshape(len(values), -1), period=held)
+        name: Supply(series=series_of(values, name), period=held)
         for name, values in (("images", images), ("labels", labels))
     }
     shape = {"images": images.shape[1:], "labels": labels.shape[1:]}
@@ -140,8 +147,7 @@ def supply_of(
     learner = {"kind": "gradient", "cost": "none", **terms}
     for name, array in parts(weights).items():
         for place in np.ndindex(array.shape):
-            good = f"{name}[{','.join(map(str, place))}]"
-            supply[good] = Supply(quantity=float(array[place]), **learner)
+            supply[_member(name, place)] = Supply(quantity=float(array[place]), **learner)
     return supply
 
 
@@ -208,16 +214,17 @@ def market(of: Economy, **settings: Any) -> ArrayEngine:
 def weights_of(engine: ArrayEngine, like: Weights) -> Weights:
     """What the suppliers of weights offer now, in arrays like those of the start."""
     offered, index = engine.state.quantities[0], engine.economy.index
-    found = {
-        name: np.array(
-            [offered[index[f"{name}[{','.join(map(str, place))}]"]] for place in np.ndindex(a.shape)]
-        ).reshape(a.shape)
-        for name, a in parts(like).items()
-    }
-    return [
-        np.concatenate([found["w"], found["b"][None]]),
-        np.concatenate([found["v"], found["c"][None]]),
-    ]
+    w, b, v, c = (
+        np.array([offered[index[_member(name, place)]] for place in np.ndindex(each.shape)])
+        for name, each in parts(like).items()
+    )
+    hidden, classes = len(b), len(c)
+    first, second = w.reshape(-1, hidden), v.reshape(hidden, classes)
+    return [np.concatenate([first, b[None]]), np.concatenate([second, c[None]])]
+
+
+def _member(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{','.join(map(str, place))}]"
 
 
 def learn(engine: ArrayEngine, like: Weights, steps: int, every: int) -> Iterator[Weights]:
@@ -235,7 +242,14 @@ def test_accuracy(weights: Weights, held_out: Digits) -> float:
     """Run the function on images that nobody has seen: the digit of the largest likelihood."""
     with np.errstate(all="ignore"):  # a market that learns nothing may offer any numbers
         said = [
-            perceptron(held_out.images, np.eye(CLASSES)[[digit]], **parts(weights))  # type: ignore[no-untyped-call]
+            perceptron(held_out.images, np.eye(CLASSES)[[digit]], **parts(weights))
             for digit in range(CLASSES)
         ]
     return float(np.mean(np.argmax(said, axis=0) == held_out.digits))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--series"]:
+        write_series()
+    else:
+        sys.exit("usage: python experiments/digits.py --series")
