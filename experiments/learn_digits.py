@@ -93,8 +93,9 @@ FIRST = (
     Task("dated", "dated", market=True),
     Task("dated, one firm a neuron", "dated", net="neurons", market=True),
     Task("spot", "spot", net="neurons", market=True),
-    Task("spot, held 9 steps", "spot", net="neurons", held=9),
-    Task("spot, held for the round trip", "spot", net="neurons", held=7, market=True),
+    Task("spot, held for the round trip", "spot", net="neurons", rate=0.1 / 7, held=7, market=True),
+    Task("spot, held, rate 0.1 a step, half as long", "spot", net="neurons", held=7, epochs=20),
+    Task("spot, held, rate 0.1 a step", "spot", net="neurons", held=7),
     Task("backprop, three hidden layers", "backprop", rate=0.3, deep=True),
     Task("dated, three hidden layers", "dated", rate=0.3, deep=True, net="neurons"),
 )
@@ -201,14 +202,16 @@ def table(outcomes: Mapping[Task, Outcome]) -> pd.DataFrame:
             {
                 "method": task.name,
                 "net": "deep" if task.deep else task.net if task.method != "backprop" else "",
-                "rate": task.rate,
+                "rate": round(task.rate, 4),
                 "epochs": task.epochs,
                 "relays": task.relays,
                 "NumPy": round(float(last.mean()), 2),
                 "deviation": round(float(last.std(ddof=1)), 2),
                 "seeds": task.seeds,
                 "NumPy, first seed": round(float(last[0]), 2),
-                "market, first seed": round(100.0 * found.market[-1], 2) if found.market else None,
+                "market, first seed": round(100.0 * found.market[-1], 2)
+                if found.market
+                else np.nan,
                 "weights apart": None if found.apart is None else f"{found.apart:.0e}",
             }
         )
@@ -410,12 +413,8 @@ def _draw_relays(outcomes: Mapping[Task, Outcome], axis: Any) -> None:
 # --- all of it ------------------------------------------------------------------------------------
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Learn, measure, and write all of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="learn little, into build/digits")
-    quick = parser.parse_args(arguments).quick
-    folder = Path("build/digits" if quick else "results/digits")
+def measure_all(folder: Path, quick: bool = False) -> pd.DataFrame:
+    """Learn, measure, and write all of it; the table of accuracy."""
     folder.mkdir(parents=True, exist_ok=True)
     tasks: Iterable[Task] = (*FIRST, *SECOND)
     if quick:
@@ -425,14 +424,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with np.errstate(all="ignore"):  # what learns nothing may grow beyond all numbers
             outcomes[task] = outcome(task)
         print(table({task: outcomes[task]}).to_string(index=False, header=False), flush=True)
-    table(outcomes).to_csv(folder / "accuracy.csv", index=False)
-    largest = edges(quick)
+    accuracy, largest, lines = table(outcomes), edges(quick), supply_lines()
+    accuracy.to_csv(folder / "accuracy.csv", index=False)
     largest.to_csv(folder / "edges.csv", index=False, float_format="%.6g")
-    print(largest.to_string(index=False))
-    lines = supply_lines()
     lines.to_csv(folder / "supply-lines.csv", index=False, float_format="%.3g")
-    print(lines.to_string(index=False))
     draw(outcomes, largest, folder / "digits.png")
+    return accuracy
+
+
+def main() -> None:
+    """Do so for the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="learn little, into build/digits")
+    quick = parser.parse_args().quick
+    measure_all(Path("build/digits" if quick else "results/digits"), quick)
 
 
 if __name__ == "__main__":
