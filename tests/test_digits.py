@@ -171,14 +171,16 @@ def test_what_is_kept_are_the_facts():
     assert by_name["backprop"]["NumPy"] > 97
     assert abs(by_name["dated"]["NumPy"] - by_name["backprop"]["NumPy"]) < 1
     assert by_name["spot"]["NumPy"] < 50
+    assert by_name["spot, held for the round trip"]["NumPy"] > 90
     assert by_name["dated, three hidden layers"]["NumPy"] < 15
     assert by_name["backprop, three hidden layers"]["NumPy"] > 97
     for task in learn_digits.SECOND[1:]:
         if task.relays >= 2 and task.rate == 0.4:
             assert (kept(task)["NumPy"] > 95) == (task.supply_line > 0), task
-    run_by_market = KEPT.dropna(subset="weights apart")
-    assert (run_by_market["market, first seed"] == run_by_market["NumPy, first seed"]).all()
-    assert len(run_by_market) >= 5
+    learned = KEPT[(KEPT["NumPy"] > 20) & KEPT["weights apart"].notna()]  # the others are chaotic
+    assert (learned["market, first seed"] == learned["NumPy, first seed"]).all()
+    assert learned["weights apart"].max() < 1e-12
+    assert len(learned) >= 5
     edges = pd.read_csv(ROOT / "results" / "digits" / "edges.csv")
     assert abs(edges["ratio"] - 1).max() < 0.005
     lines = pd.read_csv(ROOT / "results" / "digits" / "supply-lines.csv")
