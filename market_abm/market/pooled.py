@@ -41,8 +41,10 @@ class PooledMarket(Mechanism):
         """The stabilising hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
-        if any(terms.responds for terms in economy.supply.values()):
-            return "lower the supplier's adjustment"
+        responding = [terms for terms in economy.supply.values() if terms.responds]
+        if responding:
+            learns = any(terms.kind == "gradient" for terms in responding)
+            return f"lower the supplier's {'rate' if learns else 'adjustment'}"
         return ""
 
     @classmethod
