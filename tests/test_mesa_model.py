@@ -10,6 +10,7 @@ import pytest
 
 from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
 from market_abm.market.agents import Consumer, Supplier
+from market_abm.market.mechanisms.registry import array_market
 from market_abm.market.mechanisms.unit_bid import UnitBid, UnitBidSettings
 from market_abm.market.model import AgentEngine
 
@@ -212,6 +213,31 @@ def test_a_rival_good_that_nobody_bids_for_any_more():
     with pytest.raises(MarketError, match="at step [0-9]+, .*all bids for it are zero"):
         for _ in range(10):
             model.step()
+
+
+@pytest.mark.parametrize("price", [0.0, 1.0])
+@pytest.mark.parametrize("share_rate", [0.0, 0.5])
+def test_a_rival_good_that_nobody_bids_for_yet(share_rate: float, price: float) -> None:
+    """Nothing is worth anything until the price of s has come up: prices are 0, and shares stay.
+
+    The makers of a and b sell at 0 at first, to p and to the consumer of b, and bid 0 for x. By
+    hand: a step a line, and with shares that stay all of s is half of a half of x.
+    """
+    program = "a = x\nb = x\np = a\nq = a\nr = q\ns = r"
+    economy = from_text(program, {"x": 4.0}, {"b": 0.0, "p": 0.0, "s": price})
+    settings = market_settings(share_rate=share_rate)
+    model, engine = MarketModel(economy, settings), array_market([economy], [settings], [0])
+    for step in range(1, 20):
+        model.step()
+        engine.step()
+        assert not engine.failed
+        assert model.state.prices.tolist() == engine.state.prices[0].tolist()
+        assert model.state.shares.tolist() == engine.state.shares[0].tolist()
+        if step < 4:
+            assert model.state.prices[0] == 0.0
+            assert model.state.shares[:4].tolist() == [0.5] * 4
+    worth = price / 4 if share_rate == 0.0 else price  # else all goes to s
+    assert model.state.prices[0] == pytest.approx(worth, abs=1e-12)
 
 
 def test_many_models_do_not_share_books():

@@ -412,7 +412,7 @@ class ArrayEngine(ArrayState):
         """
         shares, quantities = self._traded()
         of_pools, prices = pools.prices(shares, self.bids, quantities)
-        refused = pools.refused(self.bids, quantities, self.prices, self._has_bid)
+        refused = pools.refused(self.bids, quantities, self.prices)
         if refused is not None and np.any(refused):
             for row in np.flatnonzero(refused.any(axis=-1)).tolist():
                 goods = pools.goods[refused[row]].tolist()

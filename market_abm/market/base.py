@@ -394,8 +394,10 @@ def pays(economy: Economy) -> np.ndarray:
     return ~(later & external)
 
 
-def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any, all_bid: Any) -> Any:
-    """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0.
+def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any) -> Any:
+    """Whether a good cannot be split: it has no units, a negative bid, or no bid but 0 any more.
+
+    As long as no bid has been above 0 its price is 0, and shares stay.
 
     Parameters
     ----------
@@ -405,15 +407,13 @@ def cannot_allocate(quantity: Any, lowest: Any, highest: Any, *, before: Any, al
         The least and the largest bid, shape (...).
     before
         The previous price, shape (...).
-    all_bid
-        Whether every buyer has made a bid.
 
     Returns
     -------
     array of bool
         Shape (...).
     """
-    no_demand = (lowest == 0.0) & (highest == 0.0) & (np.greater(before, 0.0) | all_bid)
+    no_demand = (lowest == 0.0) & (highest == 0.0) & np.greater(before, 0.0)
     return np.less_equal(quantity, 0.0) | (lowest < 0.0) | no_demand
 
 

@@ -188,13 +188,8 @@ class PooledMarket(Mechanism):
             self.pool_price(shares[pool], self.bids[pool], quantity)[0] for pool in self.paying
         ]
         price = sum(pools, np.float64(0.0))
-        if self.checked and cannot_allocate(
-            quantity,
-            self.bids.min(),
-            self.bids.max(),
-            before=self.price,
-            all_bid=self.bidding.all(),
-        ):
+        lowest, highest = self.bids.min(), self.bids.max()
+        if self.checked and cannot_allocate(quantity, lowest, highest, before=self.price):
             raise self.refusal(self.good, quantity, self.bids, self.buyer_name)
         self.price = price
         self.priced = any(self.bidding[pool].any() for pool in self.paying)

@@ -146,26 +146,22 @@ class Pools:
         return price, self.by_good.total(paid)
 
     def refused(
-        self, bids: np.ndarray, quantities: np.ndarray, before: np.ndarray, has_bid: np.ndarray
+        self, bids: np.ndarray, quantities: np.ndarray, before: np.ndarray
     ) -> np.ndarray | None:
         """Mask of the goods that cannot be split, (runs, goods), or None if that is not asked.
 
-        ``before`` are the previous prices of all goods, ``has_bid`` as of :meth:`bidding`.
+        ``before`` are the previous prices of all goods.
         """
         if not self._some_are_checked:
             return None
         quantity = gather(quantities, self.places)
         if bids.min() > 0.0 and quantity.min() > 0.0:  # the usual case
             return None
-        all_bid: Any
         lowest = highest = self.by_good.lowest(self._least(bids))
         if np.any(lowest == 0.0):
             highest = self.by_good.highest(self._least(bids, np.maximum))
-        all_bid = True
-        if not self._have_all_bid(has_bid):
-            all_bid = self.by_good.lowest(self._uses_of_pools.lowest(has_bid[self._bidders]))
         price = gather(before, self.goods)
-        refused = cannot_allocate(quantity, lowest, highest, before=price, all_bid=all_bid)
+        refused = cannot_allocate(quantity, lowest, highest, before=price)
         return refused & self._checked
 
     def priced(self, has_bid: np.ndarray) -> np.ndarray | Literal[True]:
