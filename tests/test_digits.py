@@ -209,8 +209,7 @@ def test_the_experiment_learns_to_read():
     """``market-abm run digits``: its weights after 40 epochs are those of old gradients."""
     result = run("digits")
     assert result.status == "max_steps"
-    assert np.diff(result.path.welfare[4:]).max() < 0.1
-    assert result.path.welfare[-1] > -0.2
+    assert result.path.welfare[0] < -2.0 < -0.2 < result.path.welfare[-1]
     images, labels = (
         np.load(ROOT / "experiments" / f"digits-{n}.npz")["arr_0"].astype(float)
         for n in ("images", "labels")
