@@ -157,7 +157,7 @@ def test_mistakes_exit_with_two_and_one_sentence(tmp_path, arguments, message):
     [
         ("y = sqrt(x)", 0, 5),  # an infinite marginal product at once
         ("布_y = été**2", 2, 0),  # a name in letters that perhaps no font here has: one sentence
-        ("a = x + 2*a\ny = a", 1, 5),
+        pytest.param("a = x + 2*a\ny = a", 1, 5, marks=pytest.mark.slow),
         ("y = (x - 4)**2", 4, 0),  # a gradient of exactly 0
     ],
 )

@@ -10,13 +10,17 @@ from pkgutil import iter_modules
 import pytest
 from support import pages
 from support.pages import PAGES, ROOT, blocks, broken_links, matches, run_page, text_of
+from support.profiles import members
 
 import market_abm
 from market_abm import Experiment, run
 from market_abm.language import expression as ex
 
+QUICK = ("README.md", "docs/functions.md", "docs/language.md", "docs/model.md")
+"""Pages whose blocks are run by the quick tests, too."""
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+
+@pytest.mark.parametrize("page", members([page for page in PAGES if blocks(page)], QUICK))
 def test_what_a_page_shows_is_so(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -543,7 +543,11 @@ def test_posted_prices_are_their_twin_until_something_is_rationed_or_stored(name
 
 
 @pytest.mark.parametrize(
-    ("name", "rate", "steps"), [("essay-chain", 0.005, 400), ("mechanisms", 0.05, 300)]
+    ("name", "rate", "steps"),
+    [
+        ("essay-chain", 0.005, 400),
+        pytest.param("mechanisms", 0.05, 300, marks=pytest.mark.slow),
+    ],
 )
 def test_tatonnement_goes_down_the_gradient_of_its_potential(name, rate, steps):
     """Δp against -λ∇Φ at every step: cosine >= 1 - 1e-9, and the length to 1e-6.

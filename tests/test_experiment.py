@@ -307,7 +307,15 @@ def test_each_states_its_question_and_keeps_its_outcome(name):
 
 
 TABLES = [name for name in SWEPT if (ROOT / "results" / name / "table.csv").exists()]
-LONG = ("cournot", "elasticity-depth", "perishable", "stale-information", "tatonnement")
+LONG = (
+    "cournot",
+    "elasticity-depth",
+    "perishable",
+    "stale-information",
+    "tatonnement",
+    "demand-elasticity",
+    "firms-noise",
+)
 """Sweeps whose checked rows alone take five seconds or more."""
 
 

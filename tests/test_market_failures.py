@@ -184,6 +184,7 @@ def test_the_experiment_on_increasing_returns_says_who_loses(tmp_path):
 # --- programs that are not concave --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_market_stops_where_gradient_ascent_does():
     """At the nearest maximum, W = 2; with nearly all of x in the other line W is above 4."""
     result = run("local-optimum")

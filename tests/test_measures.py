@@ -200,6 +200,7 @@ def test_nothing_is_predicted_where_theory_is_silent():
     assert predicted_price_path(from_text("b = a + b*0.1\nc = b", {"a": 1}), market, 3) is None
 
 
+@pytest.mark.slow
 def test_endings_are_told_plainly():
     slow = run(from_text("b = a**0.5", {"a": 1}), bid_rate=0.1, steps=5)
     assert slow.ending.status is Status.MAX_STEPS

@@ -295,6 +295,7 @@ def test_a_small_plane(small, tmp_path):
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_figure_tells_what_the_table_does(small):
     figure = small.figure()
     assert_nothing_is_cut_off(figure)

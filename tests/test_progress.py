@@ -127,6 +127,7 @@ def test_the_time_left_in_words():
 # --- in a terminal -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_takes_the_rows_away_and_keeps_what_was_recorded(tmp_path):
     (tmp_path / "endless.toml").write_text(ENDLESS, "utf-8")
     terminal = Terminal(

@@ -572,7 +572,7 @@ def test_numbers_for_people(value, shown):
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no JavaScript engine here")
-@pytest.mark.parametrize("width", [328, 900])
+@pytest.mark.parametrize("width", [328, pytest.param(900, marks=pytest.mark.slow)])
 def test_the_script_draws_reads_and_hides(folders, tmp_path, width):
     """All kinds of figures, in a toy browser: whole drawings, no label outside, values read out."""
     for kind in KINDS:

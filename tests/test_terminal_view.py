@@ -244,6 +244,7 @@ def test_json_is_still_nothing_else(tmp_path, monkeypatch):
     assert screen.file.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     (tmp_path / "endless.toml").write_text(ENDLESS, "utf-8")
     terminal = Terminal("run", "endless.toml", "--live", "--set", "record.every=10", cwd=tmp_path)

@@ -58,7 +58,8 @@ def _small_as_zero(text):
     return re.sub(r"\d(?:\.\d+)?e-(?:09|[1-9]\d)", "0", text)
 
 
-@pytest.mark.parametrize("name", ["tutorial", pytest.param("digits", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tutorial", "digits"])
 def test_each_shows_what_it_did(name, tmp_path):
     kept, today = committed(name), executed(name, tmp_path)
     assert [cell.id for cell in kept.cells] == [cell.id for cell in today.cells]

@@ -465,6 +465,7 @@ def test_an_address_that_this_machine_has_not_is_refused(address):
     assert code == 2 and "cannot listen on" in told
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -116,6 +116,7 @@ def test_the_page_draws_and_what_it_draws_is_the_run(tab):
     assert abs(route["x"][-1] - best["x"][0]) < abs(route["x"][0] - best["x"][0])
 
 
+@pytest.mark.slow
 def test_play_goes_on_pause_stops_step_makes_one_and_reset_begins_anew(tab):
     tab.press("Play")
     tab.reach(3)
@@ -214,6 +215,7 @@ def test_a_lag_is_a_whole_number_of_steps(tab):
     assert_shows(tab, Experiment.load("spiral", {"market.lag": 2}))
 
 
+@pytest.mark.slow
 def test_a_shock_is_seen(tab):
     tab.slide("speed", 2.5)
     tab.press("Play")
@@ -272,6 +274,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_and_leaves_all_as_it_was(tab):
     tab.press_step(5)
     widgets = ("mechanism", "activation", "experiment", "market.bid_rate", "market.share_rate")
@@ -437,6 +440,7 @@ def test_dark_mode_follows_the_system(spiral, open_page):
     assert_shows(tab, Experiment.load("spiral"))
 
 
+@pytest.mark.slow
 def test_with_the_keyboard_alone(tab):
     page = tab.page
     for _ in range(40):
@@ -646,6 +650,7 @@ def tunnel(port):
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_page_behind_a_tunnel_is_the_same(spiral, browser):
     with tunnel(urlsplit(spiral).port) as port:
         page = browser.new_page()
