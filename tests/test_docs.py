@@ -16,7 +16,7 @@ import market_abm
 from market_abm import Experiment, run
 from market_abm.language import expression as ex
 
-QUICK = ("README.md", "docs/functions.md", "docs/language.md", "docs/model.md")
+QUICK = ("README.md", "docs/functions.md", "docs/language.md")
 """Pages whose blocks are run by the quick tests, too."""
 
 
