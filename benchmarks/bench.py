@@ -25,6 +25,7 @@ from typing import Any
 
 import commands
 import firms
+import learning
 import networks
 import sweeps
 import watching
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Size], Outcome]] = {
     "compare": commands.compare,
     "few-links": commands.few_links,
     "depth": networks.depth,
+    "perceptron": learning.perceptron,
 }
 
 

@@ -1,4 +1,4 @@
-"""Execute docs/tutorial.ipynb in place: ``make notebook``.
+"""Execute the notebooks of docs/ in place: ``make notebook``.
 
 The output is reproducible: no execution times and no version of the interpreter are kept.
 """
@@ -10,14 +10,14 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).with_name("tutorial.ipynb")
+NOTEBOOKS = [Path(__file__).with_name(f"{name}.ipynb") for name in ("tutorial", "digits")]
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
-def executed(path: Path = NOTEBOOK) -> nbformat.NotebookNode:
+def executed(path: Path) -> nbformat.NotebookNode:
     """The notebook in ``path`` with current outputs.
 
     Raises
@@ -28,7 +28,7 @@ def executed(path: Path = NOTEBOOK) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
-        timeout=120,
+        timeout=600,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
@@ -40,5 +40,6 @@ def executed(path: Path = NOTEBOOK) -> nbformat.NotebookNode:
 
 
 if __name__ == "__main__":
-    nbformat.write(executed(), NOTEBOOK)
-    print(f"Written to {NOTEBOOK.name}: {NOTEBOOK.stat().st_size / 1000:,.0f} kB")
+    for notebook in NOTEBOOKS:
+        nbformat.write(executed(notebook), notebook)
+        print(f"Written to {notebook.name}: {notebook.stat().st_size / 1000:,.0f} kB")

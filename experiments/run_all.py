@@ -77,6 +77,15 @@ largest eigenvalue of a step.
 | --- | --- | --- | --- | --- | --- |
 """
 
+LEARNED = """
+The digits that markets learn to read (`python experiments/learn_digits.py`), with `accuracy.csv`,
+`edges.csv` (the largest rates, predicted and measured), `supply-lines.csv` and `digits.png`. Test
+accuracy in percent: of gradient ascent by old gradients in NumPy, of some seeds, and of the market
+beside NumPy, of the first.
+
+| way to learn | rate | epochs | relays | NumPy | market | NumPy, of its seed |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
 
 NOISE = """
 Prediction beside measurement (`python experiments/noise.py`), with `table.csv` (a row per cell) and
@@ -98,7 +107,7 @@ def parts() -> list[Part]:
     """The index, table by table."""
     paths = sorted(Path(__file__).parent.glob("*.toml"))
     noise = runpy.run_path(str(Path(__file__).with_name("noise.py")))["noise"]
-    experiments = [Experiment.load(path) for path in paths]
+    experiments = [Experiment.load(path) for path in paths if path.stem != "digits"]
     return [
         Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
         Part(SWEEPS, {each.name: partial(sweep, each) for each in experiments if each.sweep}),
@@ -109,6 +118,7 @@ def parts() -> list[Part]:
         ),
         Part(NOISE, {"noise": noise}),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
+        Part(LEARNED, {"digits": learned}),
     ]
 
 
@@ -184,6 +194,24 @@ def phase_plane(folder: Path) -> list[str]:
         + " |"
         for model, counts in plane.counts.iterrows()
     ]
+
+
+def learned(folder: Path) -> list[str]:
+    """Learn the digits; a row per way to learn."""
+    from learn_digits import measure_all
+
+    return [
+        f"| [{row.method}]({folder.name}/digits.png) | {row.rate:g} | {row.epochs} | {row.relays} "
+        f"| {row.NumPy:.2f} ± {row.deviation:.2f} ({row.seeds} seeds) | {_percent(row.market)} "
+        f"| {_percent(row.one)} |"
+        for row in measure_all(folder)
+        .rename(columns={"market, first seed": "market", "NumPy, first seed": "one"})
+        .itertuples()
+    ]
+
+
+def _percent(accuracy: float) -> str:
+    return "" if np.isnan(accuracy) else f"{accuracy:.2f}"
 
 
 def main() -> None:

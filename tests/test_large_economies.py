@@ -20,7 +20,7 @@ from market_abm.cli.commands import main
 from market_abm.economy.read_table import read_table
 from market_abm.gradient.closed_form import equilibrium_prices, spectral_radius
 from market_abm.gradient.equilibrium import equilibrium
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.views.convergence import FLOOR
 from market_abm.views.numbers import format_percent
 from market_abm.views.plots.flows import Flows

@@ -16,7 +16,7 @@ from market_abm.views.convergence import (
     error_axis,
     error_ticks,
 )
-from market_abm.views.layout import BOX, layout
+from market_abm.views.layout import BOX, Diagram, layout
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.report.figures import MAX_GOODS
@@ -38,7 +38,7 @@ def test_nothing_is_global(result):
 
 def test_the_network_is_legible(result):
     """No two boxes, no two texts in boxes overlap; nothing is cut off."""
-    plan = layout(result.experiment.economy)
+    plan = layout(Diagram.of_goods(result.experiment.economy))
     centres = list(plan.boxes.values())
     for k, (x0, y0) in enumerate(centres):
         for x1, y1 in centres[:k]:
@@ -172,7 +172,7 @@ LOOPS = [
 def test_no_arrow_passes_behind_a_box(program):
     """Arrows touch boxes at their ends only: the right side of one, the left of another."""
     economy = from_text(program, {"x": 1.0}, reuse="rival")
-    plan = layout(economy)
+    plan = layout(Diagram.of_goods(economy))
     half = np.array(BOX) / 2
     for (user, slot), route in plan.routes.items():
         inputs = {industry.good: industry.technology.inputs for industry in economy.industries}

@@ -269,8 +269,9 @@ def test_long_paths_and_many_goods_are_thinned_and_it_is_said():
 
 
 @pytest.mark.parametrize("experiment", sorted(available()))
-def test_a_configuration_as_a_file_reads_back_as_itself(experiment):
+def test_a_configuration_as_a_file_reads_back_as_itself(experiment, monkeypatch):
     configuration = resolved(Experiment.load(experiment))
+    monkeypatch.chdir(available()[experiment].parent)  # where its series are
     assert resolved(Experiment.parse(toml_text(configuration), experiment)) == configuration
 
 

@@ -1,4 +1,4 @@
-"""The tutorial runs, and shows what it shows here: ``make notebook`` brings it up to date."""
+"""The notebooks run, and show what they show here: ``make notebook`` brings them up to date."""
 
 import re
 import runpy
@@ -8,22 +8,24 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
+CELLS_SHOWN = {"tutorial": 30, "digits": 8}
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 DIVERGENCE_LIMIT = 500_000
 
 
-@pytest.fixture(scope="module")
-def committed():
-    return nbformat.read(TUTORIAL, as_version=4)
+def path_of(name):
+    return ROOT / "docs" / f"{name}.ipynb"
 
 
-@pytest.fixture(scope="module")
-def today(tmp_path_factory):
+def committed(name):
+    return nbformat.read(path_of(name), as_version=4)
+
+
+def executed(name, folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        patch.setenv("IPYTHONDIR", str(folder))
         patch.setenv("PYTHONPATH", str(ROOT))
-        return runpy.run_path(str(ROOT / "docs" / "make_notebook.py"))["executed"](TUTORIAL)
+        return runpy.run_path(str(ROOT / "docs" / "make_notebook.py"))["executed"](path_of(name))
 
 
 def texts(cell):
@@ -56,10 +58,12 @@ def _small_as_zero(text):
     return re.sub(r"\d(?:\.\d+)?e-(?:09|[1-9]\d)", "0", text)
 
 
-def test_the_tutorial_shows_what_it_did(committed, today):
-    assert [cell.id for cell in committed.cells] == [cell.id for cell in today.cells]
+@pytest.mark.parametrize("name", ["tutorial", pytest.param("digits", marks=pytest.mark.slow)])
+def test_each_shows_what_it_did(name, tmp_path):
+    kept, today = committed(name), executed(name, tmp_path)
+    assert [cell.id for cell in kept.cells] == [cell.id for cell in today.cells]
     shown = 0
-    for before, now in zip(committed.cells, today.cells, strict=True):
+    for before, now in zip(kept.cells, today.cells, strict=True):
         if before.cell_type != "code":
             continue
         was, is_now = list(texts(before)), list(texts(now))
@@ -67,7 +71,7 @@ def test_the_tutorial_shows_what_it_did(committed, today):
         for one, other in zip(was, is_now, strict=True):
             assert_same(one, other)
             shown += 1
-    assert shown > 30
+    assert shown > CELLS_SHOWN[name]
 
 
 def test_the_comparison_can_fail():
@@ -77,23 +81,25 @@ def test_the_comparison_can_fail():
             assert_same(one, other)
 
 
-def test_nothing_in_it_is_of_one_machine_or_one_day(committed):
-    text = TUTORIAL.read_text("utf-8")
+@pytest.mark.parametrize("name", CELLS_SHOWN)
+def test_nothing_in_it_is_of_one_machine_or_one_day(name):
+    kept, text = committed(name), path_of(name).read_text("utf-8")
     assert len(text.encode()) < DIVERGENCE_LIMIT
-    assert committed.metadata == {
+    assert kept.metadata == {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    assert len({cell.id for cell in committed.cells}) == len(committed.cells)
-    for cell in committed.cells:
+    assert len({cell.id for cell in kept.cells}) == len(kept.cells)
+    for cell in kept.cells:
         assert cell.metadata == {}
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr" and output.output_type != "error"
     assert not re.search(r"site-packages|/home/|/root/|/tmp/|/work/|object at 0x", text)
 
 
-def test_its_links_lead_somewhere(committed):
-    for cell in committed.cells:
+@pytest.mark.parametrize("name", CELLS_SHOWN)
+def test_its_links_lead_somewhere(name):
+    for cell in committed(name).cells:
         if cell.cell_type == "markdown":
             for target in re.findall(r"\]\(([^)#]+)\)", cell.source):
-                assert (TUTORIAL.parent / target).exists(), target
+                assert (path_of(name).parent / target).exists(), target

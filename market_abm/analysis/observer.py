@@ -160,10 +160,18 @@ class GradientObserver:
             self.rules,
             self._references(state),
             state.shares if batch is None else batch.shares,
-            state.quantities,
+            self._known(state),
             guess=self._made,
             known=batch,
         )
+
+    def _known(self, state: State) -> np.ndarray:
+        """Quantities on sale, and of series the row of this step, which dated goods wait for."""
+        if not self.economy.exogenous.offers:
+            return state.quantities
+        quantities = state.quantities.copy()
+        self.economy.exogenous.offers.write(state.step, quantities)
+        return quantities
 
     @np.errstate(all="ignore")
     def _within(self, state: State, at: Allocation) -> np.ndarray:

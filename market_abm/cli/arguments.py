@@ -35,6 +35,13 @@ SET = click.option(
     help="Override a key of the file by its dotted name, e.g. market.share_rate=0.2. Repeatable.",
 )
 
+GOODS = click.option(
+    "--goods",
+    multiple=True,
+    metavar="GOOD",
+    help="List these goods: names, or patterns such as 'h[*]' and 'h[0..9]'. Repeatable.",
+)
+
 STEPS = click.option("--steps", type=int, help="Stop after at most this many steps (run.steps).")
 
 FIGURES = click.option(
@@ -74,6 +81,13 @@ def load(
     from market_abm.cli.tracing import traced_experiment
 
     return traced_experiment(str(trace), settings)
+
+
+def named(goods: Iterable[str], experiment: Experiment) -> tuple[str, ...]:
+    """The goods that names and patterns choose."""
+    from market_abm.economy.families import chosen_goods
+
+    return chosen_goods(goods, experiment.economy.goods, "--goods")
 
 
 def place(out: str | None, name: str) -> Path:

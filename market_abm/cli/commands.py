@@ -17,11 +17,13 @@ from market_abm.cli import printing
 from market_abm.cli.arguments import (
     EXPERIMENT,
     FIGURES,
+    GOODS,
     OPTIONAL_EXPERIMENT,
     SET,
     STEPS,
     TRACE,
     load,
+    named,
     parse_assignments,
     parse_axes,
     place,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     "run: productivity.324=-20%, or =0.8 for a new value.  "
     "[default step: when prices have settled]  Repeatable.",
 )
+@GOODS
 @click.option("--out", metavar="DIR", help="Write the results here.  [default: results/<name>]")
 @FIGURES
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -66,6 +69,7 @@ def run(
     seed: int | None,
     steps: int | None,
     shocks: tuple[str, ...],
+    goods: tuple[str, ...],
     out: str | None,
     figures: bool,
     as_json: bool,
@@ -80,9 +84,10 @@ def run(
     from market_abm.runs.folders import check_folder
     from market_abm.runs.progress import analyse
     from market_abm.runs.run import shocked
-    from market_abm.views.save import RUN_FILES
+    from market_abm.views.save import RUN_FILES, left_out
 
     read = load(experiment, assignments, trace=trace, seed=seed, steps=steps)
+    listed = named(goods, read)
     with ProgressBars(quiet=as_json) as bars:
         chosen = shocked(read, shocks, bars.of_run(read))
         folder = place(out, chosen.name)
@@ -94,7 +99,7 @@ def run(
         plain = not (sys.stdout.encoding or "").lower().startswith("utf")
         click.echo(json.dumps(result.summary(), ensure_ascii=plain, allow_nan=False))
     else:
-        printing.print_result(result)
+        printing.print_result(result, listed, left_out(result))
         printing.print_written(folder)
     sys.exit(result.ending.status.exit_code)
 
@@ -300,20 +305,27 @@ def animate(
 
 @main.command()
 @OPTIONAL_EXPERIMENT
+@GOODS
 @SET
 @TRACE
-def explain(experiment: str | None, assignments: tuple[str, ...], trace: str | None) -> None:
+def explain(
+    experiment: str | None,
+    goods: tuple[str, ...],
+    assignments: tuple[str, ...],
+    trace: str | None,
+) -> None:
     """Show each firm's profit condition beside backprop's line.
 
-    Both as formulas and as numbers.
+    Both as formulas and as numbers; of a large economy, for one member of each family of goods.
     """
     from market_abm.runs.progress import analyse
 
     chosen = load(experiment, assignments, trace=trace)
+    lines = named(goods, chosen)
     with ProgressBars() as bars:
         result = run_with_progress(chosen, bars)
         analyse(result, bars.of_work)
-    printing.print_explanation(result)
+    printing.print_explanation(result, lines)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from market_abm.cli.tables import console, print_pairs, print_table, say
 from market_abm.views.words.lines import printable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from market_abm.runs.result import Result
     from market_abm.studies.comparisons import MechanismComparison
     from market_abm.studies.optimizers import OptimizerComparison
@@ -34,22 +36,38 @@ def print_written(folder: Path) -> None:
     say(written(folder, ", ".join(names)))
 
 
-def print_result(result: Result) -> None:
-    """The question, the table of goods, and the sentences about a run."""
-    from market_abm.runs.result import MAX_LISTED_GOODS
+def print_result(result: Result, goods: Sequence[str] = (), left_out: str = "") -> None:
+    """The question, the table of goods, and the sentences about a run.
+
+    Parameters
+    ----------
+    result
+        The run.
+    goods
+        The goods of the table; by default all if they are few, or else families, or the largest.
+    left_out
+        Which file was not written, and why.
+    """
+    from market_abm.runs.families import MAX_LISTED_GOODS
+    from market_abm.views.words.families import families_note
     from market_abm.views.words.run import largest_note, run_sentences
 
     if result.experiment.question:
         console().print(printable(result.experiment.question), style="bold")
-    if len(result.goods) > MAX_LISTED_GOODS:
+    files = "summary.json and " + ("families.csv" if left_out else "trajectory.csv")
+    if goods:
+        _print_goods(result.table().loc[list(goods)])
+    elif result.families:
+        _print_families(result)
+        say(families_note(len(result.families), len(result.goods)))
+    elif len(result.goods) > MAX_LISTED_GOODS:
         shown = result.largest[:MAX_ROWS]
         _print_largest(result, shown)
-        files = "summary.json and trajectory.csv"
         say(largest_note(len(shown), len(result.goods), what="industries", files=files))
     else:
-        _print_goods(result)
+        _print_goods(result.table())
     _print_own_rates(result)
-    for sentence in run_sentences(result):
+    for sentence in [*run_sentences(result), *filter(None, [left_out])]:
         say(sentence)
 
 
@@ -111,13 +129,16 @@ def print_statuses(counts: Mapping[Any, int]) -> None:
         say(f"  {status!s:<12} {count:,}")
 
 
-def print_explanation(result: Result) -> None:
-    """Each firm's condition beside backprop's line, as formulas and as numbers."""
+def print_explanation(result: Result, goods: Sequence[str] = ()) -> None:
+    """Each firm's condition beside backprop's line, as formulas and as numbers.
+
+    ``goods`` are those whose lines are explained; by default as in ``views/explain.py``.
+    """
     from market_abm.views.explain import explain
     from market_abm.views.words.run import explanation_note
 
     screen = console()
-    for section in explain(result):
+    for section in explain(result, goods):
         click.echo()
         screen.print(section.title, style="bold")
         say(f"  {section.note}")
@@ -145,7 +166,7 @@ def print_experiments(rows: Iterable[tuple[str, str, str]]) -> None:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _print_goods(result: Result) -> None:
+def _print_goods(table: pd.DataFrame) -> None:
     """A row per good."""
     from market_abm.views.numbers import format_error, format_plain
 
@@ -161,7 +182,28 @@ def _print_goods(result: Result) -> None:
                 format_error(row["error"]),
                 "-" if row["first_step"] < 0 else str(int(row["first_step"])),
             )
-            for good, row in result.table().iterrows()
+            for good, row in table.iterrows()
+        ],
+    )
+
+
+def _print_families(result: Result) -> None:
+    """A row per family."""
+    from market_abm.views.numbers import format_error, format_plain
+    from market_abm.views.words.families import COLUMNS, shown_mean
+
+    print_table(
+        [("family", "left"), *((header, "right") for header in COLUMNS.values())],
+        [
+            (
+                printable(str(label)),
+                f"{row['members']:,.0f}",
+                format_plain(shown_mean(row), 8),
+                *(format_plain(row[f"price_{which}"], 8) for which in ("least", "largest")),
+                format_error(row["error"]),
+                "-" if row["first_step"] < 0 else str(int(row["first_step"])),
+            )
+            for label, row in result.by_family().iterrows()
         ],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.families import families_of, member
+from market_abm.economy.read_series import series_of
 from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, ProgramError, nearest
 from market_abm.language.stand_ins import with_stand_ins
@@ -79,6 +81,8 @@ class Arguments:
     def _supplied(self, name: str, given: Any, default: Any) -> None:
         terms = _as_terms(given)
         quantity = terms.pop("quantity", default)
+        if terms.get("series") is not None:
+            quantity, terms = _of_series(name, terms, default)
         if quantity is inspect.Parameter.empty:
             raise EconomyError(
                 f"supply.{name} has no quantity", remedy="give one", name=f"supply.{name}"
@@ -151,6 +155,26 @@ def _as_terms(given: Any) -> dict[str, Any]:
     if isinstance(given, Supply):
         return {item.name: getattr(given, item.name) for item in dataclasses.fields(given)}
     return dict(given) if isinstance(given, Mapping) else {"quantity": given}
+
+
+def _of_series(name: str, terms: dict[str, Any], default: Any) -> tuple[Any, dict[str, Any]]:
+    """The first row of an argument's series, and its terms, with the column of each member.
+
+    An array of rows has the shape of the argument after the axis of rows; of a file it is that of
+    the default value, or else the argument has one member a column.
+    """
+    given = terms["series"]
+    series = series_of(given, f"supply.{name}.series")
+    if isinstance(given, np.ndarray):
+        shape = given.shape[1:]
+    elif default is not inspect.Parameter.empty:
+        shape = np.shape(default)
+    else:
+        shape = (series.columns,)
+    if math.prod(shape) != series.columns or terms.get("column") is not None:
+        return default, terms
+    columns = np.arange(series.columns).astype(object).reshape(shape)
+    return series.values[0].reshape(shape)[()], {**terms, "series": series, "column": columns[()]}
 
 
 def of_members(values: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Any]:

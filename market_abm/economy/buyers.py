@@ -8,7 +8,7 @@ is a pool, and each pool gets all of the good.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,13 @@ class Buyers:
     pools: tuple[Pool, ...]
     initial_shares: np.ndarray
     makers: tuple[tuple[int, str], ...]
+
+    def with_run_axis(self) -> Buyers:
+        """The same layout for firms with a leading axis of runs of length 1."""
+        expanded = replace(self, initial_shares=self.initial_shares[None])
+        own = vars(expanded)
+        own.update({name: value for name, value in vars(self).items() if name not in own})
+        return expanded
 
     @cached_property
     def of_industry(self) -> dict[str, np.ndarray]:

@@ -151,9 +151,9 @@ def shortened(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table by good, with one entry ``x[*]`` for each family whose members all have the same."""
     found: dict[str, Any] = {}
     for family in families_of(table).values():
-        first, count = table[family.goods[0]], family.indices.shape[1]
+        first = table[family.goods[0]]
         if len(family.goods) > 1 and all(table[good] == first for good in family.goods):
-            found[f"{family.name}[{','.join('*' * count)}]"] = first
+            found[family.pattern] = first
         else:
             found.update({good: table[good] for good in family.goods})
     return found

@@ -6,10 +6,10 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from market_abm.economy.families import families_of, family_and_indices
+from market_abm.economy.families import families_of, family_and_indices, nearest_good
 from market_abm.economy.industry import Industry
 from market_abm.economy.terms import Demand
-from market_abm.errors import EconomyError, nearest
+from market_abm.errors import EconomyError
 from market_abm.keys import quoted
 
 
@@ -47,7 +47,7 @@ def check_supply(supply: Mapping[str, Any], raw: list[str], made: Mapping[str, I
                 f"supply.{good}: no line uses a good '{good}'",
                 remedy=f"a hyphen is a minus: write {good.replace('-', '_')}"
                 if "-" in good and set(good.split("-")) <= {*raw, *made}
-                else nearest(good, raw),
+                else nearest_good(good, raw),
                 name=f"supply.{good}",
             )
     for good in raw:
@@ -90,7 +90,7 @@ def check_demand(demand: Mapping[str, Any], final: list[str], made: Mapping[str,
         if good not in is_final:
             raise EconomyError(
                 f"demand.{good}: no line makes a final good '{good}'",
-                remedy=nearest(good, final),
+                remedy=nearest_good(good, final),
                 name=f"demand.{good}",
             )
 
@@ -102,7 +102,7 @@ def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str])
         if good not in known:
             raise EconomyError(
                 f"{table}.{good}: the program has no such {what}",
-                remedy=nearest(good, valid),
+                remedy=nearest_good(good, valid),
                 name=f"{table}.{good}",
             )
 

@@ -40,9 +40,9 @@ def marginal_cost(terms: Supply, quantity: Any) -> Any:
     if terms.cost != "curve":
         slope: Any = terms.decay if terms.cost == "quadratic" else 0.0
         return slope * quantity
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # an endowment may be of 0
         inverse = 1.0 / np.asarray(terms.elasticity, float)
-    ratio = np.asarray(quantity / terms.quantity)
+        ratio = np.where(np.equal(quantity, terms.quantity), 1.0, quantity / terms.quantity)
     return (terms.price * np.sign(ratio) * np.abs(ratio) ** inverse)[()]
 
 

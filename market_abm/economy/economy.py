@@ -28,9 +28,11 @@ from market_abm.economy.checks import (
 )
 from market_abm.economy.conditions import Condition
 from market_abm.economy.exogenous import Exogenous, values_at
+from market_abm.economy.families import Family, families_of
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once, industries_in_columns
+from market_abm.economy.kept import KEPT, LAYOUT, ORDER, kept_of_runs
 from market_abm.economy.order import distances, topological_components
 from market_abm.economy.series import followed
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
@@ -45,16 +47,6 @@ REUSE = ("rival", "copy", "external")
 """How a good serves several users. ``rival``: it is split among them. ``copy``: nonrival, each user
 gets all of it and pays. ``external``: nonrival, but only the first user in topological order pays,
 an externality."""
-
-
-LAYOUT = ("lines", "goods", "index", "has_loops", "_uses", "final", "stages", "buyers")
-"""Properties that do not depend on the numbers of an economy with the same firms."""
-
-KEPT = ("moves_until",)
-"""Properties of an economy with series that also hold of what it is in a step."""
-
-ORDER = ("components", "topological_order")
-"""Properties that depend on the industries alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -291,12 +283,14 @@ class Economy(Displayable):
             Industry.vectorized(list(lines), known)
             for lines in zip(*(each.industries for each in several), strict=True)
         ]
-        return dataclasses.replace(
+        combined = dataclasses.replace(
             first,
             industries=tuple(lines),
             supply=terms(Supply, "supply"),
             demand=terms(Demand, "demand"),
         )
+        vars(combined).update(kept_of_runs(first, combined.industries))
+        return combined
 
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""
@@ -351,6 +345,11 @@ class Economy(Displayable):
     def index(self) -> dict[str, int]:
         """The place of each good in ``goods``."""
         return {good: k for k, good in enumerate(self.goods)}
+
+    @cached_property
+    def families(self) -> dict[str, Family]:
+        """The families of ``goods``; a good without an index is a family of its own."""
+        return families_of(self.goods)
 
     def label(self, good: str) -> str:
         """A good's name for tables and figures: short, and in full if there is a full one."""

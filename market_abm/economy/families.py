@@ -7,15 +7,25 @@ A good ``h[3]`` is the member 3 of the family ``h``. A pattern names many member
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from market_abm.errors import EconomyError
+from market_abm.errors import EconomyError, SettingError, nearest
 from market_abm.language.index_arithmetic import member
 
-__all__ = ["Family", "families_of", "family_and_indices", "is_pattern", "matching", "member"]
+__all__ = [
+    "Family",
+    "chosen_goods",
+    "families_of",
+    "family_and_indices",
+    "is_pattern",
+    "matching",
+    "member",
+    "nearest_good",
+]
 
 _MEMBER = re.compile(r"([^\[\]]+)\[(-?\d+(?:,-?\d+)*)\]")
 _PATTERN = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
@@ -34,11 +44,17 @@ class Family:
         The members; a good without an index is a family of its own.
     indices
         Shape (members, indices of each).
+    places
+        Where the members are among the goods in which the family was found, shape (members,).
     """
 
     name: str
     goods: tuple[str, ...]
     indices: np.ndarray
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.goods)
 
     @property
     def label(self) -> str:
@@ -48,6 +64,12 @@ class Family:
         low, high = self.indices.min(axis=0), self.indices.max(axis=0)
         ranges = [f"{a}" if a == b else f"{a}..{b}" for a, b in zip(low, high, strict=True)]
         return f"{self.name}[{','.join(ranges)}]"
+
+    @property
+    def pattern(self) -> str:
+        """The pattern that names all members: ``h[*]``; the name of a good without an index."""
+        count = self.indices.shape[1]
+        return f"{self.name}[{','.join('*' * count)}]" if count else self.name
 
 
 def family_and_indices(good: str) -> tuple[str, tuple[int, ...]]:
@@ -61,19 +83,18 @@ def families_of(goods: Iterable[str]) -> dict[str, Family]:
 
     The key is the name; with ``/2``, say, for those of two indices if others have another number.
     """
-    found: dict[tuple[str, int], tuple[list[str], list[tuple[int, ...]]]] = {}
-    for good in goods:
+    found: dict[tuple[str, int], list[tuple[int, str, tuple[int, ...]]]] = {}
+    for place, good in enumerate(goods):
         name, indices = family_and_indices(good)
-        members, places = found.setdefault((name, len(indices)), ([], []))
-        members.append(good)
-        places.append(indices)
-    names = [name for name, _ in found]
-    return {
-        (name if names.count(name) == 1 else f"{name}/{count}"): Family(
-            name, tuple(members), np.array(places, int).reshape(len(members), count)
-        )
-        for (name, count), (members, places) in found.items()
-    }
+        found.setdefault((name, len(indices)), []).append((place, good, indices))
+    names = Counter(name for name, _ in found)
+    families = {}
+    for (name, count), members in found.items():
+        places, own, indices = zip(*members, strict=True)
+        table = np.array(indices, int).reshape(len(own), count)
+        key = name if names[name] == 1 else f"{name}/{count}"
+        families[key] = Family(name, own, table, np.array(places))
+    return families
 
 
 def is_pattern(key: str) -> bool:
@@ -117,6 +138,48 @@ def matching(pattern: str, goods: Sequence[str]) -> list[tuple[str, dict[str, in
             f"no good is named by '{pattern}'", remedy=f"there are {labels[:200]}", name=pattern
         )
     return chosen
+
+
+def nearest_good(good: str, goods: Sequence[str], full: Mapping[str, str] | None = None) -> str:
+    """A remedy for an unknown good: the good or family that may be meant, or all families.
+
+    ``full`` is as in :func:`market_abm.errors.nearest`.
+    """
+    families = families_of(goods)
+    if len(families) == len(goods):
+        return nearest(good, goods, full)
+    name, _ = family_and_indices(good)
+    same = [family.label for family in families.values() if family.name == name]
+    if same:
+        return f"there are {', '.join(same)}" if len(same) > 1 else f"there is {same[0]}"
+    return nearest(good, [family.label for family in families.values()], full)
+
+
+def chosen_goods(names: Iterable[str], goods: Sequence[str], where: str) -> tuple[str, ...]:
+    """The goods that names and patterns choose, each once, in the order in which they are named.
+
+    Raises
+    ------
+    SettingError
+        There is no such good; ``where`` is the setting that names it.
+    EconomyError
+        A pattern names no good.
+    """
+    known, chosen = set(goods), dict[str, None]()
+    for name in names:
+        if name in known:
+            chosen[name] = None
+        elif is_pattern(name):
+            try:
+                chosen |= dict.fromkeys(good for good, _ in matching(name, goods))
+            except EconomyError as error:
+                error.what, error.name = f"{where}: {error.what}", where
+                raise
+        else:
+            raise SettingError(
+                f"{where}: there is no good '{name}'", remedy=nearest_good(name, goods), name=where
+            )
+    return tuple(chosen)
 
 
 def _is_index(part: str) -> bool:

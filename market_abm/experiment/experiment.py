@@ -12,13 +12,14 @@ from typing import Any
 
 from market_abm.analysis.own_rates import DatedGood, dated_goods
 from market_abm.display import Displayable
-from market_abm.economy.by_pattern import members, patterns_in, shortened
+from market_abm.economy.by_pattern import shortened
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
-from market_abm.errors import MarketError, SettingError, display_path, nearest
+from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
 from market_abm.experiment.reading import expand_terms, read_tables, split_settings
@@ -100,22 +101,8 @@ class Experiment(Displayable):
         """Put goods in the place of patterns in ``record.goods``."""
         if self.record.goods is None:
             return
-        goods: dict[str, None] = {}
-        patterns = patterns_in(self.record.goods, self.economy.index)
-        for good in self.record.goods:
-            if good in patterns:
-                goods |= dict.fromkeys(
-                    g for g, _ in members(good, self.economy.goods, "record.goods")
-                )
-            elif good in self.economy.index:
-                goods[good] = None
-            else:
-                raise SettingError(
-                    f"record.goods: there is no good '{good}'",
-                    remedy=nearest(good, self.economy.goods),
-                    name="record.goods",
-                )
-        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=tuple(goods)))
+        goods = chosen_goods(self.record.goods, self.economy.goods, "record.goods")
+        object.__setattr__(self, "record", dataclasses.replace(self.record, goods=goods))
 
     def _check_shocks(self) -> None:
         for step, economy in self.changes:
@@ -237,6 +224,7 @@ class Experiment(Displayable):
         settings: Mapping[str, Any] | None = None,
         *,
         file: str | None = None,
+        economy: Economy | None = None,
     ) -> Experiment:
         """Read the text of an experiment file.
 
@@ -250,6 +238,8 @@ class Experiment(Displayable):
             Overrides by dotted key.
         file
             The file of the text, for messages, and to find the files that it names.
+        economy
+            The economy that it describes, if it was read before.
 
         Raises
         ------
@@ -264,7 +254,8 @@ class Experiment(Displayable):
             check_depth(source.overrides)
             override_all(tables, source.overrides)
             check_depth(tables)
-            return Experiment(**read_tables(tables, source.folder), name=name, source=source)
+            parts = read_tables(tables, source.folder, economy)
+            return Experiment(**parts, name=name, source=source)
         except MarketError as error:
             raise source.placed(error) from None
 
@@ -399,7 +390,9 @@ class Experiment(Displayable):
             )
         source = self.source
         merged = {**compatible(source.overrides, settings), **settings}
-        return Experiment.parse(source.text, self.name, merged, file=source.file)
+        same = all(key.startswith("market.") for key in settings)
+        economy = self.economy if same else None
+        return Experiment.parse(source.text, self.name, merged, file=source.file, economy=economy)
 
     def placed(self, error: MarketError) -> MarketError:
         """``error`` with the place in the text that caused it, if there is a text."""

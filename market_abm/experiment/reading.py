@@ -60,7 +60,9 @@ def expand_terms(tables: Mapping[str, Any]) -> None:
                     goods[good] = {key: terms}
 
 
-def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+def read_tables(
+    tables: dict[str, Any], folder: Path, economy: Economy | None = None
+) -> dict[str, Any]:
     """The parts of an experiment that the tables of a file describe.
 
     Parameters
@@ -69,6 +71,8 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         The tables, overrides included.
     folder
         Where files that the tables name are looked for.
+    economy
+        The economy, if it was read before.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def read_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     own_rates = check_table(table["own_rates"], "own_rates", _formula)
     for name in WITH_SERIES:
         read_series(table[name], name, folder)
-    economy = _economy(made_of, table, run.seed, folder)
+    economy = economy or _economy(made_of, table, run.seed, folder)
     shocks = read_shocks(tables.get("shocks", []))
     common, single = _common_and_single(table["industries"])
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from typing import Any
 
 from market_abm.economy.by_pattern import members, patterns_in
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import nearest_good
 from market_abm.economy.values import TABLES, is_value_key
-from market_abm.errors import MarketError, SettingError, clip, nearest
+from market_abm.errors import MarketError, SettingError, clip
 from market_abm.experiment.toml import composed
 from market_abm.fields import check_whole
 from market_abm.gradient.backprop import references
@@ -116,7 +118,7 @@ def economies_after(economy: Economy, shocks: Sequence[Shock]) -> tuple[tuple[in
 
 def with_references_of(first: Economy, economy: Economy) -> Economy:
     """``economy`` with the reference quantities of demand that are those of ``first`` at step 0."""
-    if all(terms.quantity is not None for terms in economy.demand.values()):
+    if all(t.quantity is not None or math.isinf(t.elasticity) for t in economy.demand.values()):
         return economy
     try:
         quantities = references(first.at(0))
@@ -229,7 +231,8 @@ class GoodShock:
         chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
         if self.good not in numbers and not pattern:
             raise SettingError(
-                f"{trouble} '{self.good}'", remedy=nearest(self.good, numbers, economy.names)
+                f"{trouble} '{self.good}'",
+                remedy=nearest_good(self.good, list(numbers), economy.names),
             )
         if self.relative and self.amount < -100.0:
             raise SettingError(

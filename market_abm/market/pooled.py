@@ -41,8 +41,10 @@ class PooledMarket(Mechanism):
         """The stabilising hint if shares move; otherwise one for elastic suppliers."""
         if settings.shares_move and economy.buyers.shared_pools:
             return cls.stabilizing_hint
-        if any(terms.responds for terms in economy.supply.values()):
-            return "lower the supplier's adjustment"
+        responding = [terms for terms in economy.supply.values() if terms.responds]
+        if responding:
+            learns = any(terms.kind == "gradient" for terms in responding)
+            return f"lower the supplier's {'rate' if learns else 'adjustment'}"
         return ""
 
     @classmethod
@@ -163,12 +165,16 @@ class PooledMarket(Mechanism):
     @classmethod
     def prices_paid(cls, economy: Economy, state: State) -> np.ndarray:
         """The price of each pool that pays, and 0 for the others, money per unit, (pools,)."""
-        prices = [
-            cls.pool_price(
-                state.shares[pool.buyers], state.bids[pool.buyers], state.quantities[[pool.good]]
-            )[0]
-            for pool in economy.buyers.pools
-        ]
+        buyers = economy.buyers
+        sizes = np.diff(buyers.starts, append=buyers.size)
+        prices = np.empty(len(sizes))
+        alone = sizes == 1  # all of a nonrival good's, where each line is one firm
+        first, quantities = buyers.starts[alone], state.quantities[buyers.pool_good]
+        shares, bids = state.shares[first, None], state.bids[first, None]
+        prices[alone] = cls.pool_price(shares, bids, quantities[alone, None])[:, 0]
+        for k in np.flatnonzero(~alone):
+            own = buyers.pools[k].buyers
+            prices[k] = cls.pool_price(state.shares[own], state.bids[own], quantities[[k]])[0]
         return np.where(pays(economy), prices, 0.0)
 
     def traded(self) -> tuple[np.ndarray, Any]:

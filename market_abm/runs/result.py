@@ -13,11 +13,13 @@ from market_abm.analysis.measures import PathMeasures, measured
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
 from market_abm.runs.crossings import Crossing, crossings, crossings_summary
 from market_abm.runs.ending import full_ending
+from market_abm.runs.families import families_json, family_paths, family_table, shown_families
 from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
 from market_abm.runs.tables import (
     accounts_table,
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
-
-MAX_LISTED_GOODS = 40
-"""Goods beyond which tables and figures show the largest industries only."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -351,6 +350,20 @@ class Result(Savable):
             index=pd.Index(self.goods, name="good"),
         )
 
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The families that tables and figures show in the place of goods; empty if goods."""
+        return shown_families(self.experiment.economy)
+
+    def by_family(self) -> pd.DataFrame:
+        """One row per family of goods, at the last step (``runs/families.py``)."""
+        return family_table(tuple(self.economy.families.values()), self.table())
+
+    def family_paths(self) -> pd.DataFrame:
+        """One row per recorded step and family of recorded goods (``runs/families.py``)."""
+        paths = (self.quantities, self.prices, self.gradients, self.errors)
+        return family_paths(families_of(self.recorded).values(), self.times, *paths)
+
     def frame(self) -> pd.DataFrame:
         """One row per recorded step and good: step, good, quantity, price, gradient, error."""
         return path_table(self.recorded, self.trajectory, self.gradients, self.errors)
@@ -380,10 +393,9 @@ class Result(Savable):
         """
         from market_abm.runs.optimum import rest_summary
 
-        numbers = measured(self)
-        rows = self.table().to_dict("index")
-        lags = dict(zip(self.recorded, self.path.staleness_of_good, strict=True))
+        numbers, rows = measured(self), self.table().to_dict("index")
         names, recorded = self.experiment.economy.names, self.recorded
+        lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
         told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
         rates = self.own_rates().to_dict("records")
         for good, row in rows.items():
@@ -398,6 +410,7 @@ class Result(Savable):
                 "status": self.status,
                 "message": self.ending.detail,
                 "steps": self.steps,
+                **({"families": families_json(self.by_family())} if self.families else {}),
                 "goods": rows,
                 "industries": self.accounts().to_dict("index"),
                 "error": numbers.pop("error"),

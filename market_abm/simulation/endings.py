@@ -97,6 +97,9 @@ def out_of_steps(
         for size, k, low, high, period in _oscillations(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
+    if economy.exogenous.end > step:
+        detail = f"not settled after {step} steps, in which its series moved on"
+        return Ending(Status.MAX_STEPS, step, None, detail)
     if oscillations and not noisy:
         _, what, k, low, high, period = max(oscillations)
         spacing = step / max(1, len(trajectory.times) - 1)

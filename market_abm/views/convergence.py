@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.ranges import (
     ERROR_ROOM,

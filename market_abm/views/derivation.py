@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -65,12 +65,16 @@ class Section:
 
 
 def consumers(
-    economy: Economy, prices: Mapping[str, float], gradients: Mapping[str, float]
+    economy: Economy,
+    prices: Mapping[str, float],
+    gradients: Mapping[str, float],
+    goods: Container[str],
 ) -> Section:
-    """What consumers pay: a given price, or that of their demand curve."""
-    curved = any(math.isfinite(terms.elasticity) for terms in economy.demand.values())
+    """What consumers pay for ``goods``: a given price, or that of their demand curve."""
+    demand = {good: terms for good, terms in economy.demand.items() if good in goods}
+    curved = any(math.isfinite(terms.elasticity) for terms in demand.values())
     pairs = []
-    for good, terms in economy.demand.items():
+    for good, terms in demand.items():
         if math.isinf(terms.elasticity):
             label = name(("price", good))
             pairs.append(_given(f"p_{good}", label, prices[good], good, gradients[good]))
@@ -92,11 +96,13 @@ def suppliers(
     prices: Mapping[str, float],
     quantities: Mapping[str, float],
     gradients: Mapping[str, float],
+    goods: Container[str],
 ) -> Section:
-    """What suppliers offer: their endowment, or as much as costs the price at the margin."""
-    curved = any(terms.responds for terms in economy.supply.values())
+    """What suppliers of ``goods`` offer: their endowment, or as much as costs the price."""
+    supply = {good: terms for good, terms in economy.supply.items() if good in goods}
+    curved = any(terms.responds for terms in supply.values())
     pairs = []
-    for good, terms in economy.supply.items():
+    for good, terms in supply.items():
         if not terms.responds:
             pairs.append(_given(good, name(good), terms.quantity, good, gradients[good]))
         else:

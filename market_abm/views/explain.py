@@ -8,7 +8,8 @@ pass at its present shares and supply, and the reverse sweep.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,25 @@ from market_abm.views.derivation import (
 )
 from market_abm.views.numbers import format_plain
 from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
+from market_abm.views.words.families import one_of
+
+MAX_USERS = 12
+"""Users of a good whose bids are added up, where it is one of a family."""
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
 
 
 @np.errstate(all="ignore")  # what has no value is shown as nan
-def explain(result: Result) -> list[Section]:
+def explain(result: Result, goods: Collection[str] = ()) -> list[Section]:
     """The derivation for the program of a result at its last step.
+
+    Parameters
+    ----------
+    result
+        The result.
+    goods
+        Those that are explained; by default all, or one of each family where families are shown.
 
     Returns
     -------
@@ -46,14 +58,25 @@ def explain(result: Result) -> list[Section]:
         Consumers, then industries from final goods upstream, and each shared good after its users;
         suppliers, and own rates of interest.
     """
-    return _Explanation(result).sections()
+    by_good = {} if goods else _of_families(result)
+    return _Explanation(result, set(goods or by_good or result.goods), by_good).sections()
+
+
+def _of_families(result: Result) -> dict[str, str]:
+    """One good of each family that is shown, with a note: in the middle of those that are made."""
+    economy, chosen = result.economy, {}
+    for family in result.families:
+        made = [good for good in family.goods if good not in economy.supply] or family.goods
+        note = one_of(len(made), family.label) if len(made) > 1 else ""
+        chosen[made[len(made) // 2]] = note
+    return chosen
 
 
 class _Explanation:
     """Builds the sections from the last state of a run."""
 
-    def __init__(self, result: Result) -> None:
-        self.economy = result.economy
+    def __init__(self, result: Result, goods: Container[str], notes: Mapping[str, str]) -> None:
+        self.economy, self.goods, self.notes = result.economy, goods, notes
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
         self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
@@ -72,16 +95,22 @@ class _Explanation:
 
     def sections(self) -> list[Section]:
         """Consumers; industries upstream; a shared good after its last user; suppliers; rates."""
-        sections = [consumers(self.economy, self.prices, self.gradients)]
+        economy, goods = self.economy, self.goods
+        sections = [consumers(economy, self.prices, self.gradients, goods)]
         waiting = {good: len(users) for good, users in self.users.items()}
-        for industry in reversed(self.economy.topological_order):
-            sections.append(self._industry(industry))
+        for industry in reversed(economy.topological_order):
+            if industry.good in goods:
+                sections.append(self._industry(industry))
             for good in industry.technology.inputs:
                 waiting[good] -= 1
-                if waiting[good] == 0 and len(self.users[good]) > 1:
+                if waiting[good] == 0 and good in goods and self._is_reused(good):
                     sections.append(self._reuse(good))
-        sections.append(suppliers(self.economy, self.prices, self.quantities, self.gradients))
-        return [*sections, *self._own_rates]
+        sections.append(suppliers(economy, self.prices, self.quantities, self.gradients, goods))
+        return [*(each for each in sections if each.pairs or each.line), *self._own_rates]
+
+    def _is_reused(self, good: str) -> bool:
+        """Whether a good has several users; if one good stands for many, not too many to read."""
+        return 1 < len(self.users[good]) <= (MAX_USERS if self.notes else math.inf)
 
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
@@ -91,7 +120,8 @@ class _Explanation:
             for used in technology.inputs
             if self._is_paid(industry, used)
         )
-        preface = profit_preface(industry.firms, loop=self._loops(good))
+        preface = self.notes.get(good, "")
+        preface += profit_preface(industry.firms, loop=self._loops(good))
         note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
         pairs = [

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.order import distances
 
 BOX = (1.5, 0.86)
 """Width and height of a box."""
@@ -55,14 +56,46 @@ class Layout:
     labels: dict[Use, Point]
 
 
-def layout(economy: Economy) -> Layout:
-    """The layout of the network of an economy; a long chain is folded into rows."""
-    column = _columns(economy)
-    uses = {
-        (industry.good, slot): good
-        for industry in economy.topological_order
-        for slot, good in enumerate(industry.technology.inputs)
-    }
+@dataclass(frozen=True)
+class Diagram:
+    """Nodes and arrows: of the goods of an economy, or of its families.
+
+    Attributes
+    ----------
+    nodes
+        In topological order.
+    inputs
+        The nodes that each made node uses.
+    components
+        The made nodes in topological order, those of a loop together.
+    """
+
+    nodes: tuple[str, ...]
+    inputs: dict[str, tuple[str, ...]]
+    components: tuple[tuple[str, ...], ...]
+
+    @staticmethod
+    def of_goods(economy: Economy) -> Diagram:
+        """Every good, and every use."""
+        return Diagram(
+            economy.goods,
+            {i.good: i.technology.inputs for i in economy.topological_order},
+            tuple(tuple(i.good for i in component) for component in economy.components),
+        )
+
+    @property
+    def uses(self) -> dict[Use, str]:
+        """The node that each arrow comes from."""
+        return {
+            (node, slot): used
+            for node, inputs in self.inputs.items()
+            for slot, used in enumerate(inputs)
+        }
+
+
+def layout(diagram: Diagram) -> Layout:
+    """The layout of a network; a long chain is folded into rows."""
+    column, uses = _columns(diagram), diagram.uses
     one_each = len(set(column.values())) == len(column)
     if (
         one_each
@@ -70,27 +103,30 @@ def layout(economy: Economy) -> Layout:
         and all(column[user] - column[good] == 1 for (user, _), good in uses.items())
     ):
         return _rows(column, uses)
-    heights = _heights(economy, column, uses)
-    boxes = {good: (column[good] * PITCH, heights[good]) for good in economy.goods}
+    heights = _heights(diagram, column, uses)
+    boxes = {good: (column[good] * PITCH, heights[good]) for good in diagram.nodes}
     return _routed(boxes, column, uses, heights)
 
 
-def _columns(economy: Economy) -> dict[str, int]:
+def _columns(diagram: Diagram) -> dict[str, int]:
     """The column of each good, from the left; each good of a loop has a column of its own."""
-    distance = economy.stages
+    distance = distances(
+        [[(good, diagram.inputs[good]) for good in part] for part in diagram.components],
+        diagram.nodes,
+    )
     width = {0: 1}
-    for component in economy.components:
-        level = distance[component[0].good]
+    for component in diagram.components:
+        level = distance[component[0]]
         width[level] = max(width.get(level, 1), len(component))
     deepest = max(distance.values())
     first, position = {}, 0
     for level in range(deepest, -1, -1):
         first[level] = position
         position += width.get(level, 1)
-    column = {good: first[distance[good]] for good in economy.goods}
-    for component in economy.components:
-        for n, industry in enumerate(component):
-            column[industry.good] += n
+    column = {good: first[distance[good]] for good in diagram.nodes}
+    for component in diagram.components:
+        for n, good in enumerate(component):
+            column[good] += n
     return column
 
 
@@ -105,16 +141,16 @@ def _passed(column: dict[str, int], good: str, user: str) -> list[int]:
 
 
 def _heights(
-    economy: Economy, column: dict[str, int], uses: dict[Use, str]
+    diagram: Diagram, column: dict[str, int], uses: dict[Use, str]
 ) -> dict[Hashable, float]:
     """The height of each good, and of each arrow in each column that it passes: (use, column).
 
     An arrow that goes back has its place next to the box that it leaves.
     """
     slots: dict[int, list[Hashable]] = {}
-    after: dict[Hashable, list[Hashable]] = {good: [] for good in economy.goods}
+    after: dict[Hashable, list[Hashable]] = {good: [] for good in diagram.nodes}
     beside: dict[Hashable, str] = {}
-    for good in reversed(economy.goods):
+    for good in reversed(diagram.nodes):
         slots.setdefault(column[good], []).append(good)
     for use, good in uses.items():
         passed = _passed(column, good, use[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.runs.folders import write_figure, write_folder
+from market_abm.views.words.families import path_left_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ FileProgress = Callable[[int, int], None]
 RUN_FILES = (
     "summary.json",
     "trajectory.csv",
+    "families.csv",
     "buyers.csv",
     "measures.csv",
     "convergence.png",
@@ -32,7 +34,11 @@ RUN_FILES = (
     "shock.png",
     "own-rates.png",
 )
-"""The files of a run: data (``buyers.csv`` if not too long), then figures."""
+"""The files of a run: data (``trajectory.csv`` and ``buyers.csv`` if not too long, ``families.csv``
+where families are shown in the place of goods), then figures."""
+
+MAX_PATH_ROWS = 2_000_000
+"""Rows (some 150 MB) up to which ``trajectory.csv`` is written where there is ``families.csv``."""
 
 MAX_BUYER_ROWS = 100_000
 """Rows (some 5 MB) up to which ``buyers.csv`` is written."""
@@ -70,8 +76,13 @@ def save_result(
     writers: Writers = {
         "summary.json": lambda p: p.write_text(json_text(result.summary()), "utf-8"),
         "trajectory.csv": lambda p: result.frame().to_csv(p, index=False),
+        "families.csv": lambda p: result.family_paths().to_csv(p, index=False),
         "measures.csv": lambda p: result.measures().to_csv(p, index=False),
     }
+    if left_out(result):
+        del writers["trajectory.csv"]
+    if not result.families:
+        del writers["families.csv"]
     if 0 < result.trajectory.inputs.size <= MAX_BUYER_ROWS:
         writers["buyers.csv"] = lambda p: result.buyers().to_csv(p, index=False)
     pictures = {
@@ -82,6 +93,12 @@ def save_result(
     }
     writers |= _drawn(pictures) if figures else {}
     return write_folder(Path(folder), writers, RUN_FILES, progress)
+
+
+def left_out(result: Result) -> str:
+    """That the path of every good is not written, where it is too long; else empty."""
+    rows = result.prices.size
+    return path_left_out(rows) if result.families and rows > MAX_PATH_ROWS else ""
 
 
 def save_comparison(

@@ -7,7 +7,7 @@ ranges and choices are those that were offered here, whatever the browser made o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
 from market_abm.watch.scripts import REFOCUS
-from market_abm.watch.session import Parameter, Session
+from market_abm.watch.session import Parameter, Session, choices
 from market_abm.watch.sliders import FULL_WIDTH, clamped, parameter_slider, position, value_at
 
 SPEEDS = (0.0, 3.0)
@@ -250,15 +250,18 @@ class Controls:
     def _list_goods(self) -> None:
         """Offer the goods that the chosen target of a shock can have."""
         economy = self._economy
-        goods_of: dict[str, list[str]] = {
+        goods_of: dict[str, Iterable[str]] = {
             "productivity": [industry.good for industry in economy.topological_order],
-            "supply": list(economy.supply),
-            "demand": list(economy.demand),
+            "supply": economy.supply,
+            "demand": economy.demand,
         }
-        goods = goods_of.get(self._target.value, [])
-        self._good.options = [(good, economy.label(good)[:60]) for good in goods]
-        if goods and self._good.value not in goods:
-            self._good.value = goods[0]
+        offered = choices(economy, goods_of.get(self._target.value, ()))
+        self._good.options = [
+            (name, label if name != good else economy.label(good)[:60])
+            for name, label, good in offered
+        ]
+        if offered and self._good.value not in [name for name, *_ in offered]:
+            self._good.value = offered[0][0]
 
 
 def _button(label: str, act: Callable[[], None]) -> Button:

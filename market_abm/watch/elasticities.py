@@ -12,6 +12,7 @@ from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.keys import quoted
 from market_abm.language.syntax import syntax_tree
+from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 
 
@@ -19,8 +20,11 @@ def with_parameters(experiment: Experiment) -> Experiment:
     """The same experiment, rewritten so that a shock can change each of its elasticities.
 
     Elasticities that are numbers in the program become parameters; where demand is infinitely
-    elastic, its form is set to the one that it has with any other elasticity.
+    elastic, its form is set to the one that it has with any other elasticity. An economy so large
+    that families are shown is left as it is: to read its program again and again takes long.
     """
+    if shown_families(experiment.economy):
+        return experiment
     made_of = experiment.configuration["economy"]
     settings: dict[str, Any] = {}
     if "program" in made_of:

@@ -17,12 +17,14 @@ from bokeh.models import (
 )
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
+from market_abm.views.family_network import FamilyNetwork
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import is_legible, payments
-from market_abm.views.words.page import DISTANCE_TITLE, NETWORK_TITLE
+from market_abm.views.words.families import mean_of, members
+from market_abm.views.words.page import DISTANCE_TITLE, FAMILIES_TITLE, NETWORK_TITLE
 from market_abm.watch.figures import INK, blank, log_errors, tick_labels
-from market_abm.watch.network_layout import large_network, small_network
+from market_abm.watch.network_layout import family_boxes, large_network, small_network
 from market_abm.watch.session import Session
 
 NEAR, FAR = -9.0, 0.0
@@ -63,10 +65,14 @@ class NetworkFigure:
     def __init__(self, session: Session) -> None:
         economy = session.economy
         few = is_legible(economy)
-        drawn = small_network(economy) if few else large_network(session)
-        self.goods, nodes, flows, self._uses, ranges = drawn
-        self._few = few
-        self._places = np.array([economy.index[good] for good in self.goods])
+        self._families = None if few else FamilyNetwork.shown(economy)
+        self._few = few or self._families is not None
+        if self._families is not None:
+            self.goods, nodes, flows, ranges = family_boxes(self._families)
+        else:
+            drawn = small_network(economy) if few else large_network(session)
+            self.goods, nodes, flows, self._uses, ranges = drawn
+            self._places = np.array([economy.index[good] for good in self.goods])
         now = self.columns(session)
         self.nodes = ColumnDataSource({**nodes, **now[0]}, name="nodes")
         self.flows = ColumnDataSource({**flows, **now[1]}, name="flows")
@@ -77,7 +83,7 @@ class NetworkFigure:
         low, high = low - slack, high + slack
         self.figure = blank(
             "network",
-            NETWORK_TITLE,
+            NETWORK_TITLE if self._families is None else FAMILIES_TITLE,
             height + 75,
             x_range=Range1d(left, right),
             y_range=Range1d(low, high),
@@ -102,6 +108,8 @@ class NetworkFigure:
         color = {"field": "error", "transform": mapper}
         goods = self._draw_boxes(color) if self._few else self._draw_circles(color)
         tooltips = [("good", "@full"), ("price", "@price"), ("gradient", "@gradient")]
+        if self._families is not None:
+            tooltips = [("family", "@full"), ("", "@price"), ("", "@gradient")]
         plot.add_tools(HoverTool(renderers=[goods], tooltips=tooltips))
         bar = ColorBar(
             color_mapper=mapper,
@@ -173,6 +181,8 @@ class NetworkFigure:
 
     def columns(self, session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
         """The columns of ``nodes`` and ``flows`` that change with each step."""
+        if self._families is not None:
+            return self._family_columns(session, self._families)
         state, gradients = session.state, session.observations["gradients"]
         prices = [format_label(price) for price in state.prices[self._places]]
         exact = [format_label(each) for each in gradients[self._places]]
@@ -186,10 +196,30 @@ class NetworkFigure:
         money = np.array(
             [sum(paid[of[user][slot]].sum() for user, slot in uses) for uses in self._uses]
         )
-        width = 1.0 + 5.0 * money / (money.max(initial=0.0) or 1.0)
-        flows: dict[str, Any] = {"width": width.tolist(), "head": (7.0 + width).tolist()}
+        flows = _widths(money)
         if self._few:
             flows["units"] = [
                 format_label(state.inputs[of[user][slot]].sum()) for ((user, slot),) in self._uses
             ]
         return nodes, flows
+
+    def _family_columns(
+        self, session: Session, network: FamilyNetwork
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The same of families: their mean price, their largest error and all their payments."""
+        errors, prices = log_errors(session), session.state.prices
+        places = [network.families[label].places for label in self.goods]
+        largest = [float(errors[own].max()) for own in places]
+        nodes = {
+            "error": largest,
+            "price": [f"price {format_label(mean_of(prices[own]))}" for own in places],
+            "gradient": [members(len(own)) for own in places],
+        }
+        money = network.total(payments(session.experiment, session.state))
+        return nodes, {**_widths(money), "units": [f"{n:,}" for n in network.counts.values()]}
+
+
+def _widths(money: np.ndarray) -> dict[str, Any]:
+    """The widths of arrows and the sizes of their heads, by what is paid."""
+    width = 1.0 + 5.0 * money / (money.max(initial=0.0) or 1.0)
+    return {"width": width.tolist(), "head": (7.0 + width).tolist()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.runs.start import start_runs
-from market_abm.views.layout import BOX, Use, layout
+from market_abm.views.family_network import FamilyNetwork
+from market_abm.views.layout import BOX, Diagram, Use, layout
 from market_abm.views.plots.flows import Flows, bent
+from market_abm.views.words.families import family_text
 from market_abm.views.words.lines import all_shortened, shortened
 from market_abm.watch.session import Session
 
@@ -24,13 +26,28 @@ Drawn = tuple[
 ]
 """Goods; columns of nodes and of flows; the uses that each flow sums up; ranges of x and y."""
 
+Boxes = tuple[
+    Sequence[str],
+    dict[str, Any],
+    dict[str, Any],
+    tuple[tuple[float, float], tuple[float, float]],
+]
+"""Names; columns of nodes and of flows, with their ``uses``; ranges of x and y."""
+
 
 def small_network(economy: Economy) -> Drawn:
     """All goods as boxes, placed as in all pictures of networks."""
-    plan = layout(economy)
-    goods = list(plan.boxes)
+    full = {good: economy.label(good) for good in economy.goods}
+    goods, nodes, flows, ranges = boxes(Diagram.of_goods(economy), full)
+    return goods, nodes, flows, [(use,) for use in flows.pop("uses")], ranges
+
+
+def boxes(diagram: Diagram, full: Mapping[str, str], most: int = 18) -> Boxes:
+    """Nodes as boxes with names of ``most`` letters, and arrows; ``full`` are names in tooltips."""
+    plan = layout(diagram)
+    names = list(plan.boxes)
     x, y = np.array(list(plan.boxes.values())).T
-    uses, names = list(plan.routes), all_shortened(goods, 18)
+    uses, short = list(plan.routes), all_shortened(names, most)
     curves = [_sampled(np.array(plan.routes[use]), 3) for use in uses]
     points = np.concatenate(
         [np.concatenate(curves) if curves else np.zeros((0, 2)), _corners(x, y)]
@@ -40,13 +57,22 @@ def small_network(economy: Economy) -> Drawn:
         "y": y,
         "above": y + 0.24,
         "below": y - 0.22,
-        "name": [names[good] for good in goods],
-        "full": [economy.label(good) for good in goods],
+        "name": [short[name] for name in names],
+        "full": [full[name] for name in names],
     }
     labels = np.array([plan.labels[use] for use in uses]).reshape(-1, 2)
-    flows = {**_arrows(curves), "label_x": labels[:, 0], "label_y": labels[:, 1]}
+    flows = {**_arrows(curves), "label_x": labels[:, 0], "label_y": labels[:, 1], "uses": uses}
     low, high = points.min(axis=0) - 0.15, points.max(axis=0) + 0.15
-    return goods, nodes, flows, [(use,) for use in uses], ((low[0], high[0]), (low[1], high[1]))
+    return names, nodes, flows, ((low[0], high[0]), (low[1], high[1]))
+
+
+def family_boxes(network: FamilyNetwork) -> Boxes:
+    """All families as boxes."""
+    families = network.families
+    full = {label: family_text(family) for label, family in families.items()}
+    goods, nodes, flows, ranges = boxes(network.diagram, full, 15)
+    del flows["uses"]
+    return goods, nodes, flows, ranges
 
 
 def _corners(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ from bokeh.models import (
     Span,
 )
 
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.economy.economy import Economy
+from market_abm.economy.families import Family
+from market_abm.runs.families import MAX_LISTED_GOODS, shown_families
 from market_abm.views.convergence import FLOOR_POWER, followed
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.words.lines import shortened
@@ -35,8 +37,16 @@ MAX_EXPONENT = 3.0
 """End of the error axis, as an exponent of ten."""
 
 
+def _drawn(families: Sequence[Family], economy: Economy) -> list[Family]:
+    """The families with the most members, in their order; families of final goods are left out."""
+    some = [f for f in families if not all(good in economy.demand for good in f.goods)]
+    return sorted(sorted(some, key=len, reverse=True)[:GOODS], key=some.index)
+
+
 class PathFigures:
     """Prices and gradients, errors and alignment over the last steps.
+
+    Where families are shown: means of prices and gradients of a family, and its largest error.
 
     Parameters
     ----------
@@ -55,10 +65,16 @@ class PathFigures:
 
     def __init__(self, session: Session, largest: Sequence[str]) -> None:
         economy = session.economy
-        self._places = followed(economy, GOODS)
-        if len(economy.goods) > MAX_LISTED_GOODS:
-            self._places = [economy.index[good] for good in largest[:GOODS]]
-        self.goods = [economy.goods[k] for k in self._places]
+        families = _drawn(shown_families(economy), economy)
+        if families:
+            self._places = [family.places for family in families]
+            self.goods = [family.pattern for family in families]
+        else:
+            places = followed(economy, GOODS)
+            if len(economy.goods) > MAX_LISTED_GOODS:
+                places = [economy.index[good] for good in largest[:GOODS]]
+            self._places = [np.array([place]) for place in places]
+            self.goods = [economy.goods[k] for k in places]
         self._rows: list[dict[str, float]] = []
         columns = {name: [value] for name, value in self._row(session).items()}
         self.path = ColumnDataSource(columns, name="path")
@@ -130,10 +146,10 @@ class PathFigures:
             "welfare": float(session.observations["welfare"]),
             "worst": float(np.max(errors)),
         }
-        for k, place in enumerate(self._places):
-            row[f"p{k}"] = float(session.state.prices[place])
-            row[f"g{k}"] = float(session.observations["gradients"][place])
-            row[f"e{k}"] = float(errors[place])
+        for k, own in enumerate(self._places):
+            row[f"p{k}"] = float(session.state.prices[own].mean())
+            row[f"g{k}"] = float(session.observations["gradients"][own].mean())
+            row[f"e{k}"] = float(errors[own].max())
         return row
 
     def add(self, session: Session) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from market_abm.experiment.shocks import GoodShock, Shock, in_order
 from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
+from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
@@ -212,9 +213,9 @@ class Session:
         *_, name = key_parts(key)
         if key.startswith("economy.parameters.") and name in self.first.economy.fixed:
             return False
-        values = {**self._numbers_set, key: value}
+        values, structure = {**self._numbers_set, key: value}, self.first.economy.structure
         initial = dataclasses.replace(self.first, economy=self.first.economy.with_values(values))
-        return initial.economy.structure == self.experiment.economy.structure
+        return initial.economy.structure == structure
 
     def shock(self, target: str, good: str, percent: float) -> None:
         """Change a number of a good by so many per cent, from the next step on.
@@ -270,18 +271,20 @@ class Session:
             )
 
     def _elasticities(self) -> Iterator[Parameter]:
-        for good, demand in self._next_economy.demand.items():
+        economy = self._next_economy
+        for name, label, good in choices(economy, economy.demand):
+            demand = economy.demand[good]
             if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
-            key = f"demand.{quoted(good)}.elasticity"
-            label, value = demand_elasticity(good), demand.elasticity
-            yield Parameter(key, label, value, *_decades(value), logarithmic=True, endless=True)
-        for good, supply in self._next_economy.supply.items():
+            key, value = f"demand.{quoted(name)}.elasticity", demand.elasticity
+            ends, text = _decades(value), demand_elasticity(label)
+            yield Parameter(key, text, value, *ends, logarithmic=True, endless=True)
+        for name, label, good in choices(economy, economy.supply):
+            supply = economy.supply[good]
             if supply.cost != "curve" or supply.series is not None:
                 continue
-            key = f"supply.{quoted(good)}.elasticity"
-            label, value = supply_elasticity(good), supply.elasticity
-            yield Parameter(key, label, value, 0.0, max(4.0, value))
+            key, value = f"supply.{quoted(name)}.elasticity", supply.elasticity
+            yield Parameter(key, supply_elasticity(label), value, 0.0, max(4.0, value))
 
     def _parameters(self) -> Iterator[Parameter]:
         values: dict[str, float] = {}
@@ -328,6 +331,22 @@ class Session:
                 configuration[name] = with_paths(configuration[name], source.folder)
         configuration["run"] = {**configuration["run"], "steps": steps}
         return toml_text(configuration)
+
+
+def choices(economy: Economy, goods: Iterable[str]) -> list[tuple[str, str, str]]:
+    """What controls offer of goods: for each its name, its label, and the good itself.
+
+    Where families are shown, one for each family of these goods: its pattern, its label, and its
+    first member among them, for which its numbers are shown.
+    """
+    found, some = [], set(goods)
+    for family in shown_families(economy):
+        first = next((good for good in family.goods if good in some), None)
+        if first is not None:
+            found.append((family.pattern, family.label, first))
+    if found:
+        return found
+    return [(good, good, good) for good in goods]
 
 
 def _decades(value: float) -> tuple[float, float]:

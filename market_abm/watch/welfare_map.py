@@ -13,7 +13,7 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.allocation import Problem
 from market_abm.gradient.equilibrium import equilibrium
 from market_abm.gradient.landscape import Landscape, landscape
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.views.palette import OKABE_ITO, welfare_shades
 from market_abm.views.words.page import WELFARE_TITLE
 from market_abm.watch.figures import INK, MAX_POINTS, blank

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from market_abm.economy.economy import Economy
 from market_abm.views.animation.colours import GOODS, PRICES, shade, tint
-from market_abm.views.layout import BOX, layout
+from market_abm.views.layout import BOX, Diagram, layout
 from market_abm.views.numbers import format_label
 from market_abm.views.palette import FAINT, GREY, INK
 from market_abm.views.plots.lettering import LiteralFigure, box_titles
@@ -81,7 +81,7 @@ class Drawing:
     """
 
     def __init__(self, economy: Economy) -> None:
-        self.plan = layout(economy)
+        self.plan = layout(Diagram.of_goods(economy))
         self.uses = [
             (industry.good, slot, good)
             for industry in economy.topological_order

@@ -14,7 +14,7 @@ import numpy as np
 
 from market_abm.language.expression import name
 from market_abm.language.mathml import Equation, equation
-from market_abm.views.layout import BOX, Point, layout
+from market_abm.views.layout import BOX, Diagram, Point, layout
 from market_abm.views.notebook.pieces import (
     FINAL,
     RAW,
@@ -174,7 +174,7 @@ def network(
     styled
         As of :func:`drawing`.
     """
-    plan = layout(economy)
+    plan = layout(Diagram.of_goods(economy))
     across, upward = SCALE
     points = [*(point for route in plan.routes.values() for point in route)]
     for x, y in plan.boxes.values():

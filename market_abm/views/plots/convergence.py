@@ -24,6 +24,7 @@ from market_abm.views.convergence import (
 )
 from market_abm.views.numbers import format_label, format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
+from market_abm.views.plots.family_paths import family_convergence
 from market_abm.views.plots.lettering import all_fitted, fitted, fitted_lines, text_width
 from market_abm.views.plots.style import LEFT, Title, new_figure, tidy
 from market_abm.views.words.figures import (
@@ -73,8 +74,11 @@ def convergence(result: Result) -> Figure:
 
     Up to six goods get a panel each; more are drawn in one, as price over gradient. Of more than 40
     only the errors are drawn: the ten industries with the largest sales by name, the others in
-    grey, the largest and the median of all; and, where theory predicts it, their rate.
+    grey, the largest and the median of all; and, where theory predicts it, their rate. Where
+    families are shown, each is a band (``plots/family_paths.py``).
     """
+    if result.families:
+        return family_convergence(result)
     picture = ConvergencePicture.of(result)
     title = Title(result.experiment.question, convergence_title(result), WIDTH)
     draw = {"panels": _panels, "ratios": _ratios, "errors": _errors_only}[picture.layout]

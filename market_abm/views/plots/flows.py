@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from market_abm.runs.result import MAX_LISTED_GOODS
+from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.runs.tables import largest
 from market_abm.views.layout import Point
 from market_abm.views.numbers import format_power_of_ten

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from market_abm.economy.families import families_of
 from market_abm.errors import MarketError, ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.experiment.toml import toml_text
+from market_abm.runs.families import shown_families
 from market_abm.runs.progress import WorkProgress
 from market_abm.views.explain import explain
 from market_abm.views.notebook.economy import is_small, network
@@ -24,6 +27,7 @@ from market_abm.views.report.tables import derivation_html, facts_html
 from market_abm.views.words import derivation
 from market_abm.views.words import report as words
 from market_abm.views.words.economy import demand_text, supply_text
+from market_abm.views.words.families import demands_text, family_text, supplies_text
 from market_abm.views.words.text import flat, sentence
 
 if TYPE_CHECKING:
@@ -52,6 +56,11 @@ def _png(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture).decode()}" if known else ""
 
 
+def _members(goods: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The members of each family of goods, by its label with their number."""
+    return [(family_text(family), family.goods) for family in families_of(goods).values()]
+
+
 class ResultsFolder(ABC):
     """One folder of results; a subclass a kind of results writes its sections.
 
@@ -78,6 +87,7 @@ class ResultsFolder(ABC):
         self.configuration = as_mapping(content.get("configuration"))
         self.versions = as_mapping(content.get("versions"))
         self.status = ""
+        self._experiment: Experiment | None = None
 
     @abstractmethod
     def write(self, page: Page) -> None:
@@ -100,7 +110,9 @@ class ResultsFolder(ABC):
         """
         if not self.configuration:
             raise ResultsError(words.NO_CONFIGURATION)
-        return experiment_of(self.configuration, self.name)
+        if self._experiment is None:
+            self._experiment = experiment_of(self.configuration, self.name)
+        return self._experiment
 
     @abstractmethod
     def rerun(self, experiment: Experiment) -> Result:
@@ -159,16 +171,28 @@ class ResultsFolder(ABC):
             economy = self.experiment().economy
         except (MarketError, *UNREADABLE):
             return []
-        rows = [
-            *(
-                (words.supply_of(economy.label(good)), supply_text(terms))
-                for good, terms in economy.supply.items()
-            ),
-            *(
-                (words.demand_for(economy.label(good)), demand_text(terms))
-                for good, terms in economy.demand.items()
-            ),
-        ]
+        if shown_families(economy):
+            rows = [
+                *(
+                    (words.supply_of(label), supplies_text([economy.supply[g] for g in goods]))
+                    for label, goods in _members(economy.supply)
+                ),
+                *(
+                    (words.demand_for(label), demands_text([economy.demand[g] for g in goods]))
+                    for label, goods in _members(economy.demand)
+                ),
+            ]
+        else:
+            rows = [
+                *(
+                    (words.supply_of(economy.label(good)), supply_text(terms))
+                    for good, terms in economy.supply.items()
+                ),
+                *(
+                    (words.demand_for(economy.label(good)), demand_text(terms))
+                    for good, terms in economy.demand.items()
+                ),
+            ]
         more = len(rows) - MAX_TERMS
         return [*rows[:MAX_TERMS], *([(words.MORE_TERMS, f"{more:,}")] if more > 0 else [])]
 

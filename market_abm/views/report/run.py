@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES
+from market_abm.economy.families import families_of
 from market_abm.errors import ResultsError
 from market_abm.experiment.experiment import Experiment
 from market_abm.views.report.folder import ResultsFolder
@@ -27,13 +28,23 @@ from market_abm.views.report.reading import (
 from market_abm.views.report.rerun import difference, rerun
 from market_abm.views.report.run_figures import run_figures
 from market_abm.views.report.tables import facts_html, status_html, table_html
+from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
 from market_abm.views.words.run import REGIMES, measure_label, optimum_unknown, rest_text
 from market_abm.views.words.text import changes_text, sentence
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from market_abm.runs.result import Result
+
+
+PATH = ("quantity", "price", "gradient", "error")
+"""Columns of a path, apart from steps and names."""
+
+FAMILY_COLUMNS = ("price", "price_least", "price_largest", "gradient", "error", "first_step")
+"""Columns of the table of families, after their members."""
 
 
 class RunFolder(ResultsFolder):
@@ -45,6 +56,7 @@ class RunFolder(ResultsFolder):
         super().__init__(folder, content)
         self.status = as_text(content.get("status"))
         self.goods = as_mappings(content.get("goods"))
+        self.families = as_mappings(content.get("families"))
         self.equilibrium = as_mapping(content.get("equilibrium"))
         self.shocks = [as_mapping(each) for each in as_list(self.configuration.get("shocks"))]
         if not self.status or not self.goods:
@@ -63,15 +75,12 @@ class RunFolder(ResultsFolder):
                 (f"from step {each.get('step')}", self._shock_text(each)) for each in self.shocks
             ),
         )
-        page.add(
-            words.AT_THE_END,
-            table_html(
-                "good",
-                self.goods,
-                ("name", "quantity", "price", "gradient", "error", "first_step", "staleness"),
-                words.AT_THE_END_CAPTION,
-            ),
-        )
+        if self.families:
+            columns = ("members", *FAMILY_COLUMNS)
+            table = table_html("family", self.families, columns, of_families.CAPTION)
+            page.add(words.AT_THE_END, table)
+        else:
+            self._write_goods(page)
         write_own_rates(page, as_list(self.content.get("own_rates")))
         self.write_derivation(page)
         self._write_accounts(page)
@@ -91,6 +100,18 @@ class RunFolder(ResultsFolder):
             optimum_unknown(),
         )
         self.write_origin(page)
+
+    def _write_goods(self, page: Page) -> None:
+        """A row a good."""
+        page.add(
+            words.AT_THE_END,
+            table_html(
+                "good",
+                self.goods,
+                ("name", "quantity", "price", "gradient", "error", "first_step", "staleness"),
+                words.AT_THE_END_CAPTION,
+            ),
+        )
 
     def _measures(self) -> list[tuple[str, Any]]:
         """Every measure of the package that the summary has as a number, and what belongs to it."""
@@ -112,9 +133,10 @@ class RunFolder(ResultsFolder):
         return "; ".join(filter(None, [changes_text(shock), *after]))
 
     def _write_figures(self, page: Page) -> None:
-        path = read_path(self.folder / "trajectory.csv", ("quantity", "price", "gradient", "error"))
+        name = "families.csv" if self.families else "trajectory.csv"
+        path = self._path_of_families() if self.families else self._path(name)
         if path is None:
-            return page.omit(words.no_figures("trajectory.csv"))
+            return page.omit(words.no_figures(name))
         steps = [as_number(each.get("step")) for each in self.shocks]
         figures = run_figures(
             path,
@@ -122,11 +144,25 @@ class RunFolder(ResultsFolder):
             tolerance=as_number(as_mapping(self.configuration.get("run")).get("tolerance")),
             best_welfare=as_number(self.equilibrium.get("best_welfare")),
             shocks=[int(step) for step in steps if step is not None],
+            note=of_families.OF_FAMILIES if self.families else "",
         )
         return page.add_figures("Path", figures)
 
+    def _path(self, name: str, columns: tuple[str, ...] = PATH) -> pd.DataFrame | None:
+        return read_path(self.folder / name, columns)
+
+    def _path_of_families(self) -> pd.DataFrame | None:
+        """The path of families as one of goods: their means, and their largest error."""
+        named = {"family": "good", "error": "error_median", "error_largest": "error"}
+        table = read_table(self.folder / "families.csv", ("step", *PATH, "error_largest"))
+        if table is None or "family" not in table or not np.isfinite(table["step"]).all():
+            return None
+        return table.rename(columns=named)
+
     def _write_accounts(self, page: Page) -> None:
         industries = as_mappings(self.content.get("industries"))
+        if industries and self.families:
+            industries = _sums(industries)
         if industries:
             table = table_html(
                 "industry",
@@ -163,6 +199,19 @@ class RunFolder(ResultsFolder):
             firm = escape(str(self.content["firm"]))
             return [f"<p>{words.own_bids(f'<code>{firm}</code>')}</p>"]
         return super().commands()
+
+
+def _sums(industries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The accounts of families: sums over their industries, and the profit over the revenue."""
+    rows = {}
+    for family in families_of(industries).values():
+        money = {
+            key: sum(as_number(industries[good].get(key)) or 0.0 for good in family.goods)
+            for key in ("revenue", "cost", "profit")
+        }
+        margin = money["profit"] / money["revenue"] if money["revenue"] > 0.0 else None
+        rows[family.label] = {**money, "margin": margin}
+    return rows
 
 
 def _add_facts(

@@ -36,6 +36,7 @@ def run_figures(
     tolerance: float | None = None,
     best_welfare: float | None = None,
     shocks: Sequence[int] = (),
+    note: str = "",
 ) -> list[Figure]:
     """Prices, errors, quantities, welfare and alignment along a run.
 
@@ -49,6 +50,8 @@ def run_figures(
         Where known, they are drawn as horizontal lines.
     shocks
         Steps, drawn as vertical lines.
+    note
+        What the names in ``path`` are, if not goods.
     """
     wide = by_good(path, ("price", "gradient", "error", "quantity"))
     goods, shown = chosen_goods(wide)
@@ -63,7 +66,7 @@ def run_figures(
         errors=arrays["error"],
     )
     picture = ConvergencePicture.of_paths(paths, goods, tolerance=tolerance, shocks=shocks)
-    note = thinning_note(len(steps)) + shown
+    note = thinning_note(len(steps)) + (note or shown)
     quantities = wide["quantity"][goods].to_numpy()[kept]
     figures = [
         _prices(picture, note),

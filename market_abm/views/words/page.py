@@ -3,6 +3,7 @@
 from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, STEEPEST_ASCENT
 
 NETWORK_TITLE = f"{ARROWS.capitalize()} (width: payments), prices against them"
+FAMILIES_TITLE = f"Families: mean price, largest error; {ARROWS} (width: payments)"
 PRICES_TITLE = "Prices (solid) and their exact gradients (dotted)"
 ALIGNMENT_TITLE = f"Alignment with the gradient of welfare: {STEEPEST_ASCENT}"
 WELFARE_TITLE = f"Path over the contours of welfare ({LIGHT_IS_HIGH})"

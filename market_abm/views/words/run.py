@@ -13,6 +13,7 @@ import numpy as np
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
 from market_abm.gradient.optimality import Kind
+from market_abm.runs.families import shown_families
 from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
     format_count,
@@ -23,12 +24,14 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
+from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.text import sentence
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
+    from market_abm.economy.families import Family
     from market_abm.experiment.experiment import Experiment
     from market_abm.runs.crossings import Crossing
     from market_abm.runs.result import Result
@@ -67,15 +70,16 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         for component in economy.components
         if economy.is_loop(component)
     ]
-    groups: dict[str, Iterable[str]] = {
-        "raw goods": economy.supply,
-        "industries": [industry.good for industry in economy.topological_order],
-        "final goods": economy.demand,
-        "loops": loops,
+    listed = family_texts if shown_families(economy) else ", ".join
+    groups: dict[str, str] = {
+        "raw goods": listed(economy.supply),
+        "industries": listed([industry.good for industry in economy.topological_order]),
+        "final goods": listed(economy.demand),
+        "loops": ", ".join(loops),
     }
     return [
         f"{experiment.name}: valid",
-        *(f"  {group}: {', '.join(names)}" for group, names in groups.items() if names),
+        *(f"  {group}: {names}" for group, names in groups.items() if names),
         f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
         *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
@@ -364,11 +368,23 @@ def loss_sentences(result: Result) -> list[str]:
     """Which industries make losses at the prices of the last step, :data:`MAX_LOSSES` at most."""
     accounts = result.accounts()
     active = accounts["revenue"] > 1e-9 * accounts["revenue"].max()
-    losses = accounts[active & (accounts["margin"] < -1e-6)]["margin"].items()
+    losses = -accounts[active & (accounts["margin"] < -1e-6)]["margin"]
+    if result.families:
+        return _losses_of_families(result.families, losses.to_dict())
     return [
-        f"Producers of {good} make losses: {format_plain(-margin, 3)} of their revenue."
-        for good, margin in itertools.islice(losses, MAX_LOSSES)
+        f"Producers of {good} make losses: {format_plain(loss, 3)} of their revenue."
+        for good, loss in itertools.islice(losses.items(), MAX_LOSSES)
     ]
+
+
+def _losses_of_families(families: Iterable[Family], losses: Mapping[str, float]) -> list[str]:
+    """A sentence for each family with losses, :data:`MAX_LOSSES` at most."""
+    found = []
+    for family in families:
+        own = [losses[good] for good in family.goods if good in losses]
+        if own:
+            found.append(loss_sentence(family, len(own), format_plain(max(own), 3)))
+    return found[:MAX_LOSSES]
 
 
 def stability_sentence(result: Result) -> str:
