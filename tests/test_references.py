@@ -5,7 +5,7 @@ import re
 import pytest
 from support.pages import PAGES, text_of
 
-LISTS = ("docs/theory.md", "docs/odd.md")
+LISTS = ("docs/theory.md", "docs/odd.md", "docs/capital.md")
 """Pages with a section of references, for all pages."""
 
 NO_AUTHORS = {"US", "UK", "October", "December", "November", "BEA", "Table", "SNA"}
