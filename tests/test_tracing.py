@@ -352,6 +352,16 @@ def test_functions_of_math_numpy_and_closures():
 # --- branches -------------------------------------------------------------------------------------
 
 
+def test_a_mean_that_changes_nothing_is_worth_nothing():
+    """The derivative of a variance by its mean is 0: the terms of that price cancel."""
+    b = np.random.default_rng(0).normal(size=3)
+    result = run(from_function(lambda b=b: np.var(b)), activation="sequential")
+    assert result.status == "converged"
+    prices = dict(zip(result.goods, result.last.prices, strict=True))
+    for k, by_hand in enumerate(2 * (b - b.mean()) / 3):
+        assert prices[f"b[{k}]"] == pytest.approx(by_hand, abs=1e-14)  # some ulps of its terms
+
+
 def test_a_market_that_leaves_a_branch_says_so():
     """The lines are those of the starting branch; the gas supplier moves across the condition."""
 
