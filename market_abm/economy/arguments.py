@@ -41,6 +41,8 @@ class Arguments:
         The terms of each raw good; ``quantity`` is its endowment.
     of_argument
         The raw goods of each argument.
+    reshaped
+        By argument whose endowment is not of the default value's shape, both shapes.
     counts
         The arguments whose default values are whole numbers: they are no goods if they only count.
 
@@ -55,6 +57,7 @@ class Arguments:
     ) -> None:
         self.terms: dict[str, dict[str, Any]] = {}
         self.counts: set[str] = set()
+        self.reshaped: dict[str, tuple[Place, Place]] = {}
         self._values: dict[str, Any] = {}
         self._constant: set[str] = set()
         self._constants = constants
@@ -71,11 +74,11 @@ class Arguments:
                 if _is_whole(parameter.default):
                     self.counts.add(name)
             elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise EconomyError(
-                    f"the argument '{name}' has no endowment",
-                    remedy=f"give it a default value, or supply={{'{name}': ...}}",
-                    name=name,
-                )
+                raise _without_endowment(name, "give it a default value, or ")
+        if not self.terms and self._signature.parameters.keys() - self._values.keys():
+            raise _without_endowment(
+                str([*self._signature.parameters.values()][-1]), "give it one: "
+            )
         self._more_terms({k: v for k, v in supply.items() if k not in self._values}, constants)
 
     def _supplied(self, name: str, given: Any, default: Any) -> None:
@@ -87,6 +90,15 @@ class Arguments:
             raise EconomyError(
                 f"supply.{name} has no quantity", remedy="give one", name=f"supply.{name}"
             )
+        if default is not inspect.Parameter.empty and _shape(quantity) != _shape(default):
+            self.reshaped[name] = _shape(quantity), _shape(default)
+            if not all(self.reshaped[name]):
+                raise EconomyError(
+                    f"supply.{name} is {_of_shape(_shape(quantity))}, but the argument "
+                    f"'{name}' is {_of_shape(_shape(default))}",
+                    remedy="give its endowment the shape of its default value",
+                    name=f"supply.{name}",
+                )
         self._goods(name, quantity, terms)
 
     def _goods(self, name: str, value: Any, terms: Mapping[str, Any]) -> None:
@@ -148,6 +160,29 @@ class Arguments:
                 else _mapped(value, name, (), traced)
             )
         return bound, goods
+
+
+def _without_endowment(argument: str, first: str) -> EconomyError:
+    name = argument.lstrip("*")
+    return EconomyError(
+        f"the argument '{argument}' has no endowment",
+        remedy=f"{first}supply={{'{name}': ...}} (on the command line, --set supply.{name}=...)",
+        name=name,
+    )
+
+
+def _shape(value: Any) -> Place:
+    """The shape of an argument of numbers; that of ragged lists has their length alone."""
+    if isinstance(value, Mapping):
+        return ()
+    try:
+        return np.shape(value)
+    except ValueError:
+        return (len(value),)
+
+
+def _of_shape(shape: Place) -> str:
+    return f"an array of shape {shape}" if shape else "a single number"
 
 
 def _as_terms(given: Any) -> dict[str, Any]:
