@@ -530,6 +530,8 @@ BAD = [
     (math.sqrt, "sqrt is no function that is written in Python; define one"),
     (np.sqrt, "sqrt is no function that is written in Python; define one"),
     (Trajectory, "Trajectory is no function that is written in Python"),
+    (functools.partial(max, 1.0), "max is no function that is written in Python"),
+    (functools.partial(_rounds, y=1.0), "partial function do not fit .*; its function has x"),
     (lambda *a: sum(a), r"the argument '\*a' has no endowment"),
 ]
 
@@ -561,7 +563,6 @@ def test_arguments_and_endowments_that_do_not_fit():
         ({"x": 1.0, "z": 2.0}, "supply.z: the function has no argument 'z'"),
         ({"x": {"elasticity": 1.0}}, "supply.x has no quantity"),
         ({"x": math.nan}, "supply.x"),
-        ({"x": 1.0, "y": TWO}, r"supply.y is an array of shape \(2,\), but .* a single number"),
         ({"x": [1.0], "x[*,*]": {"price": 1.0}}, r"no raw good is named by 'x\[\*,\*\]'"),
     ):
         with pytest.raises(MarketError, match=message):
@@ -587,8 +588,10 @@ def test_parameters_that_nothing_reads_or_that_are_no_numbers():
     ):
         with pytest.raises(MarketError, match=re.escape(message)):
             from_function(growth, {"k": 1.0}, parameters=parameters)
-    with pytest.raises(MarketError, match="supply.saving has shape .1,., its default value .2,."):
-        from_function(growth, {"saving": [0.3]})
+    for given, form in (([0.3], "an array of shape (1,)"), (0.3, "a single number")):
+        told = re.escape(f"supply.saving is {form}, its default value an array of shape (2,)")
+        with pytest.raises(MarketError, match=rf"test_tracing.py:\d+: .*Error: .*; {told}"):
+            from_function(growth, {"saving": given})
     demand = {"c[t]": {"price": "beta ** t"}}  # what a formula reads
     economy = from_function(growth, demand=demand, parameters={"beta": 0.9})
     assert economy.demand["c[1]"].price == 0.9

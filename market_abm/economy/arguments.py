@@ -42,7 +42,7 @@ class Arguments:
     of_argument
         The raw goods of each argument.
     reshaped
-        By argument whose endowment is not of the default value's shape, both shapes.
+        By argument whose endowment has another shape than its default value, both in words.
     counts
         The arguments whose default values are whole numbers: they are no goods if they only count.
 
@@ -57,7 +57,7 @@ class Arguments:
     ) -> None:
         self.terms: dict[str, dict[str, Any]] = {}
         self.counts: set[str] = set()
-        self.reshaped: dict[str, tuple[Place, Place]] = {}
+        self.reshaped: dict[str, str] = {}
         self._values: dict[str, Any] = {}
         self._constant: set[str] = set()
         self._constants = constants
@@ -90,15 +90,9 @@ class Arguments:
             raise EconomyError(
                 f"supply.{name} has no quantity", remedy="give one", name=f"supply.{name}"
             )
-        if default is not inspect.Parameter.empty and _shape(quantity) != _shape(default):
-            self.reshaped[name] = _shape(quantity), _shape(default)
-            if not all(self.reshaped[name]):
-                raise EconomyError(
-                    f"supply.{name} is {_of_shape(_shape(quantity))}, but the argument "
-                    f"'{name}' is {_of_shape(_shape(default))}",
-                    remedy="give its endowment the shape of its default value",
-                    name=f"supply.{name}",
-                )
+        known = all(isinstance(each, numbers.Real) for _, each, _ in _numbers(default))
+        if known and _form(quantity) != _form(default):
+            self.reshaped[name] = f"is {_form(quantity)}, its default value {_form(default)}"
         self._goods(name, quantity, terms)
 
     def _goods(self, name: str, value: Any, terms: Mapping[str, Any]) -> None:
@@ -171,17 +165,14 @@ def _without_endowment(argument: str, first: str) -> EconomyError:
     )
 
 
-def _shape(value: Any) -> Place:
-    """The shape of an argument of numbers; that of ragged lists has their length alone."""
+def _form(value: Any) -> str:
+    """The shape of an argument, in words."""
     if isinstance(value, Mapping):
-        return ()
+        return f"a dict of {', '.join(map(str, value))}"
     try:
-        return np.shape(value)
-    except ValueError:
-        return (len(value),)
-
-
-def _of_shape(shape: Place) -> str:
+        shape: Any = np.shape(value)
+    except ValueError:  # ragged lists
+        return f"a list of {len(value)}"
     return f"an array of shape {shape}" if shape else "a single number"
 
 

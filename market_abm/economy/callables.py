@@ -32,10 +32,7 @@ def unwrapped(
     given = dict(parameters)
     while True:
         if isinstance(function, functools.partial):
-            bound = inspect.signature(function.func).bind_partial(
-                *function.args, **function.keywords
-            )
-            given = {**bound.arguments, **given}
+            given = {**_bound(function), **given}
             function = function.func
         elif isinstance(function, functools._lru_cache_wrapper):
             function = function.__wrapped__
@@ -53,6 +50,21 @@ def unwrapped(
     if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
         raise MarketError(f"{name} is an 'async' function", remedy="define it with 'def' alone")
     return function, given
+
+
+def _bound(function: functools.partial[Any]) -> dict[str, Any]:
+    """The arguments that a partial function has already."""
+    try:
+        signature = inspect.signature(function.func)
+    except (TypeError, ValueError):  # of no Python function, which is told of next
+        return {}
+    try:
+        return signature.bind_partial(*function.args, **function.keywords).arguments
+    except TypeError as error:
+        raise MarketError(
+            f"the arguments of the partial function do not fit ({error})",
+            remedy=f"its function has {', '.join(signature.parameters) or 'none'}",
+        ) from None
 
 
 def check_parameters(
@@ -98,7 +110,7 @@ def _finite(value: Any) -> bool:
         return all(map(_finite, value))
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return bool(np.all(np.isfinite(value)))
-    return not isinstance(value, float) or bool(np.isfinite(value))
+    return not isinstance(value, float | np.floating) or bool(np.isfinite(value))
 
 
 def _texts(value: Any) -> Iterator[str]:

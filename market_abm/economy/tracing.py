@@ -59,9 +59,9 @@ def traced_lines(
             continue
         except ProgramError as error:
             cause = error.__cause__
-            if arguments.reshaped and isinstance(cause, IndexError | ValueError):
-                name, (given, known) = next(iter(arguments.reshaped.items()))
-                error.remedy = f"supply.{name} has shape {given}, its default value {known}"
+            if arguments.reshaped and isinstance(cause, LookupError | TypeError | ValueError):
+                name, shapes = next(iter(arguments.reshaped.items()))
+                error.remedy = f"supply.{name} {shapes}"
             if not arguments.counts or not isinstance(cause, IndexError):
                 raise
             arguments.hold(set(arguments.counts))  # arrays of indices
