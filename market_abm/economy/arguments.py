@@ -75,10 +75,10 @@ class Arguments:
                     self.counts.add(name)
             elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise _without_endowment(name, "give it a default value, or ")
-        if not self.terms and self._signature.parameters.keys() - self._values.keys():
-            raise _without_endowment(
-                str([*self._signature.parameters.values()][-1]), "give it one: "
-            )
+        given = self._values
+        idle = [str(each) for each in self._signature.parameters.values() if each.name not in given]
+        if not self.terms and idle:
+            raise _without_endowment(idle[0], "give it one: ")
         self._more_terms({k: v for k, v in supply.items() if k not in self._values}, constants)
 
     def _supplied(self, name: str, given: Any, default: Any) -> None:

@@ -42,10 +42,11 @@ def unwrapped(
     if not isinstance(function, FUNCTIONS):
         code = getattr(type(function), "__call__", None)  # noqa: B004
     name = getattr(function, "__name__", shown(function))
+    what = "a class" if isinstance(function, type) else "no function that is written in Python"
     if isinstance(function, type) or not isinstance(code, FUNCTIONS):
         raise MarketError(
-            f"{name} is no function that is written in Python",
-            remedy="define one with 'def' in a file or a notebook cell, which may call it",
+            f"{name} is {what}",
+            remedy="define a function with 'def' in a file or a notebook cell, which may call it",
         )
     if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
         raise MarketError(f"{name} is an 'async' function", remedy="define it with 'def' alone")
