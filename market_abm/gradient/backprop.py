@@ -289,16 +289,18 @@ def _sweep(
     order: Literal["C", "F"] = "F" if slopes.flags.fnc else "C"
     gradient = np.zeros((*final_prices.shape[:-1], len(economy.goods)), order=order)
     gradient[..., economy.final] = final_prices
-    cancelled = np.zeros(gradient.shape, bool)
     if size is not None:
         size[...] = np.abs(gradient)
+    cancelled = np.zeros(gradient.shape, bool)
+    some = False
     for level in uses.levels:
         if size is not None:
-            cancelled[..., level.goods] = _cancelled(gradient, size, level.goods)
-            _undefine(gradient, size, level.goods)
+            lost = _cancelled(gradient, size, level.goods)
+            if lost.any():
+                cancelled[..., level.goods], some = lost, True
         for loop in level.loops:
             outside = gradient[..., loop.goods]
-            if size is not None:
+            if some:
                 outside = np.where(cancelled[..., loop.goods], np.nan, outside)
                 cancelled[..., loop.goods] = False
             gradient[..., loop.goods] = solved(loop, slopes[..., loop.uses], outside)
@@ -306,13 +308,14 @@ def _sweep(
         of_maker = gradient[..., maker]
         gradient[..., level.bought] += level.sums(of_maker * slope)
         if size is not None:
-            of_maker = np.where(cancelled[..., maker], size[..., maker], of_maker)
+            if some:
+                of_maker = np.where(cancelled[..., maker], size[..., maker], of_maker)
             size[..., level.bought] += level.sums(_size(of_maker, slope))
     if size is not None:  # but 0 is what suppliers without a curve are looking for
-        gradient[cancelled] = 0.0
+        if some:
+            gradient[cancelled] = 0.0
         others = np.flatnonzero(~economy.without_curve)
         lost = _cancelled(gradient, size, others)
-        _undefine(gradient, size, others)
         gradient[..., others] = np.where(lost, np.nan, gradient[..., others])
     return gradient
 
@@ -324,12 +327,11 @@ def _size(of: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def _cancelled(gradient: np.ndarray, size: np.ndarray, goods: Any) -> np.ndarray:
-    """Whether terms cancel up to their rounding; ``size`` is that of the terms."""
-    values, sizes = gradient[..., goods], size[..., goods]
+    """Whether terms cancel up to their rounding, (..., goods); ``size`` is that of the terms.
+
+    Where a term underflows, NaN is written.
+    """
+    sizes = size[..., goods]
+    values = np.where((sizes > 0.0) & (sizes < TINY), np.nan, gradient[..., goods])
+    gradient[..., goods] = values
     return np.isfinite(values) & (values != 0.0) & (np.abs(values) <= ROUNDING * sizes)
-
-
-def _undefine(gradient: np.ndarray, size: np.ndarray, goods: Any) -> None:
-    """Write NaN where a term underflows; ``size`` is that of the terms."""
-    values, sizes = gradient[..., goods], size[..., goods]
-    gradient[..., goods] = np.where((sizes > 0.0) & (sizes < TINY), np.nan, values)
