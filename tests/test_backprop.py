@@ -129,6 +129,8 @@ def test_a_singular_loop_has_no_gradient():
         ("a = 1e-200 * x\ny = 1e-200 * a", "x"),
         ("b = 1e90 * x\na = 1e-160 * b\ny = 1e-155 * a", "xb"),
         ("a = 0.1 * x\nb = 0.2 * x\nc = 0.3 * x\ny = a + b - c", "x"),
+        ("m = 1e9 * x\na = 0.1 * m\nb = 0.2 * m\nc = 0.3 * m\ny = a + b - c", "x"),
+        ("m = 0.5 * x\na = 0.1 * m\nb = 0.2 * m\nc = 0.3 * m\ny = a + b - c + 1e-3 * x", ""),
         ("a = 1e-150 * x\ny = 1e-150 * a", ""),
         ("a = 0.1 * x\nb = 0.2 * x\nc = 0.2999999 * x\ny = a + b - c", ""),
         ("a = 0.5 * x\nb = 0.5 * x\ny = a - b", ""),
@@ -136,7 +138,10 @@ def test_a_singular_loop_has_no_gradient():
     ],
 )
 def test_a_gradient_without_digits_is_undefined(program, undefined):
-    """Where a product underflows or a sum is rounding alone; not where 0 or little is exact."""
+    """Where a product underflows or a sum is rounding alone; not where 0 or little is exact.
+
+    Such a sum of a good that is made, ``m``, is 0, and counts where it is all that is upstream.
+    """
     economy = from_text(program, {"x": 1.0}, reuse="copy")
     found = exact_gradient(economy)
     assert {good for good, value in found.items() if np.isnan(value)} == set(undefined)

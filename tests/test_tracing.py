@@ -1,8 +1,11 @@
 """Any Python function is a market: what is traced, its goods' names, its prices, and bad input."""
 
+import functools
 import json
 import linecache
 import math
+import re
+import sys
 import textwrap
 import types
 from pathlib import Path
@@ -17,6 +20,7 @@ from market_abm import MarketError, Supply, from_function, from_text, run
 from market_abm.cli.commands import main
 from market_abm.economy.families import family_and_indices
 from market_abm.language import tracing, variables
+from market_abm.simulation.record import Trajectory
 from market_abm.views.words.run import experiment_lines, run_sentences
 
 # Market and library multiply the same derivatives in another order: some hundred operations of
@@ -352,6 +356,16 @@ def test_functions_of_math_numpy_and_closures():
 # --- branches -------------------------------------------------------------------------------------
 
 
+def test_a_mean_that_changes_nothing_is_worth_nothing():
+    """The derivative of a variance by its mean is 0: the terms of that price cancel."""
+    b = np.random.default_rng(0).normal(size=3)
+    result = run(from_function(lambda b=b: np.var(b)), activation="sequential")
+    assert result.status == "converged"
+    prices = dict(zip(result.goods, result.last.prices, strict=True))
+    for k, by_hand in enumerate(2 * (b - b.mean()) / 3):
+        assert prices[f"b[{k}]"] == pytest.approx(by_hand, abs=1e-14)  # some ulps of its terms
+
+
 def test_a_market_that_leaves_a_branch_says_so():
     """The lines are those of the starting branch; the gas supplier moves across the condition."""
 
@@ -454,6 +468,22 @@ def _idles(x=2.5):
         pass
 
 
+def _idles_on_a_line(x=2.5):
+    while True: pass  # fmt: skip  # noqa: E701
+
+
+async def _waits(x=2.5):
+    return x
+
+
+def _yields(x=2.5):
+    yield x
+
+
+def _exits(x=2.5):
+    sys.exit(3)
+
+
 def _solves(m=SQUARE):
     return np.linalg.solve(m, np.ones(2))
 
@@ -494,6 +524,15 @@ BAD = [
     (_recurses, "calls itself too deeply"),
     (_divides, r"test_tracing.py:\d+: ZeroDivisionError"),
     (_keeps, "does something else|value of an earlier call"),
+    (_waits, "_waits is an 'async' function"),
+    (_yields, "returns an object of type generator;"),
+    (_exits, r"test_tracing.py:\d+: the function ends Python by sys.exit"),
+    (math.sqrt, "sqrt is no function that is written in Python; define"),
+    (np.sqrt, "sqrt is no function that is written in Python; define"),
+    (Trajectory, "Trajectory is a class; define a function"),
+    (functools.partial(max, 1.0), "max is no function that is written in Python"),
+    (functools.partial(_rounds, y=1.0), "partial function do not fit .*; its function has x"),
+    (lambda *a: sum(a), r"the argument '\*a' has no endowment"),
 ]
 
 
@@ -511,6 +550,8 @@ def test_endless_loops_are_ended_with_the_number_reached(monkeypatch):
     monkeypatch.setattr(variables, "MAX_LINES", 1_000)
     with pytest.raises(MarketError, match="has run 1,000 lines and is not at its end"):
         from_function(_idles)
+    with pytest.raises(MarketError, match="has run 1,000 lines and is not at its end"):
+        from_function(_idles_on_a_line)
 
 
 def test_arguments_and_endowments_that_do_not_fit():
@@ -528,6 +569,53 @@ def test_arguments_and_endowments_that_do_not_fit():
             from_function(function, supply)
     with pytest.raises(MarketError, match="demand.z: no line makes a final good 'z'"):
         from_function(function, {"x": 1.0}, {"z": 2.0})
+
+
+def growth(k=1.0, saving=TWO / 2, alpha=0.3):
+    c = np.zeros(2)
+    for t in range(2):
+        y = k**alpha
+        c[t], k = (1 - saving[t]) * y, saving[t] * y
+    return c
+
+
+def test_parameters_that_nothing_reads_or_that_are_no_numbers():
+    for parameters, message in (
+        ({"aplha": 0.3}, "the function reads no 'aplha'; did you mean 'alpha'?"),
+        ({"alpha": math.nan}, "parameters.alpha must be a finite number"),
+        ({"alpha": "abc"}, "parameters.alpha must be a number, not 'abc'"),
+        ({"k": 2.0}, "'k' is in supply, and is a constant, too"),
+    ):
+        with pytest.raises(MarketError, match=re.escape(message)):
+            from_function(growth, {"k": 1.0}, parameters=parameters)
+    for given, form in (([0.3], "an array of shape (1,)"), (0.3, "a single number")):
+        told = re.escape(f"supply.saving is {form}, its default value an array of shape (2,)")
+        with pytest.raises(MarketError, match=rf"test_tracing.py:\d+: .*Error: .*; {told}"):
+            from_function(growth, {"saving": given})
+    demand = {"c[t]": {"price": "beta ** t"}}  # what a formula reads
+    economy = from_function(growth, demand=demand, parameters={"beta": 0.9})
+    assert economy.demand["c[1]"].price == 0.9
+
+
+def test_what_wraps_a_function():
+    """A partial function's values are constants; a cache is left out; a decorator is run."""
+
+    @functools.wraps(_plain)
+    def twice(*args):
+        return 2 * _plain(*args)
+
+    for function, lines in (
+        (functools.partial(growth, alpha=0.5), ["y[1] = k**0.5"]),
+        (functools.lru_cache(_plain), ["y = 3*x"]),
+        (twice, ["y = 3*x", "_plain = 2*y"]),
+    ):
+        texts = [each.text() for each in from_function(function).industries]
+        assert texts[: len(lines)] == lines
+
+
+def _plain(x=1.0):
+    y = 3 * x
+    return y
 
 
 def test_arguments_may_be_functions_settings_and_dicts():
@@ -608,11 +696,16 @@ def test_a_users_file_is_run_by_an_explicit_option_only(tmp_path, monkeypatch):
     assert goods["k"]["quantity"] == 2.0
     assert goods["c[1]"]["price"] == 0.9
     assert "c[0] = " in CliRunner().invoke(main, ["explain", *traced]).output
+    for name, text in (("raises", "import no_model"), ("ends", "exit(7)"), ("wrong", "x = 1 +")):
+        Path(f"{name}.py").write_text(f"\n{text}", encoding="utf-8")
     for option, message in (
         ("my_model.py:noise", "does something else when it is called again"),
         ("my_model.py:groth", "has no function 'groth'; did you mean 'growth'?"),
         ("no_model:growth", "cannot import no_model"),
         ("growth", "write module:function or file.py:function"),
+        ("raises.py:f", "raises.py:2: cannot import raises.py (ModuleNotFoundError: No module"),
+        ("ends:f", "ends.py:2: cannot import ends: it ends Python by sys.exit"),
+        ("wrong.py:f", "wrong.py:2: cannot import wrong.py (SyntaxError: invalid syntax)"),
     ):
         done = CliRunner().invoke(main, ["check", "--trace", option])
         assert done.exit_code == 2

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from market_abm.errors import MarketError, SettingError, nearest
+from market_abm.errors import MarketError, SettingError, display_path, nearest
 
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
@@ -82,7 +84,10 @@ def _function(where: str) -> Callable[..., Any]:
             remedy="write module:function or file.py:function, such as my_model.py:growth",
         )
     loaded = _module(module)
-    function = getattr(loaded, name, None)
+    try:
+        function = operator.attrgetter(name)(loaded)
+    except AttributeError:
+        function = None
     if not callable(function):
         raise SettingError(
             f"{module} has no function '{name}'",
@@ -107,9 +112,33 @@ def _module(name: str) -> Any:
             return module
         sys.path.insert(0, "")
         return importlib.import_module(name)
-    except Exception as error:
-        raise MarketError(
-            f"cannot import {name} ({type(error).__name__}: {error})",
-            remedy="name a module of the current folder, or a file that ends in .py",
+    except (Exception, SystemExit) as error:
+        raise _not_imported(name, error) from error
+
+
+def _not_imported(name: str, error: BaseException) -> MarketError:
+    """Why a module cannot be imported: there is none, or its own code says so, at a line."""
+    told = f"cannot import {name} ({type(error).__name__}: {error})"
+    if isinstance(error, SyntaxError):
+        return MarketError(
+            f"cannot import {name} ({type(error).__name__}: {error.msg})",
+            file=error.filename and str(display_path(Path(error.filename))),
+            line=error.lineno,
             name=name,
-        ) from error
+        )
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_file() and not frame.filename.startswith(_IMPORTING)
+    ]
+    if not frames:
+        remedy = "name a module of the current folder, or a file that ends in .py"
+        return MarketError(told, remedy=remedy, name=name)
+    if isinstance(error, SystemExit):
+        told = f"cannot import {name}: it ends Python by sys.exit"
+    file = str(display_path(Path(frames[-1].filename)))
+    return MarketError(told, file=file, line=frames[-1].lineno, name=name)
+
+
+_IMPORTING = (__file__, str(Path(importlib.__file__).parent))
+"""Code that imports a module, and is not of it."""

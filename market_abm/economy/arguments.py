@@ -41,6 +41,8 @@ class Arguments:
         The terms of each raw good; ``quantity`` is its endowment.
     of_argument
         The raw goods of each argument.
+    reshaped
+        By argument whose endowment has another shape than its default value, both in words.
     counts
         The arguments whose default values are whole numbers: they are no goods if they only count.
 
@@ -55,6 +57,7 @@ class Arguments:
     ) -> None:
         self.terms: dict[str, dict[str, Any]] = {}
         self.counts: set[str] = set()
+        self.reshaped: dict[str, str] = {}
         self._values: dict[str, Any] = {}
         self._constant: set[str] = set()
         self._constants = constants
@@ -71,11 +74,11 @@ class Arguments:
                 if _is_whole(parameter.default):
                     self.counts.add(name)
             elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise EconomyError(
-                    f"the argument '{name}' has no endowment",
-                    remedy=f"give it a default value, or supply={{'{name}': ...}}",
-                    name=name,
-                )
+                raise _without_endowment(name, "give it a default value, or ")
+        given = self._values
+        idle = [str(each) for each in self._signature.parameters.values() if each.name not in given]
+        if not self.terms and idle:
+            raise _without_endowment(idle[0], "give it one: ")
         self._more_terms({k: v for k, v in supply.items() if k not in self._values}, constants)
 
     def _supplied(self, name: str, given: Any, default: Any) -> None:
@@ -87,6 +90,9 @@ class Arguments:
             raise EconomyError(
                 f"supply.{name} has no quantity", remedy="give one", name=f"supply.{name}"
             )
+        known = all(isinstance(each, numbers.Real) for _, each, _ in _numbers(default))
+        if known and _form(quantity) != _form(default):
+            self.reshaped[name] = f"is {_form(quantity)}, its default value {_form(default)}"
         self._goods(name, quantity, terms)
 
     def _goods(self, name: str, value: Any, terms: Mapping[str, Any]) -> None:
@@ -148,6 +154,26 @@ class Arguments:
                 else _mapped(value, name, (), traced)
             )
         return bound, goods
+
+
+def _without_endowment(argument: str, first: str) -> EconomyError:
+    name = argument.lstrip("*")
+    return EconomyError(
+        f"the argument '{argument}' has no endowment",
+        remedy=f"{first}supply={{'{name}': ...}} (on the command line, --set supply.{name}=...)",
+        name=name,
+    )
+
+
+def _form(value: Any) -> str:
+    """The shape of an argument, in words."""
+    if isinstance(value, Mapping):
+        return f"a dict of {', '.join(map(str, value))}"
+    try:
+        shape: Any = np.shape(value)
+    except ValueError:  # ragged lists
+        return f"a list of {len(value)}"
+    return f"an array of shape {shape}" if shape else "a single number"
 
 
 def _as_terms(given: Any) -> dict[str, Any]:

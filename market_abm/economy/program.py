@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.arguments import of_members
+from market_abm.economy.callables import check_parameters, unwrapped
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.economy.tracing import traced_lines
-from market_abm.errors import EconomyError, MarketError, ProgramError, nearest
+from market_abm.errors import EconomyError, ProgramError, nearest
 from market_abm.language.collector import no_collection
 from market_abm.language.parser import Line, translate_lines
 from market_abm.language.reader import parse, read
@@ -110,7 +111,9 @@ def from_function(
     EconomyError
         The goods do not fit together.
     """
-    supply, parameters = supply or {}, parameters or {}
+    function, parameters = unwrapped(function, parameters or {})
+    supply = supply or {}
+    check_parameters(function, parameters, supply, [demand, *options.values()])
     if _is_plain(function, supply):
         with suppress(ProgramError):  # it does more than assign arithmetic
             return _read_function(function, supply, demand, parameters, options)
@@ -131,20 +134,10 @@ def from_function(
 
 
 def _is_plain(function: Callable[..., Any], supply: Mapping[str, Any]) -> bool:
-    """Whether the arguments of a function are single numbers.
-
-    Raises
-    ------
-    MarketError
-        It has no arguments that could be known.
-    """
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        raise MarketError(
-            f"cannot read the source of {getattr(function, '__name__', function)!r}",
-            remedy="define it with 'def' in a file or a notebook cell",
-        ) from None
+    """Whether a function is itself in its source, and its arguments are single numbers."""
+    if hasattr(function, "__wrapped__"):  # a decorator does more than what it is around
+        return False
+    parameters = inspect.signature(function).parameters
     quantities = [each["quantity"] for each in supply.values() if "quantity" in _keys(each)]
     defaults = [each.default for each in parameters.values()]
     several = (np.ndarray, list, tuple, dict)
@@ -222,7 +215,7 @@ def _definition(function: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
     try:
         lines, first_line = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
+    except (OSError, TypeError, SyntaxError, IndexError):
         tree, first_line = ast.Module([], []), 0
     if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
         raise ProgramError("the function's source cannot be read")

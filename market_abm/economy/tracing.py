@@ -58,7 +58,11 @@ def traced_lines(
             arguments.hold(_counting(run, arguments, error))
             continue
         except ProgramError as error:
-            if not arguments.counts or not isinstance(error.__cause__, IndexError):
+            cause = error.__cause__
+            if arguments.reshaped and isinstance(cause, LookupError | TypeError | ValueError):
+                name, shapes = next(iter(arguments.reshaped.items()))
+                error.remedy = f"supply.{name} {shapes}"
+            if not arguments.counts or not isinstance(cause, IndexError):
                 raise
             arguments.hold(set(arguments.counts))  # arrays of indices
             continue
@@ -115,6 +119,11 @@ class _Run:
                 remedy="write a loop, or raise sys.setrecursionlimit",
             )
             raise _located(told, error, self.name) from None
+        except SystemExit as error:
+            told = ProgramError(
+                "the function ends Python by sys.exit", remedy="let it return, or raise an error"
+            )
+            raise _located(told, error, self.name) from None
         except Exception as error:
             told = ProgramError(f"{type(error).__name__}: {error}")
             if isinstance(error, ValueError) and "read-only" in str(error):
@@ -160,9 +169,15 @@ def _returned(value: Any, trace: Trace) -> Iterator[int]:
             raise complex_error()
     else:
         raise ProgramError(
-            f"the function returns {shown(value)}",
+            f"the function returns {_described(value)}",
             remedy="return numbers, or arrays, tuples, lists or dicts of them",
         )
+
+
+def _described(value: Any) -> str:
+    """A value for messages, without its address."""
+    text = shown(value)
+    return f"an object of type {type(value).__name__}" if " at 0x" in text else text
 
 
 def _counting(run: _Run, arguments: Arguments, error: CountError) -> set[str]:

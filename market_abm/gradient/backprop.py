@@ -14,7 +14,8 @@ The essay's program and its backprop, with their counterparts here::
 An extra unit of a rival good reaches each user in proportion to its share; an extra unit of a
 nonrival good reaches each user in full, and the users' terms add up (the sum rule). The gradients
 of lines in a loop solve a linear system. A gradient without a digit left is undefined (NaN): a
-product that underflows, or terms whose sum is no more than their rounding.
+product that underflows, or terms whose sum is no more than their rounding. Of a good that is made,
+such a sum is 0, as of the mean in a variance; what it adds upstream is rounding of its terms.
 """
 
 from __future__ import annotations
@@ -262,7 +263,7 @@ def reverse_sweep(
     -------
     numpy.ndarray
         Shape (..., goods); NaN where no digit is left, unless the sum is exactly 0, or the supplier
-        of a raw good has no supply curve.
+        of a raw good has no supply curve; 0 where the terms of a good that is made cancel.
     """
     return swept(economy, economy.uses.slopes(products, shares), final_prices)
 
@@ -282,7 +283,7 @@ def _sweep(
     """The gradient, (..., goods), level by level, by the slopes of uses, (..., uses).
 
     With ``size``, (..., goods), which gets the sums of the terms' absolute values, it is NaN where
-    no digit is left.
+    no digit is left, and 0 where the terms of a good that is made cancel, outside of loops.
     """
     uses = economy.uses
     order: Literal["C", "F"] = "F" if slopes.flags.fnc else "C"
@@ -290,18 +291,32 @@ def _sweep(
     gradient[..., economy.final] = final_prices
     if size is not None:
         size[...] = np.abs(gradient)
+    cancelled = np.zeros(gradient.shape, bool)
+    some = False
     for level in uses.levels:
         if size is not None:
-            _undefine(gradient, size, level.goods)
+            lost = _cancelled(gradient, size, level.goods)
+            if lost.any():
+                cancelled[..., level.goods], some = lost, True
         for loop in level.loops:
             outside = gradient[..., loop.goods]
+            if some:
+                outside = np.where(cancelled[..., loop.goods], np.nan, outside)
+                cancelled[..., loop.goods] = False
             gradient[..., loop.goods] = solved(loop, slopes[..., loop.uses], outside)
-        of_maker, slope = gradient[..., uses.maker[level.uses]], slopes[..., level.uses]
+        maker, slope = uses.maker[level.uses], slopes[..., level.uses]
+        of_maker = gradient[..., maker]
         gradient[..., level.bought] += level.sums(of_maker * slope)
         if size is not None:
+            if some:
+                of_maker = np.where(cancelled[..., maker], size[..., maker], of_maker)
             size[..., level.bought] += level.sums(_size(of_maker, slope))
     if size is not None:  # but 0 is what suppliers without a curve are looking for
-        _undefine(gradient, size, np.flatnonzero(~economy.without_curve))
+        if some:
+            gradient[cancelled] = 0.0
+        others = np.flatnonzero(~economy.without_curve)
+        lost = _cancelled(gradient, size, others)
+        gradient[..., others] = np.where(lost, np.nan, gradient[..., others])
     return gradient
 
 
@@ -311,9 +326,12 @@ def _size(of: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.where((size == 0.0) & (of != 0.0) & (by != 0.0), 0.5 * TINY, size)
 
 
-def _undefine(gradient: np.ndarray, size: np.ndarray, goods: Any) -> None:
-    """Write NaN where no digit of a gradient is left; ``size`` is that of its terms."""
-    values, sizes = gradient[..., goods], size[..., goods]
-    lost = np.isfinite(values) & (values != 0.0) & (np.abs(values) <= ROUNDING * sizes)
-    lost |= (sizes > 0.0) & (sizes < TINY)
-    gradient[..., goods] = np.where(lost, np.nan, values)
+def _cancelled(gradient: np.ndarray, size: np.ndarray, goods: Any) -> np.ndarray:
+    """Whether terms cancel up to their rounding, (..., goods); ``size`` is that of the terms.
+
+    Where a term underflows, NaN is written.
+    """
+    sizes = size[..., goods]
+    values = np.where((sizes > 0.0) & (sizes < TINY), np.nan, gradient[..., goods])
+    gradient[..., goods] = values
+    return np.isfinite(values) & (values != 0.0) & (np.abs(values) <= ROUNDING * sizes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -70,10 +70,19 @@ def with_stand_ins(value: Any, constants: Mapping[str, Any] | None = None) -> An
     return _Copies(constants or {}).of(value)
 
 
+def names_read(functions: Iterable[Any]) -> set[str]:
+    """The names outside that functions look up, and those that they call by name."""
+    copies = _Copies({})
+    for function in functions:
+        copies.of(function)
+    return copies.names
+
+
 class _Copies:
-    """Functions that have been copied, each once."""
+    """Functions that have been copied, each once, and the names that they look up."""
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
+        self.names: set[str] = set()
         self._constants = constants
         self._functions: dict[int, Any] = {}
         self._globals: dict[int, dict[str, Any]] = {}
@@ -97,6 +106,7 @@ class _Copies:
         copy.__kwdefaults__ = function.__kwdefaults__
         copy.__qualname__ = function.__qualname__
         self._functions[id(function)] = copy  # before its own names, which may lead to itself
+        self.names.update(_names(function.__code__), function.__code__.co_freevars)
         for name in _names(function.__code__):
             if name in function.__globals__:
                 value = self._constants.get(name, function.__globals__[name])

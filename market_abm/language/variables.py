@@ -110,6 +110,7 @@ class _Watch:
         inside = code.co_name.startswith("<") or code.co_filename.startswith(LIBRARIES)
         if inside and code is not self._code:
             return None
+        frame.f_trace_opcodes = _loops_in_a_line(code)
         made = len(self._trace.operations)
         self._frames[id(frame)] = _Frame(
             len(self._frames), _statements(code.co_filename), made, made
@@ -120,13 +121,14 @@ class _Watch:
         state = self._frames.get(id(frame))
         if state is None:
             return None
-        if event == "line":
+        if event in ("line", "opcode"):
             self._lines += 1
             if self._lines > MAX_LINES:
                 raise ProgramError(
                     f"the function has run {MAX_LINES:,} lines and is not at its end",
                     remedy="let its loops end earlier",
                 )
+        if event == "line":
             now = state.statements.get(frame.f_lineno, [])
             if len(self._trace.operations) > state.mark:
                 self._settle(frame, state, over=now != state.now)
@@ -202,6 +204,17 @@ def _statements(file: str) -> dict[int, list[ast.stmt]]:
             for line in range(node.lineno, (last or node.lineno) + 1):
                 found.setdefault(line, []).append(node)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _loops_in_a_line(code: CodeType) -> bool:
+    """Whether a function has a ``while`` on one line, whose turns Python reports by steps only."""
+    statements = _statements(code.co_filename)
+    return any(
+        isinstance(each, ast.While) and each.lineno == each.body[-1].end_lineno
+        for _, _, line in code.co_lines()
+        for each in statements.get(line or 0, ())
+    )
 
 
 def _targets(statement: ast.stmt) -> Iterator[ast.expr]:
