@@ -1,6 +1,7 @@
 """Exogenous series: offers, productivities and consumers' prices that differ from step to step."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from market_abm.economy.read_series import series_of
 from market_abm.experiment.shocks import Shock
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
+from market_abm.views.words.run import regime_text
 from market_abm.watch.session import Session
 
 RNG = np.random.default_rng(14)
@@ -114,6 +116,28 @@ def test_nothing_is_at_rest_while_a_series_moves():
         assert ends["cycle"] == ("max_steps", 50)
     constant = from_text("y = x ** 0.5", {"x": Supply(series=np.full((5, 1), 2.0))})
     assert run(constant, steps=80).steps < 5
+
+
+def test_a_run_whose_series_moves_has_no_steady_state_and_may_diverge():
+    """Points on a line, fitted by prices that come at once, or too late for so fast a learner."""
+    points = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]])
+    given = {name: Supply(series=points, column=k) for k, name in enumerate("xy")}
+    given |= dict.fromkeys("ab", Supply(quantity=0.0, kind="gradient", cost="none", rate=0.2))
+    program = "error = a + b * x - y\ngain = -0.5 * error ** 2"
+    line = from_text(program, given, reuse="copy")
+    ways = {
+        "max_steps": {"activation": "sequential"},
+        "diverged": {"activation": "simultaneous", "dating": "dated"},
+    }
+    for status, market in ways.items():
+        result = run(line, engine="arrays", steps=300, **market)
+        assert (result.status, result.stability) == (status, None)
+        size = np.abs(result.quantities).max(axis=1)
+        assert (size[250:].max() > 1e6 * size[:75].max()) == (status == "diverged")
+    assert f"has grown to {size.max():.6g}" in result.ending.detail
+    ending = {"half_life": math.inf, "regime": "monotone"}
+    assert regime_text(ending) == "neither grows nor decays"
+    assert regime_text(ending | {"half_life": 3.0}) == "decays"
 
 
 def test_a_shock_comes_beside_a_series():

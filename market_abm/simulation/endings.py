@@ -16,6 +16,10 @@ from market_abm.simulation.record import Trajectory
 DIVERGENCE_LIMIT = 1e100
 """A price or quantity of this size or more counts as diverged."""
 
+GROWTH = 10.0, 1e6
+"""A run that has not settled counts as diverging if its largest price or quantity is so many times
+larger in each quarter of the run than in the one before, and in the last than in the first."""
+
 
 class Status(enum.Enum):
     """How a run ended; the value is its name in files.
@@ -96,6 +100,8 @@ def out_of_steps(
         for path, places, name, good in paths
         for size, k, low, high, period in _oscillations(path[-after:])
     ]
+    if growth := _growth(economy, trajectory, after):
+        return growth
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
     if economy.exogenous.end > step:
         detail = f"not settled after {step} steps, in which its series moved on"
@@ -112,6 +118,26 @@ def out_of_steps(
             detail += f"; {advice}"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
+
+
+@np.errstate(all="ignore")
+def _growth(economy: Economy, trajectory: Trajectory, records: int) -> Ending | None:
+    """The ending of a run whose numbers grow without bound in the last ``records``; or None."""
+    both = ("quantity", trajectory.quantities[-records:]), ("price", trajectory.prices[-records:])
+    for what, path in both:
+        quarters = np.array_split(np.abs(path), 4)
+        if len(path) < 8:
+            return None
+        sizes = np.array([each.max(initial=0.0) for each in quarters])
+        each, whole = GROWTH
+        if np.all(sizes[1:] > each * sizes[:-1]) and sizes[-1] > whole * sizes[0] > 0.0:
+            good = economy.goods[trajectory.goods[np.argmax(quarters[-1].max(axis=0))]]
+            step = trajectory.steps
+            detail = (
+                f"diverging up to step {step}: the {what} of {good} has grown to {sizes[-1]:.6g}"
+            )
+            return Ending(Status.DIVERGED, step, good, detail)
+    return None
 
 
 def _oscillations(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:
