@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.series import number_at
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
@@ -70,9 +72,24 @@ def divergence(economy: Economy, state: State, row: int) -> Ending | None:
                 state.step,
                 economy.goods[k],
                 f"diverged at step {state.step}: the {what} of {economy.goods[k]} is "
-                f"{values[k]:.6g}",
+                f"{values[k]:.6g}{_negative_input(economy, economy.goods[k], state.step)}",
             )
     return None
+
+
+def _negative_input(economy: Economy, good: str, step: int) -> str:
+    """The input of a good of which a series has just offered less than nothing; or no text."""
+    inputs = (i.technology.inputs for i in economy.industries if i.good == good)
+    for each in itertools.chain(*inputs):
+        terms = economy.supply.get(each)
+        if terms is None or terms.series is None:
+            continue
+        for when in (step, max(step - 1, 0)):
+            offered = number_at(terms, when)
+            if offered < 0.0:
+                row = terms.series.row_at(when, terms.repeat, terms.period)
+                return f", where its input {each} is {offered:g} (row {row} of its series, from 0)"
+    return ""
 
 
 def out_of_steps(
