@@ -27,7 +27,7 @@ from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
-from market_abm.views.words.text import sentence
+from market_abm.views.words.text import loss_text, sentence
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -372,7 +372,7 @@ def loss_sentences(result: Result) -> list[str]:
     if result.families:
         return _losses_of_families(result.families, losses.to_dict())
     return [
-        f"Producers of {good} make losses: {format_plain(loss, 3)} of their revenue."
+        f"Producers of {good} make losses: {loss_text(loss)} of their revenue."
         for good, loss in itertools.islice(losses.items(), MAX_LOSSES)
     ]
 
@@ -383,7 +383,7 @@ def _losses_of_families(families: Iterable[Family], losses: Mapping[str, float])
     for family in families:
         own = [losses[good] for good in family.goods if good in losses]
         if own:
-            found.append(loss_sentence(family, len(own), format_plain(max(own), 3)))
+            found.append(loss_sentence(family, len(own), loss_text(max(own))))
     return found[:MAX_LOSSES]
 
 
@@ -428,10 +428,17 @@ def _steps(duration: float) -> str:
     return f"{shown} step" if shown == "1" else f"{shown} steps"
 
 
-def largest_note(shown: int, total: int, *, what: str = "goods", files: str = "") -> str:
-    """That a table has the largest sales only, of how many goods, or which files have them all."""
-    rest = f"; all {total:,} goods are in {files}" if files else f", of {total:,}"
-    return f"The {shown} {what} with the largest sales{rest}."
+def largest_note(shown: int, total: int) -> str:
+    """That a table has the goods with the largest sales only, of how many."""
+    return f"The {shown} goods with the largest sales, of {total:,}."
+
+
+def largest_industries_note(result: Result, shown: int, files: str) -> str:
+    """That a table has the first of ``Result.largest`` only, and which files have all goods."""
+    some = len(result.largest) < len(result.economy.topological_order)
+    but = ", final goods left out" if some else ""
+    rest = f"; all {len(result.goods):,} goods are in {files}" if files else ""
+    return f"The {shown} industries with the largest sales{but}{rest}."
 
 
 def explanation_note(result: Result) -> str:
