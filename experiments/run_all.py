@@ -7,6 +7,7 @@ of them is listed in .gitignore.
 """
 
 import os
+import runpy
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -86,6 +87,14 @@ beside NumPy, of the first.
 | --- | --- | --- | --- | --- | --- | --- |
 """
 
+NOISE = """
+Prediction beside measurement (`python experiments/noise.py`), with `table.csv` (a row per cell) and
+`noise.png`:
+
+| experiment | question | runs | outcome |
+| --- | --- | --- | --- |
+"""
+
 
 class Part(NamedTuple):
     """A table of the index: its heading, and by folder the function that makes folder and rows."""
@@ -97,6 +106,7 @@ class Part(NamedTuple):
 def parts() -> list[Part]:
     """The index, table by table."""
     paths = sorted(Path(__file__).parent.glob("*.toml"))
+    noise = runpy.run_path(str(Path(__file__).with_name("noise.py")))["noise"]
     experiments = [Experiment.load(path) for path in paths if path.stem != "digits"]
     return [
         Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
@@ -106,6 +116,7 @@ def parts() -> list[Part]:
             {twin_folder(*each): partial(compare_with_twin, *each) for each in TWINS}
             | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
         ),
+        Part(NOISE, {"noise": noise}),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
         Part(LEARNED, {"digits": learned}),
     ]

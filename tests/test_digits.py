@@ -17,7 +17,7 @@ import pytest
 from support.pages import ROOT
 
 from market_abm import run
-from market_abm.analysis.delays import delays_of
+from market_abm.analysis.delays import delays_of, edge
 from market_abm.experiment.experiment import Experiment
 
 
@@ -202,6 +202,48 @@ def test_edges_near_rest():
     """0.5 %, with all delays; one delay is near where one layer is much steeper than the other."""
     found = learn_digits.edges(quick=True)
     assert abs(found["ratio"] - 1).max() < 0.005
+
+
+@pytest.mark.slow
+def test_the_market_itself_has_that_edge():
+    """A small net near rest: at 1 % below the predicted rate a disturbance shrinks, above it grows.
+
+    Its curvature is found by the complex step, the delays are those of the economy's own network.
+    """
+    weights, images, labels = small(batch=12, steps=1)
+    batch, decay = (images[0], labels[0]), 0.05
+    rest = last(delayed_descent.ascent(weights, [batch] * 30_000, 0.3, decay=decay))
+    flat = np.concatenate([each.ravel() for each in rest])
+
+    def slope(of):
+        found = delayed_descent.gradient(learn_digits._unflat(of, rest), *batch)
+        return np.concatenate([each.ravel() for each in found])
+
+    assert np.abs(slope(flat) - decay * flat).max() < 1e-11
+    curvature = -np.array([slope(flat + m).imag for m in 1e-30j * np.eye(len(flat))]) / 1e-30
+    steepest = learn_digits._unflat(np.linalg.eigh(curvature)[1][:, -1], rest)
+    start = [w + 1e-7 * move for w, move in zip(rest, steepest, strict=True)]
+
+    def economy(rate):
+        terms = {"cost": "quadratic", "decay": decay, "rate": rate}
+        return digits.economy(digits.NEURONS, start, images, labels, **terms)
+
+    made = economy(0.1)
+    places = {good: k for k, good in enumerate(made.supply)}
+    order = [
+        places[f"{name}[{','.join(map(str, place))}]"]
+        for name, each in digits.parts(rest).items()
+        for place in np.ndindex(each.shape)
+    ]
+    bound = edge(curvature, delays_of(made)[np.ix_(order, order)], decay=decay)
+    growth = []
+    for rate in (0.99 * bound, 1.01 * bound):
+        market, far = digits.market(economy(rate), dating="dated"), []
+        for _ in range(900):
+            market.step()
+            far.append(furthest(digits.weights_of(market, rest), rest))
+        growth.append(max(far[-200:]) / max(far[200:400]))
+    assert growth[0] < 0.95 and growth[1] > 1.05, growth
 
 
 @pytest.mark.slow

@@ -172,6 +172,19 @@ def test_and_so_it_does_in_corners(corner: str, activation: str) -> None:
         assert distance(path, result.trajectory) <= 1e-12
 
 
+@pytest.mark.parametrize("share_rate", [0.0, 0.2])
+def test_and_where_a_good_is_worth_nothing_yet(share_rate: float) -> None:
+    """Bids of 0 are the first, and some stay 0: as in corners, 1e-12."""
+    economy = market_abm.from_text(
+        "a = x\nb = x\np = a\nq = a\nr = q\ns = r", {"x": 1}, {"b": 0, "p": 0, "s": 1}
+    )
+    market = {"bid_rate": 0.7, "share_rate": share_rate}
+    for engine in ENGINES:
+        result, path = run_and_twin(economy, 22, engine, **market)
+        assert result.steps > 20
+        assert distance(path, result.trajectory) <= 1e-12
+
+
 def test_a_share_that_all_but_vanishes_comes_back_as_its_optimiser_says() -> None:
     """Shares of 1e-258 and bids of 1e15 that fall to 1: rounding must not eat what is small."""
     economy = market_abm.from_text("y = sqrt(x)\nw = 30 * x**0.99", supply={"x": 1})

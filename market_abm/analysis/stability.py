@@ -45,18 +45,31 @@ INDIFFERENCE_TOL = 1e-6
 MAX_NUMBERS = 2_000_000
 """Entries of the arrays of steps that are made together."""
 
+CROWDED, CROWD = 0.9, 3
+"""Eigenvalues crowd if so many are above this part of the largest; they may then be rounding."""
+
 LARGEST = 6
 """Eigenvalues that are computed of many variables."""
 
 AGREEMENT = 1e-4
 """The relative difference, with other disturbances, up to which the largest of them is known."""
 
+FACTOR = 5.0
+"""The size of those other disturbances, relative to the usual ones."""
+
+MAX_ERROR = 0.01
+"""The error of the radius, relative to it, up to which it is known where eigenvalues crowd.
+
+A smaller radius that is rounding is 0.
+"""
+
 
 @dataclass(frozen=True)
 class Stability:
     """The behaviour of small disturbances of a steady state.
 
-    Both numbers have an error of about 1e-10; where k eigenvalues coincide, of its k-th root.
+    Both numbers have an error of about 1e-10; where k eigenvalues coincide, of its k-th root (of
+    the radius at most 1 %).
 
     Parameters
     ----------
@@ -127,8 +140,9 @@ def stability(
         None if steps are random (``random`` activation, noise in bids), if prices are lagged, if a
         step is not smooth at the steady state (posted prices: excess demand on one side, unsold
         goods on the other), if the steady state is unknown or the market is not
-        stationary there, if J is not finite, or if the largest eigenvalue of more than 1,200
-        variables cannot be told from rounding.
+        stationary there, if J is not finite, or if the largest eigenvalue cannot be told from
+        rounding: where a market arrives in n steps J^n is 0, and rounding of 1e-10 makes rings of
+        eigenvalues of (1e-10)^(1/n).
     """
     return stabilities([economy], [settings], [steady_state or equilibrium(economy)])[0]
 
@@ -152,12 +166,43 @@ def stabilities(
                 largest = largest_eigenvalue(steps)
                 found[members[0]] = largest and largest.of_a_step(steps.period)
             continue  # on a long line eigenvalues are all of one size, or J is one Jordan block
-        places = zip(members, steps.jacobians(), strict=True)
-        known = [(k, matrix) for k, matrix in places if matrix is not None]
-        matrices = [matrix for _, matrix in known]
-        for (k, matrix), spectrum in zip(known, _spectra(matrices), strict=True):
-            found[k] = _stability(matrix, steps.of_goods, spectrum).of_a_step(steps.period)
+        for k, known in zip(members, _known(steps), strict=True):
+            found[k] = known and known.of_a_step(steps.period)
     return found
+
+
+def _known(steps: Steps) -> list[Stability | None]:
+    """The stability of each market, for all its steps together, where it is more than rounding."""
+    spectra = _eigenvalues(steps, 1.0)
+    crowds = [0 if each is None else _crowd(each) for each in spectra]
+    crowded = any(count >= CROWD for count in crowds)
+    others = _eigenvalues(steps, FACTOR) if crowded else spectra
+    found: list[Stability | None] = []
+    for count, first, second in zip(crowds, spectra, others, strict=True):
+        leading = None if first is None else _leading(first)
+        if first is not None and count >= CROWD and not _agree(first, second, count):
+            leading = 0j if np.abs(first).max() <= MAX_ERROR else None
+        found.append(None if leading is None else Stability(abs(leading), leading))
+    return found
+
+
+def _crowd(eigenvalues: np.ndarray) -> int:
+    """The number of eigenvalues that are about as large as the largest; 0 if all are 0."""
+    sizes = np.abs(eigenvalues)
+    return int(np.sum(sizes > CROWDED * sizes.max(initial=0.0)))
+
+
+def _agree(first: np.ndarray, second: np.ndarray | None, count: int) -> bool:
+    """Whether so many eigenvalues of about one size are more than rounding.
+
+    Differences of another size have other errors e of J, by a factor of about ``FACTOR`` or more.
+    What is e^(1/k) off changes by the logarithm of this factor over k of it: so k times the change
+    of the radius is about its error.
+    """
+    if second is None:
+        return False
+    radius, other = (float(np.abs(each).max()) for each in (first, second))
+    return count * abs(radius - other) <= MAX_ERROR * radius
 
 
 def _dated_stability(
@@ -210,8 +255,9 @@ def stable_rate(
     @cache
     @np.errstate(divide="ignore")
     def growth(rate: float) -> float:
-        radius = _stability(whole + 2.0 * (1.0 - rate) * (half - whole), of_goods).radius
-        return float(np.log(radius))
+        matrix = whole + 2.0 * (1.0 - rate) * (half - whole)
+        eigenvalues = _effective(_spectra([matrix])[0], matrix, of_goods)
+        return float(np.log(np.abs(eigenvalues).max(initial=0.0)))
 
     from scipy.optimize import brentq  # slow to import
 
@@ -233,15 +279,21 @@ def _jacobian(
     return None
 
 
-def _stability(
-    matrix: np.ndarray, of_goods: np.ndarray, eigenvalues: np.ndarray | None = None
-) -> Stability:
-    """The leading eigenvalue of J, without what persists and has no effect."""
-    eigenvalues = _spectra([matrix])[0] if eigenvalues is None else eigenvalues
+def _eigenvalues(steps: Steps, factor: float) -> list[np.ndarray | None]:
+    """The eigenvalues of each market's J, without what persists and has no effect; or None."""
+    matrices = steps.jacobians(factor)
+    spectra = iter(_spectra([matrix for matrix in matrices if matrix is not None]))
+    return [
+        None if matrix is None else _effective(next(spectra), matrix, steps.of_goods)
+        for matrix in matrices
+    ]
+
+
+def _effective(eigenvalues: np.ndarray, matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:
+    """The eigenvalues of J without those of what persists and has no effect."""
     if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE_TOL):
-        eigenvalues = np.linalg.eigvals(_without_indifference(matrix, of_goods))
-    leading = _leading(eigenvalues)
-    return Stability(abs(leading), leading)
+        return np.linalg.eigvals(_without_indifference(matrix, of_goods))
+    return eigenvalues
 
 
 def _spectra(matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -341,7 +393,7 @@ def largest_eigenvalue(steps: Steps) -> Stability | None:
     if not steps.is_stationary():
         return None
     found = []
-    for seed, factor in ((0, 1.0), (1, 5.0)):
+    for seed, factor in ((0, 1.0), (1, FACTOR)):
         product = LinearOperator(
             (steps.size, steps.size), partial(steps.product, factor=factor), dtype=float
         )

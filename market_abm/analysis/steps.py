@@ -186,16 +186,21 @@ class Steps:
         return self._variables(self._market.memory)
 
     @np.errstate(all="ignore")
-    def jacobians(self) -> list[np.ndarray | None]:
+    def jacobians(self, factor: float = 1.0) -> list[np.ndarray | None]:
         """J of each market, shape (size, size), by relative changes; None if it is not stationary.
 
         Of 2 size + 1 rows of a market each makes one step: each variable is moved up in one row and
         down in another; the last row is not disturbed, and must not move.
+
+        Parameters
+        ----------
+        factor
+            The size of the changes, relative to ``MOVE``.
         """
         rows, each = 2 * self.size + 1, np.arange(self.size)
         moves = np.zeros((self.runs, rows, self.size))
-        moves[:, 2 * each, each] = MOVE * self.sizes
-        moves[:, 2 * each + 1, each] = -MOVE * self.sizes
+        moves[:, 2 * each, each] = factor * MOVE * self.sizes
+        moves[:, 2 * each + 1, each] = -factor * MOVE * self.sizes
         memory = self._disturbed(moves)
         shape, sizes = (self.runs, rows, self.size), self.sizes[:, None]
         before = self._variables(memory).reshape(shape) / sizes

@@ -161,7 +161,8 @@ class MirrorAscent(ShareOptimiser):
         """The weights s e^(κ h)."""
         gradient = np.sum(shares * signals)
         ratio = signals / gradient
-        if gradient == 0.0 or np.any(ratio < 0.0):
+        still = self.settings.share_rate == 0.0  # whatever h is: the logarithm of 0 is no number
+        if still or gradient == 0.0 or np.any(ratio < 0.0):
             return shares
         rate = self.settings.share_rate * np.sign(gradient * amount)
         return shares * np.exp(rate * self.relative(ratio))

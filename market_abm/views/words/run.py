@@ -282,7 +282,11 @@ def optimum_sentence(result: Result) -> str:
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
     if distance is None or best is None:
-        return f"The optimum was not computed: {optimum_unknown()}."
+        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
+        return (
+            f"The optimum was not computed: {optimum_unknown()}. Welfare was {first} at the start "
+            f"and is {last}."
+        )
     if not distance["solved"]:
         return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
     welfare = format_plain(distance["best_welfare"])
