@@ -11,7 +11,7 @@ from market_abm.economy.read_series import series_of
 from market_abm.experiment.shocks import Shock
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
-from market_abm.views.words.run import regime_text
+from market_abm.views.words.stability import regime_text
 from market_abm.watch.session import Session
 
 RNG = np.random.default_rng(14)
