@@ -345,9 +345,13 @@ def of(date, *series):
     [
         ("y = x * z\nz = 0.5*y**0.5\nw = y", {}, "y and z are made from each other: a batch in"),
         ("y = x", {"activation": "sequential"}, "market.activation is 'sequential' with dated"),
+        (
+            "y = x**.5",
+            {"mechanism": "tatonnement"},
+            'with mechanism "tatonnement"; use "unit-bid" or "trading-post", where bids form',
+        ),
         ("y = x", {"lag": 2}, "market.lag is 2 with dated goods"),
         ("y = x", {"bid_rate": 0.5}, "market.bid_rate is 0.5 with dated goods"),
-        ("y = x**.5", {"mechanism": "tatonnement"}, "market.mechanism is 'tatonnement' with dated"),
         ("y = x", {"dating": "spot", "foresight": {"supply_line": 1}}, "nobody knows which offer"),
     ],
 )

@@ -176,6 +176,8 @@ def test_what_a_program_comes_to_is_counted_before_it_is_made(monkeypatch):
         ("for t in 0..3: y[t] = x\nelse:\n z = x", "line 3: a loop has no else"),
         ("for t in 0..3\n    y[t] = x", "line 1: cannot read .*; write 'for t in 0..9:' and ind"),
         ("y = x\n    z = y", "line 2: .*; indent the lines of a loop alone"),
+        ("for t in 0..3:\ny[t] = x", "line 2: .*; indent the lines below it"),
+        ("for t in 0...3: y[t] = x", "line 1: a range has three dots; write two dots"),
         ("y = x >> 2", "line 1: '>>' is not arithmetic"),
         ("for i in 0..10**2", "line 1: cannot read"),
         ("for t in 0..999999999999: y[t] = x", "would come to 1,000,000,000,000 lines"),

@@ -177,7 +177,7 @@ def test_the_experiment_on_increasing_returns_says_who_loses(tmp_path):
 
     told = CliRunner().invoke(main, ["run", "increasing-returns", "--out", str(tmp_path / "r")])
     assert told.exit_code == 0
-    assert "Producers of steel make losses: 0.2 of their revenue." in told.output
+    assert "Producers of steel make losses: 20 % of their revenue." in told.output
     assert "Producers of ship" not in told.output
 
 

@@ -1,6 +1,7 @@
 """Exogenous series: offers, productivities and consumers' prices that differ from step to step."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from market_abm.economy.read_series import series_of
 from market_abm.experiment.shocks import Shock
 from market_abm.market.mechanisms.registry import array_market, market_settings
 from market_abm.runs.start import run_together
+from market_abm.views.words.stability import regime_text
 from market_abm.watch.session import Session
 
 RNG = np.random.default_rng(14)
@@ -114,6 +116,39 @@ def test_nothing_is_at_rest_while_a_series_moves():
         assert ends["cycle"] == ("max_steps", 50)
     constant = from_text("y = x ** 0.5", {"x": Supply(series=np.full((5, 1), 2.0))})
     assert run(constant, steps=80).steps < 5
+
+
+def test_a_run_whose_series_moves_has_no_steady_state_and_may_diverge():
+    """Points on a line, fitted by prices that come at once, or too late for so fast a learner."""
+    points = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]])
+    given = {name: Supply(series=points, column=k) for k, name in enumerate("xy")}
+    given |= dict.fromkeys("ab", Supply(quantity=0.0, kind="gradient", cost="none", rate=0.2))
+    program = "error = a + b * x - y\ngain = -0.5 * error ** 2"
+    line = from_text(program, given, reuse="copy")
+    ways = {
+        "max_steps": {"activation": "sequential"},
+        "diverged": {"activation": "simultaneous", "dating": "dated"},
+    }
+    for status, market in ways.items():
+        result = run(line, engine="arrays", steps=300, **market)
+        assert (result.status, result.stability) == (status, None)
+        size = np.abs(result.quantities).max(axis=1)
+        assert (size[250:].max() > 1e6 * size[:75].max()) == (status == "diverged")
+    assert f"has grown to {size.max():.6g}" in result.ending.detail
+    ending = {"half_life": math.inf, "regime": "monotone"}
+    assert regime_text(ending) == "neither grows nor decays"
+    assert regime_text(ending | {"half_life": 3.0}) == "decays"
+
+
+def test_a_row_that_a_line_cannot_use_is_named():
+    rows = np.array([4.0, 2.0, -3.0])
+    root = from_text("y = x ** 0.5", {"x": Supply(series=rows)})
+    for activation, engine, step in (("simultaneous", "agents", 3), ("sequential", "arrays", 2)):
+        detail = run(root, activation=activation, engine=engine).ending.detail
+        assert detail == (
+            f"diverged at step {step}: the quantity of y is nan, where its input x is -3 "
+            "(row 2 of its series, from 0)"
+        )
 
 
 def test_a_shock_comes_beside_a_series():
@@ -258,10 +293,29 @@ WRONG = [
     ("no.csv", None, "cannot read 'no.csv': there is no such file; its path is relative to"),
     ("a.csv", "", "'a.csv' has no rows; give at least one row"),
     ("a.csv", "x,y\n", "'a.csv' has no rows; give at least one row"),
-    ("a.csv", "1\nnan\n", "'a.csv' holds nan in row 1, column 0, counted from 0; replace it"),
-    ("a.csv", "1\ninf\n", "'a.csv' holds inf in row 1, column 0, counted from 0; replace it"),
-    ("a.csv", "1\ntwo\n", "cannot read 'a.csv': could not convert string 'two'"),
-    ("a.csv", "1,2\n3\n", "cannot read 'a.csv': the number of columns changed from 2 to 1"),
+    (
+        "a.csv",
+        "1\n\nnan\n",
+        "'a.csv' holds nan in line 3, column 0 (columns count from 0); replace",
+    ),
+    (
+        "a.csv",
+        "u,v\n1,inf\n",
+        "'a.csv' holds inf in line 2, column 1 (columns count from 0); replace",
+    ),
+    ("a.npy", np.array([1.0, np.nan]), "'a.npy' holds nan in row 1, column 0 (both count from 0)"),
+    (
+        "a.csv",
+        "1\ntwo\n",
+        "'a.csv' holds 'two' in line 2, column 0 (columns count from 0); replace",
+    ),
+    ("a.csv", "u,v\n1,\n", "'a.csv' holds '' in line 2, column 1 (columns count from 0); replace"),
+    ("a.csv", "1,2\n3\n", "'a.csv' has 1 column in line 2, and 2 in line 1; keep a table"),
+    ("a.csv", "u,v\n1,2,3\n", "'a.csv' has 3 columns in line 2, and 2 in line 1; keep a table"),
+    ("a.csv", "u,u\n1,2\n", "line 1 of 'a.csv' names two columns 'u'; give each column a name"),
+    ("a.csv", b"1\n\xff\n", "'a.csv' is no text in UTF-8; save it as such"),
+    ("", None, "the name of its file is empty; give the name of a file"),
+    (".", None, "'.' is a folder; give the name of a file"),
     ("a.csv", "1,2\n", "'a.csv' has 2 columns for 'x'; give one column a good"),
     ("a.csv", "u,v\n1,2\n", "'a.csv' has 2 columns for 'x'; give one column a good"),
     ("a.npy", np.array([{"a": 1}]), "cannot read 'a.npy': Object arrays cannot be loaded"),
@@ -298,6 +352,12 @@ def test_what_is_no_series_is_refused_in_one_sentence(name, content, message, tm
 TERMS = [
     ({"series": [1.0, 2.0], "quantity": 3.0}, "has a quantity and a series"),
     ({"series": [1.0, 2.0], "kind": "gradient", "cost": "none"}, "has a series, and an offer that"),
+    ({"series": [1.0, 2.0], "kind": "gradient"}, "has a series, and an offer that"),
+    ({"series": [1.0, 2.0], "elasticity": 1.0}, "has a series, and an offer that"),
+    (
+        {"quantity": 1.0, "kind": "gradient", "cost": "none", "decay": 1.0},
+        'decay is 1 with cost "no',
+    ),
     ({"series": [[1.0, 2.0]], "column": 2}, "column is 2, and 'array from Python (1 × 2)' has 2"),
     ({"series": [[1.0, 2.0]], "column": "u"}, "has no column 'u'; give its number"),
     ({"series": [[1.0, 2.0]], "column": -1}, "column is -1; give its number, from 0, or its name"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from support.economies import BAKERY
 from support.figures import assert_nothing_is_cut_off
 from support.profiles import members
@@ -18,7 +19,8 @@ from market_abm.gradient.equilibrium import equilibrium
 from market_abm.runs.run import shocked as with_shocks
 from market_abm.studies.sweep import Sweep, run_sweep
 from market_abm.views.numbers import MINUS
-from market_abm.views.words.shock import shock_sentences
+from market_abm.views.plots.shock import Moves, shock
+from market_abm.views.words.shock import shock_sentences, shocked_goods
 
 SHOCKS = {
     "supply.labour.quantity": 1.0,
@@ -351,6 +353,19 @@ def test_a_run_says_what_its_shocks_did():
     assert not shock_sentences(run("loop", steps=5))
     cut = run("shocks", steps=242)
     assert "at step 242" in shock_sentences(cut)[3] and "back" not in shock_sentences(cut)[3]
+
+
+def test_of_which_goods_prices_are_known_after_a_shock_is_said():
+    """Not all are recorded: the sentence is of those only, and a figure names the ones it lacks."""
+    result = run("shocks", overrides={"record.goods": ["bread"]})
+    assert "of the recorded goods (1 of 4)" in shock_sentences(result)[1]
+    lines, cells = result.shock_figure(), shock(result)
+    for figure in (lines, cells):
+        text = " ".join(each.get_text() for each in figure.findobj(Text))
+        assert "not drawn: labour, flour" in text
+    assert shocked_goods(result) == ("labour", "flour")
+    rows = Moves.of(run("shocks"), rows=3).goods
+    assert len(rows) == 3 and "labour" in rows
 
 
 def test_without_a_step_a_shock_comes_when_the_market_has_settled():

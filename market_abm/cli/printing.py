@@ -50,7 +50,7 @@ def print_result(result: Result, goods: Sequence[str] = (), left_out: str = "") 
     """
     from market_abm.runs.families import MAX_LISTED_GOODS
     from market_abm.views.words.families import families_note
-    from market_abm.views.words.run import largest_note, run_sentences
+    from market_abm.views.words.run import largest_industries_note, run_sentences
 
     if result.experiment.question:
         console().print(printable(result.experiment.question), style="bold")
@@ -63,7 +63,7 @@ def print_result(result: Result, goods: Sequence[str] = (), left_out: str = "") 
     elif len(result.goods) > MAX_LISTED_GOODS:
         shown = result.largest[:MAX_ROWS]
         _print_largest(result, shown)
-        say(largest_note(len(shown), len(result.goods), what="industries", files=files))
+        say(largest_industries_note(result, len(shown), files))
     else:
         _print_goods(result.table())
     _print_own_rates(result)

@@ -99,6 +99,11 @@ def _of_array(given: Any) -> Series:
 def _read(name: str | Path, folder: Path) -> Series:
     """The series in a file; read once, as long as the file does not change."""
     path = folder / name
+    if path.is_dir():
+        raise SettingError(
+            f"'{name}' is a folder" if str(name).strip() else "the name of its file is empty",
+            remedy="give the name of a file: .csv, .npy or .npz",
+        )
     try:
         stat = path.stat()
         return _read_once(path.resolve(), str(name), stat.st_mtime_ns, stat.st_size)
@@ -137,17 +142,70 @@ def _binary(path: Path) -> np.ndarray:
 
 
 def _of_csv(path: Path, name: str) -> Series:
-    with path.open(encoding="utf-8-sig") as file:
-        lines = [line for line in file if line.strip()]
-    cells = [cell.strip().strip('"') for cell in lines[0].split(",")] if lines else []
-    numeric = all(decimal(cell) is not None or cell.lower() == "nan" for cell in cells)
-    rows = lines if numeric else lines[1:]
-    values = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.zeros((0, 1))
-    return _checked(values, name, () if numeric else tuple(cells))
+    """The series in a text; messages count its lines from 1, and columns from 0."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingError(f"'{name}' is no text in UTF-8", remedy="save it as such") from None
+    lines = {
+        n: line for n, line in enumerate(text.splitlines(), 1) if line.partition("#")[0].strip()
+    }
+    first = next(iter(lines), 0)
+    cells = _cells(lines[first]) if lines else []
+    numeric = all(_is_number(cell) for cell in cells)
+    names = () if numeric else tuple(cells)
+    if len(set(names)) < len(names):
+        twice = next(each for k, each in enumerate(names) if each in names[:k])
+        raise SettingError(
+            f"line {first} of '{name}' names two columns '{twice}'",
+            remedy="give each column a name of its own",
+        )
+    width = len(cells)
+    if not numeric:
+        del lines[first]
+    try:
+        values = np.loadtxt(list(lines.values()), delimiter=",", ndmin=2) if lines else None
+    except ValueError:
+        values = None
+    if lines and (values is None or values.shape[1] != width):
+        _refuse_cells(lines, name, first, width)
+    return _checked(np.zeros((0, 1)) if values is None else values, name, names, tuple(lines))
 
 
-def _checked(array: np.ndarray, source: str, names: tuple[str, ...] = ()) -> Series:
-    """The series of an array of real, finite numbers with at least one row."""
+def _cells(line: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.partition("#")[0].split(",")]
+
+
+def _is_number(cell: str) -> bool:
+    return decimal(cell) is not None or cell.lower() == "nan"
+
+
+def _refuse_cells(lines: Mapping[int, str], name: str, first: int, width: int) -> None:
+    """Refuse the first line with another number of columns than the first, or with no number."""
+    remedy = "keep a table of numbers in it, a row for each step"
+    for n, line in lines.items():
+        cells = _cells(line)
+        if len(cells) != width:
+            columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+            raise SettingError(
+                f"'{name}' has {columns} in line {n}, and {width} in line {first}", remedy=remedy
+            )
+        for k, cell in enumerate(cells):
+            if not _is_number(cell):
+                raise SettingError(
+                    f"'{name}' holds {shown(cell)} in line {n}, column {k} (columns count from 0)",
+                    remedy="replace it by a finite number",
+                )
+    raise SettingError(f"'{name}' cannot be read as numbers", remedy=remedy)
+
+
+def _checked(
+    array: np.ndarray, source: str, names: tuple[str, ...] = (), lines: tuple[int, ...] = ()
+) -> Series:
+    """The series of an array of real, finite numbers with at least one row.
+
+    ``lines`` are those of its rows in a text.
+    """
     if array.dtype.kind not in "fiub":
         raise SettingError(
             f"'{source}' holds {array.dtype}, not numbers",
@@ -161,8 +219,10 @@ def _checked(array: np.ndarray, source: str, names: tuple[str, ...] = ()) -> Ser
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
         row, column = wrong[0]
+        line, count = (f"line {lines[row]}", "columns") if lines else (f"row {row}", "both")
         raise SettingError(
-            f"'{source}' holds {values[row, column]} in row {row}, column {column}, counted from 0",
+            f"'{source}' holds {values[row, column]} in {line}, column {column} "
+            f"({count} count from 0)",
             remedy="replace it by a finite number",
         )
     return Series(values, source, names)

@@ -118,6 +118,12 @@ class Supply(Settings):
             raise SettingError(
                 f"'{where}.quantity' is missing", remedy="write quantity = ...", name=where
             )
+        if self.series is not None and (np.any(self.responds) or self.kind != "curve"):
+            raise SettingError(
+                f"{where} has a series, and an offer that responds to prices",
+                remedy="leave out the series, or elasticity, kind and cost",
+                name=f"{where}.series",
+            )
         self._check_cost(where)
         if self.settle >= self.period:
             raise SettingError(
@@ -125,14 +131,15 @@ class Supply(Settings):
                 remedy="let some price count: settle must be below the period",
                 name=f"{where}.settle",
             )
-        if self.series is not None and np.any(self.responds):
-            raise SettingError(
-                f"{where} has a series, and an offer that responds to prices",
-                remedy="leave out the series, or elasticity and cost",
-                name=f"{where}.series",
-            )
 
     def _check_cost(self, where: str) -> None:
+        if self.decay > 0 and self.cost != "quadratic":
+            raise SettingError(
+                f'{where}.decay is {self.decay:g} with cost "{self.cost}"',
+                remedy='it is the slope of a quadratic cost: set cost = "quadratic", or leave it '
+                "out",
+                name=f"{where}.decay",
+            )
         if self.cost == "curve":
             if self.elasticity > 0 and not (self.quantity or 0.0) * self.price > 0:
                 raise SettingError(

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from market_abm.errors import ProgramError, clip
 
-_RANGE = re.compile(r"#[^\n]*|\.\.|>>")
-"""A comment, a range, or the operator in whose place Python's parser reads it."""
+_RANGE = re.compile(r"#[^\n]*|\.{2,3}|>>")
+"""A comment, a range (also with three dots), or the operator in whose place Python reads it."""
 
 _LOOP = "write 'for t in 0..9:' and indent the lines of the loop"
 
@@ -42,9 +42,13 @@ def _with_ranges(source: str) -> str:
     """The source with ``>>`` for ``..``, so that all else stays in its place."""
 
     def replaced(found: re.Match[str]) -> str:
+        line = source.count("\n", 0, found.start()) + 1
         if found[0] == ">>":
-            line = source.count("\n", 0, found.start()) + 1
             raise ProgramError("'>>' is not arithmetic", line=line, remedy="write a range as 1..n")
+        if found[0] == "...":
+            raise ProgramError(
+                "a range has three dots", line=line, remedy="write two dots, as in 1..n"
+            )
         return ">>" if found[0] == ".." else found[0]
 
     return _RANGE.sub(replaced, source) if ".." in source or ">>" in source else source
@@ -84,6 +88,8 @@ def _syntax_error(error: SyntaxError, lines: Sequence[str]) -> ProgramError:
         remedy = "put the generator in parentheses: ces((x[i] for i in 1..n), elasticity=0.5)"
     elif "unexpected indent" in message or "unindent" in message:
         remedy = "indent the lines of a loop alone, and by as much each"
+    elif "expected an indented block" in message:
+        message, remedy = "the loop above has no indented line", "indent the lines below it"
     elif loop:
         remedy = _LOOP
     elif reserved:

@@ -201,7 +201,7 @@ def check_settings(settings: Any, where: str) -> None:
         Prices are quoted, agents do not act at once, observe old prices or move bids in part.
     """
     for holds, key, remedy in (
-        (settings.rules.bids_form_prices, "mechanism", 'bids form the prices of "unit-bid"'),
+        (settings.rules.bids_form_prices, "mechanism", "use one in which bids form prices"),
         (settings.activation == "simultaneous", "activation", 'use "simultaneous"'),
         (not settings.lag, "lag", "set it to 0: each price is that of a date anyway"),
         (
@@ -238,7 +238,7 @@ def check_economy(economy: Economy) -> None:
                 f"{goods}{more} {'are' if len(component) > 1 else 'is'} made {how}: "
                 "a batch in a loop has no date",
                 remedy=spot,
-                name=component[0].good,
+                name="market.dating",
             )
     for industry in economy.industries:
         if industry.population.conduct != "competitive":

@@ -236,12 +236,13 @@ class Result(Savable):
 
         It is :attr:`rest`, or, if the run does not rest, :attr:`equilibrium`.
 
-        None if no steady state is known, if steps are random, or if firms are of another class than
-        ``Firm``.
+        None if no steady state is known, as while a series moves on, if steps are random, or if
+        firms are of another class than ``Firm``.
         """
         from market_abm.analysis.stability import stability
 
-        if self.firm is not None or self.equilibrium is None:
+        moving = self.economy.moves_until > self.steps
+        if self.firm is not None or moving or self.equilibrium is None:
             return None
         steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
         return stability(self.economy, self.experiment.market, steady)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.series import number_at
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
 DIVERGENCE_LIMIT = 1e100
 """A price or quantity of this size or more counts as diverged."""
+
+GROWTH = 10.0, 1e6
+"""A run that has not settled counts as diverging if its largest price or quantity is so many times
+larger in each quarter of the run than in the one before, and in the last than in the first."""
 
 
 class Status(enum.Enum):
@@ -66,9 +72,24 @@ def divergence(economy: Economy, state: State, row: int) -> Ending | None:
                 state.step,
                 economy.goods[k],
                 f"diverged at step {state.step}: the {what} of {economy.goods[k]} is "
-                f"{values[k]:.6g}",
+                f"{values[k]:.6g}{_negative_input(economy, economy.goods[k], state.step)}",
             )
     return None
+
+
+def _negative_input(economy: Economy, good: str, step: int) -> str:
+    """The input of a good of which a series has just offered less than nothing; or no text."""
+    inputs = (i.technology.inputs for i in economy.industries if i.good == good)
+    for each in itertools.chain(*inputs):
+        terms = economy.supply.get(each)
+        if terms is None or terms.series is None:
+            continue
+        for when in (step, max(step - 1, 0)):
+            offered = number_at(terms, when)
+            if offered < 0.0:
+                row = terms.series.row_at(when, terms.repeat, terms.period)
+                return f", where its input {each} is {offered:g} (row {row} of its series, from 0)"
+    return ""
 
 
 def out_of_steps(
@@ -96,6 +117,8 @@ def out_of_steps(
         for path, places, name, good in paths
         for size, k, low, high, period in _oscillations(path[-after:])
     ]
+    if growth := _growth(economy, trajectory, after):
+        return growth
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
     if economy.exogenous.end > step:
         detail = f"not settled after {step} steps, in which its series moved on"
@@ -112,6 +135,26 @@ def out_of_steps(
             detail += f"; {advice}"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
+
+
+@np.errstate(all="ignore")
+def _growth(economy: Economy, trajectory: Trajectory, records: int) -> Ending | None:
+    """The ending of a run whose numbers grow without bound in the last ``records``; or None."""
+    both = ("quantity", trajectory.quantities[-records:]), ("price", trajectory.prices[-records:])
+    for what, path in both:
+        quarters = np.array_split(np.abs(path), 4)
+        if len(path) < 8:
+            return None
+        sizes = np.array([each.max(initial=0.0) for each in quarters])
+        each, whole = GROWTH
+        if np.all(sizes[1:] > each * sizes[:-1]) and sizes[-1] > whole * sizes[0] > 0.0:
+            good = economy.goods[trajectory.goods[np.argmax(quarters[-1].max(axis=0))]]
+            step = trajectory.steps
+            detail = (
+                f"diverging up to step {step}: the {what} of {good} has grown to {sizes[-1]:.6g}"
+            )
+            return Ending(Status.DIVERGED, step, good, detail)
+    return None
 
 
 def _oscillations(path: np.ndarray) -> Iterator[tuple[float, int, float, float, float]]:

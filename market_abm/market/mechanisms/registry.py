@@ -75,6 +75,13 @@ def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market"
     name = given.get("mechanism", default_mechanism())
     check_choice(name, f"{where}.mechanism", MECHANISMS)
     check_keys_of(name, given, where)
+    if given.get("dating") == "dated" and not MECHANISMS[name].bids_form_prices:
+        others = [f'"{each}"' for each, rules in MECHANISMS.items() if rules.bids_form_prices]
+        raise SettingError(
+            f'{where}.dating is "dated" with mechanism "{name}"',
+            remedy=f'use {" or ".join(others)}, where bids form prices, or dating = "spot"',
+            name=f"{where}.dating",
+        )
     return MECHANISMS[name].Settings.of(given, where)
 
 

@@ -19,7 +19,13 @@ from market_abm.views.plots.lettering import fitted
 from market_abm.views.plots.shock_lines import shock_lines
 from market_abm.views.plots.style import Title, new_figure
 from market_abm.views.words.lines import shortened
-from market_abm.views.words.shock import NEW_EQUILIBRIUM, STEPS_SINCE, shock_note, shock_title
+from market_abm.views.words.shock import (
+    NEW_EQUILIBRIUM,
+    STEPS_SINCE,
+    shock_note,
+    shock_title,
+    shocked_goods,
+)
 
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 9, 25, 16
 
@@ -48,7 +54,8 @@ class Moves:
     Parameters
     ----------
     goods
-        Those whose price changed most by the end, the largest change first.
+        Those that are shocked, and those whose price changed most by the end; the largest change
+        first.
     since
         Steps since the shock, shape (columns,).
     moves
@@ -78,8 +85,11 @@ class Moves:
         moves = _log_ratio(result.prices[after], before).T
         known = np.nan_to_num(np.abs(moves)).round(DIGITS)  # without rounding
         order = np.lexsort((-known.max(axis=1), -known[:, -1]))
-        moved = np.count_nonzero(known.any(axis=1))
-        order = order[: min(rows, max(moved, MIN_ROWS))]
+        moved = int(np.count_nonzero(known.any(axis=1)))
+        shown = min(rows, max(moved, MIN_ROWS))
+        shocked = np.flatnonzero(np.isin(result.recorded, shocked_goods(result)))[: rows // 2]
+        always = np.isin(order, shocked)
+        order = order[always | (np.cumsum(~always) <= shown - len(shocked))]
         rest = result.steady_state_prices
         if rest is not None:
             rest = _log_ratio(rest[result.trajectory.goods], before)[order]
@@ -220,7 +230,8 @@ def _title(result: Result, moves: Moves) -> Title:
     experiment = result.experiment
     shocks = experiment.configuration.get("shocks", [])
     what = shock_title(shortened(experiment.name, 30), shocks)
-    note = shock_note(len(moves.goods), len(result.recorded))
+    unseen = [good for good in shocked_goods(result) if good not in result.recorded]
+    note = shock_note(len(moves.goods), len(result.recorded), unseen)
     return Title(experiment.question, f"{what}\n{note}", WIDTH)
 
 

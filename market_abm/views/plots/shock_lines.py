@@ -20,6 +20,7 @@ from market_abm.views.words.shock import (
     line_label,
     shock_lines_note,
     shock_title,
+    shocked_goods,
     step_label,
 )
 
@@ -127,5 +128,6 @@ def _title(result: Result, *, equilibrium: bool) -> Title:
     experiment = result.experiment
     shocks = experiment.configuration.get("shocks", [])
     what = shock_title(shortened(experiment.name, 30), shocks)
-    note = shock_lines_note(equilibrium=equilibrium)
+    unseen = [good for good in shocked_goods(result) if good not in result.recorded]
+    note = shock_lines_note(unseen, equilibrium=equilibrium)
     return Title(experiment.question, f"{what}\n{note}", WIDTH)

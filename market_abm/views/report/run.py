@@ -31,7 +31,8 @@ from market_abm.views.report.tables import facts_html, status_html, table_html
 from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
-from market_abm.views.words.run import REGIMES, measure_label, optimum_unknown, rest_text
+from market_abm.views.words.run import measure_label, optimum_unknown, rest_text
+from market_abm.views.words.stability import regime_text
 from market_abm.views.words.text import changes_text, sentence
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class RunFolder(ResultsFolder):
         self._write_accounts(page)
         near = as_mapping(self.content.get("near_rest"))
         if isinstance(near.get("regime"), str):
-            near = {**near, "regime": REGIMES.get(near["regime"], near["regime"])}
+            near = {**near, "regime": regime_text(near)}
         _add_facts(
             page, words.NEAR_THE_STEADY_STATE, near, words.STABILITY_LABELS, words.NOT_COMPUTED
         )

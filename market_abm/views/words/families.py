@@ -89,7 +89,7 @@ def one_of(lines: int, label: str) -> str:
 
 
 def loss_sentence(family: Family, losing: int, most: str) -> str:
-    """How many members make losses, and the largest as a part of their revenue."""
+    """How many members make losses, and the largest as a part of revenue, in words."""
     count = f"{losing:,} of {len(family):,}" if losing < len(family) else f"all {losing:,}"
     return f"Of the producers of {family.label}, {count} make losses, of up to {most} of revenue."
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,8 @@ from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
-from market_abm.views.words.text import sentence
+from market_abm.views.words.stability import stability_sentence
+from market_abm.views.words.text import loss_text, sentence
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -41,13 +41,6 @@ MAX_CROSSINGS = 3
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
-
-REGIMES = {
-    "unstable": "grows",
-    "oscillating": "oscillates and decays",
-    "monotone": "decays",
-}
-"""What a small disturbance of the steady state does, by the regime of the eigenvalues."""
 
 
 # --- experiments ----------------------------------------------------------------------------------
@@ -376,7 +369,7 @@ def loss_sentences(result: Result) -> list[str]:
     if result.families:
         return _losses_of_families(result.families, losses.to_dict())
     return [
-        f"Producers of {good} make losses: {format_plain(loss, 3)} of their revenue."
+        f"Producers of {good} make losses: {loss_text(loss)} of their revenue."
         for good, loss in itertools.islice(losses.items(), MAX_LOSSES)
     ]
 
@@ -387,40 +380,21 @@ def _losses_of_families(families: Iterable[Family], losses: Mapping[str, float])
     for family in families:
         own = [losses[good] for good in family.goods if good in losses]
         if own:
-            found.append(loss_sentence(family, len(own), format_plain(max(own), 3)))
+            found.append(loss_sentence(family, len(own), loss_text(max(own))))
     return found[:MAX_LOSSES]
 
 
-def stability_sentence(result: Result) -> str:
-    """The predicted and measured rate near the steady state; empty if there is none to predict."""
-    near = result.near_steady_state()
-    if near is None or near["radius"] <= 0:
-        return ""
-    parts = [f"Near the steady state a small disturbance {REGIMES[near['regime']]}"]
-    if math.isfinite(near["period"]):
-        parts.append(f"period {_steps(near['period'])}")
-    if math.isfinite(near["half_life"]):
-        parts.append(f"half-life {_steps(near['half_life'])}")
-    predicted = f"predicted rate {format_fixed(near['radius'], 4)} per step"
-    measured = f"; measured {_measured(result)}" if math.isfinite(near["rate"]) else ""
-    return f"{', '.join(parts)}: {predicted}{measured}."
+def largest_note(shown: int, total: int) -> str:
+    """That a table has the goods with the largest sales only, of how many."""
+    return f"The {shown} goods with the largest sales, of {total:,}."
 
 
-def _measured(result: Result) -> str:
-    """A measured rate and its uncertainty."""
-    value, uncertainty = result.path.rate
-    return f"{format_fixed(value, 4)} ± {format_plain(uncertainty, 1)}"
-
-
-def _steps(duration: float) -> str:
-    shown = format_plain(duration, 3)
-    return f"{shown} step" if shown == "1" else f"{shown} steps"
-
-
-def largest_note(shown: int, total: int, *, what: str = "goods", files: str = "") -> str:
-    """That a table has the largest sales only, of how many goods, or which files have them all."""
-    rest = f"; all {total:,} goods are in {files}" if files else f", of {total:,}"
-    return f"The {shown} {what} with the largest sales{rest}."
+def largest_industries_note(result: Result, shown: int, files: str) -> str:
+    """That a table has the first of ``Result.largest`` only, and which files have all goods."""
+    some = len(result.largest) < len(result.economy.topological_order)
+    but = ", final goods left out" if some else ""
+    rest = f"; all {len(result.goods):,} goods are in {files}" if files else ""
+    return f"The {shown} industries with the largest sales{but}{rest}."
 
 
 def explanation_note(result: Result) -> str:

@@ -10,7 +10,13 @@ import numpy as np
 from market_abm.keys import key_parts
 from market_abm.views.numbers import format_count, format_percent, format_plain
 from market_abm.views.words.lines import shortened
-from market_abm.views.words.text import MAX_CHANGES, changes_text, listed_changes, sentence
+from market_abm.views.words.text import (
+    MAX_CHANGES,
+    and_more,
+    changes_text,
+    listed_changes,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from market_abm.analysis.shock_response import ShockResponse
@@ -29,16 +35,35 @@ def shock_title(name: str, shocks: Sequence[Mapping[str, Any]]) -> str:
     return f"{name}: {'; '.join(texts) or 'a shock'}"
 
 
-def shock_note(shown: int, total: int) -> str:
-    """What is drawn after a shock, of how many goods."""
+def shocked_goods(result: Result) -> tuple[str, ...]:
+    """The goods of which shocks change the supply, the demand or the industry."""
+    keys = [key_parts(key) for shock in result.experiment.shocks for key in shock.values]
+    goods = dict.fromkeys(good for _, good, *rest in keys if rest)
+    return tuple(good for good in goods if good in result.experiment.economy.index)
+
+
+def shock_note(shown: int, total: int, unseen: Sequence[str]) -> str:
+    """What is drawn after a shock, of how many goods, and which shocked goods are not recorded."""
     which = f"; the {shown} of {total} that change most" if shown < total else ""
-    return f"change of each price against the step before{which}"
+    return f"change of each price against the step before{which}{_not_recorded(unseen)}"
 
 
-def shock_lines_note(*, equilibrium: bool) -> str:
-    """What the lines after a shock are."""
+def shock_lines_note(unseen: Sequence[str], *, equilibrium: bool) -> str:
+    """What the lines after a shock are, and which shocked goods are not recorded."""
     marks = "; diamonds: the new equilibrium" if equilibrium else ""
-    return f"change of each price against the step before; dashed: its exact gradient{marks}"
+    return (
+        "change of each price against the step before; dashed: its exact gradient"
+        f"{marks}{_not_recorded(unseen)}"
+    )
+
+
+def _not_recorded(goods: Sequence[str]) -> str:
+    return f"\nnot recorded, and not drawn: {_first(goods)}" if goods else ""
+
+
+def _first(goods: Sequence[str]) -> str:
+    """The first of the goods, and how many there are more."""
+    return f"{', '.join(goods[:3])} {and_more(len(goods) - 3, 'good')}".rstrip()
 
 
 def step_label(shown: int, last: int) -> str:
@@ -90,12 +115,13 @@ def _number_at(economy: Economy, key: str) -> float | None:
 
 
 def response_sentence(result: Result, response: ShockResponse) -> str:
-    """How far prices were off their gradients after a shock, and when they were back."""
+    """How far recorded prices were off their gradients after a shock, and when they were back."""
     tolerance = f"{result.experiment.run.tolerance:g}"
+    some = _of_recorded(result)
     if response.error <= result.experiment.run.tolerance:
-        return f"No price left its gradient by more than {tolerance}."
+        return f"No price{some} left its gradient by more than {tolerance}."
     good = result.recorded[response.good]
-    text = f"prices were off their gradients by up to {_share(response.error)} ({good}, "
+    text = f"prices{some} were off their gradients by up to {_share(response.error)} ({good}, "
     text += f"step {response.at})"
     if response.duration is None:
         text += f", and by {_share(response.left)} at step {response.until}"
@@ -103,6 +129,12 @@ def response_sentence(result: Result, response: ShockResponse) -> str:
         later = format_count(response.duration, "step")
         text += f", and back within {tolerance} at step {response.back}, {later} later"
     return sentence(f"{text}{_largest_move(result, response)}")
+
+
+def _of_recorded(result: Result) -> str:
+    """Of which goods prices are known after a shock, if not of all."""
+    shown, total = len(result.recorded), len(result.goods)
+    return f" of the recorded goods ({shown:,} of {total:,})" if shown < total else ""
 
 
 def _largest_move(result: Result, response: ShockResponse) -> str:

@@ -78,6 +78,11 @@ def and_more(count: int, one: str, several: str = "") -> str:
     return f"and {format_count(count, one, several)} more" if count > 0 else ""
 
 
+def loss_text(loss: float) -> str:
+    """A loss as a part of revenue, in per cent."""
+    return "all" if float(format_plain(loss, 3)) == 1.0 else f"{format_plain(100.0 * loss, 3)} %"
+
+
 def step_title(name: str, step: int) -> str:
     """An experiment, and the step that is shown of it."""
     return f"{name}, step {step}"
