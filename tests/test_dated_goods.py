@@ -161,6 +161,7 @@ def as_copies(program):
     return replace(program, reuse="copy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
 @given(data=st.data())
 @settings(max_examples=examples(8), deadline=None)

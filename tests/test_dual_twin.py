@@ -542,6 +542,7 @@ def test_posted_prices_are_their_twin_until_something_is_rationed_or_stored(name
         assert largest_distance(result.prices, optimiser.prices)[0] > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rate", "steps"),
     [

@@ -314,9 +314,12 @@ LONG = (
     "stale-information",
     "tatonnement",
     "demand-elasticity",
+    "foresight-momentum",
+    "foresight-trend",
+    "split-elasticity",
     "firms-noise",
 )
-"""Sweeps whose checked rows alone take five seconds or more."""
+"""Sweeps whose checked rows alone take two seconds or more."""
 
 
 @pytest.mark.parametrize(

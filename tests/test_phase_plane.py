@@ -267,6 +267,7 @@ def test_each_committed_edge_is_where_a_step_by_hand_stops_to_shrink(committed):
 # --- the plane ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_small_plane(small, tmp_path):
     """A row a run, all models and technologies, rates only where a model has them; its files."""
     table = small.table

@@ -1252,6 +1252,7 @@ def quoted_diamond(**options: Any) -> Experiment:
     return Experiment.parse(text, "diamond", options)
 
 
+@pytest.mark.slow
 def test_auction_rates_can_be_swept(tmp_path: Any) -> None:
     """Rows are what single runs say; measured rates are those predicted, within 1 %."""
     base = quoted_diamond(**{"market.mechanism": AUCTION, "run.steps": 150, "run.tolerance": 1e-6})
@@ -1282,6 +1283,7 @@ def test_a_sweep_from_the_command_line(tmp_path: Any, monkeypatch: pytest.Monkey
     assert table["predicted_rate"].tolist() == pytest.approx([each.radius for each in rates])
 
 
+@pytest.mark.slow
 def test_posted_prices_can_be_swept(tmp_path: Any) -> None:
     """Rows are single runs; nothing is predicted, for a step has a kink at rest."""
     given = {"market.mechanism": POSTED, "market.price_rate": 0.1, "run.tolerance": 1e-6}
