@@ -19,7 +19,7 @@ DIVERGENCE_LIMIT = 1e100
 """A price or quantity of this size or more counts as diverged."""
 
 GROWTH = 10.0, 1e6
-"""A run that has not settled counts as diverging if its largest price or quantity is so many times
+"""A run whose series move on counts as diverging if its largest price or quantity is so many times
 larger in each quarter of the run than in the one before, and in the last than in the first."""
 
 
@@ -117,12 +117,11 @@ def out_of_steps(
         for path, places, name, good in paths
         for size, k, low, high, period in _oscillations(path[-after:])
     ]
-    if growth := _growth(economy, trajectory, after):
-        return growth
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
     if economy.exogenous.end > step:
         detail = f"not settled after {step} steps, in which its series moved on"
-        return Ending(Status.MAX_STEPS, step, None, detail)
+        growth = _growth(economy, trajectory, after)
+        return growth or Ending(Status.MAX_STEPS, step, None, detail)
     if oscillations and not noisy:
         _, what, k, low, high, period = max(oscillations)
         spacing = step / max(1, len(trajectory.times) - 1)
