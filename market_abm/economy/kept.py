@@ -24,7 +24,8 @@ def kept_of_runs(economy: Any, industries: Sequence[Industry]) -> dict[str, Any]
     """Of the lines of an economy with a leading axis of runs: what they share with it, by name."""
     if any(len(industry.weights) > 1 for industry in industries):
         return {}  # firms differ between runs
-    same = {name: getattr(economy, name) for name in LAYOUT if name not in ("lines", "families")}
+    known = [name for name in LAYOUT if name in vars(economy) and name not in ("lines", "families")]
+    same = {name: getattr(economy, name) for name in known}
     made = {industry.good: industry for industry in industries}
     components = tuple(tuple(made[i.good] for i in each) for each in economy.components)
     return {**same, "buyers": economy.buyers.with_run_axis(), "components": components}
