@@ -36,11 +36,6 @@ class TracedArray(np.ndarray):
         return np.asarray(self).astype(dtype, *args, **options)
 
 
-def traced_array(elements: Any) -> TracedArray:
-    """Elements as an array of objects, into which traced values can be written."""
-    return np.array(elements, object).view(TracedArray)
-
-
 def holds_traced(values: Any) -> bool:
     """Whether a value is traced, or one in an array or in lists."""
     if isinstance(values, np.ndarray):
