@@ -45,16 +45,17 @@ class HouseholdAgent(Firm):
         self._household, self._shares = household, shares
         if self._spending is None:
             self.income = household.money
+            self._sold = household.endowment
 
     def update_bids(self) -> None:
         """Nothing: it bids when all firms have paid out their profits."""
 
     def earn(self, profits: Mapping[str, float]) -> None:
         """Receive what was earned at the last prices; money that it has, in the first step."""
+        sold, self._sold = self._sold, self._household.endowment
         if self._spending is None:
             return
-        goods = self._household.endowment.items()
-        earned = sum(units * float(self._markets[good].price) for good, units in goods)
+        earned = sum(units * float(self._markets[good].price) for good, units in sold.items())
         dividends = sum(share * profits[good] for good, share in self._shares.items())
         self.income = earned + dividends + self._household.transfer
 

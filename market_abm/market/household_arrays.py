@@ -30,6 +30,7 @@ class HouseholdArrayEngine(ArrayEngine):
         super()._create_arrays(runs)
         self._spending: np.ndarray | None = None  # shares of income, (runs, inputs)
         self._earning = False  # whether households have anything but the money of the start
+        self._sold = self.claims  # those by which the goods of the last step were sold
         self.income = np.broadcast_to(self.claims.money, (runs, self.claims.count)).copy()
 
     @property
@@ -48,7 +49,7 @@ class HouseholdArrayEngine(ArrayEngine):
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs."""
         super().keep(rows)
-        self.income = self.income[rows]
+        self.income, self._sold = self.income[rows], self.claims
         self._spending = None if self._spending is None else self._spending[rows]
 
     def _recall(self, memory: dict[str, np.ndarray]) -> None:
@@ -91,14 +92,14 @@ class HouseholdArrayEngine(ArrayEngine):
 
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
+        sold, self._sold = self._sold, self.claims
         if not self._earning:  # they have their money
             self._earning = True
             return
-        claims = self.claims
-        prices, quantities = self.prices, gather(self.quantities, claims.makers)
-        revenue = prices[:, claims.makers] * (quantities - claims.endowed)
-        costs = claims.costs(self.economy.uses.buyers.total(self.bids))
-        self.income = incomes.incomes(claims, prices, revenue, costs)
+        prices, quantities = self.prices, gather(self.quantities, sold.makers)
+        revenue = prices[:, sold.makers] * (quantities - sold.endowed)
+        costs = self.claims.costs(self.economy.uses.buyers.total(self.bids))
+        self.income = incomes.incomes(self.claims, prices, revenue, costs, sold=sold)
 
     def _pledge(self, products: np.ndarray) -> None:
         """Households spend all of it, by what the batch with these products was worth."""

@@ -16,7 +16,14 @@ from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.market.behaviour import revised_bid
 
 
-def incomes(claims: Claims, prices: np.ndarray, revenue: np.ndarray, costs: np.ndarray) -> Any:
+def incomes(
+    claims: Claims,
+    prices: np.ndarray,
+    revenue: np.ndarray,
+    costs: np.ndarray,
+    *,
+    sold: Claims | None = None,
+) -> Any:
     """The income of each household, money, shape (..., households).
 
     What its endowments were sold for, its shares of profits, and transfers.
@@ -29,10 +36,13 @@ def incomes(claims: Claims, prices: np.ndarray, revenue: np.ndarray, costs: np.n
         Of all goods, money per unit, shape (..., goods).
     revenue, costs
         What the firms of each line have earned, and what they pay, money, shape (..., lines).
+    sold
+        The claims by which goods were sold at these prices, if they have changed since.
     """
+    sold = claims if sold is None else sold
     earned = np.zeros((*prices.shape[:-1], claims.count))
-    households, by_household = claims.earners
-    earned[..., households] = by_household.total(claims.units * prices[..., claims.owned])
+    households, by_household = sold.earners
+    earned[..., households] = by_household.total(sold.units * prices[..., sold.owned])
     profits = revenue - costs
     if claims.shares.shape[-1] == 1:  # of all lines alike
         dividends = claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)

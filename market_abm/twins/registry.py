@@ -178,6 +178,12 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households, who spend what they earn",
+            remedy="let consumers pay a price, or that of a demand curve",
+            name="households",
+        )
     for good, kind in economy.reuse.items():
         if kind == "external":
             raise SettingError(

@@ -25,6 +25,7 @@ from market_abm.views.words.derivation import (
     SUPPLY_CURVES,
     off_curve,
 )
+from market_abm.views.words.households import WEIGHTS
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -88,7 +89,9 @@ def consumers(
                     format_plain(gradients[good]),
                 )
             )
-    return Section("consumers", DEMAND_CURVES if curved else CONSUMERS, tuple(pairs))
+    notes = [DEMAND_CURVES if curved else CONSUMERS] if demand.keys() - economy.households else []
+    notes += [WEIGHTS] if demand.keys() & economy.households.keys() else []
+    return Section("consumers", "; ".join(notes), tuple(pairs))
 
 
 def suppliers(

@@ -25,6 +25,7 @@ from market_abm.views.numbers import (
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.households import household_sentences
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
@@ -67,14 +68,15 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     listed = family_texts if shown_families(economy) else ", ".join
     groups: dict[str, str] = {
         "raw goods": listed(economy.supply),
-        "industries": listed([industry.good for industry in economy.topological_order]),
-        "final goods": listed(economy.demand),
+        "industries": listed([i.good for i in economy.topological_order if not i.household]),
+        "final goods": listed([good for good in economy.demand if good not in economy.households]),
+        "households": listed(economy.households),
         "loops": ", ".join(loops),
     }
     return [
         f"{experiment.name}: valid",
         *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        f"  firms: {sum(i.firms for i in economy.topological_order if not i.household)}",
         *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
 
@@ -114,6 +116,7 @@ def run_sentences(result: Result) -> list[str]:
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
         *own_rates_sentences(result),
+        *household_sentences(result),
         measures_sentence(result),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
