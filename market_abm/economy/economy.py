@@ -237,8 +237,8 @@ class Economy(Displayable):
             self.lines,
             tuple(sorted(self.reuse.items())),
             tuple(
-                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
-                for good, terms in self.supply.items()
+                (good, t.kind, t.form, t.cost, t.period, t.settle, followed(t))
+                for good, t in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
             tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),

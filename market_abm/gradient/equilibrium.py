@@ -182,7 +182,8 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
             return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
         solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
-        inside = np.all(at.shares > SMALL, axis=-1)
+        open_ = (problem.relative_supply(at) > SMALL) | ~problem.linear
+        inside = np.all(at.shares > SMALL, axis=-1) & np.all(open_, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing

@@ -36,8 +36,9 @@ class Rest:
     * each buyer's bid and the value to it (weighted by its share over the largest in its pool);
     * where shares can move, the value to a buyer and to its pool on average: greater to none, and
       less to none that holds a share (weighted by the share);
-    * each supplier's price and its marginal cost (at as many steps on end as it keeps an offer),
-      each consumer's price and its demand curve;
+    * each supplier's price and its marginal cost (its offer and the supply, if its curve is
+      linear), at as many steps on end as it keeps an offer; each consumer's price and its demand
+      curve;
     * where prices are quoted, demand and supply, and each price and the one before.
 
     Differences of prices are relative to the price. That of a good whose supplier has no supply
@@ -144,6 +145,11 @@ class Rest:
             cost = curves.marginal_cost(terms, quantity)
             if terms.cost != "curve":
                 gaps[..., places] = _relative(price - cost, self._highest[..., places])
+                continue
+            if terms.form == "linear":  # near its intercept it is the quantity that counts
+                offer = curves.supply_quantity(terms, price)
+                size = np.maximum(np.abs(quantity), np.abs(terms.quantity))
+                gaps[..., places] = _relative(quantity - offer, size)
                 continue
             gap = _relative(price - cost, np.maximum(np.abs(price), np.abs(cost)))
             shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
