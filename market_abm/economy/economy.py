@@ -19,9 +19,9 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
+    check_closed,
     check_demand,
     check_demanded,
-    check_has_final_good,
     check_keys,
     check_supply,
     industry_of_good,
@@ -153,7 +153,7 @@ class Economy(Displayable):
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, list(made))
         check_keys("names", "good", names, goods)
-        check_has_final_good(final, made)
+        check_closed(final, raw, made)
 
         common = FirmPopulation.of(population or {}, "industries")
         drawn = [
@@ -369,6 +369,11 @@ class Economy(Displayable):
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether every good is used, so that nobody outside pays."""
+        return not self.demand
 
     @cached_property
     def has_external(self) -> bool:

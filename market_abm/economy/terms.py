@@ -250,10 +250,11 @@ class FirmPopulation(Settings):
     equal, or lognormal with log standard deviation ``weight_spread``. The productivities z are
     ``productivity``, spread lognormally by ``productivity_spread`` about the same weighted mean.
     ``bid_noise`` is the log standard deviation of the error in each valuation of an input.
-    ``start`` is the output assumed before step 0, used inside loops only. Firms of ``competitive``
-    ``conduct`` take prices as given; ``cournot`` firms of a final good know that more output lowers
-    its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of all firms, of
-    which a row lasts for ``period`` steps.
+    ``start`` is the output assumed before step 0, used inside loops only. Where every good is used,
+    the goods of step 0 count as sold at the ``start_price``, so that firms have money. Firms of
+    ``competitive`` ``conduct`` take prices as given; ``cournot`` firms of a final good know that
+    more output lowers its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of
+    all firms, of which a row lasts for ``period`` steps.
     """
 
     of_series: ClassVar[str] = ""
@@ -276,6 +277,12 @@ class FirmPopulation(Settings):
     )
     start: float = number(
         1.0, above=0.0, unit="units per step", help="output assumed before step 0, in loops"
+    )
+    start_price: float = number(
+        1.0,
+        above=0.0,
+        unit="money per unit",
+        help="price at which the goods of step 0 count as sold, in a program without a final good",
     )
     conduct: str = choice(
         "competitive",

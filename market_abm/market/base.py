@@ -131,6 +131,9 @@ class Mechanism(Market, ABC):
     bids_are_money: ClassVar[bool] = False
     """Whether a bid is the money that all units of an input earn, not a price per unit."""
 
+    runs_closed: ClassVar[bool] = False
+    """Whether firms pay with what they have earned, so that nobody outside has to pay."""
+
     smooth: ClassVar[bool] = True
     """Whether a step is differentiable at a steady state."""
 

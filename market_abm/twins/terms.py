@@ -81,6 +81,13 @@ def references(economy: Economy, initial: np.ndarray) -> np.ndarray:
     return np.array([made if each.quantity is None else each.quantity for each, made in terms])
 
 
+def start_price(economy: Economy, good: str) -> float:
+    """The price at which a good counts as sold at step 0 if nobody outside pays, else 0."""
+    if not economy.closed:
+        return 0.0
+    return next(i.population.start_price for i in economy.industries if i.good == good)
+
+
 # --- consumers ------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ class TradingPost(PooledMarket):
 
     Settings = TradingPostSettings
     bids_are_money = True
+    runs_closed = True
 
     requires_positive = True
     remedy = (
