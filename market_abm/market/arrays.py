@@ -266,9 +266,8 @@ class ArrayEngine(ArrayState):
         self._forward_pass()
         if self.economy.closed:
             write_first_bids(self.economy, self._products, self.bids)
-            self._has_bid[:] = True
+        self._has_bid[:] = self._pending = self.economy.closed
         self._form_prices()
-        self._pending = self.economy.closed
 
     def _forward_pass(self) -> None:
         """Industries, in topological order, buy inputs, produce and offer."""
@@ -325,7 +324,7 @@ class ArrayEngine(ArrayState):
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(made, group.made, group.members.of_leaves(leaves))
+            scatter(made, group.made, group.outputs(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
