@@ -120,7 +120,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite.
+        None with more than 400 free variables, if W is not finite, or if nobody outside pays.
     """
     return equilibria([economy], work)[0]
 
@@ -135,6 +135,8 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
+        if economies[members[0]].closed:
+            continue
         together = [economies[k] for k in members]
         for k, best in zip(members, _solved_together(together, work), strict=True):
             found[k] = best
@@ -182,7 +184,8 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
             return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
         solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
-        inside = np.all(at.shares > SMALL, axis=-1)
+        open_ = (problem.relative_supply(at) > SMALL) | ~problem.linear
+        inside = np.all(at.shares > SMALL, axis=-1) & np.all(open_, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
@@ -264,7 +267,7 @@ def nearest_stationary(
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
-        if problem.size > MAX_VARIABLES or not at.finite[0]:
+        if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
         search = Search(economy, problem, _evaluations(economy, problem, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])

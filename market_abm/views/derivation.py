@@ -190,11 +190,14 @@ def _demand_curve(good: str, terms: Demand, quantity: float) -> Expression:
 
 
 def _supply_curve(good: str, terms: Supply) -> Expression:
-    """MC(q) = r0 (q/q0)^(1/η), or δ q, or 0."""
+    """MC(q) = r0 (q/q0)^(1/η), or r0 (1 + (q - q0)/(η q0)), or δ q, or 0."""
     if terms.cost == "none":
         return lift(0.0)
     if terms.cost == "quadratic":
         return _shown(terms.decay) * name(good)
+    if terms.form == "linear":
+        excess = name(good) - terms.quantity
+        return terms.price * (1.0 + excess / _shown(terms.elasticity * terms.quantity))
     return terms.price * (name(good) / terms.quantity) ** _shown(1.0 / terms.elasticity)
 
 
