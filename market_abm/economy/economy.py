@@ -35,6 +35,7 @@ from market_abm.economy.industry import Industry, combined_once, industries_in_c
 from market_abm.economy.kept import KEPT, LAYOUT, ORDER, kept_of_runs
 from market_abm.economy.order import distances, topological_components
 from market_abm.economy.series import followed
+from market_abm.economy.taxes import Tax, Taxed, changed_taxes, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
@@ -50,7 +51,7 @@ an externality."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Economy(Displayable):
+class Economy(Taxed, Displayable):
     """A production network, checked on construction by :meth:`build`.
 
     Arrays over goods follow ``goods``: raw goods, then made goods in topological order. Arrays over
@@ -64,6 +65,8 @@ class Economy(Displayable):
         The terms of each raw good's supplier and of each final good's consumer.
     reuse
         One of ``REUSE`` for each good.
+    taxes
+        By name; prices are net of them, what sellers get (``economy/taxes.py``).
     seed
         The seed that the firms were drawn with.
     names
@@ -78,6 +81,7 @@ class Economy(Displayable):
     supply: Mapping[str, Supply]
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
+    taxes: Mapping[str, Tax] = field(default_factory=dict)
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
@@ -94,6 +98,7 @@ class Economy(Displayable):
         reuse_of: Mapping[str, str] | None = None,
         population: Mapping[str, Any] | FirmPopulation | None = None,
         population_of: Mapping[str, Any] | None = None,
+        taxes: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
         conditions: tuple[Condition, ...] = (),
@@ -115,6 +120,8 @@ class Economy(Displayable):
             The kind of all goods, and of single ones.
         population, population_of
             The firms of all industries, and of single ones (the keys that differ).
+        taxes
+            By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
         names
@@ -169,12 +176,14 @@ class Economy(Displayable):
             },
             supply=terms_of(Supply, supply, raw, "supply"),
             demand=terms_of(Demand, demand, final, "demand"),
+            taxes=taxes_of(taxes or {}, goods),
             seed=seed,
             names=names,
             conditions=conditions,
             fixed=fixed | tables.read,
         )
         check_demanded(economy)
+        check_taxes(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -188,7 +197,8 @@ class Economy(Displayable):
         values
             By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
             ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
-            industries without a value of their own), ``economy.parameters.NAME``.
+            industries without a value of their own), ``economy.parameters.NAME``,
+            ``taxes.NAME.rate``.
 
         Raises
         ------
@@ -199,14 +209,16 @@ class Economy(Displayable):
         industries, supply, demand = changed_values(
             self.industries, self.supply, self.demand, self.seed, values
         )
-        changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        taxes = changed_taxes(self.taxes, values)
+        changed = dataclasses.replace(
+            self, industries=industries, supply=supply, demand=demand, taxes=taxes
+        )
         if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         check_demanded(changed)
+        check_taxes(changed)
         return changed
-
-    # --- series -----------------------------------------------------------------------------------
 
     @cached_property
     def exogenous(self) -> Exogenous:
@@ -224,11 +236,10 @@ class Economy(Displayable):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
             same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
+            same |= {"taxed", "net_of_tax", "net_of_buyers"} if self.taxes else set()
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
-
-    # --- runs side by side ----------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:
@@ -241,6 +252,7 @@ class Economy(Displayable):
                 for good, terms in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((name, *tax.structure) for name, tax in self.taxes.items()),
             tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
         )
 
@@ -288,6 +300,7 @@ class Economy(Displayable):
             industries=tuple(lines),
             supply=terms(Supply, "supply"),
             demand=terms(Demand, "demand"),
+            taxes={n: Tax.vectorized([each.taxes[n] for each in several]) for n in first.taxes},
         )
         vars(combined).update(kept_of_runs(first, combined.industries))
         return combined
@@ -303,11 +316,10 @@ class Economy(Displayable):
             industries=tuple(industry.select_runs(part) for industry in self.industries),
             supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
             demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
+            taxes={name: tax.select_runs(part) for name, tax in self.taxes.items()},
         )
         vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
         return chosen
-
-    # --- goods ----------------------------------------------------------------------------------
 
     @cached_property
     @no_collection()
@@ -385,8 +397,6 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
-    # --- buyers ---------------------------------------------------------------------------------
-
     @cached_property
     @no_collection()
     def buyers(self) -> Buyers:
@@ -426,11 +436,6 @@ class Economy(Displayable):
     def without_curve(self) -> np.ndarray:
         """Mask of the raw goods whose suppliers have no supply curve, shape (raw goods,)."""
         return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
-
-    @cached_property
-    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
-        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
-        return side_by_side(list(self.demand.values()))
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -18,7 +18,7 @@ from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.keys import flattened, key_parts, quoted, set_key
 
-TABLES = ("economy.parameters", "supply", "demand", "industries")
+TABLES = ("economy.parameters", "supply", "demand", "industries", "taxes")
 """The tables that hold the numbers of an economy."""
 
 Terms = TypeVar("Terms", Supply, Demand)

@@ -120,7 +120,8 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite.
+        None with more than 400 free variables, if W is not finite, or with taxes: a market then
+        does not maximise W. The optimum is that of ``economy.untaxed``.
     """
     return equilibria([economy], work)[0]
 
@@ -135,6 +136,8 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
+        if economies[members[0]].taxes:
+            continue
         together = [economies[k] for k in members]
         for k, best in zip(members, _solved_together(together, work), strict=True):
             found[k] = best
@@ -258,9 +261,11 @@ def nearest_stationary(
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite there. If the conditions do
-        not hold, the allocation itself, of kind ``NOT_STATIONARY``.
+        None with more than 400 free variables, with taxes, or if W is not finite there. If the
+        conditions do not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
+    if economy.taxes:
+        return None
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
