@@ -9,7 +9,7 @@ line values an input by its marginal revenue product over 1 + τ, and sellers of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,11 +20,14 @@ from market_abm.economy.families import chosen_goods
 from market_abm.economy.terms import Demand, side_by_side
 from market_abm.errors import EconomyError, SettingError, nearest
 from market_abm.fields import Settings, check_number, field, names, number
-from market_abm.keys import flattened, key_parts
+from market_abm.keys import quoted
 from market_abm.language.segments import Places
 
 DERIVED = ("net_of_tax", "net_of_buyers", "net_demand", "demand_terms", "untaxed", "taxed")
 """The properties of an economy that depend on its taxes."""
+
+HOUSEHOLDS = "households"
+"""The user that stands for all households."""
 
 SHARES_TOL = 1e-9
 """What the shares of a revenue may differ from 1 by."""
@@ -208,8 +211,12 @@ def _paying(economy: Any) -> np.ndarray:
 # --- made and checked -----------------------------------------------------------------------------
 
 
-def taxes_of(entries: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Tax]:
-    """The taxes of a table ``[taxes]``, with goods in the place of patterns.
+def taxes_of(
+    entries: Mapping[str, Any], goods: Sequence[str], households: Iterable[str] = ()
+) -> dict[str, Tax]:
+    """The taxes of a table ``[taxes]``, with names in the place of patterns.
+
+    The user ``households`` stands for all households.
 
     Raises
     ------
@@ -218,12 +225,26 @@ def taxes_of(entries: Mapping[str, Any], goods: Sequence[str]) -> dict[str, Tax]
     """
     taxes = {}
     for name, entry in entries.items():
-        where = f"taxes.{name}"
+        where = f"taxes.{quoted(name)}"
         tax = Tax.of(entry, where)
-        user = tax.user and chosen_goods(tax.user, goods, f"{where}.user")
+        user = tax.user and _users(tax.user, goods, households, f"{where}.user")
         good = chosen_goods(tax.good, goods, f"{where}.good")
         taxes[name] = dataclasses.replace(tax, good=good, user=user)
     return taxes
+
+
+def _users(
+    given: Sequence[str], goods: Sequence[str], households: Iterable[str], where: str
+) -> tuple[str, ...]:
+    named = [each for each in given if each != HOUSEHOLDS or HOUSEHOLDS in goods]
+    every = () if len(named) == len(given) else tuple(households)
+    if not named and not every:
+        raise EconomyError(
+            f"{where} is '{HOUSEHOLDS}', and there are none",
+            remedy="name lines by their goods, or leave it out: every buyer pays",
+            name=where,
+        )
+    return (*chosen_goods(named, goods, where), *every)
 
 
 def written_taxes(taxes: Mapping[str, Tax]) -> dict[str, dict[str, Any]]:
@@ -244,7 +265,7 @@ def check_taxes(economy: Any) -> None:
     """
     made = {industry.good: industry for industry in economy.industries}
     for name, tax in economy.taxes.items():
-        where = f"taxes.{name}"
+        where = f"taxes.{quoted(name)}"
         for user in tax.user or ():
             if user not in made:
                 raise EconomyError(
@@ -259,6 +280,12 @@ def check_taxes(economy: Any) -> None:
                     name=f"{where}.user",
                 )
         for good in tax.good:
+            if good in economy.households:
+                raise EconomyError(
+                    f"{where}: '{good}' is a household, whose utility is not sold",
+                    remedy="tax the goods that it buys: good = ..., user = " + f'"{good}"',
+                    name=f"{where}.good",
+                )
             if good in economy.demand and tax.user is not None:
                 raise EconomyError(
                     f"{where}: '{good}' is final, and no line buys it",
@@ -271,13 +298,31 @@ def check_taxes(economy: Any) -> None:
                 remedy="of an external good only the first user pays",
                 name=where,
             )
-        if tax.to is not None:
+        _check_receivers(tax, economy.households, where)
+    _check_sums(economy)
+
+
+def _check_receivers(tax: Tax, households: Collection[str], where: str) -> None:
+    """Refuse a revenue that is nobody's, or of somebody who is no household."""
+    if not households and tax.to is not None:
+        raise EconomyError(
+            f"{where}.to names '{next(iter(tax.to))}', and there are no households",
+            remedy=f"leave {where}.to out: the revenue leaves the economy",
+            name=f"{where}.to",
+        )
+    if households and tax.to is None:
+        raise EconomyError(
+            f"{where}.to is missing: nobody gets the revenue, or pays the subsidy",
+            remedy=f"name a household, or shares of several, in {where}.to",
+            name=f"{where}.to",
+        )
+    for name in tax.to or ():
+        if name not in households:
             raise EconomyError(
-                f"{where}.to names '{next(iter(tax.to))}', and there are no households",
-                remedy=f"leave {where}.to out: the revenue leaves the economy",
+                f"{where}.to: there is no household '{name}'",
+                remedy=nearest(name, households),
                 name=f"{where}.to",
             )
-    _check_sums(economy)
 
 
 def _check_sums(economy: Any) -> None:
@@ -302,8 +347,8 @@ def _check_sums(economy: Any) -> None:
         )
 
 
-def changed_taxes(taxes: Mapping[str, Tax], values: Mapping[str, Any]) -> Mapping[str, Tax]:
-    """The taxes with other rates, by dotted key; other keys of ``values`` are left alone.
+def changed_taxes(taxes: Mapping[str, Tax], given: Mapping[str, Any]) -> dict[str, Tax]:
+    """The taxes with other rates, those of a table ``[taxes]``.
 
     Raises
     ------
@@ -311,22 +356,19 @@ def changed_taxes(taxes: Mapping[str, Tax], values: Mapping[str, Any]) -> Mappin
         There is no such tax, the key is not its rate, or the rate is out of range.
     """
     changed = dict(taxes)
-    for key, value in flattened(values):
-        table, *parts = key_parts(key)
-        if table != "taxes":
-            continue
-        name = parts[0]
+    for name, keys in given.items():
+        where = f"taxes.{quoted(name)}"
         if name not in taxes:
             raise SettingError(
-                f"there is no tax '{name}'",
-                remedy=nearest(name, taxes) if taxes else "write [taxes.NAME]",
-                name=key,
+                f"{where}: no such tax",
+                remedy=nearest(name, taxes) if taxes else "write [taxes.NAME] in the economy",
+                name=where,
             )
-        if parts[1:] != ["rate"]:
+        if not isinstance(keys, Mapping) or set(keys) != {"rate"}:
             raise SettingError(
-                f"'{key}' cannot change in a run",
-                remedy=f"of a tax only the rate can: taxes.{name}.rate",
-                name=key,
+                f"{where}: of a tax only the rate is a number that can be changed",
+                remedy=f"change {where}.rate",
+                name=where,
             )
-        changed[name] = changed[name].with_keys({"rate": value}, f"taxes.{name}")
+        changed[name] = taxes[name].with_keys(keys, where)
     return changed

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.households import Household
 from market_abm.economy.taxes import Tax
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
@@ -31,6 +32,7 @@ OF_SEVERAL: dict[str, tuple[type[Settings], ...]] = {
     "demand": (Demand,),
     "industries": (FirmPopulation,),
     "taxes": (Tax,),
+    "households": (Household,),
     "mechanisms": _OF_MARKETS,
 }
 """The tables of tables, one for each good, tax or mechanism."""
@@ -43,6 +45,7 @@ TOP = (
     "demand",
     "industries",
     "taxes",
+    "households",
     "market",
     "mechanisms",
     "run",

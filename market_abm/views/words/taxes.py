@@ -68,9 +68,8 @@ def loss_sentence(found: TaxSummary, welfare: float) -> str:
     """Welfare beside what it could be without taxes."""
     if found.best_welfare is None or found.deadweight_loss is None:
         return "The optimum without taxes was not found."
-    part = found.deadweight_loss / abs(found.best_welfare) if found.best_welfare else 0.0
+    best = format_plain(found.best_welfare)
     return (
-        f"Welfare is {format_plain(welfare)}, and {format_plain(found.best_welfare)} at the optimum "
-        f"without taxes: the deadweight loss is {format_plain(found.deadweight_loss)} "
-        f"({format_plain(100.0 * part, 3)} %)."
+        f"Welfare is {format_plain(welfare)} of {best} at the optimum without taxes: the "
+        f"deadweight loss is {format_plain(found.deadweight_loss)}."
     )
