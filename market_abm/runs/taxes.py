@@ -18,7 +18,6 @@ from market_abm.runs.tables import consumer_references
 if TYPE_CHECKING:
     import pandas as pd
 
-    from market_abm.runs.result import Result
 
 CONSUMER = "consumer"
 """The user of a final good."""
@@ -92,22 +91,21 @@ class TaxSummary(NamedTuple):
         }
 
 
-def tax_summary(result: Result) -> TaxSummary | None:
-    """The taxes at the last step of a run; None without taxes."""
-    economy, market = result.economy, result.experiment.market
+def tax_summary(
+    economy: Economy, market: MarketSettings, last: State, welfare: float
+) -> TaxSummary | None:
+    """The taxes at the ``last`` step of a run, and W there; None without taxes."""
     if not economy.taxes:
         return None
-    best = equilibrium(economy.untaxed)
+    best = None if economy.households else equilibrium(economy.untaxed)
     known = best is not None and best.solved
-    welfare = float(best.welfare) if best is not None and known else None
-    last = float(result.path.welfare[-1])
-    reference = consumer_references(economy)
-    revenues = tax_revenues(economy, market, result.last, reference).tolist()
+    highest = float(best.welfare) if best is not None and known else None
+    revenues = tax_revenues(economy, market, last, consumer_references(economy)).tolist()
     return TaxSummary(
-        tuple(taxed_uses(economy, market, result.last)),
+        tuple(taxed_uses(economy, market, last)),
         dict(zip(economy.taxes, revenues, strict=True)),
-        None if welfare is None else welfare - last,
-        welfare,
+        None if highest is None else highest - welfare,
+        highest,
     )
 
 

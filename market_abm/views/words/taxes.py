@@ -64,7 +64,7 @@ def _the(use: TaxedUse) -> str:
     return f"the {use.user}" if use.user == "consumer" else use.user
 
 
-def loss_sentence(found: TaxSummary, welfare: float) -> str:
+def deadweight_sentence(found: TaxSummary, welfare: float) -> str:
     """Welfare beside what it could be without taxes."""
     if found.best_welfare is None or found.deadweight_loss is None:
         return "The optimum without taxes was not found."
