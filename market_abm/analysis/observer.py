@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,11 +43,26 @@ class Comparison:
         Total surplus W of that allocation, money, shape (records,).
     alignment
         The cosine of the move to each step, shape (records,); see ``analysis/alignment.py``.
+    gain
+        With households, the change of W in the move to each step at the weights before it, money,
+        shape (records,); NaN where the step before was not observed. None without households.
+    possible
+        With households, what a move of that size along the gradient adds to W to first order.
     """
 
     gradients: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
+    gain: np.ndarray | None = None
+    possible: np.ndarray | None = None
+
+
+class _Former(NamedTuple):
+    """The consumers' references and W, (...,), at a step that was observed."""
+
+    step: int
+    reference: np.ndarray
+    welfare: np.ndarray
 
 
 class GradientObserver:
@@ -72,8 +88,6 @@ class GradientObserver:
         goods' quantities in the first state.
     """
 
-    path = tuple(each.name for each in fields(Comparison))
-
     def __init__(
         self,
         economy: Economy,
@@ -91,16 +105,26 @@ class GradientObserver:
         self._reference = None if reference is None else reference.copy()
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
+        self._former: _Former | None = None
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
         self._align.keep(self.economy, rows)
+        if self._former is not None:
+            step, reference, welfare = self._former
+            self._former = _Former(step, reference[rows], welfare[rows])
         self._rest.keep(self.economy, rows)
         for name in ("tolerance", "_since", "_made", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the results that are recorded at each step."""
+        names = tuple(each.name for each in fields(Comparison))
+        return names if self.economy.households else names[:-2]
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
@@ -151,7 +175,9 @@ class GradientObserver:
 
     def prepare(self, state: State, batch: Batch | None = None) -> None:
         """Note the gradient at the step before an observation, which the next move follows."""
-        self._align.note(state, self._allocation(state, batch), self._references(state))
+        at, reference = self._allocation(state, batch), self._references(state)
+        self._align.note(state, at, reference)
+        self._gain(state, at, reference, surplus(self.economy, reference, at.quantities))
 
     @np.errstate(all="ignore")
     def _allocation(self, state: State, batch: Batch | None) -> Allocation:
@@ -189,12 +215,30 @@ class GradientObserver:
         else:
             self._align.note(state, at, reference)
             alignment = np.full(state.prices.shape[:-1], np.nan)
+        welfare = surplus(self.economy, reference, at.quantities)
         return {
             "since": since,
             "gradients": at.gradient,
-            "welfare": surplus(self.economy, reference, at.quantities),
+            "welfare": welfare,
             "alignment": alignment,
+            **self._gain(state, at, reference, welfare),
         }
+
+    def _gain(
+        self, state: State, at: Allocation, reference: np.ndarray, welfare: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """With households, the change of W at the weights of the step before, and what it could be.
+
+        The reference quantities of households are their weights: they are noted for the next step.
+        """
+        if not self.economy.households:
+            return {}
+        former, nothing = self._former, np.full(welfare.shape, np.nan)
+        self._former = _Former(state.step, reference.copy(), welfare)
+        if former is None or former.step != state.step - 1:
+            return {"gain": nothing, "possible": nothing}
+        gain = surplus(self.economy, former.reference, at.quantities) - former.welfare
+        return {"gain": gain, "possible": np.broadcast_to(self._align.possible, gain.shape)}
 
     def _references(self, state: State) -> np.ndarray:
         """The consumers' reference quantities; by default those of the first state."""
