@@ -23,9 +23,10 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
+from market_abm.gradient.conditions import Conditions
 from market_abm.gradient.general_equilibrium import (
-    Conditions,
     Solution,
+    relative_gap,
     solution_near,
     solutions,
 )
@@ -79,6 +80,9 @@ class Equilibrium:
         With households, of the ``starts`` the number of those that led here.
     others
         With households, the other equilibria that were found.
+    relative
+        Whether all money is that of households, so that only relative prices are determined: these
+        are of the money that they have in the first step.
     """
 
     quantities: np.ndarray
@@ -92,6 +96,7 @@ class Equilibrium:
     weights: np.ndarray | None = None
     reached: int = 1
     others: tuple[Equilibrium, ...] = ()
+    relative: bool = False
 
     @property
     def solved(self) -> bool:
@@ -107,13 +112,30 @@ class Equilibrium:
         )
 
     def nearest(self, prices: np.ndarray) -> Equilibrium:
-        """Of all that were found, the one whose relative prices are nearest to these, (goods,)."""
+        """Of all that were found the one nearest to these prices, (goods,), in their money.
+
+        The nearest in relative prices, if only these are determined; its goods then cost as much at
+        its prices as at the given ones.
+        """
+        several = [each._in_money_of(prices) for each in (self, *self.others)]
 
         def distance(each: Equilibrium) -> float:
-            ratios = np.log(np.abs(prices / each.prices))
-            return float(np.ptp(ratios[np.isfinite(ratios)])) if self.others else 0.0
+            return float(relative_gap(prices, each.prices))
 
-        return min((self, *self.others), key=distance)
+        return min(several, key=distance) if self.others else several[0]
+
+    def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
+        if not self.relative or self.weights is None:
+            return self
+        factor = float(prices @ self.quantities / (self.prices @ self.quantities))
+        if not 0.0 < factor < np.inf:
+            return self
+        return dataclasses.replace(
+            self,
+            prices=factor * self.prices,
+            welfare=factor * self.welfare,
+            weights=factor * self.weights,
+        )
 
     def is_better_than(self, other: Equilibrium) -> bool:
         """Whether W is higher, by more than rounding; with other weights it is another W."""
@@ -295,6 +317,7 @@ def _described_solution(
         _described(found.at, found.size, known.get(kind, kind), starts, complete),
         weights=np.exp(found.weights),
         reached=found.reached,
+        relative=conditions.budgets.closed,
     )
 
 
