@@ -126,15 +126,15 @@ class PathMeasures:
         return self.comparison.welfare
 
     @property
-    def gain(self) -> np.ndarray:
+    def gains(self) -> np.ndarray:
         """The change of W in the move to each step, at the weights of households before it.
 
-        NaN at the first record, and with households where the step before was not observed. Without
-        households weights do not change, and it is the change since the record before.
+        NaN at the first record. Without households weights do not change, and it is the change
+        since the record before.
         """
-        if self.comparison.gain is not None:
-            return self.comparison.gain
-        return np.diff(self.welfare, prepend=np.nan)
+        if self.comparison.gains is None:
+            return np.diff(self.welfare, prepend=np.nan)
+        return np.concatenate([[np.nan], self.comparison.gains[1:]])
 
     @property
     def reweighting(self) -> np.ndarray:
@@ -143,7 +143,8 @@ class PathMeasures:
         NaN where the step before was not recorded.
         """
         steps = np.diff(self.trajectory.times, prepend=-1)
-        return np.where(steps == 1, np.diff(self.welfare, prepend=np.nan) - self.gain, np.nan)
+        change = np.diff(self.welfare, prepend=np.nan) - self.gains
+        return np.where(steps == 1, change, np.nan)
 
     @cached_property
     def gain_fraction(self) -> float:
@@ -151,19 +152,19 @@ class PathMeasures:
 
         To first order, and at the weights before each move.
         """
-        if self.comparison.gain is None or self.comparison.possible is None:
+        if self.comparison.possible is None:
             return math.nan
-        known = np.isfinite(self.comparison.gain) & np.isfinite(self.comparison.possible)
+        known = np.isfinite(self.gains) & np.isfinite(self.comparison.possible)
         possible = self.comparison.possible[known].sum()
-        return float(self.comparison.gain[known].sum() / possible) if possible > 0.0 else math.nan
+        return float(self.gains[known].sum() / possible) if possible > 0.0 else math.nan
 
     @cached_property
     def ascent_fraction(self) -> float:
         """The fraction of steps on which W rose, of those on which it moved; NaN if none.
 
-        With households, at the weights before each step.
+        W at the weights of the step before, in an economy with households.
         """
-        change = self.gain[1:]
+        change = self.gains[1:]
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
@@ -330,7 +331,7 @@ MEASURES: list[Measure] = [
         "gain",
         "welfare gained by moves of the allocation, at the weights of the moment",
         "money per step",
-        lambda run: np.nansum(run.path.gain),
+        lambda run: np.nansum(run.path.gains),
         of_households=True,
     ),
     Measure(
@@ -353,5 +354,5 @@ MEASURES: list[Measure] = [
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:
     """All measures that a run has, by key."""
-    households = run.path.comparison.gain is not None
+    households = run.path.comparison.gains is not None
     return {each.key: each.of(run) for each in MEASURES if households or not each.of_households}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 
@@ -43,26 +42,22 @@ class Comparison:
         Total surplus W of that allocation, money, shape (records,).
     alignment
         The cosine of the move to each step, shape (records,); see ``analysis/alignment.py``.
-    gain
-        With households, the change of W in the move to each step at the weights before it, money,
-        shape (records,); NaN where the step before was not observed. None without households.
+    gains
+        Of an economy with households, what W has changed by since the observation before, both at
+        the weights of then, money, shape (records,).
     possible
-        With households, what a move of that size along the gradient adds to W to first order.
+        Of such an economy, what a move of that size along the gradient adds to W to first order.
     """
 
     gradients: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
-    gain: np.ndarray | None = None
+    gains: np.ndarray | None = None
     possible: np.ndarray | None = None
 
 
-class _Former(NamedTuple):
-    """The consumers' references and W, (...,), at a step that was observed."""
-
-    step: int
-    reference: np.ndarray
-    welfare: np.ndarray
+OF_HOUSEHOLDS = ("gains", "possible")
+"""The fields of :class:`Comparison` that only economies with households have."""
 
 
 class GradientObserver:
@@ -70,8 +65,9 @@ class GradientObserver:
 
     All three are of the allocation at that step: of what the program makes by a forward pass at the
     present shares and the present supply of raw goods. (Off rest, goods on sale were made of older
-    inputs. Where nothing is traded yet, goods are shared in proportion to orders.) Whether a run
-    has settled is decided by the market alone (``market/rest.py``).
+    inputs. Where nothing is traded yet, goods are shared in proportion to orders.) The weights of
+    households are those at that step, which their prices are. Whether a run has settled is decided
+    by the market alone (``market/rest.py``).
 
     Parameters
     ----------
@@ -88,6 +84,10 @@ class GradientObserver:
         goods' quantities in the first state.
     """
 
+    path: tuple[str, ...] = tuple(
+        each.name for each in fields(Comparison) if each.name not in OF_HOUSEHOLDS
+    )
+
     def __init__(
         self,
         economy: Economy,
@@ -103,28 +103,23 @@ class GradientObserver:
         self._since: np.ndarray | int = -1
         self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
+        self._former: tuple[np.ndarray, np.ndarray] | None = None
+        if economy.households:
+            self.path = (*self.path, *OF_HOUSEHOLDS)
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
-        self._former: _Former | None = None
 
     def keep(self, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = self.economy.select_runs(rows)
         self._align.keep(self.economy, rows)
-        if self._former is not None:
-            step, reference, welfare = self._former
-            self._former = _Former(step, reference[rows], welfare[rows])
         self._rest.keep(self.economy, rows)
         for name in ("tolerance", "_since", "_made", "_reference"):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The names of the results that are recorded at each step."""
-        names = tuple(each.name for each in fields(Comparison))
-        return names if self.economy.households else names[:-2]
+        if self._former is not None:
+            self._former = self._former[0][rows], self._former[1][rows]
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
@@ -157,7 +152,9 @@ class GradientObserver:
         self._made, self._since = at.quantities, self._within(state, at)
         settled = self.settled(state, batch, slopes=self._slopes(at, batch))
         recorded = recorded or bool(np.any(settled))
-        return {"settled": settled, **self._compared(state, at, self._since, recorded)}
+        results = {"settled": settled, **self._compared(state, at, self._since, recorded)}
+        self._note(state, at)
+        return results
 
     def settled(
         self, state: State, batch: Batch | None = None, *, slopes: np.ndarray | None = None
@@ -175,9 +172,14 @@ class GradientObserver:
 
     def prepare(self, state: State, batch: Batch | None = None) -> None:
         """Note the gradient at the step before an observation, which the next move follows."""
-        at, reference = self._allocation(state, batch), self._references(state)
-        self._align.note(state, at, reference)
-        self._gain(state, at, reference, surplus(self.economy, reference, at.quantities))
+        at = self._allocation(state, batch)
+        self._align.note(state, at, self._references(state))
+        self._note(state, at)
+
+    def _note(self, state: State, at: Allocation) -> None:
+        """Note weights and goods, by which the next move is valued."""
+        if self.economy.households:
+            self._former = self._references(state), at.quantities
 
     @np.errstate(all="ignore")
     def _allocation(self, state: State, batch: Batch | None) -> Allocation:
@@ -215,36 +217,27 @@ class GradientObserver:
         else:
             self._align.note(state, at, reference)
             alignment = np.full(state.prices.shape[:-1], np.nan)
-        welfare = surplus(self.economy, reference, at.quantities)
-        return {
+        results = {
             "since": since,
             "gradients": at.gradient,
-            "welfare": welfare,
+            "welfare": surplus(self.economy, reference, at.quantities),
             "alignment": alignment,
-            **self._gain(state, at, reference, welfare),
         }
-
-    def _gain(
-        self, state: State, at: Allocation, reference: np.ndarray, welfare: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """With households, the change of W at the weights of the step before, and what it could be.
-
-        The reference quantities of households are their weights: they are noted for the next step.
-        """
-        if not self.economy.households:
-            return {}
-        former, nothing = self._former, np.full(welfare.shape, np.nan)
-        self._former = _Former(state.step, reference.copy(), welfare)
-        if former is None or former.step != state.step - 1:
-            return {"gain": nothing, "possible": nothing}
-        gain = surplus(self.economy, former.reference, at.quantities) - former.welfare
-        return {"gain": gain, "possible": np.broadcast_to(self._align.possible, gain.shape)}
+        if self.economy.households:
+            then, before = self._former or (reference, at.quantities)
+            values = (surplus(self.economy, then, made) for made in (at.quantities, before))
+            results["gains"] = next(values) - next(values)
+            possible = self._align.possible if recorded else np.nan
+            results["possible"] = possible + 0.0 * results["gains"]
+        return results
 
     def _references(self, state: State) -> np.ndarray:
-        """The consumers' reference quantities; by default those of the first state."""
+        """The consumers' reference quantities, by default those of the first state, and weights."""
         if self._reference is None:
             self._reference = _references(self.economy, state)
-        return self._reference
+        if not self.economy.households:
+            return self._reference
+        return with_weights(self.economy, self._reference, state.prices)
 
     @staticmethod
     def _slopes(at: Allocation, batch: Batch | None) -> np.ndarray | None:
@@ -365,6 +358,16 @@ def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:
 def _references(economy: Economy, start: State) -> np.ndarray:
     """The consumers' reference quantities, (..., final goods), from the first state."""
     return _given_references(economy, start.quantities[..., economy.final])
+
+
+def with_weights(economy: Economy, reference: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """The references of consumers, (..., final goods), those of households their weights.
+
+    ``prices`` are of all goods, (..., goods).
+    """
+    weights = prices[..., economy.claims.good]
+    others = reference[..., : reference.shape[-1] - weights.shape[-1]]
+    return np.concatenate([others, weights], axis=-1)
 
 
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:
