@@ -169,7 +169,8 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite.
+        None with more than 400 free variables, if W is not finite, or with taxes: a market then
+        does not maximise W. The optimum is that of ``economy.untaxed``.
     """
     return equilibria([economy], work)[0]
 
@@ -219,7 +220,7 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
     """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
-    if economies[0].households:
+    if _is_general(economies[0]):
         return nothing
     try:
         problem = _problem(economies)
@@ -272,7 +273,7 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
-    if economy.households:
+    if _is_general(economy):
         return _general(economy, work)
     try:
         problem = _problem([economy])
@@ -290,8 +291,13 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return None  # a loop that does not converge, or numbers that no solver can handle
 
 
+def _is_general(economy: Economy) -> bool:
+    """Whether an equilibrium is no maximum of one W: incomes or taxes depend on it."""
+    return bool(economy.households or economy.taxes)
+
+
 def _general(economy: Economy, work: int) -> Equilibrium | None:
-    """The equilibrium of an economy with households to which the initial allocation leads.
+    """The equilibrium, with households or taxes, to which the initial allocation leads.
 
     If it leads to none, the one that was found first; the others are its ``others``.
     """
@@ -310,12 +316,13 @@ def _general(economy: Economy, work: int) -> Equilibrium | None:
 def _described_solution(
     conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
-    """An equilibrium of an economy with households, and what it is of W with its weights."""
-    kind = examine(conditions.priced(found.weights), found.at)
+    """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
+    taxed = bool(conditions.economy.taxes)
+    kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
     known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
     return dataclasses.replace(
         _described(found.at, found.size, known.get(kind, kind), starts, complete),
-        weights=np.exp(found.weights),
+        weights=np.exp(found.weights) if conditions.economy.households else None,
         reached=found.reached,
         relative=conditions.budgets.closed,
     )
@@ -345,7 +352,7 @@ def nearest_stationary(
         None with more than 400 free variables, or if W is not finite there. If the conditions do
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
-    if economy.households:
+    if _is_general(economy):
         return _nearest_general(economy, raw, shares, accuracy)
     try:
         problem = _problem([economy])
@@ -366,7 +373,7 @@ def nearest_stationary(
 def _nearest_general(
     economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
 ) -> Equilibrium | None:
-    """:func:`nearest_stationary` of an economy with households."""
+    """:func:`nearest_stationary` with households or taxes."""
     try:
         conditions = Conditions(economy)
         if conditions.size > MAX_VARIABLES or economy.has_external:

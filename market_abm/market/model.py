@@ -84,6 +84,7 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        self._levy_taxes()
         for market in self.markets.values():
             market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
@@ -119,9 +120,10 @@ class MarketModel(mesa.Model):
             for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
         self.economy = economy
+        self._levy_taxes()
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
-            (self.consumers, economy.demand.values()),
+            (self.consumers, economy.net_demand.values()),
         ):
             for agent, own in zip(agents, terms, strict=True):
                 agent.update_terms(own)
@@ -310,7 +312,7 @@ class MarketModel(mesa.Model):
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
-            self, len(economy.demand), list(economy.demand.values())
+            self, len(economy.demand), list(economy.net_demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         sellers_of = {
@@ -373,6 +375,16 @@ class MarketModel(mesa.Model):
         self._buyers_of = {
             good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
         }
+
+    def _levy_taxes(self) -> None:
+        """Tell firms the taxes on what they buy."""
+        net = self.economy.net_of_buyers
+        if net is None:
+            return
+        for good, members in self.members.items():
+            uses = self.economy.buyers.uses[good]
+            for k, firm in enumerate(members):
+                firm.update_taxes(np.array([net[use.start + k] for use in uses]))
 
     def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers

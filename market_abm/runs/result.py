@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import PathMeasures, measured
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
@@ -17,10 +17,10 @@ from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
-from market_abm.runs.crossings import Crossing, crossings, crossings_summary
+from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
-from market_abm.runs.families import families_json, family_paths, family_table, shown_families
-from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
+from market_abm.runs.families import family_paths, family_table, shown_families
+from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
+    from market_abm.runs.taxes import TaxSummary
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
@@ -210,6 +211,14 @@ class Result(Savable):
         from market_abm.runs.optimum import best_known
 
         return best_known(self.economy, self.last)
+
+    @cached_property
+    def taxes(self) -> TaxSummary | None:
+        """What taxes do at the last step: wedges, revenues and the loss; None without taxes."""
+        from market_abm.runs.taxes import tax_summary
+
+        welfare = float(self.path.welfare[-1])
+        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
 
     @property
     def at_rest(self) -> bool:
@@ -392,43 +401,7 @@ class Result(Savable):
 
         Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
         """
-        from market_abm.runs.optimum import rest_summary
-
-        numbers, rows = measured(self), self.table().to_dict("index")
-        names, recorded = self.experiment.economy.names, self.recorded
-        lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
-        told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
-        rates = self.own_rates().to_dict("records")
-        for good, row in rows.items():
-            if good in names:
-                row["name"] = names[good]
-            row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
-            row["staleness"] = lags.get(good)
-        return jsonable(
-            {
-                "name": self.experiment.name,
-                "question": self.experiment.question,
-                "status": self.status,
-                "message": self.ending.detail,
-                "steps": self.steps,
-                **({"families": families_json(self.by_family())} if self.families else {}),
-                "goods": rows,
-                "industries": self.accounts().to_dict("index"),
-                "error": numbers.pop("error"),
-                "welfare": numbers.pop("welfare"),
-                "equilibrium": self.distance(),
-                "rest": rest_summary(self.rest, self.equilibrium),
-                "near_rest": self.near_steady_state(),
-                **({"shocks": told} if told else {}),
-                **({"own_rates": rates} if rates else {}),
-                **crossings_summary(self.crossings),
-                **numbers,
-                "theory_error": theory_error(self.prices, self.prediction, self.gradients),
-                "configuration": resolved(self.experiment),
-                "firm": "Firm" if self.firm is None else self.firm.__name__,
-                "versions": versions(),
-            }
-        )
+        return run_summary(self)
 
     # --- figures --------------------------------------------------------------------------------
 

@@ -76,11 +76,7 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
     import pandas as pd
 
-    from market_abm.gradient.backprop import references
-
-    reference = np.array([terms.quantity for terms in economy.demand.values()], float)
-    with suppress(MarketError):  # a loop without a start, whose consumers need no reference
-        reference = references(economy)
+    reference = consumer_references(economy)
     made = [industry.good for industry in economy.topological_order]
     places = [economy.index[good] for good in made]
     revenue, cost = (
@@ -90,6 +86,15 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
     return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+
+
+def consumer_references(economy: Economy) -> np.ndarray:
+    """The consumers' reference quantities c0, units, shape (final goods,); NaN where unknown."""
+    from market_abm.gradient.backprop import references
+
+    with suppress(MarketError):  # a loop without a start, whose consumers need no reference
+        return references(economy)
+    return np.array([terms.quantity for terms in economy.demand.values()], float)
 
 
 def own_rates_table(

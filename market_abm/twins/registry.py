@@ -178,6 +178,12 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
+    if economy.taxes and not settings.rules.bids_form_prices:
+        raise SettingError(
+            f"there is no twin of {settings.mechanism} with taxes: excess demand is no gradient",
+            remedy="leave [taxes] out",
+            name="taxes",
+        )
     for good, kind in economy.reuse.items():
         if kind == "external":
             raise SettingError(

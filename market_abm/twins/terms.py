@@ -81,6 +81,30 @@ def references(economy: Economy, initial: np.ndarray) -> np.ndarray:
     return np.array([made if each.quantity is None else each.quantity for each, made in terms])
 
 
+# --- taxes ----------------------------------------------------------------------------------------
+
+
+def net_of_tax(economy: Economy) -> np.ndarray:
+    """1/(1 + τ) of each buyer, shape (buyers,): what is left for sellers of what it pays."""
+    total = np.zeros(economy.buyers.size)
+    for tax in economy.taxes.values():
+        for maker, uses in economy.buyers.uses.items():
+            if tax.user is None or maker in tax.user:
+                for use in uses:
+                    taxed = economy.goods[economy.buyers.good[use.start]] in tax.good
+                    total[use] += tax.rate if taxed else 0.0
+    return 1.0 / (1.0 + total)
+
+
+def sales_prices(economy: Economy, reference: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """What sellers get for each final good, money per unit, of ``amounts`` of them, units."""
+    prices = []
+    for (good, terms), c0, amount in zip(economy.demand.items(), reference, amounts, strict=True):
+        rate = sum(tax.rate for tax in economy.taxes.values() if good in tax.good)
+        prices.append(demand_price(terms, c0, amount) / (1.0 + rate))
+    return np.array(prices)
+
+
 # --- consumers ------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
+from market_abm.views.words.taxes import deadweight_sentence, tax_sentences, tax_texts
 from market_abm.views.words.text import loss_text, sentence
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def experiment_lines(experiment: Experiment) -> list[str]:
         "raw goods": listed(economy.supply),
         "industries": listed([industry.good for industry in economy.topological_order]),
         "final goods": listed(economy.demand),
+        "taxes": tax_texts(economy.taxes),
         "loops": ", ".join(loops),
     }
     return [
@@ -113,6 +115,7 @@ def run_sentences(result: Result) -> list[str]:
         *shock_sentences(result),
         *own_rates_sentences(result),
         measures_sentence(result),
+        *tax_sentences(result.taxes),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
@@ -271,6 +274,8 @@ _REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
+    if distance is None and result.taxes is not None:
+        return deadweight_sentence(result.taxes, float(result.path.welfare[-1]))
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
