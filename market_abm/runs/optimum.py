@@ -10,12 +10,18 @@ from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.gradient.closed_form import spectral_radius
-from market_abm.gradient.equilibrium import Equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 
 REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
+
+
+def best_known(economy: Economy, last: State) -> Equilibrium | None:
+    """The best known allocation; with households, of the equilibria the one nearest to a state."""
+    found = equilibrium(economy)
+    return found if found is None else found.nearest(last.prices)
 
 
 def resting(

@@ -209,10 +209,10 @@ class Result(Savable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy; None if that is too large."""
-        from market_abm.gradient.equilibrium import equilibrium
+        """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
+        from market_abm.runs.optimum import best_known
 
-        return equilibrium(self.economy)
+        return best_known(self.economy, self.last)
 
     @cached_property
     def taxes(self) -> TaxSummary | None:
