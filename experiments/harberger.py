@@ -1,4 +1,4 @@
-"""Who bears a tax on the capital of one sector: the market, the equilibrium, and Harberger's formula.
+"""Who bears a tax on the capital of one sector: market, equilibrium, and Harberger's formula.
 
 Usage: python experiments/harberger.py   (from the top of the repository)
 
@@ -73,7 +73,7 @@ def _ces(
 
 
 def slope(elasticities: Mapping[str, float]) -> float:
-    """d ln(r/w)/d ln(1 + τ) at τ = 0 by Harberger's formula."""
+    """Harberger's formula: d ln(r/w)/d ln(1 + τ) at τ = 0."""
     at = equilibrium(0.0, elasticities)
     parts = at.used[0] / at.used.sum(axis=0)
     sectors = TwoSectors(

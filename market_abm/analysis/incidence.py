@@ -33,7 +33,7 @@ class TwoSectors:
     demand: float
 
     def relative_return(self) -> float:
-        """d ln(r/w)/dτ at τ = 0, of a tax τ on the capital that x uses; r is net of it.
+        """The slope d ln(r/w)/dτ at τ = 0 of a tax τ on the capital of x; r is net of it.
 
         With cost shares θ and parts λ of each factor, D = σ_D λ* θ* + a_x σ_x + a_y σ_y,
 
