@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from market_abm.market.state import State
 from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import family_paths, family_table, shown_families
+from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
 from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
@@ -326,6 +328,15 @@ class Result(Savable):
         returns, a loss with increasing returns.
         """
         return accounts_table(self.economy, self.experiment.market, self.last)
+
+    @cached_property
+    def households(self) -> Mapping[str, HouseholdAccount]:
+        """Of each household, by name, what it earns and what it buys, at the last step."""
+        return household_accounts(self.economy, self.experiment.market, self.last)
+
+    def household_paths(self) -> pd.DataFrame:
+        """One row per recorded step and household (``runs/households.py``)."""
+        return household_paths(self.experiment.economy, self.trajectory)
 
     def own_rates(self, *families: str) -> pd.DataFrame:
         """One row per good of date t that there is also one date later, at the last step.

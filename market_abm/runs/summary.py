@@ -15,6 +15,7 @@ from market_abm.analysis.measures import measured
 from market_abm.experiment.experiment import Experiment
 from market_abm.runs.crossings import crossings_summary
 from market_abm.runs.families import families_json
+from market_abm.runs.households import households_summary
 from market_abm.runs.optimum import rest_summary
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run_summary(result: Any) -> dict[str, Any]:
             "rest": rest_summary(result.rest, result.equilibrium),
             "near_rest": result.near_steady_state(),
             **({"taxes": result.taxes.summary()} if result.taxes else {}),
+            **households_summary(result.households),
             **({"shocks": told} if told else {}),
             **({"own_rates": rates} if rates else {}),
             **crossings_summary(result.crossings),

@@ -77,11 +77,14 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     import pandas as pd
 
     reference = consumer_references(economy)
-    made = [industry.good for industry in economy.topological_order]
+    firms = [industry for industry in economy.topological_order if not industry.household]
+    made = [industry.good for industry in firms]
     places = [economy.index[good] for good in made]
     revenue, cost = (
         money[places] for money in revenues_and_costs(economy, market, last, reference)
     )
+    if economy.endowed is not None:
+        revenue = revenue - last.prices[places] * economy.endowed[places]
     profit = revenue - cost
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
