@@ -183,6 +183,18 @@ class Taxed:
             axis=-1,
         )
 
+    def tax_incomes(self: Any, paid: np.ndarray, sold: np.ndarray) -> np.ndarray:
+        """What each household gets of the revenues, money per step, shape (..., households).
+
+        Parameters are those of :meth:`tax_revenues`.
+        """
+        shares = [
+            [(tax.to or {}).get(name, 0.0) for name in self.households]
+            for tax in self.taxes.values()
+        ]
+        revenues = self.tax_revenues(paid, sold)
+        return (revenues[..., None] * np.array(shares)).sum(axis=-2)
+
 
 def _with_price(terms: Demand, price: Any) -> Demand:
     made = object.__new__(Demand)

@@ -127,8 +127,11 @@ class Firm(mesa.Agent):
 
     @property
     def profit(self) -> float:
-        """Money that the batch on sale has earned, less what it bids."""
-        return float(self._output_market.price) * self.output - sum(self._bids)
+        """Money that the batch on sale has earned, less what it bids and the taxes on that."""
+        paid = sum(self._bids)
+        if self.net_of_tax is not None:
+            paid = float(behaviour.gross_price(self.bids, self.net_of_tax).sum())
+        return float(self._output_market.price) * self.output - paid
 
     # --- goods move downstream ---
 

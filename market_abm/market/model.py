@@ -207,8 +207,17 @@ class MarketModel(mesa.Model):
             profits = {
                 good: sum(firm.profit for firm in members) for good, members in self.members.items()
             }
-            for household in self.households:
-                household.earn(profits)
+            for household, taxes in zip(self.households, self._tax_incomes, strict=True):
+                household.earn(profits, taxes)
+
+    def _collect_taxes(self) -> None:
+        """Taxes on the trade at the last prices; households get them in the next step."""
+        economy, markets = self.economy, list(self.markets.values())
+        if self.households and economy.taxes:
+            paid = economy.uses.buyers.total(np.concatenate([market.bids for market in markets]))
+            finals = [markets[k] for k in economy.final]
+            sold = np.array([market.price * market.quantity for market in finals])
+            self._tax_incomes = economy.tax_incomes(paid, sold).tolist()
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
@@ -263,6 +272,7 @@ class MarketModel(mesa.Model):
             market.form_price()
             market.record_price(self.settings.lag)
             market.show_price(self._ago)
+        self._collect_taxes()
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
@@ -370,6 +380,7 @@ class MarketModel(mesa.Model):
         self.households = [
             cast("HouseholdAgent", self.members[name][0]) for name in economy.households
         ]
+        self._tax_incomes = [0.0] * len(self.households)
         self._distribute()
         self.firms = self.agents.select(agent_type=firm)
         self._buyers_of = {
