@@ -148,9 +148,9 @@ class PathMeasures:
 
     @property
     def gain_fractions(self) -> np.ndarray:
-        """Of the move to each step the gain, over what one of its size along the gradient promises.
+        """Of the move to each step the gain, over the largest of its size to first order.
 
-        To first order that is the alignment. Half of it is left where the move goes to the top of a
+        For a small move it is the alignment; half of that, where a move goes to the top of a
         parabola. NaN where nothing moves, and without households.
         """
         possible = self.comparison.possible
@@ -162,7 +162,7 @@ class PathMeasures:
 
     @cached_property
     def gain_fraction(self) -> float:
-        """Of all moves the sum of gains, over the sum of what is promised; NaN if unknown.
+        """Of all moves the sum of gains, over the sum of the largest ones; NaN if unknown.
 
         See :attr:`gain_fractions`.
         """
@@ -350,7 +350,7 @@ MEASURES: list[Measure] = [
     ),
     Measure(
         "gain_fraction",
-        "part of what moves of their sizes could have gained",
+        "part of the most that moves of their sizes could gain, to first order",
         "",
         lambda run: run.path.gain_fraction,
         of_households=True,

@@ -15,15 +15,13 @@ TITLE = "Weights of households"
 LABEL = "weight, money per utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
-FIGURE_NOTE = f"{NOTE} Dotted: in equilibrium, found without a market."
-GAINS_TITLE = "What has changed welfare, since step 0"
-GAINS_LABEL = "money"
-OF_MOVES = "moves, at the weights before them"
-OF_WEIGHTS = "change of weights"
-GAINS_NOTE = (
-    "Sums of the steps. A move of the allocation is valued at the weights before it; the rest of "
-    "the change of welfare is that of the weights."
+FIGURE_NOTE = (
+    f"{NOTE}\nBelow: moves of the allocation along the gradient of welfare at the weights before "
+    "them. A move to the top of a parabola gains half of what its slope at the start predicts."
 )
+COSINE = "cosine"
+GAIN = "gain over the largest of a move of this size, to first order"
+ALONG = "along the gradient"
 """Titles and labels of figures."""
 
 MAX_NAMES = 6
@@ -53,10 +51,10 @@ def _gains(result: Result) -> list[str]:
         return []
     gained, changed = (format_plain(np.nansum(each), 4) for each in (path.gains, path.reweighting))
     part = path.gain_fraction
-    promised = ""
+    most = ""
     if np.isfinite(part):
-        promised = f", {format_share(part)} of what their lengths promise along the gradient"
+        most = f", {format_share(part)} of the most that moves of their sizes can (to first order)"
     return [
-        f"At the weights of the moment the moves raised welfare by {gained}{promised}; the change "
-        f"of weights added {changed}."
+        f"At the weights of the moment moves raised welfare by {gained}{most}; the change of "
+        f"weights added {changed}."
     ]
