@@ -146,11 +146,25 @@ class PathMeasures:
         change = np.diff(self.welfare, prepend=np.nan) - self.gains
         return np.where(steps == 1, change, np.nan)
 
+    @property
+    def gain_fractions(self) -> np.ndarray:
+        """Of the move to each step the gain, over the largest of its size to first order.
+
+        For a small move it is the alignment; half of that, where a move goes to the top of a
+        parabola. NaN where nothing moves, and without households.
+        """
+        possible = self.comparison.possible
+        if possible is None:
+            return np.full(len(self.welfare), np.nan)
+        return np.where(
+            possible > 0.0, self.gains / np.where(possible > 0.0, possible, 1.0), np.nan
+        )
+
     @cached_property
     def gain_fraction(self) -> float:
-        """What all moves added to W over what they could have, along the gradient; NaN if unknown.
+        """Of all moves the sum of gains, over the sum of the largest ones; NaN if unknown.
 
-        To first order, and at the weights before each move.
+        See :attr:`gain_fractions`.
         """
         if self.comparison.possible is None:
             return math.nan
@@ -336,7 +350,7 @@ MEASURES: list[Measure] = [
     ),
     Measure(
         "gain_fraction",
-        "part of what moves of their sizes could have gained",
+        "part of the most that moves of their sizes could gain, to first order",
         "",
         lambda run: run.path.gain_fraction,
         of_households=True,

@@ -111,18 +111,22 @@ class Equilibrium:
             and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
         )
 
+    @property
+    def found(self) -> int:
+        """The number of equilibria that were found."""
+        return 1 + len(self.others)
+
+    @np.errstate(all="ignore")  # a market may have diverged
     def nearest(self, prices: np.ndarray) -> Equilibrium:
         """Of all that were found the one nearest to these prices, (goods,), in their money.
 
         The nearest in relative prices, if only these are determined; its goods then cost as much at
-        its prices as at the given ones.
+        its prices as at the given ones. The others are its ``others``.
         """
         several = [each._in_money_of(prices) for each in (self, *self.others)]
-
-        def distance(each: Equilibrium) -> float:
-            return float(relative_gap(prices, each.prices))
-
-        return min(several, key=distance) if self.others else several[0]
+        gaps = [relative_gap(prices, each.prices) for each in several]
+        chosen = several.pop(int(np.argmin(gaps)))
+        return dataclasses.replace(chosen, others=tuple(several))
 
     def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
         if not self.relative or self.weights is None:
@@ -220,7 +224,7 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
     """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
-    if _is_general(economies[0]):
+    if is_general(economies[0]):
         return nothing
     try:
         problem = _problem(economies)
@@ -273,7 +277,7 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
-    if _is_general(economy):
+    if is_general(economy):
         return _general(economy, work)
     try:
         problem = _problem([economy])
@@ -291,7 +295,7 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return None  # a loop that does not converge, or numbers that no solver can handle
 
 
-def _is_general(economy: Economy) -> bool:
+def is_general(economy: Economy) -> bool:
     """Whether an equilibrium is no maximum of one W: incomes or taxes depend on it."""
     return bool(economy.households or economy.taxes)
 
@@ -352,7 +356,7 @@ def nearest_stationary(
         None with more than 400 free variables, or if W is not finite there. If the conditions do
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
-    if _is_general(economy):
+    if is_general(economy):
         return _nearest_general(economy, raw, shares, accuracy)
     try:
         problem = _problem([economy])

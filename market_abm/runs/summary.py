@@ -52,6 +52,7 @@ def run_summary(result: Any) -> dict[str, Any]:
             "near_rest": result.near_steady_state(),
             **({"taxes": result.taxes.summary()} if result.taxes else {}),
             **households_summary(result.households),
+            **({"weights": result.weights.summary()} if result.weights else {}),
             **({"shocks": told} if told else {}),
             **({"own_rates": rates} if rates else {}),
             **crossings_summary(result.crossings),
