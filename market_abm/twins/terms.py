@@ -5,6 +5,7 @@ Written independently from the formulas of docs/model.md, 2: no code is shared w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,13 +97,19 @@ def net_of_tax(economy: Economy) -> np.ndarray:
     return 1.0 / (1.0 + total)
 
 
+def net_demand(economy: Economy) -> list[Demand]:
+    """The terms of consumers as sellers face them, who get 1/(1 + τ) of what is paid."""
+    found = []
+    for good, terms in economy.demand.items():
+        rate = sum(tax.rate for tax in economy.taxes.values() if good in tax.good)
+        found.append(replace(terms, price=terms.price / (1.0 + rate)) if rate else terms)
+    return found
+
+
 def sales_prices(economy: Economy, reference: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """What sellers get for each final good, money per unit, of ``amounts`` of them, units."""
-    prices = []
-    for (good, terms), c0, amount in zip(economy.demand.items(), reference, amounts, strict=True):
-        rate = sum(tax.rate for tax in economy.taxes.values() if good in tax.good)
-        prices.append(demand_price(terms, c0, amount) / (1.0 + rate))
-    return np.array(prices)
+    each = zip(net_demand(economy), reference, amounts, strict=True)
+    return np.array([demand_price(*own) for own in each])
 
 
 # --- consumers ------------------------------------------------------------------------------------
@@ -136,7 +143,7 @@ def consumed(
     A consumer of infinite elasticity takes all that is ``available``. ``reference`` and
     ``available``, units, and ``prices``, money per unit, have the same shape.
     """
-    each = zip(economy.demand.values(), reference, prices, available, strict=True)
+    each = zip(net_demand(economy), reference, prices, available, strict=True)
     return np.array(
         [
             amount if np.isinf(terms.elasticity) else demanded(terms, c0, price)
