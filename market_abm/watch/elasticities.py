@@ -33,7 +33,7 @@ def with_parameters(experiment: Experiment) -> Experiment:
             settings["economy.program"] = program
             settings["economy.parameters"] = {**made_of["parameters"], **found}
     for good, demand in experiment.economy.demand.items():
-        if math.isinf(demand.elasticity):
+        if math.isinf(demand.elasticity) and not demand.of_household:
             settings |= _curved(experiment, good)
     return experiment.with_overrides(settings) if settings else experiment
 
