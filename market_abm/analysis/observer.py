@@ -12,6 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
+from market_abm.gradient.growth import growth_factor
 from market_abm.gradient.welfare import surplus
 from market_abm.market.base import Mechanism
 from market_abm.market.rest import Rest
@@ -45,16 +46,27 @@ class Comparison:
     gains
         Of an economy with households, what W has changed by since the observation before, both at
         the weights of then, money, shape (records,).
+    possible
+        Of such an economy, what a move of that size along the gradient adds to W to first order.
     """
 
     gradients: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
     gains: np.ndarray | None = None
+    possible: np.ndarray | None = None
+
+
+OF_HOUSEHOLDS = ("gains", "possible")
+"""The fields of :class:`Comparison` that only economies with households have."""
 
 
 class GradientObserver:
     """Computes gradient, welfare and alignment at each step of runs, and which are at rest.
+
+    In a closed system, where nobody outside pays, the gradient is that of ln G, G the factor by
+    which quantities grow in a step: relative prices, here at the scale at which goods on sale are
+    worth what they are at market prices (``gradient/growth.py``). Welfare is ln G.
 
     All three are of the allocation at that step: of what the program makes by a forward pass at the
     present shares and the present supply of raw goods. (Off rest, goods on sale were made of older
@@ -77,7 +89,9 @@ class GradientObserver:
         goods' quantities in the first state.
     """
 
-    path: tuple[str, ...] = tuple(f.name for f in fields(Comparison) if f.name != "gains")
+    path: tuple[str, ...] = tuple(
+        each.name for each in fields(Comparison) if each.name not in OF_HOUSEHOLDS
+    )
 
     def __init__(
         self,
@@ -96,7 +110,7 @@ class GradientObserver:
         self._reference = None if reference is None else reference.copy()
         self._former: tuple[np.ndarray, np.ndarray] | None = None
         if economy.households:
-            self.path = (*self.path, "gains")
+            self.path = (*self.path, *OF_HOUSEHOLDS)
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
@@ -174,7 +188,7 @@ class GradientObserver:
 
     @np.errstate(all="ignore")
     def _allocation(self, state: State, batch: Batch | None) -> Allocation:
-        return allocation(
+        at = allocation(
             self.economy,
             self.rules,
             self._references(state),
@@ -183,6 +197,10 @@ class GradientObserver:
             guess=self._made,
             known=batch,
         )
+        if not self.economy.closed:
+            return at
+        money, value = (np.sum(each * state.quantities, -1) for each in (state.prices, at.gradient))
+        return at._replace(gradient=at.gradient * (money / value)[..., None])
 
     def _known(self, state: State) -> np.ndarray:
         """Quantities on sale, and of series the row of this step, which dated goods wait for."""
@@ -211,13 +229,15 @@ class GradientObserver:
         results = {
             "since": since,
             "gradients": at.gradient,
-            "welfare": surplus(self.economy, reference, at.quantities),
+            "welfare": _welfare(self.economy, reference, at),
             "alignment": alignment,
         }
         if self.economy.households:
             then, before = self._former or (reference, at.quantities)
             values = (surplus(self.economy, then, made) for made in (at.quantities, before))
             results["gains"] = next(values) - next(values)
+            possible = self._align.possible if recorded else np.nan
+            results["possible"] = possible + 0.0 * results["gains"]
         return results
 
     def _references(self, state: State) -> np.ndarray:
@@ -335,6 +355,13 @@ def book_gradients(economy: Economy, trajectory: Trajectory) -> np.ndarray:
     reference = _given_references(economy, trajectory.quantities[0, economy.final])
     paid = backprop.consumer_prices(economy, reference, trajectory.quantities)
     return backprop.book_gradient(economy, trajectory.inputs, trajectory.shares, paid)
+
+
+def _welfare(economy: Economy, reference: np.ndarray, at: Allocation) -> np.ndarray:
+    """Total surplus W, money; of a closed system ln G, of which its prices are the gradient."""
+    if economy.closed:
+        return np.log(growth_factor(economy, at.slopes, at.quantities))
+    return surplus(economy, reference, at.quantities)
 
 
 def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def supply_text(terms: Supply) -> str:
         return f"{_units(terms.quantity)} per step"
     text = (
         f"{_units(terms.quantity)} per step at a price of {format_number(terms.price)}, "
-        f"elasticity {format_number(terms.elasticity)}"
+        f"elasticity {format_number(terms.elasticity)}{', linear' * (terms.form == 'linear')}"
     )
     if terms.kind == "gradient":
         return f"{text}; follows its margin at rate {format_number(terms.rate)}"
