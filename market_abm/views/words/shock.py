@@ -113,7 +113,7 @@ def _number_at(economy: Economy, key: str) -> float | None:
                 "demand": economy.demand,
                 "households": economy.households,
             }
-            terms = tables[table][rest[0]]  # type: ignore[index]
+            terms = tables[table][rest[0]]
         number = getattr(terms, rest[1])
         return float(number[rest[2]] if len(rest) > 2 else number)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):
