@@ -339,8 +339,13 @@ def test_endowments_and_transfers_change_in_runs_and_sweeps():
     agents = run(Experiment.parse(RICH_AND_POOR, settings=slow))
     np.testing.assert_allclose(agents.prices, after.prices[:26], rtol=1e-12)
 
+    first = Experiment.parse(RICH_AND_POOR, settings=keys)
+    (told,) = first.with_shock_texts(["endowment.poor.labour=-50%@7"]).shocks
+    assert told.entry == {"step": 7, "households.poor.endowment.labour": 1.5}
+    with pytest.raises(MarketError, match="no household owns 'poor.land'"):
+        first.with_shock_texts(["endowment.poor.land=1"])
     axes = {"households.rich.endowment.land": [1, 2, 4]}
-    table = sweep(Experiment.parse(RICH_AND_POOR, settings=keys), axes, measures=["welfare"])
+    table = sweep(first, axes, measures=["welfare"])
     alone = Experiment.parse(RICH_AND_POOR, settings=keys | {"households.rich.endowment.land": 4})
     assert table.status.tolist() == ["converged"] * 3
     assert table.welfare.iloc[2] == pytest.approx(run(alone).path.welfare[-1], rel=1e-9)
