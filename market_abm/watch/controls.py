@@ -23,8 +23,9 @@ from bokeh.models import (
     TextInput,
 )
 
+from market_abm.economy.households import endowments
 from market_abm.experiment.files import available
-from market_abm.experiment.shocks import TARGETS
+from market_abm.experiment.shocks import TARGETS, shocked_numbers
 from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
@@ -249,12 +250,9 @@ class Controls:
 
     def _list_goods(self) -> None:
         """Offer the goods that the chosen target of a shock can have."""
-        economy = self._economy
-        goods_of: dict[str, Iterable[str]] = {
-            "productivity": [industry.good for industry in economy.topological_order],
-            "supply": economy.supply,
-            "demand": economy.demand,
-        }
+        economy, owned = self._economy, endowments(self._economy.households)
+        goods_of: dict[str, Iterable[str]] = {**shocked_numbers(economy)}
+        goods_of["supply"] = [good for good in economy.supply if good not in owned]
         offered = choices(economy, goods_of.get(self._target.value, ()))
         self._good.options = [
             (name, label if name != good else economy.label(good)[:60])
