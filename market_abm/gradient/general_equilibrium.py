@@ -181,7 +181,7 @@ def solutions(conditions: Conditions, evaluations: int) -> tuple[list[Solution],
     """
     search, size = Search(conditions, evaluations), conditions.size
     starts = _starts(conditions, min(MAX_STARTS, 6 + 2 * size))
-    together = max(1, MAX_NUMBERS // (8 * size * conditions.numbers))
+    together = max(1, MAX_NUMBERS // (8 * max(1, size) * conditions.numbers))
     found: list[Solution] = []
     tried = 0
     while tried < len(starts.weights) and search.complete:
