@@ -435,5 +435,6 @@ class Economy(Taxed, Displayable):
         """A buyer's name, for messages."""
         for maker, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                return f"a maker of {self.goods[maker]}"
+                name = self.goods[maker]
+                return f"{'the household' if name in self.households else 'a maker of'} {name}"
         raise IndexError(buyer)

@@ -131,7 +131,10 @@ class Taxed:
     @cached_property
     def net_of_buyers(self: Any) -> np.ndarray | None:
         """The same for each buyer, shape (..., buyers)."""
-        return None if self.net_of_tax is None else self.uses.buyers.spread(self.net_of_tax)
+        if self.net_of_tax is None:
+            return None
+        net = self.uses.buyers.spread(self.net_of_tax)
+        return np.broadcast_to(net, (*net.shape[:-1], self.buyers.size))
 
     @cached_property
     def net_demand(self: Any) -> Mapping[str, Demand]:
@@ -172,6 +175,8 @@ class Taxed:
         sold
             What they get from the consumer of each final good, shape (..., final goods).
         """
+        if not self.taxes:
+            return np.zeros((*paid.shape[:-1], 0))
         return np.stack(
             [
                 (tax.rate * paid[..., uses]).sum(axis=-1)

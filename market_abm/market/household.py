@@ -46,6 +46,7 @@ class HouseholdAgent(Firm):
         self._household, self._shares = household, shares
         if self._spending is None:
             self.income = household.money
+            self._sold = household.endowment
 
     def update_bids(self) -> None:
         """Nothing: it bids when all firms have paid out their profits."""
@@ -55,10 +56,10 @@ class HouseholdAgent(Firm):
 
         ``taxes`` are its part of the revenue of the last trade.
         """
+        sold, self._sold = self._sold, self._household.endowment
         if self._spending is None:
             return
-        goods = self._household.endowment.items()
-        earned = sum(units * float(self._markets[good].price) for good, units in goods)
+        earned = sum(units * float(self._markets[good].price) for good, units in sold.items())
         dividends = sum(share * profits[good] for good, share in self._shares.items())
         self.income = earned + dividends + self._household.transfer + taxes
         if self.income < 0.0:

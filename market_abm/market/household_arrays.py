@@ -31,6 +31,7 @@ class HouseholdArrayEngine(ArrayEngine):
         super()._create_arrays(runs)
         self._spending: np.ndarray | None = None  # shares of income, (runs, inputs)
         self._earning = False  # whether households have anything but the money of the start
+        self._sold = self.claims  # those by which the goods of the last step were sold
         self.income = np.broadcast_to(self.claims.money, (runs, self.claims.count)).copy()
         self._tax_incomes = np.zeros_like(self.income)
 
@@ -50,7 +51,8 @@ class HouseholdArrayEngine(ArrayEngine):
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs."""
         super().keep(rows)
-        self.income, self._tax_incomes = self.income[rows], self._tax_incomes[rows]
+        self.income, self._sold = self.income[rows], self.claims
+        self._tax_incomes = self._tax_incomes[rows]
         self._spending = None if self._spending is None else self._spending[rows]
 
     def _recall(self, memory: dict[str, np.ndarray]) -> None:
@@ -100,15 +102,15 @@ class HouseholdArrayEngine(ArrayEngine):
 
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
+        sold, self._sold = self._sold, self.claims
         if not self._earning:  # they have their money
             self._earning = True
             return
-        claims = self.claims
-        prices, quantities = self.prices, gather(self.quantities, claims.makers)
-        revenue = prices[:, claims.makers] * (quantities - claims.endowed)
-        paid = self.economy.uses.buyers.total(self.bids)
-        costs = claims.costs(gross_price(paid, self.economy.net_of_tax))
-        self.income = incomes.incomes(claims, prices, revenue, costs, self._tax_incomes)
+        prices, quantities = self.prices, gather(self.quantities, sold.makers)
+        revenue = prices[:, sold.makers] * (quantities - sold.endowed)
+        paid = gross_price(self.economy.uses.buyers.total(self.bids), self.economy.net_of_tax)
+        costs, taxes = self.claims.costs(paid), self._tax_incomes
+        self.income = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
         for row, k in np.argwhere(self.income < 0.0).tolist():
             name = list(self.economy.households)[k]
             self._fail(row, incomes.debt_error(name, self.income[row, k]))

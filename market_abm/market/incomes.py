@@ -22,6 +22,8 @@ def incomes(
     revenue: np.ndarray,
     costs: np.ndarray,
     taxes: Any = 0.0,
+    *,
+    sold: Claims | None = None,
 ) -> Any:
     """The income of each household, money, shape (..., households).
 
@@ -37,10 +39,13 @@ def incomes(
         What the firms of each line have earned, and what they pay, money, shape (..., lines).
     taxes
         What each household gets of taxes on the last trade, money, shape (..., households).
+    sold
+        The claims by which goods were sold at these prices, if they have changed since.
     """
+    sold = claims if sold is None else sold
     earned = np.zeros((*prices.shape[:-1], claims.count))
-    households, by_household = claims.earners
-    earned[..., households] = by_household.total(claims.units * prices[..., claims.owned])
+    households, by_household = sold.earners
+    earned[..., households] = by_household.total(sold.units * prices[..., sold.owned])
     profits = revenue - costs
     if claims.shares.shape[-1] == 1:  # of all lines alike
         dividends = claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)

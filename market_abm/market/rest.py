@@ -187,11 +187,17 @@ class Rest:
         weights = state.prices[..., claims.good]
         gaps = [_relative(weights - before[..., claims.good], weights)]
         if self.rules.bids_are_money:
-            costs = claims.costs(self.economy.uses.buyers.total(state.bids))
+            economy = self.economy
+            paid = economy.uses.buyers.total(state.bids)
+            costs = claims.costs(behaviour.gross_price(paid, economy.net_of_tax))
             units = state.quantities[..., claims.makers] - claims.endowed
             revenue = state.prices[..., claims.makers] * units
-            spent = claims.inputs.total(state.bids[..., claims.buyers])
-            gaps.append(_relative(incomes(claims, state.prices, revenue, costs) - spent, spent))
+            sold = (state.prices * state.quantities)[..., economy.final]
+            taxes = economy.tax_incomes(paid, sold) if economy.taxes else 0.0
+            spent = behaviour.gross_price(state.bids, economy.net_of_buyers)[..., claims.buyers]
+            spent = claims.inputs.total(spent)
+            earned = incomes(claims, state.prices, revenue, costs, taxes)
+            gaps.append(_relative(earned - spent, spent))
         return np.concatenate(gaps, axis=-1)
 
     def _unsold(self, state: State) -> np.ndarray:

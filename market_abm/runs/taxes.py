@@ -62,17 +62,21 @@ class TaxSummary(NamedTuple):
         Every use on which a tax is paid, tax after tax.
     revenues
         Of each tax, money per step.
-    deadweight_loss
-        W at the optimum without taxes, less W at the last step, money per step; None if the optimum
-        is not known.
+    welfare
+        W at the last step, money per step.
     best_welfare
-        W at that optimum.
+        W at the optimum without taxes; None if it is not known, or depends on who gets revenues.
     """
 
     uses: tuple[TaxedUse, ...]
     revenues: dict[str, float]
-    deadweight_loss: float | None
+    welfare: float
     best_welfare: float | None
+
+    @property
+    def deadweight_loss(self) -> float | None:
+        """W at the optimum without taxes, less W, money per step (A. Harberger, 1964)."""
+        return None if self.best_welfare is None else self.best_welfare - self.welfare
 
     def table(self) -> pd.DataFrame:
         """One row per use: tax, good, user, rate, prices, derivative and wedge."""
@@ -104,7 +108,7 @@ def tax_summary(
     return TaxSummary(
         tuple(taxed_uses(economy, market, last)),
         dict(zip(economy.taxes, revenues, strict=True)),
-        None if highest is None else highest - welfare,
+        welfare,
         highest,
     )
 

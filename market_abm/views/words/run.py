@@ -29,7 +29,7 @@ from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
-from market_abm.views.words.taxes import deadweight_sentence, tax_sentences, tax_texts
+from market_abm.views.words.taxes import tax_sentences, tax_texts
 from market_abm.views.words.text import loss_text, sentence
 from market_abm.views.words.weights import weights_sentences
 
@@ -297,8 +297,6 @@ _REPORTED = {
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
-    if distance is None and result.taxes is not None:
-        return deadweight_sentence(result.taxes, float(result.path.welfare[-1]))
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_USES = 4
 """Taxed uses that are told of one by one."""
 
-NET = "with taxes prices and gradients are net: what sellers get"
+NET = "prices and gradients are net of taxes"
 """What prices and gradients are."""
 
 
@@ -48,14 +48,15 @@ def tax_sentences(found: TaxSummary | None) -> list[str]:
     return [
         sentence(f"{NET}: {wedges}{f'; {more}' if more else ''}"),
         sentence(f"tax revenue per step: {revenues}"),
+        *filter(None, [deadweight_sentence(found)]),
     ]
 
 
 def wedge_text(use: TaxedUse) -> str:
     """What sellers get, what the buyer pays, and what a unit is worth there."""
     return (
-        f"of {use.good} sellers get {format_plain(use.price)} and {_the(use)} pays "
-        f"{format_plain(use.gross_price)} ({use.tax}: {rate_text(use.rate)}), where a unit adds "
+        f"{_the(use)} pays {format_plain(use.gross_price)} for {use.good}, of which sellers get "
+        f"{format_plain(use.price)} ({use.tax}: {rate_text(use.rate)}), and a unit there adds "
         f"{format_plain(use.derivative)} to welfare"
     )
 
@@ -64,12 +65,11 @@ def _the(use: TaxedUse) -> str:
     return f"the {use.user}" if use.user == "consumer" else use.user
 
 
-def deadweight_sentence(found: TaxSummary, welfare: float) -> str:
-    """Welfare beside what it could be without taxes."""
+def deadweight_sentence(found: TaxSummary) -> str:
+    """Welfare beside what it could be without taxes; empty if that is not known."""
     if found.best_welfare is None or found.deadweight_loss is None:
-        return "The optimum without taxes was not found."
-    best = format_plain(found.best_welfare)
+        return ""
     return (
-        f"Welfare is {format_plain(welfare)} of {best} at the optimum without taxes: the "
-        f"deadweight loss is {format_plain(found.deadweight_loss)}."
+        f"Welfare is {format_plain(found.welfare)}, and {format_plain(found.best_welfare)} at the "
+        f"optimum without taxes: the deadweight loss is {format_plain(found.deadweight_loss)}."
     )
