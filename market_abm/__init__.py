@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import stability as stability
     from market_abm.economy.economy import Economy as Economy
     from market_abm.economy.from_table import from_input_output as from_input_output
+    from market_abm.economy.households import Household as Household
     from market_abm.economy.io_table import InputOutputTable as InputOutputTable
     from market_abm.economy.program import from_function as from_function
     from market_abm.economy.program import from_text as from_text
@@ -55,6 +56,7 @@ _HOME = {
     "Experiment": "experiment.experiment",
     "Firm": "market.agents",
     "FirmPopulation": "economy.terms",
+    "Household": "economy.households",
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",

@@ -16,7 +16,10 @@ from market_abm.keys import quoted
 def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
     """The industries by the good they make: at least one, and one per good."""
     if not industries:
-        raise EconomyError("the program has no line", remedy="write one, such as: y = sqrt(x)")
+        raise EconomyError(
+            "the program has no line, and there is no household",
+            remedy="write a line, such as: y = sqrt(x)",
+        )
     made: dict[str, Industry] = {}
     for industry in industries:
         if industry.good in made:

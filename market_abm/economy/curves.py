@@ -69,8 +69,11 @@ def reference_quantity(terms: Demand, otherwise: Any) -> Any:
 def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     """The inverse demand curve P(c), money per unit, at ``quantity`` units.
 
-    ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
+    ``reference`` is c0, units, and of a household its weight α, money per unit;
+    :class:`market_abm.economy.terms.Demand` has the equations.
     """
+    if terms.of_household:
+        return reference * np.ones_like(quantity)
     elasticity = np.asarray(terms.elasticity, float)
     elastic = np.isinf(elasticity)
     with np.errstate(all="ignore"):

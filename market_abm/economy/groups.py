@@ -58,6 +58,10 @@ class Group:
         w, z and ν of the members.
     cournot
         Whether their firms have market power.
+    household
+        Whether the lines are households.
+    endowed
+        Units of their goods that households own, shape (..., lines) or one number, or None.
     place
         The place of the members in an array of all members of all groups.
     """
@@ -72,6 +76,8 @@ class Group:
     productivity: Any
     bid_noise: Any
     cournot: bool
+    household: bool
+    endowed: Any
     place: slice
 
     @property
@@ -194,6 +200,14 @@ class Group:
         own *= self.to_entries(self._scale)
         return self._scale * output
 
+    def outputs(self, leaves: np.ndarray) -> np.ndarray:
+        """What there is of the good of each line, (..., lines), from sums over its members.
+
+        ``leaves`` are of ``members``, shape (..., leaves).
+        """
+        made = self.members.of_leaves(leaves)
+        return made if self.endowed is None else made + self.endowed
+
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
         if runs not in self._blocks:
@@ -238,6 +252,8 @@ class Group:
             productivity=cut(self.productivity, members, self.size),
             bid_noise=cut(self.bid_noise, members, self.size),
             cournot=self.cournot,
+            household=self.household,
+            endowed=cut(self.endowed, lines, len(self.lines)),
             place=slice(self.place.start + members.start, self.place.start + members.stop),
         )
 
@@ -353,6 +369,8 @@ class Network:
             productivity=_of_firms([industry.productivity for industry in industries]),
             bid_noise=joined([each.bid_noise for each in populations], firms),
             cournot=populations[0].conduct == "cournot",
+            household=industries[0].household,
+            endowed=_endowed([industry.endowed for industry in industries]),
             place=slice(first_member, first_member + members.size),
         )
 
@@ -396,7 +414,7 @@ class Network:
         alike: dict[Hashable, list[int]] = {}
         for k in lines:
             industry = self.industries[k]
-            key = industry.technology.kind, industry.population.conduct
+            key = industry.technology.kind, industry.population.conduct, industry.household
             alike.setdefault(key, []).append(k)
         found: list[list[int]] = []
         for each in alike.values():
@@ -409,6 +427,12 @@ class Network:
             others = [k for k in each if k not in inside]
             found += [*tables, *([others] if others else [])]
         return found
+
+
+def _endowed(units: Sequence[Any]) -> Any:
+    """What households own of the goods of lines, (..., lines) or one number; None if nothing."""
+    together = joined(units, np.ones(len(units), int))
+    return together if np.any(together) else None
 
 
 def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:

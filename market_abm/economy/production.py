@@ -70,7 +70,7 @@ def produce(
     leaves = np.empty((*shares.shape[:-1], len(group.members.leaves)), order=order)
     for block, made in firms_production(group, shares, products, quantities=quantities):
         block.reduce_into(leaves, made)
-    return group.members.of_leaves(leaves)
+    return group.outputs(leaves)
 
 
 def firms_production(

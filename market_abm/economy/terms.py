@@ -179,7 +179,8 @@ class Demand(Settings):
     * ``linear``: p0 (1 - (c - c0)/(ε |c0|)), for c of any sign.
 
     By default the form is ``elastic`` if ε is infinite, else ``isoelastic`` where c0 > 0, else
-    ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps.
+    ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps. A
+    household's form is ``budget``: its weight α for any quantity (``economy/households.py``).
     """
 
     of_series: ClassVar[str] = ""
@@ -206,6 +207,11 @@ class Demand(Settings):
     repeat: str = _repeat()
     period: int = _row_period()
 
+    @property
+    def of_household(self) -> bool:
+        """Whether the consumer is a household, which pays what it earns."""
+        return self.form == "budget"
+
     def check(self, where: str) -> None:
         """Refuse terms that contradict each other."""
         finite = math.isfinite(self.elasticity)
@@ -229,6 +235,16 @@ class Demand(Settings):
                 remedy="an elasticity needs a reference quantity other than 0",
                 name=f"{where}.quantity",
             )
+
+
+def _budget() -> Demand:
+    """The terms of a household: it pays the weight α that its reference holds for each unit."""
+    terms = Demand()
+    object.__setattr__(terms, "form", "budget")  # which no file can say
+    return terms
+
+
+BUDGET = _budget()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,14 @@ from market_abm.economy.series import in_short
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
-from market_abm.experiment.reading import expand_terms, read_tables, split_settings
+from market_abm.experiment.reading import (
+    as_households,
+    expand_terms,
+    outside,
+    prices_of_owned,
+    read_tables,
+    split_settings,
+)
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import (
     GoodShock,
@@ -278,6 +285,7 @@ class Experiment(Displayable):
             A setting is unknown, or not valid.
         """
         market, run = split_settings(settings)
+        firms = [each for each in economy.industries if not each.household]
         return Experiment(
             economy=economy,
             market=read_market(market),
@@ -285,7 +293,7 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(i.text(exact=True) for i in economy.industries),
+                    "program": "\n".join(each.text(exact=True) for each in firms),
                     "parameters": {
                         key: value
                         for industry in economy.industries
@@ -294,9 +302,10 @@ class Experiment(Displayable):
                     "seed": economy.seed,
                 },
                 "reuse": shortened(economy.reuse),
-                "supply": _as_tables(economy.supply),
-                "demand": _as_tables(economy.demand),
-                "industries": _as_tables({i.good: i.population for i in economy.industries}),
+                "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
+                "demand": _as_tables(outside(economy, economy.demand)),
+                "industries": _as_tables({each.good: each.population for each in firms}),
+                **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.households import Household
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
@@ -29,6 +30,7 @@ OF_SEVERAL: dict[str, tuple[type[Settings], ...]] = {
     "supply": (Supply,),
     "demand": (Demand,),
     "industries": (FirmPopulation,),
+    "households": (Household,),
     "mechanisms": _OF_MARKETS,
 }
 """The tables of tables, one for each good or mechanism."""
@@ -40,6 +42,7 @@ TOP = (
     "supply",
     "demand",
     "industries",
+    "households",
     "market",
     "mechanisms",
     "run",

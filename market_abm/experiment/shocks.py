@@ -128,7 +128,7 @@ def with_references_of(first: Economy, economy: Economy) -> Economy:
         economy,
         demand={
             good: terms
-            if terms.quantity is not None
+            if terms.quantity is not None or terms.of_household
             else dataclasses.replace(terms, quantity=float(quantity))
             for (good, terms), quantity in zip(economy.demand.items(), quantities, strict=True)
         },

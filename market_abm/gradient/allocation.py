@@ -130,14 +130,19 @@ class Problem:
         ]
         if all(known):
             return _columns([each.quantity for each in terms])
-        start, _ = backprop.forward_pass(self.economy, self.initial_shares, self.endowment)
-        return np.concatenate(
+        shares, economy = self.initial_shares, self.economy
+        start, products = backprop.forward_pass(economy, shares, self.endowment)
+        found = np.concatenate(
             [
                 np.atleast_1d(curves.reference_quantity(each, start[..., good : good + 1]))
-                for good, each in zip(self.economy.final, terms, strict=True)
+                for good, each in zip(economy.final, terms, strict=True)
             ],
             axis=-1,
         )
+        if economy.households:
+            weights = backprop.first_weights(economy, shares, start, products)
+            found[..., -weights.shape[-1] :] = weights
+        return found
 
     @property
     def runs(self) -> int:

@@ -195,12 +195,34 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
 
 
 def references(economy: Economy) -> np.ndarray:
-    """Each consumer's reference quantity c0, units, (final goods,); by default initial output."""
+    """Each consumer's reference quantity c0, units, (final goods,); by default initial output.
+
+    Of a household, its weight α at step 0, money per unit of utility.
+    """
     given = [terms.quantity for terms in economy.demand.values()]
     if None not in given:
         return np.array(given)
-    start = forward_pass(economy)[0][economy.final]
-    return np.array([s if c is None else c for c, s in zip(given, start, strict=True)])
+    quantities, products = forward_pass(economy)
+    start = quantities[economy.final]
+    found = np.array([s if c is None else c for c, s in zip(given, start, strict=True)])
+    if economy.households:
+        shares = economy.buyers.initial_shares
+        weights = first_weights(economy, shares, quantities, products)
+        found[..., -weights.shape[-1] :] = weights
+    return found
+
+
+def first_weights(
+    economy: Economy, shares: np.ndarray, quantities: np.ndarray, products: np.ndarray
+) -> np.ndarray:
+    """The weights α of households at step 0, money per unit of utility, (..., households).
+
+    The money that each has, over Σ x ∂U/∂x at an allocation: ``shares`` of ``quantities``, with
+    marginal ``products``; shapes as of :func:`forward_pass`.
+    """
+    claims = economy.claims
+    inputs = shares[..., claims.buyers] * quantities[..., economy.buyers.good[claims.buyers]]
+    return claims.money / claims.inputs.total(inputs * products[..., claims.buyers])
 
 
 def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:

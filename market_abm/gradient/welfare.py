@@ -40,7 +40,9 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
 
 
 def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """p0 c0 + ∫P dc from c0 to ``amount``, in money, shape as ``amount``."""
+    """p0 c0 + ∫P dc from c0 to ``amount``, in money, shape as ``amount``; of a household α U."""
+    if terms.of_household:
+        return reference * amount
     price, elasticity = terms.price, np.asarray(terms.elasticity, float)
     change = amount - reference
     linear = price * (amount - change**2 / (2.0 * elasticity * np.abs(reference)))

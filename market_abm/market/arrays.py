@@ -318,7 +318,7 @@ class ArrayEngine(ArrayState):
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(made, group.made, group.members.of_leaves(leaves))
+            scatter(made, group.made, group.outputs(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
