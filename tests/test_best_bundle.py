@@ -102,6 +102,15 @@ def test_quasilinear_utility_has_corners():
     np.testing.assert_allclose(bundle.marginal_utility_of_income, worth, rtol=TOL)
 
 
+def test_a_first_unit_that_is_just_worth_its_price():
+    """Prices from 10 % to a rounding beside that at which y is not bought any more."""
+    beside = np.array([sign * 10.0**-k for k in range(1, 17) for sign in (-1, 1)])
+    prices = np.array([np.ones(32), 10 * (1 + beside)])
+    for guess in (1.0, np.array([[1.0], [0.0]])):
+        y = demand("x + 100*(1 - exp(-y/10))", np.full(32, 40.0), prices, guess).inputs[1]
+        np.testing.assert_allclose(y, np.maximum(10 * np.log(10 / prices[1]), 0.0), atol=1e-11)
+
+
 # --- other utilities -----------------------------------------------------------------------------
 
 

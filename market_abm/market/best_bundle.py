@@ -23,8 +23,20 @@ from market_abm.market.log_products import flat, flattened, log_slopes, stacked
 from market_abm.market.simplex import maximize_on_simplex
 from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
-WORTH_TOL = 1e-10
-"""By how much, relatively, a first unit of a good that is not bought may be worth its price."""
+MAX_NEWTON_STEPS = 40
+"""The maximal number of Newton steps from one point; many only to a good that is hardly bought."""
+
+WORTH_TOL = 1e-13
+"""By how much, relatively, a first unit of a good that is not bought may exceed its price."""
+
+GAIN_ROUNDING = 1e-15
+"""Gaps of logarithms below which a Newton step is rounding: a good is hardly bought."""
+
+CURVATURE_TOL = 1e-13
+"""The least curvature along the budget that counts: that of perfect substitutes is rounding."""
+
+HARDLY_BOUGHT = 1e-5
+"""Budget shares that may be 0, where a first unit is just worth its price."""
 
 BETTER_TOL = 1e-9
 """By how much, relatively, another bundle may be worth more than the best: rounding."""
@@ -149,7 +161,7 @@ class _Problem:
         near = shares * self.money / self.cost
         best, found = near, np.zeros(self.money.shape, bool)
         nothing = np.zeros(shares.shape, bool)
-        for unused in (shares < slack, nothing, shares < STEP_TOL):
+        for unused in (shares < slack, nothing, shares < HARDLY_BOUGHT):
             trial, better = self.newton(np.where(unused, 0.0, near), unused, ~found)
             best, found = np.where(better, trial, best), found | better
         return best, found
@@ -168,6 +180,7 @@ class _Problem:
             step = newton_step(self.matrix(point, slopes), value, fixed)
             step[:-1] = np.clip(step[:-1], -MAX_STEP, MAX_STEP)
             near = (size < GAIN_TOL) & np.all(np.abs(step) < STEP_TOL, axis=0)
+            near |= size < GAIN_ROUNDING
             if np.all(near | ~active):
                 break
             trial = point + step
