@@ -127,8 +127,12 @@ class PathMeasures:
 
     @cached_property
     def ascent_fraction(self) -> float:
-        """The fraction of steps on which W rose, of those on which it moved; NaN if none."""
-        change = np.diff(self.welfare)
+        """The fraction of steps on which W rose, of those on which it moved; NaN if none.
+
+        W at the weights of the step before, in an economy with households.
+        """
+        gains = self.comparison.gains
+        change = np.diff(self.welfare) if gains is None else gains[1:]
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 

@@ -40,6 +40,8 @@ class Claims:
         The buyers that are inputs of households, household after household, shape (inputs,).
     inputs
         These in segments by household.
+    maker_of_use
+        The good that the line of each use makes, an index, in the order of buyers, shape (uses,).
     """
 
     good: np.ndarray
@@ -53,6 +55,7 @@ class Claims:
     transfer: np.ndarray
     buyers: np.ndarray
     inputs: Segments
+    maker_of_use: np.ndarray
 
     @staticmethod
     def of(
@@ -97,7 +100,28 @@ class Claims:
             transfer=_row([each.transfer for each in households.values()]),
             buyers=np.array([use.start for each in uses for use in each], int),
             inputs=Segments.of_sizes(np.array([len(each) for each in uses])),
+            maker_of_use=buyers.places_of_uses[2],
         )
+
+    def costs(self, paid: np.ndarray) -> np.ndarray:
+        """What the firms of each line pay, (..., lines), by what is paid for each use, (..., uses).
+
+        Uses are in the order of buyers.
+        """
+        costs = np.zeros((*paid.shape[:-1], len(self.makers)))
+        lines, uses, by_line = self._uses_of_firms
+        costs[..., lines] = by_line.total(paid[..., uses])
+        return costs
+
+    @cached_property
+    def _uses_of_firms(self) -> tuple[np.ndarray, np.ndarray, Segments]:
+        """The lines that use goods, places in ``makers``; their uses, in segments by line."""
+        uses = np.flatnonzero(np.isin(self.maker_of_use, self.makers))
+        uses = uses[np.argsort(self.maker_of_use[uses], kind="stable")]
+        goods, sizes = np.unique(self.maker_of_use[uses], return_counts=True)
+        order = np.argsort(self.makers)
+        lines = order[np.searchsorted(self.makers, goods, sorter=order)]
+        return lines, uses, Segments.of_sizes(sizes)
 
     @property
     def count(self) -> int:

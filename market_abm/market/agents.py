@@ -116,6 +116,11 @@ class Firm(mesa.Agent):
         array = np.array(numbers, float)
         return array if self.technology.vectorized else array.tolist()
 
+    @property
+    def profit(self) -> float:
+        """Money that the batch on sale has earned, less what it bids."""
+        return float(self._output_market.price) * self.output - sum(self._bids)
+
     # --- goods move downstream ---
 
     def produce(self) -> None:

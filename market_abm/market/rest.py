@@ -15,6 +15,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch, firms_production, marginal_products
 from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, pays
+from market_abm.market.incomes import incomes
 from market_abm.market.state import State
 
 EACH = 0.1
@@ -38,6 +39,7 @@ class Rest:
       less to none that holds a share (weighted by the share);
     * each supplier's price and its marginal cost (at as many steps on end as it keeps an offer),
       each consumer's price and its demand curve;
+    * each household's weight and the one before, its income and what it spends;
     * where prices are quoted, demand and supply, and each price and the one before.
 
     Differences of prices are relative to the price. That of a good whose supplier has no supply
@@ -120,6 +122,8 @@ class Rest:
         still = np.all(np.concatenate(gaps, axis=-1) <= tolerance, axis=-1)
         if np.any(still):
             still &= self._in_pipe(state, tolerance, batch)
+        if np.any(still) and self.economy.households:
+            still &= np.all(self._budgets(state, before) <= tolerance, axis=-1)
         if not np.any(still):
             return still
         uses = self.economy.uses
@@ -174,6 +178,19 @@ class Rest:
                 terms, reference[..., places], quantity[..., places]
             )
         return _relative(price - curve, price)
+
+    def _budgets(self, state: State, before: np.ndarray) -> np.ndarray:
+        """Of each household, how far its weight has moved, and its income from what it spends."""
+        claims = self.economy.claims
+        weights = state.prices[..., claims.good]
+        gaps = [_relative(weights - before[..., claims.good], weights)]
+        if self.rules.bids_are_money:
+            costs = claims.costs(self.economy.uses.buyers.total(state.bids))
+            units = state.quantities[..., claims.makers] - claims.endowed
+            revenue = state.prices[..., claims.makers] * units
+            spent = claims.inputs.total(state.bids[..., claims.buyers])
+            gaps.append(_relative(incomes(claims, state.prices, revenue, costs) - spent, spent))
+        return np.concatenate(gaps, axis=-1)
 
     def _unsold(self, state: State) -> np.ndarray:
         """Demand less supply of each pool, relative to supply."""

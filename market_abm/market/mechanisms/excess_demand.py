@@ -59,6 +59,7 @@ class ExcessDemand(Mechanism):
     stabilizing_hint = "lower market.price_rate, market.output_rate and market.wage_rate"
     rates = ("price_rate", "output_rate", "wage_rate", "spoilage")
     Settings = ExcessDemandSettings
+    no_budgets = "the published model has one household of its own"
     has_agents = False
     smooth = False  # rationing has a kink at a steady state, where demand equals supply
 

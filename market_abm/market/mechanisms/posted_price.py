@@ -123,6 +123,7 @@ class PostedPrice(QuotedMarket):
     settings: PostedPriceSettings
     stabilizing_hint = "lower market.price_rate and market.order_rate"
     rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
+    no_budgets = "what was ordered may cost more when it is delivered"
     smooth = False  # rationing has a kink at a steady state, where orders equal supply
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
