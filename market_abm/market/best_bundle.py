@@ -11,13 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from market_abm.economy.technology import Technology
-from market_abm.market.best_plan import (
-    CURVATURE_TOL,
-    GAIN_TOL,
-    MAX_NEWTON_STEPS,
-    MAX_STEP,
-    STEP_TOL,
-)
+from market_abm.errors import EconomyError
+from market_abm.keys import quoted
+from market_abm.market.best_plan import GAIN_TOL, MAX_STEP, STEP_TOL
 from market_abm.market.budget_shares import budget_shares
 from market_abm.market.log_products import flat, flattened, log_slopes, stacked
 from market_abm.market.simplex import maximize_on_simplex
@@ -267,3 +263,38 @@ class _Problem:
 def _total(parts: np.ndarray) -> Any:
     """The sum over the first axis, one after another, whatever the number of households."""
     return np.add.accumulate(parts, axis=0)[-1]
+
+
+def no_bundle_error(name: str, income: float, weight: float) -> EconomyError:
+    """The error of a household that finds no best bundle.
+
+    Parameters
+    ----------
+    name
+        Of the household.
+    income
+        What it has, money.
+    weight
+        Of the bundle that was tried, money per unit of utility (:class:`Bundle`).
+    """
+    where = f"households.{quoted(name)}"
+    if not income > 0.0:
+        return EconomyError(
+            f"the household '{name}' has {income:.6g} to spend at the prices called",
+            remedy=f"raise {where}.endowment or {where}.transfer",
+            name=where,
+        )
+    if weight <= 0.0:
+        return EconomyError(
+            f"the household '{name}' is satiated: with {income:.6g} to spend, more of nothing that "
+            "it wants is worth anything to it",
+            remedy=f"let {where}.utility rise in some good without end, or lower its endowment",
+            name=where,
+        )
+    return EconomyError(
+        f"the demand of the household '{name}' is not determined: with {income:.6g} to spend, its "
+        "utility has no strict maximum, or no value",
+        remedy=f"make {where}.utility strictly concave where it spends (goods that are perfect "
+        'substitutes are not), or use market.mechanism = "trading-post"',
+        name=where,
+    )

@@ -173,9 +173,9 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
         )
     if economy.households:
         raise SettingError(
-            "there is no twin of households that spend what they earn: with income effects a market "
-            "follows the gradient of no one function, only, at each step, one that is weighted by "
-            "incomes of that step",
+            "there is no twin of households that spend what they earn: with income effects a "
+            "market follows the gradient of no one function, only, at each step, one that is "
+            "weighted by the incomes of that step",
             remedy="compare it with [demand] in the place of [households]",
             name="households",
         )

@@ -25,7 +25,7 @@ from market_abm.fields import choice, number
 from market_abm.language.segments import cut, scatter
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
-from market_abm.market.best_bundle import best_bundle
+from market_abm.market.best_bundle import best_bundle, no_bundle_error
 from market_abm.market.best_plan import (
     best_plan,
     change_of_returns,
@@ -34,8 +34,8 @@ from market_abm.market.best_plan import (
     why_no_unique_maximum,
     why_returns,
 )
-from market_abm.market.budgets import incomes, no_bundle_error, planned_profits
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
+from market_abm.market.incomes import incomes
 from market_abm.market.quoted import (
     QuotedArrayEngine,
     QuotedFinalMarket,
@@ -79,6 +79,7 @@ class Tatonnement(QuotedMarket):
     alignment = "prices"
     alignment_target = "dual potential's descent"
     stabilizing_hint = "lower market.auction_rate"
+    no_budgets = ""
     rates = ("auction_rate",)
 
     @staticmethod
@@ -336,15 +337,15 @@ class TatonnementArrayEngine(QuotedArrayEngine):
 
     def _budgets(self, quotes: np.ndarray) -> np.ndarray:
         """What each household earns, money, by the place of its good, shape (runs, goods)."""
-        claims, budgets = self.economy.claims, np.zeros_like(self.prices)
-        profits = planned_profits(self.economy, self.prices, quotes, self.orders, self.quantities)
-        budgets[:, claims.good] = incomes(claims, self.prices, profits)
+        claims, made = self.economy.claims, self.quantities[:, self.economy.claims.makers]
+        revenue = self.prices[:, claims.makers] * (made - claims.endowed)
+        costs = claims.costs(self.economy.uses.buyers.total(quotes * self.orders))
+        budgets = np.zeros_like(self.prices)
+        budgets[:, claims.good] = incomes(claims, self.prices, revenue, costs)
         budgets[list(self.failed)] = 0.0
         return budgets
 
-    def _plan_households(
-        self, quotes: np.ndarray, budgets: np.ndarray, part: Group
-    ) -> np.ndarray:
+    def _plan_households(self, quotes: np.ndarray, budgets: np.ndarray, part: Group) -> np.ndarray:
         """The households of a part order their best bundles; their utilities, (runs, members).
 
         The price of a household's good is its weight α.
