@@ -118,8 +118,9 @@ class Firm(mesa.Agent):
 
     @property
     def profit(self) -> float:
-        """Money that the batch on sale has earned, less what it bids."""
-        return float(self._output_market.price) * self.output - sum(self._bids)
+        """Money that the batch on sale has earned, less what it bids for its inputs."""
+        paid = self._bids if self._as_bid else self.bids * self.inputs
+        return float(self._output_market.price) * self.output - sum(paid)
 
     # --- goods move downstream ---
 

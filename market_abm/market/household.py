@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from market_abm.economy.households import Household
 from market_abm.economy.industry import Industry
 from market_abm.market import incomes
 from market_abm.market.agents import Consumer, Firm
+from market_abm.market.best_bundle import best_bundle, no_bundle_error
 from market_abm.market.one_good import Market
+from market_abm.market.quoted import QuotedMarket
 
 
 class HouseholdAgent(Firm):
@@ -51,12 +53,15 @@ class HouseholdAgent(Firm):
 
     def earn(self, profits: Mapping[str, float]) -> None:
         """Receive what was earned at the last prices; money that it has, in the first step."""
-        if self._spending is None:
-            return
+        if self._spending is not None:
+            self.income = self._earned(profits)
+
+    def _earned(self, profits: Mapping[str, float]) -> float:
+        """What its endowments and firms earn at the prices of now, and transfers; money."""
         goods = self._household.endowment.items()
         earned = sum(units * float(self._markets[good].price) for good, units in goods)
         dividends = sum(share * profits[good] for good, share in self._shares.items())
-        self.income = earned + dividends + self._household.transfer
+        return earned + dividends + self._household.transfer
 
     def pledge(self) -> None:
         """Spend the income on the inputs by what the last batch of each was worth."""
@@ -74,6 +79,35 @@ class HouseholdAgent(Firm):
         self._consumer.reference = incomes.weight(
             self.income, self.worth().sum(), np.nan if before is None else before
         )
+
+    def initialize_plan(self) -> None:
+        """Take the inputs of step 0 as the first guess of a bundle."""
+        self._guess = self.inputs
+
+    def plan(self) -> None:
+        """Nothing: it plans when all firms have, whose profits it earns."""
+
+    def plan_bundle(self, profits: Mapping[str, float]) -> None:
+        """Order the best bundle that its income buys at the quoted prices, without trade.
+
+        Raises
+        ------
+        EconomyError
+            There is none.
+        """
+        input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
+        prices = np.array([market.quote(first) for market, first in input_markets])
+        self.income = self._earned(profits)
+        best = best_bundle(self.technology, self.income, prices, self._guess)
+        if not best.found:
+            raise no_bundle_error(self.good, self.income, float(best.weight))
+        self._guess, self._bids = best.inputs, self._book(prices)
+        self.input_book, self.output = self._book(best.inputs), float(best.utility)
+        self._consumer.reference = float(best.weight)
+        self._output_market.price = np.float64(best.weight)
+        for (market, first), units in zip(input_markets, self.input_book, strict=True):
+            market.orders[first] = units
+        self.offer()
 
     def worth(self) -> np.ndarray:
         """What the batch of each input was worth, x ∂U/∂x, units of utility."""

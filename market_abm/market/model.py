@@ -201,12 +201,14 @@ class MarketModel(mesa.Model):
 
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
-        if self.households:
-            profits = {
-                good: sum(firm.profit for firm in members) for good, members in self.members.items()
-            }
-            for household in self.households:
-                household.earn(profits)
+        profits = self._profits()
+        for household in self.households:
+            household.earn(profits)
+
+    def _profits(self) -> dict[str, float]:
+        """The profits of the firms of each line, money, where households own them."""
+        lines = self.members.items() if self.households else ()
+        return {good: sum(firm.profit for firm in members) for good, members in lines}
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
@@ -240,6 +242,9 @@ class MarketModel(mesa.Model):
         self.suppliers.do("plan")
         for firm in self._each_firm():
             firm.plan()
+        profits = self._profits()
+        for household in self.households:
+            household.plan_bundle(profits)
         self._put_on_sale()
 
     def _each_firm(self) -> Iterator[Firm]:
@@ -297,7 +302,7 @@ class MarketModel(mesa.Model):
 
     def _check_start(self) -> None:
         error = initial_state_error(self.economy, self.state)
-        if error is None and self.households:
+        if error is None and self.households and self.settings.rules.trades:
             worth = np.concatenate([household.worth() for household in self.households])
             error = start_error(self.economy, worth)
         if error:

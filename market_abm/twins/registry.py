@@ -171,6 +171,14 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="set market.lag = 0",
             name="market.lag",
         )
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households that spend what they earn: with income effects a "
+            "market follows the gradient of no one function, only, at each step, one that is "
+            "weighted by the incomes of that step",
+            remedy="compare it with [demand] in the place of [households]",
+            name="households",
+        )
     exogenous = economy.exogenous
     if exogenous.of_terms or (exogenous.offers and not settings.rules.bids_form_prices):
         raise SettingError(
