@@ -28,8 +28,33 @@ ROUNDING = 1e-8
 NEGLIGIBLE = 1e-14
 """Variables that are so much smaller than the largest are 0, but for rounding."""
 
+OF_MONEY = ("bids", "prices", "quotes", "past_bids")
+"""State variables in money; others are quantities, or parts of one."""
+
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
+
+
+def prices_are_relative(economy: Economy) -> bool:
+    """Whether prices matter only up to scale: no amount of money is given from outside.
+
+    So it is where all that is spent was earned: consumers are households, without transfers in
+    money, and suppliers have fixed endowments. Then a step in other units of money is the same
+    step, and its J leaves that direction as it is: an eigenvalue of 1.
+    """
+    households = economy.households.values()
+    spent_by_others = any(not each.of_household for each in economy.demand.values())
+    asked_for = any(np.any(each.responds) for each in economy.supply.values())
+    given = any(np.any(each.transfer) for each in households)
+    return bool(households) and not (spent_by_others or asked_for or given)
+
+
+def complement(direction: np.ndarray) -> np.ndarray:
+    """Orthonormal rows that span what is orthogonal to a direction; of a zero, the identity."""
+    if not np.any(direction):
+        return np.eye(len(direction))
+    rows: np.ndarray = np.linalg.svd(direction[None, :])[2][1:]
+    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +130,15 @@ class Steps:
     ----------
     size
         The number of variables.
+    names, place
+        The array of each variable, and its entry there, shape (size,).
     of_goods
         Which of them are quantities and prices, shape (size,).
+    sizes
+        What changes of each are relative to, shape (markets, size).
+    scale
+        The relative change to other units of money, in which a market is the same, shape
+        (markets, size); 0 if something has a price in money (:func:`prices_are_relative`).
     period
         The number of steps that are made together: those for which suppliers keep their offers.
 
@@ -131,12 +163,16 @@ class Steps:
         self.size, self.places, self.rest_of_pool = first.size, first.places, first.rest_of_pool
         self.runs = len(starts)
         self.at = {name: np.array([each.memory[name] for each in starts]) for name in first.memory}
-        names = [name for name, places in self.places.items() for _ in places]
-        self.of_shares = np.array([name == "shares" for name in names], bool)
-        self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
+        self.names = np.repeat(list(self.places), [len(each) for each in self.places.values()])
+        self.place = np.concatenate(list(self.places.values()))
+        self.of_shares = self.names == "shares"
+        self.of_goods = np.isin(self.names, ("quantities", "prices", "quotes"))
         sizes = np.abs(self._variables(self.at))
         least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
         self.sizes = np.where(sizes <= least, 1.0, sizes)
+        free = np.array([[prices_are_relative(economy)] for economy in economies])
+        money = np.where(np.isin(self.names, OF_MONEY) & free, self._variables(self.at), 0.0)
+        self.scale = money / self.sizes
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers

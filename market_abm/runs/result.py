@@ -20,6 +20,7 @@ from market_abm.market.state import State
 from market_abm.runs.crossings import Crossing, crossings, crossings_summary
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import families_json, family_paths, family_table, shown_families
+from market_abm.runs.steady_state import SteadyResult, rotation_summary
 from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
 from market_abm.runs.tables import (
     accounts_table,
@@ -46,7 +47,7 @@ MAX_LINE_GOODS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Savable):
+class Result(SteadyResult, Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
@@ -241,11 +242,8 @@ class Result(Savable):
         """
         from market_abm.analysis.stability import stability
 
-        moving = self.economy.moves_until > self.steps
-        if self.firm is not None or moving or self.equilibrium is None:
-            return None
-        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
-        return stability(self.economy, self.experiment.market, steady)
+        steady = self.steady_state
+        return stability(self.economy, self.experiment.market, steady) if steady else None
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:
@@ -419,6 +417,7 @@ class Result(Savable):
                 "equilibrium": self.distance(),
                 "rest": rest_summary(self.rest, self.equilibrium),
                 "near_rest": self.near_steady_state(),
+                **rotation_summary(self),
                 **({"shocks": told} if told else {}),
                 **({"own_rates": rates} if rates else {}),
                 **crossings_summary(self.crossings),

@@ -25,6 +25,7 @@ from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
+from market_abm.views.words.rotation import rotation_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
 from market_abm.views.words.text import loss_text, sentence
@@ -116,7 +117,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result), optimiser]),
+        *filter(None, [stability_sentence(result), rotation_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
@@ -264,7 +265,7 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
+_REPORTED = {"error", "welfare", "rate", "rate_uncertainty", "gradient_share"}
 """Measures in other sentences: of the ending, the optimum and stability."""
 
 
