@@ -138,8 +138,8 @@ def start_error(economy: Economy, worth: np.ndarray) -> MarketError | None:
         name = list(economy.households)[int(claims.inputs.of[place])]
         good = economy.goods[economy.buyers.good[claims.buyers[place]]]
         return EconomyError(
-            f"at the start more '{good}' is worth less than nothing to the household '{name}': "
-            f"x ∂U/∂x is {worth[place]:.6g}",
+            f"more '{good}' is worth less than nothing to the household '{name}': x ∂U/∂x is "
+            f"{worth[place]:.6g}",
             remedy="let its utility rise in all goods that it wants, or let it begin with less",
             name=f"households.{name}.utility",
         )
@@ -147,7 +147,7 @@ def start_error(economy: Economy, worth: np.ndarray) -> MarketError | None:
         if not total > 0.0:
             name = list(economy.households)[k]
             return EconomyError(
-                f"at the start nothing is worth anything to the household '{name}'",
+                f"nothing is worth anything to the household '{name}'",
                 remedy="let it want a good of which there is some",
                 name=f"households.{name}.utility",
             )

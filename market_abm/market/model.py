@@ -66,8 +66,8 @@ class MarketModel(mesa.Model):
         self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
         self.settings.check("market")
-        self.settings.rules.check(economy, self.settings)
         check_budgets(economy, self.settings)
+        self.settings.rules.check(economy, self.settings)
         if self.settings.dated:
             check_economy(economy)
         if not self.settings.rules.has_agents:

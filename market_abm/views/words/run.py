@@ -12,6 +12,7 @@ import numpy as np
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
 from market_abm.gradient.optimality import Kind
+from market_abm.market.dating import Dates
 from market_abm.runs.families import shown_families
 from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
@@ -111,6 +112,7 @@ def run_sentences(result: Result) -> list[str]:
         ending_sentence(result),
         *filter(None, [crossing_sentence(result.crossings)]),
         *observed_sentences(result),
+        *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
         *own_rates_sentences(result),
         measures_sentence(result),
@@ -213,6 +215,18 @@ def observed_sentences(result: Result) -> list[str]:
         f"The gradient was computed every {every:,} steps and at the end (run.observe_every): "
         "first steps and measures are of these steps."
     ]
+
+
+def date_sentence(result: Result) -> str:
+    """How old the dates of dated prices are, where they differ: a series moves on."""
+    economy = result.experiment.economy
+    if not result.experiment.market.dated or result.steps >= economy.moves_until:
+        return ""
+    oldest = int(Dates.of(economy).priced.max())
+    return (
+        f"Each price is of the date that it pays for, up to {format_count(oldest, 'step')} ago, "
+        "and errors compare it with the gradient of now."
+    )
 
 
 def measures_sentence(result: Result) -> str:
