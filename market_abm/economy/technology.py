@@ -40,6 +40,11 @@ class Technology:
     def _tape(self) -> Tape:
         return Tape(self.formula, tuple(range(len(self.inputs))))
 
+    @property
+    def branching(self) -> bool:
+        """Whether the line has branches, by ``min``, ``max``, ``abs`` or ``where``."""
+        return not self.vectorized and self._tape.branching
+
     def production(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """The output and the marginal products ∂output/∂input, one per input.
 

@@ -1,8 +1,9 @@
 """Which lines are certain to be concave: the rules of convex calculus, applied to a formula.
 
 A sum of concave terms is concave, and so is the least of them; so is a concave function that
-rises, of a concave argument, or that falls, of a convex one (S. Boyd and L. Vandenberghe, Convex Optimization, Cambridge
-University Press, 2004, section 3.2). The rules prove; where they cannot, nothing is claimed.
+rises, of a concave argument, or that falls, of a convex one (S. Boyd and L. Vandenberghe, Convex
+Optimization, Cambridge University Press, 2004, section 3.2). The rules prove; where they cannot,
+nothing is claimed.
 """
 
 from __future__ import annotations
