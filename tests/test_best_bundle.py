@@ -80,6 +80,36 @@ def test_products_fixed_proportions_and_nests():
     )
 
 
+def test_fixed_proportions_are_at_the_kink():
+    """min(x/a, y/b), alone, in a nest and in a sum: exactly in proportion, α = m / Σ x ∂U/∂x."""
+    income, prices = drawn(2)
+    bundle = demand("min(x/2, 3*y)", income, prices)
+    units = income / (2 * prices[0] + prices[1] / 3)
+    np.testing.assert_allclose(bundle.inputs, [2 * units, units / 3], rtol=1e-14)
+    np.testing.assert_allclose(bundle.weight, income / units, rtol=1e-14)
+    income, prices = drawn(3)
+    bundle = demand("ces(min(x, y), 2*z, elasticity=0.5)", income, prices)
+    both, alone = np.sqrt(prices[0] + prices[1]), np.sqrt(prices[2] / 2)
+    np.testing.assert_allclose(prices[2] * bundle.inputs[2], income * alone / (both + alone))
+    np.testing.assert_array_equal(bundle.inputs[0], bundle.inputs[1])
+    bundle = demand("z + 3*ln(1 + min(x, y))", income, prices)
+    pairs = np.clip(3 * prices[2] / (prices[0] + prices[1]) - 1, 0, income / prices[:2].sum(axis=0))
+    np.testing.assert_allclose(bundle.inputs[:2], [pairs, pairs], rtol=TOL, atol=1e-12)
+
+
+def test_what_is_needed_comes_first():
+    """x = a + w (m - Σ π a)/π (Stone 1954, Geary 1950), where income buys what is needed."""
+    income, prices = drawn(2, 200)
+    bundle = best_bundle(
+        utility("0.3*ln(x - 0.1) + 0.7*ln(y - 0.2)"), income, prices, np.ones(prices.shape)
+    )
+    left = income - 0.1 * prices[0] - 0.2 * prices[1]
+    np.testing.assert_array_equal(bundle.found, left > 0.0)
+    expected = np.array([[0.1], [0.2]]) + np.array([[0.3], [0.7]]) * left / prices
+    np.testing.assert_allclose(bundle.inputs[:, left > 0.0], expected[:, left > 0.0], rtol=TOL)
+    assert 0.02 < np.mean(left <= 0.0) < 0.5
+
+
 def test_one_good_takes_all():
     income, prices = drawn(1)
     for text in ("x", "2*x + 1", "x - 0.001*x**2"):

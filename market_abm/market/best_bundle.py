@@ -16,6 +16,7 @@ from market_abm.keys import quoted
 from market_abm.market.best_plan import GAIN_TOL, MAX_STEP, STEP_TOL
 from market_abm.market.budget_shares import budget_shares
 from market_abm.market.log_products import flat, flattened, log_slopes, stacked
+from market_abm.market.proportions import bundles
 from market_abm.market.simplex import maximize_on_simplex
 from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
@@ -91,7 +92,8 @@ def best_bundle(utility: Technology, income: Any, prices: Any, guess: np.ndarray
     -----
     At the maximum ∂U/∂x = λ π, or ∂U/∂x <= λ π where x = 0; for a concave U this is sufficient.
     Preferences in nests of ``ces``, ``cobb_douglas`` and ``min`` have a closed form
-    (``budget_shares.py``). For others the logarithms of both sides and of the budget are a system
+    (``budget_shares.py``); other goods of which fixed proportions are used are one
+    (``proportions.py``). For others the logarithms of both sides and of the budget are a system
     of equations in ln x and ln λ, solved by Newton's method, from the guess or, where that fails,
     from the maximum over the simplex of budget shares by an interior-point method (``simplex.py``),
     which also says what is not bought.
@@ -104,12 +106,7 @@ def best_bundle(utility: Technology, income: Any, prices: Any, guess: np.ndarray
     first = flat(guess, (count, *shape), keep=1)
     able = (money > 0.0) & np.all((cost > 0.0) & np.isfinite(cost), axis=0) & np.isfinite(money)
     money, cost = np.where(able, money, 1.0), np.where(able, cost, 1.0)
-    problem = _Problem(line, money, cost)
-    shares = budget_shares(line, cost)
-    if shares is not None:
-        bought, found = shares * money / cost, able
-    else:
-        bought, found = problem.solve(first, able)
+    bought, found = _bought(line, money, cost, first, able)
     made, products = line.production(list(bought))
     made = np.broadcast_to(made, money.shape)
     earned = _total(stacked(products, cost.shape) * bought)
@@ -120,6 +117,21 @@ def best_bundle(utility: Technology, income: Any, prices: Any, guess: np.ndarray
         weight.reshape(shape),
         (found & (weight > 0.0)).reshape(shape),
     )
+
+
+def _bought(
+    utility: Technology, money: np.ndarray, cost: np.ndarray, guess: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the ``active`` households buy, (goods, households), and whether it was found."""
+    known = bundles(utility) if utility.branching else None
+    if known is not None:
+        costs, begin = known.cost(cost), known.within(guess)
+        bought, found = _bought(known.technology, money, costs, begin, active)
+        return known.content(bought), found
+    shares = budget_shares(utility, cost)
+    if shares is None:
+        return _Problem(utility, money, cost).solve(guess, active)
+    return shares * money / cost, active
 
 
 class _Problem:

@@ -21,6 +21,7 @@ from market_abm.market.log_products import (
     log_slopes,
     stacked,
 )
+from market_abm.market.proportions import bundles
 from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
 MAX_ASCENT_STEPS = 300
@@ -108,6 +109,8 @@ def best_plan(
     steps: Newton steps with the curvature kept negative, which increase profit from any point. On
     the way, plans without an input that tends to zero are tried.
     """
+    if technology.branching:
+        return _plan_of_bundles(technology, sale_price, prices, weight, productivity, guess)
     shape = np.broadcast_shapes(guess.shape[1:], np.shape(sale_price))
     line = flattened(technology, shape)
     start = np.log(flat(guess / weight, (len(guess), *shape), keep=1))
@@ -122,6 +125,21 @@ def best_plan(
     inputs = bought.reshape(-1, *shape) * weight
     output = productivity * weight * np.broadcast_to(made, worth.shape).reshape(shape)
     return Plan(inputs, output, (found | shut_down).reshape(shape))
+
+
+def _plan_of_bundles(
+    technology: Technology, sale_price: Any, prices: Any, weight: Any, productivity: Any, guess: Any
+) -> Plan:
+    """:func:`best_plan` of a line whose inputs have fixed proportions: at the kink, exactly."""
+    known = bundles(technology)
+    if known is None:
+        nothing = np.zeros_like(guess)
+        return Plan(nothing, nothing[0], np.zeros(guess.shape[1:], bool))
+    costs = known.cost(np.asarray(prices, float))
+    free = np.any(np.less_equal(prices, 0.0), axis=0)  # as much as one likes
+    costs = np.where(free, np.nan, costs)
+    plan = best_plan(known.technology, sale_price, costs, weight, productivity, known.within(guess))
+    return plan._replace(inputs=known.content(plan.inputs))
 
 
 class _Problem:
@@ -290,6 +308,14 @@ def check_returns(industry: Industry, inputs: np.ndarray) -> None:
 
 def no_maximum(industry: Industry, reason: str) -> EconomyError:
     """The error of a line whose profit has no maximum; ``reason`` says why."""
+    if reason == BRANCHES:
+        return EconomyError(
+            f"no plan is known for '{industry.text()}': {BRANCHES}",
+            name=industry.good,
+            line=industry.line,
+            remedy="write them as min(x/2, y/3) of inputs that the line reads once; "
+            "or use a mechanism without plans",
+        )
     return EconomyError(
         f"the profit of '{industry.text()}' has no maximum: {reason}",
         name=industry.good,
@@ -320,6 +346,11 @@ def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> list[st
     The matrix x_k x_l ∂²f/∂x_k∂x_l must be negative definite at ``inputs``, over the firms'
     weights, shape (inputs, ...); its curvature along x gives the returns to scale.
     """
+    if technology.branching:
+        known = bundles(technology)
+        if known is None:
+            return [BRANCHES] * int(np.prod(inputs.shape[1:]))
+        technology, inputs = known.technology, known.within(inputs)
     technology = flattened(technology, inputs.shape[1:])
     inputs = inputs.reshape(len(inputs), -1)
     returns = change_of_returns(technology, inputs)
@@ -339,6 +370,8 @@ def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> list[st
 
 
 NOT_FINITE = "its second derivatives are not finite where its firms start"
+
+BRANCHES = "its branches are not fixed proportions"
 
 NOT_CONCAVE = "it is not strictly concave (its inputs may be perfect substitutes)"
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from market_abm.economy.technology import Technology
 from market_abm.language.ces import log_ces
-from market_abm.language.expression import OPERATIONS, Aggregator, Expression, Tape, postorder
+from market_abm.language.expression import OPERATIONS, Aggregator, Expression, postorder
+from market_abm.language.tape import Tape
 
 INCREASING = {
     *("sqrt", "exp", "expm1", "ln", "log", "log2", "log10", "log1p", "atan", "sinh", "tanh"),
