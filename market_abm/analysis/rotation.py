@@ -33,6 +33,7 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.base import MarketSettings
 from market_abm.market.foresight import NONE, foresight_of
+from market_abm.market.state import State
 
 MAX_VARIABLES = 600
 """Variables of a step up to which its generator is computed."""
@@ -92,7 +93,7 @@ class Rotation:
 def rotation(
     economy: Economy,
     settings: MarketSettings,
-    steady_state: Equilibrium | None = None,
+    steady_state: Equilibrium | State | None = None,
     *,
     delays: bool = False,
 ) -> Rotation | None:
@@ -108,7 +109,8 @@ def rotation(
     settings
         The market's settings.
     steady_state
-        By default the equilibrium of the economy.
+        By default the equilibrium of the economy; or the state in which a market rests, where that
+        is none.
     delays
         Whether G is J - 1 of the step as it is, with all its state variables, each relative to its
         size and weighted by the money that belongs to it.
@@ -117,9 +119,10 @@ def rotation(
     -------
     Rotation or None
         None where :func:`market_abm.analysis.stability.stability` has no Jacobian matrix, where
-        goods are dated, where suppliers keep offers for a period, where a mechanism has neither
-        shares that follow bids nor quotes that follow demand, where nothing is free to move, or
-        where something that is free is worth nothing.
+        goods are dated, where suppliers keep offers for a period, where firms have market power
+        (which depends on more than the state variables), where a mechanism has neither shares that
+        follow bids nor quotes that follow demand, where nothing is free to move, or where something
+        that is free is worth nothing.
     """
     steady = equilibrium(economy) if steady_state is None else steady_state
     return rotations([economy], [settings], [steady], delays=delays)[0]
@@ -128,7 +131,7 @@ def rotation(
 def rotations(
     economies: Sequence[Economy],
     settings: Sequence[MarketSettings],
-    steady_states: Sequence[Equilibrium | None],
+    steady_states: Sequence[Equilibrium | State | None],
     *,
     delays: bool = False,
 ) -> list[Rotation | None]:
@@ -138,7 +141,8 @@ def rotations(
     for members, steps in markets_at_rest(economies, made, steady_states):
         rules = made[members[0]].rules
         known = rules.bids_form_prices or rules.alignment == "prices"
-        if not known or steps.period > 1 or not 0 < steps.size <= MAX_VARIABLES:
+        powerful = any(group.cournot for group in economies[members[0]].groups)
+        if not known or powerful or steps.period > 1 or not 0 < steps.size <= MAX_VARIABLES:
             continue
         coordinates = _Quotes if rules.alignment == "prices" else _Allocation
         for row, (k, jacobian) in enumerate(zip(members, steps.jacobians(), strict=True)):

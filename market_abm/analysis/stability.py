@@ -26,6 +26,7 @@ from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
+from market_abm.market.state import State
 
 MAX_VARIABLES = 1200
 """Variables up to which all eigenvalues are computed, of a dense matrix."""
@@ -334,7 +335,7 @@ def _spectra(matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
 def markets_at_rest(
     economies: Sequence[Economy],
     settings: Sequence[MarketSettings],
-    steady_states: Sequence[Equilibrium | None],
+    steady_states: Sequence[Equilibrium | State | None],
 ) -> Iterator[tuple[list[int], Steps]]:
     """The markets that are examined together, by their places, and a step of theirs."""
     groups: dict[Any, list[int]] = {}
@@ -343,7 +344,8 @@ def markets_at_rest(
     for k, (economy, market, steady) in enumerate(
         zip(economies, settings, steady_states, strict=True)
     ):
-        if steady is not None and steady.solved and _is_smooth(economy, market):
+        solved = isinstance(steady, State) or (steady is not None and steady.solved)
+        if steady is not None and solved and _is_smooth(economy, market):
             starts[k] = SteadyState.of(economy, market, steady)
             relative = prices_are_relative(economy)
             key = (economy.structure, type(market), _fixed(market), starts[k].layout, relative)

@@ -15,6 +15,7 @@ from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.base import MarketSettings
 from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.mechanisms.registry import array_market
+from market_abm.market.state import State
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
 """The relative size h of central differences: 6e-6.
@@ -83,12 +84,17 @@ class SteadyState:
     has_zeros: bool
 
     @staticmethod
-    def of(economy: Economy, settings: MarketSettings, steady: Equilibrium) -> SteadyState:
-        """The steady state of a market at an equilibrium of its economy."""
+    def of(economy: Economy, settings: MarketSettings, steady: Equilibrium | State) -> SteadyState:
+        """The steady state of a market at an equilibrium of its economy, or where it rests.
+
+        At an equilibrium firms bid what inputs are worth at its prices.
+        """
         buyers = economy.buyers
         inputs = steady.shares * steady.quantities[buyers.good]
         products = marginal_products(economy, inputs)
         worth = steady.prices[buyers.maker] * products
+        if isinstance(steady, State):
+            worth = settings.rules.per_unit(steady.bids, inputs)
         memory = settings.rules.steady_memory(economy, steady, worth, products)
         moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from market_abm.display import Displayable, view
 from market_abm.economy.economy import Economy
 from market_abm.experiment.experiment import Experiment
+from market_abm.market.state import State
+from market_abm.simulation.endings import Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +40,14 @@ class SteadyResult(Displayable):
             """The last step."""
 
         @property
+        def last(self) -> State:
+            """The state at the last step."""
+
+        @property
+        def status(self) -> str:
+            """How the run ended."""
+
+        @property
         def equilibrium(self) -> Equilibrium | None:
             """The best known allocation."""
 
@@ -61,7 +71,7 @@ class SteadyResult(Displayable):
         """How much of a step near the steady state is gradient; see ``analysis/rotation.py``."""
         from market_abm.analysis.rotation import rotation
 
-        steady = self.steady_state
+        steady = self.last if self.status == Status.OFF_GRADIENT.value else self.steady_state
         return rotation(self.economy, self.experiment.market, steady) if steady else None
 
     @cached_property
