@@ -278,3 +278,166 @@ def test_market_power_turns_where_firms_differ(form: str, weights: list, turns: 
     with_others, alone = found
     assert alone.rotation_norm < EXACT
     assert with_others.rotation_norm > 1e-3 if turns else with_others.rotation_norm < EXACT
+
+
+# --- households -----------------------------------------------------------------------------------
+
+
+def exchange(
+    weights: np.ndarray, endowments: np.ndarray, sigma: np.ndarray
+) -> tuple[market_abm.Economy, Equilibrium]:
+    """Households, in rows, of CES utilities of all goods, in columns; and the equilibrium."""
+    goods = [f"g{j}" for j in range(weights.shape[1])]
+    living = {
+        f"h{k}": {
+            "utility": f"ces({', '.join(goods)}, elasticity={float(sigma[k])!r}, "
+            f"weights=({', '.join(repr(float(w)) for w in weights[k])}))",
+            "endowment": dict(zip(goods, map(float, endowments[k]), strict=True)),
+        }
+        for k in range(len(weights))
+    }
+    economy = market_abm.from_text("", households=living)
+    rest = equilibrium(economy)
+    assert rest is not None and rest.solved
+    return economy, rest
+
+
+def drawn_exchange(
+    rng: np.random.Generator, size: int, *, alike: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, endowments and elasticities of as many households as goods."""
+    weights = rng.dirichlet(np.full(size, 3.0), size)
+    sigma = rng.uniform(0.5, 2.0, size)
+    if alike:
+        weights[:], sigma[:] = weights[0], sigma[0]
+    return weights, rng.uniform(0.1, 1.0, (size, size)), sigma
+
+
+def bundles(economy: market_abm.Economy, rest: Equilibrium) -> tuple[np.ndarray, np.ndarray]:
+    """What each household consumes, (households, goods), and the prices of goods."""
+    buyers, size = economy.buyers, len(economy.supply)
+    units = np.zeros((len(economy.households), size))
+    units[buyers.maker - size, buyers.good] = rest.shares * rest.quantities[buyers.good]
+    return units, rest.prices[:size]
+
+
+def slutsky(
+    economy: market_abm.Economy, rest: Equilibrium, endowments: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """∂(excess demand)/∂p of CES households: the substitution and the income part.
+
+    Compensated demand moves by σ (x_i x_j/m - δ_ij x_i/p_i), income demand by x/m for each unit,
+    of which a price adds what the household sells of the good: e - x.
+    """
+    units, prices = bundles(economy, rest)
+    substitution, income = np.zeros((2, len(prices), len(prices)))
+    for x, e, s in zip(units, endowments, sigma, strict=True):
+        money = float(prices @ e)
+        substitution += s * (np.outer(x, x) / money - np.diag(x / prices))
+        income += np.outer(x / money, e - x)
+    return substitution, income
+
+
+@pytest.mark.parametrize(("size", "alike"), [(2, False), (3, False), (5, False), (4, True)])
+def test_income_effects_are_the_antisymmetric_part(size: int, alike: bool) -> None:
+    """G of an auction is λ times the Slutsky matrix: substitution is symmetric, income is not.
+
+    Of households with equal homothetic tastes income effects cancel, whoever owns what. With two
+    goods there is one relative price, which has nothing to turn about.
+    """
+    weights, endowments, sigma = drawn_exchange(np.random.default_rng(size), size, alike=alike)
+    economy, rest = exchange(weights, endowments, sigma)
+    found = known(economy, market("tatonnement", auction_rate=0.3), rest)
+    substitution, income = slutsky(economy, rest, endowments, sigma)
+    rows = np.linalg.svd(rest.prices[None, :size])[2][1:]
+    whole, turning = (0.3 * rows @ each @ rows.T for each in (substitution + income, income))
+    same_spectrum(found.eigenvalues, np.linalg.eigvals(whole))
+    expected = np.linalg.norm(turning - turning.T) / 2.0
+    assert found.rotation_norm == pytest.approx(expected, abs=EXACT * found.gradient_norm)
+    assert bool(expected > 1e-3) is (size > 2 and not alike)
+
+
+def scarf(sigma: float) -> market_abm.Experiment:
+    return market_abm.Experiment.load("scarf").with_overrides({"economy.parameters.sigma": sigma})
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.5, 0.9, 1.5])
+def test_scarf(sigma: float) -> None:
+    """Excess demand: -3σ/4 ± i√3/4, and the antisymmetric part 1/4 whatever σ is.
+
+    So the gradient share is 3σ²/(3σ² + 1), and the largest stable rate, 8σ/(3σ² + 1), is that of
+    the gradient alone, 8/(3σ), times this share.
+    """
+    economy = scarf(sigma).economy
+    rest = equilibrium(economy)
+    for rate in (0.1, 1.5):
+        rules = market("tatonnement", auction_rate=rate)
+        found, near = known(economy, rules, rest), stability(economy, rules, rest)
+        pair = rate * complex(-0.75 * sigma, math.sqrt(3.0) / 4.0)
+        same_spectrum(found.eigenvalues, [pair, pair.conjugate()])
+        assert found.rotation_norm == pytest.approx(rate * math.sqrt(6.0) / 4.0, rel=EXACT)
+        assert found.gradient_share == pytest.approx(3 * sigma**2 / (3 * sigma**2 + 1), rel=EXACT)
+        # All three prices up by 1 % is no disturbance, or the radius would be 1.
+        assert near is not None and near.radius == pytest.approx(abs(1.0 + pair), rel=EXACT)
+    edge = 8.0 / (3.0 * sigma) * found.gradient_share
+    at_edge = stability(economy, market("tatonnement", auction_rate=edge), rest)
+    assert at_edge is not None and at_edge.radius == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 1.5])
+def test_scarf_by_a_trading_post(sigma: float, activation: str) -> None:
+    """By hand, with r = 1 - 1/σ: shares of good i go by (r/2 - 1) d_i + (r/2) d_(i+1), times α.
+
+    d_i is what household i has more of its own good: the part of its budget that it is worth moves
+    by (r/2)(d_i + d_(i+1)), and its income as the price of that good, so that the share follows
+    that part. With Cobb-Douglas tastes nothing turns; the gradient share is never below 3/4.
+    """
+    economy = scarf(sigma).economy
+    found = known(economy, market("trading-post", activation=activation, bid_rate=0.3))
+    r = 1.0 - 1.0 / sigma
+    pair = complex(r / 4.0 - 1.0, r * math.sqrt(3.0) / 4.0)
+    same_spectrum(found.eigenvalues, 0.3 * np.array([r - 1.0, pair, pair.conjugate()]))
+    straight, turning = 16.0 + 2.0 * (3.0 * sigma + 1.0) ** 2, 6.0 * (1.0 - sigma) ** 2
+    assert found.gradient_share == pytest.approx(straight / (straight + turning), rel=EXACT)
+    assert found.gradient_share > 0.75
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_households_at_a_trading_post(size: int) -> None:
+    """Against shares by formulas alone: goods, what they are worth, and incomes that circulate.
+
+    Incomes rest where each is what its owner sells: a stationary vector of a Markov chain. Their
+    derivatives by the complex step.
+    """
+    weights, endowments, sigma = drawn_exchange(np.random.default_rng(size), size)
+    economy, rest = exchange(weights, endowments, sigma)
+    found = known(economy, market("trading-post", bid_rate=0.3), rest)
+    buyers, supply = economy.buyers, endowments.sum(axis=0)
+    household, good = buyers.maker - size, buyers.good
+
+    def claims(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What households spend on each good over what all do, by log shares; and that money."""
+        shares = np.zeros((size, size), complex)
+        shares[household, good] = rest.shares * np.exp(logs)
+        units = shares / shares.sum(axis=0) * supply
+        r = (1.0 - 1.0 / sigma)[:, None]
+        value = weights * units**r
+        parts = value / value.sum(axis=1, keepdims=True)
+        circulation = (endowments / supply).T[:, :, None] * parts[None]  # from a good to a good
+        system = circulation.sum(axis=1).T - np.eye(size)
+        system[-1] = 1.0  # one equation follows from the others: money is conserved
+        money = np.linalg.solve(system, np.eye(size)[-1].astype(complex))
+        spent = (endowments / supply @ money)[:, None] * parts
+        return (spent / spent.sum(axis=0))[household, good], money[good]
+
+    step = 1e-30
+    at, money = claims(np.zeros(buyers.size))
+    np.testing.assert_allclose(at.real, rest.shares, rtol=1e-9)
+    slopes = np.array([claims(1j * step * row)[0].imag / step for row in np.eye(buyers.size)]).T
+    held = np.array([[float(a == b) for b in good] for a in good]) * rest.shares
+    slopes = 0.3 * (slopes / rest.shares[:, None] - (np.eye(buyers.size) - held))
+    by_hand = Rotation(across_pools(economy, slopes, rest.shares, money.real))
+    same_spectrum(found.eigenvalues, by_hand.eigenvalues)
+    assert found.gradient_share == pytest.approx(by_hand.gradient_share, rel=EXACT)
+    assert found.gradient_share < 1.0 - 1e-6
