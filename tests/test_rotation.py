@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from support.economies import split
-from support.profiles import examples
+from support.figures import assert_nothing_is_cut_off
+from support.profiles import examples, members
 from support.random_markets import random_markets
 
 import market_abm
@@ -29,6 +30,7 @@ from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.gradient.hessian import Variables
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
+from market_abm.views.words.rotation import rotation_sentence
 
 MECHANISMS = ("unit-bid", "trading-post", "tatonnement")
 
@@ -217,7 +219,7 @@ def rested(economy: market_abm.Economy, rules: MarketSettings) -> market_abm.Res
     return market_abm.run(experiment)
 
 
-@pytest.mark.parametrize("reuse", ["copy", "external"])
+@pytest.mark.parametrize("reuse", members(["copy", "external"], quick=["external"]))
 def test_an_externality_turns(reuse: str) -> None:
     """What firms do not pay for is no gradient of any welfare: 1 % of the squared speed.
 
@@ -248,13 +250,16 @@ def test_an_externality_turns(reuse: str) -> None:
 
 @pytest.mark.parametrize(
     ("form", "weights", "turns"),
-    [
-        ("linear", [0.1, 0.3, 0.6], False),
-        ("isoelastic", [1 / 3, 1 / 3, 1 / 3], False),
-        ("isoelastic", [0.1, 0.3, 0.6], True),
-    ],
+    members(
+        [
+            ("linear", (0.1, 0.3, 0.6), False),
+            ("isoelastic", (1 / 3, 1 / 3, 1 / 3), False),
+            ("isoelastic", (0.1, 0.3, 0.6), True),
+        ],
+        quick=[("isoelastic", (0.1, 0.3, 0.6), True)],
+    ),
 )
-def test_market_power_turns_where_firms_differ(form: str, weights: list, turns: bool) -> None:
+def test_market_power_turns_where_firms_differ(form: str, weights: tuple, turns: bool) -> None:
     """Cournot with linear demand is a potential game: what one firm's output does to another's
 
     marginal revenue is P' + q P'', alike between firms of equal q or where P'' = 0. And it needs
@@ -262,7 +267,7 @@ def test_market_power_turns_where_firms_differ(form: str, weights: list, turns: 
     1/(1 - s/ε), and what is left is along the sum of their shares. From runs, to 1e-9.
     """
     program = "y = 2 * x**0.7 * w**0.2\nv = x**0.4 * w**0.3"
-    lines = (program, program.split("\n")[0])
+    lines = (program, program.split("\n", maxsplit=1)[0])
     found = []
     for lines_ in lines:
         demand = {"y": {"elasticity": 1.5, "form": form}, "v": 0.5}
@@ -270,7 +275,7 @@ def test_market_power_turns_where_firms_differ(form: str, weights: list, turns: 
             lines_,
             {"x": 2.0, "w": 1.0},
             {good: terms for good, terms in demand.items() if good in lines_},
-            population_of={"y": {"firms": 3, "weights": weights, "conduct": "cournot"}},
+            population_of={"y": {"firms": 3, "weights": [*weights], "conduct": "cournot"}},
         )
         result = rested(economy, market(share_rate=0.3))
         assert (result.status, result.rotation) == ("off_gradient", None)
@@ -441,3 +446,117 @@ def test_households_at_a_trading_post(size: int) -> None:
     same_spectrum(found.eigenvalues, by_hand.eigenvalues)
     assert found.gradient_share == pytest.approx(by_hand.gradient_share, rel=EXACT)
     assert found.gradient_share < 1.0 - 1e-6
+
+
+# --- three relative prices ------------------------------------------------------------------------
+
+
+def sphere(rng: np.random.Generator, count: int) -> np.ndarray:
+    points = rng.uniform(0.2, 1.0, (count, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def test_the_field_of_three_prices_and_its_parts() -> None:
+    """Scarf's: they add up, one is a gradient, the other at right angles to the way from rest.
+
+    The slope of the potential by differences of 1e-4, to 1e-6; near rest the parts are those of the
+    Jacobian, |S| = 3σ/4 and |A| = √3/4 in each direction, to the distance, 1e-3.
+    """
+    experiment = scarf(0.5)
+    rest = equilibrium(experiment.economy)
+    assert rest is not None
+    field = PriceField.of(experiment.economy, market("tatonnement", auction_rate=1.0), rest)
+    assert field is not None and field.goods == ("x", "y", "z")
+    points = sphere(np.random.default_rng(1), 6)
+    gradient, turning = field.parts(points)
+    np.testing.assert_allclose(gradient + turning, field.moves(points), atol=1e-12)
+    np.testing.assert_allclose((turning * field.rest).sum(axis=1), 0.0, atol=1e-12)
+    np.testing.assert_allclose((turning * points).sum(axis=1), 0.0, atol=1e-12)
+    for across in np.eye(3):
+        tangents = np.cross(points, across)
+        tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+        ends = [
+            field.potential(points * math.cos(h) + tangents * math.sin(h)) for h in (1e-4, -1e-4)
+        ]
+        slope = (ends[0] - ends[1]) / 2e-4
+        np.testing.assert_allclose((gradient * tangents).sum(axis=1), -slope, atol=1e-6)
+    away = np.array([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]) / np.sqrt([[2.0], [6.0]])
+    near = field.rest + 1e-3 * away
+    parts = field.parts(near / np.linalg.norm(near, axis=1, keepdims=True))
+    for part, size in zip(parts, (0.75 * 0.5, math.sqrt(3.0) / 4.0), strict=True):
+        # Prices are of length 1 here, and √3 at the equilibrium of the Jacobian.
+        slope = np.linalg.norm(part, axis=1) / 1e-3 / math.sqrt(3.0)
+        np.testing.assert_allclose(slope, size, rtol=2e-3)
+
+
+def test_a_field_of_households_alike_turns_off_rest_only() -> None:
+    """Income effects cancel where markets clear: R over the gradient falls as the distance."""
+    weights, endowments, sigma = drawn_exchange(np.random.default_rng(3), 3, alike=True)
+    economy, rest = exchange(weights, endowments, sigma)
+    field = PriceField.of(economy, market("tatonnement", auction_rate=1.0), rest)
+    assert field is not None
+    found = []
+    for distance in (1e-2, 1e-3):
+        near = field.rest + distance * np.cross(field.rest, [[1.0, 0.0, 0.0]])
+        gradient, turning = field.parts(near / np.linalg.norm(near))
+        found.append(float(np.linalg.norm(turning) / np.linalg.norm(gradient)))
+    assert found[0] < 0.02 and found[1] == pytest.approx(found[0] / 10.0, rel=0.05)
+    # Of other markets it is not said: more goods, other mechanisms, outside money.
+    assert PriceField.of(economy, market("trading-post"), rest) is None
+    four, rest_of_four = exchange(*drawn_exchange(np.random.default_rng(4), 4))
+    assert PriceField.of(four, market("tatonnement"), rest_of_four) is None
+    assert PriceField.of(*rich(market("tatonnement"))) is None
+
+
+# --- where it is shown ----------------------------------------------------------------------------
+
+
+def test_a_run_says_how_much_is_gradient() -> None:
+    result = market_abm.run(scarf(0.5).with_overrides({"run.steps": 30}))
+    found = result.rotation
+    assert found is not None
+    summary = json.loads(json.dumps(result.summary()))
+    assert summary["gradient_share"] == pytest.approx(3 / 7, rel=EXACT)
+    # Prices went up by a millionth, and excess demand depends on relative ones.
+    assert summary["rotation"]["rotation"] == pytest.approx(1.5 * math.sqrt(6.0) / 4.0, rel=1e-5)
+    assert summary["rotation"]["eigenvalues"] == [[z.real, z.imag] for z in found.eigenvalues]
+    said = rotation_sentence(result)
+    assert "43% is gradient" in said
+    # Without households it is 1, and not repeated.
+    plain = market_abm.run("rival-diamond", overrides={"run.steps": 5})
+    assert not {"gradient_share", "rotation"} & set(plain.summary())
+    assert plain.price_simplex_figure() is None
+
+
+@pytest.mark.slow
+def test_relative_prices_are_drawn(tmp_path: Path) -> None:
+    """Three triangles and the key of steps; without a path where one good was recorded."""
+    result = market_abm.run(scarf(0.5).with_overrides({"run.steps": 30}))
+    figure = result.price_simplex_figure()
+    assert figure is not None
+    labels = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert {"x", "y", "z", "all moves", "gradient part", "rotation part"} <= labels
+    assert_nothing_is_cut_off(figure)
+    result.save(tmp_path / "run")
+    assert (tmp_path / "run/price-simplex.png").stat().st_size > 10_000
+    part = market_abm.run(scarf(0.5).with_overrides({"run.steps": 3, "record.goods": ["x"]}))
+    assert part.price_simplex_figure() is not None
+
+
+def test_a_sweep_has_the_column() -> None:
+    """Side by side as one by one, to the last bit."""
+    values = {"economy.parameters.sigma": [0.5, 1.5], "market.auction_rate": [0.5, 1.0]}
+    table = market_abm.sweep("scarf", values, overrides={"run.steps": 5})
+    sigma = table["economy.parameters.sigma"].to_numpy()
+    np.testing.assert_allclose(
+        table["gradient_share"], 3 * sigma**2 / (3 * sigma**2 + 1), rtol=EXACT
+    )
+    economies = [scarf(each).economy for each in sigma]
+    rules = [market("tatonnement", auction_rate=each) for each in table["market.auction_rate"]]
+    steady = [equilibrium(each) for each in economies]
+    together = rotations(economies, rules, steady)
+    for k, found in enumerate(together):
+        alone = known(economies[k], rules[k], steady[k])
+        assert found is not None
+        np.testing.assert_array_equal(found.generator, alone.generator)
+    assert list(table["gradient_share"]) == [each.gradient_share for each in together if each]

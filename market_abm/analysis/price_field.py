@@ -10,7 +10,8 @@ orthogonal to all great circles through p* (Poincaré's homotopy formula):
 so that all of z along that circle is gradient, and R is what of z across it is not: the
 circulation of z (the integral of its curl) in a thin sector from p*, over the sector's width. It
 needs no boundary. Near p* it is that of the symmetric and the antisymmetric part of the Jacobian
-(``analysis/rotation.py``); where there are no income effects R is 0, and Φ the dual potential.
+(``analysis/rotation.py``). Of households with equal homothetic tastes R is of second order there:
+income effects cancel where markets clear.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def _moves(economy: Economy, settings: MarketSettings, prices: np.ndarray) -> np
     market: Any = array_market([economy], [settings], [0])
     market.keep(np.zeros(len(prices), int))
     market.memory = {"quotes": prices, "prices": market.memory["prices"]}
+    planless = list(market.failed)  # later ones are of where prices move to
     market.step()
     moves: np.ndarray = market.memory["quotes"] - prices
-    moves[list(market.failed)] = np.nan
+    moves[planless] = np.nan
     return moves

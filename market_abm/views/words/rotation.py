@@ -28,17 +28,17 @@ SIMPLEX_PANELS = ("all moves", "gradient part", "rotation part")
 """What each triangle of relative prices shows."""
 
 SIMPLEX_NOTE = (
-    "Circle: the equilibrium. Square: the start. Contours: the potential. An arrow is as long as "
-    "the root of a move."
+    "Circle: equilibrium. Square: start. Contours: potential. An arrow is as long as the root of a "
+    "move."
 )
 """What is drawn in the triangles."""
 
 
 def simplex_share(share: float | None) -> str:
-    """The gradient share, above the triangles; empty if it is unknown."""
+    """The gradient share, before what is drawn; empty if it is unknown."""
     if share is None or not math.isfinite(share):
         return ""
-    return f"Near the equilibrium the gradient share is {format_fixed(share, 3)}. "
+    return f"Gradient share at rest {format_fixed(share, 3)}. "
 
 
 STEP = "step"
