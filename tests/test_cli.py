@@ -22,6 +22,9 @@ from market_abm.runs.folders import write_folder
 from market_abm.views.save import RUN_FILES
 from market_abm.views.words.figures import NO_FONT
 
+NOT_OF_ALL = ("shock.png", "own-rates.png", "price-simplex.png", "families.csv")
+"""Files that only some runs have."""
+
 
 def command(*arguments, cwd):
     """Exit code and streams of a command in this process, which starts none."""
