@@ -29,6 +29,7 @@ import numpy as np
 
 from market_abm.analysis.stability import markets_at_rest
 from market_abm.analysis.steps import NEGLIGIBLE, Steps, complement
+from market_abm.economy.curves import marginal_cost
 from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.base import MarketSettings
@@ -41,8 +42,8 @@ MAX_VARIABLES = 600
 OF_GOODS = ("quantities", "prices", "offers")
 """State variables that belong to goods; others belong to buyers."""
 
-NUDGE = 1e-4
-"""The relative difference of bids by which the response of shares is found; its error is 1e-8."""
+NUDGE = 1e-5
+"""The relative difference by which responses of shares and offers are found, to 1e-10."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,8 @@ def rotation(
     Rotation or None
         None where :func:`market_abm.analysis.stability.stability` has no Jacobian matrix, where
         goods are dated, where suppliers keep offers for a period, where firms have market power
-        (which depends on more than the state variables), where a mechanism has neither shares that
+        (which depends on more than the state variables), where bids are formed with transfers in
+        money, where a mechanism has neither shares that
         follow bids nor quotes that follow demand, where nothing is free to move, or where something
         that is free is worth nothing.
     """
@@ -145,6 +147,8 @@ def rotations(
         if not known or powerful or steps.period > 1 or not 0 < steps.size <= MAX_VARIABLES:
             continue
         coordinates = _Quotes if rules.alignment == "prices" else _Allocation
+        if steps.closed and not steps.relative and coordinates is _Allocation:
+            continue  # the level of money that rests at given shares is not that of all money alike
         for row, (k, jacobian) in enumerate(zip(members, steps.jacobians(), strict=True)):
             if jacobian is None:
                 continue
@@ -292,15 +296,19 @@ class _Allocation:
         return together * (money / shares[last])[:, None] + np.diag(money / shares[buyers])
 
     def _stiffness(self) -> np.ndarray:
-        """M/k of each supplier, money, by relative changes of its offer, shape (suppliers,)."""
+        """M/k of each supplier, money, by relative changes of its offer, shape (suppliers,).
+
+        On a curve an offer q moves the fraction ρ of the way to that of the price: by ρ (p - MC)
+        over the slope of MC, which is found by a difference.
+        """
         found = np.zeros(len(self.economy.supply))
-        worth = self.worth[: len(found)]
         for k, terms in enumerate(self.economy.supply.values()):
+            offer = float(self.at["offers"][k])
             if terms.kind == "gradient":
-                size = np.abs(self.at["offers"][k])
-                found[k] = np.square(size if size > 0.0 else 1.0) / terms.rate
+                found[k] = (offer or 1.0) ** 2 / terms.rate
             elif terms.responds:
-                found[k] = worth[k] / (terms.adjustment * terms.elasticity)
+                up, down = (marginal_cost(terms, offer * (1.0 + h)) for h in (NUDGE, -NUDGE))
+                found[k] = offer * (up - down) / (2.0 * NUDGE * terms.adjustment)
         return found
 
     def delayed(self, jacobian: np.ndarray) -> np.ndarray:
@@ -347,6 +355,9 @@ def _orthonormal(generator: np.ndarray, metric: np.ndarray) -> np.ndarray:
 
 
 def _across(generator: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """A generator on the orthogonal complement of a direction that it does not move, if any."""
+    """A generator on the orthogonal complement of a direction, if any.
+
+    It does not move it, or moves all else at right angles to it.
+    """
     rows = complement(direction)
     return rows @ generator @ rows.T

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.analysis.dated_stability import dated_spectrum
-from market_abm.analysis.steps import SteadyState, Steps, complement, prices_are_relative
+from market_abm.analysis.steps import SteadyState, Steps, prices_are_relative
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.fields import Settings
@@ -122,7 +122,7 @@ def stability(
     """The stability of a market at its steady state.
 
     A disturbance changes any state variable that can move: not fixed endowments, and not the sum of
-    a pool's shares. Where prices matter only up to scale, a change of all money alike persists, and
+    a pool's shares. Where only households spend, a change of the level of prices persists, and
     where it does not matter how an industry's goods are divided among its firms (equal firms,
     constant returns), disturbed shares persist without any effect on prices or quantities; these
     directions are left out.
@@ -273,34 +273,17 @@ def stable_rate(
 def _jacobian(
     economy: Economy, settings: MarketSettings, steady: Equilibrium | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """:func:`_relative` of one market; None if :func:`stability` is."""
+    """``Steps.effective_jacobians`` of one market; None if :func:`stability` is."""
     for _, steps in markets_at_rest([economy], [settings], [steady]):
         known = steps.size <= MAX_VARIABLES and steps.period == 1
-        (found,) = _relative(steps) if known else [None]
+        (found,) = steps.effective_jacobians() if known else [None]
         return found
     return None
 
 
-def _relative(steps: Steps, factor: float = 1.0) -> list[tuple[np.ndarray, np.ndarray] | None]:
-    """J of each market without the scale of prices, if they are relative, and what moves goods.
-
-    J leaves the scale of money as it is. So its other eigenvalues are those of J on the orthogonal
-    complement. The second matrix takes a disturbance to those of quantities and prices.
-    """
-    found: list[tuple[np.ndarray, np.ndarray] | None] = []
-    effects = np.eye(steps.size)[steps.of_goods]
-    for matrix, scale in zip(steps.jacobians(factor), steps.scale, strict=True):
-        if matrix is None or not np.any(scale):
-            found.append(None if matrix is None else (matrix, effects))
-        else:
-            rows = complement(scale)
-            found.append((rows @ matrix @ rows.T, effects @ rows.T))
-    return found
-
-
 def _eigenvalues(steps: Steps, factor: float) -> list[np.ndarray | None]:
     """The eigenvalues of each market's J, without what persists and has no effect; or None."""
-    matrices = _relative(steps, factor)
+    matrices = steps.effective_jacobians(factor)
     spectra = iter(_spectra([each[0] for each in matrices if each is not None]))
     return [None if each is None else _effective(next(spectra), *each) for each in matrices]
 
@@ -432,7 +415,7 @@ def largest_eigenvalue(steps: Steps) -> Stability | None:
 def _product(steps: Steps, factor: float, disturbance: np.ndarray) -> np.ndarray:
     """J times a disturbance of one market, of which any part along the scale of money is 0."""
     scale = steps.scale[0]
-    if not np.any(scale):
+    if not steps.relative:
         return steps.product(disturbance, factor)
     unit = scale / np.linalg.norm(scale)
     after = steps.product(disturbance - unit * (unit @ disturbance), factor)

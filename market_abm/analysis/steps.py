@@ -36,18 +36,23 @@ STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
 
 
-def prices_are_relative(economy: Economy) -> bool:
-    """Whether prices matter only up to scale: no amount of money is given from outside.
+def is_closed(economy: Economy) -> bool:
+    """Whether all that is spent was earned: consumers are households, and endowments fixed.
 
-    So it is where all that is spent was earned: consumers are households, without transfers in
-    money, and suppliers have fixed endowments. Then a step in other units of money is the same
-    step, and its J leaves that direction as it is: an eigenvalue of 1.
+    Then the level of prices may be any (Walras' law): J has an eigenvalue of 1.
     """
-    households = economy.households.values()
-    spent_by_others = any(not each.of_household for each in economy.demand.values())
-    asked_for = any(np.any(each.responds) for each in economy.supply.values())
-    given = any(np.any(each.transfer) for each in households)
-    return bool(households) and not (spent_by_others or asked_for or given)
+    outside = any(not each.of_household for each in economy.demand.values())
+    outside |= any(np.any(each.responds) for each in economy.supply.values())
+    return bool(economy.households) and not outside
+
+
+def prices_are_relative(economy: Economy) -> bool:
+    """Whether prices matter only up to scale: no amount of money is given, not even a transfer.
+
+    A step in other units of money is then the same step, and its J leaves that direction as it is.
+    """
+    given = any(np.any(each.transfer) for each in economy.households.values())
+    return is_closed(economy) and not given
 
 
 def complement(direction: np.ndarray) -> np.ndarray:
@@ -142,9 +147,10 @@ class Steps:
         Which of them are quantities and prices, shape (size,).
     sizes
         What changes of each are relative to, shape (markets, size).
+    closed, relative
+        Whether the level of prices may be any, and whether at any level the market is the same.
     scale
-        The relative change to other units of money, in which a market is the same, shape
-        (markets, size); 0 if something has a price in money (:func:`prices_are_relative`).
+        The relative change of all money alike, shape (markets, size); 0 unless ``closed``.
     period
         The number of steps that are made together: those for which suppliers keep their offers.
 
@@ -176,9 +182,10 @@ class Steps:
         sizes = np.abs(self._variables(self.at))
         least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
         self.sizes = np.where(sizes <= least, 1.0, sizes)
-        free = np.array([[prices_are_relative(economy)] for economy in economies])
-        money = np.where(np.isin(self.names, OF_MONEY) & free, self._variables(self.at), 0.0)
-        self.scale = money / self.sizes
+        self.closed = is_closed(economies[0])
+        self.relative = self.closed and all(map(prices_are_relative, economies))
+        of_money = np.isin(self.names, OF_MONEY) & self.closed
+        self.scale = np.where(of_money, self._variables(self.at), 0.0) / self.sizes
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers
@@ -258,6 +265,27 @@ class Steps:
             matrix if np.all(np.isfinite(matrix)) and moving.max() < STATIONARY_TOL else None
             for matrix, moving in zip(matrices, drift, strict=True)
         ]
+
+    def effective_jacobians(
+        self, factor: float = 1.0
+    ) -> list[tuple[np.ndarray, np.ndarray] | None]:
+        """J of each market without the level of prices, if that may be any, and what moves goods.
+
+        J leaves one direction as it is: the scale of money, or, where there are transfers in money,
+        the one that J - 1 takes to 0 (its singular vector). Its other eigenvalues are those of J on
+        the orthogonal complement. The second matrix takes a disturbance to those of quantities and
+        prices. Parameters as of :meth:`jacobians`.
+        """
+        effects = np.eye(self.size)[self.of_goods]
+        found: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for matrix, scale in zip(self.jacobians(factor), self.scale, strict=True):
+            if matrix is None or not self.closed:
+                found.append(None if matrix is None else (matrix, effects))
+                continue
+            level = scale if self.relative else np.linalg.svd(matrix - np.eye(self.size))[2][-1]
+            rows = complement(level)
+            found.append((rows @ matrix @ rows.T, effects @ rows.T))
+        return found
 
     @np.errstate(all="ignore")
     def is_stationary(self) -> bool:
