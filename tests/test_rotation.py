@@ -367,6 +367,33 @@ def test_income_effects_are_the_antisymmetric_part(size: int, alike: bool) -> No
     assert bool(expected > 1e-3) is (size > 2 and not alike)
 
 
+def test_firms_whose_profits_are_earned() -> None:
+    """One household with firms has no income effects, since it buys and sells the same goods.
+
+    Of households with equal tastes they cancel in an auction, but not at a trading post, whose free
+    variables are who gets what.
+    """
+    program = (
+        "y = ces(l, k, elasticity=2, weights=(0.6, 0.4)) ** 0.7\nz = cobb_douglas(l, k) ** 0.8"
+    )
+    utility = "ces(y, z, l, elasticity=1.5)"
+    one = {"all": {"utility": utility, "endowment": {"l": 2.5, "k": 1.0}}}
+    two = {
+        "workers": {"utility": utility, "endowment": {"l": 2.5}},
+        "owners": {"utility": utility, "endowment": {"k": 1.0}, "owns": 1.0},
+    }
+    two["workers"]["owns"] = 0.0
+    shares = {}
+    for name, households in (("one", one), ("two", two)):
+        economy = market_abm.from_text(program, households=households)
+        rest = equilibrium(economy)
+        for mechanism in ("tatonnement", "trading-post"):
+            found = known(economy, market(mechanism), rest)
+            shares[name, mechanism] = found.rotation_norm / found.gradient_norm
+    turning = shares.pop(("two", "trading-post"))
+    assert max(shares.values()) < EXACT < 1e-3 < turning
+
+
 def test_transfers_in_money() -> None:
     """Prices then matter, but their level may still be any: a step's eigenvalue of 1 is left out.
 

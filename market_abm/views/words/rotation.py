@@ -19,8 +19,8 @@ def rotation_sentence(result: Result) -> str:
     share = found.gradient_share
     norms = [format_plain(each, 3) for each in (found.gradient_norm, found.rotation_norm)]
     return (
-        f"Of its mean squared speed {format_share(share)} is gradient, the rest rotation by income "
-        f"effects (norms {' and '.join(norms)} per step)."
+        f"Of the mean squared speed of moves near the steady state {format_share(share)} is "
+        f"gradient, the rest rotation by income effects (norms {' and '.join(norms)} per step)."
     )
 
 
