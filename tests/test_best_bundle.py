@@ -92,7 +92,7 @@ def test_fixed_proportions_are_at_the_kink():
     both, alone = np.sqrt(prices[0] + prices[1]), np.sqrt(prices[2] / 2)
     np.testing.assert_allclose(prices[2] * bundle.inputs[2], income * alone / (both + alone))
     np.testing.assert_array_equal(bundle.inputs[0], bundle.inputs[1])
-    bundle = demand("z + 3*ln(1 + min(x, y))", income, prices)
+    bundle = demand("3*ln(1 + min(x, y)) + z", income, prices)
     pairs = np.clip(3 * prices[2] / (prices[0] + prices[1]) - 1, 0, income / prices[:2].sum(axis=0))
     np.testing.assert_allclose(bundle.inputs[:2], [pairs, pairs], rtol=TOL, atol=1e-12)
 
