@@ -73,7 +73,7 @@ class Allocation(NamedTuple):
 
 
 class Problem:
-    """W as a function of a vector of free variables.
+    """W as a function of a vector of free variables; taxes are no part of it.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
     supplier (q over another ``unit``, if it has no curve); then for each shared pool ln(s/s0) of
@@ -86,7 +86,7 @@ class Problem:
     """
 
     def __init__(self, economy: Economy) -> None:
-        self.economy = economy
+        self.economy = economy = economy.untaxed
         buyers, terms = economy.buyers, list(economy.supply.values())
         self.endowment = _columns([supply.quantity for supply in terms])
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]

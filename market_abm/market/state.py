@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.errors import MarketError
+from market_abm.errors import MarketError, RivalGoodError
 
 BUYER_ARRAYS = ("inputs", "shares", "bids")
 """The arrays of a state with one number per buyer."""
@@ -142,5 +142,10 @@ def initial_state_errors(economies: Sequence[Economy], state: State) -> dict[int
 def at_step(error: MarketError, economy: Economy, step: int) -> MarketError:
     """``error`` with the step at which it occurred, and the line that uses the good concerned."""
     error.what = f"at step {step}, {error.what}"
+    if economy.households and isinstance(error, RivalGoodError):
+        error.remedy = (
+            "money goes round between firms and households: lower market.bid_rate, or set "
+            'market.activation = "sequential"'
+        )
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

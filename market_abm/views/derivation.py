@@ -22,6 +22,7 @@ from market_abm.views.words.derivation import (
     CONSUMERS,
     DEMAND_CURVES,
     ENDOWMENTS,
+    NET_OF_TAX,
     SUPPLY_CURVES,
     off_curve,
 )
@@ -71,7 +72,7 @@ def consumers(
     goods: Container[str],
 ) -> Section:
     """What consumers pay for ``goods``: a given price, or that of their demand curve."""
-    demand = {good: terms for good, terms in economy.demand.items() if good in goods}
+    demand = {good: terms for good, terms in economy.net_demand.items() if good in goods}
     curved = any(math.isfinite(terms.elasticity) for terms in demand.values())
     pairs = []
     for good, terms in demand.items():
@@ -88,7 +89,9 @@ def consumers(
                     format_plain(gradients[good]),
                 )
             )
-    return Section("consumers", DEMAND_CURVES if curved else CONSUMERS, tuple(pairs))
+    note = DEMAND_CURVES if curved else CONSUMERS
+    taxed = any(good in demand for tax in economy.taxes.values() for good in tax.good)
+    return Section("consumers", f"{note}{NET_OF_TAX if taxed else ''}", tuple(pairs))
 
 
 def suppliers(
