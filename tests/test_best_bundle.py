@@ -92,7 +92,7 @@ def test_fixed_proportions_are_at_the_kink():
     both, alone = np.sqrt(prices[0] + prices[1]), np.sqrt(prices[2] / 2)
     np.testing.assert_allclose(prices[2] * bundle.inputs[2], income * alone / (both + alone))
     np.testing.assert_array_equal(bundle.inputs[0], bundle.inputs[1])
-    bundle = demand("z + 3*ln(1 + min(x, y))", income, prices)
+    bundle = demand("3*ln(1 + min(x, y)) + z", income, prices)
     pairs = np.clip(3 * prices[2] / (prices[0] + prices[1]) - 1, 0, income / prices[:2].sum(axis=0))
     np.testing.assert_allclose(bundle.inputs[:2], [pairs, pairs], rtol=TOL, atol=1e-12)
 
@@ -160,10 +160,10 @@ def term(kind: int, good: str, a: float, b: float) -> tuple[str, Any]:
 def test_sums_of_utilities_by_their_one_multiplier():
     """λ is the root of what is spent less income, found by bisection; random sums of three."""
     rng, corners = np.random.default_rng(5), []
-    for _ in range(15):
+    for _ in range(5):
         kinds, a, b = rng.integers(0, 4, 3), rng.uniform(0.5, 3, 3), rng.uniform(0.3, 2, 3)
         terms = [term(*each) for each in zip(kinds, "xyz", a, b, strict=True)]
-        income, prices = drawn(3, 8, seed=int(rng.integers(1000)))
+        income, prices = drawn(3, 6, seed=int(rng.integers(1000)))
         bundle = demand(" + ".join(text for text, _ in terms), income, prices)
         for money, price, bought in zip(income, prices.T, bundle.inputs.T, strict=True):
 
@@ -184,6 +184,7 @@ def test_sums_of_utilities_by_their_one_multiplier():
     assert 0.1 < np.mean(corners) < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -235,13 +236,13 @@ ALL_KINDS = [
 def test_the_guess_does_not_matter_nor_who_else_is_computed(text):
     """To 1e-10 the guess (also of nothing), to the bit the other households."""
     line = utility(text)
-    income, prices = drawn(len(line.inputs), 40)
+    income, prices = drawn(len(line.inputs), 16)
     bundle = demand(text, income, prices)
     rng = np.random.default_rng(2)
     guess = np.exp(rng.uniform(-9, 9, prices.shape)) * (rng.random(prices.shape) > 0.3)
     other = demand(text, income, prices, guess)
     np.testing.assert_allclose(other.inputs, bundle.inputs, rtol=TOL, atol=TOL)
-    for k in range(0, 40, 7):
+    for k in (0, 9):
         alone = best_bundle(line, income[k], prices[:, k], np.ones(len(prices)))
         again = best_bundle(
             line, income[k : k + 2], prices[:, k : k + 2], np.ones((len(prices), 2))
@@ -255,7 +256,7 @@ def test_the_guess_does_not_matter_nor_who_else_is_computed(text):
 @pytest.mark.parametrize("text", ALL_KINDS)
 def test_the_weight_is_what_a_unit_of_utility_takes(text):
     """dU/dm = 1/α, by central differences, which are good to 1e-7 here (and at a kink to less)."""
-    income, prices = drawn(2 if "z" not in text else 3, 40)
+    income, prices = drawn(2 if "z" not in text else 3, 12)
     step = 1e-5 * income
     more, less = (demand(text, income + sign * step, prices) for sign in (1.0, -1.0))
     slope = (more.utility - less.utility) / (2 * step)

@@ -146,9 +146,11 @@ class GradientAlignment:
         return sums
 
     def _direction(self, at: Allocation) -> _Direction:
-        """The gradient by log shares at an allocation."""
+        """The gradient by log shares at an allocation; with taxes, the values net of them."""
         uses = self.economy.uses
         factor = at.gradient[..., uses.maker] * at.quantities[..., uses.good]
+        if self.economy.net_of_tax is not None:
+            factor = factor * self.economy.net_of_tax
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)

@@ -43,11 +43,14 @@ class PathMeasures:
         The observer's results on it.
     last_shock
         The step of the last shock.
+    closed
+        Whether nobody outside pays: quantities and prices are then known in proportion.
     """
 
     trajectory: Trajectory
     comparison: Comparison
     last_shock: int = 0
+    closed: bool = False
 
     @cached_property
     def _lags(self) -> int:
@@ -147,11 +150,25 @@ class PathMeasures:
         change = np.diff(self.welfare, prepend=np.nan) - self.gains
         return np.where(steps == 1, change, np.nan)
 
+    @property
+    def gain_fractions(self) -> np.ndarray:
+        """Of the move to each step the gain, over the largest of its size to first order.
+
+        For a small move it is the alignment; half of that, where a move goes to the top of a
+        parabola. NaN where nothing moves, and without households.
+        """
+        possible = self.comparison.possible
+        if possible is None:
+            return np.full(len(self.welfare), np.nan)
+        return np.where(
+            possible > 0.0, self.gains / np.where(possible > 0.0, possible, 1.0), np.nan
+        )
+
     @cached_property
     def gain_fraction(self) -> float:
-        """What all moves added to W over what they could have, along the gradient; NaN if unknown.
+        """Of all moves the sum of gains, over the sum of the largest ones; NaN if unknown.
 
-        To first order, and at the weights before each move.
+        See :attr:`gain_fractions`.
         """
         if self.comparison.possible is None:
             return math.nan
@@ -173,7 +190,8 @@ class PathMeasures:
     def rate(self) -> MeasuredRate:
         """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Of the steps after the last shock, near rest (``analysis/rate.py``).
+        Of the steps after the last shock, near rest (``analysis/rate.py``); in a closed system, of
+        prices and quantities as parts of their sums.
         """
         return measured_rate(*self._after_shocks)
 
@@ -202,7 +220,10 @@ class PathMeasures:
     def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
-        arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        arrays = [trajectory.prices, trajectory.quantities]
+        if self.closed:
+            arrays = [each / each.sum(axis=1, keepdims=True) for each in arrays]
+        arrays.append(trajectory.shares)
         if self.last_shock == 0:
             return [each for each in arrays if len(each) == len(trajectory.times)], trajectory.times
         after = trajectory.times >= self.last_shock
@@ -344,7 +365,7 @@ MEASURES: list[Measure] = [
     ),
     Measure(
         "gain_fraction",
-        "part of what moves of their sizes could have gained",
+        "part of the most that moves of their sizes could gain, to first order",
         "",
         lambda run: run.path.gain_fraction,
         of_households=True,

@@ -19,9 +19,9 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
+    check_closed,
     check_demand,
     check_demanded,
-    check_has_final_good,
     check_keys,
     check_supply,
     industry_of_good,
@@ -35,6 +35,7 @@ from market_abm.economy.groups import Group, Network
 from market_abm.economy.households import (
     Household,
     check_households,
+    check_incomes,
     demand_with,
     lines_of,
     read_households,
@@ -46,6 +47,7 @@ from market_abm.economy.kept import KEPT, LAYOUT, ORDER
 from market_abm.economy.many_runs import combined, selected
 from market_abm.economy.order import distances, topological_components
 from market_abm.economy.series import followed
+from market_abm.economy.taxes import Tax, Taxed, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
@@ -60,7 +62,7 @@ an externality."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Economy(Displayable):
+class Economy(Taxed, Displayable):
     """A production network, checked on construction by :meth:`build`.
 
     Arrays over goods follow ``goods``: raw goods, then made goods in topological order. Arrays over
@@ -74,6 +76,8 @@ class Economy(Displayable):
         The terms of each raw good's supplier and of each final good's consumer.
     reuse
         One of ``REUSE`` for each good.
+    taxes
+        By name; prices are net of them, what sellers get (``economy/taxes.py``).
     seed
         The seed that the firms were drawn with.
     names
@@ -90,6 +94,7 @@ class Economy(Displayable):
     supply: Mapping[str, Supply]
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
+    taxes: Mapping[str, Tax] = field(default_factory=dict)
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
@@ -107,6 +112,7 @@ class Economy(Displayable):
         reuse_of: Mapping[str, str] | None = None,
         population: Mapping[str, Any] | FirmPopulation | None = None,
         population_of: Mapping[str, Any] | None = None,
+        taxes: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
         conditions: tuple[Condition, ...] = (),
@@ -129,6 +135,8 @@ class Economy(Displayable):
             The kind of all goods, and of single ones.
         population, population_of
             The firms of all industries, and of single ones (the keys that differ).
+        taxes
+            By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
         names
@@ -170,7 +178,7 @@ class Economy(Displayable):
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, own)
         check_keys("names", "good", names, goods)
-        check_has_final_good(final, made)
+        check_closed(final, raw, made)
 
         drawn = with_all_firms(lines, population, population_of, seed)
         check_choice(reuse, "economy.reuse", REUSE)
@@ -182,6 +190,7 @@ class Economy(Displayable):
             },
             supply=terms_of(Supply, supply, raw, "supply"),
             demand=demand_with(demand, final, living),
+            taxes=taxes_of(taxes or {}, goods, living),
             seed=seed,
             names=names,
             conditions=conditions,
@@ -189,6 +198,8 @@ class Economy(Displayable):
             households=living,
         )
         check_demanded(economy)
+        check_incomes(economy)
+        check_taxes(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -202,7 +213,8 @@ class Economy(Displayable):
         values
             By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
             ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
-            industries without a value of their own), ``economy.parameters.NAME``.
+            industries without a value of their own), ``economy.parameters.NAME``,
+            ``taxes.NAME.rate``.
 
         Raises
         ------
@@ -216,9 +228,9 @@ class Economy(Displayable):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         check_demanded(changed)
+        check_incomes(changed)
+        check_taxes(changed)
         return changed
-
-    # --- series -----------------------------------------------------------------------------------
 
     @cached_property
     def exogenous(self) -> Exogenous:
@@ -236,11 +248,10 @@ class Economy(Displayable):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
             same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
+            same |= {"taxed", "net_of_tax", "net_of_buyers"} if self.taxes else set()
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
-
-    # --- runs side by side ----------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:
@@ -249,10 +260,11 @@ class Economy(Displayable):
             self.lines,
             tuple(sorted(self.reuse.items())),
             tuple(
-                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
-                for good, terms in self.supply.items()
+                (good, t.kind, t.form, t.cost, t.period, t.settle, followed(t))
+                for good, t in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((name, *tax.structure) for name, tax in self.taxes.items()),
             tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
             tuple((name, own.structure) for name, own in self.households.items()),
         )
@@ -283,8 +295,6 @@ class Economy(Displayable):
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""
         return selected(self, rows)
-
-    # --- goods ----------------------------------------------------------------------------------
 
     @cached_property
     @no_collection()
@@ -347,6 +357,11 @@ class Economy(Displayable):
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
 
+    @property
+    def closed(self) -> bool:
+        """Whether every good is used, so that nobody outside pays."""
+        return not self.demand
+
     @cached_property
     def has_external(self) -> bool:
         """Whether any good is external."""
@@ -361,8 +376,6 @@ class Economy(Displayable):
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
-
-    # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
     @no_collection()
@@ -405,11 +418,6 @@ class Economy(Displayable):
         return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
 
     @cached_property
-    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
-        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
-        return side_by_side(list(self.demand.values()))
-
-    @cached_property
     def claims(self) -> Claims:
         """What households own; not of an economy without households."""
         return Claims.of(self.households, self.industries, self.index, self.buyers)
@@ -432,5 +440,6 @@ class Economy(Displayable):
         """A buyer's name, for messages."""
         for maker, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                return f"a maker of {self.goods[maker]}"
+                name = self.goods[maker]
+                return f"{'the household' if name in self.households else 'a maker of'} {name}"
         raise IndexError(buyer)

@@ -20,12 +20,13 @@ from market_abm.economy.households import (
     with_endowments,
 )
 from market_abm.economy.industry import Industry
+from market_abm.economy.taxes import changed_taxes
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.keys import flattened, key_parts, quoted, set_key
 
-TABLES = ("economy.parameters", "supply", "demand", "industries", "households")
+TABLES = ("economy.parameters", "supply", "demand", "industries", "taxes", "households")
 """The tables that hold the numbers of an economy."""
 
 Terms = TypeVar("Terms", Supply, Demand)
@@ -82,6 +83,7 @@ def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
         supply=supply,
         demand=_with_terms(Demand, demand, of_demand, "demand"),
         households=households,
+        taxes=changed_taxes(economy.taxes, tables.get("taxes", {})),
     )
 
 

@@ -60,6 +60,25 @@ class Points(NamedTuple):
         return Points(self.at.where(chosen, other.at), weights)
 
 
+class Market(Problem):
+    """Goods, prices and slopes of an economy, whose prices are net of taxes.
+
+    The slopes are those by which agents move, ``worth`` what sellers get. Without taxes they are
+    the gradient of W.
+    """
+
+    def __init__(self, economy: Economy) -> None:
+        super().__init__(economy)
+        self.economy = economy
+
+    def evaluate(
+        self, raw: np.ndarray, shares: np.ndarray, near: Allocation | None = None
+    ) -> Allocation:
+        """The allocations, with net prices and slopes; parameters as of :class:`Problem`."""
+        at, net = super().evaluate(raw, shares, near), self.economy.net_of_buyers
+        return at if net is None else at._replace(worth=net * at.worth)
+
+
 class Conditions:
     """The conditions of an equilibrium as functions of logarithms.
 
@@ -77,11 +96,11 @@ class Conditions:
 
     def __init__(self, economy: Economy) -> None:
         self.economy = economy
-        self.problem = Problem(economy)
+        self.problem = Market(economy)
         self.variables = Variables(self.problem)
         self.budgets = Budgets(economy)
         self.first = len(self.problem.raw)
-        self.size = self.variables.size + len(self.budgets)
+        self.size = self.variables.size + self.budgets.count
 
     @property
     def numbers(self) -> int:
@@ -108,14 +127,14 @@ class Conditions:
         problem.reference = np.array(
             np.broadcast_to(problem.reference, (*weights.shape[:-1], final))
         )
-        problem.reference[..., -len(self.budgets) :] = np.exp(weights)
+        problem.reference[..., final - self.budgets.count :] = np.exp(weights)
         variables.problem = problem
         return variables
 
     def balanced(self, points: Points) -> Points:
         """The points with weights with which, at their allocations, budgets balance."""
         of_weights = np.arange(self.variables.size, self.size)
-        for _ in range(BALANCING):
+        for _ in range(BALANCING if self.budgets.count else 0):
             gaps = self._budget_gaps(points)
             jacobian = self._differences(points, gaps, of_weights, self._budget_gaps)
             by = np.zeros((len(gaps), self.size))

@@ -111,18 +111,22 @@ class Equilibrium:
             and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
         )
 
+    @property
+    def found(self) -> int:
+        """The number of equilibria that were found."""
+        return 1 + len(self.others)
+
+    @np.errstate(all="ignore")  # a market may have diverged
     def nearest(self, prices: np.ndarray) -> Equilibrium:
         """Of all that were found the one nearest to these prices, (goods,), in their money.
 
         The nearest in relative prices, if only these are determined; its goods then cost as much at
-        its prices as at the given ones.
+        its prices as at the given ones. The others are its ``others``.
         """
         several = [each._in_money_of(prices) for each in (self, *self.others)]
-
-        def distance(each: Equilibrium) -> float:
-            return float(relative_gap(prices, each.prices))
-
-        return min(several, key=distance) if self.others else several[0]
+        gaps = [relative_gap(prices, each.prices) for each in several]
+        chosen = several.pop(int(np.argmin(gaps)))
+        return dataclasses.replace(chosen, others=tuple(several))
 
     def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
         if not self.relative or self.weights is None:
@@ -169,7 +173,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite.
+        None with more than 400 free variables, if W is not finite, or if nobody outside pays.
     """
     return equilibria([economy], work)[0]
 
@@ -184,6 +188,8 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
+        if economies[members[0]].closed:
+            continue
         together = [economies[k] for k in members]
         for k, best in zip(members, _solved_together(together, work), strict=True):
             found[k] = best
@@ -219,7 +225,7 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
     """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
-    if economies[0].households:
+    if is_general(economies[0]):
         return nothing
     try:
         problem = _problem(economies)
@@ -233,7 +239,8 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
             return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
         solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
-        inside = np.all(at.shares > SMALL, axis=-1)
+        open_ = (problem.relative_supply(at) > SMALL) | ~problem.linear
+        inside = np.all(at.shares > SMALL, axis=-1) & np.all(open_, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
@@ -272,7 +279,7 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
-    if economy.households:
+    if is_general(economy):
         return _general(economy, work)
     try:
         problem = _problem([economy])
@@ -290,8 +297,13 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return None  # a loop that does not converge, or numbers that no solver can handle
 
 
+def is_general(economy: Economy) -> bool:
+    """Whether an equilibrium is no maximum of one W: incomes or taxes depend on it."""
+    return bool(economy.households or economy.taxes)
+
+
 def _general(economy: Economy, work: int) -> Equilibrium | None:
-    """The equilibrium of an economy with households to which the initial allocation leads.
+    """The equilibrium, with households or taxes, to which the initial allocation leads.
 
     If it leads to none, the one that was found first; the others are its ``others``.
     """
@@ -310,12 +322,13 @@ def _general(economy: Economy, work: int) -> Equilibrium | None:
 def _described_solution(
     conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
-    """An equilibrium of an economy with households, and what it is of W with its weights."""
-    kind = examine(conditions.priced(found.weights), found.at)
+    """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
+    taxed = bool(conditions.economy.taxes)
+    kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
     known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
     return dataclasses.replace(
         _described(found.at, found.size, known.get(kind, kind), starts, complete),
-        weights=np.exp(found.weights),
+        weights=np.exp(found.weights) if conditions.economy.households else None,
         reached=found.reached,
         relative=conditions.budgets.closed,
     )
@@ -345,12 +358,12 @@ def nearest_stationary(
         None with more than 400 free variables, or if W is not finite there. If the conditions do
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
-    if economy.households:
+    if is_general(economy):
         return _nearest_general(economy, raw, shares, accuracy)
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
-        if problem.size > MAX_VARIABLES or not at.finite[0]:
+        if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
         search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])
@@ -366,7 +379,7 @@ def nearest_stationary(
 def _nearest_general(
     economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
 ) -> Equilibrium | None:
-    """:func:`nearest_stationary` of an economy with households."""
+    """:func:`nearest_stationary` with households or taxes."""
     try:
         conditions = Conditions(economy)
         if conditions.size > MAX_VARIABLES or economy.has_external:

@@ -181,7 +181,7 @@ def solutions(conditions: Conditions, evaluations: int) -> tuple[list[Solution],
     """
     search, size = Search(conditions, evaluations), conditions.size
     starts = _starts(conditions, min(MAX_STARTS, 6 + 2 * size))
-    together = max(1, MAX_NUMBERS // (8 * size * conditions.numbers))
+    together = max(1, MAX_NUMBERS // (8 * max(1, size) * conditions.numbers))
     found: list[Solution] = []
     tried = 0
     while tried < len(starts.weights) and search.complete:
@@ -214,7 +214,7 @@ def solution_near(
     evaluations
         How many points may be evaluated.
     """
-    weights = np.zeros((1, len(conditions.budgets)))
+    weights = np.zeros((1, conditions.budgets.count))
     shares = shares / conditions.problem.of_pools(shares)
     start = conditions.balanced(conditions.points(raw[None], shares[None], weights))
     size = _sizes(conditions.residuals(start))
@@ -231,7 +231,7 @@ def _starts(conditions: Conditions, count: int) -> Points:
     problem, size = conditions.problem, conditions.size
     raw = np.broadcast_to(problem.endowment, (count, problem.endowment.size))
     shares = np.broadcast_to(problem.initial_shares, (count, problem.initial_shares.size))
-    weights = np.zeros((count, len(conditions.budgets)))
+    weights = np.zeros((count, conditions.budgets.count))
     by = SPREAD * np.random.default_rng(0).normal(size=(count, size))
     by[0] = 0.0
     by[:, conditions.variables.size :] = 0.0

@@ -15,10 +15,11 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.closed import check_closed_system
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
 from market_abm.market.foresight import Past, ages_of_values
-from market_abm.market.household import HouseholdAgent
+from market_abm.market.household import HouseholdAgent, plan_bundles
 from market_abm.market.import_mesa import mesa
 from market_abm.market.incomes import start_error
 from market_abm.market.mechanisms.registry import check_budgets, market_settings
@@ -68,6 +69,7 @@ class MarketModel(mesa.Model):
         self.settings.check("market")
         check_budgets(economy, self.settings)
         self.settings.rules.check(economy, self.settings)
+        check_closed_system(economy, self.settings)
         if self.settings.dated:
             check_economy(economy)
         if not self.settings.rules.has_agents:
@@ -84,6 +86,7 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        self._levy_taxes()
         for market in self.markets.values():
             market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
@@ -114,14 +117,16 @@ class MarketModel(mesa.Model):
 
     def _renew(self, economy: Economy) -> None:
         """Continue with other terms from the next production on."""
+        check_closed_system(economy, self.settings)
         former = zip(economy.topological_order, self.economy.topological_order, strict=True)
         for industry, before in former:
             for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
         self.economy = economy
+        self._levy_taxes()
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
-            (self.consumers, economy.demand.values()),
+            (self.consumers, economy.net_demand.values()),
         ):
             for agent, own in zip(agents, terms, strict=True):
                 agent.update_terms(own)
@@ -202,13 +207,22 @@ class MarketModel(mesa.Model):
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
         profits = self._profits()
-        for household in self.households:
-            household.earn(profits)
+        for household, taxes in zip(self.households, self._tax_incomes, strict=True):
+            household.earn(profits, taxes)
 
     def _profits(self) -> dict[str, float]:
         """The profits of the firms of each line, money, where households own them."""
         lines = self.members.items() if self.households else ()
         return {good: sum(firm.profit for firm in members) for good, members in lines}
+
+    def _collect_taxes(self) -> None:
+        """Taxes on the trade at the last prices; households get them in the next step."""
+        economy, markets = self.economy, list(self.markets.values())
+        if self.households and economy.taxes:
+            paid = economy.uses.buyers.total(np.concatenate([market.bids for market in markets]))
+            finals = [markets[k] for k in economy.final]
+            sold = np.array([market.price * market.quantity for market in finals])
+            self._tax_incomes = economy.tax_incomes(paid, sold).tolist()
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
@@ -219,6 +233,9 @@ class MarketModel(mesa.Model):
                 for industry in component:
                     self.markets[industry.good].put_on_sale()
         self._forward_pass()
+        if self.economy.closed:
+            for firm in self._each_firm():
+                firm.begin_with_money()
         for household in self.households:
             household.weigh()
         self._form_prices()
@@ -227,6 +244,8 @@ class MarketModel(mesa.Model):
                 firm.initialize_plan()
             self._plan()
         self._observe()
+        if self.economy.closed:
+            self._reallocate()
         self._check_start()
 
     def _forward_pass(self) -> None:
@@ -242,9 +261,8 @@ class MarketModel(mesa.Model):
         self.suppliers.do("plan")
         for firm in self._each_firm():
             firm.plan()
-        profits = self._profits()
-        for household in self.households:
-            household.plan_bundle(profits)
+        if self.households:
+            plan_bundles(self.economy, self.households, self._profits(), self.markets)
         self._put_on_sale()
 
     def _each_firm(self) -> Iterator[Firm]:
@@ -266,6 +284,7 @@ class MarketModel(mesa.Model):
             market.form_price()
             market.record_price(self.settings.lag)
             market.show_price(self._ago)
+        self._collect_taxes()
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
@@ -315,7 +334,7 @@ class MarketModel(mesa.Model):
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
-            self, len(economy.demand), list(economy.demand.values())
+            self, len(economy.demand), list(economy.net_demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         sellers_of = {
@@ -373,11 +392,22 @@ class MarketModel(mesa.Model):
         self.households = [
             cast("HouseholdAgent", self.members[name][0]) for name in economy.households
         ]
+        self._tax_incomes = [0.0] * len(self.households)
         self._distribute()
         self.firms = self.agents.select(agent_type=firm)
         self._buyers_of = {
             good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
         }
+
+    def _levy_taxes(self) -> None:
+        """Tell firms the taxes on what they buy."""
+        net = self.economy.net_of_buyers
+        if net is None:
+            return
+        for good, members in self.members.items():
+            uses = self.economy.buyers.uses[good]
+            for k, firm in enumerate(members):
+                firm.update_taxes(np.array([net[use.start + k] for use in uses]))
 
     def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers

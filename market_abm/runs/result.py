@@ -28,9 +28,11 @@ from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
     largest,
+    measures_table,
     own_rates_table,
     path_table,
 )
+from market_abm.runs.weights import Weights, weights_of
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
+    from market_abm.runs.taxes import TaxSummary
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
@@ -179,7 +182,8 @@ class Result(SteadyResult, Savable):
         """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
-        return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+        compared = Comparison(**self.outcome.observations)
+        return PathMeasures(self.trajectory, compared, last_shock, self.economy.closed)
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -213,6 +217,14 @@ class Result(SteadyResult, Savable):
         from market_abm.runs.optimum import best_known
 
         return best_known(self.economy, self.last)
+
+    @cached_property
+    def taxes(self) -> TaxSummary | None:
+        """What taxes do at the last step: wedges, revenues and the loss; None without taxes."""
+        from market_abm.runs.taxes import tax_summary
+
+        welfare = float(self.path.welfare[-1])
+        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
 
     @property
     def at_rest(self) -> bool:
@@ -327,6 +339,11 @@ class Result(SteadyResult, Savable):
         """One row per recorded step and household (``runs/households.py``)."""
         return household_paths(self.experiment.economy, self.trajectory)
 
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The weights of households, beside those of :attr:`equilibrium`; None without any."""
+        return weights_of(self)
+
     def own_rates(self, *families: str) -> pd.DataFrame:
         """One row per good of date t that there is also one date later, at the last step.
 
@@ -383,18 +400,11 @@ class Result(SteadyResult, Savable):
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
-        """One row per recorded step: largest error, staleness, alignment and welfare."""
-        import pandas as pd
+        """One row per recorded step: largest error, staleness, alignment and welfare.
 
-        return pd.DataFrame(
-            {
-                "step": self.times,
-                "error": self.errors.max(axis=1),
-                "staleness": self.path.staleness,
-                "alignment": self.path.alignment,
-                "welfare": self.path.welfare,
-            }
-        )
+        With households also what moves gained, and what it was of what they could have gained.
+        """
+        return measures_table(self.times, self.errors, self.path)
 
     def summary(self) -> dict[str, Any]:
         """Everything about the run as one object for JSON, with None where there is no number.
@@ -420,3 +430,7 @@ class Result(SteadyResult, Savable):
     def own_rates_figure(self, *families: str) -> Figure | None:
         """The own rates of interest of :meth:`own_rates` by date; None without any."""
         return view(self, "own_rates_figure")(self, *families)
+
+    def weights_figure(self) -> Figure | None:
+        """The weights of households over time, and what moves gained; None without households."""
+        return view(self, "weights_figure")(self)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.own_rates import DatedGood
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
@@ -69,6 +70,23 @@ def path_table(
             "error": errors.ravel(),
         }
     )
+
+
+def measures_table(times: np.ndarray, errors: np.ndarray, path: PathMeasures) -> pd.DataFrame:
+    """One row per recorded step: the measures of the path (see ``Result.measures``)."""
+    import pandas as pd
+
+    columns = {
+        "step": times,
+        "error": errors.max(axis=1),
+        "staleness": path.staleness,
+        "alignment": path.alignment,
+        "welfare": path.welfare,
+    }
+    if path.comparison.possible is not None:
+        columns["gain"], columns["gain_fraction"] = path.gains, path.gain_fractions
+        columns["reweighting"] = path.reweighting
+    return pd.DataFrame(columns)
 
 
 @np.errstate(all="ignore")

@@ -42,6 +42,7 @@ from market_abm.twins.mirror_ascent import (
     SpendingResponse,
 )
 from market_abm.twins.primal_dual import LogPrimalDual, PrimalDual
+from market_abm.twins.terms import net_of_tax
 
 if TYPE_CHECKING:
     from market_abm.market.base import MarketSettings
@@ -171,6 +172,31 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="set market.lag = 0",
             name="market.lag",
         )
+    exogenous = economy.exogenous
+    if exogenous.of_terms or (exogenous.offers and not settings.rules.bids_form_prices):
+        raise SettingError(
+            f"there is no twin of series of {'terms' if exogenous.of_terms else 'planned offers'}",
+            remedy="let series say what raw goods are offered, where bids form prices",
+            name="supply",
+        )
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households, who spend what they earn",
+            remedy="let consumers pay a price, or that of a demand curve",
+            name="households",
+        )
+    if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
+        raise SettingError(
+            f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "
+            "is then no gradient",
+            remedy="leave them out, or tax final goods only",
+            name="taxes",
+        )
+    _check_competitive(economy)
+
+
+def _check_competitive(economy: Economy) -> None:
+    """Refuse households with budgets, users that do not pay, and firms that are no price takers."""
     if economy.households:
         raise SettingError(
             "there is no twin of households that spend what they earn: with income effects a "
@@ -178,13 +204,6 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             "weighted by the incomes of that step",
             remedy="compare it with [demand] in the place of [households]",
             name="households",
-        )
-    exogenous = economy.exogenous
-    if exogenous.of_terms or (exogenous.offers and not settings.rules.bids_form_prices):
-        raise SettingError(
-            f"there is no twin of series of {'terms' if exogenous.of_terms else 'planned offers'}",
-            remedy="let series say what raw goods are offered, where bids form prices",
-            name="supply",
         )
     for good, kind in economy.reuse.items():
         if kind == "external":

@@ -34,6 +34,7 @@ RUN_FILES = (
     "shock.png",
     "own-rates.png",
     "price-simplex.png",
+    "weights.png",
 )
 """The files of a run: data (``trajectory.csv`` and ``buyers.csv`` if not too long, ``families.csv``
 where families are shown in the place of goods), then figures."""
@@ -92,6 +93,7 @@ def save_result(
         "shock.png": result.shock_figure,
         "own-rates.png": result.own_rates_figure,
         "price-simplex.png": result.price_simplex_figure,
+        "weights.png": result.weights_figure,
     }
     writers |= _drawn(pictures) if figures else {}
     return write_folder(Path(folder), writers, RUN_FILES, progress)

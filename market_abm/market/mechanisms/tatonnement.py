@@ -9,9 +9,8 @@ their optimal quantities, without trade, and each price moves with its own exces
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
 from market_abm.language.segments import cut, scatter
+from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
-from market_abm.market.best_bundle import best_bundle, no_bundle_error
 from market_abm.market.best_plan import (
     best_plan,
     change_of_returns,
@@ -35,7 +34,7 @@ from market_abm.market.best_plan import (
     why_returns,
 )
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
-from market_abm.market.incomes import incomes
+from market_abm.market.planned_households import PlanningHouseholds
 from market_abm.market.quoted import (
     QuotedArrayEngine,
     QuotedFinalMarket,
@@ -86,6 +85,11 @@ class Tatonnement(QuotedMarket):
     def array_engine() -> type[ArrayEngine]:
         """The class of its array engine."""
         return TatonnementArrayEngine
+
+    @classmethod
+    def household_engine(cls) -> type[ArrayEngine]:
+        """The class of its array engine for economies with households."""
+        return TatonnementHouseholdEngine
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
@@ -242,12 +246,6 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     def _follow(self, quotes: np.ndarray, ordered: np.ndarray, k: np.ndarray) -> np.ndarray:
         return next_quote(quotes, ordered, self.quantities[:, k], self.settings.auction_rate)
 
-    def _create_arrays(self, runs: int) -> None:
-        super()._create_arrays(runs)
-        self._wants = np.zeros(self.economy.buyers.size, bool)  # whether a buyer is a household
-        if self.economy.households:
-            self._wants[self.economy.claims.buyers] = True
-
     def _start(self) -> None:
         super()._start()
         self.guess = self.shares * self.quantities[:, self.economy.buyers.good]
@@ -288,80 +286,48 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             technology.with_parameters(own), inputs / cut(group.weights, firms, group.size)
         )
 
-    @staticmethod
-    def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
-        """What belongs to the inputs of a group's members, (inputs, runs, members)."""
-        return np.stack([slot.of(values) for slot in group.slots])
-
     def _plan(self) -> None:
-        """All agents plan at the quoted prices: first those whose profits others earn."""
+        """All agents plan at the quoted prices: households last, who earn the profits of plans."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         self.economy.exogenous.offers.write(self.clock, self.quantities)
-        quotes, worth = self.quotes[:, self.economy.buyers.pool], self.prices
-        if self.failed:  # a search for a plan that there is not takes long
-            worth = worth.copy()
-            worth[list(self.failed)] = 0.0
-        self._plan_all(False, partial(self._plan_firms, quotes, worth))
-        if self.economy.households:
-            self._plan_all(True, partial(self._plan_households, quotes, self._budgets(quotes)))
-            of_households = self.economy.claims.good
-            self.reference[:, -len(of_households) :] = self.prices[:, of_households]
-        self.guess = np.where((self.orders > 0.0) | self._wants, self.orders, self.guess)
+        quotes = behaviour.gross_price(
+            self.quotes[:, self.economy.buyers.pool], self.economy.net_of_buyers
+        )
+        self._plan_firms(quotes)
+        self._plan_households(quotes)
         self._observe()
 
-    def _plan_all(self, household: bool, plan: Callable[[Group], np.ndarray]) -> None:
-        """All firms, or all households, make a ``plan``, whose outputs are summed by good."""
-        parts, sums = self._layout.parts(self.economy.groups)
+    def _plan_firms(self, quotes: np.ndarray) -> None:
+        """Firms order what maximises profit at ``quotes``, which contain taxes, (runs, buyers)."""
+        sale_prices = self.prices
+        if self.failed:  # a search for a plan that there is not takes long
+            sale_prices = sale_prices.copy()
+            sale_prices[list(self.failed)] = 0.0
+        groups = self.economy.groups
+        parts, sums = self._layout.parts(groups)
         for part, block, leaves in parts:
-            if part.household is household:
-                block.reduce_into(leaves, plan(part))
-        for group, leaves in zip(self.economy.groups, sums, strict=True):
-            if group.household is household:
+            if part.household:
+                continue
+            plan = best_plan(
+                part.technology,
+                sale_prices[:, np.atleast_1d(part.good)],
+                self._of_slots(quotes, part),
+                part.weights,
+                part.productivity,
+                self._of_slots(self.guess, part),
+            )
+            for slot, units in zip(part.slots, plan.inputs, strict=True):
+                slot.write(self.orders, units)
+            block.reduce_into(leaves, plan.output)
+            self._fail_planless(part, plan.found)
+        for group, leaves in zip(groups, sums, strict=True):
+            if not group.household:
                 scatter(self.quantities, group.made, group.outputs(leaves))
+        self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
 
-    def _plan_firms(self, quotes: np.ndarray, sale_prices: np.ndarray, part: Group) -> np.ndarray:
-        """The firms of a part order what maximises profit; their outputs, (runs, members)."""
-        plan = best_plan(
-            part.technology,
-            sale_prices[:, np.atleast_1d(part.good)],
-            self._of_slots(quotes, part),
-            part.weights,
-            part.productivity,
-            self._of_slots(self.guess, part),
-        )
-        for slot, units in zip(part.slots, plan.inputs, strict=True):
-            slot.write(self.orders, units)
-        self._fail_planless(part, plan.found)
-        return plan.output
-
-    def _budgets(self, quotes: np.ndarray) -> np.ndarray:
-        """What each household earns, money, by the place of its good, shape (runs, goods)."""
-        claims, made = self.economy.claims, self.quantities[:, self.economy.claims.makers]
-        revenue = self.prices[:, claims.makers] * (made - claims.endowed)
-        costs = claims.costs(self.economy.uses.buyers.total(quotes * self.orders))
-        budgets = np.zeros_like(self.prices)
-        budgets[:, claims.good] = incomes(claims, self.prices, revenue, costs)
-        budgets[list(self.failed)] = 0.0
-        return budgets
-
-    def _plan_households(self, quotes: np.ndarray, budgets: np.ndarray, part: Group) -> np.ndarray:
-        """The households of a part order their best bundles; their utilities, (runs, members).
-
-        The price of a household's good is its weight α.
-        """
-        income = budgets[:, np.atleast_1d(part.good)]
-        bundle = best_bundle(
-            part.technology, income, self._of_slots(quotes, part), self._of_slots(self.guess, part)
-        )
-        for slot, units in zip(part.slots, bundle.inputs, strict=True):
-            slot.write(self.orders, units)
-        self.prices[:, part.goods] = bundle.weight
-        for row in np.flatnonzero(~bundle.found.all(axis=-1)).tolist():
-            k = int(np.argmin(bundle.found[row]))
-            name = self.economy.goods[part.goods[k]]
-            self._fail(row, no_bundle_error(name, income[row, k], bundle.weight[row, k]))
-        return bundle.utility
+    def _plan_households(self, quotes: np.ndarray) -> None:
+        """Nothing: there are none."""
 
     def _fail_planless(self, part: Group, found: np.ndarray) -> None:
         """Record the errors of the runs whose firms find no plan; ``found`` is (runs, members)."""
@@ -381,3 +347,9 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         uses = self.economy.buyers.uses[industry.good]
         guess = np.array([self.guess[row, use.start] for use in uses])
         return dataclasses.replace(industry, technology=line), guess / own(industry.weights)
+
+
+class TatonnementHouseholdEngine(PlanningHouseholds, TatonnementArrayEngine):
+    """The array engine of ``tatonnement`` with households."""
+
+    own = (*TatonnementArrayEngine.own, *PlanningHouseholds.own)
