@@ -413,7 +413,7 @@ def test_transfers_in_money() -> None:
 
 
 def scarf(sigma: float) -> market_abm.Experiment:
-    return market_abm.Experiment.load("scarf").with_overrides({"economy.parameters.sigma": sigma})
+    return market_abm.Experiment.load("scarf-edge").with_overrides({"economy.parameters.sigma": sigma})
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 0.9, 1.5])
@@ -596,7 +596,7 @@ def test_relative_prices_are_drawn(tmp_path: Path) -> None:
 def test_a_sweep_has_the_column() -> None:
     """Side by side as one by one, to the last bit."""
     values = {"economy.parameters.sigma": [0.5, 1.5], "market.auction_rate": [0.5, 1.0]}
-    table = market_abm.sweep("scarf", values, overrides={"run.steps": 5})
+    table = market_abm.sweep("scarf-edge", values, overrides={"run.steps": 5})
     sigma = table["economy.parameters.sigma"].to_numpy()
     np.testing.assert_allclose(
         table["gradient_share"], 3 * sigma**2 / (3 * sigma**2 + 1), rtol=EXACT
