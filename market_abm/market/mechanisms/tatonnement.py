@@ -4,6 +4,10 @@ L. Walras (1874) in the form of P. Samuelson (1941): all agents respond to the q
 their optimal quantities, without trade, and each price moves with its own excess demand,
 π ← π + λ (Σ x - S). By Hotelling's lemma excess demand is minus the gradient of the dual potential
 Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient descent on Φ.
+
+Households demand what their income at these prices buys best. The value of excess demand is then 0
+at any prices (Walras's law), and it is minus the gradient of Φ only at the weights of the moment,
+1 over the marginal utility of income, which income effects move: prices may turn.
 """
 
 from __future__ import annotations
@@ -105,6 +109,15 @@ class Tatonnement(QuotedMarket):
     def consumed(demanded: Any, quantity: Any) -> Any:
         """Units that a consumer plans to buy; all there is if its demand is elastic."""
         return np.where(np.isinf(demanded), quantity, demanded)
+
+    @classmethod
+    def advice(cls, economy: Economy, settings: MarketSettings) -> str:
+        """What to change if prices oscillate; income effects may turn them at any rate."""
+        if not economy.households:
+            return cls.stabilizing_hint
+        return (
+            f"{cls.stabilizing_hint} (but where income effects turn prices, none may be low enough)"
+        )
 
     @classmethod
     def conservation(
