@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import market_abm
 from market_abm.analysis.price_field import PriceField
 from market_abm.analysis.rotation import Rotation, rotation, rotations
 from market_abm.analysis.stability import stability
-from market_abm.experiment.settings import RunSettings
+from market_abm.experiment.settings import RecordSettings, RunSettings
 from market_abm.gradient.allocation import Problem
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.gradient.hessian import Variables
@@ -412,8 +413,22 @@ def test_transfers_in_money() -> None:
     assert stability(economy, market("trading-post", bid_rate=0.5), rest).radius < 0.99
 
 
-def scarf(sigma: float) -> market_abm.Experiment:
-    return market_abm.Experiment.load("scarf-edge").with_overrides({"economy.parameters.sigma": sigma})
+def scarf(sigma: float, steps: int = 30) -> market_abm.Experiment:
+    """Each of three households owns a unit of a good, and wants it and the next."""
+    economy = market_abm.from_text(
+        "",
+        supply={"x": {"price": 1.00001}},
+        parameters={"sigma": sigma},
+        households={
+            f"h{own}": {
+                "utility": f"ces({own}, {other}, elasticity=sigma)",
+                "endowment": {own: 1.0},
+            }
+            for own, other in ("xy", "yz", "zx")
+        },
+    )
+    rules = market("tatonnement", auction_rate=1.5)
+    return market_abm.Experiment(economy, rules, run=RunSettings(steps=steps))
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 0.9, 1.5])
@@ -562,7 +577,7 @@ def test_a_field_of_households_alike_turns_off_rest_only() -> None:
 
 
 def test_a_run_says_how_much_is_gradient() -> None:
-    result = market_abm.run(scarf(0.5).with_overrides({"run.steps": 30}))
+    result = market_abm.run(scarf(0.5))
     found = result.rotation
     assert found is not None
     summary = json.loads(json.dumps(result.summary()))
@@ -581,7 +596,7 @@ def test_a_run_says_how_much_is_gradient() -> None:
 @pytest.mark.slow
 def test_relative_prices_are_drawn(tmp_path: Path) -> None:
     """Three triangles and the key of steps; without a path where one good was recorded."""
-    result = market_abm.run(scarf(0.5).with_overrides({"run.steps": 30}))
+    result = market_abm.run(scarf(0.5))
     figure = result.price_simplex_figure()
     assert figure is not None
     labels = {text.get_text() for axes in figure.axes for text in axes.texts}
@@ -589,14 +604,14 @@ def test_relative_prices_are_drawn(tmp_path: Path) -> None:
     assert_nothing_is_cut_off(figure)
     result.save(tmp_path / "run")
     assert (tmp_path / "run/price-simplex.png").stat().st_size > 10_000
-    part = market_abm.run(scarf(0.5).with_overrides({"run.steps": 3, "record.goods": ["x"]}))
+    part = market_abm.run(replace(scarf(0.5, steps=3), record=RecordSettings(goods=("x",))))
     assert part.price_simplex_figure() is not None
 
 
 def test_a_sweep_has_the_column() -> None:
     """Side by side as one by one, to the last bit."""
     values = {"economy.parameters.sigma": [0.5, 1.5], "market.auction_rate": [0.5, 1.0]}
-    table = market_abm.sweep("scarf-edge", values, overrides={"run.steps": 5})
+    table = market_abm.sweep(scarf(0.9, steps=5), values)
     sigma = table["economy.parameters.sigma"].to_numpy()
     np.testing.assert_allclose(
         table["gradient_share"], 3 * sigma**2 / (3 * sigma**2 + 1), rtol=EXACT
