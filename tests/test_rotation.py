@@ -249,6 +249,29 @@ def test_an_externality_turns(reuse: str) -> None:
         assert rotation(economy, market(share_rate=0.3)) is None
 
 
+@pytest.mark.parametrize(("good", "turns"), [("x", True), ("a", False)])
+def test_a_tax_on_one_use_turns(good: str, turns: bool) -> None:
+    """Values net of different taxes are derivatives of no common function; of a, there is one use.
+
+    The same from runs that hold shares fixed, under money, and, turning too, in an auction.
+    """
+    economy = market_abm.from_text(
+        "a = x**0.5 * w**0.3\nb = x**0.4 * w**0.5\nc = x**0.3 * w**0.6\ny = a**0.8 + b**0.7",
+        {"x": 2.0, "w": 1.0},
+        {"c": 0.8, "y": 1.0},
+        taxes={"t": {"good": good, "user": "a" if good == "x" else "y", "rate": 0.5}},
+    )
+    result = rested(economy, market(share_rate=0.3))
+    found, rest = result.rotation, equilibrium(economy)
+    assert found is not None
+    money = known(economy, market("trading-post", bid_rate=0.3), rest)
+    for other in (by_runs(economy, result.last.shares, 0.3), money):
+        assert other.rotation_norm == pytest.approx(found.rotation_norm, abs=1e-7)
+    for each in (found, known(economy, market("tatonnement"), rest)):
+        assert (each.rotation_norm > 0.01 * each.gradient_norm) is turns
+        assert turns or each.rotation_norm < EXACT * each.gradient_norm
+
+
 @pytest.mark.parametrize(
     ("form", "weights", "turns"),
     members(
