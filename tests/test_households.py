@@ -1,6 +1,7 @@
 """Households: budgets and money in both engines, equilibria solved elsewhere, wrong input."""
 
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from market_abm import Experiment, MarketModel, from_text, market_settings, run,
 from market_abm.errors import MarketError
 from market_abm.experiment.toml import toml_text
 from market_abm.market.mechanisms.registry import array_market
+from market_abm.market.rest import Rest
 from market_abm.runs.start import run_together
 from market_abm.views.words.households import household_sentences
 
@@ -293,6 +295,23 @@ def _utilities(economy, shares, raw):
     rich = ces(uses["rich"][0] * bread, uses["rich"][1] * labour, 0.5)
     poor = np.sqrt(uses["poor"][0] * bread) + 2 * np.log(1 + uses["poor"][1] * wheat)
     return np.array([rich, poor])
+
+
+@pytest.mark.parametrize("what", ["nothing", "weight", "budget"])
+def test_no_market_rests_before_weights_and_budgets_do(what):
+    economy = Experiment.parse(RICH_AND_POOR).economy
+    result = run(economy, mechanism="trading-post", bid_rate=0.7, tolerance=1e-10)
+    last, weight = result.last, result.prices[-1, economy.claims.good]
+    before = replace(last, step=last.step - 1, prices=last.prices.copy())
+    if what == "weight":
+        before.prices[economy.claims.good[0]] *= 1 + 1e-6
+    if what == "budget":  # a transfer that nobody has counted with yet
+        economy = economy.with_values(
+            {"households.rich.transfer": -1e-6, "households.poor.transfer": 1e-6}
+        )
+    rest = Rest(economy, post().rules, 1e-8)
+    rest(before, weight)
+    assert rest(last, weight) == (what == "nothing")
 
 
 # --- numbers that change, files, and what is wrong ------------------------------------------------
