@@ -138,7 +138,8 @@ class MarketModel(mesa.Model):
             with np.errstate(all="ignore"):
                 phases()
         except MarketError as error:
-            raise at_step(error, self.economy, self.clock) from None
+            remedy = self.settings.rules.budget_remedy
+            raise at_step(error, self.economy, self.clock, remedy) from None
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""

@@ -179,12 +179,6 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
-    if economy.households:
-        raise SettingError(
-            "there is no twin of households, who spend what they earn",
-            remedy="let consumers pay a price, or that of a demand curve",
-            name="households",
-        )
     if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
         raise SettingError(
             f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "
@@ -202,7 +196,7 @@ def _check_competitive(economy: Economy) -> None:
             "there is no twin of households that spend what they earn: with income effects a "
             "market follows the gradient of no one function, only, at each step, one that is "
             "weighted by the incomes of that step",
-            remedy="compare it with [demand] in the place of [households]",
+            remedy="let consumers pay a price, or that of a demand curve, in [demand]",
             name="households",
         )
     for good, kind in economy.reuse.items():
