@@ -179,18 +179,25 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
-    if economy.households:
-        raise SettingError(
-            "there is no twin of households, who spend what they earn",
-            remedy="let consumers pay a price, or that of a demand curve",
-            name="households",
-        )
     if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
         raise SettingError(
             f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "
             "is then no gradient",
             remedy="leave them out, or tax final goods only",
             name="taxes",
+        )
+    _check_competitive(economy)
+
+
+def _check_competitive(economy: Economy) -> None:
+    """Refuse households with budgets, users that do not pay, and firms that are no price takers."""
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households that spend what they earn: with income effects a "
+            "market follows the gradient of no one function, only, at each step, one that is "
+            "weighted by the incomes of that step",
+            remedy="let consumers pay a price, or that of a demand curve, in [demand]",
+            name="households",
         )
     for good, kind in economy.reuse.items():
         if kind == "external":
