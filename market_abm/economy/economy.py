@@ -34,6 +34,7 @@ from market_abm.economy.groups import Group, Network
 from market_abm.economy.industry import Industry, combined_once, industries_in_columns
 from market_abm.economy.kept import KEPT, LAYOUT, ORDER, kept_of_runs
 from market_abm.economy.order import distances, topological_components
+from market_abm.economy.outputs import by_activity, with_activities
 from market_abm.economy.series import followed
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
@@ -134,8 +135,7 @@ class Economy(Displayable):
         SettingError
             A setting is unknown, of the wrong type or out of range.
         """
-        industries = tuple(industries)
-        names = dict(names or {})
+        industries, names = tuple(industries), dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
@@ -144,7 +144,7 @@ class Economy(Displayable):
         tables = ByPattern(parameters or {})
         supply = tables.entries(supply, raw, "supply", Supply)
         demand = tables.entries(demand or {}, final, "demand", Demand)
-        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        reuse_of = with_activities(tables.entries(reuse_of or {}, goods, "reuse"), industries)
         population_of = tables.entries(
             population_of or {}, list(made), "industries", FirmPopulation
         )
@@ -365,6 +365,11 @@ class Economy(Displayable):
         return distances(
             [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
         )
+
+    @cached_property
+    def outputs(self) -> dict[str, list[Industry]]:
+        """The lines that make several goods, by their activities: the industry of each output."""
+        return by_activity(self.industries)
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""

@@ -9,15 +9,15 @@ one entry per member, or, with many inputs, one array of all links, member after
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
-from market_abm.economy.slots import TABLE_BLOCK, AnySlot, Slot, Table, plain
+from market_abm.economy.slots import TABLE_BLOCK, AnySlot, OutputSlot, Slot, Table, plain
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import (
@@ -123,7 +123,7 @@ class Group:
         Parameters
         ----------
         inputs
-            Units x, one array of shape (..., entries) for each slot.
+            Units x, one array of shape (..., entries) for each slot; as of :meth:`taken`.
         out
             Where to write the marginal products, if given.
 
@@ -154,6 +154,18 @@ class Group:
             products = out
         return self._scale * made, products
 
+    def taken(self, delivered: Callable[[Any], Any]) -> list[Any]:
+        """What :meth:`production` takes: the units of each input, and those of all outputs.
+
+        ``delivered(slot)`` are the units of an input, one an entry.
+        """
+        taken = [delivered(slot) for slot in self.slots]
+        if self.technology.divides:
+            (slot,) = self.slots
+            assert isinstance(slot, OutputSlot)
+            taken.append(reduce(np.add, map(delivered, slot.partners)))
+        return taken
+
     def contributions(self, delivered: Callable[..., np.ndarray], entries: np.ndarray) -> Any:
         """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
 
@@ -172,9 +184,9 @@ class Group:
         room = [slot.room(entries) for slot in self.slots]
         technology: Any = self.technology
         if not technology.vectorized:
-            inputs = [delivered(slot) for slot in self.slots]
+            inputs = self.taken(delivered)
             output, products = self.production(inputs, room if self.scaled else None)
-            for own, product, units in zip(room, products, inputs, strict=True):
+            for own, product, units in zip(room, products, inputs, strict=False):
                 np.multiply(product, units, out=own)
             return output
         (slot,), (own,) = self.slots, room
@@ -365,7 +377,19 @@ class Network:
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
             good = joined(bought.tolist(), members.sizes)
             found.append(plain(places, good, first_entry + k * members.size))
+        if self.industries[lines[0]].technology.divides:
+            found[0] = self._with_partners(found[0], lines)
         return tuple(found)
+
+    def _with_partners(self, slot: Slot, lines: list[int]) -> OutputSlot:
+        """The input of outputs, with those of the other outputs of each; all have one firm."""
+        activities = np.broadcast_to(slot.good, len(lines))
+        first = np.searchsorted(self.buyers.good, activities)
+        partners = tuple(
+            replace(slot, buyers=first + k)
+            for k in range(self.industries[lines[0]].technology.outputs)
+        )
+        return OutputSlot(slot.buyers, slot.good, slot.entries, partners)
 
     def _places(self, lines: Sequence[int]) -> list[np.ndarray]:
         """The places among the buyers of the inputs of lines, each (inputs, firms)."""

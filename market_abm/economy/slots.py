@@ -93,6 +93,25 @@ class Slot:
 
 
 @dataclass(frozen=True, eq=False)
+class OutputSlot(Slot):
+    """The activity that outputs take of those lines that divide it.
+
+    Attributes
+    ----------
+    partners
+        The same for each of the line's outputs: what the first gets, what the second gets, ...
+    """
+
+    partners: tuple[Slot, ...] = ()
+
+    def part(self, entries: slice) -> OutputSlot:
+        """Some of its entries."""
+        own = super().part(entries)
+        partners = tuple(each.part(entries) for each in self.partners)
+        return OutputSlot(own.buyers, own.good, own.entries, partners)
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """All links of firms that buy the same goods, with the interface of :class:`Slot`.
 

@@ -17,6 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
 from market_abm.errors import MarketError, SettingError, display_path
@@ -285,7 +286,7 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(i.text(exact=True) for i in economy.industries),
+                    "program": "\n".join(program_lines(economy.industries, exact=True).values()),
                     "parameters": {
                         key: value
                         for industry in economy.industries
@@ -293,10 +294,14 @@ class Experiment(Displayable):
                     },
                     "seed": economy.seed,
                 },
-                "reuse": shortened(economy.reuse),
+                "reuse": shortened(
+                    {k: v for k, v in economy.reuse.items() if k not in economy.outputs}
+                ),
                 "supply": _as_tables(economy.supply),
                 "demand": _as_tables(economy.demand),
-                "industries": _as_tables({i.good: i.population for i in economy.industries}),
+                "industries": _as_tables(
+                    {i.good: i.population for i in economy.industries if not i.technology.outputs}
+                ),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },

@@ -330,7 +330,7 @@ class ArrayEngine(ArrayState):
         if self.mechanism.bids_are_money:
             output = group.contributions(self._delivered, self._products)
         else:
-            inputs = [self._delivered(slot) for slot in group.slots]
+            inputs = group.taken(self._delivered)
             room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
             for own, product in zip(room, products, strict=True):

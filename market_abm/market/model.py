@@ -14,6 +14,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.best_outputs import values_of_outputs
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
 from market_abm.market.foresight import Past, ages_of_values
@@ -213,6 +214,10 @@ class MarketModel(mesa.Model):
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
         self.suppliers.do("plan")
+        for activity, outputs in self.economy.outputs.items():
+            lines = [each.technology for each in outputs]
+            prices = [self.markets[each.good].price for each in outputs]
+            self.markets[activity].quote_values(values_of_outputs(lines, prices))
         for firm in self._each_firm():
             firm.plan()
         self._put_on_sale()

@@ -81,11 +81,13 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     reference = np.array([terms.quantity for terms in economy.demand.values()], float)
     with suppress(MarketError):  # a loop without a start, whose consumers need no reference
         reference = references(economy)
-    made = [industry.good for industry in economy.topological_order]
+    lines = [each for each in economy.topological_order if not each.technology.outputs]
+    made = [industry.good for industry in lines]
     places = [economy.index[good] for good in made]
-    revenue, cost = (
-        money[places] for money in revenues_and_costs(economy, market, last, reference)
-    )
+    revenues, costs = revenues_and_costs(economy, market, last, reference)
+    for activity, outputs in economy.outputs.items():  # a line earns what its outputs do
+        revenues[economy.index[activity]] = sum(revenues[economy.index[i.good]] for i in outputs)
+    revenue, cost = revenues[places], costs[places]
     profit = revenue - cost
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}

@@ -186,6 +186,13 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
                 name=f"reuse.{good}",
             )
     for industry in economy.industries:
+        own = industry.technology
+        if own.divides or (own.outputs and not settings.rules.trades):
+            raise SettingError(
+                f"there is no twin of the line that makes {industry.good} and other goods",
+                remedy="leave the comparison with optimisers out",
+                name=industry.good,
+            )
         if industry.population.conduct != "competitive":
             raise SettingError(
                 f"there is no twin of firms with market power in {industry.good}",

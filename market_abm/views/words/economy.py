@@ -25,12 +25,14 @@ def economy_line(economy: Economy) -> str:
 
 def economy_sizes(economy: Economy) -> str:
     """The numbers of industries, goods and firms."""
-    industries, raw = len(economy.industries), len(economy.supply)
-    firms = sum(industry.firms for industry in economy.industries)
+    lines = [each for each in economy.industries if not each.technology.outputs]
+    industries, raw = len(lines), len(economy.supply)
+    goods = raw + len(economy.industries) - len(economy.outputs)
+    firms = sum(industry.firms for industry in lines)
     parts = [
         f"{format_count(industries, 'industry', 'industries')}"
         + (f" with {firms:,} firms" if firms > industries else ""),
-        f"{format_count(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
+        f"{format_count(goods, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
     ]
     if industries <= MAX_INDUSTRIES and economy.has_loops:
         parts.append("with a loop")

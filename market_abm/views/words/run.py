@@ -58,6 +58,7 @@ def experiment_line(experiment: Experiment) -> str:
 def experiment_lines(experiment: Experiment) -> list[str]:
     """That an experiment is valid, and what its economy consists of."""
     economy = experiment.economy
+    lines = [each for each in economy.topological_order if not each.technology.outputs]
     loops = [
         " <-> ".join(industry.good for industry in component)
         for component in economy.components
@@ -66,14 +67,14 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     listed = family_texts if shown_families(economy) else ", ".join
     groups: dict[str, str] = {
         "raw goods": listed(economy.supply),
-        "industries": listed([industry.good for industry in economy.topological_order]),
+        "industries": listed([each.good for each in lines]),
         "final goods": listed(economy.demand),
         "loops": ", ".join(loops),
     }
     return [
         f"{experiment.name}: valid",
         *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        f"  firms: {sum(each.firms for each in lines)}",
         *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
 

@@ -1,0 +1,69 @@
+"""What maximises the revenue of a line that makes several goods, at given prices.
+
+A unit of the activity earns at most P = (Σ w p^(1+η))^(1/(1+η)) if it is divided, with constant
+elasticity of transformation η, and Σ a p in fixed proportions. By Hotelling's lemma it makes
+∂P/∂p = w (p/P)^η of an output, whose share is that of its revenue, w (p/P)^(1+η).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from market_abm.economy.technology import Technology
+
+
+def values_of_outputs(outputs: Sequence[Any], prices: Sequence[Any]) -> list[Any]:
+    """What a unit of an activity earns, money: in all together, or, in fixed proportions, in each.
+
+    Parameters
+    ----------
+    outputs
+        The technology of each output, with numbers for one market, or arrays of shape (runs, 1).
+    prices
+        Of the outputs, money per unit, numbers or arrays of shape (runs,).
+    """
+    if not outputs[0].divides:
+        return [_yield(line) * price for line, price in zip(outputs, prices, strict=True)]
+    found = [_constants(line) for line in outputs]
+    power = 1.0 + found[0][0]
+    largest = np.max(prices, axis=0)  # a large power of prices would be out of range
+    terms = [w * (p / largest) ** power for (_, w), p in zip(found, prices, strict=True)]
+    return [largest * np.sum(terms, axis=0) ** (1.0 / power)]
+
+
+def planned_output(line: Any, price: Any, revenue: Any) -> tuple[Any, Any]:
+    """The part of its activity that an output takes, and what it makes of each unit of it all.
+
+    Parameters
+    ----------
+    line
+        Its technology.
+    price
+        Its price, money per unit.
+    revenue
+        What a unit of the activity earns in all outputs, money.
+    """
+    if not line.divides:
+        return 1.0, _yield(line)
+    elasticity, weight = _constants(line)
+    ratio = price / revenue
+    made = weight * ratio**elasticity
+    return made * ratio, made
+
+
+def _constants(line: Any) -> tuple[Any, Any]:
+    """η and w, numbers or arrays of shape (runs,)."""
+    elasticity, weight = (_of_runs(each) for each in line.constants())
+    return elasticity, weight
+
+
+def _yield(line: Technology) -> Any:
+    """Units that are made of one of the activity."""
+    return _of_runs(line.production([np.float64(1.0)])[0])
+
+
+def _of_runs(value: Any) -> Any:
+    return value[..., 0] if np.ndim(value) else value
