@@ -22,6 +22,9 @@ from market_abm.language.constants import SUM_TOLERANCE
 from market_abm.language.expression import Tape
 from market_abm.language.printing import text
 
+LEAST_SHARE = np.finfo(float).tiny
+"""The share at which an output that gets nothing counts what a unit would make: at 0 it is ∞."""
+
 
 @dataclass(frozen=True, eq=False)
 class Output(Technology):
@@ -51,10 +54,10 @@ class Output(Technology):
         if not self.divides:
             return super().production(inputs)
         units, total = inputs
-        none = np.equal(units, 0.0)
-        made = total * self._tape.evaluate({**self.parameters, 0: units / total})[0]
-        made = np.where(none, 0.0, made)[()]
-        return made, [np.where(none, np.inf, made / np.where(none, 1.0, units))[()]]
+        share = np.where(np.equal(units, 0.0), LEAST_SHARE, units / total)
+        share = np.where(np.equal(total, 0.0), 1.0 / self.outputs, share)[()]  # of nothing
+        per_unit = self._tape.evaluate({**self.parameters, 0: share})[0] / share
+        return units * per_unit, [per_unit]
 
     def constants(self) -> tuple[Any, Any]:
         """η and w, numbers or arrays, of an output of ``transform``."""

@@ -75,7 +75,7 @@ def _separated(statement: ast.Assign, goods: Sequence[ast.expr]) -> Iterator[ast
     )
     if not isinstance(call, ast.Call) or function not in KEYWORDS or len(statement.targets) > 1:
         raise ProgramError(
-            f"'{unparsed(statement)}' makes several goods, and says not how",
+            f"'{unparsed(statement)}' has several goods on the left",
             line=statement.lineno,
             remedy=_EXAMPLE,
         )
@@ -182,6 +182,14 @@ def _check_arguments(call: ast.Call, function: str, outputs: int) -> None:
             line=call.lineno,
             name=function,
             remedy=f"write {_EXAMPLES[function]}",
+        )
+    elasticity = given.get("elasticity")
+    if isinstance(elasticity, ast.Constant) and elasticity.value == 0:
+        raise ProgramError(
+            "the elasticity of transform() is 0",
+            line=call.lineno,
+            name=function,
+            remedy=f"it must be > 0; fixed proportions are {_EXAMPLES['fixed']}",
         )
     *_, key = KEYWORDS[function]
     if key in given:

@@ -29,8 +29,10 @@ def values_of_outputs(outputs: Sequence[Any], prices: Sequence[Any]) -> list[Any
         return [_yield(line) * price for line, price in zip(outputs, prices, strict=True)]
     found = [_constants(line) for line in outputs]
     power = 1.0 + found[0][0]
-    largest = np.max(prices, axis=0)  # a large power of prices would be out of range
-    terms = [w * (p / largest) ** power for (_, w), p in zip(found, prices, strict=True)]
+    paid = np.maximum(prices, 0.0)  # of others it makes nothing
+    largest = paid.max(axis=0)
+    ratios = paid / np.where(largest == 0.0, 1.0, largest)  # powers of prices may be too large
+    terms = [w * ratio**power for (_, w), ratio in zip(found, ratios, strict=True)]
     return [largest * np.sum(terms, axis=0) ** (1.0 / power)]
 
 
@@ -49,7 +51,7 @@ def planned_output(line: Any, price: Any, revenue: Any) -> tuple[Any, Any]:
     if not line.divides:
         return 1.0, _yield(line)
     elasticity, weight = _constants(line)
-    ratio = price / revenue
+    ratio = np.maximum(price, 0.0) / revenue
     made = weight * ratio**elasticity
     return made * ratio, made
 
