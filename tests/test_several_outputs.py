@@ -324,6 +324,39 @@ def test_firms_share_one_mix():
     assert found.last.quantities[1] == pytest.approx(activity, rel=1e-9)
 
 
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+def test_households_who_own_the_line(activation):
+    """Shares of a household's income are constants, and θ that of what they spend on wool."""
+    economy = from_text(
+        SHEEP.replace("sheep", "sheep ** 0.5 * labour ** 0.4"),
+        {},
+        parameters={"eta": 2.0},
+        households={
+            "rich": {
+                "utility": "cobb_douglas(wool, mutton)",
+                "endowment": {"sheep": 2.0, "labour": 1.0},
+                "owns": {"wool+mutton": 0.5},
+            },
+            "poor": {
+                "utility": "cobb_douglas(wool, mutton, exponents=(0.7, 0.3))",
+                "endowment": {"sheep": 1.0, "labour": 2.0},
+                "owns": {"wool+mutton": 0.5},
+            },
+        },
+    )
+    found = run(economy, mechanism="trading-post", bid_rate=0.3, activation=activation, steps=500)
+    incomes = np.array([0.5 * 2 / 3 + 0.4 / 3 + 0.05, 0.5 / 3 + 0.4 * 2 / 3 + 0.05])
+    share = np.array([0.5, 0.7]) @ incomes
+    made = 3**0.9 * WEIGHTS ** (1 / 3) * np.array([share, 1 - share]) ** (2 / 3)
+    table = found.table()
+    assert found.status == "converged"
+    np.testing.assert_allclose(table.loc[["wool", "mutton"], "quantity"], made, rtol=1e-9)
+    paid = table.loc[["wool", "mutton"], ["price", "quantity"]].prod(axis=1)
+    np.testing.assert_allclose(paid / paid.sum(), [share, 1 - share], rtol=1e-9)
+    accounts = found.accounts().loc["wool+mutton"]
+    assert accounts["profit"] / accounts["revenue"] == pytest.approx(0.1, rel=1e-8)
+
+
 def test_what_is_worth_nothing_is_not_made():
     economy = from_text(SHEEP, {"sheep": 2.0}, {"mutton": 0.0}, parameters={"eta": 2.0})
     found = run(economy)

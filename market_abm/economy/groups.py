@@ -9,15 +9,15 @@ one entry per member, or, with many inputs, one array of all links, member after
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
-from market_abm.economy.slots import TABLE_BLOCK, AnySlot, OutputSlot, Slot, Table, plain
+from market_abm.economy.slots import TABLE_BLOCK, AnySlot, OutputSlot, Slot, Table, plain, taken
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import (
@@ -58,6 +58,10 @@ class Group:
         w, z and ν of the members.
     cournot
         Whether their firms have market power.
+    household
+        Whether the lines are households.
+    endowed
+        Units of their goods that households own, shape (..., lines) or one number, or None.
     place
         The place of the members in an array of all members of all groups.
     """
@@ -72,6 +76,8 @@ class Group:
     productivity: Any
     bid_noise: Any
     cournot: bool
+    household: bool
+    endowed: Any
     place: slice
 
     @property
@@ -123,7 +129,7 @@ class Group:
         Parameters
         ----------
         inputs
-            Units x, one array of shape (..., entries) for each slot; as of :meth:`taken`.
+            Units x, one array of shape (..., entries) for each slot; as of ``taken``.
         out
             Where to write the marginal products, if given.
 
@@ -154,18 +160,6 @@ class Group:
             products = out
         return self._scale * made, products
 
-    def taken(self, delivered: Callable[[Any], Any]) -> list[Any]:
-        """What :meth:`production` takes: the units of each input, and those of all outputs.
-
-        ``delivered(slot)`` are the units of an input, one an entry.
-        """
-        taken = [delivered(slot) for slot in self.slots]
-        if self.technology.divides:
-            (slot,) = self.slots
-            assert isinstance(slot, OutputSlot)
-            taken.append(reduce(np.add, map(delivered, slot.partners)))
-        return taken
-
     def contributions(self, delivered: Callable[..., np.ndarray], entries: np.ndarray) -> Any:
         """What each member makes, and of it what all units of each input make: x ∂f_i/∂x.
 
@@ -184,7 +178,7 @@ class Group:
         room = [slot.room(entries) for slot in self.slots]
         technology: Any = self.technology
         if not technology.vectorized:
-            inputs = self.taken(delivered)
+            inputs = taken(self.slots, delivered)
             output, products = self.production(inputs, room if self.scaled else None)
             for own, product, units in zip(room, products, inputs, strict=False):
                 np.multiply(product, units, out=own)
@@ -205,6 +199,14 @@ class Group:
             return output
         own *= self.to_entries(self._scale)
         return self._scale * output
+
+    def outputs(self, leaves: np.ndarray) -> np.ndarray:
+        """What there is of the good of each line, (..., lines), from sums over its members.
+
+        ``leaves`` are of ``members``, shape (..., leaves).
+        """
+        made = self.members.of_leaves(leaves)
+        return made if self.endowed is None else made + self.endowed
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
@@ -250,6 +252,8 @@ class Group:
             productivity=cut(self.productivity, members, self.size),
             bid_noise=cut(self.bid_noise, members, self.size),
             cournot=self.cournot,
+            household=self.household,
+            endowed=cut(self.endowed, lines, len(self.lines)),
             place=slice(self.place.start + members.start, self.place.start + members.stop),
         )
 
@@ -365,31 +369,23 @@ class Network:
             productivity=_of_firms([industry.productivity for industry in industries]),
             bid_noise=joined([each.bid_noise for each in populations], firms),
             cournot=populations[0].conduct == "cournot",
+            household=industries[0].household,
+            endowed=_endowed([industry.endowed for industry in industries]),
             place=slice(first_member, first_member + members.size),
         )
 
     def _slots(self, lines: list[int], members: Segments, first_entry: int) -> tuple[Slot, ...]:
         """The inputs of lines of one formula."""
-        found = []
-        for k in range(len(self.industries[lines[0]].technology.inputs)):
+        found, technology = [], self.industries[lines[0]].technology
+        for k in range(len(technology.inputs)):
             uses = self.buyers.first_uses[lines] + k
             starts, bought = self.buyers.starts_of_uses[uses], self.buyers.bought[uses]
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
             good = joined(bought.tolist(), members.sizes)
             found.append(plain(places, good, first_entry + k * members.size))
-        if self.industries[lines[0]].technology.divides:
-            found[0] = self._with_partners(found[0], lines)
+        if technology.divides:
+            return (OutputSlot.with_partners(found[0], self.buyers.good, technology.outputs),)
         return tuple(found)
-
-    def _with_partners(self, slot: Slot, lines: list[int]) -> OutputSlot:
-        """The input of outputs, with those of the other outputs of each; all have one firm."""
-        activities = np.broadcast_to(slot.good, len(lines))
-        first = np.searchsorted(self.buyers.good, activities)
-        partners = tuple(
-            replace(slot, buyers=first + k)
-            for k in range(self.industries[lines[0]].technology.outputs)
-        )
-        return OutputSlot(slot.buyers, slot.good, slot.entries, partners)
 
     def _places(self, lines: Sequence[int]) -> list[np.ndarray]:
         """The places among the buyers of the inputs of lines, each (inputs, firms)."""
@@ -420,7 +416,7 @@ class Network:
         alike: dict[Hashable, list[int]] = {}
         for k in lines:
             industry = self.industries[k]
-            key = industry.technology.kind, industry.population.conduct
+            key = industry.technology.kind, industry.population.conduct, industry.household
             alike.setdefault(key, []).append(k)
         found: list[list[int]] = []
         for each in alike.values():
@@ -433,6 +429,12 @@ class Network:
             others = [k for k in each if k not in inside]
             found += [*tables, *([others] if others else [])]
         return found
+
+
+def _endowed(units: Sequence[Any]) -> Any:
+    """What households own of the goods of lines, (..., lines) or one number; None if nothing."""
+    together = joined(units, np.ones(len(units), int))
+    return together if np.any(together) else None
 
 
 def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -27,7 +27,7 @@ from market_abm.language.reader import parse, read
 @no_collection()
 def from_text(
     program: str,
-    supply: Mapping[str, Any],
+    supply: Mapping[str, Any] | None = None,
     demand: Mapping[str, Any] | None = None,
     *,
     parameters: Mapping[str, float] | None = None,
@@ -50,7 +50,7 @@ def from_text(
         Values of names that are not goods.
     **options
         Those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
-        ``population_of``, ``seed``, ``names``.
+        ``population_of``, ``seed``, ``names``, ``households``.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def from_text(
     industries = [_industry(line) for line in made.lines]
     return Economy.build(
         industries,
-        supply=supply,
+        supply=supply or {},
         demand=demand,
         parameters=parameters,
         fixed=made.fixed,

@@ -20,10 +20,18 @@ from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
+from market_abm.economy.taxes import written_taxes
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
-from market_abm.experiment.reading import expand_terms, read_tables, split_settings
+from market_abm.experiment.reading import (
+    as_households,
+    expand_terms,
+    outside,
+    prices_of_owned,
+    read_tables,
+    split_settings,
+)
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import (
     GoodShock,
@@ -279,6 +287,7 @@ class Experiment(Displayable):
             A setting is unknown, or not valid.
         """
         market, run = split_settings(settings)
+        firms = [each for each in economy.industries if not each.household]
         return Experiment(
             economy=economy,
             market=read_market(market),
@@ -286,7 +295,7 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(program_lines(economy.industries, exact=True).values()),
+                    "program": "\n".join(program_lines(firms, exact=True).values()),
                     "parameters": {
                         key: value
                         for industry in economy.industries
@@ -297,11 +306,13 @@ class Experiment(Displayable):
                 "reuse": shortened(
                     {k: v for k, v in economy.reuse.items() if k not in economy.outputs}
                 ),
-                "supply": _as_tables(economy.supply),
-                "demand": _as_tables(economy.demand),
+                "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
+                "demand": _as_tables(outside(economy, economy.demand)),
                 "industries": _as_tables(
-                    {i.good: i.population for i in economy.industries if not i.technology.outputs}
+                    {i.good: i.population for i in firms if not i.technology.outputs}
                 ),
+                "taxes": written_taxes(economy.taxes),
+                **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },

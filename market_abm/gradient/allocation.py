@@ -74,10 +74,11 @@ class Allocation(NamedTuple):
 
 
 class Problem:
-    """W as a function of a vector of free variables.
+    """W as a function of a vector of free variables; taxes are no part of it.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier (q over another ``unit``, if it has no curve); then for each shared pool ln(s/s0) of
+    supplier (ln(q/q0) too if its curve is linear, and ends at 0; q over another ``unit``, if it has
+    no curve); then for each shared pool ln(s/s0) of
     its buyers but the first, up to a constant.
 
     Parameters
@@ -87,12 +88,13 @@ class Problem:
     """
 
     def __init__(self, economy: Economy) -> None:
-        self.economy = economy
+        self.economy = economy = economy.untaxed
         buyers, terms = economy.buyers, list(economy.supply.values())
         self.endowment = _columns([supply.quantity for supply in terms])
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]
         self.raw = np.array(elastic, int)
-        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
+        self.linear = np.array([terms[k].form == "linear" for k in elastic], bool)
+        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool) | self.linear
         self.of_any_size = economy.without_curve[self.raw]
         self.unit = self._units()
         lead = self.endowment.shape[:-1]
@@ -132,14 +134,19 @@ class Problem:
         ]
         if all(known):
             return _columns([each.quantity for each in terms])
-        start, _ = backprop.forward_pass(self.economy, self.initial_shares, self.endowment)
-        return np.concatenate(
+        shares, economy = self.initial_shares, self.economy
+        start, products = backprop.forward_pass(economy, shares, self.endowment)
+        found = np.concatenate(
             [
                 np.atleast_1d(curves.reference_quantity(each, start[..., good : good + 1]))
-                for good, each in zip(self.economy.final, terms, strict=True)
+                for good, each in zip(economy.final, terms, strict=True)
             ],
             axis=-1,
         )
+        if economy.households:
+            weights = backprop.first_weights(economy, shares, start, products)
+            found[..., -weights.shape[-1] :] = weights
+        return found
 
     @property
     def runs(self) -> int:
@@ -280,7 +287,8 @@ class Problem:
         money, buyers = self.money_flows(at), self.economy.buyers
         of_buyers = (at.worth - self.of_pools(at.shares * at.worth)) / money[..., buyers.good]
         offered = np.abs(at.raw[..., self.raw])
-        offered = np.where(self.of_any_size, np.maximum(offered, self.unit), offered)
+        to_zero = self.of_any_size | self.linear
+        offered = np.where(to_zero, np.maximum(offered, np.abs(self.unit)), offered)
         per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, offered)
         return of_buyers, at.margins * np.sign(self.unit) / per_unit
 

@@ -35,6 +35,8 @@ class Firm(mesa.Agent):
         Units of the batch on sale.
     bid_rate
         The rate of adjustment of its bids.
+    net_of_tax
+        1/(1 + τ) of each input, shape (inputs,); None without taxes.
 
     Notes
     -----
@@ -67,6 +69,12 @@ class Firm(mesa.Agent):
         self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
         self.output = industry.population.start * self.weight
 
+    net_of_tax: np.ndarray | None = None
+
+    def update_taxes(self, net_of_tax: np.ndarray) -> None:
+        """Replace the taxes on its inputs."""
+        self.net_of_tax, self._is_plain = net_of_tax, False
+
     def update_terms(self, industry: Industry) -> None:
         """Replace technology, weight, productivity, noise and conduct by those of ``industry``."""
         self._industry = industry
@@ -75,8 +83,9 @@ class Firm(mesa.Agent):
         self.productivity = float(industry.productivity[self._place])
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
-        self._is_plain = not (
-            self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized
+        self._is_plain = (
+            not (self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized)
+            and self.net_of_tax is None
         )
 
     # --- books ---
@@ -116,6 +125,14 @@ class Firm(mesa.Agent):
         """Numbers of the inputs, in the form in which they are kept."""
         array = np.array(numbers, float)
         return array if self.technology.vectorized else array.tolist()
+
+    @property
+    def profit(self) -> float:
+        """Money that the batch on sale has earned, less what it bids and the taxes on that."""
+        paid = sum(self._bids)
+        if self.net_of_tax is not None:
+            paid = float(behaviour.gross_price(self.bids, self.net_of_tax).sum())
+        return float(self._output_market.price) * self.output - paid
 
     # --- goods move downstream ---
 
@@ -181,7 +198,7 @@ class Firm(mesa.Agent):
         best = best_plan(
             self.technology,
             self.sale_price,
-            prices,
+            behaviour.gross_price(prices, self.net_of_tax),
             self.weight,
             self.productivity,
             self._guess,
@@ -228,6 +245,12 @@ class Firm(mesa.Agent):
                 bid = behaviour.revised_bid(bids[k], bid, rate)
             bids[k] = market.bids[first + place] = bid
 
+    def begin_with_money(self) -> None:
+        """Bid what the batch of step 0 earns at the start price, where nobody outside pays."""
+        self._enter_markets()
+        price = float(self._industry.population.start_price)
+        self._set_bids(self._values(price))
+
     def _enter_markets(self) -> None:
         """Be a bidder in the input markets."""
         for market, first in self._input_markets:
@@ -241,12 +264,19 @@ class Firm(mesa.Agent):
             market = self._output_market
             share = self.output / market.quantity
             revenue = behaviour.marginal_revenue(price, share, market.elasticity)
+        self._set_bids(self.revise_bids(self._values(revenue)))
+
+    def _values(self, revenue: float) -> np.ndarray:
+        """The value of each input in the unit of a bid, at the ``revenue`` of a unit of output."""
         values = behaviour.marginal_revenue_products(revenue, self.products)
+        values = behaviour.net_value(values, self.net_of_tax)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        if self._as_bid:
-            values = self._as_bid(values, self.inputs)
-        self._bids = np.asarray(self.revise_bids(values), float).tolist()
+        return self._as_bid(values, self.inputs) if self._as_bid else values
+
+    def _set_bids(self, bids: Any) -> None:
+        """Bid in the input markets."""
+        self._bids = np.asarray(bids, float).tolist()
         for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
             market.bids[first + self._place] = bid
 
@@ -257,7 +287,7 @@ class Firm(mesa.Agent):
         ----------
         values
             Value of each input in the unit of a bid, shape (inputs,): money per unit, or under
-            ``trading-post`` the money that all its units have earned.
+            ``trading-post`` the money that all its units have earned; net of taxes on the input.
         """
         return behaviour.revised_bid(self.bids, values, self.bid_rate)
 
@@ -321,7 +351,7 @@ class Consumer(mesa.Agent):
     Attributes
     ----------
     terms
-        Its demand curve.
+        Its demand curve, at net prices: what sellers get.
     reference
         The reference quantity c0, units: that of the terms, or else the quantity of step 0.
     """

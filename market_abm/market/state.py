@@ -151,5 +151,10 @@ def at_step(error: MarketError, economy: Economy, step: int) -> MarketError:
     error.what = f"at step {step}, {error.what}"
     if isinstance(error, RivalGoodError) and error.name in economy.outputs:
         error.remedy = ACTIVITY_REMEDY
+    elif isinstance(error, RivalGoodError) and economy.households:
+        error.remedy = (
+            "money goes round between firms and households: lower market.bid_rate, or set "
+            'market.activation = "sequential"'
+        )
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import PathMeasures, measured
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
@@ -17,17 +18,20 @@ from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
-from market_abm.runs.crossings import Crossing, crossings, crossings_summary
+from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
-from market_abm.runs.families import families_json, family_paths, family_table, shown_families
-from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
+from market_abm.runs.families import family_paths, family_table, shown_families
+from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
+from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
     largest,
+    measures_table,
     own_rates_table,
     path_table,
 )
+from market_abm.runs.weights import Weights, weights_of
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
+    from market_abm.runs.taxes import TaxSummary
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
@@ -176,7 +181,8 @@ class Result(Savable):
         """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
-        return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+        compared = Comparison(**self.outcome.observations)
+        return PathMeasures(self.trajectory, compared, last_shock, self.economy.closed)
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -206,10 +212,18 @@ class Result(Savable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy; None if that is too large."""
-        from market_abm.gradient.equilibrium import equilibrium
+        """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
+        from market_abm.runs.optimum import best_known
 
-        return equilibrium(self.economy)
+        return best_known(self.economy, self.last)
+
+    @cached_property
+    def taxes(self) -> TaxSummary | None:
+        """What taxes do at the last step: wedges, revenues and the loss; None without taxes."""
+        from market_abm.runs.taxes import tax_summary
+
+        welfare = float(self.path.welfare[-1])
+        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
 
     @property
     def at_rest(self) -> bool:
@@ -318,6 +332,20 @@ class Result(Savable):
         """
         return accounts_table(self.economy, self.experiment.market, self.last)
 
+    @cached_property
+    def households(self) -> Mapping[str, HouseholdAccount]:
+        """Of each household, by name, what it earns and what it buys, at the last step."""
+        return household_accounts(self.economy, self.experiment.market, self.last)
+
+    def household_paths(self) -> pd.DataFrame:
+        """One row per recorded step and household (``runs/households.py``)."""
+        return household_paths(self.experiment.economy, self.trajectory)
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The weights of households, beside those of :attr:`equilibrium`; None without any."""
+        return weights_of(self)
+
     def own_rates(self, *families: str) -> pd.DataFrame:
         """One row per good of date t that there is also one date later, at the last step.
 
@@ -374,61 +402,18 @@ class Result(Savable):
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
-        """One row per recorded step: largest error, staleness, alignment and welfare."""
-        import pandas as pd
+        """One row per recorded step: largest error, staleness, alignment and welfare.
 
-        return pd.DataFrame(
-            {
-                "step": self.times,
-                "error": self.errors.max(axis=1),
-                "staleness": self.path.staleness,
-                "alignment": self.path.alignment,
-                "welfare": self.path.welfare,
-            }
-        )
+        With households also what moves gained, and what it was of what they could have gained.
+        """
+        return measures_table(self.times, self.errors, self.path)
 
     def summary(self) -> dict[str, Any]:
         """Everything about the run as one object for JSON, with None where there is no number.
 
         Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
         """
-        from market_abm.runs.optimum import rest_summary
-
-        numbers, rows = measured(self), self.table().to_dict("index")
-        names, recorded = self.experiment.economy.names, self.recorded
-        lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
-        told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
-        rates = self.own_rates().to_dict("records")
-        for good, row in rows.items():
-            if good in names:
-                row["name"] = names[good]
-            row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
-            row["staleness"] = lags.get(good)
-        return jsonable(
-            {
-                "name": self.experiment.name,
-                "question": self.experiment.question,
-                "status": self.status,
-                "message": self.ending.detail,
-                "steps": self.steps,
-                **({"families": families_json(self.by_family())} if self.families else {}),
-                "goods": rows,
-                "industries": self.accounts().to_dict("index"),
-                "error": numbers.pop("error"),
-                "welfare": numbers.pop("welfare"),
-                "equilibrium": self.distance(),
-                "rest": rest_summary(self.rest, self.equilibrium),
-                "near_rest": self.near_steady_state(),
-                **({"shocks": told} if told else {}),
-                **({"own_rates": rates} if rates else {}),
-                **crossings_summary(self.crossings),
-                **numbers,
-                "theory_error": theory_error(self.prices, self.prediction, self.gradients),
-                "configuration": resolved(self.experiment),
-                "firm": "Firm" if self.firm is None else self.firm.__name__,
-                "versions": versions(),
-            }
-        )
+        return run_summary(self)
 
     # --- figures --------------------------------------------------------------------------------
 
@@ -447,3 +432,7 @@ class Result(Savable):
     def own_rates_figure(self, *families: str) -> Figure | None:
         """The own rates of interest of :meth:`own_rates` by date; None without any."""
         return view(self, "own_rates_figure")(self, *families)
+
+    def weights_figure(self) -> Figure | None:
+        """The weights of households over time, and what moves gained; None without households."""
+        return view(self, "weights_figure")(self)

@@ -58,10 +58,14 @@ class ShareOptimiser(ABC):
         self.priced = np.zeros(len(economy.goods), bool)
         self.priced[economy.final] = True
         self.reached = np.zeros(self.buyers.size, bool)
+        if economy.closed:
+            self.priced[:] = self.reached[:] = True
         self.shares = self.used_shares = self.buyers.initial_shares
         self.quantities, inputs = InitialState.of(economy)
         self.reference = terms.references(economy, self.quantities)
         self._record(inputs)
+        if economy.closed:
+            self._move_shares()
 
     @property
     def work(self) -> int:
@@ -78,7 +82,7 @@ class ShareOptimiser(ABC):
 
     def mixed_dates(self) -> np.ndarray | None:
         """How far prices are from the gradient of goods that really travel, (goods,)."""
-        if self.at_once or self.settings.bid_rate != 1.0:
+        if self.at_once or self.settings.bid_rate != 1.0 or self.economy.closed:
             return None
         return self.program.mixed_dates()[: len(self.economy.goods)]
 
@@ -112,9 +116,9 @@ class ShareOptimiser(ABC):
 
     def _record(self, inputs: np.ndarray) -> None:
         """Add a batch to the program, and differentiate the value of what it is made of."""
-        final = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
-        paid = [terms.demand_price(each, c0, self.quantities[good]) for good, each, c0 in final]
-        batch = Batch(self.quantities, self.used_shares, inputs, np.array(paid))
+        sold = self.quantities[self.economy.final]
+        paid = terms.sales_prices(self.economy, self.reference, sold)
+        batch = Batch(self.quantities, self.used_shares, inputs, paid)
         self.program.batches.append(batch)
         self.prices, self.signals = self.program.gradient()
 

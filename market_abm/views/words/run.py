@@ -11,7 +11,9 @@ import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.analysis.observer import relative_error
+from market_abm.gradient.equilibrium import is_general
 from market_abm.gradient.optimality import Kind
+from market_abm.market.dating import Dates
 from market_abm.runs.families import shown_families
 from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
@@ -24,10 +26,13 @@ from market_abm.views.numbers import (
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.households import household_sentences
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
+from market_abm.views.words.taxes import tax_sentences, tax_texts
 from market_abm.views.words.text import loss_text, sentence
+from market_abm.views.words.weights import weights_sentences
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -58,7 +63,7 @@ def experiment_line(experiment: Experiment) -> str:
 def experiment_lines(experiment: Experiment) -> list[str]:
     """That an experiment is valid, and what its economy consists of."""
     economy = experiment.economy
-    lines = [each for each in economy.topological_order if not each.technology.outputs]
+    lines = [each for each in economy.topological_order if each.is_line]
     loops = [
         " <-> ".join(industry.good for industry in component)
         for component in economy.components
@@ -68,7 +73,9 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     groups: dict[str, str] = {
         "raw goods": listed(economy.supply),
         "industries": listed([each.good for each in lines]),
-        "final goods": listed(economy.demand),
+        "final goods": listed([good for good in economy.demand if good not in economy.households]),
+        "households": listed(economy.households),
+        "taxes": tax_texts(economy.taxes),
         "loops": ", ".join(loops),
     }
     return [
@@ -111,9 +118,13 @@ def run_sentences(result: Result) -> list[str]:
         ending_sentence(result),
         *filter(None, [crossing_sentence(result.crossings)]),
         *observed_sentences(result),
+        *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
         *own_rates_sentences(result),
+        *household_sentences(result),
         measures_sentence(result),
+        *weights_sentences(result),
+        *tax_sentences(result.taxes),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
@@ -215,6 +226,18 @@ def observed_sentences(result: Result) -> list[str]:
     ]
 
 
+def date_sentence(result: Result) -> str:
+    """How old the dates of dated prices are, where they differ: a series moves on."""
+    economy = result.experiment.economy
+    if not result.experiment.market.dated or result.steps >= economy.moves_until:
+        return ""
+    oldest = int(Dates.of(economy).priced.max())
+    return (
+        f"Each price is of the date that it pays for, up to {format_count(oldest, 'step')} ago, "
+        "and errors compare it with the gradient of now."
+    )
+
+
 def measures_sentence(result: Result) -> str:
     """Every measure of a run that no other sentence reports."""
     parts = []
@@ -255,6 +278,9 @@ def _staleness(value: float, result: Result) -> str:
 
 
 def _ascent(value: float, result: Result) -> str:
+    if result.weights is not None:
+        share = format_share(value)
+        return f"welfare at the weights of the moment rose in {share} of the steps that changed it"
     return f"welfare rose in {format_share(value)} of the steps that changed it"
 
 
@@ -265,21 +291,33 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
-"""Measures in other sentences: of the ending, the optimum and stability."""
+_REPORTED = {
+    *("error", "welfare", "rate", "rate_uncertainty"),
+    *("gain", "gain_fraction", "reweighting"),
+}
+"""Measures in other sentences: of the ending, the optimum, stability and weights."""
 
 
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
+    if result.economy.closed:
+        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
+        return (
+            "Nobody outside pays: prices are known up to a scale, and compared with the dominant "
+            "eigenvector of the slopes. Welfare is the logarithm of the factor by which quantities "
+            f"grow in a step, {first} at the start and {last} now."
+        )
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
     if distance is None or best is None:
         first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
+        name, why = "optimum", optimum_unknown()
+        if is_general(result.economy):
+            name, why = "equilibrium", equilibrium_unknown()
         return (
-            f"The optimum was not computed: {optimum_unknown()}. Welfare was {first} at the start "
-            f"and is {last}."
+            f"The {name} was not computed: {why}. Welfare was {first} at the start and is {last}."
         )
     if not distance["solved"]:
         return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
@@ -288,11 +326,13 @@ def optimum_sentence(result: Result) -> str:
     source = f" ({optimum_source(distance)})"
     if result.status == "diverged":
         return f"Welfare at the {name}{source}: {welfare}."
-    return (
+    gaps = (
         f"Distance to the {name}{source}: prices {format_error(distance['prices'])}, "
-        f"quantities {format_error(distance['quantities'])} (relative); "
-        f"{welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
+        f"quantities {format_error(distance['quantities'])} (relative)"
     )
+    if best.weights is not None:
+        return f"{gaps}."
+    return f"{gaps}; {welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
 
 
 def _of_plans(result: Result) -> str:
@@ -306,7 +346,13 @@ def optimum_name(kind: Any) -> str:
 
     Where it is only the best of several, or older results do not say, it is the best known one.
     """
+    if kind in GENERAL:
+        return "equilibrium"
     return "optimum" if kind == Kind.GLOBAL_MAXIMUM.value else "best known allocation"
+
+
+GENERAL = (Kind.EQUILIBRIUM.value, Kind.PARETO_OPTIMUM.value)
+"""What equilibria with households or taxes are."""
 
 
 def optimum_source(distance: Mapping[str, Any]) -> str:
@@ -314,7 +360,19 @@ def optimum_source(distance: Mapping[str, Any]) -> str:
     if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
         return "Newton's method"
     ended = "" if distance["complete"] else ", when the budget of the search was used up"
+    if "reached" in distance:
+        return _equilibrium_source(distance) + ended
     return f"Newton's method: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
+
+
+def _equilibrium_source(distance: Mapping[str, Any]) -> str:
+    """How an equilibrium was found, and whether there are others, or better allocations."""
+    text = f"Newton's method from {distance['reached']} of {distance['starts']} starts"
+    if distance["equilibria"] > 1:
+        text = f"one of {distance['equilibria']} that were found; {text}"
+    if distance["kind"] == Kind.PARETO_OPTIMUM.value:
+        text += "; Pareto-optimal, as all lines are concave"
+    return text
 
 
 def no_optimum(kind: str, *, complete: bool) -> str:
@@ -329,7 +387,8 @@ def no_optimum(kind: str, *, complete: bool) -> str:
 def rest_sentence(result: Result) -> str:
     """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
     rest = rest_summary(result.rest, result.equilibrium)
-    if rest is None or rest["kind"] in (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value):
+    known = (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value, *GENERAL)
+    if rest is None or rest["kind"] in known:
         return ""
     return sentence(rest_text(rest))
 
@@ -338,6 +397,9 @@ def rest_text(rest: Mapping[str, Any]) -> str:
     """What the allocation is at which the market rests."""
     text = {
         Kind.GLOBAL_MAXIMUM.value: "the market rests at the maximum of welfare",
+        Kind.PARETO_OPTIMUM.value: "the market rests at a Pareto-optimal equilibrium: at its "
+        "weights no allocation has more welfare",
+        Kind.EQUILIBRIUM.value: "the market rests at an equilibrium",
         Kind.LOCAL_MAXIMUM.value: "the market rests at a local maximum of welfare",
         Kind.SADDLE.value: "the market rests at a saddle point of welfare, which rises along some "
         "changes of the allocation and falls along others",
@@ -355,6 +417,11 @@ def optimum_unknown() -> str:
     from market_abm.gradient.equilibrium import MAX_VARIABLES
 
     return f"more than {MAX_VARIABLES} free variables, or numbers beyond what a solver can handle"
+
+
+def equilibrium_unknown() -> str:
+    """Why there is no equilibrium to compare with."""
+    return f"none was found from several starts, or there are {optimum_unknown()}"
 
 
 def optimum_distance(kind: Any) -> str:
