@@ -23,6 +23,8 @@ from market_abm.gradient.hessian import Variables
 from market_abm.gradient.optimality import Kind
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
+from market_abm.twins.base import largest_distance
+from market_abm.twins.registry import twin
 from market_abm.views.explain import explain
 
 WEIGHTS = np.array([0.4, 0.6])
@@ -273,6 +275,20 @@ def test_engines_with_quotes_agree(mechanism):
     market: MarketSettings = market_settings(mechanism, **rates)
     compared = assert_each_its_own(economies, [market] * 2, [1, 2], steps=8)
     assert compared > 0.9
+
+
+@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("mechanism", members(["unit-bid", "trading-post"], quick=["unit-bid"]))
+def test_the_market_is_its_twin(mechanism, activation):
+    """Mirror ascent, and proportional response, of the whole program at its mixes: to rounding."""
+    rates = {"share_rate": 0.2} if mechanism == "unit-bid" else {"bid_rate": 0.6}
+    economy = sheep(3.0, 0.8, population_of={"wool+mutton": {"firms": 2}})
+    market = market_settings(mechanism, activation=activation, **rates)
+    found = run(economy, mechanism=mechanism, activation=activation, **rates, steps=25)
+    optimiser, steps = twin(economy, market, 25), len(found.trajectory.prices)
+    for field in ("prices", "quantities", "shares"):
+        paths = getattr(optimiser, field)[:steps], getattr(found.trajectory, field)
+        assert largest_distance(*paths)[0] < 1e-13
 
 
 @pytest.mark.parametrize("eta", members([0.5, 2.0, 8.0], quick=[2.0]))

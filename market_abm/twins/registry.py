@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.fields import check_choice
 from market_abm.twins.base import Optimiser, TwinPath
@@ -200,25 +201,31 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
                 name=f"reuse.{good}",
             )
     for industry in economy.industries:
-        own = industry.technology
-        if own.divides or (own.outputs and not settings.rules.trades):
-            raise SettingError(
-                f"there is no twin of the line that makes {industry.good} and other goods",
-                remedy="leave the comparison with optimisers out",
-                name=industry.good,
-            )
-        if industry.population.conduct != "competitive":
-            raise SettingError(
-                f"there is no twin of firms with market power in {industry.good}",
-                remedy='set conduct = "competitive"',
-                name=f"industries.{industry.good}.conduct",
-            )
-        if industry.population.bid_noise > 0:
-            raise SettingError(
-                f"there is no twin of the noise in the bids for {industry.good}",
-                remedy="set bid_noise = 0",
-                name=f"industries.{industry.good}.bid_noise",
-            )
+        _check_firms(industry, settings)
+
+
+def _check_firms(industry: Industry, settings: MarketSettings) -> None:
+    """Refuse firms with power or noise, and outputs that are planned, or ordered, together."""
+    divided = industry.technology.divides and not settings.rules.bids_form_prices
+    if divided or (industry.technology.outputs and not settings.rules.trades):
+        raise SettingError(
+            f"{settings.mechanism} has no twin with lines of several outputs, such as that of "
+            f"{industry.good}",
+            remedy='use "unit-bid" or "trading-post"',
+            name="market.mechanism",
+        )
+    if industry.population.conduct != "competitive":
+        raise SettingError(
+            f"there is no twin of firms with market power in {industry.good}",
+            remedy='set conduct = "competitive"',
+            name=f"industries.{industry.good}.conduct",
+        )
+    if industry.population.bid_noise > 0:
+        raise SettingError(
+            f"there is no twin of the noise in the bids for {industry.good}",
+            remedy="set bid_noise = 0",
+            name=f"industries.{industry.good}.bid_noise",
+        )
 
 
 TWINS: dict[str, type[Optimiser]] = {
