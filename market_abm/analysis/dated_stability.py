@@ -119,7 +119,10 @@ class _Recursion:
                 keep, rate = 1.0 - each.rate * slopes[k], each.rate / scale
             else:
                 keep = 1.0 - each.adjustment
-                rate = each.adjustment * each.elasticity / at.prices[good]
+                response = each.elasticity / at.prices[good]
+                if each.form == "linear":  # d ln S/dp, with S'(p) = 1/MC'(q)
+                    response = 1.0 / (scale * slopes[k])
+                rate = each.adjustment * response
             line, delay = rate * scale * self.devices.supply_line, self.delays[k, k]
             self._add_responses(row, np.array([rate / scale]))
             self._add_own(row, 0, keep - line)

@@ -42,11 +42,14 @@ class PathMeasures:
         The observer's results on it.
     last_shock
         The step of the last shock.
+    closed
+        Whether nobody outside pays: quantities and prices are then known in proportion.
     """
 
     trajectory: Trajectory
     comparison: Comparison
     last_shock: int = 0
+    closed: bool = False
 
     @cached_property
     def _lags(self) -> int:
@@ -186,7 +189,8 @@ class PathMeasures:
     def rate(self) -> MeasuredRate:
         """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Of the steps after the last shock, near rest (``analysis/rate.py``).
+        Of the steps after the last shock, near rest (``analysis/rate.py``); in a closed system, of
+        prices and quantities as parts of their sums.
         """
         return measured_rate(*self._after_shocks)
 
@@ -215,7 +219,10 @@ class PathMeasures:
     def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
-        arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        arrays = [trajectory.prices, trajectory.quantities]
+        if self.closed:
+            arrays = [each / each.sum(axis=1, keepdims=True) for each in arrays]
+        arrays.append(trajectory.shares)
         if self.last_shock == 0:
             return [each for each in arrays if len(each) == len(trajectory.times)], trajectory.times
         after = trajectory.times >= self.last_shock

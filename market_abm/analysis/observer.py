@@ -12,6 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
+from market_abm.gradient.growth import growth_factor
 from market_abm.gradient.welfare import surplus
 from market_abm.market.base import Mechanism
 from market_abm.market.rest import Rest
@@ -62,6 +63,10 @@ OF_HOUSEHOLDS = ("gains", "possible")
 
 class GradientObserver:
     """Computes gradient, welfare and alignment at each step of runs, and which are at rest.
+
+    In a closed system, where nobody outside pays, the gradient is that of ln G, G the factor by
+    which quantities grow in a step: relative prices, here at the scale at which goods on sale are
+    worth what they are at market prices (``gradient/growth.py``). Welfare is ln G.
 
     All three are of the allocation at that step: of what the program makes by a forward pass at the
     present shares and the present supply of raw goods. (Off rest, goods on sale were made of older
@@ -183,7 +188,7 @@ class GradientObserver:
 
     @np.errstate(all="ignore")
     def _allocation(self, state: State, batch: Batch | None) -> Allocation:
-        return allocation(
+        at = allocation(
             self.economy,
             self.rules,
             self._references(state),
@@ -192,6 +197,10 @@ class GradientObserver:
             guess=self._made,
             known=batch,
         )
+        if not self.economy.closed:
+            return at
+        money, value = (np.sum(each * state.quantities, -1) for each in (state.prices, at.gradient))
+        return at._replace(gradient=at.gradient * (money / value)[..., None])
 
     def _known(self, state: State) -> np.ndarray:
         """Quantities on sale, and of series the row of this step, which dated goods wait for."""
@@ -220,7 +229,7 @@ class GradientObserver:
         results = {
             "since": since,
             "gradients": at.gradient,
-            "welfare": surplus(self.economy, reference, at.quantities),
+            "welfare": _welfare(self.economy, reference, at),
             "alignment": alignment,
         }
         if self.economy.households:
@@ -346,6 +355,13 @@ def book_gradients(economy: Economy, trajectory: Trajectory) -> np.ndarray:
     reference = _given_references(economy, trajectory.quantities[0, economy.final])
     paid = backprop.consumer_prices(economy, reference, trajectory.quantities)
     return backprop.book_gradient(economy, trajectory.inputs, trajectory.shares, paid)
+
+
+def _welfare(economy: Economy, reference: np.ndarray, at: Allocation) -> np.ndarray:
+    """Total surplus W, money; of a closed system ln G, of which its prices are the gradient."""
+    if economy.closed:
+        return np.log(growth_factor(economy, at.slopes, at.quantities))
+    return surplus(economy, reference, at.quantities)
 
 
 def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:

@@ -110,12 +110,14 @@ def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str])
             )
 
 
-def check_has_final_good(final: list[str], made: Mapping[str, Industry]) -> None:
-    """Some good must be used by no line."""
-    if not final:
+def check_closed(final: list[str], raw: list[str], made: Mapping[str, Industry]) -> None:
+    """Without a final good nobody outside pays, and nobody outside may be paid for a raw good."""
+    if raw and not final:
         raise EconomyError(
-            "the program has no final good: every good is used by another line",
-            remedy="add a line whose good no other line uses, such as: sold = " + next(iter(made)),
+            "the program has no final good: every good is used by another line, and what is paid "
+            f"for {raw[0]} never comes back",
+            remedy=f"let a household own {raw[0]}, or add a line whose good no other line uses, "
+            f"such as: sold = {next(iter(made))}",
         )
 
 

@@ -19,9 +19,9 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
+    check_closed,
     check_demand,
     check_demanded,
-    check_has_final_good,
     check_keys,
     check_supply,
     industry_of_good,
@@ -178,7 +178,7 @@ class Economy(Taxed, Displayable):
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, own)
         check_keys("names", "good", names, goods)
-        check_has_final_good(final, made)
+        check_closed(final, raw, made)
 
         drawn = with_all_firms(lines, population, population_of, seed)
         check_choice(reuse, "economy.reuse", REUSE)
@@ -260,8 +260,8 @@ class Economy(Taxed, Displayable):
             self.lines,
             tuple(sorted(self.reuse.items())),
             tuple(
-                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
-                for good, terms in self.supply.items()
+                (good, t.kind, t.form, t.cost, t.period, t.settle, followed(t))
+                for good, t in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
             tuple((name, *tax.structure) for name, tax in self.taxes.items()),
@@ -356,6 +356,11 @@ class Economy(Taxed, Displayable):
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether every good is used, so that nobody outside pays."""
+        return not self.demand
 
     @cached_property
     def has_external(self) -> bool:

@@ -76,7 +76,8 @@ class Problem:
     """W as a function of a vector of free variables; taxes are no part of it.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier (q over another ``unit``, if it has no curve); then for each shared pool ln(s/s0) of
+    supplier (ln(q/q0) too if its curve is linear, and ends at 0; q over another ``unit``, if it has
+    no curve); then for each shared pool ln(s/s0) of
     its buyers but the first, up to a constant.
 
     Parameters
@@ -91,7 +92,8 @@ class Problem:
         self.endowment = _columns([supply.quantity for supply in terms])
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]
         self.raw = np.array(elastic, int)
-        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
+        self.linear = np.array([terms[k].form == "linear" for k in elastic], bool)
+        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool) | self.linear
         self.of_any_size = economy.without_curve[self.raw]
         self.unit = self._units()
         lead = self.endowment.shape[:-1]
@@ -281,7 +283,8 @@ class Problem:
         money, buyers = self.money_flows(at), self.economy.buyers
         of_buyers = (at.worth - self.of_pools(at.shares * at.worth)) / money[..., buyers.good]
         offered = np.abs(at.raw[..., self.raw])
-        offered = np.where(self.of_any_size, np.maximum(offered, self.unit), offered)
+        to_zero = self.of_any_size | self.linear
+        offered = np.where(to_zero, np.maximum(offered, np.abs(self.unit)), offered)
         per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, offered)
         return of_buyers, at.margins * np.sign(self.unit) / per_unit
 

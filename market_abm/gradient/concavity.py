@@ -213,7 +213,7 @@ def shapes(economy: Economy, known: dict[Any, Shape] | None = None) -> dict[str,
     found: dict[str, Shape] = {}
     ranges: dict[str, Shape] = {}
     for good, terms in economy.supply.items():
-        either = terms.kind == "gradient" and terms.responds
+        either = terms.kind == "gradient" and terms.responds and terms.form != "linear"
         ranges[good] = POSITIVE if terms.quantity >= 0.0 and not either else ANY
     for component in economy.components:
         assumed: Mapping[str, Shape] = (

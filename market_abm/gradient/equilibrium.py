@@ -173,8 +173,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, if W is not finite, or with taxes: a market then
-        does not maximise W. The optimum is that of ``economy.untaxed``.
+        None with more than 400 free variables, if W is not finite, or if nobody outside pays.
     """
     return equilibria([economy], work)[0]
 
@@ -189,6 +188,8 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
+        if economies[members[0]].closed:
+            continue
         together = [economies[k] for k in members]
         for k, best in zip(members, _solved_together(together, work), strict=True):
             found[k] = best
@@ -238,7 +239,8 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
             return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
         solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
-        inside = np.all(at.shares > SMALL, axis=-1)
+        open_ = (problem.relative_supply(at) > SMALL) | ~problem.linear
+        inside = np.all(at.shares > SMALL, axis=-1) & np.all(open_, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
@@ -361,7 +363,7 @@ def nearest_stationary(
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
-        if problem.size > MAX_VARIABLES or not at.finite[0]:
+        if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
         search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])

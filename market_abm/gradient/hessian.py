@@ -239,20 +239,12 @@ class Variables:
         return moved.imag / size[..., economy.final]
 
     def cost_slopes(self, at: Allocation) -> np.ndarray:
-        """∂(marginal cost)/∂(supply), shape (..., suppliers).
-
-        On a supply curve (r0/q0) |q/q0|^(1/η - 1) / η; else it is constant.
-        """
+        """∂(marginal cost)/∂(supply), shape (..., suppliers)."""
         result = np.empty((*at.raw.shape[:-1], self.first))
         terms = list(self.problem.economy.supply.values())
         for k, good in enumerate(self.suppliers):
-            if terms[good].cost != "curve":
-                result[..., k : k + 1] = curves.marginal_cost(terms[good], 1.0)
-                continue
-            inverse = 1.0 / np.asarray(terms[good].elasticity, float)
-            ratio = np.abs(at.raw[..., good : good + 1] / terms[good].quantity)
-            slope = terms[good].price / terms[good].quantity * inverse * ratio ** (inverse - 1.0)
-            result[..., k : k + 1] = slope
+            supply = at.raw[..., good : good + 1]
+            result[..., k : k + 1] = curves.cost_slope(terms[good], supply)
         return result
 
 

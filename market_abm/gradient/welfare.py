@@ -61,10 +61,14 @@ def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
     """∫MC dq from 0 to ``amount``, in money, shape as ``amount``; 0 for a fixed endowment.
 
-    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q. Without a supply curve 0, or δ q²/2.
+    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q; on a ``linear`` curve
+    r0 q (1 + (q/(2 q0) - 1)/η). Without a supply curve 0, or δ q²/2.
     """
     if terms.cost != "curve":
         return curves.marginal_cost(terms, amount) * amount / 2.0
+    if terms.form == "linear":
+        above = (0.5 * amount / terms.quantity - 1.0) / np.asarray(terms.elasticity, float)
+        return np.where(terms.responds, terms.price * amount * (1.0 + above), 0.0)
     power = 1.0 + 1.0 / np.asarray(terms.elasticity, float)
     cost = terms.price * terms.quantity / power * np.abs(amount / terms.quantity) ** power
     return np.where(np.isinf(power), 0.0, cost)

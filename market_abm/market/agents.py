@@ -222,6 +222,12 @@ class Firm(mesa.Agent):
                 bid = behaviour.revised_bid(bids[k], bid, rate)
             bids[k] = market.bids[first + place] = bid
 
+    def begin_with_money(self) -> None:
+        """Bid what the batch of step 0 earns at the start price, where nobody outside pays."""
+        self._enter_markets()
+        price = float(self._industry.population.start_price)
+        self._set_bids(self._values(price))
+
     def _enter_markets(self) -> None:
         """Be a bidder in the input markets."""
         for market, first in self._input_markets:
@@ -235,13 +241,19 @@ class Firm(mesa.Agent):
             market = self._output_market
             share = self.output / market.quantity
             revenue = behaviour.marginal_revenue(price, share, market.elasticity)
+        self._set_bids(self.revise_bids(self._values(revenue)))
+
+    def _values(self, revenue: float) -> np.ndarray:
+        """The value of each input in the unit of a bid, at the ``revenue`` of a unit of output."""
         values = behaviour.marginal_revenue_products(revenue, self.products)
         values = behaviour.net_value(values, self.net_of_tax)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        if self._as_bid:
-            values = self._as_bid(values, self.inputs)
-        self._bids = np.asarray(self.revise_bids(values), float).tolist()
+        return self._as_bid(values, self.inputs) if self._as_bid else values
+
+    def _set_bids(self, bids: Any) -> None:
+        """Bid in the input markets."""
+        self._bids = np.asarray(bids, float).tolist()
         for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
             market.bids[first + self._place] = bid
 

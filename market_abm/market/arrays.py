@@ -23,6 +23,7 @@ from market_abm.language.threads import Threads
 from market_abm.market import behaviour
 from market_abm.market.array_state import ArrayState
 from market_abm.market.base import MarketSettings
+from market_abm.market.closed import check_closed_system, write_first_bids
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
@@ -79,6 +80,7 @@ class ArrayEngine(ArrayState):
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
+        check_closed_system(self.economy, self.settings, (len(economies),))
         if self.settings.activation not in ACTIVATIONS:
             raise SettingError(
                 f"market.activation is '{self.settings.activation}' with engine = \"arrays\"",
@@ -167,6 +169,7 @@ class ArrayEngine(ArrayState):
 
     def _renew(self, economy: Economy) -> None:
         """Continue with other terms from the next production on."""
+        check_closed_system(economy, self.settings, self.shares.shape[:1])
         self.economy = economy
         self._layout = self._layout.renewed(economy)
         supply, demand = economy.supply_terms, economy.demand_terms
@@ -261,6 +264,9 @@ class ArrayEngine(ArrayState):
             guess = industry.population.start * industry.weights
             self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
         self._forward_pass()
+        if self.economy.closed:
+            write_first_bids(self.economy, self._products, self.bids)
+        self._has_bid[:] = self._pending = self.economy.closed
         self._form_prices()
 
     def _forward_pass(self) -> None:

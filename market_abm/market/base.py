@@ -134,6 +134,9 @@ class Mechanism(Market, ABC):
     no_budgets: ClassVar[str] = "its buyers do not know what they will spend"
     """Why households cannot keep a budget; empty if they can."""
 
+    runs_closed: ClassVar[bool] = False
+    """Whether firms pay with what they have earned, so that nobody outside has to pay."""
+
     smooth: ClassVar[bool] = True
     """Whether a step is differentiable at a steady state."""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_abm.economy.curves import marginal_cost
+from market_abm.economy.curves import marginal_cost, supply_quantity
 from market_abm.economy.terms import Supply
 
 
@@ -72,8 +72,10 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     """The next offer of a supplier, units, after it sold ``offer`` units at ``price``.
 
     * ``curve``: ln q ← (1 - ρ) ln q + ρ ln(q0 (p/r0)^η). ρ = 1 is Ezekiel's cobweb, ρ < 1 Nerlove's
-      partial adjustment. If p/r0 is not positive, supply is 0 and q ← (1 - ρ) q.
+      partial adjustment. If p/r0 is not positive, supply is 0 and q ← (1 - ρ) q. Where the curve is
+      ``linear``, q ← (1 - ρ) q + ρ S(p).
     * ``gradient``: q ← q + β (p - MC(q)).
+      Where the curve is linear, no less than 0.
     * A fixed endowment (η = 0) does not change.
     """
     fixed: Any = np.logical_not(terms.responds)
@@ -81,6 +83,11 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
         return offer
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))
+        if terms.form == "linear":
+            revised = np.where(revised / terms.quantity > 0.0, revised, 0.0)
+    elif terms.form == "linear":
+        on_curve = supply_quantity(terms, price)
+        revised = (1.0 - terms.adjustment) * offer + terms.adjustment * on_curve
     else:
         relative_price = np.maximum(price / terms.price, 0.0)
         kept = (offer / terms.quantity) ** (1.0 - terms.adjustment)

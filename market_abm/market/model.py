@@ -15,6 +15,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.closed import check_closed_system
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
 from market_abm.market.foresight import Past, ages_of_values
@@ -68,6 +69,7 @@ class MarketModel(mesa.Model):
         self.settings.check("market")
         check_budgets(economy, self.settings)
         self.settings.rules.check(economy, self.settings)
+        check_closed_system(economy, self.settings)
         if self.settings.dated:
             check_economy(economy)
         if not self.settings.rules.has_agents:
@@ -115,6 +117,7 @@ class MarketModel(mesa.Model):
 
     def _renew(self, economy: Economy) -> None:
         """Continue with other terms from the next production on."""
+        check_closed_system(economy, self.settings)
         former = zip(economy.topological_order, self.economy.topological_order, strict=True)
         for industry, before in former:
             for firm in self.members[industry.good] if industry is not before else ():
@@ -228,6 +231,9 @@ class MarketModel(mesa.Model):
                 for industry in component:
                     self.markets[industry.good].put_on_sale()
         self._forward_pass()
+        if self.economy.closed:
+            for firm in self._each_firm():
+                firm.begin_with_money()
         for household in self.households:
             household.weigh()
         self._form_prices()
@@ -236,6 +242,8 @@ class MarketModel(mesa.Model):
                 firm.initialize_plan()
             self._plan()
         self._observe()
+        if self.economy.closed:
+            self._reallocate()
         self._check_start()
 
     def _forward_pass(self) -> None:

@@ -181,7 +181,8 @@ class Result(Savable):
         """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
-        return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+        compared = Comparison(**self.outcome.observations)
+        return PathMeasures(self.trajectory, compared, last_shock, self.economy.closed)
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:

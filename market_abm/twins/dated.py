@@ -123,6 +123,7 @@ class DatedProgram:
         # A use is upstream of its good where the line that uses it comes first: in loops alone.
         self.upstream = made[self.buyers.maker] <= made[self.buyers.good]
         self.longest = self._longest_path()
+        self.start_prices = np.array([terms.start_price(economy, good) for good in economy.goods])
 
     def gradient(self) -> tuple[np.ndarray, np.ndarray]:
         """The derivative of :meth:`value_backwards` at the last date.
@@ -173,6 +174,9 @@ class DatedProgram:
                 goods = self._through_a_line(self._bought(signals, date - 1), date - 1)
                 total = total + goods[:, self.economy.final] @ self.batches[date - 1].prices
                 signals = (1.0 - self.weight) * signals + self._divided(goods, date - 1)
+        if self.economy.closed and first == 0:  # the batch of step 0 counts as sold
+            inputs = signals * (self.batches[0].inputs if self.in_logs else 1.0)
+            total = total + self._through_a_line(inputs, 0) @ self.start_prices
         return total
 
     def value_forwards(self, changes: np.ndarray, date: int, longest: int) -> np.ndarray:

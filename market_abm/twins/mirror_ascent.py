@@ -58,10 +58,14 @@ class ShareOptimiser(ABC):
         self.priced = np.zeros(len(economy.goods), bool)
         self.priced[economy.final] = True
         self.reached = np.zeros(self.buyers.size, bool)
+        if economy.closed:
+            self.priced[:] = self.reached[:] = True
         self.shares = self.used_shares = self.buyers.initial_shares
         self.quantities, inputs = InitialState.of(economy)
         self.reference = terms.references(economy, self.quantities)
         self._record(inputs)
+        if economy.closed:
+            self._move_shares()
 
     @property
     def work(self) -> int:
@@ -78,7 +82,7 @@ class ShareOptimiser(ABC):
 
     def mixed_dates(self) -> np.ndarray | None:
         """How far prices are from the gradient of goods that really travel, (goods,)."""
-        if self.at_once or self.settings.bid_rate != 1.0:
+        if self.at_once or self.settings.bid_rate != 1.0 or self.economy.closed:
             return None
         return self.program.mixed_dates()[: len(self.economy.goods)]
 

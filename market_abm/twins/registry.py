@@ -179,6 +179,12 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households, who spend what they earn",
+            remedy="let consumers pay a price, or that of a demand curve",
+            name="households",
+        )
     if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
         raise SettingError(
             f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "

@@ -82,6 +82,13 @@ def references(economy: Economy, initial: np.ndarray) -> np.ndarray:
     return np.array([made if each.quantity is None else each.quantity for each, made in terms])
 
 
+def start_price(economy: Economy, good: str) -> float:
+    """The price at which a good counts as sold at step 0 if nobody outside pays, else 0."""
+    if not economy.closed:
+        return 0.0
+    return next(i.population.start_price for i in economy.industries if i.good == good)
+
+
 # --- taxes ----------------------------------------------------------------------------------------
 
 
@@ -168,13 +175,19 @@ def consumer_value(terms: Demand, reference: float, amount: np.ndarray) -> np.nd
 
 
 def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
-    """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive."""
+    """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive; or linear."""
     worth = np.asarray(price / terms.price)
     if terms.cost == "quadratic":
         return price / terms.decay
     if terms.elasticity == 0.0:
         return np.full_like(worth, terms.quantity)
-    return terms.quantity * np.where(worth > 0.0, worth, 0.0) ** terms.elasticity
+    if terms.form == "linear":
+        return terms.quantity * _positive(1.0 + terms.elasticity * (worth - 1.0))
+    return terms.quantity * _positive(worth) ** terms.elasticity
+
+
+def _positive(value: np.ndarray) -> np.ndarray:
+    return np.where(value > 0.0, value, 0.0)
 
 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
@@ -183,6 +196,10 @@ def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
         return 0.5 * terms.decay * amount**2
     if terms.elasticity == 0.0:
         return np.zeros_like(amount)
+    if terms.form == "linear":  # a trapezium: from the intercept, r0 (1 - 1/η), to MC
+        intercept = 1.0 - 1.0 / terms.elasticity
+        mean = intercept + 0.5 * amount / (terms.quantity * terms.elasticity)
+        return terms.price * mean * amount
     power = 1.0 + 1.0 / terms.elasticity
     return terms.price * terms.quantity * np.abs(amount / terms.quantity) ** power / power
 
@@ -190,13 +207,22 @@ def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
 def offer(terms: Supply, amount: float, price: float) -> float:
     """The next offer of a supplier, units, after it sold ``amount`` at ``price`` (money per unit).
 
-    Partial adjustment to its curve, in logarithms, or a step of gradient ascent on its profit.
+    Partial adjustment to its curve, in logarithms, or in units if that is linear; or a step of
+    gradient ascent on its profit.
     """
     if terms.cost == "none":
         return amount + terms.rate * price
     if terms.cost == "quadratic":
         return (1.0 - terms.rate * terms.decay) * amount + terms.rate * price
     size, worth = amount / terms.quantity, price / terms.price
+    if terms.form == "linear":
+        if terms.kind == "gradient":
+            cost = terms.price * (1.0 + (size - 1.0) / terms.elasticity)
+            size += terms.rate * (price - cost) / terms.quantity
+        else:
+            on_curve = max(1.0 + terms.elasticity * (worth - 1.0), 0.0)
+            size += terms.adjustment * (on_curve - size)
+        return terms.quantity * max(size, 0.0)
     if terms.kind == "gradient":
         cost = terms.price * np.sign(size) * np.abs(size) ** (1.0 / terms.elasticity)
         return amount + terms.rate * (price - cost)

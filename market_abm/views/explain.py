@@ -33,6 +33,7 @@ from market_abm.views.derivation import (
 from market_abm.views.numbers import format_plain
 from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
 from market_abm.views.words.families import one_of
+from market_abm.views.words.households import CONDITION
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -122,7 +123,10 @@ class _Explanation:
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
-        note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
+        if industry.household:
+            preface += CONDITION
+        worth = "surplus" if industry.household else "profit"
+        note = f"{preface}{worth} = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
         pairs = [
             self._input(industry, slot, formula, tree)
@@ -143,7 +147,8 @@ class _Explanation:
                 gross = self._gross(industry, slot)
                 price = price if gross == 1.0 else joined("*", price, lift(gross))
                 profit = joined("-", profit, joined("*", price, name(slot)))
-        return Equation(name("profit"), profit, dict(enumerate(technology.inputs)))
+        worth = "surplus" if industry.household else "profit"
+        return Equation(name(worth), profit, dict(enumerate(technology.inputs)))
 
     def _loops(self, good: str) -> bool:
         return any(

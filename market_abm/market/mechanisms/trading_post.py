@@ -39,6 +39,7 @@ class TradingPost(PooledMarket):
     Settings = TradingPostSettings
     bids_are_money = True
     no_budgets = ""
+    runs_closed = True
 
     requires_positive = True
     remedy = (

@@ -26,6 +26,7 @@ from market_abm.views.numbers import (
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.households import household_sentences
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
@@ -70,15 +71,16 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     listed = family_texts if shown_families(economy) else ", ".join
     groups: dict[str, str] = {
         "raw goods": listed(economy.supply),
-        "industries": listed([industry.good for industry in economy.topological_order]),
-        "final goods": listed(economy.demand),
+        "industries": listed([i.good for i in economy.topological_order if not i.household]),
+        "final goods": listed([good for good in economy.demand if good not in economy.households]),
+        "households": listed(economy.households),
         "taxes": tax_texts(economy.taxes),
         "loops": ", ".join(loops),
     }
     return [
         f"{experiment.name}: valid",
         *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
+        f"  firms: {sum(i.firms for i in economy.topological_order if not i.household)}",
         *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
 
@@ -118,6 +120,7 @@ def run_sentences(result: Result) -> list[str]:
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
         *own_rates_sentences(result),
+        *household_sentences(result),
         measures_sentence(result),
         *weights_sentences(result),
         *tax_sentences(result.taxes),
@@ -297,6 +300,13 @@ _REPORTED = {
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
+    if result.economy.closed:
+        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
+        return (
+            "Nobody outside pays: prices are known up to a scale, and compared with the dominant "
+            "eigenvector of the slopes. Welfare is the logarithm of the factor by which quantities "
+            f"grow in a step, {first} at the start and {last} now."
+        )
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
