@@ -368,6 +368,11 @@ def test_shoven_and_whalley_with_their_tax_on_capital(activation):
     price, rent, made, labour, capital, revenue = solved_shoven_whalley(0.5, (0.4, 0.6))
     assert [*price.round(3), round(rent, 3)] == [1.467, 1.006, 1.128]  # as published
     assert [*made.round(3), *capital.round(3)] == [22.387, 57.307, 4.039, 20.961]
+    file = Experiment.load(ROOT / "experiments/shoven-whalley-tax.toml").economy
+    assert file.taxes == result.economy.taxes
+    np.testing.assert_allclose(
+        equilibrium(file).prices / equilibrium(result.economy).prices, 1.0, rtol=1e-9
+    )
     found = dict(zip(result.goods, result.last.prices / result.last.prices[0], strict=True))
     ours = [found[name] for name in ("q1", "q2", "capital")]
     np.testing.assert_allclose(ours, [*price, rent], rtol=1e-9)
