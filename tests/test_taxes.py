@@ -415,6 +415,38 @@ def test_a_government_spends_what_it_is_paid_and_money_stays():
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-7)
 
 
+@pytest.mark.slow
+def test_money_auctioneer_and_solver_find_one_equilibrium_with_taxes():
+    def household(wants, **owned):
+        return {"utility": wants, "endowment": owned, "owns": 0.5}
+
+    taxed = from_text(
+        "bread = labour**0.5 * land**0.3\ncloth = labour**0.6 * land**0.2",
+        households={
+            "rich": household("ces(bread, cloth, elasticity=1.5)", land=2.0),
+            "poor": household("ces(bread, cloth, elasticity=0.75)", labour=3.0),
+            "state": {"utility": "bread**0.5 * cloth**0.3", "owns": 0.0},
+        },
+        taxes={
+            "rent": {"good": "land", "user": "bread", "rate": 0.5, "to": "state"},
+            "vat": {
+                "good": ["bread", "cloth"],
+                "user": "households",
+                "rate": 0.2,
+                "to": {"state": 0.5, "poor": 0.5},
+            },
+            "jobs": {"good": "labour", "user": "cloth", "rate": -0.1, "to": "rich"},
+        },
+    )
+    best = equilibrium(taxed)
+    given = {"trading-post": {"bid_rate": 0.3}, "tatonnement": {"auction_rate": 0.05}}
+    for mechanism, settings in given.items():
+        result = run(taxed, mechanism=mechanism, steps=2000, **settings)
+        assert result.status == "converged"
+        ratio = result.last.prices / best.prices  # up to the unit of money
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-8)
+
+
 # --- files, numbers, mistakes ---------------------------------------------------------------------
 
 FILE = """
