@@ -486,6 +486,9 @@ def test_files_overrides_shocks_and_sweeps_know_rates(tmp_path):
         {"taxes.capital.rate": [-0.5, 0.0, 0.5]},
     )
     np.testing.assert_allclose(table["price.k"] * [0.5, 1.0, 1.5], 3 * 0.5 * 2**-0.5)
+    revenue = 2 * table["price.k"] * [-0.5, 0.0, 0.5]
+    np.testing.assert_allclose(table["tax_revenue"], revenue, atol=1e-12)
+    np.testing.assert_allclose(table["deadweight_loss"], 0.0, atol=1e-12)  # k is of fixed quantity
 
 
 WRONG = [

@@ -33,7 +33,7 @@ from market_abm.studies.steady_states import optima, radii
 OPTIMUM, STABILITY = "optimum", "stability"
 
 SLOW = (OPTIMUM, STABILITY)
-"""What ``--fast`` leaves out."""
+"""What ``--fast`` leaves out, and measures that need an optimum."""
 
 CHOICES = (*(measure.key for measure in MEASURES), *SLOW)
 """What ``sweep.measures`` may name: measures of a run, the optimum, and stability."""
@@ -62,7 +62,8 @@ class MeasureSettings(Settings):
     def fast(self) -> MeasureSettings:
         """The same without what takes longer than most runs: optimum and stability."""
         chosen = CHOICES if self.measures is None else self.measures
-        return MeasureSettings(tuple(each for each in chosen if each not in SLOW))
+        slow = (*SLOW, "deadweight_loss")
+        return MeasureSettings(tuple(each for each in chosen if each not in slow))
 
 
 ALL = MeasureSettings()
@@ -107,6 +108,7 @@ class Rows:
             for measure in MEASURES
             if measure.key in measures
             and (points.base.economy.households or not measure.of_households)
+            and (points.base.economy.taxes or not measure.of_taxes)
         ]
         self._with_optimum = OPTIMUM in measures
         self._with_stability = STABILITY in measures

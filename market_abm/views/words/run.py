@@ -292,7 +292,7 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 
 _REPORTED = {
     *("error", "welfare", "rate", "rate_uncertainty"),
-    *("gain", "gain_fraction", "reweighting"),
+    *("gain", "gain_fraction", "reweighting", "tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
 
