@@ -19,6 +19,7 @@ from market_abm.market.accounts import revenues_and_costs, tax_revenues
 from market_abm.runs.tables import consumer_references
 from market_abm.twins.base import largest_distance
 from market_abm.twins.registry import has_twin, twin
+from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
 
 ROOT = Path(__file__).parents[1]
@@ -179,6 +180,9 @@ def test_each_wedge_is_told_as_what_it_is():
     assert consumer.wedge == pytest.approx(0.3)
     # A firm whose output has the elasticity 0.5 to an input pays half for it, taxes included.
     assert result.accounts().loc["u", "margin"] == pytest.approx(0.1, rel=1e-6)
+    notes = [section.note for section in explain(result)]
+    assert any("with a tax of 50 % on k and a tax of 10 % on k, l; profit" in n for n in notes)
+    assert "capital: a tax of 50 % on k in y" in result.economy._repr_html_()
     text = "\n".join(run_sentences(result))
     assert "capital: a tax of 50 %" in text
     assert "the deadweight loss is" in text
