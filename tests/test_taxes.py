@@ -21,6 +21,7 @@ from market_abm.twins.base import largest_distance
 from market_abm.twins.registry import has_twin, twin
 from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
+from market_abm.watch.session import Session
 
 ROOT = Path(__file__).parents[1]
 HARBERGER = runpy.run_path(str(ROOT / "experiments/harberger.py"))
@@ -493,6 +494,21 @@ def test_files_overrides_shocks_and_sweeps_know_rates(tmp_path):
     revenue = 2 * table["price.k"] * [-0.5, 0.0, 0.5]
     np.testing.assert_allclose(table["tax_revenue"], revenue, atol=1e-12)
     np.testing.assert_allclose(table["deadweight_loss"], 0.0, atol=1e-12)  # k is of fixed quantity
+
+
+def test_the_page_has_a_slider_of_each_rate_and_saves_it(tmp_path):
+    file = tmp_path / "taxed.toml"
+    file.write_text(FILE.partition("[[shocks]]")[0])
+    session = Session(str(file))
+    assert "taxes.capital.rate" in [each.key for each in session.parameters()]
+    session.step()
+    session.set("taxes.capital.rate", 1.0)
+    for _ in range(3):
+        session.step()
+    k = session.economy.index["k"]
+    assert session.state.prices[k] == pytest.approx(3 * 0.5 * 2**-0.5 / 2.0)
+    again = Experiment.parse(session.text())
+    assert again.last_economy.taxes["capital"].rate == 1.0
 
 
 WRONG = [
