@@ -23,6 +23,9 @@ MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 OF_PERIODS = ("price_totals", "price_counts")
 """And those of suppliers who keep an offer for several steps."""
 
+Refusals = dict[int, tuple[int, MarketError]]
+"""By run: a good that cannot be split, and its error."""
+
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
 

@@ -16,7 +16,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "html": "notebook.economy:table_html",
     },
     "Experiment": {
-        "text": "words.run:experiment_line",
+        "text": "words.experiment:experiment_line",
         "html": "notebook.result:experiment_html",
     },
     "Result": {

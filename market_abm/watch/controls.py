@@ -25,7 +25,7 @@ from bokeh.models import (
 
 from market_abm.economy.households import endowments
 from market_abm.experiment.files import available
-from market_abm.experiment.shocks import TARGETS
+from market_abm.experiment.shocks import TARGETS, shocked_numbers
 from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
@@ -253,13 +253,9 @@ class Controls:
 
     def _list_goods(self) -> None:
         """Offer the goods that the chosen target of a shock can have."""
-        economy = self._economy
-        households, owned = economy.households, endowments(economy.households)
-        goods_of: dict[str, Iterable[str]] = {
-            "productivity": [i.good for i in economy.topological_order if not i.household],
-            "supply": [good for good in economy.supply if good not in owned],
-            "demand": [good for good in economy.demand if good not in households],
-        }
+        economy, owned = self._economy, endowments(self._economy.households)
+        goods_of: dict[str, Iterable[str]] = {**shocked_numbers(economy)}
+        goods_of["supply"] = [good for good in economy.supply if good not in owned]
         offered = choices(economy, goods_of.get(self._target.value, ()))
         self._good.options = [
             (name, label if name != good else economy.label(good)[:60])
