@@ -20,6 +20,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.outputs import program_lines
 from market_abm.economy.production import marginal_products
+from market_abm.economy.taxes import Tax
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.views.derivation import (
@@ -46,6 +47,7 @@ from market_abm.views.words.derivation import (
 )
 from market_abm.views.words.families import one_of
 from market_abm.views.words.households import CONDITION
+from market_abm.views.words.taxes import paid_text
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -193,6 +195,7 @@ class _Explanation:
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
+        preface += paid_text(self._taxes(industry))
         if industry.household:
             preface += CONDITION
         worth = "surplus" if industry.household else "profit"
@@ -233,6 +236,12 @@ class _Explanation:
     def _is_paid(self, industry: Industry, good: str) -> bool:
         """Whether an industry pays for a good: of an external one only the first user does."""
         return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
+
+    def _taxes(self, industry: Industry) -> dict[str, Tax]:
+        """The taxes that an industry pays, by name."""
+        economy, good = self.economy, self.economy.index[industry.good]
+        paid = [k for k, (own, _) in economy.taxed.items() if good in economy.uses.maker[own]]
+        return {name: economy.taxes[name] for name in paid}
 
     def _gross(self, industry: Industry, slot: int) -> float:
         """1 + τ: what the industry pays for a unit of an input, over what sellers get."""

@@ -39,6 +39,9 @@ SPEEDS = (0.0, 3.0)
 PERCENTS = (-90.0, 100.0)
 """The range of a shock, per cent."""
 
+SHOCKS = [target for target in TARGETS if target != "tax"]
+"""What a shock may change; the rates of taxes have sliders."""
+
 
 @dataclass(frozen=True)
 class Actions:
@@ -151,7 +154,7 @@ class Controls:
             self._on_change(menu, "value", partial(self._actions.set, f"market.{key}"))
 
     def _make_shock(self) -> None:
-        self._target = Select(title="shock", options=list(TARGETS), name="target", **FULL_WIDTH)
+        self._target = Select(title="shock", options=SHOCKS, name="target", **FULL_WIDTH)
         self._good = Select(title="of", name="good", **FULL_WIDTH)
         self._on_change(self._target, "value", lambda _: self._list_goods())
         self._percent = Slider(
@@ -166,7 +169,7 @@ class Controls:
         self._on_change(self._percent, "value", self._set_percent)
 
     def _shock(self) -> None:
-        if self._target.value in TARGETS:
+        if self._target.value in SHOCKS:
             self._actions.shock(self._target.value, self._good.value, self.percent)
 
     def _set_speed(self, exponent: Any) -> None:
@@ -209,7 +212,7 @@ class Controls:
             self.experiment.value = where
             self._mechanism.value = session.experiment.market.mechanism
             self._activation.value = session.experiment.market.activation
-            self._target.value = self._target.value or next(iter(TARGETS))
+            self._target.value = self._target.value or SHOCKS[0]
             self._economy = session.economy
             self._list_goods()
             return self._update_sliders(session.parameters())

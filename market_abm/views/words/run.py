@@ -235,6 +235,7 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 _REPORTED = {
     *("error", "welfare", "rate", "rate_uncertainty"),
     *("gain", "gain_fraction", "reweighting", "gradient_share"),
+    *("tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
 
