@@ -23,6 +23,7 @@ from market_abm.economy.checks import (
     check_demand,
     check_demanded,
     check_keys,
+    check_numeraire,
     check_supply,
     industry_of_good,
 )
@@ -84,6 +85,8 @@ class Economy(Displayable):
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
     households
         Those who earn what they spend; their lines come last in ``industries``, and their demand.
+    numeraire
+        The good in whose units money is told in tables, reports and summaries; None for money.
     """
 
     industries: tuple[Industry, ...]
@@ -95,6 +98,7 @@ class Economy(Displayable):
     conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
     households: Mapping[str, Household] = field(default_factory=dict)
+    numeraire: str | None = None
 
     @staticmethod
     @no_collection()
@@ -113,6 +117,7 @@ class Economy(Displayable):
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
         households: Mapping[str, Any] | None = None,
+        numeraire: str | None = None,
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -141,6 +146,8 @@ class Economy(Displayable):
             Parameters that cannot be set any more, as the lines were made with their values.
         households
             By name: a :class:`Household`, or a mapping of its keys.
+        numeraire
+            See the attribute.
 
         Raises
         ------
@@ -187,6 +194,7 @@ class Economy(Displayable):
             conditions=conditions,
             fixed=fixed | tables.read,
             households=living,
+            numeraire=check_numeraire(numeraire, goods),
         )
         check_demanded(economy)
         return economy

@@ -206,6 +206,7 @@ def _economy(
         "population_of": single,
         "seed": seed,
         "households": tables["households"],
+        "numeraire": made_of.numeraire,
     }
     if isinstance(made_of, TableSettings):
         return made_of.economy(folder, **options)

@@ -108,7 +108,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings)]),
+        *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
         *observed_sentences(result),
         *shock_sentences(result),
         *own_rates_sentences(result),
@@ -266,6 +266,12 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 
 _REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
 """Measures in other sentences: of the ending, the optimum and stability."""
+
+
+def numeraire_sentence(result: Result) -> str:
+    """In what unit prices are, if that is not money."""
+    good = result.economy.numeraire
+    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
 
 
 def optimum_sentence(result: Result) -> str:
