@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from market_abm.economy.program import from_function as from_function
     from market_abm.economy.program import from_text as from_text
     from market_abm.economy.read_table import read_table as read_table
+    from market_abm.economy.taxes import Tax as Tax
     from market_abm.economy.terms import Demand as Demand
     from market_abm.economy.terms import FirmPopulation as FirmPopulation
     from market_abm.economy.terms import Supply as Supply
@@ -62,6 +63,7 @@ _HOME = {
     "MarketModel": "market.model",
     "Result": "runs.result",
     "Supply": "economy.terms",
+    "Tax": "economy.taxes",
     "animate": "views.animation.animate",
     "compare": "studies.optimizers",
     "compare_mechanisms": "studies.comparisons",

@@ -78,7 +78,15 @@ class GradientAlignment:
         The economy of the runs, vectorized if there are several.
     add_up
         Whether the shares of a pool add up to 1.
+
+    Attributes
+    ----------
+    possible
+        Of the last move, what one of its size along the gradient adds to W to first order, money,
+        shape (...); NaN where the cosine is.
     """
+
+    possible: np.ndarray | float = np.nan
 
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
@@ -113,7 +121,7 @@ class GradientAlignment:
 
         From the allocation noted last; NaN if that is not of the step before.
         """
-        cosine = np.full(state.prices.shape[:-1], np.nan)
+        cosine = self.possible = np.full(state.prices.shape[:-1], np.nan)
         sums = self._moves(at) if self._step == state.step - 1 else []
         if sums:
             product, uphill, moved, weight = map(sum, zip(*sums, strict=True))
@@ -121,6 +129,7 @@ class GradientAlignment:
             measured = np.minimum(*sizes) > 1e-12 * np.sqrt(weight)  # more than rounding
             size = np.where(measured, sizes[0] * sizes[1], 1.0)
             cosine = np.where(measured, product / size, np.nan)
+            self.possible = np.where(measured, size, np.nan)
         self.note(state, at, reference)
         return cosine
 
@@ -137,9 +146,11 @@ class GradientAlignment:
         return sums
 
     def _direction(self, at: Allocation) -> _Direction:
-        """The gradient by log shares at an allocation."""
+        """The gradient by log shares at an allocation; with taxes, the values net of them."""
         uses = self.economy.uses
         factor = at.gradient[..., uses.maker] * at.quantities[..., uses.good]
+        if self.economy.net_of_tax is not None:
+            factor = factor * self.economy.net_of_tax
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
@@ -225,7 +236,14 @@ class DualAlignment:
         The economy of the runs, vectorized if there are several.
     add_up
         Not used: shares are planned.
+
+    Attributes
+    ----------
+    possible
+        NaN: prices descend Φ, not W.
     """
+
+    possible: np.ndarray | float = np.nan
 
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy

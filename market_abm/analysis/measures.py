@@ -128,14 +128,60 @@ class PathMeasures:
         """Total surplus W of the allocation at each step."""
         return self.comparison.welfare
 
+    @property
+    def gains(self) -> np.ndarray:
+        """The change of W in the move to each step, at the weights of households before it.
+
+        NaN at the first record. Without households weights do not change, and it is the change
+        since the record before.
+        """
+        if self.comparison.gains is None:
+            return np.diff(self.welfare, prepend=np.nan)
+        return np.concatenate([[np.nan], self.comparison.gains[1:]])
+
+    @property
+    def reweighting(self) -> np.ndarray:
+        """The change of W by that of households' weights in each step: the rest of it.
+
+        NaN where the step before was not recorded.
+        """
+        steps = np.diff(self.trajectory.times, prepend=-1)
+        change = np.diff(self.welfare, prepend=np.nan) - self.gains
+        return np.where(steps == 1, change, np.nan)
+
+    @property
+    def gain_fractions(self) -> np.ndarray:
+        """Of the move to each step the gain, over the largest of its size to first order.
+
+        For a small move it is the alignment; half of that, where a move goes to the top of a
+        parabola. NaN where nothing moves, and without households.
+        """
+        possible = self.comparison.possible
+        if possible is None:
+            return np.full(len(self.welfare), np.nan)
+        return np.where(
+            possible > 0.0, self.gains / np.where(possible > 0.0, possible, 1.0), np.nan
+        )
+
+    @cached_property
+    def gain_fraction(self) -> float:
+        """Of all moves the sum of gains, over the sum of the largest ones; NaN if unknown.
+
+        See :attr:`gain_fractions`.
+        """
+        if self.comparison.possible is None:
+            return math.nan
+        known = np.isfinite(self.gains) & np.isfinite(self.comparison.possible)
+        possible = self.comparison.possible[known].sum()
+        return float(self.gains[known].sum() / possible) if possible > 0.0 else math.nan
+
     @cached_property
     def ascent_fraction(self) -> float:
         """The fraction of steps on which W rose, of those on which it moved; NaN if none.
 
         W at the weights of the step before, in an economy with households.
         """
-        gains = self.comparison.gains
-        change = np.diff(self.welfare) if gains is None else gains[1:]
+        change = self.gains[1:]
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
@@ -257,12 +303,15 @@ class Measure:
         Its unit; empty for a ratio.
     compute
         The number of a run; NaN or None where there is nothing to measure.
+    of_households
+        Whether only runs with households have it.
     """
 
     key: str
     label: str
     unit: str
     compute: Callable[[MeasuredRun], float | None]
+    of_households: bool = False
 
     def of(self, run: MeasuredRun) -> float | None:
         """The number of a run as a float, or None where there is nothing to measure."""
@@ -299,10 +348,32 @@ MEASURES: list[Measure] = [
         "per step",
         lambda run: run.path.rate.uncertainty,
     ),
+    Measure(
+        "gain",
+        "welfare gained by moves of the allocation, at the weights of the moment",
+        "money per step",
+        lambda run: np.nansum(run.path.gains),
+        of_households=True,
+    ),
+    Measure(
+        "gain_fraction",
+        "part of the most that moves of their sizes could gain, to first order",
+        "",
+        lambda run: run.path.gain_fraction,
+        of_households=True,
+    ),
+    Measure(
+        "reweighting",
+        "change of welfare by that of households' weights",
+        "money per step",
+        lambda run: np.nansum(run.path.reweighting),
+        of_households=True,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:
-    """All measures of a run, by key."""
-    return {measure.key: measure.of(run) for measure in MEASURES}
+    """All measures that a run has, by key."""
+    households = run.path.comparison.gains is not None
+    return {each.key: each.of(run) for each in MEASURES if households or not each.of_households}

@@ -46,12 +46,19 @@ class Comparison:
     gains
         Of an economy with households, what W has changed by since the observation before, both at
         the weights of then, money, shape (records,).
+    possible
+        Of such an economy, what a move of that size along the gradient adds to W to first order.
     """
 
     gradients: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
     gains: np.ndarray | None = None
+    possible: np.ndarray | None = None
+
+
+OF_HOUSEHOLDS = ("gains", "possible")
+"""The fields of :class:`Comparison` that only economies with households have."""
 
 
 class GradientObserver:
@@ -82,7 +89,9 @@ class GradientObserver:
         goods' quantities in the first state.
     """
 
-    path: tuple[str, ...] = tuple(f.name for f in fields(Comparison) if f.name != "gains")
+    path: tuple[str, ...] = tuple(
+        each.name for each in fields(Comparison) if each.name not in OF_HOUSEHOLDS
+    )
 
     def __init__(
         self,
@@ -101,7 +110,7 @@ class GradientObserver:
         self._reference = None if reference is None else reference.copy()
         self._former: tuple[np.ndarray, np.ndarray] | None = None
         if economy.households:
-            self.path = (*self.path, "gains")
+            self.path = (*self.path, *OF_HOUSEHOLDS)
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
@@ -227,6 +236,8 @@ class GradientObserver:
             then, before = self._former or (reference, at.quantities)
             values = (surplus(self.economy, then, made) for made in (at.quantities, before))
             results["gains"] = next(values) - next(values)
+            possible = self._align.possible if recorded else np.nan
+            results["possible"] = possible + 0.0 * results["gains"]
         return results
 
     def _references(self, state: State) -> np.ndarray:

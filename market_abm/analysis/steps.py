@@ -12,6 +12,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium
+from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
 from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.mechanisms.registry import array_market
@@ -63,7 +64,7 @@ class SteadyState:
         buyers = economy.buyers
         inputs = steady.shares * steady.quantities[buyers.good]
         products = marginal_products(economy, inputs)
-        worth = steady.prices[buyers.maker] * products
+        worth = behaviour.net_value(steady.prices[buyers.maker] * products, economy.net_of_buyers)
         memory = settings.rules.steady_memory(economy, steady, worth, products)
         moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)

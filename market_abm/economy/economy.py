@@ -36,6 +36,7 @@ from market_abm.economy.groups import Group, Network
 from market_abm.economy.households import (
     Household,
     check_households,
+    check_incomes,
     demand_with,
     lines_of,
     read_households,
@@ -47,6 +48,7 @@ from market_abm.economy.kept import KEPT, LAYOUT, ORDER
 from market_abm.economy.many_runs import combined, selected
 from market_abm.economy.order import distances, topological_components
 from market_abm.economy.series import followed
+from market_abm.economy.taxes import Tax, Taxed, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
@@ -61,7 +63,7 @@ an externality."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Economy(Displayable):
+class Economy(Taxed, Displayable):
     """A production network, checked on construction by :meth:`build`.
 
     Arrays over goods follow ``goods``: raw goods, then made goods in topological order. Arrays over
@@ -75,6 +77,8 @@ class Economy(Displayable):
         The terms of each raw good's supplier and of each final good's consumer.
     reuse
         One of ``REUSE`` for each good.
+    taxes
+        By name; prices are net of them, what sellers get (``economy/taxes.py``).
     seed
         The seed that the firms were drawn with.
     names
@@ -93,6 +97,7 @@ class Economy(Displayable):
     supply: Mapping[str, Supply]
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
+    taxes: Mapping[str, Tax] = field(default_factory=dict)
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
@@ -111,6 +116,7 @@ class Economy(Displayable):
         reuse_of: Mapping[str, str] | None = None,
         population: Mapping[str, Any] | FirmPopulation | None = None,
         population_of: Mapping[str, Any] | None = None,
+        taxes: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
         conditions: tuple[Condition, ...] = (),
@@ -134,20 +140,18 @@ class Economy(Displayable):
             The kind of all goods, and of single ones.
         population, population_of
             The firms of all industries, and of single ones (the keys that differ).
+        taxes
+            By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
-        names
-            Full names of goods.
-        conditions
-            See the attribute.
+        names, conditions, numeraire
+            See the attributes.
         parameters
             Values of names that formulas under patterns may read.
         fixed
             Parameters that cannot be set any more, as the lines were made with their values.
         households
             By name: a :class:`Household`, or a mapping of its keys.
-        numeraire
-            See the attribute.
 
         Raises
         ------
@@ -160,13 +164,11 @@ class Economy(Displayable):
         lines, living = tuple(industries), read_households(households)
         industries = (*lines, *lines_of(living, parameters or {}))
         check_households(living, industries, demand or {}, supply)
-        names = dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
-        goods = [*raw, *made]
-        tables = ByPattern(parameters or {})
+        goods, tables = [*raw, *made], ByPattern(parameters or {})
         supply = supply_with(tables.entries(supply, raw, "supply", Supply), raw, living)
         demand = tables.entries(demand or {}, final, "demand", Demand)
         reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
@@ -176,7 +178,7 @@ class Economy(Displayable):
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, own)
-        check_keys("names", "good", names, goods)
+        check_keys("names", "good", names or {}, goods)
         check_closed(final, raw, made)
 
         drawn = with_all_firms(lines, population, population_of, seed)
@@ -189,14 +191,17 @@ class Economy(Displayable):
             },
             supply=terms_of(Supply, supply, raw, "supply"),
             demand=demand_with(demand, final, living),
+            taxes=taxes_of(taxes or {}, goods, living),
             seed=seed,
-            names=names,
+            names=dict(names or {}),
             conditions=conditions,
             fixed=fixed | tables.read,
             households=living,
             numeraire=check_numeraire(numeraire, goods),
         )
         check_demanded(economy)
+        check_incomes(economy)
+        check_taxes(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -210,7 +215,8 @@ class Economy(Displayable):
         values
             By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
             ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
-            industries without a value of their own), ``economy.parameters.NAME``.
+            industries without a value of their own), ``economy.parameters.NAME``,
+            ``taxes.NAME.rate``.
 
         Raises
         ------
@@ -224,9 +230,9 @@ class Economy(Displayable):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         check_demanded(changed)
+        check_incomes(changed)
+        check_taxes(changed)
         return changed
-
-    # --- series -----------------------------------------------------------------------------------
 
     @cached_property
     def exogenous(self) -> Exogenous:
@@ -244,11 +250,10 @@ class Economy(Displayable):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
             same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
+            same |= {"taxed", "net_of_tax", "net_of_buyers"} if self.taxes else set()
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
-
-    # --- runs side by side ----------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:
@@ -261,6 +266,7 @@ class Economy(Displayable):
                 for good, t in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((name, *tax.structure) for name, tax in self.taxes.items()),
             tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
             tuple((name, own.structure) for name, own in self.households.items()),
         )
@@ -291,8 +297,6 @@ class Economy(Displayable):
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""
         return selected(self, rows)
-
-    # --- goods ----------------------------------------------------------------------------------
 
     @cached_property
     @no_collection()
@@ -375,8 +379,6 @@ class Economy(Displayable):
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
 
-    # --- buyers ---------------------------------------------------------------------------------
-
     @cached_property
     @no_collection()
     def buyers(self) -> Buyers:
@@ -418,11 +420,6 @@ class Economy(Displayable):
         return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
 
     @cached_property
-    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
-        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
-        return side_by_side(list(self.demand.values()))
-
-    @cached_property
     def claims(self) -> Claims:
         """What households own; not of an economy without households."""
         return Claims.of(self.households, self.industries, self.index, self.buyers)
@@ -445,5 +442,6 @@ class Economy(Displayable):
         """A buyer's name, for messages."""
         for maker, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                return f"a maker of {self.goods[maker]}"
+                name = self.goods[maker]
+                return f"{'the household' if name in self.households else 'a maker of'} {name}"
         raise IndexError(buyer)

@@ -370,7 +370,7 @@ def _check_wants(
 
 
 def check_numbers(households: Mapping[str, Household], makers: Sequence[str]) -> None:
-    """Refuse shares that do not sum to 1, transfers that do not sum to 0, and no income at all."""
+    """Refuse shares that do not sum to 1, and transfers that do not sum to 0."""
     if not households:
         return
     transfers = [household.transfer for household in households.values()]
@@ -380,13 +380,26 @@ def check_numbers(households: Mapping[str, Household], makers: Sequence[str]) ->
             remedy="make them sum to 0: what one gets, another gives",
             name="households",
         )
-    shares = ownership(households, makers)
-    for name, household in households.items():
+
+
+def check_incomes(economy: Any) -> None:
+    """Refuse households of an ``Economy`` that have no income at all.
+
+    Raises
+    ------
+    EconomyError
+        Says which.
+    """
+    firms = [each.good for each in economy.industries if not each.household]
+    shares = ownership(economy.households, firms) if economy.households else {}
+    taxed = {name for tax in economy.taxes.values() for name in tax.to or ()}
+    for name, household in economy.households.items():
         owned = sum(household.endowment.values()) + sum(shares[name].values())
-        if owned <= 0.0 and household.transfer <= 0.0:
+        if owned <= 0.0 and household.transfer <= 0.0 and name not in taxed:
             raise EconomyError(
                 f"the household '{name}' owns nothing, and has no other income",
-                remedy=f"give households.{quoted(name)}.endowment, owns or transfer",
+                remedy=f"give households.{quoted(name)}.endowment, owns or transfer, or let it get "
+                "the revenue of a tax",
                 name=f"households.{quoted(name)}",
             )
 

@@ -11,6 +11,7 @@ import numpy as np
 from market_abm.economy.households import Household
 from market_abm.economy.industry import Industry, combined_once
 from market_abm.economy.kept import KEPT, kept_of_runs
+from market_abm.economy.taxes import Tax
 from market_abm.economy.terms import Demand, Supply
 from market_abm.errors import EconomyError
 
@@ -47,6 +48,7 @@ def combined(several: Sequence[Any]) -> Any:
         supply=terms(Supply, "supply"),
         demand=terms(Demand, "demand"),
         households=terms(Household, "households"),
+        taxes=terms(Tax, "taxes"),
     )
     vars(together).update(kept_of_runs(first, together.industries))
     return together
@@ -64,6 +66,7 @@ def selected(economy: Any, rows: np.ndarray) -> Any:
         supply={good: terms.select_runs(part) for good, terms in economy.supply.items()},
         demand={good: terms.select_runs(part) for good, terms in economy.demand.items()},
         households={name: own.select_runs(part) for name, own in economy.households.items()},
+        taxes={name: tax.select_runs(part) for name, tax in economy.taxes.items()},
     )
     vars(chosen).update({name: getattr(economy, name) for name in KEPT if name in vars(economy)})
     return chosen

@@ -20,6 +20,7 @@ from market_abm.economy.households import (
     with_endowments,
 )
 from market_abm.economy.industry import Industry
+from market_abm.economy.taxes import changed_taxes
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
@@ -28,7 +29,7 @@ from market_abm.keys import flattened, key_parts, quoted, set_key
 NUMERAIRE = "economy.numeraire"
 """What can be changed like a number, but not by a shock: the unit of account of a whole run."""
 
-TABLES = ("economy.parameters", "supply", "demand", "industries", "households")
+TABLES = ("economy.parameters", "supply", "demand", "industries", "taxes", "households")
 """The tables that hold the numbers of an economy."""
 
 Terms = TypeVar("Terms", Supply, Demand)
@@ -86,6 +87,7 @@ def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
         supply=supply,
         demand=_with_terms(Demand, demand, of_demand, "demand"),
         households=households,
+        taxes=changed_taxes(economy.taxes, tables.get("taxes", {})),
         numeraire=check_numeraire(of_all["numeraire"], list(economy.goods)),
     )
 

@@ -24,8 +24,9 @@ TARGETS = {
     "productivity": ("industries", "productivity", "no industry makes"),
     "supply": ("supply", "quantity", "no supplier of"),
     "demand": ("demand", "price", "no consumer buys"),
+    "tax": ("taxes", "rate", "there is no tax"),
 }
-"""The targets of a shock to one good: table, key, and the message for any other good."""
+"""The targets of a shock to one good or tax: table, key, and the message for any other name."""
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,9 @@ class GoodShock:
     ----------
     target
         One of ``TARGETS``: the productivity of the industry that makes ``good``, the quantity of a
-        raw good, or the price that a consumer pays.
+        raw good, the price that a consumer pays, or the rate of a tax.
     good
-        The good, or a pattern.
+        The good, or a pattern; the name of the tax.
     amount
         The change in per cent if ``relative``, else the new number.
     relative
@@ -225,6 +226,7 @@ class GoodShock:
             "productivity": {i.good: i.population.productivity for i in economy.industries},
             "supply": {good: terms.quantity for good, terms in economy.supply.items()},
             "demand": {good: terms.price for good, terms in economy.demand.items()},
+            "tax": {name: tax.rate for name, tax in economy.taxes.items()},
         }
         numbers = all_numbers[self.target]
         pattern = patterns_in([self.good], numbers)

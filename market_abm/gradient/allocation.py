@@ -73,7 +73,7 @@ class Allocation(NamedTuple):
 
 
 class Problem:
-    """W as a function of a vector of free variables.
+    """W as a function of a vector of free variables; taxes are no part of it.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
     supplier (ln(q/q0) too if its curve is linear, and ends at 0; q over another ``unit``, if it has
@@ -87,7 +87,7 @@ class Problem:
     """
 
     def __init__(self, economy: Economy) -> None:
-        self.economy = economy
+        self.economy = economy = economy.untaxed
         buyers, terms = economy.buyers, list(economy.supply.values())
         self.endowment = _columns([supply.quantity for supply in terms])
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]

@@ -235,9 +235,10 @@ def first_weights(
 
 
 def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
-    """The consumers' prices, money per unit, shape (..., final goods).
+    """What sellers get from consumers, money per unit, shape (..., final goods).
 
-    ``quantities`` has shape (..., goods), ``reference`` (..., final goods); both in units.
+    Without a tax that is what consumers pay. ``quantities`` has shape (..., goods), ``reference``
+    (..., final goods); both in units.
     """
     amounts = quantities[..., economy.final]
     prices = np.empty_like(amounts)
@@ -279,7 +280,10 @@ def book_gradient(
 def reverse_sweep(
     economy: Economy, products: np.ndarray, shares: np.ndarray, final_prices: np.ndarray
 ) -> np.ndarray:
-    """∂(value of final output)/∂(each good), money per unit.
+    """∂(value of final output)/∂(each good), money per unit; with taxes, in net prices.
+
+    Each term of a line that pays a tax on the good is divided by 1 + τ, as its price is. That of
+    ``economy.untaxed``, at what consumers pay, is the derivative itself.
 
     Parameters
     ----------
@@ -302,6 +306,8 @@ def reverse_sweep(
 @np.errstate(all="ignore")
 def swept(economy: Economy, slopes: np.ndarray, final_prices: np.ndarray) -> np.ndarray:
     """The gradient of :func:`reverse_sweep` by the ``slopes`` of uses, (..., uses)."""
+    if economy.net_of_tax is not None:
+        slopes = slopes * economy.net_of_tax
     if economy.closed:
         return relative_prices(economy, slopes)
     gradient = _sweep(economy, slopes, final_prices)

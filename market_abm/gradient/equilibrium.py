@@ -6,7 +6,8 @@ maxima, saddle points and minima too. Here W is maximised directly by Newton's m
 shares of each shared pool and the quantities of elastic suppliers; no market is run. It starts from
 one point where that is enough, and otherwise from several, within a budget; what was found is then
 examined (``optimality.py``), and says what it is. Economies of one structure are solved side by
-side, and each as if it were alone.
+side, and each as if it were alone. Economies with households are solved by the conditions of an
+equilibrium (``general_equilibrium.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
+from market_abm.gradient.conditions import Conditions
+from market_abm.gradient.general_equilibrium import (
+    Solution,
+    relative_gap,
+    solution_near,
+    solutions,
+)
 from market_abm.gradient.hessian import Variables
 from market_abm.gradient.newton import ascent
 from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
@@ -66,6 +74,15 @@ class Equilibrium:
         The points from which W was maximised.
     complete
         Whether the search ended before its budget was used up.
+    weights
+        With households, the price α of a unit of utility of each, shape (households,): W is Σ α U.
+    reached
+        With households, of the ``starts`` the number of those that led here.
+    others
+        With households, the other equilibria that were found.
+    relative
+        Whether all money is that of households, so that only relative prices are determined: these
+        are of the money that they have in the first step.
     """
 
     quantities: np.ndarray
@@ -76,6 +93,10 @@ class Equilibrium:
     kind: Kind = Kind.UNKNOWN
     starts: int = 1
     complete: bool = True
+    weights: np.ndarray | None = None
+    reached: int = 1
+    others: tuple[Equilibrium, ...] = ()
+    relative: bool = False
 
     @property
     def solved(self) -> bool:
@@ -90,8 +111,40 @@ class Equilibrium:
             and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
         )
 
+    @property
+    def found(self) -> int:
+        """The number of equilibria that were found."""
+        return 1 + len(self.others)
+
+    @np.errstate(all="ignore")  # a market may have diverged
+    def nearest(self, prices: np.ndarray) -> Equilibrium:
+        """Of all that were found the one nearest to these prices, (goods,), in their money.
+
+        The nearest in relative prices, if only these are determined; its goods then cost as much at
+        its prices as at the given ones. The others are its ``others``.
+        """
+        several = [each._in_money_of(prices) for each in (self, *self.others)]
+        gaps = [relative_gap(prices, each.prices) for each in several]
+        chosen = several.pop(int(np.argmin(gaps)))
+        return dataclasses.replace(chosen, others=tuple(several))
+
+    def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
+        if not self.relative or self.weights is None:
+            return self
+        factor = float(prices @ self.quantities / (self.prices @ self.quantities))
+        if not 0.0 < factor < np.inf:
+            return self
+        return dataclasses.replace(
+            self,
+            prices=factor * self.prices,
+            welfare=factor * self.welfare,
+            weights=factor * self.weights,
+        )
+
     def is_better_than(self, other: Equilibrium) -> bool:
-        """Whether W is higher, by more than rounding."""
+        """Whether W is higher, by more than rounding; with other weights it is another W."""
+        if self.weights is not None:
+            return False
         money = np.abs(self.prices * self.quantities).max()
         return bool(self.welfare - other.welfare > BETTER * max(money, abs(self.welfare)))
 
@@ -172,13 +225,15 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
     """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
+    if is_general(economies[0]):
+        return nothing
     try:
         problem = _problem(economies)
         if problem.size > MAX_VARIABLES:
             return nothing
         raw, shares = np.atleast_2d(problem.endowment), np.atleast_2d(problem.initial_shares)
         at = problem.evaluate(raw, shares)
-        allowed = np.full(len(economies), _evaluations(economies[0], problem, work))
+        allowed = np.full(len(economies), _evaluations(economies[0], problem.size, work))
         found = ascent(Variables(problem), at, size_of(problem, at), allowed)
         if len(economies) > 1 and not found.usual.all():
             return _apart(economies, found.usual, work)
@@ -224,11 +279,13 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
+    if is_general(economy):
+        return _general(economy, work)
     try:
         problem = _problem([economy])
         if problem.size > MAX_VARIABLES:
             return None
-        search = Search(economy, problem, _evaluations(economy, problem, work))
+        search = Search(economy, problem, _evaluations(economy, problem.size, work))
         best = search.run()
         if best is None:
             return None
@@ -238,6 +295,43 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return _described(at, left, kind, max(1, search.starts), search.complete)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # a loop that does not converge, or numbers that no solver can handle
+
+
+def is_general(economy: Economy) -> bool:
+    """Whether an equilibrium is no maximum of one W: incomes or taxes depend on it."""
+    return bool(economy.households or economy.taxes)
+
+
+def _general(economy: Economy, work: int) -> Equilibrium | None:
+    """The equilibrium, with households or taxes, to which the initial allocation leads.
+
+    If it leads to none, the one that was found first; the others are its ``others``.
+    """
+    try:
+        conditions = Conditions(economy)
+        if conditions.size > MAX_VARIABLES or economy.has_external:
+            return None
+        evaluations = _evaluations(economy, conditions.size, work)
+        found, starts, complete = solutions(conditions, evaluations)
+        several = [_described_solution(conditions, each, starts, complete) for each in found]
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None
+    return dataclasses.replace(several[0], others=tuple(several[1:])) if several else None
+
+
+def _described_solution(
+    conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
+) -> Equilibrium:
+    """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
+    taxed = bool(conditions.economy.taxes)
+    kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
+    known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
+    return dataclasses.replace(
+        _described(found.at, found.size, known.get(kind, kind), starts, complete),
+        weights=np.exp(found.weights) if conditions.economy.households else None,
+        reached=found.reached,
+        relative=conditions.budgets.closed,
+    )
 
 
 @np.errstate(all="ignore")
@@ -264,12 +358,14 @@ def nearest_stationary(
         None with more than 400 free variables, or if W is not finite there. If the conditions do
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
+    if is_general(economy):
+        return _nearest_general(economy, raw, shares, accuracy)
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
         if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
-        search = Search(economy, problem, _evaluations(economy, problem, MAX_WORK))
+        search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])
         if residual(problem, at)[0] <= accuracy:
             at = search.polished(at)
@@ -280,10 +376,28 @@ def nearest_stationary(
         return None
 
 
-def _evaluations(economy: Economy, problem: Problem, work: int) -> int:
+def _nearest_general(
+    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
+) -> Equilibrium | None:
+    """:func:`nearest_stationary` with households or taxes."""
+    try:
+        conditions = Conditions(economy)
+        if conditions.size > MAX_VARIABLES or economy.has_external:
+            return None
+        evaluations = _evaluations(economy, conditions.size, MAX_WORK)
+        found, near = solution_near(conditions, raw, shares, accuracy, evaluations)
+        if not found.at.finite:
+            return None
+        best = _described_solution(conditions, found)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None
+    return best if near else dataclasses.replace(best, kind=Kind.NOT_STATIONARY)
+
+
+def _evaluations(economy: Economy, size: int, work: int) -> int:
     """As many evaluations of W as a budget of that number of lines allows."""
     lines = max(1, len(economy.topological_order))
-    return max(1, work * (10 + problem.size) // (10 * lines))
+    return max(1, work * (10 + size) // (10 * lines))
 
 
 def _described(

@@ -32,7 +32,7 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
     amounts = quantities[..., economy.final]
     parts = np.empty((*quantities.shape[:-1], len(economy.final) + len(economy.supply)))
     value, cost = parts[..., : len(economy.final)], parts[..., len(economy.final) :]
-    for places, consumer in economy.demand_terms:
+    for places, consumer in economy.untaxed.demand_terms:  # what they pay is tax and net price
         value[..., places] = consumer_value(consumer, reference[..., places], amounts[..., places])
     for places, supplier in economy.supply_terms:
         cost[..., places] = -production_cost(supplier, quantities[..., places])

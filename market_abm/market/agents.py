@@ -34,6 +34,8 @@ class Firm(mesa.Agent):
         Units of the batch on sale.
     bid_rate
         The rate of adjustment of its bids.
+    net_of_tax
+        1/(1 + τ) of each input, shape (inputs,); None without taxes.
 
     Notes
     -----
@@ -66,6 +68,12 @@ class Firm(mesa.Agent):
         self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
         self.output = industry.population.start * self.weight
 
+    net_of_tax: np.ndarray | None = None
+
+    def update_taxes(self, net_of_tax: np.ndarray) -> None:
+        """Replace the taxes on its inputs."""
+        self.net_of_tax, self._is_plain = net_of_tax, False
+
     def update_terms(self, industry: Industry) -> None:
         """Replace technology, weight, productivity, noise and conduct by those of ``industry``."""
         self._industry = industry
@@ -74,8 +82,9 @@ class Firm(mesa.Agent):
         self.productivity = float(industry.productivity[self._place])
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
-        self._is_plain = not (
-            self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized
+        self._is_plain = (
+            not (self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized)
+            and self.net_of_tax is None
         )
 
     # --- books ---
@@ -118,8 +127,11 @@ class Firm(mesa.Agent):
 
     @property
     def profit(self) -> float:
-        """Money that the batch on sale has earned, less what it bids."""
-        return float(self._output_market.price) * self.output - sum(self._bids)
+        """Money that the batch on sale has earned, less what it bids and the taxes on that."""
+        paid = sum(self._bids)
+        if self.net_of_tax is not None:
+            paid = float(behaviour.gross_price(self.bids, self.net_of_tax).sum())
+        return float(self._output_market.price) * self.output - paid
 
     # --- goods move downstream ---
 
@@ -171,7 +183,7 @@ class Firm(mesa.Agent):
         best = best_plan(
             self.technology,
             self.sale_price,
-            prices,
+            behaviour.gross_price(prices, self.net_of_tax),
             self.weight,
             self.productivity,
             self._guess,
@@ -234,6 +246,7 @@ class Firm(mesa.Agent):
     def _values(self, revenue: float) -> np.ndarray:
         """The value of each input in the unit of a bid, at the ``revenue`` of a unit of output."""
         values = behaviour.marginal_revenue_products(revenue, self.products)
+        values = behaviour.net_value(values, self.net_of_tax)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
         return self._as_bid(values, self.inputs) if self._as_bid else values
@@ -251,7 +264,7 @@ class Firm(mesa.Agent):
         ----------
         values
             Value of each input in the unit of a bid, shape (inputs,): money per unit, or under
-            ``trading-post`` the money that all its units have earned.
+            ``trading-post`` the money that all its units have earned; net of taxes on the input.
         """
         return behaviour.revised_bid(self.bids, values, self.bid_rate)
 
@@ -315,7 +328,7 @@ class Consumer(mesa.Agent):
     Attributes
     ----------
     terms
-        Its demand curve.
+        Its demand curve, at net prices: what sellers get.
     reference
         The reference quantity c0, units: that of the terms, or else the quantity of step 0.
     """

@@ -34,6 +34,19 @@ def marginal_revenue(price: Any, share: Any, elasticity: Any) -> Any:
     return price * (1.0 - share / elasticity)
 
 
+def net_value(value: Any, net_of_tax: Any) -> Any:
+    """What a buyer can pay its seller for a unit of this ``value``: value/(1 + τ).
+
+    ``net_of_tax`` is 1/(1 + τ); None without taxes.
+    """
+    return value if net_of_tax is None else value * net_of_tax
+
+
+def gross_price(price: Any, net_of_tax: Any) -> Any:
+    """What a buyer pays for a unit of which the seller gets ``price``: p (1 + τ)."""
+    return price if net_of_tax is None else price / net_of_tax
+
+
 def noisy_valuation(value: Any, noise: Any, shock: Any) -> Any:
     """The valuation of an input with a lognormal error: value · exp(noise · shock).
 

@@ -11,6 +11,7 @@ from market_abm.economy.households import Household
 from market_abm.economy.industry import Industry
 from market_abm.market import incomes
 from market_abm.market.agents import Consumer, Firm
+from market_abm.market.behaviour import net_value
 from market_abm.market.one_good import Market
 
 
@@ -45,18 +46,24 @@ class HouseholdAgent(Firm):
         self._household, self._shares = household, shares
         if self._spending is None:
             self.income = household.money
+            self._sold = household.endowment
 
     def update_bids(self) -> None:
         """Nothing: it bids when all firms have paid out their profits."""
 
-    def earn(self, profits: Mapping[str, float]) -> None:
-        """Receive what was earned at the last prices; money that it has, in the first step."""
+    def earn(self, profits: Mapping[str, float], taxes: float) -> None:
+        """Receive what was earned at the last prices; money that it has, in the first step.
+
+        ``taxes`` are its part of the revenue of the last trade.
+        """
+        sold, self._sold = self._sold, self._household.endowment
         if self._spending is None:
             return
-        goods = self._household.endowment.items()
-        earned = sum(units * float(self._markets[good].price) for good, units in goods)
+        earned = sum(units * float(self._markets[good].price) for good, units in sold.items())
         dividends = sum(share * profits[good] for good, share in self._shares.items())
-        self.income = earned + dividends + self._household.transfer
+        self.income = earned + dividends + self._household.transfer + taxes
+        if self.income < 0.0:
+            raise incomes.debt_error(self.good, self.income)
 
     def pledge(self) -> None:
         """Spend the income on the inputs by what the last batch of each was worth."""
@@ -64,7 +71,7 @@ class HouseholdAgent(Firm):
             self._enter_markets()
         worth = self.worth()
         self._spending = incomes.revised_spending(self._spending, worth, worth.sum(), self.bid_rate)
-        self._bids = (self.income * self._spending).tolist()
+        self._bids = net_value(self.income * self._spending, self.net_of_tax).tolist()
         for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
             market.bids[first] = bid
 

@@ -14,6 +14,7 @@ from market_abm.errors import MarketError
 from market_abm.language.segments import gather
 from market_abm.market import incomes
 from market_abm.market.arrays import ArrayEngine
+from market_abm.market.behaviour import gross_price, net_value
 from market_abm.market.price_history import Observed
 
 
@@ -30,7 +31,9 @@ class HouseholdArrayEngine(ArrayEngine):
         super()._create_arrays(runs)
         self._spending: np.ndarray | None = None  # shares of income, (runs, inputs)
         self._earning = False  # whether households have anything but the money of the start
+        self._sold = self.claims  # those by which the goods of the last step were sold
         self.income = np.broadcast_to(self.claims.money, (runs, self.claims.count)).copy()
+        self._tax_incomes = np.zeros_like(self.income)
 
     @property
     def claims(self) -> Claims:
@@ -48,17 +51,25 @@ class HouseholdArrayEngine(ArrayEngine):
     def keep(self, rows: np.ndarray) -> None:
         """Continue with a selection of runs."""
         super().keep(rows)
-        self.income = self.income[rows]
+        self.income, self._sold = self.income[rows], self.claims
+        self._tax_incomes = self._tax_incomes[rows]
         self._spending = None if self._spending is None else self._spending[rows]
 
     def _recall(self, memory: dict[str, np.ndarray]) -> None:
         super()._recall(memory)
         self._earning, self._spending = True, None
         self.income = self._pledged()
+        self._collect_taxes()
 
     def _pledged(self) -> np.ndarray:
-        """What households bid, money, (runs, households)."""
-        return self.claims.inputs.total(self.bids[:, self.claims.buyers])
+        """What households spend, taxes included, money, (runs, households)."""
+        return self.claims.inputs.total(gross_price(self.bids[:, self.claims.buyers], self._net))
+
+    @property
+    def _net(self) -> np.ndarray | None:
+        """1/(1 + τ) of each input of households, (..., inputs); None without taxes."""
+        net = self.economy.net_of_buyers
+        return None if net is None else net[..., self.claims.buyers]
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -91,14 +102,18 @@ class HouseholdArrayEngine(ArrayEngine):
 
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
+        sold, self._sold = self._sold, self.claims
         if not self._earning:  # they have their money
             self._earning = True
             return
-        claims = self.claims
-        prices, quantities = self.prices, gather(self.quantities, claims.makers)
-        revenue = prices[:, claims.makers] * (quantities - claims.endowed)
-        costs = claims.costs(self.economy.uses.buyers.total(self.bids))
-        self.income = incomes.incomes(claims, prices, revenue, costs)
+        prices, quantities = self.prices, gather(self.quantities, sold.makers)
+        revenue = prices[:, sold.makers] * (quantities - sold.endowed)
+        paid = gross_price(self.economy.uses.buyers.total(self.bids), self.economy.net_of_tax)
+        costs, taxes = self.claims.costs(paid), self._tax_incomes
+        self.income = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
+        for row, k in np.argwhere(self.income < 0.0).tolist():
+            name = list(self.economy.households)[k]
+            self._fail(row, incomes.debt_error(name, self.income[row, k]))
 
     def _pledge(self, products: np.ndarray) -> None:
         """Households spend all of it, by what the batch with these products was worth."""
@@ -107,9 +122,22 @@ class HouseholdArrayEngine(ArrayEngine):
         total = inputs.spread(inputs.total(worth))
         before = self._spending
         if before is None and np.any(self.bids[:, buyers]):  # the state was set
-            before = self.bids[:, buyers] / inputs.spread(self._pledged())
+            spent = gross_price(self.bids[:, buyers], self._net)
+            before = spent / inputs.spread(self._pledged())
         self._spending = incomes.revised_spending(before, worth, total, rate)
-        self.bids[:, buyers] = inputs.spread(self.income) * self._spending
+        spending = inputs.spread(self.income) * self._spending
+        self.bids[:, buyers] = net_value(spending, self._net)
+
+    def _form_prices(self) -> None:
+        super()._form_prices()
+        self._collect_taxes()
+
+    def _collect_taxes(self) -> None:
+        """Taxes on the trade at the last prices; households get them in the next step."""
+        if self.economy.taxes:
+            paid = self.economy.uses.buyers.total(self.bids)
+            sold = (self.prices * self.quantities)[:, self.economy.final]
+            self._tax_incomes = self.economy.tax_incomes(paid, sold)
 
     def _form_final_prices(self) -> None:
         """Consumers pay the prices of their demand curves, and households their weights."""

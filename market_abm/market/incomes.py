@@ -16,10 +16,18 @@ from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.market.behaviour import revised_bid
 
 
-def incomes(claims: Claims, prices: np.ndarray, revenue: np.ndarray, costs: np.ndarray) -> Any:
+def incomes(
+    claims: Claims,
+    prices: np.ndarray,
+    revenue: np.ndarray,
+    costs: np.ndarray,
+    taxes: Any = 0.0,
+    *,
+    sold: Claims | None = None,
+) -> Any:
     """The income of each household, money, shape (..., households).
 
-    What its endowments were sold for, its shares of profits, and transfers.
+    What its endowments were sold for, its shares of profits, transfers, and revenue of taxes.
 
     Parameters
     ----------
@@ -29,16 +37,21 @@ def incomes(claims: Claims, prices: np.ndarray, revenue: np.ndarray, costs: np.n
         Of all goods, money per unit, shape (..., goods).
     revenue, costs
         What the firms of each line have earned, and what they pay, money, shape (..., lines).
+    taxes
+        What each household gets of taxes on the last trade, money, shape (..., households).
+    sold
+        The claims by which goods were sold at these prices, if they have changed since.
     """
+    sold = claims if sold is None else sold
     earned = np.zeros((*prices.shape[:-1], claims.count))
-    households, by_household = claims.earners
-    earned[..., households] = by_household.total(claims.units * prices[..., claims.owned])
+    households, by_household = sold.earners
+    earned[..., households] = by_household.total(sold.units * prices[..., sold.owned])
     profits = revenue - costs
     if claims.shares.shape[-1] == 1:  # of all lines alike
         dividends = claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)
     else:
         dividends = np.multiply(claims.shares, profits[..., None, :], order="C").sum(axis=-1)
-    return earned + dividends + claims.transfer
+    return earned + dividends + claims.transfer + taxes
 
 
 def revised_spending(spending: Any, worth: Any, total: Any, bid_rate: Any) -> Any:
@@ -66,6 +79,16 @@ def weight(spent: Any, total: Any, before: Any) -> Any:
     """α, money per unit of utility: money ``spent`` over Σ x ∂U/∂x; ``before`` where that is 0."""
     known = np.isfinite(total) & (total != 0.0)
     return np.where(known, spent / np.where(known, total, 1.0), before)[()]
+
+
+def debt_error(name: str, income: float) -> MarketError:
+    """The error of a household that pays more in transfers and subsidies than it earns."""
+    return EconomyError(
+        f"the household '{name}' has an income of {income:.6g}: it pays more than it earns",
+        remedy="let it pay less in transfers or subsidies (taxes.NAME.to names who pays), or own "
+        "more",
+        name=f"households.{name}",
+    )
 
 
 # --- whether a market can carry budgets -----------------------------------------------------------

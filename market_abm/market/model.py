@@ -86,6 +86,7 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        self._levy_taxes()
         for market in self.markets.values():
             market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
@@ -122,9 +123,10 @@ class MarketModel(mesa.Model):
             for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
         self.economy = economy
+        self._levy_taxes()
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
-            (self.consumers, economy.demand.values()),
+            (self.consumers, economy.net_demand.values()),
         ):
             for agent, own in zip(agents, terms, strict=True):
                 agent.update_terms(own)
@@ -208,8 +210,17 @@ class MarketModel(mesa.Model):
             profits = {
                 good: sum(firm.profit for firm in members) for good, members in self.members.items()
             }
-            for household in self.households:
-                household.earn(profits)
+            for household, taxes in zip(self.households, self._tax_incomes, strict=True):
+                household.earn(profits, taxes)
+
+    def _collect_taxes(self) -> None:
+        """Taxes on the trade at the last prices; households get them in the next step."""
+        economy, markets = self.economy, list(self.markets.values())
+        if self.households and economy.taxes:
+            paid = economy.uses.buyers.total(np.concatenate([market.bids for market in markets]))
+            finals = [markets[k] for k in economy.final]
+            sold = np.array([market.price * market.quantity for market in finals])
+            self._tax_incomes = economy.tax_incomes(paid, sold).tolist()
 
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
@@ -269,6 +280,7 @@ class MarketModel(mesa.Model):
             market.form_price()
             market.record_price(self.settings.lag)
             market.show_price(self._ago)
+        self._collect_taxes()
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
@@ -318,7 +330,7 @@ class MarketModel(mesa.Model):
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
-            self, len(economy.demand), list(economy.demand.values())
+            self, len(economy.demand), list(economy.net_demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
         sellers_of = {
@@ -376,11 +388,22 @@ class MarketModel(mesa.Model):
         self.households = [
             cast("HouseholdAgent", self.members[name][0]) for name in economy.households
         ]
+        self._tax_incomes = [0.0] * len(self.households)
         self._distribute()
         self.firms = self.agents.select(agent_type=firm)
         self._buyers_of = {
             good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
         }
+
+    def _levy_taxes(self) -> None:
+        """Tell firms the taxes on what they buy."""
+        net = self.economy.net_of_buyers
+        if net is None:
+            return
+        for good, members in self.members.items():
+            uses = self.economy.buyers.uses[good]
+            for k, firm in enumerate(members):
+                firm.update_taxes(np.array([net[use.start + k] for use in uses]))
 
     def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers

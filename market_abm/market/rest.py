@@ -33,7 +33,8 @@ class Rest:
 
     * the inputs that firms are buying and those of the batch on sale (to the largest purchase of
       the good by one buyer, of the largest quantity so far);
-    * a good's price and its value to the buyers who pay for it, their marginal revenue product;
+    * a good's price and its value to the buyers who pay for it, their marginal revenue product
+      (over 1 + τ, if they pay taxes);
     * each buyer's bid and the value to it (weighted by its share over the largest in its pool);
     * where shares can move, the value to a buyer and to its pool on average: greater to none, and
       less to none that holds a share (weighted by the share);
@@ -149,9 +150,10 @@ class Rest:
         sold = sold if growth is None else sold / growth
         if revenue is None:
             slopes = uses.slopes(products, shares) if slopes is None else slopes
-            mean = uses.pools.total(sold * slopes)
+            worth = sold * slopes
         else:
-            mean = uses.pools.total(uses.slopes(revenue * products, shares))
+            worth = uses.slopes(revenue * products, shares)
+        mean = uses.pools.total(behaviour.net_value(worth, self.economy.net_of_tax))
         still &= np.all(self._paid(state, mean) <= tolerance, axis=-1)
         return self._agreed(still, state, shares, products, revenue, sold, mean, tolerance)
 
@@ -216,11 +218,17 @@ class Rest:
         weights = state.prices[..., claims.good]
         gaps = [_relative(weights - before[..., claims.good], weights)]
         if self.rules.bids_are_money:
-            costs = claims.costs(self.economy.uses.buyers.total(state.bids))
+            economy = self.economy
+            paid = economy.uses.buyers.total(state.bids)
+            costs = claims.costs(behaviour.gross_price(paid, economy.net_of_tax))
             units = state.quantities[..., claims.makers] - claims.endowed
             revenue = state.prices[..., claims.makers] * units
-            spent = claims.inputs.total(state.bids[..., claims.buyers])
-            gaps.append(_relative(incomes(claims, state.prices, revenue, costs) - spent, spent))
+            sold = (state.prices * state.quantities)[..., economy.final]
+            taxes = economy.tax_incomes(paid, sold) if economy.taxes else 0.0
+            spent = behaviour.gross_price(state.bids, economy.net_of_buyers)[..., claims.buyers]
+            spent = claims.inputs.total(spent)
+            earned = incomes(claims, state.prices, revenue, costs, taxes)
+            gaps.append(_relative(earned - spent, spent))
         return np.concatenate(gaps, axis=-1)
 
     def _unsold(self, state: State) -> np.ndarray:
@@ -285,11 +293,14 @@ class Rest:
         learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
         size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
         size, mean, top = uses.pools.spread(size), uses.pools.spread(mean), None
+        net = self.economy.net_of_buyers
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
             of_firm = part.spread(sold) if revenue is None else revenue[..., places]
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
+            if net is not None:
+                worth = behaviour.net_value(worth, net[..., places])
             scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(scale == 0.0, 1.0, scale)

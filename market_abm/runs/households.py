@@ -9,9 +9,11 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.households import ownership
+from market_abm.market.accounts import tax_revenues
 from market_abm.market.base import MarketSettings
+from market_abm.market.behaviour import gross_price
 from market_abm.market.state import State
-from market_abm.runs.tables import accounts_table
+from market_abm.runs.tables import accounts_table, consumer_references
 from market_abm.simulation.record import Trajectory
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ class HouseholdAccount(NamedTuple):
         Its share of the profit of each line.
     transfer
         What it gets from other households.
+    taxes
+        Its part of the revenue of each tax.
     spending
-        What it pays for each good that it wants.
+        What it pays for each good that it wants, taxes included.
     """
 
     utility: float
@@ -43,12 +47,14 @@ class HouseholdAccount(NamedTuple):
     endowments: Mapping[str, float]
     profits: Mapping[str, float]
     transfer: float
+    taxes: Mapping[str, float]
     spending: Mapping[str, float]
 
     @property
     def income(self) -> float:
         """What it earns: it spends that in the next step."""
-        return sum(self.endowments.values()) + sum(self.profits.values()) + self.transfer
+        parts = self.endowments, self.profits, self.taxes
+        return sum(sum(part.values()) for part in parts) + self.transfer
 
     @property
     def spent(self) -> float:
@@ -65,6 +71,7 @@ class HouseholdAccount(NamedTuple):
             {good: money / unit for good, money in self.endowments.items()},
             {good: money / unit for good, money in self.profits.items()},
             self.transfer / unit,
+            {name: money / unit for name, money in self.taxes.items()},
             {good: money / unit for good, money in self.spending.items()},
         )
 
@@ -78,6 +85,7 @@ class HouseholdAccount(NamedTuple):
                 "endowments": dict(self.endowments),
                 "profits": dict(self.profits),
                 "transfer": self.transfer,
+                **({"taxes": dict(self.taxes)} if self.taxes else {}),
             },
             "spending": {"total": self.spent, **self.spending},
         }
@@ -100,7 +108,9 @@ def household_accounts(
         return {}
     index = economy.index
     price = dict(zip(economy.goods, last.prices.tolist(), strict=True))
-    paid = market.rules.payments(economy, last)
+    paid = gross_price(market.rules.payments(economy, last), economy.net_of_buyers)
+    revenues = tax_revenues(economy, market, last, consumer_references(economy)).tolist()
+    of_taxes = dict(zip(economy.taxes, revenues, strict=True))
     profit = accounts_table(economy, market, last)["profit"].to_dict()
     shares = ownership(economy.households, list(profit))
     lines = {each.good: each.technology for each in economy.industries if each.household}
@@ -111,6 +121,11 @@ def household_accounts(
             endowments={good: units * price[good] for good, units in own.endowment.items()},
             profits={good: share * profit[good] for good, share in shares[name].items() if share},
             transfer=own.transfer,
+            taxes={
+                key: tax.to[name] * of_taxes[key]
+                for key, tax in economy.taxes.items()
+                if tax.to and name in tax.to
+            },
             spending={
                 good: float(paid[use].sum())
                 for good, use in zip(lines[name].inputs, economy.buyers.uses[name], strict=True)

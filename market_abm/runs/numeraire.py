@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.state import State
 from market_abm.simulation.loop import Run
 
@@ -62,8 +61,3 @@ def unit_of_account(economy: Economy, prices: np.ndarray) -> float:
 def relative_prices(economy: Economy, prices: np.ndarray) -> np.ndarray:
     """Prices, (goods,), in units of the numeraire, if there is one."""
     return prices if economy.numeraire is None else prices / unit_of_account(economy, prices)
-
-
-def best_in_numeraire(economy: Economy, best: Equilibrium) -> Equilibrium:
-    """An allocation with its prices in units of the numeraire, if there is one."""
-    return dataclasses.replace(best, prices=relative_prices(economy, best.prices))

@@ -10,12 +10,19 @@ from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.gradient.closed_form import spectral_radius
-from market_abm.gradient.equilibrium import Equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.optimality import Kind
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 
 REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
+
+
+def best_known(economy: Economy, last: State) -> Equilibrium | None:
+    """The best known allocation; with households, of the equilibria the one nearest to a state."""
+    found = equilibrium(economy)
+    return found if found is None else found.nearest(last.prices)
 
 
 def resting(
@@ -56,6 +63,7 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
     with np.errstate(invalid="ignore"):  # it may have diverged
         prices = relative_error(last.prices, best.prices, least).max()
         quantities = relative_error(last.quantities, best.quantities).max()
+    general = {"reached": best.reached, "equilibria": best.found}
     return {
         "solved": best.solved,
         "prices": float(prices),
@@ -65,6 +73,7 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
         "kind": best.kind.value,
         "starts": best.starts,
         "complete": best.complete,
+        **(general if best.kind in (Kind.EQUILIBRIUM, Kind.PARETO_OPTIMUM) else {}),
     }
 
 

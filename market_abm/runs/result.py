@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,20 +22,18 @@ from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import family_paths, family_table, shown_families
 from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
-from market_abm.runs.numeraire import (
-    best_in_numeraire,
-    in_numeraire,
-    relative_prices,
-    unit_of_account,
-)
+from market_abm.runs.numeraire import in_numeraire, relative_prices, unit_of_account
 from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
+    divided,
     largest,
+    measures_table,
     own_rates_table,
     path_table,
 )
+from market_abm.runs.weights import Weights, weights_of
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
+    from market_abm.runs.taxes import TaxSummary
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
@@ -220,10 +219,18 @@ class Result(Savable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy; None if that is too large."""
-        from market_abm.gradient.equilibrium import equilibrium
+        """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
+        from market_abm.runs.optimum import best_known
 
-        return equilibrium(self.economy)
+        return best_known(self.economy, self.last)
+
+    @cached_property
+    def taxes(self) -> TaxSummary | None:
+        """What taxes do at the last step: wedges, revenues and the loss; None without taxes."""
+        from market_abm.runs.taxes import tax_summary
+
+        welfare = float(self.path.welfare[-1])
+        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
 
     @property
     def at_rest(self) -> bool:
@@ -319,7 +326,8 @@ class Result(Savable):
         if self.equilibrium is None:
             return None
         least = least_scale(self.economy, self.trajectory)
-        best = best_in_numeraire(self.economy, self.equilibrium)
+        prices = relative_prices(self.economy, self.equilibrium.prices)
+        best = replace(self.equilibrium, prices=prices)
         return distance(self.last, float(self.path.welfare[-1]), best, least)
 
     def accounts(self) -> pd.DataFrame:
@@ -332,23 +340,23 @@ class Result(Savable):
         returns, a loss with increasing returns.
         """
         table = accounts_table(self.economy, self.experiment.market, self.outcome.last)
-        money = ["revenue", "cost", "profit"]
-        return table.assign(**{each: table[each] / self._unit for each in money})
-
-    @property
-    def _unit(self) -> float:
-        """The money that a unit of the numeraire costs at the last step; 1 without one."""
-        return unit_of_account(self.economy, self.outcome.last.prices)
+        return divided(table, unit_of_account(self.economy, self.outcome.last.prices))
 
     @cached_property
     def households(self) -> Mapping[str, HouseholdAccount]:
         """Of each household, by name, what it earns and what it buys, at the last step."""
         accounts = household_accounts(self.economy, self.experiment.market, self.outcome.last)
-        return {name: account.divided(self._unit) for name, account in accounts.items()}
+        unit = unit_of_account(self.economy, self.outcome.last.prices)
+        return {name: account.divided(unit) for name, account in accounts.items()}
 
     def household_paths(self) -> pd.DataFrame:
         """One row per recorded step and household (``runs/households.py``)."""
         return household_paths(self.experiment.economy, self.trajectory)
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The weights of households, beside those of :attr:`equilibrium`; None without any."""
+        return weights_of(self)
 
     def own_rates(self, *families: str) -> pd.DataFrame:
         """One row per good of date t that there is also one date later, at the last step.
@@ -406,18 +414,11 @@ class Result(Savable):
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
-        """One row per recorded step: largest error, staleness, alignment and welfare."""
-        import pandas as pd
+        """One row per recorded step: largest error, staleness, alignment and welfare.
 
-        return pd.DataFrame(
-            {
-                "step": self.times,
-                "error": self.errors.max(axis=1),
-                "staleness": self.path.staleness,
-                "alignment": self.path.alignment,
-                "welfare": self.path.welfare,
-            }
-        )
+        With households also what moves gained, and what it was of what they could have gained.
+        """
+        return measures_table(self.times, self.errors, self.path)
 
     def summary(self) -> dict[str, Any]:
         """Everything about the run as one object for JSON, with None where there is no number.
@@ -443,3 +444,7 @@ class Result(Savable):
     def own_rates_figure(self, *families: str) -> Figure | None:
         """The own rates of interest of :meth:`own_rates` by date; None without any."""
         return view(self, "own_rates_figure")(self, *families)
+
+    def weights_figure(self) -> Figure | None:
+        """The weights of households over time, and what moves gained; None without households."""
+        return view(self, "weights_figure")(self)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.own_rates import DatedGood
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
@@ -71,6 +72,23 @@ def path_table(
     )
 
 
+def measures_table(times: np.ndarray, errors: np.ndarray, path: PathMeasures) -> pd.DataFrame:
+    """One row per recorded step: the measures of the path (see ``Result.measures``)."""
+    import pandas as pd
+
+    columns = {
+        "step": times,
+        "error": errors.max(axis=1),
+        "staleness": path.staleness,
+        "alignment": path.alignment,
+        "welfare": path.welfare,
+    }
+    if path.comparison.possible is not None:
+        columns["gain"], columns["gain_fraction"] = path.gains, path.gain_fractions
+        columns["reweighting"] = path.reweighting
+    return pd.DataFrame(columns)
+
+
 @np.errstate(all="ignore")
 def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.DataFrame:
     """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
@@ -89,6 +107,12 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
     return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+
+
+def divided(accounts: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Accounts in units that are worth ``unit`` each, money."""
+    money = [column for column in accounts if column != "margin"]
+    return accounts if unit == 1.0 else accounts.assign(**(accounts[money] / unit))
 
 
 def consumer_references(economy: Economy) -> np.ndarray:

@@ -102,7 +102,12 @@ class Rows:
         self.measures = measures = (
             (*(each.key for each in MEASURES), *SLOW) if measures is None else tuple(measures)
         )
-        self._measures = [measure for measure in MEASURES if measure.key in measures]
+        self._measures = [
+            measure
+            for measure in MEASURES
+            if measure.key in measures
+            and (points.base.economy.households or not measure.of_households)
+        ]
         self._with_optimum = OPTIMUM in measures
         self._with_stability = STABILITY in measures
         self._optima: WeakKeyDictionary[Economy, Equilibrium | None] = WeakKeyDictionary()

@@ -116,6 +116,7 @@ class DatedProgram:
         self.economy, self.buyers = economy, economy.buyers
         self.at_once, self.weight, self.in_logs = at_once, weight, in_logs
         self.batches: list[Batch] = []
+        self.net = terms.net_of_tax(economy)
         self.work = 0
         order = {industry.good: n for n, industry in enumerate(economy.topological_order)}
         made = np.array([order.get(good, -1) for good in economy.goods])
@@ -291,11 +292,12 @@ class DatedProgram:
     def made_by_firms(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
         """How much more each firm would have made of the batch of ``date``, units, (n, firms).
 
-        ``changes`` are those of inputs, units, shape (n, buyers).
+        ``changes`` are those of inputs, units, shape (n, buyers). Of those on which a tax is paid
+        it counts the part 1/(1 + τ), as the buyer does who values them.
         """
         places = terms.places(self.economy, industry)
         inputs = self.batches[date].inputs[places]
-        moved = np.moveaxis(changes[:, places], 0, 1)
+        moved = np.moveaxis(changes[:, places] * self.net[places], 0, 1)
         self.work += LINE_COST + moved.size
         before = terms.output(industry, inputs[:, None] + 0j)
         made = terms.output(industry, inputs[:, None] + moved) - before

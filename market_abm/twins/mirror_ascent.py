@@ -116,9 +116,9 @@ class ShareOptimiser(ABC):
 
     def _record(self, inputs: np.ndarray) -> None:
         """Add a batch to the program, and differentiate the value of what it is made of."""
-        final = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
-        paid = [terms.demand_price(each, c0, self.quantities[good]) for good, each, c0 in final]
-        batch = Batch(self.quantities, self.used_shares, inputs, np.array(paid))
+        sold = self.quantities[self.economy.final]
+        paid = terms.sales_prices(self.economy, self.reference, sold)
+        batch = Batch(self.quantities, self.used_shares, inputs, paid)
         self.program.batches.append(batch)
         self.prices, self.signals = self.program.gradient()
 

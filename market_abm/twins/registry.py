@@ -42,6 +42,7 @@ from market_abm.twins.mirror_ascent import (
     SpendingResponse,
 )
 from market_abm.twins.primal_dual import LogPrimalDual, PrimalDual
+from market_abm.twins.terms import net_of_tax
 
 if TYPE_CHECKING:
     from market_abm.market.base import MarketSettings
@@ -177,6 +178,19 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             f"there is no twin of series of {'terms' if exogenous.of_terms else 'planned offers'}",
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
+        )
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households, who spend what they earn",
+            remedy="let consumers pay a price, or that of a demand curve",
+            name="households",
+        )
+    if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
+        raise SettingError(
+            f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "
+            "is then no gradient",
+            remedy="leave them out, or tax final goods only",
+            name="taxes",
         )
     for good, kind in economy.reuse.items():
         if kind == "external":

@@ -5,6 +5,7 @@ Written independently from the formulas of docs/model.md, 2: no code is shared w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,36 @@ def start_price(economy: Economy, good: str) -> float:
     return next(i.population.start_price for i in economy.industries if i.good == good)
 
 
+# --- taxes ----------------------------------------------------------------------------------------
+
+
+def net_of_tax(economy: Economy) -> np.ndarray:
+    """1/(1 + τ) of each buyer, shape (buyers,): what is left for sellers of what it pays."""
+    total = np.zeros(economy.buyers.size)
+    for tax in economy.taxes.values():
+        for maker, uses in economy.buyers.uses.items():
+            if tax.user is None or maker in tax.user:
+                for use in uses:
+                    taxed = economy.goods[economy.buyers.good[use.start]] in tax.good
+                    total[use] += tax.rate if taxed else 0.0
+    return 1.0 / (1.0 + total)
+
+
+def net_demand(economy: Economy) -> list[Demand]:
+    """The terms of consumers as sellers face them, who get 1/(1 + τ) of what is paid."""
+    found = []
+    for good, terms in economy.demand.items():
+        rate = sum(tax.rate for tax in economy.taxes.values() if good in tax.good)
+        found.append(replace(terms, price=terms.price / (1.0 + rate)) if rate else terms)
+    return found
+
+
+def sales_prices(economy: Economy, reference: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """What sellers get for each final good, money per unit, of ``amounts`` of them, units."""
+    each = zip(net_demand(economy), reference, amounts, strict=True)
+    return np.array([demand_price(*own) for own in each])
+
+
 # --- consumers ------------------------------------------------------------------------------------
 
 
@@ -119,7 +150,7 @@ def consumed(
     A consumer of infinite elasticity takes all that is ``available``. ``reference`` and
     ``available``, units, and ``prices``, money per unit, have the same shape.
     """
-    each = zip(economy.demand.values(), reference, prices, available, strict=True)
+    each = zip(net_demand(economy), reference, prices, available, strict=True)
     return np.array(
         [
             amount if np.isinf(terms.elasticity) else demanded(terms, c0, price)

@@ -22,9 +22,11 @@ from market_abm.views.words.derivation import (
     CONSUMERS,
     DEMAND_CURVES,
     ENDOWMENTS,
+    NET_OF_TAX,
     SUPPLY_CURVES,
     off_curve,
 )
+from market_abm.views.words.households import WEIGHTS
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -71,7 +73,7 @@ def consumers(
     goods: Container[str],
 ) -> Section:
     """What consumers pay for ``goods``: a given price, or that of their demand curve."""
-    demand = {good: terms for good, terms in economy.demand.items() if good in goods}
+    demand = {good: terms for good, terms in economy.net_demand.items() if good in goods}
     curved = any(math.isfinite(terms.elasticity) for terms in demand.values())
     pairs = []
     for good, terms in demand.items():
@@ -88,7 +90,11 @@ def consumers(
                     format_plain(gradients[good]),
                 )
             )
-    return Section("consumers", DEMAND_CURVES if curved else CONSUMERS, tuple(pairs))
+    taxed = any(good in demand for tax in economy.taxes.values() for good in tax.good)
+    notes = [DEMAND_CURVES if curved else CONSUMERS] if demand.keys() - economy.households else []
+    notes += [WEIGHTS] if demand.keys() & economy.households.keys() else []
+    note = "; ".join(notes) + (NET_OF_TAX if taxed else "")
+    return Section("consumers", note, tuple(pairs))
 
 
 def suppliers(

@@ -33,6 +33,7 @@ from market_abm.views.derivation import (
 from market_abm.views.numbers import format_plain
 from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
 from market_abm.views.words.families import one_of
+from market_abm.views.words.households import CONDITION
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -116,13 +117,16 @@ class _Explanation:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
         costs = "".join(
-            f" - {self._price_text(industry, used)}*{used}"
-            for used in technology.inputs
+            f" - {self._price_text(industry, used)}{_times(self._gross(industry, slot))}*{used}"
+            for slot, used in enumerate(technology.inputs)
             if self._is_paid(industry, used)
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
-        note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
+        if industry.household:
+            preface += CONDITION
+        worth = "surplus" if industry.household else "profit"
+        note = f"{preface}{worth} = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
         pairs = [
             self._input(industry, slot, formula, tree)
@@ -139,9 +143,12 @@ class _Explanation:
         for slot, good in enumerate(technology.inputs):
             if self._is_paid(industry, good):
                 own = self._has_own_price(good)
-                price = ("bid", good, industry.good) if own else ("price", good)
-                profit = joined("-", profit, joined("*", name(price), name(slot)))
-        return Equation(name("profit"), profit, dict(enumerate(technology.inputs)))
+                price = name(("bid", good, industry.good) if own else ("price", good))
+                gross = self._gross(industry, slot)
+                price = price if gross == 1.0 else joined("*", price, lift(gross))
+                profit = joined("-", profit, joined("*", price, name(slot)))
+        worth = "surplus" if industry.household else "profit"
+        return Equation(name(worth), profit, dict(enumerate(technology.inputs)))
 
     def _loops(self, good: str) -> bool:
         return any(
@@ -157,6 +164,15 @@ class _Explanation:
         """Whether an industry pays for a good: of an external one only the first user does."""
         return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
 
+    def _gross(self, industry: Industry, slot: int) -> float:
+        """1 + τ: what the industry pays for a unit of an input, over what sellers get."""
+        net = self.economy.net_of_buyers
+        return (
+            1.0
+            if net is None
+            else 1.0 / float(net[self.economy.buyers.uses[industry.good][slot].start])
+        )
+
     def _price_text(self, industry: Industry, good: str) -> str:
         return f"bid[{good} by {industry.good}]" if self._has_own_price(good) else f"p_{good}"
 
@@ -164,6 +180,8 @@ class _Explanation:
         """The firms' bid for one input, beside the chain rule at this line."""
         good, output = industry.technology.inputs[slot], industry.good
         slope, bid = self.books.slope(industry, slot), self._bid(industry, slot)
+        gross = self._gross(industry, slot)
+        tax = "" if gross == 1.0 else f"/{format_plain(gross)}"
         by_program = self.program.slope(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
         shared = len(self.users[good]) > 1
@@ -181,16 +199,16 @@ class _Explanation:
         ]
         names = dict(enumerate(industry.technology.inputs))
         condition, backprop_line = (
-            Equation(name(left), joined("*", name(value), slope_tree), names)
+            Equation(name(left), _over(joined("*", name(value), slope_tree), gross), names)
             for left, value in sides
         )
         return Pair(
-            f"{price} = p_{output} * {factor}",
-            f"{format_plain(self.prices[output])} * {format_plain(slope)} = "
+            f"{price} = p_{output} * {factor}{tax}",
+            f"{format_plain(self.prices[output])} * {format_plain(slope)}{tax} = "
             f"{format_plain(bid)}{limits[0]}",
-            f"{term} = df_d{output} * {factor}",
-            f"{format_plain(gradient)} * {format_plain(by_program)} = "
-            f"{format_plain(gradient * by_program)}{limits[1]}",
+            f"{term} = df_d{output} * {factor}{tax}",
+            f"{format_plain(gradient)} * {format_plain(by_program)}{tax} = "
+            f"{format_plain(gradient * by_program / gross)}{limits[1]}",
             (condition, backprop_line),
         )
 
@@ -202,7 +220,10 @@ class _Explanation:
             for side in (self.books, self.program)
         )
         bids = [self._bid(*use) for use in users]
-        terms = [self.gradients[i.good] * self.program.slope(i, slot) for i, slot in users]
+        terms = [
+            self.gradients[i.good] * self.program.slope(i, slot) / self._gross(i, slot)
+            for i, slot in users
+        ]
         uses = [(good, i.good) for i, _ in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
@@ -270,6 +291,16 @@ def _sum_equation(
     if weights is not None:
         terms = [joined("*", lift(w), term) for w, term in zip(weights, terms, strict=True)]
     return Equation(name(left), joined("+", *terms))
+
+
+def _times(gross: float) -> str:
+    """A factor 1 + τ on a price, as text; empty without taxes."""
+    return "" if gross == 1.0 else f"*{format_plain(gross)}"
+
+
+def _over(value: Expression, gross: float) -> Expression:
+    """A value over 1 + τ."""
+    return value if gross == 1.0 else joined("/", value, lift(float(format_plain(gross))))
 
 
 def _is_sum(formula: str) -> bool:

@@ -152,7 +152,7 @@ class PostedPrice(QuotedMarket):
         """Money is conserved; unsold goods are lost as far as they spoil."""
         _, left, on_sale = allocated(path, economy)
         final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
-        for k, terms in enumerate(economy.demand.values()):
+        for k, terms in enumerate(economy.net_demand.values()):
             demanded = curves.demand_quantity(terms, reference[k], final[:, k])
             left += np.maximum(amounts[:, k] - demanded, 0.0).sum()
         lost = settings.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())

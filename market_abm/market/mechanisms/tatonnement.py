@@ -22,6 +22,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
 from market_abm.language.segments import cut, scatter
+from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
 from market_abm.market.best_plan import (
@@ -287,6 +288,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         self.economy.exogenous.offers.write(self.clock, self.quantities)
         quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
+        quotes = behaviour.gross_price(quotes, self.economy.net_of_buyers)
         if self.failed:  # a search for a plan that there is not takes long
             sale_prices = sale_prices.copy()
             sale_prices[list(self.failed)] = 0.0

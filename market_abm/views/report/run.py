@@ -31,7 +31,8 @@ from market_abm.views.report.tables import facts_html, status_html, table_html
 from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
-from market_abm.views.words.run import measure_label, optimum_unknown, rest_text
+from market_abm.views.words.optimum import optimum_unknown, rest_text
+from market_abm.views.words.run import measure_label
 from market_abm.views.words.stability import regime_text
 from market_abm.views.words.text import changes_text, sentence
 

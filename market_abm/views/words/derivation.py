@@ -10,6 +10,9 @@ CONSUMERS = "pay a given price for each final good"
 DEMAND_CURVES = "pay for what they buy the price of their demand curve, or a given price"
 """What consumers do, in the place of a profit."""
 
+NET_OF_TAX = "; here net of the tax on it, which is what sellers get"
+"""What is added where they pay a tax."""
+
 ENDOWMENTS = "offer their endowment at any price"
 SUPPLY_CURVES = "offer as much as costs the price at the margin, or their endowment"
 """What suppliers do."""

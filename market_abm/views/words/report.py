@@ -180,6 +180,8 @@ OPTIMUM_LABELS = {
     "kind": "what it is",
     "starts": "starts of the search",
     "complete": "the search ended within its budget",
+    "reached": "starts that led there",
+    "equilibria": "equilibria that were found",
 }
 """Keys of ``equilibrium`` in ``summary.json``, and their labels."""
 
