@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -222,7 +222,7 @@ class Result(Savable):
         """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
         from market_abm.runs.optimum import best_known
 
-        return best_known(self.economy, self.last)
+        return best_known(self.economy, self.outcome.last)
 
     @cached_property
     def taxes(self) -> TaxSummary | None:
@@ -230,7 +230,9 @@ class Result(Savable):
         from market_abm.runs.taxes import tax_summary
 
         welfare = float(self.path.welfare[-1])
-        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
+        last, market = self.outcome.last, self.experiment.market
+        found = tax_summary(self.economy, market, last, welfare)
+        return found and found.divided(unit_of_account(self.economy, last.prices))
 
     @property
     def at_rest(self) -> bool:
@@ -249,7 +251,7 @@ class Result(Savable):
         if not self.at_rest:
             return None
         tolerance = self.experiment.run.tolerance
-        return resting(self.economy, self.last, self.equilibrium, tolerance)
+        return resting(self.economy, self.outcome.last, self.equilibrium, tolerance)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -320,15 +322,9 @@ class Result(Savable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
-        from market_abm.runs.ending import least_scale
-        from market_abm.runs.optimum import distance
+        from market_abm.runs.optimum import distance_of
 
-        if self.equilibrium is None:
-            return None
-        least = least_scale(self.economy, self.trajectory)
-        prices = relative_prices(self.economy, self.equilibrium.prices)
-        best = replace(self.equilibrium, prices=prices)
-        return distance(self.last, float(self.path.welfare[-1]), best, least)
+        return distance_of(self)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -339,14 +335,16 @@ class Result(Savable):
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
         returns, a loss with increasing returns.
         """
-        table = accounts_table(self.economy, self.experiment.market, self.outcome.last)
-        return divided(table, unit_of_account(self.economy, self.outcome.last.prices))
+        last = self.outcome.last
+        table = accounts_table(self.economy, self.experiment.market, last)
+        return divided(table, unit_of_account(self.economy, last.prices))
 
     @cached_property
     def households(self) -> Mapping[str, HouseholdAccount]:
         """Of each household, by name, what it earns and what it buys, at the last step."""
-        accounts = household_accounts(self.economy, self.experiment.market, self.outcome.last)
-        unit = unit_of_account(self.economy, self.outcome.last.prices)
+        last = self.outcome.last
+        accounts = household_accounts(self.economy, self.experiment.market, last)
+        unit = unit_of_account(self.economy, last.prices)
         return {name: account.divided(unit) for name, account in accounts.items()}
 
     def household_paths(self) -> pd.DataFrame:
