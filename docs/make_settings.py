@@ -79,7 +79,7 @@ def economy_sections() -> Iterable[list[str]]:
     )
     yield section(
         "households.NAME",
-        "Households, who earn what they spend ([The model, section 1](model.md#households)).",
+        "Households, who earn what they spend ([The model, section 2](model.md#households)).",
         Household,
     )
     yield section(

@@ -30,6 +30,10 @@ LINES_OF_EACH = [
     "7",
     "x",
     "sqrt(x * z) ** 2",
+    "min(x / 2, z / 3) ** k",
+    "max(x, 1.5, z) * min(x, z) + min(x, 0)",
+    "abs(x - z) + abs(x) * z",
+    *(f"where(x {sign} z, sqrt(x) * z, ln(z)) * x" for sign in expression.COMPARISONS),
 ]
 CORNERS = (0.0, -0.0, 1.0, -1.5, 0.3, 2.5, 1e-300, 1e300, 750.0, math.inf, -math.inf, math.nan)
 

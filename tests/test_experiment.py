@@ -136,10 +136,21 @@ BAD = {
     MINIMAL + "[run]\nshare_rate = 1": (8, "'run.share_rate'; did you mean 'market.share_rate'"),
     MINIMAL + "[market]\nfirms = 1": (8, "'market.firms'; did you mean 'industries.firms'"),
     "x.price = 3\n" + MINIMAL: (1, "unknown key 'x'; did you mean 'supply.x'"),
-    MINIMAL.replace("sqrt(x)", "min(x, 2)"): (
+    MINIMAL.replace("sqrt(x)", "minimum(x, 2)"): (3, "unknown function 'minimum'; write min"),
+    MINIMAL.replace("sqrt(x)", "min(x)"): (
         3,
-        "unknown function 'min'; ces.* nearly the minimum",
+        r"min\(\) takes several terms, not 1; write min\(x\[",
     ),
+    MINIMAL.replace("sqrt(x)", "where(x, 1, 2)"): (
+        3,
+        r"the condition 'x' is no comparison by <, <=, > or >=; write where\(x < y, a, b\)",
+    ),
+    MINIMAL.replace("sqrt(x)", "where(x == 1, 1, 2)"): (3, "the condition 'x == 1' is no compar"),
+    MINIMAL.replace("sqrt(x)", "where(0 < x < 1, x, 1)"): (3, "'0 < x < 1' compares more than two"),
+    MINIMAL.replace("sqrt(x)", "where(x < 1, x)"): (3, "where.* two terms, not 2 arguments"),
+    MINIMAL.replace("sqrt(x)", "x * (x < 1)"): (3, "'x < 1' is not arithmetic; .*as where"),
+    MINIMAL.replace("sqrt(x)", "x if x < 1 else 1"): (3, r"is not arithmetic; write where\(x <"),
+    MINIMAL.replace("y =", "max ="): (3, "'max' is the name of a function"),
     MINIMAL.replace("sqrt(x)", "pow(x, 2)"): (3, "unknown function 'pow'; write x \\*\\* y"),
     MINIMAL.replace("y =", "yield ="): (3, "'yield' is a reserved word.*, such as yield_"),
     MINIMAL.replace("sqrt(x)", "class ** 2"): (3, "'class' is a reserved word"),

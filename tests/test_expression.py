@@ -73,6 +73,19 @@ LINES = {
     "ces(x, y, elasticity=0.5, weights=(0.3, 0.7))": lambda x, y: 1 / (0.3 / x + 0.7 / y),
     "ces(x, y, elasticity=2)": lambda x, y: (0.5 * x**0.5 + 0.5 * y**0.5) ** 2,
     "ces(x, y, elasticity=1, weights=(0.3, 0.7))": lambda x, y: x**0.3 * y**0.7,
+    "min(x/2, y/3) ** 0.5 + min(x, 1.2, y)": lambda x, y: (
+        anp.minimum(x / 2, y / 3) ** 0.5 + anp.minimum(anp.minimum(x, 1.2), y)
+    ),
+    "max(x, y, 1) * max(x - y, 0)": lambda x, y: (
+        anp.maximum(anp.maximum(x, y), 1.0) * anp.maximum(x - y, 0.0)
+    ),
+    "abs(x - y) * y - 2 * abs(x - 1)": lambda x, y: anp.abs(x - y) * y - 2 * anp.abs(x - 1),
+    "where(x < y, x*y, x**2) + where(x*y >= 1, y, ln(x))": lambda x, y: (
+        anp.where(x < y, x * y, x**2) + anp.where(x * y >= 1, y, anp.log(x))
+    ),
+    "ces(min(x, y), where(y <= 2, x, max(x, y)), elasticity=0.5)": lambda x, y: (
+        2 / (1 / anp.minimum(x, y) + 1 / anp.where(y <= 2, x, anp.maximum(x, y)))
+    ),
     "exp(ces(ln(x + 2), y, elasticity=0.25))": lambda x, y: anp.exp(
         (0.5 * anp.log(x + 2) ** -3.0 + 0.5 * y**-3.0) ** (-1 / 3)
     ),

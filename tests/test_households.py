@@ -82,20 +82,16 @@ def test_exchange_clears_an_independent_excess_demand(count):
     """At rest to 1e-13 (the tolerance), excess demand is 0 to 1e-10: its slopes are below 100."""
     rng = np.random.default_rng(7)
     sizes = [(2, 2)] if count == 6 else [(h, g) for h in (2, 3, 4, 6) for g in (2, 3, 4, 5, 6)]
-    settled = 0
     for households, goods in sizes:
         worlds = [Exchange.random(rng, households, goods) for _ in range(count // len(sizes))]
-        keys = {"mechanism": "trading-post", "bid_rate": 0.3, "tolerance": 1e-13, "steps": 3000}
+        keys = {"mechanism": "trading-post", "bid_rate": 0.3, "tolerance": 1e-13, "steps": 500}
         results = run_together([Experiment.of(world.economy, **keys) for world in worlds])
         for world, result in zip(worlds, results, strict=True):
-            if result.status != "converged":
-                continue
-            settled += 1
+            assert result.status == "converged"
             prices = result.last.prices[:goods]
             assert np.abs(world.excess(prices)).max() < 1e-10
             bought = [list(account.spending.values()) for account in result.households.values()]
             np.testing.assert_allclose(bought / prices, world.demand(prices), rtol=1e-9)
-    assert settled >= 0.85 * count
 
 
 def test_shoven_and_whalley():

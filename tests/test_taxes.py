@@ -115,7 +115,11 @@ car   = steel**0.5 * labour**0.3
 
 @pytest.mark.parametrize(
     ("mechanism", "activation", "settings"),
-    [pytest.param(*each, marks=[pytest.mark.slow] * (k < 3)) for k, each in enumerate(SPOT[:4])],
+    [
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in SPOT[:3]),
+        SPOT[3],
+        pytest.param("unit-bid", "random", {"share_rate": 0.3}, marks=pytest.mark.slow),
+    ],
 )
 def test_at_rest_net_prices_are_the_net_gradient_in_loops_too(mechanism, activation, settings):
     taxes = {
@@ -124,9 +128,9 @@ def test_at_rest_net_prices_are_the_net_gradient_in_loops_too(mechanism, activat
         "cars": {"good": "car", "rate": 0.2},
     }
     given = from_text(LOOP, supply={"ore": 2.0, "labour": 3.0}, taxes=taxes)
-    result = run(
-        given, mechanism=mechanism, activation=activation, tolerance=1e-12, steps=4000, **settings
-    )
+    engine = "agents" if activation == "random" else "arrays"
+    order = {"mechanism": mechanism, "activation": activation, "engine": engine}
+    result = run(given, **order, tolerance=1e-12, steps=4000, **settings)
     assert result.status == "converged"
     assert result.last_errors.max() < 1e-11  # each condition of rest holds to 1e-13
     best = equilibrium(given)  # by Newton's method on the conditions, without a market
@@ -254,6 +258,8 @@ def test_near_rest_a_taxed_market_moves_as_its_eigenvalues_say():
         result = run(economy(rates()), mechanism=mechanism, steps=3000, **settings)
         near = stability(result.economy, result.experiment.market)
         assert result.path.rate.value == pytest.approx(near.radius, rel=0.01)
+    dated = market_settings("trading-post", dating="dated")  # its theory is by the Hessian of W
+    assert stability(economy(rates()), dated) is None
 
 
 # --- who bears them -------------------------------------------------------------------------------
@@ -368,6 +374,11 @@ def test_shoven_and_whalley_with_their_tax_on_capital(activation):
     price, rent, made, labour, capital, revenue = solved_shoven_whalley(0.5, (0.4, 0.6))
     assert [*price.round(3), round(rent, 3)] == [1.467, 1.006, 1.128]  # as published
     assert [*made.round(3), *capital.round(3)] == [22.387, 57.307, 4.039, 20.961]
+    file = Experiment.load(ROOT / "experiments/shoven-whalley-tax.toml").economy
+    assert file.taxes == result.economy.taxes
+    np.testing.assert_allclose(
+        equilibrium(file).prices / equilibrium(result.economy).prices, 1.0, rtol=1e-9
+    )
     found = dict(zip(result.goods, result.last.prices / result.last.prices[0], strict=True))
     ours = [found[name] for name in ("q1", "q2", "capital")]
     np.testing.assert_allclose(ours, [*price, rent], rtol=1e-9)
@@ -408,6 +419,38 @@ def test_a_government_spends_what_it_is_paid_and_money_stays():
     best = equilibrium(several[0])
     ratio = result.last.prices / best.prices
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_money_auctioneer_and_solver_find_one_equilibrium_with_taxes():
+    def household(wants, **owned):
+        return {"utility": wants, "endowment": owned, "owns": 0.5}
+
+    taxed = from_text(
+        "bread = labour**0.5 * land**0.3\ncloth = labour**0.6 * land**0.2",
+        households={
+            "rich": household("ces(bread, cloth, elasticity=1.5)", land=2.0),
+            "poor": household("ces(bread, cloth, elasticity=0.75)", labour=3.0),
+            "state": {"utility": "bread**0.5 * cloth**0.3", "owns": 0.0},
+        },
+        taxes={
+            "rent": {"good": "land", "user": "bread", "rate": 0.5, "to": "state"},
+            "vat": {
+                "good": ["bread", "cloth"],
+                "user": "households",
+                "rate": 0.2,
+                "to": {"state": 0.5, "poor": 0.5},
+            },
+            "jobs": {"good": "labour", "user": "cloth", "rate": -0.1, "to": "rich"},
+        },
+    )
+    best = equilibrium(taxed)
+    given = {"trading-post": {"bid_rate": 0.3}, "tatonnement": {"auction_rate": 0.05}}
+    for mechanism, settings in given.items():
+        result = run(taxed, mechanism=mechanism, steps=2000, **settings)
+        assert result.status == "converged"
+        ratio = result.last.prices / best.prices  # up to the unit of money
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-8)
 
 
 # --- files, numbers, mistakes ---------------------------------------------------------------------
@@ -483,6 +526,26 @@ def test_a_wrong_tax_is_told_in_one_sentence(taxes, households, message):
     assert message in str(raised.value)
     assert raised.value.remedy
     assert raised.value.name.startswith("taxes.")
+
+
+def test_a_tax_on_who_gets_a_good_for_nothing_is_refused():
+    with pytest.raises(MarketError, match="nobody who pays for bees would pay it"):
+        from_text(
+            "honey = bees ** 0.5\napples = bees ** 0.5",
+            {"bees": 1.0},
+            reuse_of={"bees": "external"},
+            taxes={"bees": {"good": "bees", "user": "apples", "rate": 0.1}},
+        )
+
+
+def test_patterns_name_goods_and_users():
+    given = from_text(
+        "for k in 0..3:\n  y[k] = x[k] ** 0.5\nu = sum(y[k] for k in 0..3)",
+        {"x[*]": 1.0},
+        taxes={"some": {"good": "x[*]", "user": "y[0..1]", "rate": 0.25}},
+    )
+    result = run(given, steps=3)
+    np.testing.assert_allclose(result.last.prices[:4], [0.4, 0.4, 0.5, 0.5], rtol=1e-15)
 
 
 def test_a_household_that_pays_more_than_it_earns_is_told():

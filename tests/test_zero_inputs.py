@@ -15,6 +15,7 @@ from market_abm.economy.technology import Technology
 from market_abm.errors import ProgramError
 from market_abm.experiment.experiment import Experiment
 from market_abm.language import expression as ex
+from market_abm.language.tape import Tape
 
 INF = math.inf
 
@@ -106,7 +107,7 @@ def test_a_formula_at_0_is_the_number_or_has_none(text):
     lookup = {"made": made, **{k: {"x": 0.0, "z": 3.0}[g] for k, g in enumerate(technology.inputs)}}
     for good, formula in zip(technology.inputs, formulas, strict=True):
         with np.errstate(all="ignore"):
-            value = float(ex.Tape(formula, ()).evaluate(lookup)[0])
+            value = float(Tape(formula, ()).evaluate(lookup)[0])
         assert math.isnan(value) or value == pytest.approx(by_good[good], rel=1e-12)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from market_abm.economy.by_pattern import members
 from market_abm.economy.families import family_and_indices
 from market_abm.errors import MarketError, SettingError, clip, nearest
-from market_abm.language.expression import Tape
 from market_abm.language.parser import Line
 from market_abm.language.reader import parse
+from market_abm.language.tape import Tape
 
 DATE = "t"
 """The index that is the date."""

@@ -17,9 +17,9 @@ import numpy as np
 from market_abm.economy.families import families_of, is_pattern, matching
 from market_abm.errors import EconomyError, MarketError, SettingError, clip, nearest
 from market_abm.fields import Settings, decimal
-from market_abm.language import expression as ex
 from market_abm.language.parser import translate_line
 from market_abm.language.syntax import syntax_tree
+from market_abm.language.tape import Tape
 
 GOODS = {
     "supply": "raw good",
@@ -137,7 +137,7 @@ class ByPattern:
             )
         self.read |= line.parameters.keys() & self.parameters.keys()
         with np.errstate(all="ignore"):
-            made = ex.Tape(line.formula, ()).evaluate(values)[0]
+            made = Tape(line.formula, ()).evaluate(values)[0]
         return [float(each) for each in np.broadcast_to(made, len(turns))]
 
 

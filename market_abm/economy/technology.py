@@ -17,6 +17,7 @@ from market_abm.language.limits import limits_at_zero
 from market_abm.language.patterns import pattern, with_constants
 from market_abm.language.printing import text
 from market_abm.language.segments import Places, cut, joined
+from market_abm.language.tape import Tape
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,13 @@ class Technology:
     """Whether :meth:`production` takes all inputs, and returns all products, as one array."""
 
     @cached_property
-    def _tape(self) -> ex.Tape:
-        return ex.Tape(self.formula, tuple(range(len(self.inputs))))
+    def _tape(self) -> Tape:
+        return Tape(self.formula, tuple(range(len(self.inputs))))
+
+    @property
+    def branching(self) -> bool:
+        """Whether the line has branches, by ``min``, ``max``, ``abs`` or ``where``."""
+        return not self.vectorized and self._tape.branching
 
     def production(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """The output and the marginal products ∂output/∂input, one per input.

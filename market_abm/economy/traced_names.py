@@ -14,7 +14,7 @@ from itertools import takewhile
 import numpy as np
 
 from market_abm.economy.families import family_and_indices, member
-from market_abm.language.parser import RESERVED
+from market_abm.language.calls import RESERVED
 from market_abm.language.tracing import Trace, Traced
 from market_abm.language.variables import Binding, Place
 

@@ -1,14 +1,16 @@
 """Which lines are certain to be concave: the rules of convex calculus, applied to a formula.
 
-A sum of concave terms is concave; so is a concave function that rises, of a concave argument, or
-that falls, of a convex one (S. Boyd and L. Vandenberghe, Convex Optimization, Cambridge University
-Press, 2004, section 3.2). The rules prove; where they cannot, nothing is claimed.
+A sum of concave terms is concave, and so is the least of them; so is a concave function that
+rises, of a concave argument, or that falls, of a convex one (S. Boyd and L. Vandenberghe, Convex
+Optimization, Cambridge University Press, 2004, section 3.2). The rules prove; where they cannot,
+nothing is claimed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.nested_ces import NestedCES
 from market_abm.economy.technology import Technology
-from market_abm.language.expression import AGGREGATORS, OPERATIONS, postorder
+from market_abm.language.expression import AGGREGATORS, COMPARISONS, OPERATIONS, postorder
 
 if TYPE_CHECKING:
     from market_abm.gradient.allocation import Allocation
@@ -97,6 +99,17 @@ def _applied(operation: str, arguments: list[Shape]) -> Shape:
         return _number(value) if np.isfinite(value) else ANY
     if operation in AGGREGATORS:
         return _aggregate(operation, arguments)
+    match operation:
+        case "min":
+            return reduce(_least, arguments)
+        case "max":
+            return reduce(_largest, arguments)
+        case "abs":
+            return _largest(arguments[0], _scaled(arguments[0], -1.0))
+        case "where":
+            return _choice(*arguments)
+    if operation in COMPARISONS:
+        return Shape(0.0, 1.0)
     return (
         _function(operation, *arguments) if len(arguments) == 1 else _infix(operation, *arguments)
     )
@@ -136,6 +149,30 @@ def _function(operation: str, u: Shape) -> Shape:
     if operation in CONCAVE_RISING and u.low >= CONCAVE_RISING[operation]:
         return Shape(*_ends(operation, u), concave=u.concave)
     return ANY
+
+
+def _least(a: Shape, b: Shape) -> Shape:
+    """The lesser of two: concave if both are; a power of something concave, the larger power."""
+    for one, other in ((a, b), (b, a)):
+        if one.high <= other.low:
+            return one
+    power = max(a.degree, b.degree)
+    return Shape(min(a.low, b.low), min(a.high, b.high), a.concave and b.concave, power=power)
+
+
+def _largest(a: Shape, b: Shape) -> Shape:
+    """The larger of two: convex if both are."""
+    for one, other in ((a, b), (b, a)):
+        if one.low >= other.high:
+            return one
+    return Shape(max(a.low, b.low), max(a.high, b.high), convex=a.convex and b.convex)
+
+
+def _choice(condition: Shape, a: Shape, b: Shape) -> Shape:
+    """One of two, by a condition: of its shape nothing is known where that may be either."""
+    if condition.constant:
+        return a if condition.low else b
+    return Shape(min(a.low, b.low), max(a.high, b.high))
 
 
 def _sum(a: Shape, b: Shape) -> Shape:

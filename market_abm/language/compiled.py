@@ -40,8 +40,19 @@ FORMATS: dict[np.ufunc, str] = {
     np.sinh: "sinh({})",
     np.cosh: "cosh({})",
     np.tanh: "tanh({})",
+    np.less: "{} < {}",
+    np.less_equal: "{} <= {}",
+    np.greater: "{} > {}",
+    np.greater_equal: "{} >= {}",
+    np.equal: "{} == {}",
+    np.minimum: "{0} if {0} < {1} else {1}",
+    np.maximum: "{0} if {0} > {1} else {1}",
+    np.absolute: "fabs({})",
 }
 """How each operation is written."""
+
+CHOICE = "{1} if {0} else {2}"
+"""How ``where`` is written."""
 
 REFUSALS = (ArithmeticError, TypeError, ValueError)
 """What Python raises where NumPy returns infinity or NaN, or after a power has become complex."""
@@ -101,7 +112,15 @@ class Record:
 
     def apply(self, ufunc: np.ufunc, operands: Sequence[Any]) -> StandIn:
         """A stand-in for the result of an operation."""
-        operation = (FORMATS[ufunc], tuple(map(self.name_of, operands)))
+        names = tuple(map(self.name_of, operands))
+        if ufunc in (np.minimum, np.maximum):  # NumPy's are NaN if one operand is
+            self.finite += names
+            names += names  # each is read twice
+        return self.note(FORMATS[ufunc], names)
+
+    def note(self, form: str, names: tuple[str, ...]) -> StandIn:
+        """A stand-in for the result of an operation of this format on these names."""
+        operation = form, names
         if operation not in self._names:
             self._names[operation] = f"v{len(self.operations)}"
             self.operations[self._names[operation]] = operation
@@ -172,7 +191,8 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc is np.isfinite:
             self.record.finite.append(self.name)
             return np.True_
-        if ufunc is np.equal and operands[0] is self and np.all(operands[1] == 0.0):
+        plain = ufunc is np.equal and not isinstance(operands[1], StandIn)
+        if plain and np.all(operands[1] == 0.0):
             self.record.nonzero.append(self.name)
             return np.False_
         if ufunc is np.multiply:  # the first link of a chain of derivatives is 1
@@ -180,6 +200,10 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
                 if not isinstance(factor, StandIn) and factor == 1.0:
                     return other
         return self.record.apply(ufunc, operands) if ufunc in FORMATS else NotImplemented
+
+    def choose(self, yes: Any, no: Any) -> StandIn:
+        """One of two numbers, by a condition."""
+        return self.record.note(CHOICE, tuple(map(self.record.name_of, (self, yes, no))))
 
     def __bool__(self) -> bool:
         raise TypeError("a stand-in has no value")

@@ -11,6 +11,7 @@ import numpy as np
 
 from market_abm.errors import ProgramError
 from market_abm.language import expression as ex
+from market_abm.language.tape import Tape
 
 SUM_TOLERANCE = 1e-9
 """The largest difference from 1 of weights that sum to 1."""
@@ -72,4 +73,4 @@ def _value(constant: ex.Expression, parameters: Mapping[str, float]) -> float:
     if constant.operation == "number":
         return float(constant.payload)
     with np.errstate(all="ignore"):
-        return float(ex.Tape(constant, ()).evaluate(parameters)[0])
+        return float(Tape(constant, ()).evaluate(parameters)[0])

@@ -2,19 +2,28 @@
 
 An :class:`Expression` is a tree of operations on names and numbers. The table ``OPERATIONS``
 defines each operation and its derivatives, in arithmetic that works on floats, NumPy arrays and
-expressions alike: one reverse sweep gives a marginal product as a number (one firm), as an array
-(many firms) or as a formula (``explain``).
+expressions alike: one reverse sweep (``tape.py``) gives a marginal product as a number (one firm),
+as an array (many firms) or as a formula (``explain``).
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from market_abm.language.branches import (
+    absolute,
+    choice,
+    comparison,
+    extreme,
+    extreme_with_parts,
+    sign,
+    tied_parts,
+)
 from market_abm.language.ces import (
     Value,
     ces,
@@ -230,6 +239,50 @@ AGGREGATORS: dict[str, Aggregator] = {
 }
 """Production functions of several inputs, differentiated with respect to inputs only."""
 
+COMPARISONS: dict[str, Operation] = {
+    name: Operation(comparison(ufunc), lambda k, y, a, b: 0.0)
+    for name, ufunc in (
+        ("<", np.less),
+        ("<=", np.less_equal),
+        (">", np.greater),
+        (">=", np.greater_equal),
+    )
+}
+"""Conditions of ``where``."""
+
+
+def _extreme(name: str, compares: str, ufunc: np.ufunc) -> Operation:
+    def derivative(k: int, y: Value, *branches: Value) -> Value:
+        if not isinstance(y, Expression):
+            return tied_parts(y, branches)(k)
+        if len(branches) == 1:
+            return 1.0
+        others = branches[:k] + branches[k + 1 :]
+        other = others[0] if len(others) == 1 else apply(name, *others)
+        return apply("where", apply(compares, branches[k], other), 1.0, 0.0)
+
+    return Operation(extreme(ufunc), derivative, with_derivatives=extreme_with_parts(ufunc))
+
+
+def _absolute_derivative(k: int, y: Value, u: Value) -> Value:
+    if isinstance(u, Expression):
+        return apply("where", apply(">", u, 0.0), 1.0, -1.0)
+    return sign(u)
+
+
+BRANCHING: dict[str, Operation] = {
+    "min": _extreme("min", "<", np.minimum),
+    "max": _extreme("max", ">", np.maximum),
+    "abs": Operation(absolute, _absolute_derivative),
+    "where": Operation(
+        choice, lambda k, y, c, a, b: apply("where", c, float(k == 1), float(k == 2))
+    ),
+}
+"""Functions of several branches; a derivative is that of the branch in force (``branches.py``).
+
+The formula of a derivative says in which branch it holds, and leaves out ties.
+"""
+
 CHAINS = {"sum": "+", "prod": "*"}
 """Functions of any number of terms that stand for an operation between them, from the left."""
 
@@ -242,10 +295,12 @@ OPERATIONS: dict[str, Operation] = {
     "neg": Operation(operator.neg, lambda k, y, u: -1.0),
     **FUNCTIONS,
     **AGGREGATORS,
+    **BRANCHING,
+    **COMPARISONS,
 }
 
 
-# --- evaluate and differentiate ------------------------------------------------------------------
+# --- nodes in order ------------------------------------------------------------------------------
 
 
 def postorder(root: Expression) -> list[Expression]:
@@ -262,90 +317,6 @@ def postorder(root: Expression) -> list[Expression]:
             stack.append((node, True))
             stack.extend((argument, False) for argument in reversed(node.arguments))
     return order
-
-
-class Tape:
-    """An expression in topological order, for repeated evaluation with derivatives.
-
-    Parameters
-    ----------
-    root
-        The expression.
-    variables
-        The symbols to differentiate with respect to; no derivative is computed for others.
-    """
-
-    def __init__(self, root: Expression, variables: tuple[Any, ...]) -> None:
-        nodes = postorder(root)
-        position = {id(node): i for i, node in enumerate(nodes)}
-        first: dict[Any, int] = {}  # a name is one variable, however often it is read
-        for i, node in enumerate(nodes):
-            if node.operation == "name":
-                position[id(node)] = first.setdefault(node.payload, i)
-        self.nodes = nodes
-        self.arguments = [tuple(position[id(a)] for a in node.arguments) for node in nodes]
-        active = [False] * len(nodes)
-        for i, node in enumerate(nodes):
-            active[i] = (node.operation == "name" and node.payload in variables) or any(
-                active[a] for a in self.arguments[i]
-            )
-        self.active = active
-        self.leaves = {symbol: i for symbol, i in first.items() if active[i]}
-
-    def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
-        """The value, and ∂(expression)/∂(variable) for each variable in the expression."""
-        values: list[Value] = []
-        derivatives: dict[int, Callable[[int], Value]] = {}
-        for i, (node, arguments) in enumerate(zip(self.nodes, self.arguments, strict=True)):
-            if node.operation == "number":
-                values.append(node.payload)
-            elif node.operation == "name":
-                value = lookup[node.payload]
-                # Python's own numbers raise exceptions where NumPy's are inf or not a number.
-                values.append(np.float64(value) if isinstance(value, int | float) else value)
-            else:
-                operation = OPERATIONS[node.operation]
-                given = [values[a] for a in arguments]
-                if operation.with_derivatives is None:
-                    values.append(operation.compute(*given))
-                else:
-                    value, derivatives[i] = operation.with_derivatives(*given)
-                    values.append(value)
-        return values[-1], self._reverse(values, derivatives)
-
-    def _reverse(
-        self, values: list[Value], derivatives: Mapping[int, Callable[[int], Value]]
-    ) -> dict[Any, Value]:
-        """∂(expression)/∂(variable) for each variable, by one reverse sweep.
-
-        ``values`` are those of the nodes: numbers, arrays or (:meth:`formulas`) the nodes
-        themselves. ``derivatives`` holds those already known, by node.
-        """
-        adjoint: list[Value] = [None] * len(self.nodes)
-        adjoint[-1] = np.float64(1.0)
-        for i in range(len(self.nodes) - 1, -1, -1):
-            arguments = self.arguments[i]
-            if adjoint[i] is None or not arguments:
-                continue
-            derivative = OPERATIONS[self.nodes[i].operation].derivative
-            argument_values = [values[a] for a in arguments]
-            for k, a in enumerate(arguments):
-                if self.active[a]:
-                    if i in derivatives:
-                        local = derivatives[i](k)
-                    else:
-                        local = derivative(k, values[i], *argument_values)
-                    term = local if i == len(self.nodes) - 1 else adjoint[i] * local
-                    adjoint[a] = term if adjoint[a] is None else adjoint[a] + term
-        return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
-
-    def formulas(self, output: Expression | None = None) -> dict[Any, Expression]:
-        """The derivatives as expressions; ``output`` stands for the value of the whole."""
-        values: list[Value] = list(self.nodes)
-        whole = OPERATIONS.get(self.nodes[-1].operation)
-        if output is not None and whole is not None and whole.uses_output:
-            values[-1] = output
-        return {symbol: lift(d) for symbol, d in self._reverse(values, {}).items()}
 
 
 # --- simplify ------------------------------------------------------------------------------------
@@ -378,6 +349,9 @@ def _same(a: Expression, b: Expression) -> bool:
 def _rewrite_sum(a: Expression, b: Expression) -> Expression | None:
     if _same(a, b):
         return 2.0 * a
+    if a.operation == b.operation == "where" and a.arguments[0] is b.arguments[0]:
+        pairs = zip(a.arguments[1:], b.arguments[1:], strict=True)
+        return Expression("where", (a.arguments[0], *(one + two for one, two in pairs)))
     if _is(a, 0.0):
         return b
     if _is(b, 0.0):
@@ -405,6 +379,11 @@ def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
         return b
     if _is(b, 1.0):
         return a
+    for chosen, other in ((a, b), (b, a)):
+        if _is_slope(chosen):
+            condition, *branches = chosen.arguments
+            scaled = (each if _is(each, 0.0) else each * other for each in branches)
+            return Expression("where", (condition, *scaled))
     if a.operation == "neg" or _is(a, -1.0):
         return -(b if _is(a, -1.0) else a.arguments[0] * b)
     if b.operation == "neg" or _is(b, -1.0):
@@ -420,6 +399,14 @@ def _rewrite_product(a: Expression, b: Expression) -> Expression | None:
     if a.operation == "/":
         return (a.arguments[0] * b) / a.arguments[1]
     return a**2.0 if _same(a, b) else None
+
+
+def _is_slope(a: Expression) -> bool:
+    """Whether ``a`` is 0 in one of two branches, or a number in both."""
+    if a.operation != "where":
+        return False
+    branches = a.arguments[1:]
+    return any(_is(b, 0.0) for b in branches) or all(b.operation == "number" for b in branches)
 
 
 def _rewrite_quotient(a: Expression, b: Expression) -> Expression | None:

@@ -129,6 +129,8 @@ def operands(node: ast.expr) -> list[ast.expr]:
         return [node.left, node.right]
     if isinstance(node, ast.UnaryOp):
         return [node.operand]
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
     if not isinstance(node, ast.Call):
         return []
     form = ex.AGGREGATORS.get(node.func.id) if isinstance(node.func, ast.Name) else None

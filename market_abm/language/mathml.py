@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from market_abm.language.expression import AGGREGATORS, Expression, postorder
+from market_abm.language.expression import AGGREGATORS, COMPARISONS, Expression, postorder
 from market_abm.language.printing import number_text
 
 DIGITS = 6
@@ -30,7 +30,9 @@ _HIDDEN = re.compile("\ue000([^\ue001]*)\ue001")
 _PLAIN = re.compile("<m[in]>[^<]*</m[in]>")
 """One name or number."""
 
-_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
+_RELATION, _SUM, _SIGN, _PRODUCT, _POWER, _ATOM = 0, 1, 2, 3, 4, 5
+
+_SIGNS = {"<": "&lt;", "<=": "≤", ">": "&gt;", ">=": "≥"}
 
 _Written = tuple[str, int]
 """Markup, and its precedence."""
@@ -100,7 +102,25 @@ def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str])
         return f"<msqrt>{_hidden('sqrt(')}{parts[0][0]}{_hidden(')')}</msqrt>", _ATOM
     if operation in AGGREGATORS:
         return _aggregate(node, parts)
-    return f"{_function(operation)}<mo>&#x2061;</mo>{_brackets(parts[0][0])}", _ATOM
+    if operation in COMPARISONS:
+        return f"{parts[0][0]}<mo>{_SIGNS[operation]}</mo>{parts[1][0]}", _RELATION
+    return _called(operation, [markup for markup, _ in parts]), _ATOM
+
+
+def _called(operation: str, arguments: Sequence[str]) -> str:
+    """A function of these arguments."""
+    if operation == "where":
+        return _choice(*arguments)
+    if operation == "abs":
+        return f"<mrow><mo>|</mo>{arguments[0]}<mo>|</mo></mrow>"
+    return f"{_function(operation)}<mo>&#x2061;</mo>{_brackets('<mo>,</mo>'.join(arguments))}"
+
+
+def _choice(condition: str, yes: str, no: str) -> str:
+    """Two cases beside a brace."""
+    rows = ((yes, f"<mtext>if </mtext>{condition}"), (no, "<mtext>otherwise</mtext>"))
+    cells = (f"<mtr><mtd>{_row(a)}</mtd><mtd>{_row(b)}</mtd></mtr>" for a, b in rows)
+    return f"<mrow><mo>{{</mo><mtable>{''.join(cells)}</mtable></mrow>"
 
 
 def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:

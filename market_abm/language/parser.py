@@ -14,14 +14,15 @@ Operators ``+ - * / **``, parentheses (inside which a line may be broken), numbe
 
 whose keyword values are numbers or arithmetic on named parameters. Weights and exponents are equal
 with sum 1 by default; the weights of ``ces`` must sum to 1, and at ``elasticity=1`` it is Cobb-
-Douglas. ``sum`` and ``prod`` take several terms. Goods may have indices (``language/indices.py``).
-Python's parser reads the text, and a whitelist of its syntax is translated.
+Douglas. ``sum``, ``prod``, ``min`` and ``max`` take several terms, ``abs`` one, and
+``where(x < y, a, b)`` a comparison by ``<``, ``<=``, ``>`` or ``>=``, and two terms. Goods may
+have indices (``language/indices.py``). Python's parser reads the text, and a whitelist of its
+syntax is translated.
 """
 
 from __future__ import annotations
 
 import ast
-import keyword
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -30,6 +31,14 @@ from typing import Any
 from market_abm.errors import ProgramError, SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.language import expression as ex
+from market_abm.language.calls import (
+    COMPARISONS,
+    FUNCTIONS,
+    SEVERAL,
+    condition_and_terms,
+    function_name,
+    generates,
+)
 from market_abm.language.constants import check_positive, check_sum, entry_of
 from market_abm.language.index_arithmetic import Indices
 from market_abm.language.syntax import unparsed
@@ -41,30 +50,6 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Div: "/",
     ast.Pow: "**",
 }
-
-_MODULES = {"math", "np", "numpy"}
-_FUNCTIONS = sorted({*ex.FUNCTIONS, *ex.AGGREGATORS, *ex.CHAINS})
-
-RESERVED = frozenset(
-    [
-        *keyword.kwlist,
-        *_FUNCTIONS,
-        *_MODULES,
-        *(key for form in ex.AGGREGATORS.values() for key in (*form.scalars, form.per_input)),
-    ]
-)
-"""Words that are in general no goods."""
-
-_NEARLY_MINIMUM = "ces(..., elasticity=0.01) is nearly the minimum, with derivatives"
-_INSTEAD = {
-    "min": _NEARLY_MINIMUM,
-    "leontief": _NEARLY_MINIMUM,
-    "max": "there is none, as a technology needs derivatives",
-    "abs": "write sqrt(x ** 2)",
-    "pow": "write x ** y",
-}
-"""What to write in the place of functions that the language does not have."""
-
 
 # --- from text to lines --------------------------------------------------------------------------
 
@@ -115,7 +100,7 @@ def translate_line(
     indices.written = 0
     translator = _Translator(parameters, indices)
     good = target.id if isinstance(target, ast.Name) else translator.member(target)
-    for taken, what in ((_FUNCTIONS, "a function"), (parameters, "a parameter")):
+    for taken, what in ((FUNCTIONS, "a function"), (parameters, "a parameter")):
         if good.partition("[")[0] in taken:
             raise ProgramError(
                 f"'{good}' is the name of {what}",
@@ -196,13 +181,18 @@ class _Translator:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             return [node.operand]
         if isinstance(node, ast.Call):
-            _function_name(node)
-            return [] if _generates(node) else node.args
+            if function_name(node) == "where":
+                return condition_and_terms(node)
+            return [] if generates(node) else node.args
         if id(node) in self.indices.goods:
             return []
         remedy = "use numbers, names, + - * / **, parentheses and functions"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             remedy = "write ** for powers"
+        if isinstance(node, ast.Compare | ast.BoolOp):
+            remedy = "write a condition as where(x < y, a, b)"
+        if isinstance(node, ast.IfExp):
+            remedy = "write where(x < y, a, b)"
         if isinstance(node, ast.Tuple):
             remedy = "write numbers with a decimal point, and one good per line"
         raise ProgramError(f"'{unparsed(node)}' is not arithmetic", line=node.lineno, remedy=remedy)
@@ -223,7 +213,15 @@ class _Translator:
         if isinstance(node, ast.UnaryOp):
             return arguments[0] if isinstance(node.op, ast.UAdd) else self._negative(arguments[0])
         assert isinstance(node, ast.Call)
+        if function_name(node) == "where":
+            return self._choice(node, arguments)
         return self._call(node, arguments)
+
+    def _choice(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
+        """``where``, whose condition's sides are the first two arguments."""
+        assert isinstance(node.args[0], ast.Compare)
+        condition = COMPARISONS[type(node.args[0].ops[0])]
+        return ex.Expression("where", (ex.Expression(condition, arguments[:2]), *arguments[2:]))
 
     def _number(self, node: ast.Constant) -> ex.Expression:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
@@ -254,7 +252,7 @@ class _Translator:
     def _name(self, node: ast.Name) -> ex.Expression:
         if node.id in self.parameters:
             return ex.name(node.id)
-        if node.id in _FUNCTIONS:
+        if node.id in FUNCTIONS:
             raise ProgramError(
                 f"'{node.id}' is a function",
                 line=node.lineno,
@@ -273,7 +271,7 @@ class _Translator:
                 f"'{unparsed(node)}' is not arithmetic", line=node.lineno, remedy="use plain names"
             )
         family = node.value.id if isinstance(node.value, ast.Name) else ""
-        if family in self.parameters or family in _FUNCTIONS:
+        if family in self.parameters or family in FUNCTIONS:
             what = "a parameter" if family in self.parameters else "a function"
             raise ProgramError(
                 f"'{family}' is {what}, and has no index",
@@ -301,7 +299,7 @@ class _Translator:
                 )
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
-        function = _function_name(node)
+        function = function_name(node)
         if node.args and not arguments:
             arguments = tuple(self.translate(each) for each in self._generated(node.args))
         form = ex.AGGREGATORS.get(function)
@@ -317,17 +315,17 @@ class _Translator:
                 )
         if form is not None:
             return self._aggregate(node, form, arguments, keywords)
-        is_chain = function in ex.CHAINS
-        if (len(node.args) < 2 and not _generates(node)) if is_chain else len(arguments) != 1:
-            several = "write sum(x[i] for i in 1..n), or several terms"
+        several = function in SEVERAL
+        if (len(node.args) < 2 and not generates(node)) if several else len(arguments) != 1:
+            terms = f"write {function}(x[i] for i in 1..n), or several terms"
             raise ProgramError(
-                f"{function}() takes {'several terms' if is_chain else 'one argument'}, "
+                f"{function}() takes {'several terms' if several else 'one argument'}, "
                 f"not {len(arguments)}",
                 line=node.lineno,
                 name=function,
-                remedy=several if is_chain else f"write {function}(x)",
+                remedy=terms if several else f"write {function}(x)",
             )
-        if is_chain:
+        if function in ex.CHAINS:
             operation = ex.CHAINS[function]
             return reduce(lambda a, b: ex.Expression(operation, (a, b)), arguments)
         return ex.Expression(function, arguments)
@@ -339,7 +337,7 @@ class _Translator:
         arguments: tuple[ex.Expression, ...],
         keywords: Mapping[str | None, ast.expr],
     ) -> ex.Expression:
-        function = _function_name(node)
+        function = function_name(node)
         if not arguments:
             raise ProgramError(
                 f"{function}() has no inputs", line=node.lineno, name=function, remedy="name some"
@@ -368,7 +366,7 @@ class _Translator:
         made = [self._constant(each, entry_of(key)) for each in self._generated(given)]
         if len(made) != count:
             raise ProgramError(
-                f"{_function_name(node)}() has {count} inputs and {len(made)} {key}",
+                f"{function_name(node)}() has {count} inputs and {len(made)} {key}",
                 line=node.lineno,
                 remedy="give one for each input",
             )
@@ -386,29 +384,3 @@ class _Translator:
             )
         check_positive(constant, what, self.parameters, node.lineno)
         return constant
-
-
-def _generates(node: ast.Call) -> bool:
-    return any(isinstance(each, ast.GeneratorExp) for each in node.args)
-
-
-def _function_name(node: ast.Call) -> str:
-    target = node.func
-    name = None
-    if isinstance(target, ast.Name):
-        name = target.id
-    elif (
-        isinstance(target, ast.Attribute)
-        and isinstance(target.value, ast.Name)
-        and target.value.id in _MODULES
-    ):
-        name = {"arctan": "atan"}.get(target.attr, target.attr)
-    if name is None or name not in _FUNCTIONS:
-        shown = unparsed(target)
-        raise ProgramError(
-            f"unknown function '{shown}'",
-            line=node.lineno,
-            name=shown,
-            remedy=_INSTEAD.get(shown) or nearest(shown, _FUNCTIONS),
-        )
-    return name

@@ -10,7 +10,7 @@ from typing import Any
 from market_abm.language.expression import AGGREGATORS, CHAINS, Expression, postorder
 from market_abm.language.patterns import Filled, Shape, with_constants
 
-_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
+_PRECEDENCE = {"<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
 _ATOM = 5
 _CHAINS = {operation: function for function, operation in CHAINS.items()}
 
@@ -112,7 +112,7 @@ def _node_text(
         if node.operation == "**":
             return f"{wrapped(0, level + 1)}**{wrapped(1, level)}", level
         left, right = wrapped(0, level), wrapped(1, level + (node.operation in "-/"))
-        space = " " if level == 1 else ""
+        space = " " if level <= 1 else ""
         return f"{left}{space}{node.operation}{space}{right}", level
     arguments = [string for string, _ in parts]
     if node.operation in AGGREGATORS:

@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping
 
 from market_abm.errors import ProgramError
 from market_abm.language.alike import Alike
+from market_abm.language.calls import RESERVED
 from market_abm.language.indices import Program, expand, translated
-from market_abm.language.parser import RESERVED, Line, checked
+from market_abm.language.parser import Line, checked
 from market_abm.language.syntax import syntax_tree
 
 MAX_PROGRAM_LENGTH = 10_000_000

@@ -127,11 +127,10 @@ class Firm(mesa.Agent):
 
     @property
     def profit(self) -> float:
-        """Money that the batch on sale has earned, less what it bids and the taxes on that."""
-        paid = sum(self._bids)
-        if self.net_of_tax is not None:
-            paid = float(behaviour.gross_price(self.bids, self.net_of_tax).sum())
-        return float(self._output_market.price) * self.output - paid
+        """Money that the batch on sale has earned, less what its inputs cost, taxes included."""
+        paid = self.bids if self._as_bid else self.bids * self.inputs
+        costs = float(behaviour.gross_price(paid, self.net_of_tax).sum())
+        return float(self._output_market.price) * self.output - costs
 
     # --- goods move downstream ---
 

@@ -19,7 +19,7 @@ from market_abm.market.closed import check_closed_system
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
 from market_abm.market.foresight import Past, ages_of_values
-from market_abm.market.household import HouseholdAgent
+from market_abm.market.household import HouseholdAgent, plan_bundles
 from market_abm.market.import_mesa import mesa
 from market_abm.market.incomes import start_error
 from market_abm.market.mechanisms.registry import check_budgets, market_settings
@@ -206,12 +206,14 @@ class MarketModel(mesa.Model):
 
     def _earn(self) -> None:
         """Households receive what was earned at the last prices, and the firms' profits."""
-        if self.households:
-            profits = {
-                good: sum(firm.profit for firm in members) for good, members in self.members.items()
-            }
-            for household, taxes in zip(self.households, self._tax_incomes, strict=True):
-                household.earn(profits, taxes)
+        profits = self._profits()
+        for household, taxes in zip(self.households, self._tax_incomes, strict=True):
+            household.earn(profits, taxes)
+
+    def _profits(self) -> dict[str, float]:
+        """The profits of the firms of each line, money, where households own them."""
+        lines = self.members.items() if self.households else ()
+        return {good: sum(firm.profit for firm in members) for good, members in lines}
 
     def _collect_taxes(self) -> None:
         """Taxes on the trade at the last prices; households get them in the next step."""
@@ -259,6 +261,8 @@ class MarketModel(mesa.Model):
         self.suppliers.do("plan")
         for firm in self._each_firm():
             firm.plan()
+        if self.households:
+            plan_bundles(self.economy, self.households, self._profits(), self.markets)
         self._put_on_sale()
 
     def _each_firm(self) -> Iterator[Firm]:
@@ -317,7 +321,7 @@ class MarketModel(mesa.Model):
 
     def _check_start(self) -> None:
         error = initial_state_error(self.economy, self.state)
-        if error is None and self.households:
+        if error is None and self.households and self.settings.rules.trades:
             worth = np.concatenate([household.worth() for household in self.households])
             error = start_error(self.economy, worth)
         if error:

@@ -192,6 +192,19 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="leave them out, or tax final goods only",
             name="taxes",
         )
+    _check_competitive(economy)
+
+
+def _check_competitive(economy: Economy) -> None:
+    """Refuse households with budgets, users that do not pay, and firms that are no price takers."""
+    if economy.households:
+        raise SettingError(
+            "there is no twin of households that spend what they earn: with income effects a "
+            "market follows the gradient of no one function, only, at each step, one that is "
+            "weighted by the incomes of that step",
+            remedy="compare it with [demand] in the place of [households]",
+            name="households",
+        )
     for good, kind in economy.reuse.items():
         if kind == "external":
             raise SettingError(

@@ -23,6 +23,7 @@ from bokeh.models import (
     TextInput,
 )
 
+from market_abm.economy.households import endowments
 from market_abm.experiment.files import available
 from market_abm.experiment.shocks import TARGETS
 from market_abm.market.base import ACTIVATIONS
@@ -250,10 +251,11 @@ class Controls:
     def _list_goods(self) -> None:
         """Offer the goods that the chosen target of a shock can have."""
         economy = self._economy
+        households, owned = economy.households, endowments(economy.households)
         goods_of: dict[str, Iterable[str]] = {
-            "productivity": [industry.good for industry in economy.topological_order],
-            "supply": economy.supply,
-            "demand": economy.demand,
+            "productivity": [i.good for i in economy.topological_order if not i.household],
+            "supply": [good for good in economy.supply if good not in owned],
+            "demand": [good for good in economy.demand if good not in households],
         }
         offered = choices(economy, goods_of.get(self._target.value, ()))
         self._good.options = [

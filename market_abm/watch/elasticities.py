@@ -37,7 +37,7 @@ def with_parameters(experiment: Experiment) -> Experiment:
     economy = experiment.economy
     for good, demand in economy.demand.items():
         may_go = bool(economy.fixed) and family_and_indices(good)[1] != ()
-        if math.isinf(demand.elasticity) and not may_go:
+        if math.isinf(demand.elasticity) and not (may_go or demand.of_household):
             settings |= _curved(experiment, good)
     return experiment.with_overrides(settings) if settings else experiment
 

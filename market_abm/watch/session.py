@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.households import endowments
 from market_abm.economy.read_series import with_paths
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
@@ -272,14 +273,16 @@ class Session:
 
     def _elasticities(self) -> Iterator[Parameter]:
         economy = self._next_economy
-        for name, label, good in choices(economy, economy.demand):
+        owned = endowments(economy.households)
+        consumers = [good for good in economy.demand if good not in economy.households]
+        for name, label, good in choices(economy, consumers):
             demand = economy.demand[good]
             if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
             key, value = f"demand.{quoted(name)}.elasticity", demand.elasticity
             ends, text = _decades(value), demand_elasticity(label)
             yield Parameter(key, text, value, *ends, logarithmic=True, endless=True)
-        for name, label, good in choices(economy, economy.supply):
+        for name, label, good in choices(economy, [g for g in economy.supply if g not in owned]):
             supply = economy.supply[good]
             if supply.cost != "curve" or supply.series is not None:
                 continue

@@ -34,6 +34,7 @@ from market_abm.market.best_plan import (
     why_returns,
 )
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
+from market_abm.market.planned_households import PlanningHouseholds
 from market_abm.market.quoted import (
     QuotedArrayEngine,
     QuotedFinalMarket,
@@ -77,12 +78,18 @@ class Tatonnement(QuotedMarket):
     alignment = "prices"
     alignment_target = "dual potential's descent"
     stabilizing_hint = "lower market.auction_rate"
+    no_budgets = ""
     rates = ("auction_rate",)
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
         """The class of its array engine."""
         return TatonnementArrayEngine
+
+    @classmethod
+    def household_engine(cls) -> type[ArrayEngine]:
+        """The class of its array engine for economies with households."""
+        return TatonnementHouseholdEngine
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
@@ -257,6 +264,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         """The runs with a line whose profit has no maximum: the first such line, and why."""
         found: dict[int, tuple[int, str]] = {}
         for group in self.economy.groups:
+            if group.household:
+                continue
             lines = group.lines.tolist()
             for place, reason in enumerate(self._reasons(group)):
                 row, line = place // len(lines), lines[place % len(lines)]
@@ -277,24 +286,29 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             technology.with_parameters(own), inputs / cut(group.weights, firms, group.size)
         )
 
-    @staticmethod
-    def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
-        """What belongs to the inputs of a group's members, (inputs, runs, members)."""
-        return np.stack([slot.of(values) for slot in group.slots])
-
     def _plan(self) -> None:
-        """All agents plan at the quoted prices."""
+        """All agents plan at the quoted prices: households last, who earn the profits of plans."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         self.economy.exogenous.offers.write(self.clock, self.quantities)
-        quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
-        quotes = behaviour.gross_price(quotes, self.economy.net_of_buyers)
+        quotes = behaviour.gross_price(
+            self.quotes[:, self.economy.buyers.pool], self.economy.net_of_buyers
+        )
+        self._plan_firms(quotes)
+        self._plan_households(quotes)
+        self._observe()
+
+    def _plan_firms(self, quotes: np.ndarray) -> None:
+        """Firms order what maximises profit at ``quotes``, which contain taxes, (runs, buyers)."""
+        sale_prices = self.prices
         if self.failed:  # a search for a plan that there is not takes long
             sale_prices = sale_prices.copy()
             sale_prices[list(self.failed)] = 0.0
         groups = self.economy.groups
         parts, sums = self._layout.parts(groups)
         for part, block, leaves in parts:
+            if part.household:
+                continue
             plan = best_plan(
                 part.technology,
                 sale_prices[:, np.atleast_1d(part.good)],
@@ -308,9 +322,12 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             block.reduce_into(leaves, plan.output)
             self._fail_planless(part, plan.found)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(self.quantities, group.made, group.members.of_leaves(leaves))
+            if not group.household:
+                scatter(self.quantities, group.made, group.outputs(leaves))
         self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
-        self._observe()
+
+    def _plan_households(self, quotes: np.ndarray) -> None:
+        """Nothing: there are none."""
 
     def _fail_planless(self, part: Group, found: np.ndarray) -> None:
         """Record the errors of the runs whose firms find no plan; ``found`` is (runs, members)."""
@@ -330,3 +347,9 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         uses = self.economy.buyers.uses[industry.good]
         guess = np.array([self.guess[row, use.start] for use in uses])
         return dataclasses.replace(industry, technology=line), guess / own(industry.weights)
+
+
+class TatonnementHouseholdEngine(PlanningHouseholds, TatonnementArrayEngine):
+    """The array engine of ``tatonnement`` with households."""
+
+    own = (*TatonnementArrayEngine.own, *PlanningHouseholds.own)

@@ -73,3 +73,20 @@ def deadweight_sentence(found: TaxSummary) -> str:
         f"Welfare is {format_plain(found.welfare)}, and {format_plain(found.best_welfare)} at the "
         f"optimum without taxes: the deadweight loss is {format_plain(found.deadweight_loss)}."
     )
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+TITLE = "Taxes and subsidies"
+
+CAPTION = (
+    "The price is what sellers get, the gross price what the buyer pays; the derivative is by how "
+    "much welfare rises with a unit in this use, the wedge is derivative over price, less 1."
+)
+
+LOSS = "deadweight loss, money per step"
+
+
+def revenue_label(name: str) -> str:
+    """The label of a tax's revenue."""
+    return f"revenue of {name}, money per step"

@@ -1,0 +1,122 @@
+"""An expression in topological order: evaluated forward, differentiated by one reverse sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from market_abm.language.ces import Value
+from market_abm.language.expression import (
+    BRANCHING,
+    COMPARISONS,
+    OPERATIONS,
+    Expression,
+    is_lost,
+    lift,
+    postorder,
+)
+
+
+class Tape:
+    """An expression in topological order, for repeated evaluation with derivatives.
+
+    Parameters
+    ----------
+    root
+        The expression.
+    variables
+        The symbols to differentiate with respect to; no derivative is computed for others.
+    """
+
+    def __init__(self, root: Expression, variables: tuple[Any, ...]) -> None:
+        nodes = postorder(root)
+        position = {id(node): i for i, node in enumerate(nodes)}
+        first: dict[Any, int] = {}  # a name is one variable, however often it is read
+        for i, node in enumerate(nodes):
+            if node.operation == "name":
+                position[id(node)] = first.setdefault(node.payload, i)
+        self.nodes = nodes
+        self.arguments = [tuple(position[id(a)] for a in node.arguments) for node in nodes]
+        active = [False] * len(nodes)
+        for i, node in enumerate(nodes):
+            active[i] = (node.operation == "name" and node.payload in variables) or (
+                any(active[a] for a in self.arguments[i]) and node.operation not in COMPARISONS
+            )
+        self.active = active
+        self.leaves = {symbol: i for symbol, i in first.items() if active[i]}
+        self.branching = any(node.operation in BRANCHING for node in nodes)
+
+    def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
+        """The value, and ∂(expression)/∂(variable) for each variable in the expression."""
+        values: list[Value] = []
+        derivatives: dict[int, Callable[[int], Value]] = {}
+        for i, (node, arguments) in enumerate(zip(self.nodes, self.arguments, strict=True)):
+            if node.operation == "number":
+                values.append(node.payload)
+            elif node.operation == "name":
+                value = lookup[node.payload]
+                # Python's own numbers raise exceptions where NumPy's are inf or not a number.
+                values.append(np.float64(value) if isinstance(value, int | float) else value)
+            else:
+                operation = OPERATIONS[node.operation]
+                given = [values[a] for a in arguments]
+                if operation.with_derivatives is None:
+                    values.append(operation.compute(*given))
+                else:
+                    value, derivatives[i] = operation.with_derivatives(*given)
+                    values.append(value)
+        return values[-1], self._reverse(values, derivatives)
+
+    def _reverse(
+        self, values: list[Value], derivatives: Mapping[int, Callable[[int], Value]]
+    ) -> dict[Any, Value]:
+        """∂(expression)/∂(variable) for each variable, by one reverse sweep.
+
+        ``values`` are those of the nodes: numbers, arrays or (:meth:`formulas`) the nodes
+        themselves. ``derivatives`` holds those already known, by node.
+        """
+        branching = self.branching
+        adjoint: list[Value] = [None] * len(self.nodes)
+        adjoint[-1] = np.float64(1.0)
+        for i in range(len(self.nodes) - 1, -1, -1):
+            arguments = self.arguments[i]
+            if adjoint[i] is None or not arguments:
+                continue
+            derivative = OPERATIONS[self.nodes[i].operation].derivative
+            argument_values = [values[a] for a in arguments]
+            for k, a in enumerate(arguments):
+                if self.active[a]:
+                    if i in derivatives:
+                        local = derivatives[i](k)
+                    else:
+                        local = derivative(k, values[i], *argument_values)
+                    if i == len(self.nodes) - 1:
+                        term = local
+                    elif branching:
+                        term = _product(adjoint[i], local)
+                    else:
+                        term = adjoint[i] * local
+                    adjoint[a] = term if adjoint[a] is None else adjoint[a] + term
+        if branching:  # conditions alone have no derivative
+            adjoint = [np.float64(0.0) if each is None else each for each in adjoint]
+        return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
+
+    def formulas(self, output: Expression | None = None) -> dict[Any, Expression]:
+        """The derivatives as expressions; ``output`` stands for the value of the whole."""
+        values: list[Value] = list(self.nodes)
+        whole = OPERATIONS.get(self.nodes[-1].operation)
+        if output is not None and whole is not None and whole.uses_output:
+            values[-1] = output
+        return {symbol: lift(d) for symbol, d in self._reverse(values, {}).items()}
+
+
+def _product(adjoint: Value, local: Value) -> Value:
+    """The product; 0 where a branch is not in force, though it may have no derivative there."""
+    product = adjoint * local
+    if isinstance(product, Expression):
+        return product
+    if is_lost(product):
+        product = np.where(np.equal(adjoint, 0.0), 0.0, product)[()]
+    return product + 0.0  # no negative 0
