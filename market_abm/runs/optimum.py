@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_st
 from market_abm.gradient.optimality import Kind
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
+from market_abm.runs.ending import least_scale
+from market_abm.runs.numeraire import relative_prices
 
 REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
@@ -75,6 +78,19 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
         "complete": best.complete,
         **(general if best.kind in (Kind.EQUILIBRIUM, Kind.PARETO_OPTIMUM) else {}),
     }
+
+
+def distance_of(result: Any) -> dict[str, Any] | None:
+    """The distance of a ``Result`` from the best known allocation; None if that is unknown.
+
+    Prices are compared in the unit of account, each side in units of its own numeraire.
+    """
+    best, economy = result.equilibrium, result.economy
+    if best is None:
+        return None
+    best = dataclasses.replace(best, prices=relative_prices(economy, best.prices))
+    least = least_scale(economy, result.trajectory)
+    return distance(result.last, float(result.path.welfare[-1]), best, least)
 
 
 @np.errstate(all="ignore")

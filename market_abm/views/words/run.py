@@ -62,7 +62,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings)]),
+        *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
         *observed_sentences(result),
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
@@ -238,6 +238,12 @@ _REPORTED = {
     *("tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
+
+
+def numeraire_sentence(result: Result) -> str:
+    """In what unit prices are, if that is not money."""
+    good = result.economy.numeraire
+    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
 
 
 def loss_sentences(result: Result) -> list[str]:
