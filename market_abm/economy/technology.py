@@ -100,7 +100,7 @@ class Technology:
             force, (branches, ...). None if nowhere more than one is.
         """
         shape = np.shape(inputs[0])
-        lookup = {**self.parameters, **dict(enumerate(inputs))}
+        lookup: dict[Any, Any] = {**self.parameters, **dict(enumerate(inputs))}
         found = list(self._tape.at_ties(lookup, tolerance))
         if len(found) < 2:
             return None

@@ -6,6 +6,8 @@ any element of it. Prices are compared with the element that is nearest to them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +32,50 @@ class Payments(NamedTuple):
     paid: np.ndarray
     prices: np.ndarray
     tolerance: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Tie:
+    """A line at a kink.
+
+    Attributes
+    ----------
+    good
+        What it makes.
+    slopes
+        By input, the least and the largest marginal product of a branch that is in force.
+    """
+
+    good: str
+    slopes: Mapping[str, tuple[float, float]]
+
+
+@np.errstate(all="ignore")
+def ties(economy: Economy, inputs: np.ndarray, tolerance: float) -> list[Tie]:
+    """The lines of which some firm is at a kink, by the first such firm.
+
+    ``inputs`` are units, shape (buyers,); branches tie up to a relative ``tolerance``.
+    """
+    found: dict[int, Tie] = {}
+    for group in economy.groups:
+        if not group.technology.branching:
+            continue
+        units = [slot.of(inputs) / group.weights for slot in group.slots]
+        at = group.technology.at_ties(units, tolerance)
+        if at is None:
+            continue
+        branches, in_force = at
+        for firm in np.flatnonzero(np.count_nonzero(in_force, axis=0) > 1).tolist():
+            line = int(group.lines[group.members.of[firm]])
+            industry = economy.topological_order[line]
+            own = (
+                branches[in_force[:, firm], :, firm]
+                * np.broadcast_to(group.productivity, group.size)[firm]
+            )
+            pairs = zip(own.min(axis=0).tolist(), own.max(axis=0).tolist(), strict=True)
+            slopes = dict(zip(industry.technology.inputs, pairs, strict=True))
+            found.setdefault(line, Tie(industry.good, slopes))
+    return [found[line] for line in sorted(found)]
 
 
 def has_branches(economy: Economy) -> bool:

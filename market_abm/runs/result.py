@@ -17,7 +17,7 @@ from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
-from market_abm.runs.crossings import Crossing, crossings, crossings_summary
+from market_abm.runs.crossings import Crossing, branches_summary, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import families_json, family_paths, family_table, shown_families
 from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
@@ -227,8 +227,7 @@ class Result(Savable):
 
         if not self.at_rest:
             return None
-        tolerance = self.experiment.run.tolerance
-        return resting(self.economy, self.last, self.equilibrium, tolerance)
+        return resting(self.experiment, self.economy, self.last, self.equilibrium)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -421,7 +420,7 @@ class Result(Savable):
                 "near_rest": self.near_steady_state(),
                 **({"shocks": told} if told else {}),
                 **({"own_rates": rates} if rates else {}),
-                **crossings_summary(self.crossings),
+                **branches_summary(self.crossings, self.experiment, self.last),
                 **numbers,
                 "theory_error": theory_error(self.prices, self.prediction, self.gradients),
                 "configuration": resolved(self.experiment),

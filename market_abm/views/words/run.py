@@ -24,6 +24,7 @@ from market_abm.views.numbers import (
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.kinks import kink_sentence
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
@@ -108,7 +109,7 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings)]),
+        *filter(None, [crossing_sentence(result.crossings), kink_sentence(result)]),
         *observed_sentences(result),
         *shock_sentences(result),
         *own_rates_sentences(result),
@@ -328,7 +329,10 @@ def no_optimum(kind: str, *, complete: bool) -> str:
 def rest_sentence(result: Result) -> str:
     """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
     rest = rest_summary(result.rest, result.equilibrium)
-    if rest is None or rest["kind"] in (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value):
+    if rest is None or rest["kind"] == Kind.UNKNOWN.value:
+        return ""
+    known = result.equilibrium is not None and result.equilibrium.solved
+    if rest["kind"] == Kind.GLOBAL_MAXIMUM.value and known:
         return ""
     return sentence(rest_text(rest))
 
