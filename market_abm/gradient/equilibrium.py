@@ -37,6 +37,9 @@ MAX_WORK = 30_000
 Some seconds; the same on every machine.
 """
 
+KINKED = 10
+"""The budget of lines with branches is so many times less: at a kink Newton's method stalls."""
+
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
 
@@ -302,6 +305,8 @@ def _at_kink(economy: Economy, problem: Problem, at: Allocation, accuracy: float
 def _evaluations(economy: Economy, problem: Problem, work: int) -> int:
     """As many evaluations of W as a budget of that number of lines allows."""
     lines = max(1, len(economy.topological_order))
+    if has_branches(economy):
+        work //= KINKED
     return max(1, work * (10 + problem.size) // (10 * lines))
 
 
