@@ -14,12 +14,14 @@ from market_abm.analysis.observer import GradientObserver
 from market_abm.economy.program import read_program
 from market_abm.economy.technology import Technology
 from market_abm.economy.ties import Payments, nearest_parts, nearest_products
+from market_abm.errors import MarketError
 from market_abm.gradient.concavity import POSITIVE, Shape, shape_of
 from market_abm.language.expression import name
 from market_abm.language.mathml import Equation, equation
 from market_abm.market.best_plan import best_plan
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.market.proportions import bundles
+from market_abm.twins.dual import potential_slope
 from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
 
@@ -191,6 +193,27 @@ AUCTION = {"mechanism": "tatonnement", "auction_rate": 0.1, "steps": 1_000}
 @pytest.fixture(scope="module")
 def auction():
     return run(from_text(LEONTIEF, {"x": 2.0, "z": 3.0}), engine="arrays", **AUCTION)
+
+
+def test_the_dual_potential_is_smooth_at_kinks():
+    """Supply less demand in closed form, beside ∇Φ by finite differences, which has ten digits."""
+    quotes = np.array([0.4, 0.3, 1.0, 1.0, 1.0])
+    of_y = (0.5 / (2 * quotes[0] + quotes[1])) ** 2
+    expected = [2.0 - 2 * of_y - (0.5 / quotes[0]) ** 2, 3.0 - of_y - (0.5 / quotes[1]) ** 2]
+    slope = potential_slope(from_text(LEONTIEF, {"x": 2.0, "z": 3.0}), quotes)
+    assert slope[:2] == pytest.approx(expected, rel=1e-8)
+    with pytest.raises(MarketError, match="its branches are not fixed proportions"):
+        potential_slope(from_text("y = max(x, z) ** 0.5", {"x": 2.0, "z": 3.0}), quotes[:3])
+
+
+def test_lines_without_a_plan_are_refused():
+    for text, message in {
+        "max(x, z) ** 0.5": "no plan is known for 'y = max.*not fixed proportions; write them as min",
+        "min(x, z)": "has no maximum: its returns to scale are constant",
+    }.items():
+        for engine in ("agents", "arrays"):
+            with pytest.raises(MarketError, match=message):
+                run(from_text(f"y = {text}", {"x": 2.0, "z": 3.0}), engine=engine, **AUCTION)
 
 
 @pytest.mark.slow
