@@ -208,7 +208,7 @@ def test_the_dual_potential_is_smooth_at_kinks():
 
 def test_lines_without_a_plan_are_refused():
     for text, message in {
-        "max(x, z) ** 0.5": "no plan is known for 'y = max.*not fixed proportions; write them as min",
+        "max(x, z) ** 0.5": "no plan is known for .y = max.*fixed proportions; write them as min",
         "min(x, z)": "has no maximum: its returns to scale are constant",
     }.items():
         for engine in ("agents", "arrays"):
