@@ -44,9 +44,8 @@ def weights(result: Result) -> Figure | None:
     found = result.weights
     if found is None or not np.isfinite(found.path).any():
         return None
-    title = Title(
-        result.experiment.question, f"{convergence_title(result)}\n{words.FIGURE_NOTE}", WIDTH
-    )
+    note = words.figure_note(gains=bool(np.isfinite(result.path.gain_fractions).any()))
+    title = Title(result.experiment.question, f"{convergence_title(result)}\n{note}", WIDTH)
     height = title.height + KEYS + 2 * PANEL + GAP + BELOW
     figure = new_figure(WIDTH, height)
     below = figure.add_axes((0.115, BELOW / height, 0.865, PANEL / height))
@@ -91,6 +90,8 @@ def _along_gradient(axes: Axes, result: Result, shown: np.ndarray) -> None:
         (path.alignment, words.COSINE, GREY),
         (path.gain_fractions, words.GAIN, OKABE_ITO[2]),
     ):
+        if not np.isfinite(values).any():
+            continue
         drawn = np.clip(values[shown], -1.0, 1.0)
         lowest = np.nanmin([lowest, *(drawn - 0.05)])
         axes.plot(result.times[shown], drawn, color=color, lw=2.0, label=label)

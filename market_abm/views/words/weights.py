@@ -16,15 +16,20 @@ LABEL = "weight, money per utility"
 AXIS = "money per unit of utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
-FIGURE_NOTE = (
-    f"{NOTE}\nBelow: moves of the allocation along the gradient of welfare at the weights before "
-    "them. A move to the top of a parabola gains half of what its slope at the start predicts."
-)
 COSINE = "cosine"
 GAIN = "gain over the largest of a move of this size, to first order"
 ALONG = "along the gradient"
 REPORT_NOTE = f"{NOTE} Dotted: {EQUILIBRIUM}, found without a market."
 """Titles, labels and notes of figures."""
+
+
+def figure_note(*, gains: bool) -> str:
+    """What is drawn; ``gains``: whether what moves add to welfare is drawn, too."""
+    half = "A move to the top of a parabola gains half of what its slope at the start predicts."
+    return (
+        f"{NOTE}\nBelow: moves of the allocation along the gradient of welfare at the weights "
+        f"before them.{f' {half}' if gains else ''}"
+    )
 
 
 def weights_sentences(result: Result) -> list[str]:
