@@ -225,7 +225,8 @@ class Rows:
                 row["predicted_error"] = steady_state_error(economy)
                 row["predicted_rate"] = rate(economy, market)
                 if row["predicted_rate"] is None and optimum is not None:
-                    disturbed.append((row, economy, market, _steady(outcome, optimum)))
+                    steady = _at_level(_steady(outcome, optimum), outcome)
+                    disturbed.append((row, economy, market, steady))
             if self._with_rotation and optimum is not None:
                 resting.append((row, economy, market, _steady(outcome, optimum)))
         for some, key, found in (
@@ -288,19 +289,19 @@ def _of_ends(economy: Economy, what: str, numbers: np.ndarray) -> dict[str, floa
 
 
 def _steady(result: Result | MarketError | None, optimum: Equilibrium) -> Equilibrium:
-    """The steady state near which a rate is predicted: where the run rests, or the best one.
-
-    Where only relative prices are determined, they are at the level of the first prices.
-    """
-    if not isinstance(result, Result):
-        return optimum
-    path = result.outcome.trajectory
-    if len(path.goods) == len(result.goods):
-        optimum = optimum.at_level_of(path.prices[0])
-    if not result.at_rest:
+    """The steady state near which a rate is predicted: where the run rests, or the best one."""
+    if not isinstance(result, Result) or not result.at_rest:
         return optimum
     found = resting(result.experiment, result.economy, result.last, optimum)
     return found if found is not None and found.solved else optimum
+
+
+def _at_level(steady: Equilibrium, result: Result | MarketError | None) -> Equilibrium:
+    """A steady state at the level of a run's first prices, if prices are relative and recorded."""
+    if not isinstance(result, Result):
+        return steady
+    path = result.outcome.trajectory
+    return steady.at_level_of(path.prices[0]) if len(path.goods) == len(result.goods) else steady
 
 
 def text_of(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
