@@ -54,3 +54,22 @@ def test_many_households_are_one_box_and_one_bar():
     texts = [text.get_text() for text in texts_of(drawn)]
     assert "60 households" in texts and "person0" not in texts
     assert_nothing_is_cut_off(drawn)
+
+
+def test_an_endowment_is_moved_on_the_page_while_the_market_runs():
+    pytest.importorskip("bokeh")
+    from market_abm.watch.network_figure import NetworkFigure
+    from market_abm.watch.session import Session
+
+    session, key = Session("scarf-trading-post"), "households.first.endowment.x"
+    for _ in range(3):
+        session.step()
+    (slider,) = (each for each in session.parameters() if each.key == key)
+    assert (slider.low, slider.value, slider.high) == (0.5, 1.0, 2.0)
+    assert not session.set(key, 2.0)  # it goes on
+    session.step()
+    assert session.economy.households["first"].endowment == {"x": 2.0}
+    assert session.state.quantities[session.economy.index["x"]] == 2.0
+    figure = NetworkFigure(session)
+    account = figure.columns(session)[0]["account"][figure.goods.index("first")]
+    assert account.startswith("earns ") and " from x, spends " in account

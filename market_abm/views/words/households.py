@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from market_abm.views.numbers import format_count, format_plain
+from market_abm.views.numbers import format_count, format_label, format_plain
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -62,19 +62,31 @@ def sizeable(parts: Mapping[str, float], account: HouseholdAccount) -> dict[str,
 def _sentence(name: str, account: HouseholdAccount) -> str:
     bought = sizeable(account.spending, account)
     return (
-        f"{name} earns {format_plain(account.income)} in a step{_parts(sources(account), ' from ')}"
-        f" and spends {format_plain(account.spent)}{_parts(bought, ' on ')}; its weight in welfare "
+        f"{name} earns {format_plain(account.income)} in a step{parts_of(sources(account), 'from')}"
+        f" and spends {format_plain(account.spent)}{parts_of(bought, 'on')}; its weight in welfare "
         f"is {format_plain(account.weight)}."
     )
 
 
-def _parts(parts: Mapping[str, float], word: str) -> str:
-    """The largest parts of a sum of money, in brackets unless there is one."""
+def parts_of(parts: Mapping[str, float], word: str) -> str:
+    """The largest parts of a sum of money, in brackets unless there is one, and after a word."""
     largest = sorted(parts.items(), key=lambda each: -abs(each[1]))
     if len(largest) <= 1:
-        return "".join(f"{word}{good}" for good, _ in largest)
+        return "".join(f" {word} {good}" for good, _ in largest)
     told = ", ".join(f"{good} {format_plain(money)}" for good, money in largest[:MAX_PARTS])
     return f" ({told}{', ...' if len(largest) > MAX_PARTS else ''})"
+
+
+def account_lines(account: HouseholdAccount) -> tuple[str, str, str]:
+    """What stands in the box of a household on the page: weight and income; and its account."""
+    bought = sizeable(account.spending, account)
+    weight, income, spent = map(format_label, (account.weight, account.income, account.spent))
+    return (
+        f"{WEIGHT} {weight}",
+        f"{EARNS} {income}",
+        f"{EARNS} {income}{parts_of(sources(account), 'from')}, "
+        f"spends {spent}{parts_of(bought, 'on')}",
+    )
 
 
 # --- figures --------------------------------------------------------------------------------------
