@@ -5,6 +5,7 @@ from matplotlib.patches import Rectangle
 from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import Experiment, run
+from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
 
 
@@ -44,6 +45,19 @@ def test_a_tax_is_told_once_and_its_wedge_is_that_between_price_and_derivative(t
     (use,) = taxed.taxes.uses
     # At rest a unit is worth what its buyer pays: to the tolerance of the run, 1e-10.
     assert use.derivative == pytest.approx(use.gross_price, rel=1e-8)
+
+
+def test_a_household_buys_the_same_utility_for_a_unit_of_money_in_each_good(taxed):
+    (poor,) = (each for each in explain(taxed) if each.title == "the budget of poor")
+    *goods, balance = poor.pairs
+    assert [pair.condition.partition("/p_q")[0] for pair in goods] == [
+        "1/p_poor = w*(poor/q1)**1.33333333333",
+        "1/p_poor = (1 - w)*(poor/q2)**1.33333333333",
+    ]
+    bangs = {pair.condition_numbers.rpartition(" = ")[2] for pair in goods}
+    assert bangs == {"44.505"}  # 1/0.0224694
+    assert balance.condition == "60*p_labour + tax capital = p_q1*q1 + p_q2*q2"
+    assert " = 0.678319 = " in balance.condition_numbers
 
 
 def test_many_households_are_one_box_and_one_bar():

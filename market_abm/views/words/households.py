@@ -34,6 +34,23 @@ CONDITION = "a household, with the condition of a firm at its weight α, money p
 """What stands before the surplus of a household."""
 
 
+BANG_PER_BUCK = (
+    "a unit of money buys as much utility in each good, λ = 1/α, the marginal utility of income; "
+    "what is spent is what was earned"
+)
+"""The first-order conditions of a household, and its budget."""
+
+
+def budget_title(name: str) -> str:
+    """The title of the conditions of a household."""
+    return f"the budget of {name}"
+
+
+def not_bought(least: float) -> str:
+    """What is added for a good that is not bought, as it is worth less than it costs."""
+    return f", less than {format_plain(least)}: it buys none"
+
+
 def household_sentences(result: Result) -> list[str]:
     """A sentence for each household, or for those who earn most."""
     accounts = sorted(result.households.items(), key=lambda each: -each[1].income)
