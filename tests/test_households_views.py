@@ -6,6 +6,8 @@ from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import Experiment, run
 from market_abm.views.explain import explain
+from market_abm.views.report.households import write_households
+from market_abm.views.report.page import Page
 from market_abm.views.words.run import run_sentences
 
 
@@ -87,3 +89,23 @@ def test_an_endowment_is_moved_on_the_page_while_the_market_runs():
     figure = NetworkFigure(session)
     account = figure.columns(session)[0]["account"][figure.goods.index("first")]
     assert account.startswith("earns ") and " from x, spends " in account
+
+
+def test_a_notebook_shows_who_earns_and_buys_what(taxed):
+    assert "owns 25 capital; spends what it earns" in taxed.economy._repr_html_()
+    shown = taxed._repr_html_()
+    assert "labour, tax capital" in shown and shown.index("poor") < shown.index("labour, tax")
+
+
+def test_a_weight_that_is_a_difference_is_bracketed(taxed):
+    formula = taxed.economy._repr_html_()
+    assert "<mo>(</mo><mn>1</mn><mo>−</mo><mi>w</mi><mo>)</mo></mrow><mo>·</mo>" in formula
+
+
+def test_a_report_has_accounts(taxed):
+    page = Page()
+    write_households(page, taxed.summary(), bars="", simplex="", unit="money per step")
+    ((title, body),) = page.sections
+    assert title == "Households" and "tax capital" in body
+    assert f'value="{taxed.households["poor"].income!r}"' in body
+    assert "profits" not in body  # they are rounding
