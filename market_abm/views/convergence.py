@@ -149,10 +149,7 @@ def error_powers(errors: np.ndarray) -> np.ndarray:
 
 
 def intermediate_goods(goods: Sequence[str], economy: Economy) -> list[str]:
-    """All but final goods, whose price is the consumer's at once; all if there are no others.
-
-    Nor the numeraire, whose price is 1, nor the activities of lines with several outputs.
-    """
+    """All but final goods, the numeraire and activities; all if there are no others."""
     hidden = {*economy.demand, *economy.outputs, economy.numeraire}
     return [good for good in goods if good not in hidden] or list(goods)
 
