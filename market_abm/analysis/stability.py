@@ -21,11 +21,15 @@ import numpy as np
 from market_abm.analysis.dated_stability import dated_spectrum
 from market_abm.analysis.steps import SteadyState, Steps
 from market_abm.economy.economy import Economy
+from market_abm.economy.ties import has_branches, ties
 from market_abm.errors import MarketError
 from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
+
+NEAR_KINK = 1e-6
+"""The relative difference of branches at a steady state up to which it is at a kink."""
 
 MAX_VARIABLES = 1200
 """Variables up to which all eigenvalues are computed, of a dense matrix."""
@@ -213,6 +217,8 @@ def _dated_stability(
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     if steady is None or not steady.solved or noisy or economy.has_loops:
         return None
+    if is_at_kink(economy, steady):
+        return None
     spectrum = dated_spectrum(economy, settings, steady, MAX_VARIABLES)
     if spectrum is None:
         return None
@@ -328,7 +334,8 @@ def _steps(
     for k, (economy, market, steady) in enumerate(
         zip(economies, settings, steady_states, strict=True)
     ):
-        if steady is not None and steady.solved and _is_smooth(economy, market):
+        smooth = steady is not None and steady.solved and _is_smooth(economy, market)
+        if steady is not None and smooth and not is_at_kink(economy, steady):
             starts[k] = SteadyState.of(economy, market, steady)
             key = (economy.structure, type(market), _fixed(market), starts[k].layout)
             # Where an input is 0, lines are computed in another way, in all rows.
@@ -360,6 +367,14 @@ def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     known = settings.activation in ACTIVATIONS and not noisy and not settings.lag
     known = known and not settings.dated  # see ``dated_stability.py``
     return bool(known and settings.rules.smooth)
+
+
+def is_at_kink(economy: Economy, steady: Equilibrium) -> bool:
+    """Whether some line is at a kink, where a step has no derivative, or bids are not known."""
+    if not has_branches(economy):
+        return False
+    inputs = steady.shares * steady.quantities[economy.buyers.good]
+    return bool(ties(economy, inputs, NEAR_KINK))
 
 
 def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
 from market_abm.gradient.hessian import Variables
+from market_abm.gradient.kinks import optimum_at_kinks, rounded_off
 from market_abm.gradient.newton import ascent
 from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
 from market_abm.gradient.search import BETTER, Search, size_of
@@ -225,6 +226,9 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
+    at_kinks = _searched_at_kinks(economy, work) if has_branches(economy) else None
+    if at_kinks is not None:
+        return at_kinks
     try:
         problem = _problem([economy])
         if problem.size > MAX_VARIABLES:
@@ -239,6 +243,23 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return _described(at, left, kind, max(1, search.starts), search.complete)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # a loop that does not converge, or numbers that no solver can handle
+
+
+def _searched_at_kinks(economy: Economy, work: int) -> Equilibrium | None:
+    """The optimum of concave lines with kinks, if it is at one that is found."""
+    smooth = rounded_off(economy)
+    best = None if smooth is None else equilibrium(smooth, work)
+    if best is None or not best.solved:
+        return None
+    try:
+        problem = Problem(economy)
+        start = problem.evaluate(best.quantities[: len(economy.supply)], best.shares)
+        at = optimum_at_kinks(economy, start)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None
+    if at is None or not is_concave(economy, at):
+        return None
+    return _described(at, float(residual(problem, at)), Kind.GLOBAL_MAXIMUM)
 
 
 @np.errstate(all="ignore")
