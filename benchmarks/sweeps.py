@@ -26,8 +26,8 @@ from measure import (
 from market_abm import Economy, MarketModel, from_text
 from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, GradientObserver
+from market_abm.market.agent_engine import AgentEngine
 from market_abm.market.arrays import ArrayEngine
-from market_abm.market.model import AgentEngine
 from market_abm.simulation.loop import Run, simulate
 
 CHAIN = """

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from market_abm.economy.economy import REUSE
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.households import Household
+from market_abm.economy.taxes import Tax
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
 from market_abm.fields import FieldDescription, Settings, describe
@@ -74,6 +76,16 @@ def economy_sections() -> Iterable[list[str]]:
         "industries",
         "The firms of all industries; for those of one, the same keys under `[industries.GOOD]`.",
         FirmPopulation,
+    )
+    yield section(
+        "households.NAME",
+        "Households, who earn what they spend ([The model, section 2](model.md#households)).",
+        Household,
+    )
+    yield section(
+        "taxes.NAME",
+        "Taxes and subsidies ([The model, section 2](model.md#2-order-of-events)).",
+        Tax,
     )
 
 

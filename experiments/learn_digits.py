@@ -379,7 +379,7 @@ def draw(outcomes: Mapping[Task, Outcome], largest: pd.DataFrame, path: Path) ->
             axes[0, 0].plot(epochs, market, ".", color=COLOURS[colour], label=f"{name} (market)")
     axes[0, 0].set(xlabel="epochs", ylabel="accuracy on images held out, %", ylim=(0, 100))
     axes[0, 1].set(xlabel="epochs", ylabel="mean log-likelihood", ylim=(-3, 0))
-    axes[0, 0].legend(fontsize=7, ncols=2, loc="lower center")
+    axes[0, 1].legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc=(0.36, 0.47))
     _draw_edges(largest, axes[1, 0])
     _draw_relays(outcomes, axes[1, 1])
     figure.savefig(path, dpi=100)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import stability as stability
     from market_abm.economy.economy import Economy as Economy
     from market_abm.economy.from_table import from_input_output as from_input_output
+    from market_abm.economy.households import Household as Household
     from market_abm.economy.io_table import InputOutputTable as InputOutputTable
     from market_abm.economy.program import from_function as from_function
     from market_abm.economy.program import from_text as from_text
     from market_abm.economy.read_table import read_table as read_table
+    from market_abm.economy.taxes import Tax as Tax
     from market_abm.economy.terms import Demand as Demand
     from market_abm.economy.terms import FirmPopulation as FirmPopulation
     from market_abm.economy.terms import Supply as Supply
@@ -55,11 +57,13 @@ _HOME = {
     "Experiment": "experiment.experiment",
     "Firm": "market.agents",
     "FirmPopulation": "economy.terms",
+    "Household": "economy.households",
     "InputOutputTable": "economy.io_table",
     "MarketError": "errors",
     "MarketModel": "market.model",
     "Result": "runs.result",
     "Supply": "economy.terms",
+    "Tax": "economy.taxes",
     "animate": "views.animation.animate",
     "compare": "studies.optimizers",
     "compare_mechanisms": "studies.comparisons",

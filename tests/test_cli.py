@@ -22,6 +22,9 @@ from market_abm.runs.folders import write_folder
 from market_abm.views.save import RUN_FILES
 from market_abm.views.words.figures import NO_FONT
 
+ABSENT = {"shock.png", "own-rates.png", "weights.png", "price-simplex.png", "families.csv"}
+"""Files that a run of the essay's chain does not have."""
+
 
 def command(*arguments, cwd):
     """Exit code and streams of a command in this process, which starts none."""
@@ -54,7 +57,7 @@ def test_run_prints_and_writes(tmp_path):
     assert "\x1b" not in done.stdout  # no escape codes where nobody is watching
     folder = tmp_path / "results" / "essay-chain"
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        name for name in RUN_FILES if name not in ("shock.png", "own-rates.png", "families.csv")
+        name for name in RUN_FILES if name not in ABSENT
     )
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "converged"
@@ -320,7 +323,7 @@ def test_a_result_is_replaced_whole(tmp_path):
     assert command("run", "essay-chain", "--steps", "1", cwd=tmp_path).returncode == 3
     assert (folder / "summary.json").read_bytes() != before
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        name for name in RUN_FILES if name not in ("shock.png", "own-rates.png", "families.csv")
+        name for name in RUN_FILES if name not in ABSENT
     )
     assert [path.name for path in folder.parent.iterdir()] == ["essay-chain"]
 

@@ -88,6 +88,26 @@ def test_in_an_import(tmp_path):
     assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
 
 
+AT_ONCE = """
+import os, time
+from market_abm.studies.executors import executor
+if __name__ == "__main__":
+    with executor(2, None, 2) as (pool, _):
+        pool.submit(time.sleep, 0.0).result()
+        os._exit(130)
+"""
+
+
+def test_no_warning_of_semaphores_where_a_sweep_ends_at_once(tmp_path):
+    """Python's resource tracker removes them, after the process has ended; its words are ours."""
+    file = tmp_path / "ends.py"
+    file.write_text(AT_ONCE)
+    ended = subprocess.run(
+        [sys.executable, file], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_at_any_moment(name, tmp_path):

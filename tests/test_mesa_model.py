@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from market_abm import Firm, MarketError, MarketModel, from_text, market_settings, run
+from market_abm.market.agent_engine import AgentEngine
 from market_abm.market.agents import Consumer, Supplier
 from market_abm.market.mechanisms.registry import array_market
 from market_abm.market.mechanisms.unit_bid import UnitBid, UnitBidSettings
-from market_abm.market.model import AgentEngine
 
 CHAIN = "a = x**0.5\nb = 1 - 1/(a+1)\nc = ln(b)"
 SPLIT = "left = 2*sqrt(x)\nright = ln(1+x)\ny = ces(left, right, elasticity=0.7)"

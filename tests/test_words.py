@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import market_abm
-from market_abm import from_text, run
+from market_abm import Supply, from_text, run
 from market_abm.analysis.measures import MEASURES, Measure
+from market_abm.market.dating import Dates
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -21,12 +22,8 @@ from market_abm.views.numbers import (
     format_share,
 )
 from market_abm.views.registry import VIEWS, find
-from market_abm.views.words.run import (
-    measures_sentence,
-    optimum_sentence,
-    progress_text,
-    run_sentences,
-)
+from market_abm.views.words.optimum import optimum_sentence
+from market_abm.views.words.run import measures_sentence, progress_text, run_sentences
 from market_abm.views.words.text import and_more, changes_text, sentence, status_counts
 
 
@@ -134,3 +131,14 @@ def test_every_view_that_is_registered_exists(kind):
     for name in VIEWS[kind]:
         assert callable(find(kind, name))
     assert find(kind, "nothing") is None
+
+
+def test_a_dated_run_that_moves_says_how_old_its_prices_are():
+    """Two lines: two steps down, and two up to the price of x; at rest none is old."""
+    text = "y = 2 * x\nz = y ** 0.5"
+    moving = {"x": Supply(series=np.linspace(1.0, 2.0, 50))}
+    for supply, old in ((moving, True), ({"x": 2.0}, False)):
+        result = run(from_text(text, supply=supply), dating="dated", steps=20)
+        oldest = Dates.of(result.experiment.economy).priced.max()
+        said = f"up to {oldest} steps ago" in " ".join(run_sentences(result))
+        assert said is old and oldest == 4

@@ -8,6 +8,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.outputs import share_responses
 from market_abm.economy.uses import Part
 from market_abm.market.state import State
 
@@ -78,7 +79,15 @@ class GradientAlignment:
         The economy of the runs, vectorized if there are several.
     add_up
         Whether the shares of a pool add up to 1.
+
+    Attributes
+    ----------
+    possible
+        Of the last move, what one of its size along the gradient adds to W to first order, money,
+        shape (...); NaN where the cosine is.
     """
+
+    possible: np.ndarray | float = np.nan
 
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
@@ -113,7 +122,7 @@ class GradientAlignment:
 
         From the allocation noted last; NaN if that is not of the step before.
         """
-        cosine = np.full(state.prices.shape[:-1], np.nan)
+        cosine = self.possible = np.full(state.prices.shape[:-1], np.nan)
         sums = self._moves(at) if self._step == state.step - 1 else []
         if sums:
             product, uphill, moved, weight = map(sum, zip(*sums, strict=True))
@@ -121,6 +130,7 @@ class GradientAlignment:
             measured = np.minimum(*sizes) > 1e-12 * np.sqrt(weight)  # more than rounding
             size = np.where(measured, sizes[0] * sizes[1], 1.0)
             cosine = np.where(measured, product / size, np.nan)
+            self.possible = np.where(measured, size, np.nan)
         self.note(state, at, reference)
         return cosine
 
@@ -137,9 +147,11 @@ class GradientAlignment:
         return sums
 
     def _direction(self, at: Allocation) -> _Direction:
-        """The gradient by log shares at an allocation."""
+        """The gradient by log shares at an allocation; with taxes, the values net of them."""
         uses = self.economy.uses
         factor = at.gradient[..., uses.maker] * at.quantities[..., uses.good]
+        if self.economy.net_of_tax is not None:
+            factor = factor * self.economy.net_of_tax
         mean = uses.pools.spread(uses.pools.total(factor * at.slopes))
         money = np.abs(mean)
         factor = np.where(money > 0, factor / np.where(money > 0, money, 1.0), 0.0)
@@ -161,6 +173,10 @@ class GradientAlignment:
         product -= mean * former.sign[..., first] * (1.0 - held)
         square += mean**2 * (held - 2.0)
         money = former.money[..., first]
+        responses = share_responses(self.economy)
+        if responses is not None:  # the slope of W by a share is so many times what the buyer bids
+            of_pools = responses[..., self.economy.buyers.starts]
+            product, uphill = product * of_pools, uphill * of_pools**2
         return tuple((money * each).sum(axis=-1) for each in (product, uphill, square, held))
 
     def _sums_of_moves(
@@ -225,10 +241,20 @@ class DualAlignment:
         The economy of the runs, vectorized if there are several.
     add_up
         Not used: shares are planned.
+
+    Attributes
+    ----------
+    possible
+        NaN: prices descend Φ, not W.
     """
+
+    possible: np.ndarray | float = np.nan
 
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
+        self._quoted = ~np.isin(
+            economy.buyers.pool_good, [economy.index[good] for good in economy.outputs]
+        )
         self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -267,6 +293,8 @@ class DualAlignment:
         demand = np.add.reduceat(planned, buyers.starts, axis=-1)
         quotes = [state.bids[..., buyers.starts]]
         excess = [demand - supplied[..., buyers.good[buyers.starts]]]
+        if not self._quoted.all():  # what an activity earns follows from the quotes of its outputs
+            quotes, excess = ([each[0][..., self._quoted]] for each in (quotes, excess))
         final = self.economy.final
         price, supply = state.prices[..., final], supplied[..., final]
         wanted = np.empty_like(price)

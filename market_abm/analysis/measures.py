@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
 from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
+from market_abm.analysis.rotation import Rotation
 from market_abm.language.segments import BLOCK
 from market_abm.simulation.record import Trajectory
 
@@ -42,11 +43,14 @@ class PathMeasures:
         The observer's results on it.
     last_shock
         The step of the last shock.
+    closed
+        Whether nobody outside pays: quantities and prices are then known in proportion.
     """
 
     trajectory: Trajectory
     comparison: Comparison
     last_shock: int = 0
+    closed: bool = False
 
     @cached_property
     def _lags(self) -> int:
@@ -125,10 +129,60 @@ class PathMeasures:
         """Total surplus W of the allocation at each step."""
         return self.comparison.welfare
 
+    @property
+    def gains(self) -> np.ndarray:
+        """The change of W in the move to each step, at the weights of households before it.
+
+        NaN at the first record. Without households weights do not change, and it is the change
+        since the record before.
+        """
+        if self.comparison.gains is None:
+            return np.diff(self.welfare, prepend=np.nan)
+        return np.concatenate([[np.nan], self.comparison.gains[1:]])
+
+    @property
+    def reweighting(self) -> np.ndarray:
+        """The change of W by that of households' weights in each step: the rest of it.
+
+        NaN where the step before was not recorded.
+        """
+        steps = np.diff(self.trajectory.times, prepend=-1)
+        change = np.diff(self.welfare, prepend=np.nan) - self.gains
+        return np.where(steps == 1, change, np.nan)
+
+    @property
+    def gain_fractions(self) -> np.ndarray:
+        """Of the move to each step the gain, over the largest of its size to first order.
+
+        For a small move it is the alignment; half of that, where a move goes to the top of a
+        parabola. NaN where nothing moves, and without households.
+        """
+        possible = self.comparison.possible
+        if possible is None:
+            return np.full(len(self.welfare), np.nan)
+        return np.where(
+            possible > 0.0, self.gains / np.where(possible > 0.0, possible, 1.0), np.nan
+        )
+
+    @cached_property
+    def gain_fraction(self) -> float:
+        """Of all moves the sum of gains, over the sum of the largest ones; NaN if unknown.
+
+        See :attr:`gain_fractions`.
+        """
+        if self.comparison.possible is None:
+            return math.nan
+        known = np.isfinite(self.gains) & np.isfinite(self.comparison.possible)
+        possible = self.comparison.possible[known].sum()
+        return float(self.gains[known].sum() / possible) if possible > 0.0 else math.nan
+
     @cached_property
     def ascent_fraction(self) -> float:
-        """The fraction of steps on which W rose, of those on which it moved; NaN if none."""
-        change = np.diff(self.welfare)
+        """The fraction of steps on which W rose, of those on which it moved; NaN if none.
+
+        W at the weights of the step before, in an economy with households.
+        """
+        change = self.gains[1:]
         moved = np.abs(change) > 1e-12 * np.abs(self.welfare).max()
         return float(np.mean(change[moved] > 0)) if moved.any() else float("nan")
 
@@ -136,7 +190,8 @@ class PathMeasures:
     def rate(self) -> MeasuredRate:
         """The factor by which moves of prices, quantities and shares shrink or grow in a step.
 
-        Of the steps after the last shock, near rest (``analysis/rate.py``).
+        Of the steps after the last shock, near rest (``analysis/rate.py``); in a closed system, of
+        prices and quantities as parts of their sums.
         """
         return measured_rate(*self._after_shocks)
 
@@ -165,7 +220,10 @@ class PathMeasures:
     def _after_shocks(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Prices, quantities and shares after the last shock, and the recorded steps."""
         trajectory = self.trajectory
-        arrays = [trajectory.prices, trajectory.quantities, trajectory.shares]
+        arrays = [trajectory.prices, trajectory.quantities]
+        if self.closed:
+            arrays = [each / each.sum(axis=1, keepdims=True) for each in arrays]
+        arrays.append(trajectory.shares)
         if self.last_shock == 0:
             return [each for each in arrays if len(each) == len(trajectory.times)], trajectory.times
         after = trajectory.times >= self.last_shock
@@ -231,6 +289,14 @@ class MeasuredRun(Protocol):
     def last_errors(self) -> np.ndarray:
         """|price - gradient| / |gradient| of all goods at the last step, shape (goods,)."""
 
+    @property
+    def rotation(self) -> Rotation | None:
+        """The gradient and the rotation of a step at the steady state; None if unknown."""
+
+    @property
+    def taxes(self) -> Any:
+        """What taxes do at the last step; None without taxes."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -246,12 +312,21 @@ class Measure:
         Its unit; empty for a ratio.
     compute
         The number of a run; NaN or None where there is nothing to measure.
+    of_households
+        Whether only runs with households have it.
+    of_rest
+        Whether it is of the steady state, which is found without the run, and takes long.
+    of_taxes
+        Whether only runs with taxes have it.
     """
 
     key: str
     label: str
     unit: str
     compute: Callable[[MeasuredRun], float | None]
+    of_households: bool = False
+    of_rest: bool = False
+    of_taxes: bool = False
 
     def of(self, run: MeasuredRun) -> float | None:
         """The number of a run as a float, or None where there is nothing to measure."""
@@ -288,10 +363,58 @@ MEASURES: list[Measure] = [
         "per step",
         lambda run: run.path.rate.uncertainty,
     ),
+    Measure(
+        "gain",
+        "welfare gained by moves of the allocation, at the weights of the moment",
+        "money per step",
+        lambda run: np.nansum(run.path.gains),
+        of_households=True,
+    ),
+    Measure(
+        "gain_fraction",
+        "part of the most that moves of their sizes could gain, to first order",
+        "",
+        lambda run: run.path.gain_fraction,
+        of_households=True,
+    ),
+    Measure(
+        "reweighting",
+        "change of welfare by that of households' weights",
+        "money per step",
+        lambda run: np.nansum(run.path.reweighting),
+        of_households=True,
+    ),
+    Measure(
+        "gradient_share",
+        "gradient share of moves near the steady state",
+        "",
+        lambda run: None if run.rotation is None else run.rotation.gradient_share,
+        of_households=True,
+        of_rest=True,
+    ),
+    Measure(
+        "tax_revenue",
+        "revenue of all taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else sum(run.taxes.revenues.values()),
+        of_taxes=True,
+    ),
+    Measure(
+        "deadweight_loss",
+        "deadweight loss of taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else run.taxes.deadweight_loss,
+        of_taxes=True,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:
-    """All measures of a run, by key."""
-    return {measure.key: measure.of(run) for measure in MEASURES}
+    """All measures that a run has, by key."""
+    households, taxed = run.path.comparison.gains is not None, run.taxes is not None
+    return {
+        each.key: each.of(run)
+        for each in MEASURES
+        if (households or not each.of_households) and (taxed or not each.of_taxes)
+    }

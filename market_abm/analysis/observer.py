@@ -13,6 +13,7 @@ from market_abm.economy.production import Batch
 from market_abm.economy.ties import Payments, has_branches, nearest_products
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
+from market_abm.gradient.growth import growth_factor
 from market_abm.gradient.welfare import surplus
 from market_abm.market.base import Mechanism
 from market_abm.market.rest import Rest
@@ -43,20 +44,36 @@ class Comparison:
         Total surplus W of that allocation, money, shape (records,).
     alignment
         The cosine of the move to each step, shape (records,); see ``analysis/alignment.py``.
+    gains
+        Of an economy with households, what W has changed by since the observation before, both at
+        the weights of then, money, shape (records,).
+    possible
+        Of such an economy, what a move of that size along the gradient adds to W to first order.
     """
 
     gradients: np.ndarray
     welfare: np.ndarray
     alignment: np.ndarray
+    gains: np.ndarray | None = None
+    possible: np.ndarray | None = None
+
+
+OF_HOUSEHOLDS = ("gains", "possible")
+"""The fields of :class:`Comparison` that only economies with households have."""
 
 
 class GradientObserver:
     """Computes gradient, welfare and alignment at each step of runs, and which are at rest.
 
+    In a closed system, where nobody outside pays, the gradient is that of ln G, G the factor by
+    which quantities grow in a step: relative prices, here at the scale at which goods on sale are
+    worth what they are at market prices (``gradient/growth.py``). Welfare is ln G.
+
     All three are of the allocation at that step: of what the program makes by a forward pass at the
     present shares and the present supply of raw goods. (Off rest, goods on sale were made of older
-    inputs. Where nothing is traded yet, goods are shared in proportion to orders.) Whether a run
-    has settled is decided by the market alone (``market/rest.py``).
+    inputs. Where nothing is traded yet, goods are shared in proportion to orders.) The weights of
+    households are those at that step, which their prices are. Whether a run has settled is decided
+    by the market alone (``market/rest.py``).
 
     Parameters
     ----------
@@ -73,7 +90,9 @@ class GradientObserver:
         goods' quantities in the first state.
     """
 
-    path = tuple(each.name for each in fields(Comparison))
+    path: tuple[str, ...] = tuple(
+        each.name for each in fields(Comparison) if each.name not in OF_HOUSEHOLDS
+    )
 
     def __init__(
         self,
@@ -90,6 +109,9 @@ class GradientObserver:
         self._since: np.ndarray | int = -1
         self._made: np.ndarray | None = None
         self._reference = None if reference is None else reference.copy()
+        self._former: tuple[np.ndarray, np.ndarray] | None = None
+        if economy.households:
+            self.path = (*self.path, *OF_HOUSEHOLDS)
         self._rest = Rest(economy, rules, tolerance, shares_move=shares_move)
         self._align = ALIGNMENTS[rules.alignment](economy, add_up=rules.bids_form_prices)
 
@@ -102,6 +124,8 @@ class GradientObserver:
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
+        if self._former is not None:
+            self._former = self._former[0][rows], self._former[1][rows]
 
     def change(self, economy: Economy) -> None:
         """Continue with another economy: gradients and welfare are its own from now on."""
@@ -134,7 +158,9 @@ class GradientObserver:
         self._made, self._since = at.quantities, self._within(state, at)
         settled = self.settled(state, batch, slopes=self._slopes(at, batch))
         recorded = recorded or bool(np.any(settled))
-        return {"settled": settled, **self._compared(state, at, self._since, recorded)}
+        results = {"settled": settled, **self._compared(state, at, self._since, recorded)}
+        self._note(state, at)
+        return results
 
     def settled(
         self, state: State, batch: Batch | None = None, *, slopes: np.ndarray | None = None
@@ -152,11 +178,18 @@ class GradientObserver:
 
     def prepare(self, state: State, batch: Batch | None = None) -> None:
         """Note the gradient at the step before an observation, which the next move follows."""
-        self._align.note(state, self._allocation(state, batch), self._references(state))
+        at = self._allocation(state, batch)
+        self._align.note(state, at, self._references(state))
+        self._note(state, at)
+
+    def _note(self, state: State, at: Allocation) -> None:
+        """Note weights and goods, by which the next move is valued."""
+        if self.economy.households:
+            self._former = self._references(state), at.quantities
 
     @np.errstate(all="ignore")
     def _allocation(self, state: State, batch: Batch | None) -> Allocation:
-        return allocation(
+        at = allocation(
             self.economy,
             self.rules,
             self._references(state),
@@ -166,6 +199,10 @@ class GradientObserver:
             known=batch,
             payments=self._payments(state),
         )
+        if not self.economy.closed:
+            return at
+        money, value = (np.sum(each * state.quantities, -1) for each in (state.prices, at.gradient))
+        return at._replace(gradient=at.gradient * (money / value)[..., None])
 
     def _payments(self, state: State) -> Payments | None:
         """What firms pay, if some may be at a kink of their lines."""
@@ -198,18 +235,27 @@ class GradientObserver:
         else:
             self._align.note(state, at, reference)
             alignment = np.full(state.prices.shape[:-1], np.nan)
-        return {
+        results = {
             "since": since,
             "gradients": at.gradient,
-            "welfare": surplus(self.economy, reference, at.quantities),
+            "welfare": _welfare(self.economy, reference, at),
             "alignment": alignment,
         }
+        if self.economy.households:
+            then, before = self._former or (reference, at.quantities)
+            values = (surplus(self.economy, then, made) for made in (at.quantities, before))
+            results["gains"] = next(values) - next(values)
+            possible = self._align.possible if recorded else np.nan
+            results["possible"] = possible + 0.0 * results["gains"]
+        return results
 
     def _references(self, state: State) -> np.ndarray:
-        """The consumers' reference quantities; by default those of the first state."""
+        """The consumers' reference quantities, by default those of the first state, and weights."""
         if self._reference is None:
             self._reference = _references(self.economy, state)
-        return self._reference
+        if not self.economy.households:
+            return self._reference
+        return with_weights(self.economy, self._reference, state.prices)
 
     @staticmethod
     def _slopes(at: Allocation, batch: Batch | None) -> np.ndarray | None:
@@ -327,6 +373,13 @@ def book_gradients(economy: Economy, trajectory: Trajectory) -> np.ndarray:
     return backprop.book_gradient(economy, trajectory.inputs, trajectory.shares, paid)
 
 
+def _welfare(economy: Economy, reference: np.ndarray, at: Allocation) -> np.ndarray:
+    """Total surplus W, money; of a closed system ln G, of which its prices are the gradient."""
+    if economy.closed:
+        return np.log(growth_factor(economy, at.slopes, at.quantities))
+    return surplus(economy, reference, at.quantities)
+
+
 def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:
     """Shares in proportion to ``orders`` in each pool, where nothing is traded yet."""
     buyers = economy.buyers
@@ -337,6 +390,16 @@ def _in_proportion(economy: Economy, orders: np.ndarray) -> np.ndarray:
 def _references(economy: Economy, start: State) -> np.ndarray:
     """The consumers' reference quantities, (..., final goods), from the first state."""
     return _given_references(economy, start.quantities[..., economy.final])
+
+
+def with_weights(economy: Economy, reference: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """The references of consumers, (..., final goods), those of households their weights.
+
+    ``prices`` are of all goods, (..., goods).
+    """
+    weights = prices[..., economy.claims.good]
+    others = reference[..., : reference.shape[-1] - weights.shape[-1]]
+    return np.concatenate([others, weights], axis=-1)
 
 
 def _given_references(economy: Economy, reference: np.ndarray) -> np.ndarray:

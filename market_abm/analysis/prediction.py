@@ -172,7 +172,8 @@ def _cobweb(economy: Economy) -> tuple[float, float, int, int] | None:
     if not single or not chain or not all(_is_identity(i) for i in economy.topological_order):
         return None
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
-    plain = supply.kind == "curve" and supply.period == 1 and demand.form in (None, "isoelastic")
+    plain = supply.kind == "curve" and supply.form == "isoelastic" and supply.period == 1
+    plain = plain and demand.form in (None, "isoelastic")
     if not plain or supply.elasticity == 0.0:
         return None
     adjustment = supply.adjustment

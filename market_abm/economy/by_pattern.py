@@ -25,6 +25,7 @@ GOODS = {
     "supply": "raw good",
     "demand": "final good",
     "industries": "good that a line makes",
+    "taxes": "tax",
 }
 """The goods that a table is about."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from market_abm.economy.families import families_of, family_and_indices, nearest_good
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import check_outputs
 from market_abm.economy.terms import Demand
 from market_abm.errors import EconomyError
 from market_abm.keys import quoted
@@ -16,7 +17,10 @@ from market_abm.keys import quoted
 def industry_of_good(industries: tuple[Industry, ...]) -> dict[str, Industry]:
     """The industries by the good they make: at least one, and one per good."""
     if not industries:
-        raise EconomyError("the program has no line", remedy="write one, such as: y = sqrt(x)")
+        raise EconomyError(
+            "the program has no line, and there is no household",
+            remedy="write a line, such as: y = sqrt(x)",
+        )
     made: dict[str, Industry] = {}
     for industry in industries:
         if industry.good in made:
@@ -107,17 +111,31 @@ def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str])
             )
 
 
-def check_has_final_good(final: list[str], made: Mapping[str, Industry]) -> None:
-    """Some good must be used by no line."""
-    if not final:
+def check_numeraire(numeraire: Any, goods: list[str]) -> str | None:
+    """The numeraire must be a good, or None."""
+    if numeraire is not None and numeraire not in goods:
         raise EconomyError(
-            "the program has no final good: every good is used by another line",
-            remedy="add a line whose good no other line uses, such as: sold = " + next(iter(made)),
+            f"economy.numeraire is {numeraire!r}: the program has no such good",
+            remedy=nearest_good(str(numeraire), goods),
+            name="economy.numeraire",
+        )
+    return numeraire
+
+
+def check_closed(final: list[str], raw: list[str], made: Mapping[str, Industry]) -> None:
+    """Without a final good nobody outside pays, and nobody outside may be paid for a raw good."""
+    if raw and not final:
+        raise EconomyError(
+            "the program has no final good: every good is used by another line, and what is paid "
+            f"for {raw[0]} never comes back",
+            remedy=f"let a household own {raw[0]}, or add a line whose good no other line uses, "
+            f"such as: sold = {next(iter(made))}",
         )
 
 
 def check_demanded(economy: Any) -> None:
     """Refuse demand that an industry or the network of an ``Economy`` cannot have."""
+    check_outputs(economy.industries)
     for industry in economy.industries:
         if industry.population.conduct == "cournot":
             check_cournot(industry, economy.demand.get(industry.good))

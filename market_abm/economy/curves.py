@@ -34,8 +34,9 @@ def for_all(
 def marginal_cost(terms: Supply, quantity: Any) -> Any:
     """MC(q) = r0 (q/q0)^(1/η), money per unit, continued through 0 as an odd function.
 
-    For a fixed endowment (η = 0) it is r0 at q0, 0 below and infinite above. Without a curve it is
-    0 (``none``), or δ q with δ the ``decay`` (``quadratic``).
+    For a fixed endowment (η = 0) it is r0 at q0, 0 below and infinite above. On a ``linear`` curve
+    it is r0 (1 + (q/q0 - 1)/η). Without a curve it is 0 (``none``), or δ q with δ the ``decay``
+    (``quadratic``).
     """
     if terms.cost != "curve":
         slope: Any = terms.decay if terms.cost == "quadratic" else 0.0
@@ -43,17 +44,38 @@ def marginal_cost(terms: Supply, quantity: Any) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):  # an endowment may be of 0
         inverse = 1.0 / np.asarray(terms.elasticity, float)
         ratio = np.where(np.equal(quantity, terms.quantity), 1.0, quantity / terms.quantity)
+        if terms.form == "linear":
+            above = np.where(ratio == 1.0, 0.0, (ratio - 1.0) * inverse)
+            return (terms.price * (1.0 + above))[()]
     return (terms.price * np.sign(ratio) * np.abs(ratio) ** inverse)[()]
+
+
+def cost_slope(terms: Supply, quantity: Any) -> Any:
+    """dMC/dq, money per unit²: (r0/q0) |q/q0|^(1/η - 1) / η, or r0/(q0 η) if ``linear``.
+
+    Without a supply curve it is constant, 0 or δ.
+    """
+    if terms.cost != "curve":
+        return marginal_cost(terms, 1.0)
+    inverse = 1.0 / np.asarray(terms.elasticity, float)
+    slope = terms.price / terms.quantity * inverse
+    if terms.form == "linear":
+        return slope
+    return slope * np.abs(quantity / terms.quantity) ** (inverse - 1.0)
 
 
 def supply_quantity(terms: Supply, price: Any) -> Any:
     """The supply, units per step, at which marginal cost equals the price.
 
     On a curve q0 (p/r0)^η: a fixed endowment is offered at any price, another supply not at a price
-    of the wrong sign. Where cost is quadratic p/δ; without cost there is no such quantity.
+    of the wrong sign. On a ``linear`` one q0 (1 + η (p/r0 - 1)), or 0 where that is less. Where
+    cost is quadratic p/δ; without cost there is no such quantity.
     """
     if terms.cost != "curve":
         return price / (terms.decay if terms.cost == "quadratic" else 0.0 * price)
+    if terms.form == "linear":
+        above = terms.elasticity * (price / terms.price - 1.0)
+        return (terms.quantity * np.maximum(1.0 + above, 0.0))[()]
     relative_price = np.maximum(price / terms.price, 0.0)
     fixed = np.equal(terms.elasticity, 0.0)
     return (terms.quantity * np.where(fixed, 1.0, relative_price**terms.elasticity))[()]
@@ -69,8 +91,11 @@ def reference_quantity(terms: Demand, otherwise: Any) -> Any:
 def demand_price(terms: Demand, reference: Any, quantity: Any) -> Any:
     """The inverse demand curve P(c), money per unit, at ``quantity`` units.
 
-    ``reference`` is c0, units; :class:`market_abm.economy.terms.Demand` has the equations.
+    ``reference`` is c0, units, and of a household its weight α, money per unit;
+    :class:`market_abm.economy.terms.Demand` has the equations.
     """
+    if terms.of_household:
+        return reference * np.ones_like(quantity)
     elasticity = np.asarray(terms.elasticity, float)
     elastic = np.isinf(elasticity)
     with np.errstate(all="ignore"):

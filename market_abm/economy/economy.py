@@ -19,26 +19,40 @@ from market_abm.display import Displayable
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.by_pattern import ByPattern
 from market_abm.economy.checks import (
+    check_closed,
     check_demand,
     check_demanded,
-    check_has_final_good,
     check_keys,
+    check_numeraire,
     check_supply,
     industry_of_good,
 )
+from market_abm.economy.claims import Claims
 from market_abm.economy.conditions import Condition
 from market_abm.economy.exogenous import Exogenous, values_at
 from market_abm.economy.families import Family, families_of
 from market_abm.economy.forward import Stage, stages
 from market_abm.economy.groups import Group, Network
-from market_abm.economy.industry import Industry, combined_once, industries_in_columns
-from market_abm.economy.kept import KEPT, LAYOUT, ORDER, kept_of_runs
+from market_abm.economy.households import (
+    Household,
+    check_households,
+    check_incomes,
+    demand_with,
+    lines_of,
+    read_households,
+    supply_with,
+    with_endowments,
+)
+from market_abm.economy.industry import Industry, with_all_firms
+from market_abm.economy.kept import KEPT, LAYOUT, ORDER
+from market_abm.economy.many_runs import combined, selected
 from market_abm.economy.order import distances, topological_components
+from market_abm.economy.outputs import by_activity, with_activities
 from market_abm.economy.series import followed
+from market_abm.economy.taxes import Tax, Taxed, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
 from market_abm.economy.uses import Uses
 from market_abm.economy.values import changed_values, check_not_fixed
-from market_abm.errors import EconomyError
 from market_abm.fields import check_choice
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import Places
@@ -50,7 +64,7 @@ an externality."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Economy(Displayable):
+class Economy(Taxed, Displayable):
     """A production network, checked on construction by :meth:`build`.
 
     Arrays over goods follow ``goods``: raw goods, then made goods in topological order. Arrays over
@@ -64,6 +78,8 @@ class Economy(Displayable):
         The terms of each raw good's supplier and of each final good's consumer.
     reuse
         One of ``REUSE`` for each good.
+    taxes
+        By name; prices are net of them, what sellers get (``economy/taxes.py``).
     seed
         The seed that the firms were drawn with.
     names
@@ -72,16 +88,23 @@ class Economy(Displayable):
         The comparisons that decided which lines these are, of a function that was traced.
     fixed
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
+    households
+        Those who earn what they spend; their lines come last in ``industries``, and their demand.
+    numeraire
+        The good in whose units money is told in tables, reports and summaries; None for money.
     """
 
     industries: tuple[Industry, ...]
     supply: Mapping[str, Supply]
     demand: Mapping[str, Demand]
     reuse: Mapping[str, str]
+    taxes: Mapping[str, Tax] = field(default_factory=dict)
     seed: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
+    households: Mapping[str, Household] = field(default_factory=dict)
+    numeraire: str | None = None
 
     @staticmethod
     @no_collection()
@@ -94,11 +117,14 @@ class Economy(Displayable):
         reuse_of: Mapping[str, str] | None = None,
         population: Mapping[str, Any] | FirmPopulation | None = None,
         population_of: Mapping[str, Any] | None = None,
+        taxes: Mapping[str, Any] | None = None,
         seed: int = 1,
         names: Mapping[str, str] | None = None,
         conditions: tuple[Condition, ...] = (),
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
+        households: Mapping[str, Any] | None = None,
+        numeraire: str | None = None,
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -115,16 +141,18 @@ class Economy(Displayable):
             The kind of all goods, and of single ones.
         population, population_of
             The firms of all industries, and of single ones (the keys that differ).
+        taxes
+            By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
-        names
-            Full names of goods.
-        conditions
-            See the attribute.
+        names, conditions, numeraire
+            See the attributes.
         parameters
             Values of names that formulas under patterns may read.
         fixed
             Parameters that cannot be set any more, as the lines were made with their values.
+        households
+            By name: a :class:`Household`, or a mapping of its keys.
 
         Raises
         ------
@@ -134,47 +162,47 @@ class Economy(Displayable):
         SettingError
             A setting is unknown, of the wrong type or out of range.
         """
-        industries = tuple(industries)
-        names = dict(names or {})
+        lines, living, names = tuple(industries), read_households(households), dict(names or {})
+        industries = (*lines, *lines_of(living, parameters or {}))
+        check_households(living, industries, demand or {}, supply)
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
-        goods = [*raw, *made]
-        tables = ByPattern(parameters or {})
-        supply = tables.entries(supply, raw, "supply", Supply)
+        goods, tables = [*raw, *made], ByPattern(parameters or {})
+        supply = supply_with(tables.entries(supply, raw, "supply", Supply), raw, living)
         demand = tables.entries(demand or {}, final, "demand", Demand)
-        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
-        population_of = tables.entries(
-            population_of or {}, list(made), "industries", FirmPopulation
-        )
+        reuse_of = with_activities(tables.entries(reuse_of or {}, goods, "reuse"), industries)
+        own = [each.good for each in lines]
+        population_of = tables.entries(population_of or {}, own, "industries", FirmPopulation)
         check_supply(supply, raw, made)
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
-        check_keys("industries", "industry or key", population_of, list(made))
-        check_keys("names", "good", names, goods)
-        check_has_final_good(final, made)
+        check_keys("industries", "industry or key", population_of, own)
+        check_keys("names", "good", names or {}, goods)
+        check_closed(final, raw, made)
 
-        common = FirmPopulation.of(population or {}, "industries")
-        drawn = [
-            industry.with_firms(common, population_of.get(industry.good, {}), (seed, k))
-            for k, industry in enumerate(industries)
-        ]
+        drawn = with_all_firms(lines, population, population_of, seed)
         check_choice(reuse, "economy.reuse", REUSE)
         economy = Economy(
-            industries=industries_in_columns(drawn),
+            industries=with_endowments((*drawn, *industries[len(lines) :]), living),
             reuse={
                 good: check_choice(reuse_of.get(good, reuse), f"reuse.{good}", REUSE)
                 for good in goods
             },
             supply=terms_of(Supply, supply, raw, "supply"),
-            demand=terms_of(Demand, demand, final, "demand"),
+            demand=demand_with(demand, final, living),
+            taxes=taxes_of(taxes or {}, goods, living),
             seed=seed,
-            names=names,
+            names=dict(names or {}),
             conditions=conditions,
             fixed=fixed | tables.read,
+            households=living,
+            numeraire=check_numeraire(numeraire, goods),
         )
         check_demanded(economy)
+        check_incomes(economy)
+        check_taxes(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -188,7 +216,8 @@ class Economy(Displayable):
         values
             By dotted key, as in an experiment file: ``supply.GOOD.quantity``,
             ``demand.GOOD.price``, ``industries.GOOD.productivity``, ``industries.KEY`` (of all
-            industries without a value of their own), ``economy.parameters.NAME``.
+            industries without a value of their own), ``economy.parameters.NAME``,
+            ``taxes.NAME.rate``.
 
         Raises
         ------
@@ -196,17 +225,15 @@ class Economy(Displayable):
             A key is unknown, or a value is out of range.
         """
         check_not_fixed(values, self.fixed)
-        industries, supply, demand = changed_values(
-            self.industries, self.supply, self.demand, self.seed, values
-        )
-        changed = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
+        changed = changed_values(self, values)
+        industries = changed.industries
         if all(a.weights is b.weights for a, b in zip(industries, self.industries, strict=True)):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         check_demanded(changed)
+        check_incomes(changed)
+        check_taxes(changed)
         return changed
-
-    # --- series -----------------------------------------------------------------------------------
 
     @cached_property
     def exogenous(self) -> Exogenous:
@@ -224,11 +251,10 @@ class Economy(Displayable):
             industries, supply, demand = values_at(self.industries, self.supply, self.demand, step)
             now = dataclasses.replace(self, industries=industries, supply=supply, demand=demand)
             same = {*LAYOUT, *(ORDER if industries is self.industries else ()), *KEPT} - {"lines"}
+            same |= {"taxed", "net_of_tax", "net_of_buyers"} if self.taxes else set()
             vars(now).update({name: getattr(self, name) for name in same})
             self.exogenous.now = now
         return self.exogenous.now or self
-
-    # --- runs side by side ----------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> tuple[Any, ...]:
@@ -237,11 +263,13 @@ class Economy(Displayable):
             self.lines,
             tuple(sorted(self.reuse.items())),
             tuple(
-                (good, terms.kind, terms.cost, terms.period, terms.settle, followed(terms))
-                for good, terms in self.supply.items()
+                (good, t.kind, t.form, t.cost, t.period, t.settle, followed(t))
+                for good, t in self.supply.items()
             ),
             tuple((good, terms.form, followed(terms)) for good, terms in self.demand.items()),
+            tuple((name, *tax.structure) for name, tax in self.taxes.items()),
             tuple((k, followed(i.population)) for k, i in enumerate(self.industries) if i.moves),
+            tuple((name, own.structure) for name, own in self.households.items()),
         )
 
     @cached_property
@@ -265,49 +293,11 @@ class Economy(Displayable):
         EconomyError
             They differ in more than numbers.
         """
-        first, known = several[0], dict[Any, Any]()
-        if any(each.structure != first.structure for each in several[1:]):
-            raise EconomyError(
-                "economies that run side by side must differ in numbers only",
-                remedy="make the numbers of their lines parameters, or run them separately",
-            )
-
-        def terms(kind: Any, of: str) -> dict[str, Any]:
-            several_of = [getattr(each, of) for each in several]
-            return {
-                good: combined_once(known, kind.vectorized, [each[good] for each in several_of])
-                for good in several_of[0]
-            }
-
-        lines = [
-            Industry.vectorized(list(lines), known)
-            for lines in zip(*(each.industries for each in several), strict=True)
-        ]
-        combined = dataclasses.replace(
-            first,
-            industries=tuple(lines),
-            supply=terms(Supply, "supply"),
-            demand=terms(Demand, "demand"),
-        )
-        vars(combined).update(kept_of_runs(first, combined.industries))
-        return combined
+        return combined(several)
 
     def select_runs(self, rows: np.ndarray) -> Economy:
         """Some of the runs of a vectorized economy."""
-
-        def part(array: Any) -> Any:
-            return array[rows] if len(array) > 1 else array
-
-        chosen = dataclasses.replace(
-            self,
-            industries=tuple(industry.select_runs(part) for industry in self.industries),
-            supply={good: terms.select_runs(part) for good, terms in self.supply.items()},
-            demand={good: terms.select_runs(part) for good, terms in self.demand.items()},
-        )
-        vars(chosen).update({name: getattr(self, name) for name in KEPT if name in vars(self)})
-        return chosen
-
-    # --- goods ----------------------------------------------------------------------------------
+        return selected(self, rows)
 
     @cached_property
     @no_collection()
@@ -366,9 +356,19 @@ class Economy(Displayable):
             [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
         )
 
+    @cached_property
+    def outputs(self) -> dict[str, list[Industry]]:
+        """The lines that make several goods, by their activities: the industry of each output."""
+        return by_activity(self.industries)
+
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether every good is used, so that nobody outside pays."""
+        return not self.demand
 
     @cached_property
     def has_external(self) -> bool:
@@ -384,8 +384,6 @@ class Economy(Displayable):
     def final(self) -> np.ndarray:
         """Indices of the final goods, shape (final goods,)."""
         return np.array([self.index[good] for good in self.demand], int)
-
-    # --- buyers ---------------------------------------------------------------------------------
 
     @cached_property
     @no_collection()
@@ -428,9 +426,16 @@ class Economy(Displayable):
         return np.array([terms.cost != "curve" for terms in self.supply.values()], bool)
 
     @cached_property
-    def demand_terms(self) -> tuple[tuple[Places, Demand], ...]:
-        """The terms of all consumers as arrays: for each form, the places in ``demand``."""
-        return side_by_side(list(self.demand.values()))
+    def claims(self) -> Claims:
+        """What households own; not of an economy without households."""
+        return Claims.of(self.households, self.industries, self.index, self.buyers)
+
+    @cached_property
+    def endowed(self) -> np.ndarray | None:
+        """Units of made goods that households own, shape (..., goods); None if there are none."""
+        if not any(np.any(each.endowed) for each in self.industries):
+            return None
+        return self.claims.endowed_of(len(self.goods))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -439,7 +444,7 @@ class Economy(Displayable):
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
-        for maker, good in self.buyers.makers:
+        for _, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                return f"a maker of {self.goods[maker]}"
+                return f"{'the household' if good in self.households else 'a maker of'} {good}"
         raise IndexError(buyer)

@@ -17,7 +17,7 @@ import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
-from market_abm.economy.slots import TABLE_BLOCK, AnySlot, Slot, Table, plain
+from market_abm.economy.slots import TABLE_BLOCK, AnySlot, OutputSlot, Slot, Table, plain, taken
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import (
@@ -58,6 +58,10 @@ class Group:
         w, z and ν of the members.
     cournot
         Whether their firms have market power.
+    household
+        Whether the lines are households.
+    endowed
+        Units of their goods that households own, shape (..., lines) or one number, or None.
     place
         The place of the members in an array of all members of all groups.
     """
@@ -72,6 +76,8 @@ class Group:
     productivity: Any
     bid_noise: Any
     cournot: bool
+    household: bool
+    endowed: Any
     place: slice
 
     @property
@@ -123,7 +129,7 @@ class Group:
         Parameters
         ----------
         inputs
-            Units x, one array of shape (..., entries) for each slot.
+            Units x, one array of shape (..., entries) for each slot; as of ``taken``.
         out
             Where to write the marginal products, if given.
 
@@ -172,9 +178,9 @@ class Group:
         room = [slot.room(entries) for slot in self.slots]
         technology: Any = self.technology
         if not technology.vectorized:
-            inputs = [delivered(slot) for slot in self.slots]
+            inputs = taken(self.slots, delivered)
             output, products = self.production(inputs, room if self.scaled else None)
-            for own, product, units in zip(room, products, inputs, strict=True):
+            for own, product, units in zip(room, products, inputs, strict=False):
                 np.multiply(product, units, out=own)
             return output
         (slot,), (own,) = self.slots, room
@@ -193,6 +199,14 @@ class Group:
             return output
         own *= self.to_entries(self._scale)
         return self._scale * output
+
+    def outputs(self, leaves: np.ndarray) -> np.ndarray:
+        """What there is of the good of each line, (..., lines), from sums over its members.
+
+        ``leaves`` are of ``members``, shape (..., leaves).
+        """
+        made = self.members.of_leaves(leaves)
+        return made if self.endowed is None else made + self.endowed
 
     def blocks(self, runs: int) -> tuple[tuple[Group, Block], ...]:
         """The group in parts that fit into the cache, with the members of each."""
@@ -238,6 +252,8 @@ class Group:
             productivity=cut(self.productivity, members, self.size),
             bid_noise=cut(self.bid_noise, members, self.size),
             cournot=self.cournot,
+            household=self.household,
+            endowed=cut(self.endowed, lines, len(self.lines)),
             place=slice(self.place.start + members.start, self.place.start + members.stop),
         )
 
@@ -353,18 +369,22 @@ class Network:
             productivity=_of_firms([industry.productivity for industry in industries]),
             bid_noise=joined([each.bid_noise for each in populations], firms),
             cournot=populations[0].conduct == "cournot",
+            household=industries[0].household,
+            endowed=_endowed([industry.endowed for industry in industries]),
             place=slice(first_member, first_member + members.size),
         )
 
     def _slots(self, lines: list[int], members: Segments, first_entry: int) -> tuple[Slot, ...]:
         """The inputs of lines of one formula."""
-        found = []
-        for k in range(len(self.industries[lines[0]].technology.inputs)):
+        found, technology = [], self.industries[lines[0]].technology
+        for k in range(len(technology.inputs)):
             uses = self.buyers.first_uses[lines] + k
             starts, bought = self.buyers.starts_of_uses[uses], self.buyers.bought[uses]
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
             good = joined(bought.tolist(), members.sizes)
             found.append(plain(places, good, first_entry + k * members.size))
+        if technology.divides:
+            return (OutputSlot.with_partners(found[0], self.buyers.good, technology.outputs),)
         return tuple(found)
 
     def _places(self, lines: Sequence[int]) -> list[np.ndarray]:
@@ -396,7 +416,7 @@ class Network:
         alike: dict[Hashable, list[int]] = {}
         for k in lines:
             industry = self.industries[k]
-            key = industry.technology.kind, industry.population.conduct
+            key = industry.technology.kind, industry.population.conduct, industry.household
             alike.setdefault(key, []).append(k)
         found: list[list[int]] = []
         for each in alike.values():
@@ -409,6 +429,12 @@ class Network:
             others = [k for k in each if k not in inside]
             found += [*tables, *([others] if others else [])]
         return found
+
+
+def _endowed(units: Sequence[Any]) -> Any:
+    """What households own of the goods of lines, (..., lines) or one number; None if nothing."""
+    together = joined(units, np.ones(len(units), int))
+    return together if np.any(together) else None
 
 
 def _of_firms(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from market_abm.economy.series import in_columns
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import FirmPopulation
 from market_abm.errors import EconomyError
+from market_abm.keys import quoted
 
 ONE_FIRM = FirmPopulation()
 
@@ -26,7 +27,8 @@ class Industry:
 
     ``weights`` (the firms' shares, with sum 1) and ``productivity`` have shape (firms,), or (runs,
     firms) if vectorized; ``line`` is the line's number in the program, if it has one. ``own_keys``
-    are the keys of ``population`` that are set for this industry alone.
+    are the keys of ``population`` that are set for this industry alone. A ``household`` is a line
+    whose good is its utility; ``endowed`` units of the good are owned by households, and added.
     """
 
     good: str
@@ -36,11 +38,23 @@ class Industry:
     weights: np.ndarray = field(default_factory=lambda: ONE)
     productivity: np.ndarray = field(default_factory=lambda: ONE)
     own_keys: frozenset[str] = frozenset()
+    household: bool = False
+    endowed: Any = 0.0
 
     @property
     def firms(self) -> int:
         """The number of firms."""
         return self.weights.shape[-1]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a line of the program: no household, and no output of a line."""
+        return not (self.household or self.technology.outputs)
+
+    @property
+    def line_good(self) -> str:
+        """The good by which its line is known: of an output, the activity."""
+        return self.technology.inputs[0] if self.technology.outputs else self.good
 
     @property
     def moves(self) -> bool:
@@ -70,6 +84,9 @@ class Industry:
         """
         own = dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own
         where = f"industries.{self.good}"
+        if self.technology.outputs:
+            _check_output(self, own)
+            common = ONE_FIRM
         population = common
         if own:
             population = FirmPopulation.of({**dataclasses.asdict(common), **own}, where)
@@ -83,15 +100,17 @@ class Industry:
             error.what = f"{where}.{error.what}"
             error.name = f"{where}.{error.name}"
             raise
-        return Industry(
-            self.good,
-            self.technology,
-            population,
-            self.line,
-            weights,
-            productivity,
-            frozenset(own),
+        return dataclasses.replace(
+            self,
+            population=population,
+            weights=weights,
+            productivity=productivity,
+            own_keys=frozenset(own),
         )
+
+    def with_endowed(self, units: Any) -> Industry:
+        """The industry of a good of which households own ``units``."""
+        return dataclasses.replace(self, endowed=units)
 
     @staticmethod
     def vectorized(several: Sequence[Industry], known: dict[Any, Any] | None = None) -> Industry:
@@ -116,6 +135,8 @@ class Industry:
             combined_once(known, _stack, [each.weights for each in several]),
             combined_once(known, _stack, [each.productivity for each in several]),
             first.own_keys,
+            first.household,
+            _endowed([each.endowed for each in several]),
         )
 
     def select_runs(self, part: Callable[[Any], Any]) -> Industry:
@@ -127,10 +148,26 @@ class Industry:
             population=self.population.select_runs(part),
             weights=part(self.weights),
             productivity=part(self.productivity),
+            endowed=part(self.endowed) if np.ndim(self.endowed) else self.endowed,
         )
 
 
-def industries_in_columns(industries: Sequence[Industry]) -> tuple[Industry, ...]:
+def with_all_firms(
+    industries: Sequence[Industry],
+    population: Mapping[str, Any] | FirmPopulation | None,
+    of_each: Mapping[str, Any],
+    seed: int,
+) -> tuple[Industry, ...]:
+    """The industries with their firms: the settings of all, and of single ones."""
+    common = FirmPopulation.of(population or {}, "industries")
+    drawn = [
+        industry.with_firms(common, of_each.get(industry.good, {}), (seed, k))
+        for k, industry in enumerate(industries)
+    ]
+    return _in_columns(drawn)
+
+
+def _in_columns(industries: Sequence[Industry]) -> tuple[Industry, ...]:
     """The industries, each with the column of the series that it follows."""
     moving = {each.good: each.population for each in industries if each.moves}
     known = in_columns(moving, "industries")
@@ -181,6 +218,19 @@ def production(
     return productivity * weight * output, [productivity * product for product in products]
 
 
+def _check_output(industry: Industry, own: Mapping[str, Any]) -> None:
+    """An output is made by the firms of its line, all of which share one mix."""
+    activity = industry.technology.inputs[0]
+    for key in own:
+        if key != "start":
+            where = f"industries.{industry.good}.{key}"
+            raise EconomyError(
+                f"{where}: '{industry.good}' is an output of the line '{activity}'",
+                remedy=f"set industries.{quoted(activity)}.{key}, for the firms of the line",
+                name=where,
+            )
+
+
 def _populations(several: Sequence[FirmPopulation]) -> FirmPopulation:
     """The populations of several runs; what was drawn of them is in other arrays."""
     different = {id(each): each for each in several}
@@ -189,6 +239,10 @@ def _populations(several: Sequence[FirmPopulation]) -> FirmPopulation:
         for key, each in different.items()
     }
     return FirmPopulation.vectorized([plain[id(each)] for each in several])
+
+
+def _endowed(several: Sequence[float]) -> Any:
+    return np.array(several)[:, None] if any(several) else 0.0
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -15,6 +15,7 @@ from market_abm.economy.arguments import of_members
 from market_abm.economy.callables import check_parameters, unwrapped
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import Output
 from market_abm.economy.technology import Technology
 from market_abm.economy.tracing import traced_lines
 from market_abm.errors import EconomyError, ProgramError, nearest
@@ -26,7 +27,7 @@ from market_abm.language.reader import parse, read
 @no_collection()
 def from_text(
     program: str,
-    supply: Mapping[str, Any],
+    supply: Mapping[str, Any] | None = None,
     demand: Mapping[str, Any] | None = None,
     *,
     parameters: Mapping[str, float] | None = None,
@@ -49,7 +50,7 @@ def from_text(
         Values of names that are not goods.
     **options
         Those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
-        ``population_of``, ``seed``, ``names``.
+        ``population_of``, ``seed``, ``names``, ``households``.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def from_text(
     industries = [_industry(line) for line in made.lines]
     return Economy.build(
         industries,
-        supply=supply,
+        supply=supply or {},
         demand=demand,
         parameters=parameters,
         fixed=made.fixed,
@@ -205,6 +206,8 @@ def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry
 
 def _industry(line: Line) -> Industry:
     technology = Technology(line.formula, line.inputs, line.parameters)
+    if line.outputs:
+        technology = Output(line.formula, line.inputs, line.parameters, line.outputs)
     return Industry(line.good, technology, line=line.number)
 
 

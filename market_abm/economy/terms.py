@@ -19,6 +19,7 @@ from market_abm.language.segments import Places, joined, neighbours
 
 SUPPLIERS = ("curve", "gradient")
 COSTS = ("curve", "none", "quadratic")
+SUPPLY_FORMS = ("isoelastic", "linear")
 DEMAND_FORMS = ("elastic", "isoelastic", "linear")
 CONDUCTS = ("competitive", "cournot")
 
@@ -43,6 +44,10 @@ class Supply(Settings):
     supplier moves by q ← q + β (p - MC(q)), with β the ``rate``, for any signs. Its marginal cost
     is that of the curve, 0 (``none``), or ``decay`` times q (``quadratic``).
 
+    A ``linear`` curve is q0 (1 + η (p/r0 - 1)), and 0 at prices below its intercept r0 (1 - 1/η).
+    Its ``curve`` supplier moves in units, q ← (1-ρ) q + ρ q0 (1 + η (p/r0 - 1)), and no offer
+    falls below 0.
+
     An offer is kept for ``period`` steps, and then moved by the mean of the prices that it got,
     without those of its first ``settle`` steps. A ``series`` says what is offered in each period;
     such an offer responds to nothing.
@@ -59,11 +64,17 @@ class Supply(Settings):
     elasticity: float = number(
         0.0, low=0.0, high=1e6, help="η, elasticity of supply; 0 is a fixed endowment"
     )
+    form: str = choice(
+        "isoelastic",
+        SUPPLY_FORMS,
+        help="supply curve: of constant elasticity, or a line, with 0 offered below its intercept",
+    )
     adjustment: float = number(
         1.0,
         above=0.0,
         high=1.0,
-        help="ρ, fraction of the way (in logs) to the supply curve per step, of a curve supplier",
+        help="ρ, fraction of the way to the supply curve per step, of a curve supplier: in logs, "
+        "or in units if the curve is linear",
     )
     kind: str = choice(
         "curve", SUPPLIERS, help="how the offer adjusts: to the supply curve, or by its gradient"
@@ -149,11 +160,11 @@ class Supply(Settings):
                     name=f"{where}.elasticity",
                 )
             return
-        if self.kind != "gradient" or self.elasticity > 0:
+        if self.kind != "gradient" or self.elasticity > 0 or self.form != "isoelastic":
             raise SettingError(
                 f'{where}.cost is "{self.cost}" with a supply curve',
-                remedy='such a cost has no curve: set kind = "gradient", and leave the elasticity '
-                "out",
+                remedy='such a cost has no curve: set kind = "gradient", and leave elasticity and '
+                "form out",
                 name=f"{where}.cost",
             )
 
@@ -179,7 +190,8 @@ class Demand(Settings):
     * ``linear``: p0 (1 - (c - c0)/(ε |c0|)), for c of any sign.
 
     By default the form is ``elastic`` if ε is infinite, else ``isoelastic`` where c0 > 0, else
-    ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps.
+    ``linear``. A ``series`` is a factor on p0, of which a row lasts for ``period`` steps. A
+    household's form is ``budget``: its weight α for any quantity (``economy/households.py``).
     """
 
     of_series: ClassVar[str] = ""
@@ -206,6 +218,11 @@ class Demand(Settings):
     repeat: str = _repeat()
     period: int = _row_period()
 
+    @property
+    def of_household(self) -> bool:
+        """Whether the consumer is a household, which pays what it earns."""
+        return self.form == "budget"
+
     def check(self, where: str) -> None:
         """Refuse terms that contradict each other."""
         finite = math.isfinite(self.elasticity)
@@ -231,6 +248,16 @@ class Demand(Settings):
             )
 
 
+def _budget() -> Demand:
+    """The terms of a household: it pays the weight α that its reference holds for each unit."""
+    terms = Demand()
+    object.__setattr__(terms, "form", "budget")  # which no file can say
+    return terms
+
+
+BUDGET = _budget()
+
+
 @dataclass(frozen=True)
 class FirmPopulation(Settings):
     """The firms of one industry.
@@ -239,10 +266,11 @@ class FirmPopulation(Settings):
     equal, or lognormal with log standard deviation ``weight_spread``. The productivities z are
     ``productivity``, spread lognormally by ``productivity_spread`` about the same weighted mean.
     ``bid_noise`` is the log standard deviation of the error in each valuation of an input.
-    ``start`` is the output assumed before step 0, used inside loops only. Firms of ``competitive``
-    ``conduct`` take prices as given; ``cournot`` firms of a final good know that more output lowers
-    its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of all firms, of
-    which a row lasts for ``period`` steps.
+    ``start`` is the output assumed before step 0, used inside loops only. Where every good is used,
+    the goods of step 0 count as sold at the ``start_price``, so that firms have money. Firms of
+    ``competitive`` ``conduct`` take prices as given; ``cournot`` firms of a final good know that
+    more output lowers its price (A. Cournot, 1838). A ``series`` is a factor on the productivity of
+    all firms, of which a row lasts for ``period`` steps.
     """
 
     of_series: ClassVar[str] = ""
@@ -265,6 +293,12 @@ class FirmPopulation(Settings):
     )
     start: float = number(
         1.0, above=0.0, unit="units per step", help="output assumed before step 0, in loops"
+    )
+    start_price: float = number(
+        1.0,
+        above=0.0,
+        unit="money per unit",
+        help="price at which the goods of step 0 count as sold, in a program without a final good",
     )
     conduct: str = choice(
         "competitive",

@@ -11,14 +11,25 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from market_abm.economy.by_pattern import ByPattern
-from market_abm.economy.checks import check_demand, check_keys, check_supply
+from market_abm.economy.checks import check_demand, check_keys, check_numeraire, check_supply
+from market_abm.economy.households import (
+    changed_households,
+    check_supply_of_owned,
+    endowments,
+    renewed_supply,
+    with_endowments,
+)
 from market_abm.economy.industry import Industry
+from market_abm.economy.taxes import changed_taxes
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.keys import flattened, key_parts, quoted, set_key
 
-TABLES = ("economy.parameters", "supply", "demand", "industries")
+NUMERAIRE = "economy.numeraire"
+"""What can be changed like a number, but not by a shock: the unit of account of a whole run."""
+
+TABLES = ("economy.parameters", "supply", "demand", "industries", "taxes", "households")
 """The tables that hold the numbers of an economy."""
 
 Terms = TypeVar("Terms", Supply, Demand)
@@ -29,47 +40,55 @@ def is_value_key(key: str) -> bool:
     return key.startswith(tuple(f"{table}." for table in TABLES))
 
 
-def changed_values(
-    industries: Sequence[Industry],
-    supply: Mapping[str, Supply],
-    demand: Mapping[str, Demand],
-    seed: int,
-    values: Mapping[str, Any],
-) -> tuple[tuple[Industry, ...], dict[str, Supply], dict[str, Demand]]:
-    """The parts of an economy with other values (see :meth:`Economy.with_values`).
+def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
+    """An ``Economy`` with other values (see :meth:`Economy.with_values`).
 
     Raises
     ------
     MarketError
         A key is unknown, or a value is out of range.
     """
+    industries, supply, demand = economy.industries, economy.supply, economy.demand
+    households = economy.households
     tables: dict[str, Any] = {}
     for key, value in flattened(values):
-        if not is_value_key(key):
+        if not is_value_key(key) and key != NUMERAIRE:
             raise SettingError(
                 f"'{key}' is not a number of the economy",
                 remedy=f"choose a key under {', '.join(TABLES)}",
                 name=key,
             )
         set_key(tables, key, value)
-    parameters = tables.get("economy", {}).get("parameters", {})
+    of_all = {"numeraire": economy.numeraire, **tables.get("economy", {})}
+    parameters = of_all.get("parameters", {})
     if parameters:
         industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
     patterns = ByPattern(_read_by(industries) if any("[" in key for key in values) else {})
+    if "households" in tables:
+        households = changed_households(households, tables["households"], industries)
     of_supply = patterns.entries(tables.get("supply", {}), list(supply), "supply", Supply)
     of_demand = patterns.entries(tables.get("demand", {}), list(demand), "demand", Demand)
     if of_supply:
+        check_supply_of_owned(of_supply, endowments(households))
         check_supply({**supply, **of_supply}, list(supply), made)
     if of_demand:
-        check_demand(of_demand, list(demand), made)
+        check_demand(of_demand, [good for good in demand if good not in households], made)
     if "industries" in tables:
         given = patterns.entries(tables["industries"], list(made), "industries", FirmPopulation)
-        industries = _with_all_firms(industries, given, seed)
-    return (
-        tuple(industries),
-        _with_terms(Supply, supply, of_supply, "supply"),
-        _with_terms(Demand, demand, of_demand, "demand"),
+        industries = _with_all_firms(industries, given, economy.seed)
+    supply = _with_terms(Supply, supply, of_supply, "supply")
+    if households is not economy.households:
+        industries = with_endowments(industries, households)
+        supply = renewed_supply(supply, households)
+    return dataclasses.replace(
+        economy,
+        industries=tuple(industries),
+        supply=supply,
+        demand=_with_terms(Demand, demand, of_demand, "demand"),
+        households=households,
+        taxes=changed_taxes(economy.taxes, tables.get("taxes", {})),
+        numeraire=check_numeraire(of_all["numeraire"], list(economy.goods)),
     )
 
 
@@ -99,7 +118,9 @@ def check_not_fixed(values: Mapping[str, Any], fixed: Collection[str]) -> None:
 def drawn_again(industries: Iterable[Industry], seed: int) -> tuple[Industry, ...]:
     """The industries of an economy with another seed."""
     return tuple(
-        industry.with_firms(
+        industry
+        if industry.household
+        else industry.with_firms(
             industry.population,
             {key: getattr(industry.population, key) for key in industry.own_keys},
             (seed, k),
@@ -152,12 +173,15 @@ def _with_all_firms(
 ) -> tuple[Industry, ...]:
     own = {good: keys for good, keys in given.items() if isinstance(keys, Mapping)}
     common = {key: value for key, value in given.items() if key not in own}
-    check_keys("industries", "industry or key", own, [industry.good for industry in industries])
+    firms = [industry.good for industry in industries if not industry.household]
+    check_keys("industries", "industry or key", own, firms)
     for keys in (common, *own.values()):
         _refuse_series(keys, "industries")
     FirmPopulation.of(common, "industries")  # checks the keys
     return tuple(
-        _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
+        industry
+        if industry.household
+        else _with_firms(industry, common, own.get(industry.good, {}), (seed, k))
         for k, industry in enumerate(industries)
     )
 

@@ -17,12 +17,21 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
+from market_abm.economy.taxes import written_taxes
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
-from market_abm.experiment.reading import expand_terms, read_tables, split_settings
+from market_abm.experiment.reading import (
+    as_households,
+    expand_terms,
+    outside,
+    prices_of_owned,
+    read_tables,
+    split_settings,
+)
 from market_abm.experiment.settings import MAX_AGENTS, MAX_RECORD_BYTES, RecordSettings, RunSettings
 from market_abm.experiment.shocks import (
     GoodShock,
@@ -120,6 +129,13 @@ class Experiment(Displayable):
                 )
 
     def _check_record(self) -> None:
+        unit = self.economy.numeraire
+        if unit is not None and self.record.goods is not None and unit not in self.record.goods:
+            raise SettingError(
+                f"record.goods leaves out the numeraire {unit}",
+                remedy=f"add it: prices are told in units of {unit}",
+                name="record.goods",
+            )
         a_step = self.record_bytes(len(BUYER_FIELDS))
         steps = self.run.steps // self.record_interval
         if steps * a_step > MAX_RECORD_BYTES:
@@ -278,6 +294,7 @@ class Experiment(Displayable):
             A setting is unknown, or not valid.
         """
         market, run = split_settings(settings)
+        firms = [each for each in economy.industries if not each.household]
         return Experiment(
             economy=economy,
             market=read_market(market),
@@ -285,18 +302,25 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(i.text(exact=True) for i in economy.industries),
+                    "program": "\n".join(program_lines(firms, exact=True).values()),
                     "parameters": {
                         key: value
                         for industry in economy.industries
                         for key, value in industry.technology.parameters.items()
                     },
                     "seed": economy.seed,
+                    **({"numeraire": economy.numeraire} if economy.numeraire else {}),
                 },
-                "reuse": shortened(economy.reuse),
-                "supply": _as_tables(economy.supply),
-                "demand": _as_tables(economy.demand),
-                "industries": _as_tables({i.good: i.population for i in economy.industries}),
+                "reuse": shortened(
+                    {k: v for k, v in economy.reuse.items() if k not in economy.outputs}
+                ),
+                "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
+                "demand": _as_tables(outside(economy, economy.demand)),
+                "industries": _as_tables(
+                    {i.good: i.population for i in firms if not i.technology.outputs}
+                ),
+                "taxes": written_taxes(economy.taxes),
+                **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
             },

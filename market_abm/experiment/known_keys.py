@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.households import Household
+from market_abm.economy.taxes import Tax
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
@@ -29,9 +31,11 @@ OF_SEVERAL: dict[str, tuple[type[Settings], ...]] = {
     "supply": (Supply,),
     "demand": (Demand,),
     "industries": (FirmPopulation,),
+    "taxes": (Tax,),
+    "households": (Household,),
     "mechanisms": _OF_MARKETS,
 }
-"""The tables of tables, one for each good or mechanism."""
+"""The tables of tables, one for each good, tax or mechanism."""
 
 TOP = (
     "question",
@@ -40,6 +44,8 @@ TOP = (
     "supply",
     "demand",
     "industries",
+    "taxes",
+    "households",
     "market",
     "mechanisms",
     "run",

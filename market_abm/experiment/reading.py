@@ -10,8 +10,10 @@ from typing import Any
 from market_abm.economy.by_pattern import patterns_in
 from market_abm.economy.economy import REUSE, Economy
 from market_abm.economy.from_table import TableSettings
+from market_abm.economy.households import endowments
 from market_abm.economy.program import from_text
 from market_abm.economy.read_series import as_table, read_series, with_source
+from market_abm.economy.taxes import written_taxes
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
@@ -89,7 +91,7 @@ def read_tables(
     if not isinstance(question, str):
         raise SettingError("question is not text", remedy="put it in quotes", name="question")
     table = {key: check_table(tables.get(key, {}), key) for key in TOP[1:-1]}
-    made_of = economy_settings(table["economy"])
+    made_of = economy_settings(table["economy"], some_lines=not table["households"])
     market = read_market(table["market"])
     check_mechanisms(table["mechanisms"])
     run = RunSettings.of(table["run"], "run")
@@ -113,10 +115,13 @@ def read_tables(
             "question": question,
             "economy": dataclasses.asdict(made_of),
             "reuse": table["reuse"],
-            "supply": _written(table["supply"], economy.supply),
-            "demand": _written(table["demand"], economy.demand),
+            "supply": _written(table["supply"], outside(economy, economy.supply))
+            | prices_of_owned(economy),
+            "demand": _written(table["demand"], outside(economy, economy.demand)),
             "industries": as_table(FirmPopulation.of(common, "industries"))
             | {good: with_source(own) for good, own in single.items()},
+            **({"taxes": written_taxes(economy.taxes)} if economy.taxes else {}),
+            **as_households(economy),
             "market": dataclasses.asdict(market),
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),
             "run": dataclasses.asdict(run),
@@ -147,10 +152,33 @@ def _written(given: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, An
     return patterns | single
 
 
-def economy_settings(economy: Mapping[str, Any]) -> ProgramSettings | TableSettings:
-    """The settings in ``[economy]``: of a program, or of an input-output table."""
+def outside(economy: Economy, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms of suppliers or consumers that are no households."""
+    owned = {*endowments(economy.households), *economy.households}
+    return {good: own for good, own in terms.items() if good not in owned}
+
+
+def prices_of_owned(economy: Economy) -> dict[str, Any]:
+    """The first price of each raw good that households own."""
+    owned = endowments(economy.households)
+    return {g: {"price": own.price} for g, own in economy.supply.items() if g in owned}
+
+
+def as_households(economy: Economy) -> dict[str, Any]:
+    """The table ``[households]``, if there are some."""
+    tables = {name: dataclasses.asdict(own) for name, own in economy.households.items()}
+    return {"households": tables} if tables else {}
+
+
+def economy_settings(
+    economy: Mapping[str, Any], *, some_lines: bool = True
+) -> ProgramSettings | TableSettings:
+    """The settings in ``[economy]``: of a program, or of an input-output table.
+
+    Households alone, without ``some_lines``, need no program.
+    """
     if "input_output" not in economy:
-        return ProgramSettings.of(economy, "economy")
+        return ProgramSettings.of(economy if some_lines else {"program": "", **economy}, "economy")
     if "program" in economy:
         raise SettingError(
             "the economy has a program and an input-output table",
@@ -178,7 +206,10 @@ def _economy(
         "reuse_of": tables["reuse"],
         "population": common,
         "population_of": single,
+        "taxes": tables["taxes"],
         "seed": seed,
+        "households": tables["households"],
+        "numeraire": made_of.numeraire,
     }
     if isinstance(made_of, TableSettings):
         return made_of.economy(folder, **options)

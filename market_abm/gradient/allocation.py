@@ -13,6 +13,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.outputs import share_responses
 from market_abm.economy.ties import Payments, nearest_products
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
@@ -37,7 +38,7 @@ class Allocation(NamedTuple):
         Marginal products of the inputs, shape (..., buyers).
     worth
         ∂W/∂(share) of each buyer: the marginal value of the good to it times the quantity of the
-        good, money, shape (..., buyers).
+        good (times ``Problem.responses``), money, shape (..., buyers).
     margins
         ∂W/∂(quantity) of each elastic supplier: price less marginal cost, money per unit, shape
         (..., elastic suppliers).
@@ -74,10 +75,11 @@ class Allocation(NamedTuple):
 
 
 class Problem:
-    """W as a function of a vector of free variables.
+    """W as a function of a vector of free variables; taxes are no part of it.
 
     First the quantities of elastic suppliers: ln(q/q0) of a ``curve``, q/q0 of a ``gradient``
-    supplier (q over another ``unit``, if it has no curve); then for each shared pool ln(s/s0) of
+    supplier (ln(q/q0) too if its curve is linear, and ends at 0; q over another ``unit``, if it has
+    no curve); then for each shared pool ln(s/s0) of
     its buyers but the first, up to a constant.
 
     Parameters
@@ -87,16 +89,18 @@ class Problem:
     """
 
     def __init__(self, economy: Economy) -> None:
-        self.economy = economy
+        self.economy = economy = economy.untaxed
         buyers, terms = economy.buyers, list(economy.supply.values())
         self.endowment = _columns([supply.quantity for supply in terms])
         elastic = [k for k, supply in enumerate(terms) if np.all(supply.responds)]
         self.raw = np.array(elastic, int)
-        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool)
+        self.linear = np.array([terms[k].form == "linear" for k in elastic], bool)
+        self.logs = np.array([terms[k].kind == "curve" for k in elastic], bool) | self.linear
         self.of_any_size = economy.without_curve[self.raw]
         self.unit = self._units()
         lead = self.endowment.shape[:-1]
         self.initial_shares = np.broadcast_to(buyers.initial_shares, (*lead, buyers.size))
+        self.responses = share_responses(economy)
         self.reference = self._references()
         self.pools = [
             np.arange(pool.buyers.start, pool.buyers.stop) for pool in buyers.shared_pools
@@ -131,14 +135,19 @@ class Problem:
         ]
         if all(known):
             return _columns([each.quantity for each in terms])
-        start, _ = backprop.forward_pass(self.economy, self.initial_shares, self.endowment)
-        return np.concatenate(
+        shares, economy = self.initial_shares, self.economy
+        start, products = backprop.forward_pass(economy, shares, self.endowment)
+        found = np.concatenate(
             [
                 np.atleast_1d(curves.reference_quantity(each, start[..., good : good + 1]))
-                for good, each in zip(self.economy.final, terms, strict=True)
+                for good, each in zip(economy.final, terms, strict=True)
             ],
             axis=-1,
         )
+        if economy.households:
+            weights = backprop.first_weights(economy, shares, start, products)
+            found[..., -weights.shape[-1] :] = weights
+        return found
 
     @property
     def runs(self) -> int:
@@ -234,6 +243,8 @@ class Problem:
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[..., buyers.maker] * products * quantities[..., buyers.good]
+        if self.responses is not None:
+            worth = worth * self.responses
         terms = list(economy.supply.values())
         margins = np.empty((*raw.shape[:-1], len(self.raw)))
         for k, good in enumerate(self.raw):
@@ -296,7 +307,8 @@ class Problem:
         money, buyers = self.money_flows(at), self.economy.buyers
         of_buyers = (at.worth - self.of_pools(at.shares * at.worth)) / money[..., buyers.good]
         offered = np.abs(at.raw[..., self.raw])
-        offered = np.where(self.of_any_size, np.maximum(offered, self.unit), offered)
+        to_zero = self.of_any_size | self.linear
+        offered = np.where(to_zero, np.maximum(offered, np.abs(self.unit)), offered)
         per_unit = money[..., self.raw] / np.where(offered == 0.0, 1.0, offered)
         return of_buyers, at.margins * np.sign(self.unit) / per_unit
 

@@ -13,7 +13,8 @@ The essay's program and its backprop, with their counterparts here::
 
 An extra unit of a rival good reaches each user in proportion to its share; an extra unit of a
 nonrival good reaches each user in full, and the users' terms add up (the sum rule). The gradients
-of lines in a loop solve a linear system. A gradient without a digit left is undefined (NaN): a
+of lines in a loop solve a linear system; those of a closed system, in which nobody outside pays,
+are its dominant eigenvector (``growth.py``). A gradient without a digit left is undefined (NaN): a
 product that underflows, or terms whose sum is no more than their rounding. Of a good that is made,
 such a sum is 0, as of the mean in a variance; what it adds upstream is rounding of its terms.
 """
@@ -30,6 +31,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.forward import LoopLines
 from market_abm.economy.production import Batch, marginal_products, produce
 from market_abm.errors import EconomyError
+from market_abm.gradient.growth import balanced_growth, relative_prices
 from market_abm.gradient.loops import solve_outputs, solved
 
 MAX_ITERATIONS = 20_000
@@ -54,7 +56,8 @@ def forward_pass(
     """Evaluate the program, or several runs of it, with goods split by ``shares``.
 
     A loop is evaluated over and over until its outputs no longer change. With ``guess`` it is
-    solved by Newton's method instead, which takes two or three evaluations near the solution.
+    solved by Newton's method instead, which takes two or three evaluations near the solution. A
+    closed system is evaluated where it grows in proportion.
 
     Parameters
     ----------
@@ -85,6 +88,9 @@ def forward_pass(
         Without ``guess``: a loop does not converge.
     """
     shares = economy.buyers.initial_shares if shares is None else shares
+    if economy.closed:
+        start = [industry.population.start for industry in economy.topological_order]
+        return balanced_growth(economy, shares, np.array(start) if guess is None else guess)
     if raw is None:
         raw = np.array([supply.quantity for supply in economy.supply.values()])
     order: Literal["C", "F"] = "F" if shares.flags.fnc else "C"
@@ -172,7 +178,8 @@ def relative_change(after: np.ndarray, before: np.ndarray) -> float:
 def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[str, float]:
     """∂(value of final output)/∂(each good), money per unit, by backprop; no market is run.
 
-    Final goods are valued at their consumers' prices.
+    Final goods are valued at their consumers' prices. Where every good is used, prices are
+    relative, and add up to 1. With a numeraire they are in units of that.
 
     Parameters
     ----------
@@ -191,22 +198,47 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     quantities, products = forward_pass(economy, shares)
     prices = consumer_prices(economy, references(economy), quantities)
     gradient = reverse_sweep(economy, products, shares, prices)
+    if economy.numeraire is not None:
+        gradient = gradient / gradient[economy.index[economy.numeraire]]
     return dict(zip(economy.goods, gradient.tolist(), strict=True))
 
 
 def references(economy: Economy) -> np.ndarray:
-    """Each consumer's reference quantity c0, units, (final goods,); by default initial output."""
+    """Each consumer's reference quantity c0, units, (final goods,); by default initial output.
+
+    Of a household, its weight α at step 0, money per unit of utility.
+    """
     given = [terms.quantity for terms in economy.demand.values()]
     if None not in given:
         return np.array(given)
-    start = forward_pass(economy)[0][economy.final]
-    return np.array([s if c is None else c for c, s in zip(given, start, strict=True)])
+    quantities, products = forward_pass(economy)
+    start = quantities[economy.final]
+    found = np.array([s if c is None else c for c, s in zip(given, start, strict=True)])
+    if economy.households:
+        shares = economy.buyers.initial_shares
+        weights = first_weights(economy, shares, quantities, products)
+        found[..., -weights.shape[-1] :] = weights
+    return found
+
+
+def first_weights(
+    economy: Economy, shares: np.ndarray, quantities: np.ndarray, products: np.ndarray
+) -> np.ndarray:
+    """The weights α of households at step 0, money per unit of utility, (..., households).
+
+    The money that each has, over Σ x ∂U/∂x at an allocation: ``shares`` of ``quantities``, with
+    marginal ``products``; shapes as of :func:`forward_pass`.
+    """
+    claims = economy.claims
+    inputs = shares[..., claims.buyers] * quantities[..., economy.buyers.good[claims.buyers]]
+    return claims.money / claims.inputs.total(inputs * products[..., claims.buyers])
 
 
 def consumer_prices(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> np.ndarray:
-    """The consumers' prices, money per unit, shape (..., final goods).
+    """What sellers get from consumers, money per unit, shape (..., final goods).
 
-    ``quantities`` has shape (..., goods), ``reference`` (..., final goods); both in units.
+    Without a tax that is what consumers pay. ``quantities`` has shape (..., goods), ``reference``
+    (..., final goods); both in units.
     """
     amounts = quantities[..., economy.final]
     prices = np.empty_like(amounts)
@@ -248,7 +280,10 @@ def book_gradient(
 def reverse_sweep(
     economy: Economy, products: np.ndarray, shares: np.ndarray, final_prices: np.ndarray
 ) -> np.ndarray:
-    """∂(value of final output)/∂(each good), money per unit.
+    """∂(value of final output)/∂(each good), money per unit; with taxes, in net prices.
+
+    Each term of a line that pays a tax on the good is divided by 1 + τ, as its price is. That of
+    ``economy.untaxed``, at what consumers pay, is the derivative itself.
 
     Parameters
     ----------
@@ -271,6 +306,10 @@ def reverse_sweep(
 @np.errstate(all="ignore")
 def swept(economy: Economy, slopes: np.ndarray, final_prices: np.ndarray) -> np.ndarray:
     """The gradient of :func:`reverse_sweep` by the ``slopes`` of uses, (..., uses)."""
+    if economy.net_of_tax is not None:
+        slopes = slopes * economy.net_of_tax
+    if economy.closed:
+        return relative_prices(economy, slopes)
     gradient = _sweep(economy, slopes, final_prices)
     if np.all(slopes >= 0.0) and np.all(gradient >= TINY):  # nothing can have cancelled
         return gradient

@@ -121,8 +121,8 @@ def equilibrium_prices(table: InputOutputTable, economy: Economy) -> np.ndarray 
     Returns
     -------
     numpy.ndarray or None
-        None where the closed form does not apply: with two factors, elastic supply, a household
-        that does not spend the same at every price, nonrival goods, or unequal firms.
+        None where the closed form does not apply: with taxes, two factors, elastic supply, a
+        household that does not spend the same at every price, nonrival goods, or unequal firms.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def equilibrium_prices(table: InputOutputTable, economy: Economy) -> np.ndarray 
     numbers = {i.good: i.productivity for i in economy.industries}
     if (
         len(economy.supply) > 1
+        or economy.taxes
         or any(terms.responds for terms in economy.supply.values())
         or demand.elasticity != 1.0
         or demand.quantity is None

@@ -6,7 +6,8 @@ maxima, saddle points and minima too. Here W is maximised directly by Newton's m
 shares of each shared pool and the quantities of elastic suppliers; no market is run. It starts from
 one point where that is enough, and otherwise from several, within a budget; what was found is then
 examined (``optimality.py``), and says what it is. Economies of one structure are solved side by
-side, and each as if it were alone.
+side, and each as if it were alone. Economies with households are solved by the conditions of an
+equilibrium (``general_equilibrium.py``).
 """
 
 from __future__ import annotations
@@ -23,8 +24,15 @@ from market_abm.economy.ties import Payments, has_branches
 from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
+from market_abm.gradient.conditions import Conditions
+from market_abm.gradient.general_equilibrium import (
+    Solution,
+    relative_gap,
+    solution_near,
+    solutions,
+)
 from market_abm.gradient.hessian import Variables
-from market_abm.gradient.kinks import optimum_at_kinks, rounded_off
+from market_abm.gradient.kinks import KINKED, optimum_at_kinks, rounded_off
 from market_abm.gradient.newton import ascent
 from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
 from market_abm.gradient.search import BETTER, Search, size_of
@@ -37,9 +45,6 @@ MAX_WORK = 30_000
 
 Some seconds; the same on every machine.
 """
-
-KINKED = 10
-"""The budget of lines with branches is so many times less: at a kink Newton's method stalls."""
 
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
@@ -71,6 +76,15 @@ class Equilibrium:
         The points from which W was maximised.
     complete
         Whether the search ended before its budget was used up.
+    weights
+        With households, the price α of a unit of utility of each, shape (households,): W is Σ α U.
+    reached
+        With households, of the ``starts`` the number of those that led here.
+    others
+        With households, the other equilibria that were found.
+    relative
+        Whether all money is that of households, so that only relative prices are determined: these
+        are of the money that they have in the first step.
     """
 
     quantities: np.ndarray
@@ -81,6 +95,10 @@ class Equilibrium:
     kind: Kind = Kind.UNKNOWN
     starts: int = 1
     complete: bool = True
+    weights: np.ndarray | None = None
+    reached: int = 1
+    others: tuple[Equilibrium, ...] = ()
+    relative: bool = False
 
     @property
     def solved(self) -> bool:
@@ -95,8 +113,40 @@ class Equilibrium:
             and np.abs(self.shares - shares).max(initial=0.0) <= NEAR
         )
 
+    @property
+    def found(self) -> int:
+        """The number of equilibria that were found."""
+        return 1 + len(self.others)
+
+    @np.errstate(all="ignore")  # a market may have diverged
+    def nearest(self, prices: np.ndarray) -> Equilibrium:
+        """Of all that were found the one nearest to these prices, (goods,), in their money.
+
+        The nearest in relative prices, if only these are determined; its goods then cost as much at
+        its prices as at the given ones. The others are its ``others``.
+        """
+        several = [each._in_money_of(prices) for each in (self, *self.others)]
+        gaps = [relative_gap(prices, each.prices) for each in several]
+        chosen = several.pop(int(np.argmin(gaps)))
+        return dataclasses.replace(chosen, others=tuple(several))
+
+    def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
+        if not self.relative or self.weights is None:
+            return self
+        factor = float(prices @ self.quantities / (self.prices @ self.quantities))
+        if not 0.0 < factor < np.inf:
+            return self
+        return dataclasses.replace(
+            self,
+            prices=factor * self.prices,
+            welfare=factor * self.welfare,
+            weights=factor * self.weights,
+        )
+
     def is_better_than(self, other: Equilibrium) -> bool:
-        """Whether W is higher, by more than rounding."""
+        """Whether W is higher, by more than rounding; with other weights it is another W."""
+        if self.weights is not None:
+            return False
         money = np.abs(self.prices * self.quantities).max()
         return bool(self.welfare - other.welfare > BETTER * max(money, abs(self.welfare)))
 
@@ -125,7 +175,7 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, or if W is not finite.
+        None with more than 400 free variables, if W is not finite, or if nobody outside pays.
     """
     return equilibria([economy], work)[0]
 
@@ -140,6 +190,8 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
     found: list[Equilibrium | None] = [None] * len(economies)
     searched: list[int] = []
     for members in _groups(economies):
+        if economies[members[0]].closed:
+            continue
         together = [economies[k] for k in members]
         for k, best in zip(members, _solved_together(together, work), strict=True):
             found[k] = best
@@ -175,19 +227,22 @@ def _problem(economies: Sequence[Economy]) -> Problem:
 def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibrium | None]:
     """The equilibria of those that are certain maxima, inside all bounds; None for the others."""
     nothing: list[Equilibrium | None] = [None] * len(economies)
+    if is_general(economies[0]):
+        return nothing
     try:
         problem = _problem(economies)
         if problem.size > MAX_VARIABLES:
             return nothing
         raw, shares = np.atleast_2d(problem.endowment), np.atleast_2d(problem.initial_shares)
         at = problem.evaluate(raw, shares)
-        allowed = np.full(len(economies), _evaluations(economies[0], problem, work))
+        allowed = np.full(len(economies), _evaluations(economies[0], problem.size, work))
         found = ascent(Variables(problem), at, size_of(problem, at), allowed)
         if len(economies) > 1 and not found.usual.all():
             return _apart(economies, found.usual, work)
         at, left = found.at, residual(problem, found.at)
         solved = (left <= ACCURACY) & (found.left > 0) & ~found.unbounded & found.usual
-        inside = np.all(at.shares > SMALL, axis=-1)
+        open_ = (problem.relative_supply(at) > SMALL) | ~problem.linear
+        inside = np.all(at.shares > SMALL, axis=-1) & np.all(open_, axis=-1)
         certain = _certain(economies, problem.size, at, solved & inside)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
@@ -226,6 +281,8 @@ def _certain(
 
 def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
+    if is_general(economy):
+        return _general(economy, work)
     at_kinks = _searched_at_kinks(economy, work) if has_branches(economy) else None
     if at_kinks is not None:
         return at_kinks
@@ -233,7 +290,7 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         problem = _problem([economy])
         if problem.size > MAX_VARIABLES:
             return None
-        search = Search(economy, problem, _evaluations(economy, problem, work))
+        search = Search(economy, problem, _evaluations(economy, problem.size, work))
         best = search.run()
         if best is None:
             return None
@@ -251,15 +308,47 @@ def _searched_at_kinks(economy: Economy, work: int) -> Equilibrium | None:
     best = None if smooth is None else equilibrium(smooth, work)
     if best is None or not best.solved:
         return None
+    at = optimum_at_kinks(economy, best.quantities[: len(economy.supply)], best.shares)
+    if at is None:
+        return None
+    return _described(at, float(residual(Problem(economy), at)), Kind.GLOBAL_MAXIMUM)
+
+
+def is_general(economy: Economy) -> bool:
+    """Whether an equilibrium is no maximum of one W: incomes or taxes depend on it."""
+    return bool(economy.households or economy.taxes)
+
+
+def _general(economy: Economy, work: int) -> Equilibrium | None:
+    """The equilibrium, with households or taxes, to which the initial allocation leads.
+
+    If it leads to none, the one that was found first; the others are its ``others``.
+    """
     try:
-        problem = Problem(economy)
-        start = problem.evaluate(best.quantities[: len(economy.supply)], best.shares)
-        at = optimum_at_kinks(economy, start)
+        conditions = Conditions(economy)
+        if conditions.size > MAX_VARIABLES or economy.has_external:
+            return None
+        evaluations = _evaluations(economy, conditions.size, work)
+        found, starts, complete = solutions(conditions, evaluations)
+        several = [_described_solution(conditions, each, starts, complete) for each in found]
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None
-    if at is None or not is_concave(economy, at):
-        return None
-    return _described(at, float(residual(problem, at)), Kind.GLOBAL_MAXIMUM)
+    return dataclasses.replace(several[0], others=tuple(several[1:])) if several else None
+
+
+def _described_solution(
+    conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
+) -> Equilibrium:
+    """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
+    taxed = bool(conditions.economy.taxes)
+    kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
+    known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
+    return dataclasses.replace(
+        _described(found.at, found.size, known.get(kind, kind), starts, complete),
+        weights=np.exp(found.weights) if conditions.economy.households else None,
+        reached=found.reached,
+        relative=conditions.budgets.closed,
+    )
 
 
 @np.errstate(all="ignore")
@@ -293,16 +382,18 @@ def nearest_stationary(
         None with more than 400 free variables, or if W is not finite there. If the conditions do
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
+    if is_general(economy):
+        return _nearest_general(economy, raw, shares, accuracy)
     try:
         problem = _problem([economy])
         at = problem.evaluate(raw[None], shares[None])
-        if problem.size > MAX_VARIABLES or not at.finite[0]:
+        if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
         if payments is not None and has_branches(economy):
             kink = problem.at_kink(at, payments)
             if kink is not at:
                 return _at_kink(economy, problem, kink, accuracy)
-        search = Search(economy, problem, _evaluations(economy, problem, MAX_WORK))
+        search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])
         if residual(problem, at)[0] <= accuracy:
             at = search.polished(at)
@@ -311,6 +402,24 @@ def nearest_stationary(
         return _described(one, left, examine(search.one, one, accuracy))
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None
+
+
+def _nearest_general(
+    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
+) -> Equilibrium | None:
+    """:func:`nearest_stationary` with households or taxes."""
+    try:
+        conditions = Conditions(economy)
+        if conditions.size > MAX_VARIABLES or economy.has_external:
+            return None
+        evaluations = _evaluations(economy, conditions.size, MAX_WORK)
+        found, near = solution_near(conditions, raw, shares, accuracy, evaluations)
+        if not found.at.finite:
+            return None
+        best = _described_solution(conditions, found)
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None
+    return best if near else dataclasses.replace(best, kind=Kind.NOT_STATIONARY)
 
 
 def _at_kink(economy: Economy, problem: Problem, at: Allocation, accuracy: float) -> Equilibrium:
@@ -323,12 +432,12 @@ def _at_kink(economy: Economy, problem: Problem, at: Allocation, accuracy: float
     return _described(one, left, kind)
 
 
-def _evaluations(economy: Economy, problem: Problem, work: int) -> int:
+def _evaluations(economy: Economy, size: int, work: int) -> int:
     """As many evaluations of W as a budget of that number of lines allows."""
     lines = max(1, len(economy.topological_order))
     if has_branches(economy):
         work //= KINKED
-    return max(1, work * (10 + problem.size) // (10 * lines))
+    return max(1, work * (10 + size) // (10 * lines))
 
 
 def _described(

@@ -18,7 +18,9 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
+from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
+from market_abm.gradient.concavity import is_concave
 from market_abm.gradient.hessian import Variables
 from market_abm.gradient.optimality import ACCURACY, free_variables, residual
 from market_abm.language.expression import BRANCHING, Expression, number, postorder
@@ -28,6 +30,9 @@ ROUNDED = 0.05
 
 LEAST_PART = 1e-3
 """The part of a branch in the gradient, where ``min`` is rounded off, from which on it ties."""
+
+KINKED = 10
+"""The budget of other searches is so many times less: at a kink Newton's method stalls."""
 
 MAX_UNKNOWNS = 100
 """Shares, supplies and parts beyond which no optimum at a kink is looked for."""
@@ -49,12 +54,20 @@ SMALL = 1e-12
 
 
 @np.errstate(all="ignore")
-def optimum_at_kinks(economy: Economy, rounded: Allocation) -> Allocation | None:
-    """The optimum, with an element of the gradient there; None if it was not found.
+def optimum_at_kinks(economy: Economy, raw: np.ndarray, shares: np.ndarray) -> Allocation | None:
+    """The optimum, with an element of the gradient there; None if it is not found, or certain.
 
-    ``rounded`` is that of the economy that is :func:`rounded_off`.
+    ``raw`` and ``shares`` are those of the economy that is :func:`rounded_off`.
     """
-    system = _System(economy, rounded)
+    try:
+        found = _found(_System(economy, raw, shares))
+    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None
+    return found if found is not None and is_concave(economy, found) else None
+
+
+def _found(system: _System) -> Allocation | None:
+    """The solution, with positive parts of the lowest branches alone; None if there is none."""
     for _ in range(MAX_ROUNDS):
         if system.size > MAX_UNKNOWNS or not system.solve():
             return None
@@ -133,11 +146,11 @@ class _Kink(NamedTuple):
 class _System:
     """The equations of an allocation at kinks, for shares, supplies and parts of branches."""
 
-    def __init__(self, economy: Economy, start: Allocation) -> None:
+    def __init__(self, economy: Economy, raw: np.ndarray, shares: np.ndarray) -> None:
         self.problem = Problem(economy)
         self.variables = Variables(self.problem)
-        self.at = self.problem.evaluate(start.raw, start.shares)
-        self.free = free_variables(self.variables, start)
+        self.at = self.problem.evaluate(raw, shares)
+        self.free = free_variables(self.variables, self.at)
         self.parts: list[_Kink] = []
         power = (ROUNDED - 1.0) / ROUNDED
         for industry in economy.industries:

@@ -49,6 +49,8 @@ class Kind(enum.Enum):
     MINIMUM = "local minimum"
     NOT_STATIONARY = "not stationary"
     UNBOUNDED = "unbounded"
+    EQUILIBRIUM = "equilibrium"
+    PARETO_OPTIMUM = "Pareto-optimal equilibrium"
     UNKNOWN = "unknown"
 
     @property

@@ -200,15 +200,23 @@ class Search:
         return problem.evaluate(raw, shares / problem.of_pools(shares))
 
     def _with_entrants(self, at: Allocation) -> tuple[Allocation, np.ndarray]:
-        """Rows with a share for buyers who have next to none and would gain, and which have any."""
-        of_buyers, _ = self.problem.gains(at)
+        """Rows with a share for buyers who have next to none and would gain, and which have any.
+
+        And with a supply of those whose supply curve begins at a price that is exceeded.
+        """
+        problem = self.problem
+        of_buyers, of_suppliers = problem.gains(at)
         entering = (at.shares <= SMALL) & (of_buyers > ACCURACY)
-        changed = np.any(entering, axis=-1)
+        opening = problem.linear & (problem.relative_supply(at) <= SMALL)
+        opening &= of_suppliers > ACCURACY
+        changed = np.any(entering, axis=-1) | np.any(opening, axis=-1)
         if not changed.any():
             return at, changed
         shares = np.where(entering, ENTRY, at.shares)
-        shares = shares / self.problem.of_pools(shares)
-        return self.problem.evaluate(at.raw, shares).where(changed, at), changed
+        shares = shares / problem.of_pools(shares)
+        raw = at.raw.copy()
+        raw[..., problem.raw] = np.where(opening, ENTRY * problem.unit, raw[..., problem.raw])
+        return problem.evaluate(raw, shares).where(changed, at), changed
 
     # --- starts -----------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
     amounts = quantities[..., economy.final]
     parts = np.empty((*quantities.shape[:-1], len(economy.final) + len(economy.supply)))
     value, cost = parts[..., : len(economy.final)], parts[..., len(economy.final) :]
-    for places, consumer in economy.demand_terms:
+    for places, consumer in economy.untaxed.demand_terms:  # what they pay is tax and net price
         value[..., places] = consumer_value(consumer, reference[..., places], amounts[..., places])
     for places, supplier in economy.supply_terms:
         cost[..., places] = -production_cost(supplier, quantities[..., places])
@@ -40,7 +40,9 @@ def surplus(economy: Economy, reference: np.ndarray, quantities: np.ndarray) -> 
 
 
 def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """p0 c0 + ∫P dc from c0 to ``amount``, in money, shape as ``amount``."""
+    """p0 c0 + ∫P dc from c0 to ``amount``, in money, shape as ``amount``; of a household α U."""
+    if terms.of_household:
+        return reference * amount
     price, elasticity = terms.price, np.asarray(terms.elasticity, float)
     change = amount - reference
     linear = price * (amount - change**2 / (2.0 * elasticity * np.abs(reference)))
@@ -59,10 +61,14 @@ def consumer_value(terms: Demand, reference: np.ndarray, amount: np.ndarray) -> 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
     """∫MC dq from 0 to ``amount``, in money, shape as ``amount``; 0 for a fixed endowment.
 
-    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q. Without a supply curve 0, or δ q²/2.
+    r0 q0 (q/q0)^(1 + 1/η) / (1 + 1/η), the same for -q; on a ``linear`` curve
+    r0 q (1 + (q/(2 q0) - 1)/η). Without a supply curve 0, or δ q²/2.
     """
     if terms.cost != "curve":
         return curves.marginal_cost(terms, amount) * amount / 2.0
+    if terms.form == "linear":
+        above = (0.5 * amount / terms.quantity - 1.0) / np.asarray(terms.elasticity, float)
+        return np.where(terms.responds, terms.price * amount * (1.0 + above), 0.0)
     power = 1.0 + 1.0 / np.asarray(terms.elasticity, float)
     cost = terms.price * terms.quantity / power * np.abs(amount / terms.quantity) ** power
     return np.where(np.isinf(power), 0.0, cost)

@@ -6,6 +6,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 
@@ -17,7 +18,7 @@ def revenues_and_costs(
     """The money received for each good, and the money that its makers pay for their inputs.
 
     What is on sale at the end of the step goes to its users by their shares, and each pays the
-    price of its use. So the revenue of a good is what its buyers pay.
+    price of its use. So the revenue of a good is what its buyers pay; taxes are on top.
 
     Parameters
     ----------
@@ -36,9 +37,23 @@ def revenues_and_costs(
     buyers, goods = economy.buyers, len(economy.goods)
     paid = settings.rules.payments(economy, state)
     revenues = np.bincount(buyers.good, paid, minlength=goods)
-    costs = np.bincount(buyers.maker, paid, minlength=goods)
-    for k, (good, terms) in enumerate(zip(economy.final, economy.demand.values(), strict=True)):
+    spent = behaviour.gross_price(paid, economy.net_of_buyers)
+    costs = np.bincount(buyers.maker, spent, minlength=goods)
+    for k, (good, terms) in enumerate(zip(economy.final, economy.net_demand.values(), strict=True)):
         price, quantity = state.prices[good], state.quantities[good]
         demanded = curves.demand_quantity(terms, reference[k], price)
         revenues[good] = price * settings.rules.consumed(demanded, quantity)
     return revenues, costs
+
+
+@np.errstate(all="ignore")
+def tax_revenues(
+    economy: Economy, settings: MarketSettings, state: State, reference: np.ndarray
+) -> np.ndarray:
+    """The revenue of each tax at the end of a step, money per step, shape (taxes,).
+
+    Parameters are those of :func:`revenues_and_costs`. A subsidy has a negative revenue.
+    """
+    paid = economy.uses.buyers.total(settings.rules.payments(economy, state))
+    sold, _ = revenues_and_costs(economy, settings, state, reference)
+    return economy.tax_revenues(paid, sold[economy.final])

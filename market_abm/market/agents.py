@@ -14,6 +14,7 @@ from market_abm.economy.industry import Industry, production
 from market_abm.economy.series import number_at
 from market_abm.economy.terms import Demand, Supply
 from market_abm.market import behaviour
+from market_abm.market.best_outputs import planned_output
 from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
 from market_abm.market.import_mesa import mesa
 from market_abm.market.one_good import Market
@@ -34,6 +35,8 @@ class Firm(mesa.Agent):
         Units of the batch on sale.
     bid_rate
         The rate of adjustment of its bids.
+    net_of_tax
+        1/(1 + τ) of each input, shape (inputs,); None without taxes.
 
     Notes
     -----
@@ -66,6 +69,12 @@ class Firm(mesa.Agent):
         self.input_book, self._products, self._bids = (self._book([0.0] * count) for _ in range(3))
         self.output = industry.population.start * self.weight
 
+    net_of_tax: np.ndarray | None = None
+
+    def update_taxes(self, net_of_tax: np.ndarray) -> None:
+        """Replace the taxes on its inputs."""
+        self.net_of_tax, self._is_plain = net_of_tax, False
+
     def update_terms(self, industry: Industry) -> None:
         """Replace technology, weight, productivity, noise and conduct by those of ``industry``."""
         self._industry = industry
@@ -74,8 +83,9 @@ class Firm(mesa.Agent):
         self.productivity = float(industry.productivity[self._place])
         self.bid_noise = industry.population.bid_noise
         self.cournot = industry.population.conduct == "cournot"
-        self._is_plain = not (
-            self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized
+        self._is_plain = (
+            not (self._has_own_rule or self.bid_noise or self.cournot or self.technology.vectorized)
+            and self.net_of_tax is None
         )
 
     # --- books ---
@@ -116,13 +126,24 @@ class Firm(mesa.Agent):
         array = np.array(numbers, float)
         return array if self.technology.vectorized else array.tolist()
 
+    @property
+    def profit(self) -> float:
+        """Money that the batch on sale has earned, less what its inputs cost, taxes included."""
+        paid = self.bids if self._as_bid else self.bids * self.inputs
+        costs = float(behaviour.gross_price(paid, self.net_of_tax).sum())
+        return float(self._output_market.price) * self.output - costs
+
     # --- goods move downstream ---
 
     def produce(self) -> None:
         """Take delivery of its shares of the input markets, make the next batch, and offer it."""
         self.take_delivery()
         place, inputs = self._place, self.input_book
-        made = self.technology.float_production(inputs, self.weight, self.productivity)
+        made = None
+        if self.technology.divides:
+            inputs = [*inputs, self.taken_by_all()]
+        else:
+            made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
                 self.technology, np.array(inputs), self.weight, self.productivity
@@ -137,6 +158,11 @@ class Firm(mesa.Agent):
         for k, (market, first) in enumerate(self._input_markets):
             inputs[k] = market.allotments[first + place] * market.units
 
+    def taken_by_all(self) -> float:
+        """Units of the line's activity that all of its outputs get."""
+        ((market, _),) = self._input_markets
+        return sum(market.allotments) * market.units
+
     def offer(self) -> None:
         """Offer its output."""
         self._output_market.offers[self._place] = self.output
@@ -150,6 +176,8 @@ class Firm(mesa.Agent):
             Its line has no profit-maximising plan.
         """
         self._guess = self.inputs
+        if self.technology.outputs:  # the best plan is its line's
+            return
         check_returns(self._industry, self._guess / self.weight)
 
     def plan(self) -> None:
@@ -162,11 +190,14 @@ class Firm(mesa.Agent):
         """
         input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
         place = self._place
+        if self.technology.outputs:
+            self._plan_output(*input_markets[0])
+            return
         prices = np.array([market.quote(first + place) for market, first in input_markets])
         best = best_plan(
             self.technology,
             self.sale_price,
-            prices,
+            behaviour.gross_price(prices, self.net_of_tax),
             self.weight,
             self.productivity,
             self._guess,
@@ -178,6 +209,14 @@ class Firm(mesa.Agent):
         self.output = float(best.output)
         for (market, first), units in zip(input_markets, self.input_book, strict=True):
             market.orders[first + place] = units
+        self.offer()
+
+    def _plan_output(self, market: QuotedMarket, first: int) -> None:
+        """Take, and offer, the part of its line's activity that maximises the line's revenue."""
+        total = market.offers.sum()
+        share, made = planned_output(self.technology, self.sale_price, market.price)
+        self._bids, self.input_book = self._book([market.quote(first)]), self._book([share * total])
+        market.orders[first], self.output = share * total, float(made * total)
         self.offer()
 
     # --- prices move upstream ---
@@ -205,6 +244,12 @@ class Firm(mesa.Agent):
                 bid = behaviour.revised_bid(bids[k], bid, rate)
             bids[k] = market.bids[first + place] = bid
 
+    def begin_with_money(self) -> None:
+        """Bid what the batch of step 0 earns at the start price, where nobody outside pays."""
+        self._enter_markets()
+        price = float(self._industry.population.start_price)
+        self._set_bids(self._values(price))
+
     def _enter_markets(self) -> None:
         """Be a bidder in the input markets."""
         for market, first in self._input_markets:
@@ -218,12 +263,19 @@ class Firm(mesa.Agent):
             market = self._output_market
             share = self.output / market.quantity
             revenue = behaviour.marginal_revenue(price, share, market.elasticity)
+        self._set_bids(self.revise_bids(self._values(revenue)))
+
+    def _values(self, revenue: float) -> np.ndarray:
+        """The value of each input in the unit of a bid, at the ``revenue`` of a unit of output."""
         values = behaviour.marginal_revenue_products(revenue, self.products)
+        values = behaviour.net_value(values, self.net_of_tax)
         if self.bid_noise:
             values = behaviour.noisy_valuation(values, self.bid_noise, self.shocks)
-        if self._as_bid:
-            values = self._as_bid(values, self.inputs)
-        self._bids = np.asarray(self.revise_bids(values), float).tolist()
+        return self._as_bid(values, self.inputs) if self._as_bid else values
+
+    def _set_bids(self, bids: Any) -> None:
+        """Bid in the input markets."""
+        self._bids = np.asarray(bids, float).tolist()
         for (market, first), bid in zip(self._input_markets, self._bids, strict=True):
             market.bids[first + self._place] = bid
 
@@ -234,7 +286,7 @@ class Firm(mesa.Agent):
         ----------
         values
             Value of each input in the unit of a bid, shape (inputs,): money per unit, or under
-            ``trading-post`` the money that all its units have earned.
+            ``trading-post`` the money that all its units have earned; net of taxes on the input.
         """
         return behaviour.revised_bid(self.bids, values, self.bid_rate)
 
@@ -298,7 +350,7 @@ class Consumer(mesa.Agent):
     Attributes
     ----------
     terms
-        Its demand curve.
+        Its demand curve, at net prices: what sellers get.
     reference
         The reference quantity c0, units: that of the terms, or else the quantity of step 0.
     """

@@ -9,8 +9,10 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.economy.slots import AnySlot
 from market_abm.errors import MarketError
 from market_abm.language.segments import gather, scatter
+from market_abm.market.behaviour import net_value
 from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
 from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
@@ -20,6 +22,9 @@ MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 
 OF_PERIODS = ("price_totals", "price_counts")
 """And those of suppliers who keep an offer for several steps."""
+
+Refusals = dict[int, tuple[int, MarketError]]
+"""By run: a good that cannot be split, and its error."""
 
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
@@ -158,6 +163,11 @@ class ArrayState:
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
 
+    def _net(self, slot: AnySlot, values: np.ndarray) -> np.ndarray:
+        """What buyers can pay sellers for inputs of these ``values``, one an entry."""
+        net = self.economy.net_of_buyers
+        return values if net is None else net_value(values, slot.of(net))
+
     def _replace(self, name: str) -> np.ndarray:
         """Continue with other room for an array; return the array, which stays for a step."""
         array = getattr(self, name)
@@ -187,7 +197,8 @@ class ArrayState:
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
         if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
+            remedy = self.settings.rules.budget_remedy
+            self.failed[row] = at_step(error, self.economy, self.clock, remedy)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

@@ -15,14 +15,15 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
-from market_abm.economy.slots import AnySlot
+from market_abm.economy.slots import AnySlot, taken
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
-from market_abm.market.array_state import ArrayState
+from market_abm.market.array_state import ArrayState, Refusals
 from market_abm.market.base import MarketSettings
+from market_abm.market.closed import check_closed_system, write_first_bids
 from market_abm.market.layout import Layout, Part
 from market_abm.market.pools import Pools
 from market_abm.market.price_history import Observed, PriceHistory
@@ -35,9 +36,6 @@ ARRAYS = (
     *("price_totals", "price_counts"),
 )
 """Arrays with a leading axis of runs."""
-
-Refusals = dict[int, tuple[int, MarketError]]
-"""By run: a good that cannot be split, and its error."""
 
 
 class ArrayEngine(ArrayState):
@@ -79,6 +77,7 @@ class ArrayEngine(ArrayState):
         self.settings: Any = type(settings[0]).vectorized(settings)
         self.mechanism = self.settings.rules
         self.mechanism.check(self.economy, self.settings)
+        check_closed_system(self.economy, self.settings, (len(economies),))
         if self.settings.activation not in ACTIVATIONS:
             raise SettingError(
                 f"market.activation is '{self.settings.activation}' with engine = \"arrays\"",
@@ -167,6 +166,7 @@ class ArrayEngine(ArrayState):
 
     def _renew(self, economy: Economy) -> None:
         """Continue with other terms from the next production on."""
+        check_closed_system(economy, self.settings, self.shares.shape[:1])
         self.economy = economy
         self._layout = self._layout.renewed(economy)
         supply, demand = economy.supply_terms, economy.demand_terms
@@ -261,6 +261,9 @@ class ArrayEngine(ArrayState):
             guess = industry.population.start * industry.weights
             self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
         self._forward_pass()
+        if self.economy.closed:
+            write_first_bids(self.economy, self._products, self.bids)
+        self._has_bid[:] = self._pending = self.economy.closed
         self._form_prices()
 
     def _forward_pass(self) -> None:
@@ -318,7 +321,7 @@ class ArrayEngine(ArrayState):
         parts, sums = self._layout.parts(groups)
         self._threads.run_all(partial(self._work_part, sold, observed), parts, self.shares.size)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(made, group.made, group.members.of_leaves(leaves))
+            scatter(made, group.made, group.outputs(leaves))
         if observed is not None:
             self._has_bid |= observed[1]
 
@@ -330,7 +333,7 @@ class ArrayEngine(ArrayState):
         if self.mechanism.bids_are_money:
             output = group.contributions(self._delivered, self._products)
         else:
-            inputs = [self._delivered(slot) for slot in group.slots]
+            inputs = taken(group.slots, self._delivered)
             room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
             for own, product in zip(room, products, strict=True):
@@ -368,7 +371,7 @@ class ArrayEngine(ArrayState):
         whole = not some(rate != 1.0)
         for slot in group.slots:
             products = slot.room(sold)
-            value = behaviour.marginal_revenue_products(revenue, products)
+            value = self._net(slot, behaviour.marginal_revenue_products(revenue, products))
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))

@@ -131,6 +131,15 @@ class Mechanism(Market, ABC):
     bids_are_money: ClassVar[bool] = False
     """Whether a bid is the money that all units of an input earn, not a price per unit."""
 
+    no_budgets: ClassVar[str] = "its buyers do not know what they will spend"
+    """Why households cannot keep a budget; empty if they can."""
+
+    budget_remedy: ClassVar[str] = ""
+    """How to fix a good that cannot be allocated, if they do; by default as without them."""
+
+    runs_closed: ClassVar[bool] = False
+    """Whether firms pay with what they have earned, so that nobody outside has to pay."""
+
     smooth: ClassVar[bool] = True
     """Whether a step is differentiable at a steady state."""
 
@@ -188,6 +197,11 @@ class Mechanism(Market, ABC):
     @abstractmethod
     def array_engine() -> type[Any]:
         """The class of its array engine."""
+
+    @classmethod
+    def household_engine(cls) -> type[Any]:
+        """The class of its array engine for economies with households."""
+        return cls.array_engine()
 
     @staticmethod
     def final_market() -> type[FinalMarket]:

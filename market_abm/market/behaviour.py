@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_abm.economy.curves import marginal_cost
+from market_abm.economy.curves import marginal_cost, supply_quantity
 from market_abm.economy.terms import Supply
 
 
@@ -32,6 +32,19 @@ def marginal_revenue(price: Any, share: Any, elasticity: Any) -> Any:
         ε: the elasticity of demand at that quantity.
     """
     return price * (1.0 - share / elasticity)
+
+
+def net_value(value: Any, net_of_tax: Any) -> Any:
+    """What a buyer can pay its seller for a unit of this ``value``: value/(1 + τ).
+
+    ``net_of_tax`` is 1/(1 + τ); None without taxes.
+    """
+    return value if net_of_tax is None else value * net_of_tax
+
+
+def gross_price(price: Any, net_of_tax: Any) -> Any:
+    """What a buyer pays for a unit of which the seller gets ``price``: p (1 + τ)."""
+    return price if net_of_tax is None else price / net_of_tax
 
 
 def noisy_valuation(value: Any, noise: Any, shock: Any) -> Any:
@@ -59,8 +72,10 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
     """The next offer of a supplier, units, after it sold ``offer`` units at ``price``.
 
     * ``curve``: ln q ← (1 - ρ) ln q + ρ ln(q0 (p/r0)^η). ρ = 1 is Ezekiel's cobweb, ρ < 1 Nerlove's
-      partial adjustment. If p/r0 is not positive, supply is 0 and q ← (1 - ρ) q.
+      partial adjustment. If p/r0 is not positive, supply is 0 and q ← (1 - ρ) q. Where the curve is
+      ``linear``, q ← (1 - ρ) q + ρ S(p).
     * ``gradient``: q ← q + β (p - MC(q)).
+      Where the curve is linear, no less than 0.
     * A fixed endowment (η = 0) does not change.
     """
     fixed: Any = np.logical_not(terms.responds)
@@ -68,6 +83,11 @@ def revised_offer(terms: Supply, offer: Any, price: Any) -> Any:
         return offer
     if terms.kind == "gradient":
         revised = offer + terms.rate * (price - marginal_cost(terms, offer))
+        if terms.form == "linear":
+            revised = np.where(revised / terms.quantity > 0.0, revised, 0.0)
+    elif terms.form == "linear":
+        on_curve = supply_quantity(terms, price)
+        revised = (1.0 - terms.adjustment) * offer + terms.adjustment * on_curve
     else:
         relative_price = np.maximum(price / terms.price, 0.0)
         kept = (offer / terms.quantity) ** (1.0 - terms.adjustment)

@@ -14,6 +14,13 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.errors import EconomyError, MarketError
 from market_abm.language.segments import Segments
+from market_abm.market.log_products import (
+    flat,
+    flattened,
+    log_products,
+    log_slopes,
+    stacked,
+)
 from market_abm.market.proportions import bundles
 from market_abm.market.small_systems import largest_eigenvalue, newton_step
 
@@ -106,9 +113,9 @@ def best_plan(
         return _plan_of_bundles(technology, sale_price, prices, weight, productivity, guess)
     shape = np.broadcast_shapes(guess.shape[1:], np.shape(sale_price))
     line = flattened(technology, shape)
-    start = np.log(_flat(guess / weight, (len(guess), *shape), keep=1))
-    cost = _flat(np.asarray(prices, float), (len(guess), *shape), keep=1)
-    worth = _flat(np.asarray(productivity * sale_price, float), shape)
+    start = np.log(flat(guess / weight, (len(guess), *shape), keep=1))
+    cost = flat(np.asarray(prices, float), (len(guess), *shape), keep=1)
+    worth = flat(np.asarray(productivity * sale_price, float), shape)
     producing = (worth > 0.0) & np.all(cost > 0.0, axis=0)
     problem = _Problem(line, np.where(producing, worth, 1.0), np.where(producing, cost, 1.0), start)
     at, found = problem.solve(producing)
@@ -135,21 +142,6 @@ def _plan_of_bundles(
     return plan._replace(inputs=known.content(plan.inputs))
 
 
-def flattened(technology: Technology, shape: tuple[int, ...]) -> Technology:
-    """The technology of firms of this shape for one axis of firms; a single number stays one."""
-    return technology.with_parameters(
-        {
-            key: np.ravel(each)[0] if np.size(each) == 1 else _flat(each, shape)
-            for key, each in technology.parameters.items()
-        }
-    )
-
-
-def _flat(array: Any, shape: tuple[int, ...], keep: int = 0) -> np.ndarray:
-    """``array``, of this shape, with one axis of firms after the first ``keep`` axes."""
-    return np.broadcast_to(array, shape).reshape(*shape[:keep], -1)
-
-
 class _Problem:
     """Maximise v f(x) - π x of many firms over ln x, from ``start``, shape (inputs, firms)."""
 
@@ -161,7 +153,7 @@ class _Problem:
 
     def gains(self, at: np.ndarray) -> np.ndarray:
         """The logarithm of marginal revenue product over price of each input, (inputs, firms)."""
-        return _log_products(self.technology, at) + np.log(self.worth) - np.log(self.cost)
+        return log_products(self.technology, at) + np.log(self.worth) - np.log(self.cost)
 
     def profit(self, at: np.ndarray) -> np.ndarray:
         """Profit, money, shape (firms,)."""
@@ -232,7 +224,7 @@ class _Problem:
         value = np.where(unused, 0.0, self.gains(at))
         for _ in range(MAX_NEWTON_STEPS):
             size = np.max(np.abs(value), axis=0)
-            slopes = _slopes(self.technology, at)
+            slopes = log_slopes(self.technology, at)
             step = newton_step(slopes, value, unused)
             near = (size < GAIN_TOL) & np.all(np.abs(step) < STEP_TOL, axis=0)
             if np.all(near | ~active):
@@ -257,7 +249,7 @@ class _Problem:
         The eigenvalues of the matrix x_k x_l ∂²f/∂x_k∂x_l decide, scaled to a diagonal of -1.
         ``slopes`` are those at ``at``.
         """
-        products = np.exp(_log_products(self.technology, at) + at)
+        products = np.exp(log_products(self.technology, at) + at)
         matrix = np.moveaxis(products, 0, -1)[..., None] * slopes
         sizes = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
         sizes = np.where(sizes > 0.0, sizes, 1.0)
@@ -275,7 +267,7 @@ class _Problem:
 
     def ascent_step(self, at: np.ndarray) -> np.ndarray:
         """One Newton step of profit over ln x, with negative curvature and a line search."""
-        value, slopes = self.gains(at), _slopes(self.technology, at)
+        value, slopes = self.gains(at), log_slopes(self.technology, at)
         paid = self.cost * np.exp(at)
         gain = paid * np.expm1(np.minimum(value, 500.0))
         earned = np.moveaxis(paid + gain, 0, -1)
@@ -292,27 +284,6 @@ class _Problem:
             if not np.any(step):
                 break
         return at
-
-
-def _log_products(technology: Technology, at: np.ndarray) -> np.ndarray:
-    """The logarithms of ∂f/∂x, NaN where it is below 0, at ``at`` = ln x; both (inputs, ...)."""
-    return np.log(_stacked(technology.production(list(np.exp(at)))[1], at.shape))
-
-
-def _slopes(technology: Technology, at: np.ndarray) -> np.ndarray:
-    """∂ ln(∂f/∂x_k) / ∂ ln x_l, shape (..., inputs k, inputs l), exact to rounding.
-
-    Complex-step derivatives (W. Squire and G. Trapp, SIAM Review 40, 1998): for small h the
-    imaginary part of a function of x (1 + i h), over h, is x times its derivative.
-    """
-    count, inputs = len(at), np.exp(at)
-    shifts = 1.0 + 1e-100j * np.eye(count).reshape((count, count) + (1,) * (at.ndim - 1))
-    _, products = technology.production(list(inputs[:, None] * shifts))
-    values = np.stack(
-        [np.broadcast_to(each, shifts.shape[1:2] + at.shape[1:]) for each in products]
-    )
-    slopes = np.where(values.real > 0.0, values.imag / 1e-100 / values.real, np.nan)  # (k, l, ...)
-    return np.moveaxis(slopes, (0, 1), (-2, -1))
 
 
 def check_returns(industry: Industry, inputs: np.ndarray) -> None:
@@ -386,8 +357,8 @@ def why_no_unique_maximum(technology: Technology, inputs: np.ndarray) -> list[st
     reasons = [why_returns(each) for each in returns.tolist()]
     if all(reasons):
         return reasons
-    value = _stacked(technology.production(list(inputs))[1], inputs.shape) * inputs
-    matrices = np.moveaxis(value, 0, -1)[..., None] * _slopes(technology, np.log(inputs))
+    value = stacked(technology.production(list(inputs))[1], inputs.shape) * inputs
+    matrices = np.moveaxis(value, 0, -1)[..., None] * log_slopes(technology, np.log(inputs))
     finite = np.all(np.isfinite(matrices), axis=(-2, -1))
     matrices = np.where(finite[:, None, None], matrices, -np.eye(len(inputs)))
     curvatures = np.linalg.eigvalsh(-(matrices + np.swapaxes(matrices, -1, -2)) / 2.0)
@@ -436,12 +407,7 @@ def change_of_returns(
     """
     shifted: Any = inputs * (1.0 + 1e-100j)
     if links is None:
-        value = _stacked(technology.production(list(shifted))[1], inputs.shape) * inputs
+        value = stacked(technology.production(list(shifted))[1], inputs.shape) * inputs
         return value.imag.sum(axis=0) / 1e-100 / np.abs(value.real).sum(axis=0)
     value = technology.production(shifted)[1] * inputs
     return links.total(value.imag) / 1e-100 / links.total(np.abs(value.real))
-
-
-def _stacked(products: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Marginal products, one entry per input, as one array of this shape."""
-    return np.stack([np.broadcast_to(each, shape[1:]) for each in products])

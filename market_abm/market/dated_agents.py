@@ -131,6 +131,8 @@ class DatedFirm(Firm):
             inputs, products = self._batches[date]
             revenue = self._output_market.price_at(date)
             value = behaviour.marginal_revenue_products(revenue, products[k])
+            if self.net_of_tax is not None:
+                value = behaviour.net_value(value, self.net_of_tax[k])
             if self.bid_noise:
                 value = behaviour.noisy_valuation(value, self.bid_noise, self.shocks[k])
             values[k] = self._as_bid(value, inputs[k]) if self._as_bid else value

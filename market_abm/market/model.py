@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from typing import cast
 
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.households import ownership
 from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.best_outputs import quote_activities
+from market_abm.market.closed import check_closed_system
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
 from market_abm.market.foresight import Past, ages_of_values
+from market_abm.market.household import HouseholdAgent, plan_bundles
 from market_abm.market.import_mesa import mesa
-from market_abm.market.mechanisms.registry import market_settings
+from market_abm.market.incomes import start_error
+from market_abm.market.mechanisms.registry import check_budgets, market_settings
 from market_abm.market.one_good import Market, price_lag
 from market_abm.market.state import State, at_step, initial_state_error
 
@@ -63,7 +68,9 @@ class MarketModel(mesa.Model):
         self.economy = economy = economy.at(0) if economy.exogenous.of_terms else economy
         self.settings = settings or market_settings()
         self.settings.check("market")
+        check_budgets(economy, self.settings)
         self.settings.rules.check(economy, self.settings)
+        check_closed_system(economy, self.settings)
         if self.settings.dated:
             check_economy(economy)
         if not self.settings.rules.has_agents:
@@ -80,6 +87,7 @@ class MarketModel(mesa.Model):
         self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self._create_markets()
         self._create_agents(firm)
+        self._levy_taxes()
         for market in self.markets.values():
             market.allot()
         getattr(mesa.Agent, "_ids", {}).pop(self, None)  # Mesa 3.3 keeps all models there for ever
@@ -110,17 +118,20 @@ class MarketModel(mesa.Model):
 
     def _renew(self, economy: Economy) -> None:
         """Continue with other terms from the next production on."""
+        check_closed_system(economy, self.settings)
         former = zip(economy.topological_order, self.economy.topological_order, strict=True)
         for industry, before in former:
             for firm in self.members[industry.good] if industry is not before else ():
                 firm.update_terms(industry)
         self.economy = economy
+        self._levy_taxes()
         for agents, terms in (
             (self.suppliers, economy.supply.values()),
-            (self.consumers, economy.demand.values()),
+            (self.consumers, economy.net_demand.values()),
         ):
             for agent, own in zip(agents, terms, strict=True):
                 agent.update_terms(own)
+        self._distribute()
 
     def _run_phases(self, phases: Callable[[], None]) -> None:
         """Run ``phases``; add the step to an error."""
@@ -128,12 +139,16 @@ class MarketModel(mesa.Model):
             with np.errstate(all="ignore"):
                 phases()
         except MarketError as error:
-            raise at_step(error, self.economy, self.clock) from None
+            remedy = self.settings.rules.budget_remedy
+            raise at_step(error, self.economy, self.clock, remedy) from None
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
         for firm in self._each_firm():
             firm.update_bids()
+        self._earn()
+        for household in self.households:
+            household.pledge()
         self.suppliers.do("update_offer")
         delivered = None  # dated goods may have waited in store, and are in the books of firms
         if not self.settings.dated:
@@ -142,14 +157,20 @@ class MarketModel(mesa.Model):
         for firm in self._each_firm():
             firm.produce()
         self._put_on_sale()
+        for household in self.households:
+            household.weigh()
         self._form_prices()
         self._observe(delivered)
         self._reallocate()
 
     def _sequential(self) -> None:
         """Firms produce in downstream order; then bids and prices are updated in upstream order."""
+        self._earn()
         self.suppliers.do("update_offer")
         self._forward_pass()
+        for household in self.households:
+            household.pledge()
+            household.weigh()
         for industry in reversed(self.economy.topological_order):
             market = self.markets[industry.good]
             market.form_price()
@@ -185,6 +206,26 @@ class MarketModel(mesa.Model):
 
     # --- phases ---------------------------------------------------------------------------------
 
+    def _earn(self) -> None:
+        """Households receive what was earned at the last prices, and the firms' profits."""
+        profits = self._profits()
+        for household, taxes in zip(self.households, self._tax_incomes, strict=True):
+            household.earn(profits, taxes)
+
+    def _profits(self) -> dict[str, float]:
+        """The profits of the firms of each line, money, where households own them."""
+        lines = self.members.items() if self.households else ()
+        return {good: sum(firm.profit for firm in members) for good, members in lines}
+
+    def _collect_taxes(self) -> None:
+        """Taxes on the trade at the last prices; households get them in the next step."""
+        economy, markets = self.economy, list(self.markets.values())
+        if self.households and economy.taxes:
+            paid = economy.uses.buyers.total(np.concatenate([market.bids for market in markets]))
+            finals = [markets[k] for k in economy.final]
+            sold = np.array([market.price * market.quantity for market in finals])
+            self._tax_incomes = economy.tax_incomes(paid, sold).tolist()
+
     def _start(self) -> None:
         """Step 0: quantities from one forward pass, then one trade at bids of zero."""
         for firm in self._each_firm():
@@ -194,12 +235,19 @@ class MarketModel(mesa.Model):
                 for industry in component:
                     self.markets[industry.good].put_on_sale()
         self._forward_pass()
+        if self.economy.closed:
+            for firm in self._each_firm():
+                firm.begin_with_money()
+        for household in self.households:
+            household.weigh()
         self._form_prices()
         if not self.settings.rules.trades:
             for firm in self._each_firm():
                 firm.initialize_plan()
             self._plan()
         self._observe()
+        if self.economy.closed:
+            self._reallocate()
         self._check_start()
 
     def _forward_pass(self) -> None:
@@ -213,8 +261,11 @@ class MarketModel(mesa.Model):
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
         self.suppliers.do("plan")
+        quote_activities(self.economy.outputs, self.markets)
         for firm in self._each_firm():
             firm.plan()
+        if self.households:
+            plan_bundles(self.economy, self.households, self._profits(), self.markets)
         self._put_on_sale()
 
     def _each_firm(self) -> Iterator[Firm]:
@@ -236,6 +287,7 @@ class MarketModel(mesa.Model):
             market.form_price()
             market.record_price(self.settings.lag)
             market.show_price(self._ago)
+        self._collect_taxes()
 
     def _reallocate(self) -> None:
         for market in self.markets.values():
@@ -272,6 +324,9 @@ class MarketModel(mesa.Model):
 
     def _check_start(self) -> None:
         error = initial_state_error(self.economy, self.state)
+        if error is None and self.households and self.settings.rules.trades:
+            worth = np.concatenate([household.worth() for household in self.households])
+            error = start_error(self.economy, worth)
         if error:
             raise error
 
@@ -282,14 +337,17 @@ class MarketModel(mesa.Model):
         economy, buyers, rules = self.economy, self.economy.buyers, self.settings.rules
         kind = partial(dated, DatedMarket) if self.settings.dated else lambda own: own
         self.consumers = Consumer.create_agents(
-            self, len(economy.demand), list(economy.demand.values())
+            self, len(economy.demand), list(economy.net_demand.values())
         )
         consumer_of = dict(zip(economy.demand, self.consumers, strict=True))
-        firms = {industry.good: industry.firms for industry in economy.topological_order}
+        sellers_of = {
+            industry.good: industry.firms + bool(industry.endowed)
+            for industry in economy.topological_order
+        }
         ages, shares = ages_of_values(economy, self.settings), buyers.initial_shares
         self.markets: dict[str, Market] = {}
         for k, good in enumerate(economy.goods):
-            sellers = firms.get(good, 1)
+            sellers = sellers_of.get(good, 1)
             if good in consumer_of:
                 market = kind(rules.final_market())
                 self.markets[good] = market(good, sellers, consumer_of[good], self.settings)
@@ -334,10 +392,25 @@ class MarketModel(mesa.Model):
             industry.good: self._create_firms(industry, firm)
             for industry in economy.topological_order
         }
+        self.households = [
+            cast("HouseholdAgent", self.members[name][0]) for name in economy.households
+        ]
+        self._tax_incomes = [0.0] * len(self.households)
+        self._distribute()
         self.firms = self.agents.select(agent_type=firm)
         self._buyers_of = {
             good: buyers.T.ravel() for good, buyers in economy.buyers.of_industry.items()
         }
+
+    def _levy_taxes(self) -> None:
+        """Tell firms the taxes on what they buy."""
+        net = self.economy.net_of_buyers
+        if net is None:
+            return
+        for good, members in self.members.items():
+            uses = self.economy.buyers.uses[good]
+            for k, firm in enumerate(members):
+                firm.update_taxes(np.array([net[use.start + k] for use in uses]))
 
     def _create_firms(self, industry: Industry, firm: type[Firm]) -> list[Firm]:
         buyers = self.economy.buyers
@@ -351,54 +424,27 @@ class MarketModel(mesa.Model):
             )
         ]
         rate, output_market = getattr(self.settings, "bid_rate", 1.0), self.markets[industry.good]
+        if industry.household:
+            consumer = self.consumers[list(self.economy.demand).index(industry.good)]
+            return [
+                HouseholdAgent(
+                    self, industry, rate, input_markets, output_market, consumer, self.markets
+                )
+            ]
         return [
             firm(self, industry, member, rate, input_markets, output_market)
             for member in range(industry.firms)
         ]
 
-
-class AgentEngine:
-    """A Mesa model with the interface of the array engine, for one run."""
-
-    def __init__(self, model: MarketModel) -> None:
-        self.model = model
-        self.failed: dict[int, MarketError] = {}
-
-    @property
-    def state(self) -> State:
-        """The model's state, with an axis of one run."""
-        state = self.model.state
-        arrays = {f.name: getattr(state, f.name)[None] for f in fields(State) if f.name != "step"}
-        return State(step=state.step, **arrays)
-
-    def step(self) -> None:
-        """One step of the model; an error is kept in ``failed``."""
-        try:
-            self.model.step()
-        except MarketError as error:
-            error.__context__ = None  # it would keep the model in memory, as the traceback would
-            self.failed[0] = error.with_traceback(None)
-
-    @property
-    def batch(self) -> None:
-        """None: each firm has its own."""
-
-    @property
-    def reference(self) -> np.ndarray:
-        """The consumers' reference quantities, units, shape (1, final goods)."""
-        return np.array([[consumer.reference for consumer in self.model.consumers]])
-
-    @property
-    def economy(self) -> Economy:
-        """The economy of the model."""
-        return self.model.economy
-
-    def release(self) -> None:
-        """Nothing to let go of."""
-
-    def keep(self, rows: np.ndarray) -> None:
-        """Nothing to select: there is only one run."""
-
-    def change(self, economies: Sequence[Economy]) -> None:
-        """Continue with the terms of another economy of the same structure."""
-        self.model.change(economies[0])
+    def _distribute(self) -> None:
+        """Give the households what they own, of goods and of firms."""
+        economy = self.economy
+        if not economy.households:
+            return
+        firms = [each for each in economy.industries if not each.household]
+        shares = ownership(economy.households, [each.good for each in firms if each.is_line])
+        for household, (name, own) in zip(self.households, economy.households.items(), strict=True):
+            household.own(own, {each.good: shares[name][each.line_good] for each in firms})
+        for industry in firms:
+            if industry.endowed:
+                self.markets[industry.good].offers[-1] = industry.endowed

@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.groups import Group
 from market_abm.economy.terms import Supply
 from market_abm.errors import EconomyError, RivalGoodError, SettingError
 from market_abm.fields import number
@@ -301,6 +302,11 @@ class QuotedArrayEngine(ArrayEngine, ABC):
             else:
                 name = partial(self._buyer_name, self.economy.buyers.slice_of(k).start)
                 self._fail(row, rules.refusal(goods[k], amount, quotes, name))
+
+    @staticmethod
+    def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
+        """What belongs to the inputs of a group's members, (inputs, runs, members)."""
+        return np.stack([slot.of(values) for slot in group.slots])
 
     def _bid_made(self) -> np.ndarray | Literal[True]:
         """Mask of the buyers that have made a bid, shape (buyers,), or True if all have."""

@@ -16,6 +16,7 @@ from market_abm.economy.production import Batch, firms_production, marginal_prod
 from market_abm.economy.ties import Payments, has_branches, nearest_products
 from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, pays
+from market_abm.market.incomes import incomes
 from market_abm.market.state import State
 
 EACH = 0.1
@@ -33,13 +34,20 @@ class Rest:
 
     * the inputs that firms are buying and those of the batch on sale (to the largest purchase of
       the good by one buyer, of the largest quantity so far);
-    * a good's price and its value to the buyers who pay for it, their marginal revenue product;
+    * a good's price and its value to the buyers who pay for it, their marginal revenue product
+      (over 1 + τ, if they pay taxes);
     * each buyer's bid and the value to it (weighted by its share over the largest in its pool);
     * where shares can move, the value to a buyer and to its pool on average: greater to none, and
       less to none that holds a share (weighted by the share);
-    * each supplier's price and its marginal cost (at as many steps on end as it keeps an offer),
-      each consumer's price and its demand curve;
+    * each supplier's price and its marginal cost (its offer and the supply, if its curve is
+      linear), at as many steps on end as it keeps an offer; each consumer's price and its demand
+      curve;
+    * each household's weight and the one before, its income and what it spends;
     * where prices are quoted, demand and supply, and each price and the one before.
+
+    Where nobody outside pays, quantities may grow in proportion for ever, by a factor G a step:
+    inputs are then compared with G times those before, and what is paid for a good with what it
+    earns a step later, when its price is 1/G of what it was.
 
     Differences of prices are relative to the price. That of a good whose supplier has no supply
     curve may tend to 0, and they are relative to the largest price so far. No market is at rest
@@ -70,6 +78,7 @@ class Rest:
         self.tolerance = np.asarray(tolerance, float)
         self.shares_move = np.asarray(shares_move, bool)
         self._prices: np.ndarray | None = None
+        self._quantities: np.ndarray | None = None
         self._largest: np.ndarray = np.zeros(1)
         self._highest: np.ndarray = np.zeros(())
         self._calm: np.ndarray = np.zeros(())
@@ -80,7 +89,15 @@ class Rest:
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only, of ``economy``."""
         self.economy = economy
-        for name in ("tolerance", "shares_move", "_prices", "_largest", "_highest", "_calm"):
+        for name in (
+            "tolerance",
+            "shares_move",
+            "_prices",
+            "_quantities",
+            "_largest",
+            "_highest",
+            "_calm",
+        ):
             value = getattr(self, name)
             if np.ndim(value):
                 setattr(self, name, value[rows])
@@ -109,6 +126,7 @@ class Rest:
             Σ s ∂f/∂x over the buyers of each use at ``batch``, (..., uses), if known.
         """
         before, self._prices = self._prices, state.prices
+        growth = self._growth(state)
         self._note_prices(state.prices)
         supply = self._supply(state)
         self._largest = np.maximum(self._largest, np.abs(state.quantities))
@@ -120,7 +138,9 @@ class Rest:
             gaps += [self._unsold(state), _relative(state.prices - before, state.prices)]
         still = np.all(np.concatenate(gaps, axis=-1) <= tolerance, axis=-1)
         if np.any(still):
-            still &= self._in_pipe(state, tolerance, batch)
+            still &= self._in_pipe(state, tolerance, batch, growth)
+        if np.any(still) and self.economy.households:
+            still &= np.all(self._budgets(state, before) <= tolerance, axis=-1)
         if not np.any(still):
             return still
         uses = self.economy.uses
@@ -132,13 +152,16 @@ class Rest:
             products = nearest_products(self.economy, state.inputs, products, payments)
             slopes = None
         revenue = self._marginal_revenue(state, reference)
+        sold = state.prices[..., uses.maker]
+        sold = sold if growth is None else sold / growth
         if revenue is None:
             slopes = uses.slopes(products, shares) if slopes is None else slopes
-            mean = uses.pools.total(state.prices[..., uses.maker] * slopes)
+            worth = sold * slopes
         else:
-            mean = uses.pools.total(uses.slopes(revenue * products, shares))
+            worth = uses.slopes(revenue * products, shares)
+        mean = uses.pools.total(behaviour.net_value(worth, self.economy.net_of_tax))
         still &= np.all(self._paid(state, mean) <= tolerance, axis=-1)
-        return self._agreed(still, state, shares, products, revenue, mean, tolerance)
+        return self._agreed(still, state, shares, products, revenue, sold, mean, tolerance)
 
     # --- relative differences ---------------------------------------------------------------------
 
@@ -151,6 +174,11 @@ class Rest:
             if terms.cost != "curve":
                 gaps[..., places] = _relative(price - cost, self._highest[..., places])
                 continue
+            if terms.form == "linear":  # near its intercept it is the quantity that counts
+                offer = curves.supply_quantity(terms, price)
+                size = np.maximum(np.abs(quantity), np.abs(terms.quantity))
+                gaps[..., places] = _relative(quantity - offer, size)
+                continue
             gap = _relative(price - cost, np.maximum(np.abs(price), np.abs(cost)))
             shut = (quantity == 0.0) & (price * np.sign(terms.price) <= 0.0)
             gap = np.where(shut | np.equal(terms.elasticity, 0.0), 0.0, gap)
@@ -162,6 +190,15 @@ class Rest:
                 long = self._calm[..., places] >= terms.period
                 gaps[..., places] = np.where(long, gaps[..., places], np.inf)
         return gaps
+
+    def _growth(self, state: State) -> np.ndarray | None:
+        """The factor by which quantities have grown, at present prices, (..., 1); None if open."""
+        if not self.economy.closed:
+            return None
+        before, self._quantities = self._quantities, state.quantities
+        before = state.quantities if before is None else before
+        now, then = (np.sum(state.prices * each, -1) for each in (state.quantities, before))
+        return (now / then)[..., None]
 
     def _note_prices(self, prices: np.ndarray) -> None:
         """Note the scale of each price: the largest so far of goods that may become worthless."""
@@ -181,19 +218,45 @@ class Rest:
             )
         return _relative(price - curve, price)
 
+    def _budgets(self, state: State, before: np.ndarray) -> np.ndarray:
+        """Of each household, how far its weight has moved, and its income from what it spends."""
+        claims = self.economy.claims
+        weights = state.prices[..., claims.good]
+        gaps = [_relative(weights - before[..., claims.good], weights)]
+        if self.rules.bids_are_money:
+            economy = self.economy
+            paid = economy.uses.buyers.total(state.bids)
+            costs = claims.costs(behaviour.gross_price(paid, economy.net_of_tax))
+            units = state.quantities[..., claims.makers] - claims.endowed
+            revenue = state.prices[..., claims.makers] * units
+            sold = (state.prices * state.quantities)[..., economy.final]
+            taxes = economy.tax_incomes(paid, sold) if economy.taxes else 0.0
+            spent = behaviour.gross_price(state.bids, economy.net_of_buyers)[..., claims.buyers]
+            spent = claims.inputs.total(spent)
+            earned = incomes(claims, state.prices, revenue, costs, taxes)
+            gaps.append(_relative(earned - spent, spent))
+        return np.concatenate(gaps, axis=-1)
+
     def _unsold(self, state: State) -> np.ndarray:
         """Demand less supply of each pool, relative to supply."""
         return np.abs(np.add.reduceat(state.shares, self.economy.buyers.starts, axis=-1) - 1.0)
 
-    def _in_pipe(self, state: State, tolerance: np.ndarray, batch: Batch | None) -> np.ndarray:
-        """Whether no firm buys anything else than it used for the batch on sale, shape (...)."""
+    def _in_pipe(
+        self, state: State, tolerance: np.ndarray, batch: Batch | None, growth: np.ndarray | None
+    ) -> np.ndarray:
+        """Whether no firm buys anything else than it used for the batch on sale, shape (...).
+
+        But for the ``growth`` of all quantities.
+        """
         uses = self.economy.uses
-        largest = self._largest[..., uses.good]
+        largest = (self._largest if growth is None else state.quantities)[..., uses.good]
         if batch is None:
             units = self._spread(state.quantities[..., uses.good]) * state.shares
             size = self._spread(largest * self._largest_share(state.shares))
-            return np.all(_relative(units - state.inputs, size) <= tolerance, axis=-1)
-        gap = _relative(state.quantities[..., uses.good] - batch.delivered, largest)
+            used = state.inputs if growth is None else growth * state.inputs
+            return np.all(_relative(units - used, size) <= tolerance, axis=-1)
+        used = batch.delivered if growth is None else growth * batch.delivered
+        gap = _relative(state.quantities[..., uses.good] - used, largest)
         if np.all(gap <= tolerance):
             return np.ones(gap.shape[:-1], bool)
         top = self._largest_share(batch.shares)
@@ -220,6 +283,7 @@ class Rest:
         shares: np.ndarray,
         products: np.ndarray,
         revenue: np.ndarray | None,
+        sold: np.ndarray,
         mean: np.ndarray,
         tolerance: np.ndarray,
     ) -> np.ndarray:
@@ -231,16 +295,18 @@ class Rest:
         if not np.any(still):
             return still
         uses = self.economy.uses
-        quantities, prices = state.quantities[..., uses.good], state.prices[..., uses.maker]
-        size = np.abs(mean)
+        quantities, size = state.quantities[..., uses.good], np.abs(mean)
         learning = np.isin(self._good, np.flatnonzero(self.economy.without_curve))
         size = np.where(learning, np.maximum(size, self._highest[..., self._good]), size)
         size, mean, top = uses.pools.spread(size), uses.pools.spread(mean), None
+        net = self.economy.net_of_buyers
         for part in uses.parts(max(1, still.size)):
             places = part.buyers
             share, quantity = shares[..., places], part.spread(quantities)
-            of_firm = part.spread(prices) if revenue is None else revenue[..., places]
+            of_firm = part.spread(sold) if revenue is None else revenue[..., places]
             worth, of_pool = of_firm * products[..., places], part.spread(mean)
+            if net is not None:
+                worth = behaviour.net_value(worth, net[..., places])
             scale = part.spread(size) if np.any(learning) else np.abs(of_pool)
             excess = (worth - of_pool) * np.sign(quantity)
             excess = excess / np.where(scale == 0.0, 1.0, scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
@@ -11,8 +13,24 @@ from market_abm.simulation.endings import Ending, Status, out_of_steps
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
 
+GROWTH_ROUNDING = 1e-12
+"""The logarithm of a growth factor that is its rounding."""
+
 
 def full_ending(experiment: Experiment, run: Run) -> Ending:
+    """The ending of a run, and by how much a closed system grows."""
+    ending = _ending(experiment, run)
+    grows = float(run.last_observations["welfare"]) if experiment.economy.closed else 0.0
+    if not abs(grows) > max(experiment.run.tolerance, GROWTH_ROUNDING):
+        return ending
+    way = "grow" if grows > 0.0 else "shrink"
+    detail = f"{ending.detail}; quantities {way} by the factor {np.exp(grows):.10g} a step"
+    if ending.status in (Status.CONVERGED, Status.OFF_GRADIENT):
+        detail += ", in proportion, and prices by the inverse"
+    return replace(ending, detail=detail)
+
+
+def _ending(experiment: Experiment, run: Run) -> Ending:
     """The ending of a run: at rest or not, and the good furthest from its gradient.
 
     At rest, prices count as at their gradients up to the root of the tolerance, which is of each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,21 @@ from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.ties import Payments
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.closed_form import spectral_radius
-from market_abm.gradient.equilibrium import Equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.optimality import Kind
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
+from market_abm.runs.ending import least_scale
+from market_abm.runs.numeraire import relative_prices
 
 REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
+
+
+def best_known(economy: Economy, last: State) -> Equilibrium | None:
+    """The best known allocation; with households, of the equilibria the one nearest to a state."""
+    found = equilibrium(economy)
+    return found if found is None else found.nearest(last.prices)
 
 
 def resting(
@@ -60,6 +70,7 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
     with np.errstate(invalid="ignore"):  # it may have diverged
         prices = relative_error(last.prices, best.prices, least).max()
         quantities = relative_error(last.quantities, best.quantities).max()
+    general = {"reached": best.reached, "equilibria": best.found}
     return {
         "solved": best.solved,
         "prices": float(prices),
@@ -69,7 +80,21 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
         "kind": best.kind.value,
         "starts": best.starts,
         "complete": best.complete,
+        **(general if best.kind in (Kind.EQUILIBRIUM, Kind.PARETO_OPTIMUM) else {}),
     }
+
+
+def distance_of(result: Any) -> dict[str, Any] | None:
+    """The distance of a ``Result`` from the best known allocation; None if that is unknown.
+
+    Prices are compared in the unit of account, each side in units of its own numeraire.
+    """
+    best, economy = result.equilibrium, result.economy
+    if best is None:
+        return None
+    best = dataclasses.replace(best, prices=relative_prices(economy, best.prices))
+    least = least_scale(economy, result.trajectory)
+    return distance(result.last, float(result.path.welfare[-1]), best, least)
 
 
 @np.errstate(all="ignore")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import PathMeasures, measured
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.observer import Comparison, book_gradients, relative_error
 from market_abm.display import Savable, view
 from market_abm.economy.economy import Economy
@@ -17,17 +18,23 @@ from market_abm.economy.families import Family, families_of
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
-from market_abm.runs.crossings import Crossing, branches_summary, crossings
+from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
-from market_abm.runs.families import families_json, family_paths, family_table, shown_families
-from market_abm.runs.summary import jsonable, near_rest, resolved, theory_error, versions
+from market_abm.runs.families import family_paths, family_table, shown_families
+from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
+from market_abm.runs.numeraire import in_numeraire, relative_prices, unit_of_account
+from market_abm.runs.steady_state import SteadyResult
+from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
+    divided,
     largest,
+    measures_table,
     own_rates_table,
     path_table,
 )
+from market_abm.runs.weights import Weights, weights_of
 from market_abm.simulation.endings import Ending, Status
 from market_abm.simulation.loop import Run
 from market_abm.simulation.record import Trajectory
@@ -40,25 +47,26 @@ if TYPE_CHECKING:
     from market_abm.analysis.stability import Stability
     from market_abm.gradient.equilibrium import Equilibrium
     from market_abm.market.agents import Firm
+    from market_abm.runs.taxes import TaxSummary
 
 MAX_LINE_GOODS = 8
 """Goods up to which each price has a line of its own in figures, also after shocks."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Savable):
+class Result(SteadyResult, Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
     steps and goods, unless ``[record]`` says otherwise. Arrays of the last step cover all
-    ``goods``.
+    ``goods``. Where the economy has a numeraire, money stands for units of it.
 
     Parameters
     ----------
     experiment
         What was run.
     outcome
-        The run as the simulation recorded it.
+        The run as the simulation recorded it, in money.
     ending
         How it ended.
     firm
@@ -85,15 +93,20 @@ class Result(Savable):
         """The last step."""
         return self.trajectory.steps
 
+    @cached_property
+    def told(self) -> Run:
+        """The outcome in the unit of account: money, or units of the numeraire."""
+        return in_numeraire(self.experiment.economy, self.outcome)
+
     @property
     def trajectory(self) -> Trajectory:
         """Prices, quantities, inputs, shares and bids along the path."""
-        return self.outcome.trajectory
+        return self.told.trajectory
 
     @property
     def last(self) -> State:
         """The state at the last step, of all goods and buyers."""
-        return self.outcome.last
+        return self.told.last
 
     @property
     def times(self) -> np.ndarray:
@@ -131,7 +144,7 @@ class Result(Savable):
 
         The derivative of what the program makes at the shares and the supply of that step.
         """
-        return self.outcome.observations["gradients"]
+        return self.told.observations["gradients"]
 
     @cached_property
     def book_gradients(self) -> np.ndarray:
@@ -141,7 +154,7 @@ class Result(Savable):
                 "the books of a run with shocks are of several economies",
                 remedy="run it without shocks",
             )
-        return book_gradients(self.experiment.economy, self.trajectory)
+        return book_gradients(self.experiment.economy, self.outcome.trajectory)
 
     @cached_property
     @np.errstate(all="ignore")  # it may have diverged
@@ -158,7 +171,7 @@ class Result(Savable):
     @property
     def last_gradients(self) -> np.ndarray:
         """The exact gradient at the last step, of all goods, shape (goods,)."""
-        return self.outcome.last_observations["gradients"]
+        return self.told.last_observations["gradients"]
 
     @cached_property
     def sales(self) -> np.ndarray:
@@ -176,7 +189,8 @@ class Result(Savable):
         """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
-        return PathMeasures(self.trajectory, Comparison(**self.outcome.observations), last_shock)
+        path, compared = self.outcome.trajectory, Comparison(**self.outcome.observations)
+        return PathMeasures(path, compared, last_shock, self.economy.closed)
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -196,7 +210,7 @@ class Result(Savable):
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
 
-        if self.firm is not None or self.experiment.changes:
+        if self.firm is not None or self.experiment.changes or self.economy.numeraire:
             return None
         ratio = predicted_price_path(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
@@ -206,10 +220,20 @@ class Result(Savable):
 
     @cached_property
     def equilibrium(self) -> Equilibrium | None:
-        """The best known allocation of the final economy; None if that is too large."""
-        from market_abm.gradient.equilibrium import equilibrium
+        """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
+        from market_abm.runs.optimum import best_known
 
-        return equilibrium(self.economy)
+        return best_known(self.economy, self.outcome.last)
+
+    @cached_property
+    def taxes(self) -> TaxSummary | None:
+        """What taxes do at the last step: wedges, revenues and the loss; None without taxes."""
+        from market_abm.runs.taxes import tax_summary
+
+        welfare = float(self.path.welfare[-1])
+        last, market = self.outcome.last, self.experiment.market
+        found = tax_summary(self.economy, market, last, welfare)
+        return found and found.divided(unit_of_account(self.economy, last.prices))
 
     @property
     def at_rest(self) -> bool:
@@ -227,7 +251,7 @@ class Result(Savable):
 
         if not self.at_rest:
             return None
-        return resting(self.experiment, self.economy, self.last, self.equilibrium)
+        return resting(self.experiment, self.economy, self.outcome.last, self.equilibrium)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -240,11 +264,8 @@ class Result(Savable):
         """
         from market_abm.analysis.stability import stability
 
-        moving = self.economy.moves_until > self.steps
-        if self.firm is not None or moving or self.equilibrium is None:
-            return None
-        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
-        return stability(self.economy, self.experiment.market, steady)
+        steady = self.steady_state
+        return stability(self.economy, self.experiment.market, steady) if steady else None
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:
@@ -260,8 +281,8 @@ class Result(Savable):
             with suppress(MarketError):  # there is no steady state
                 prices = equilibrium_prices(table, self.economy)
         if prices is None and self.equilibrium is not None and self.equilibrium.solved:
-            return self.equilibrium.prices
-        return prices
+            prices = self.equilibrium.prices
+        return None if prices is None else relative_prices(self.economy, prices)
 
     @cached_property
     def predicted_rate(self) -> float | None:
@@ -298,13 +319,9 @@ class Result(Savable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
-        from market_abm.runs.ending import least_scale
-        from market_abm.runs.optimum import distance
+        from market_abm.runs.optimum import distance_of
 
-        if self.equilibrium is None:
-            return None
-        least = least_scale(self.economy, self.trajectory)
-        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium, least)
+        return distance_of(self)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -315,7 +332,26 @@ class Result(Savable):
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
         returns, a loss with increasing returns.
         """
-        return accounts_table(self.economy, self.experiment.market, self.last)
+        last = self.outcome.last
+        table = accounts_table(self.economy, self.experiment.market, last)
+        return divided(table, unit_of_account(self.economy, last.prices))
+
+    @cached_property
+    def households(self) -> Mapping[str, HouseholdAccount]:
+        """Of each household, by name, what it earns and what it buys, at the last step."""
+        last = self.outcome.last
+        accounts = household_accounts(self.economy, self.experiment.market, last)
+        unit = unit_of_account(self.economy, last.prices)
+        return {name: account.divided(unit) for name, account in accounts.items()}
+
+    def household_paths(self) -> pd.DataFrame:
+        """One row per recorded step and household (``runs/households.py``)."""
+        return household_paths(self.experiment.economy, self.trajectory)
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The weights of households, beside those of :attr:`equilibrium`; None without any."""
+        return weights_of(self)
 
     def own_rates(self, *families: str) -> pd.DataFrame:
         """One row per good of date t that there is also one date later, at the last step.
@@ -373,61 +409,18 @@ class Result(Savable):
         return buyers_table(self.experiment.economy, self.trajectory)
 
     def measures(self) -> pd.DataFrame:
-        """One row per recorded step: largest error, staleness, alignment and welfare."""
-        import pandas as pd
+        """One row per recorded step: largest error, staleness, alignment and welfare.
 
-        return pd.DataFrame(
-            {
-                "step": self.times,
-                "error": self.errors.max(axis=1),
-                "staleness": self.path.staleness,
-                "alignment": self.path.alignment,
-                "welfare": self.path.welfare,
-            }
-        )
+        With households also what moves gained, and what it was of what they could have gained.
+        """
+        return measures_table(self.times, self.errors, self.path)
 
     def summary(self) -> dict[str, Any]:
         """Everything about the run as one object for JSON, with None where there is no number.
 
         Its numbers are those of :data:`market_abm.analysis.measures.MEASURES`, by key.
         """
-        from market_abm.runs.optimum import rest_summary
-
-        numbers, rows = measured(self), self.table().to_dict("index")
-        names, recorded = self.experiment.economy.names, self.recorded
-        lags = dict(zip(recorded, self.path.staleness_of_good, strict=True))
-        told = [{**asdict(r), "good": recorded[r.good]} for r in self.shock_responses]
-        rates = self.own_rates().to_dict("records")
-        for good, row in rows.items():
-            if good in names:
-                row["name"] = names[good]
-            row["first_step"] = None if row["first_step"] < 0 else int(row["first_step"])
-            row["staleness"] = lags.get(good)
-        return jsonable(
-            {
-                "name": self.experiment.name,
-                "question": self.experiment.question,
-                "status": self.status,
-                "message": self.ending.detail,
-                "steps": self.steps,
-                **({"families": families_json(self.by_family())} if self.families else {}),
-                "goods": rows,
-                "industries": self.accounts().to_dict("index"),
-                "error": numbers.pop("error"),
-                "welfare": numbers.pop("welfare"),
-                "equilibrium": self.distance(),
-                "rest": rest_summary(self.rest, self.equilibrium),
-                "near_rest": self.near_steady_state(),
-                **({"shocks": told} if told else {}),
-                **({"own_rates": rates} if rates else {}),
-                **branches_summary(self.crossings, self.experiment, self.last),
-                **numbers,
-                "theory_error": theory_error(self.prices, self.prediction, self.gradients),
-                "configuration": resolved(self.experiment),
-                "firm": "Firm" if self.firm is None else self.firm.__name__,
-                "versions": versions(),
-            }
-        )
+        return run_summary(self)
 
     # --- figures --------------------------------------------------------------------------------
 
@@ -446,3 +439,7 @@ class Result(Savable):
     def own_rates_figure(self, *families: str) -> Figure | None:
         """The own rates of interest of :meth:`own_rates` by date; None without any."""
         return view(self, "own_rates_figure")(self, *families)
+
+    def weights_figure(self) -> Figure | None:
+        """The weights of households over time, and what moves gained; None without households."""
+        return view(self, "weights_figure")(self)

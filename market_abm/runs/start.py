@@ -56,8 +56,9 @@ def _engine(experiments: Sequence[Experiment], name: str, firm: type[Firm] | Non
     markets = [each.market for each in experiments]
     seeds = [each.run.seed for each in experiments]
     if name == "agents":
+        from market_abm.market.agent_engine import AgentEngine
         from market_abm.market.agents import Firm
-        from market_abm.market.model import AgentEngine, MarketModel
+        from market_abm.market.model import MarketModel
 
         (economy,), (market,), (seed,) = economies, markets, seeds
         return AgentEngine(MarketModel(economy, market, seed=seed, firm=firm or Firm))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market_abm.analysis.measures import PathMeasures
 from market_abm.analysis.own_rates import DatedGood
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
@@ -71,25 +72,57 @@ def path_table(
     )
 
 
+def measures_table(times: np.ndarray, errors: np.ndarray, path: PathMeasures) -> pd.DataFrame:
+    """One row per recorded step: the measures of the path (see ``Result.measures``)."""
+    import pandas as pd
+
+    columns = {
+        "step": times,
+        "error": errors.max(axis=1),
+        "staleness": path.staleness,
+        "alignment": path.alignment,
+        "welfare": path.welfare,
+    }
+    if path.comparison.possible is not None:
+        columns["gain"], columns["gain_fraction"] = path.gains, path.gain_fractions
+        columns["reweighting"] = path.reweighting
+    return pd.DataFrame(columns)
+
+
 @np.errstate(all="ignore")
 def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.DataFrame:
     """One row per industry: revenue, cost, profit and margin (see ``Result.accounts``)."""
     import pandas as pd
 
-    from market_abm.gradient.backprop import references
-
-    reference = np.array([terms.quantity for terms in economy.demand.values()], float)
-    with suppress(MarketError):  # a loop without a start, whose consumers need no reference
-        reference = references(economy)
-    made = [industry.good for industry in economy.topological_order]
+    reference = consumer_references(economy)
+    lines = [each for each in economy.topological_order if each.is_line]
+    made = [industry.good for industry in lines]
     places = [economy.index[good] for good in made]
-    revenue, cost = (
-        money[places] for money in revenues_and_costs(economy, market, last, reference)
-    )
+    revenues, costs = revenues_and_costs(economy, market, last, reference)
+    if economy.endowed is not None:
+        revenues = revenues - last.prices * economy.endowed
+    for activity, outputs in economy.outputs.items():  # a line earns what its outputs do
+        revenues[economy.index[activity]] = sum(revenues[economy.index[i.good]] for i in outputs)
+    revenue, cost = revenues[places], costs[places]
     profit = revenue - cost
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}
     return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
+
+
+def divided(accounts: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Accounts in units that are worth ``unit`` each, money."""
+    money = [column for column in accounts if column != "margin"]
+    return accounts if unit == 1.0 else accounts.assign(**(accounts[money] / unit))
+
+
+def consumer_references(economy: Economy) -> np.ndarray:
+    """The consumers' reference quantities c0, units, shape (final goods,); NaN where unknown."""
+    from market_abm.gradient.backprop import references
+
+    with suppress(MarketError):  # a loop without a start, whose consumers need no reference
+        return references(economy)
+    return np.array([terms.quantity for terms in economy.demand.values()], float)
 
 
 def own_rates_table(

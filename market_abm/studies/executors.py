@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
@@ -14,6 +15,8 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from market_abm.errors import MarketError, ResultsError, SettingError, installing
+
+_NO_WARNING = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def executor(
     if wanted <= 1:
         yield None, 1
         return
-    _import_before_there_are_semaphores()
+    _prepare_processes()
     processes = _Workers()
     pool = ProcessPoolExecutor(wanted, mp_context=processes, initializer=_end_with_parent)
     try:
@@ -59,12 +62,22 @@ def executor(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _import_before_there_are_semaphores() -> None:
-    """Import what starting processes would: Ctrl-C in an import ends this one without cleaning."""
+def _prepare_processes() -> None:
+    """Import what starting processes would: Ctrl-C in an import ends this one without cleaning.
+
+    Semaphores of a process that ends so are removed by Python's resource tracker, which would warn
+    of them.
+    """
     with suppress(ImportError):  # on Windows there is no such module
         import multiprocessing.popen_spawn_posix
-        import multiprocessing.resource_tracker
         import multiprocessing.synchronize  # noqa: F401
+        from multiprocessing import resource_tracker
+
+        sys.warnoptions.append(_NO_WARNING)  # which processes are started with
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            sys.warnoptions.remove(_NO_WARNING)
 
 
 class _Worker(SpawnProcess):

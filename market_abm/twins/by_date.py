@@ -30,7 +30,7 @@ class DatedOptimiser(ABC):
 
     def __init__(self, economy: Economy, settings: Any) -> None:
         self.economy, self.settings, self.buyers = economy, settings, economy.buyers
-        self.suppliers = terms.Suppliers(economy)
+        self.suppliers, self.net = terms.Suppliers(economy), terms.net_of_tax(economy)
         self.raw, self.work, self.now = len(economy.supply), 0, 0
         self.initial, _ = InitialState.of(economy)
         self.reference = terms.references(economy, self.initial)
@@ -152,10 +152,9 @@ class DatedOptimiser(ABC):
         """The gradients that become known in this step, by goods and by buyers' inputs."""
         self.prices = np.zeros(len(self.economy.goods))
         self.signals = np.zeros(self.buyers.size)
-        for good, demand, c0 in zip(
-            self.economy.final, self.economy.demand.values(), self.reference, strict=True
-        ):
-            self.prices[good] = terms.demand_price(demand, c0, self.quantities[good])
+        final = self.economy.final
+        sold = self.quantities[final]
+        self.prices[final] = terms.sales_prices(self.economy, self.reference, sold)
         due = (self.first <= self.now) & np.isin(range(len(self.prices)), self.buyers.good)
         for steps in np.unique(self.known[due]):
             goods = np.flatnonzero(due & (self.known == steps))
@@ -165,11 +164,8 @@ class DatedOptimiser(ABC):
     def _differentiate_date(self, date: int, goods: np.ndarray, buyers: np.ndarray) -> None:
         made = self.made.get(date, self.initial)
         inputs = np.where(np.isnan(made[self.buyers.good]), 0.0, self._inputs(date, made))
-        prices = np.zeros(len(made))
-        for good, demand, c0 in zip(
-            self.economy.final, self.economy.demand.values(), self.reference, strict=True
-        ):
-            prices[good] = terms.demand_price(demand, c0, made[good])
+        prices, final = np.zeros(len(made)), self.economy.final
+        prices[final] = terms.sales_prices(self.economy, self.reference, made[final])
 
         def value(moved: np.ndarray) -> np.ndarray:
             return self._value(date, made, prices, moved, goods, buyers)
@@ -197,6 +193,7 @@ class DatedOptimiser(ABC):
                 continue
             used = split[places] * amounts[:, self.buyers.good[places]] + extra[:, places]
             self.work += LINE_COST + used.size
+            used.imag *= self.net[places]  # what a tax leaves of the value of a change
             used = np.moveaxis(used, 0, 1)
             outputs = self.passed_on(industry, used, terms.output(industry, used))
             amounts[:, k] = np.sum(outputs, axis=-1) + more[:, k]

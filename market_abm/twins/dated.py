@@ -116,12 +116,14 @@ class DatedProgram:
         self.economy, self.buyers = economy, economy.buyers
         self.at_once, self.weight, self.in_logs = at_once, weight, in_logs
         self.batches: list[Batch] = []
+        self.net = terms.net_of_tax(economy)
         self.work = 0
         order = {industry.good: n for n, industry in enumerate(economy.topological_order)}
         made = np.array([order.get(good, -1) for good in economy.goods])
         # A use is upstream of its good where the line that uses it comes first: in loops alone.
         self.upstream = made[self.buyers.maker] <= made[self.buyers.good]
         self.longest = self._longest_path()
+        self.start_prices = np.array([terms.start_price(economy, good) for good in economy.goods])
 
     def gradient(self) -> tuple[np.ndarray, np.ndarray]:
         """The derivative of :meth:`value_backwards` at the last date.
@@ -172,6 +174,9 @@ class DatedProgram:
                 goods = self._through_a_line(self._bought(signals, date - 1), date - 1)
                 total = total + goods[:, self.economy.final] @ self.batches[date - 1].prices
                 signals = (1.0 - self.weight) * signals + self._divided(goods, date - 1)
+        if self.economy.closed and first == 0:  # the batch of step 0 counts as sold
+            inputs = signals * (self.batches[0].inputs if self.in_logs else 1.0)
+            total = total + self._through_a_line(inputs, 0) @ self.start_prices
         return total
 
     def value_forwards(self, changes: np.ndarray, date: int, longest: int) -> np.ndarray:
@@ -287,13 +292,15 @@ class DatedProgram:
     def made_by_firms(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
         """How much more each firm would have made of the batch of ``date``, units, (n, firms).
 
-        ``changes`` are those of inputs, units, shape (n, buyers).
+        ``changes`` are those of inputs, units, shape (n, buyers). Of those on which a tax is paid
+        it counts the part 1/(1 + τ), as the buyer does who values them.
         """
         places = terms.places(self.economy, industry)
         inputs = self.batches[date].inputs[places]
-        moved = np.moveaxis(changes[:, places], 0, 1)
+        moved = np.moveaxis(changes[:, places] * self.net[places], 0, 1)
         self.work += LINE_COST + moved.size
-        before = terms.output(industry, inputs[:, None] + 0j)
-        made = terms.output(industry, inputs[:, None] + moved) - before
-        defined = np.isfinite(terms.output(industry, inputs))
+        shares = self.batches[date].shares[places]
+        before = terms.output(industry, inputs[:, None] + 0j, shares)
+        made = terms.output(industry, inputs[:, None] + moved, shares) - before
+        defined = np.isfinite(terms.output(industry, inputs, shares))
         return np.where(defined, made, np.nan)

@@ -66,7 +66,7 @@ def first_quotes(economy: Economy, initial: InitialState, start_price: float) ->
     goods ``start_price``. The quotes of the users of a nonrival good are equal.
     """
     reference = terms.references(economy, initial.quantities)
-    finals = zip(economy.final, economy.demand.values(), reference, strict=True)
+    finals = zip(economy.final, terms.net_demand(economy), reference, strict=True)
     price = np.full(len(economy.goods), start_price)
     price[: len(economy.supply)] = [supply.price for supply in economy.supply.values()]
     for good, demand, amount in finals:
@@ -177,7 +177,7 @@ class Dual:
         self.economy = economy
         self.reference = terms.references(economy, initial.quantities)
         last = len(economy.buyers.pools)
-        finals = list(enumerate(economy.demand.values(), last))
+        finals = list(enumerate(terms.net_demand(economy), last))
         fixed = np.array([place for place, each in finals if np.isinf(each.elasticity)], int)
         self.firms = [
             _Firms(economy, industry, initial, fixed) for industry in economy.topological_order

@@ -58,10 +58,14 @@ class ShareOptimiser(ABC):
         self.priced = np.zeros(len(economy.goods), bool)
         self.priced[economy.final] = True
         self.reached = np.zeros(self.buyers.size, bool)
+        if economy.closed:
+            self.priced[:] = self.reached[:] = True
         self.shares = self.used_shares = self.buyers.initial_shares
         self.quantities, inputs = InitialState.of(economy)
         self.reference = terms.references(economy, self.quantities)
         self._record(inputs)
+        if economy.closed:
+            self._move_shares()
 
     @property
     def work(self) -> int:
@@ -78,7 +82,7 @@ class ShareOptimiser(ABC):
 
     def mixed_dates(self) -> np.ndarray | None:
         """How far prices are from the gradient of goods that really travel, (goods,)."""
-        if self.at_once or self.settings.bid_rate != 1.0:
+        if self.at_once or self.settings.bid_rate != 1.0 or self.economy.closed:
             return None
         return self.program.mixed_dates()[: len(self.economy.goods)]
 
@@ -106,15 +110,15 @@ class ShareOptimiser(ABC):
             places = terms.places(self.economy, industry)
             sold = self.quantities if self.at_once else before
             inputs[places] = shares[places] * sold[self.buyers.good[places]]
-            made = np.sum(terms.output(industry, inputs[places]))
+            made = np.sum(terms.output(industry, inputs[places], shares[places]))
             self.quantities[self.economy.index[industry.good]] = made
         self._record(inputs)
 
     def _record(self, inputs: np.ndarray) -> None:
         """Add a batch to the program, and differentiate the value of what it is made of."""
-        final = zip(self.economy.final, self.economy.demand.values(), self.reference, strict=True)
-        paid = [terms.demand_price(each, c0, self.quantities[good]) for good, each, c0 in final]
-        batch = Batch(self.quantities, self.used_shares, inputs, np.array(paid))
+        sold = self.quantities[self.economy.final]
+        paid = terms.sales_prices(self.economy, self.reference, sold)
+        batch = Batch(self.quantities, self.used_shares, inputs, paid)
         self.program.batches.append(batch)
         self.prices, self.signals = self.program.gradient()
 
@@ -211,9 +215,10 @@ class _Spending(DatedProgram):
     """Lines that pay all they earn for their inputs, whatever their returns to scale."""
 
     def _made(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
-        inputs = self.batches[date].inputs[terms.places(self.economy, industry)]
-        grown = terms.output(industry, inputs * (1.0 + 1j * STEP))
-        degree = grown.imag / STEP / terms.output(industry, inputs)
+        batch, places = self.batches[date], terms.places(self.economy, industry)
+        inputs, shares = batch.inputs[places], batch.shares[places]
+        grown = terms.output(industry, inputs * (1.0 + 1j * STEP), shares)
+        degree = grown.imag / STEP / terms.output(industry, inputs, shares)
         made = self.made_by_firms(industry, changes, date)
         return np.sum(made / np.where(degree == 0.0, 1.0, degree), axis=-1)
 

@@ -64,7 +64,7 @@ class Lagrangian:
         ``offers`` of raw goods and the amounts ``consumed`` of final goods, units, are constants.
         """
         economy, pools = self.economy, len(self.economy.buyers.pools)
-        demands = zip(economy.demand.values(), self.reference, consumed, strict=True)
+        demands = zip(terms.net_demand(economy), self.reference, consumed, strict=True)
         suppliers = zip(economy.supply.values(), offers, strict=True)
         total = sum(float(terms.consumer_value(*each)) for each in demands)
         total = total - sum(float(terms.production_cost(*each)) for each in suppliers)

@@ -5,6 +5,7 @@ Written independently from the formulas of docs/model.md, 2: no code is shared w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +29,11 @@ def evaluated(industry: Industry, inputs: np.ndarray) -> tuple[Any, Any]:
     return industry.technology._evaluate(list(inputs))
 
 
-def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
+def output(industry: Industry, inputs: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
     """The output of each firm, z w f(x/w), units, shape (..., firms).
+
+    Of an output of a line that divides its activity by shares θ it is x (w/θ)^(1/(1+η)), at a given
+    mix in proportion to x.
 
     Parameters
     ----------
@@ -37,7 +41,14 @@ def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
         The firms' line f, weights w and productivities z.
     inputs
         x, units, real or complex, shape (inputs, ..., firms).
+    shares
+        Of the goods that are bought, shape (inputs, firms); without them nothing is divided.
     """
+    line: Any = industry.technology
+    if line.divides:
+        elasticity, weight = line.constants()
+        assert shares is not None
+        return inputs[0] * (weight / shares[0]) ** (1.0 / (1.0 + elasticity))
     made = evaluated(industry, inputs / industry.weights)[0]
     made = industry.productivity * industry.weights * made
     return np.broadcast_to(made, (*np.shape(inputs)[1:-1], industry.firms))
@@ -67,7 +78,9 @@ class InitialState(NamedTuple):
             used = places(economy, industry)
             sold = initial.quantities[economy.buyers.good[used]]
             initial.inputs[used] = economy.buyers.initial_shares[used] * sold
-            made = np.sum(output(industry, initial.inputs[used]))
+            made = np.sum(
+                output(industry, initial.inputs[used], economy.buyers.initial_shares[used])
+            )
             initial.quantities[economy.index[industry.good]] = made
         return initial
 
@@ -79,6 +92,43 @@ def references(economy: Economy, initial: np.ndarray) -> np.ndarray:
     """
     terms = zip(economy.demand.values(), initial[economy.final], strict=True)
     return np.array([made if each.quantity is None else each.quantity for each, made in terms])
+
+
+def start_price(economy: Economy, good: str) -> float:
+    """The price at which a good counts as sold at step 0 if nobody outside pays, else 0."""
+    if not economy.closed:
+        return 0.0
+    return next(i.population.start_price for i in economy.industries if i.good == good)
+
+
+# --- taxes ----------------------------------------------------------------------------------------
+
+
+def net_of_tax(economy: Economy) -> np.ndarray:
+    """1/(1 + τ) of each buyer, shape (buyers,): what is left for sellers of what it pays."""
+    total = np.zeros(economy.buyers.size)
+    for tax in economy.taxes.values():
+        for maker, uses in economy.buyers.uses.items():
+            if tax.user is None or maker in tax.user:
+                for use in uses:
+                    taxed = economy.goods[economy.buyers.good[use.start]] in tax.good
+                    total[use] += tax.rate if taxed else 0.0
+    return 1.0 / (1.0 + total)
+
+
+def net_demand(economy: Economy) -> list[Demand]:
+    """The terms of consumers as sellers face them, who get 1/(1 + τ) of what is paid."""
+    found = []
+    for good, terms in economy.demand.items():
+        rate = sum(tax.rate for tax in economy.taxes.values() if good in tax.good)
+        found.append(replace(terms, price=terms.price / (1.0 + rate)) if rate else terms)
+    return found
+
+
+def sales_prices(economy: Economy, reference: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """What sellers get for each final good, money per unit, of ``amounts`` of them, units."""
+    each = zip(net_demand(economy), reference, amounts, strict=True)
+    return np.array([demand_price(*own) for own in each])
 
 
 # --- consumers ------------------------------------------------------------------------------------
@@ -112,7 +162,7 @@ def consumed(
     A consumer of infinite elasticity takes all that is ``available``. ``reference`` and
     ``available``, units, and ``prices``, money per unit, have the same shape.
     """
-    each = zip(economy.demand.values(), reference, prices, available, strict=True)
+    each = zip(net_demand(economy), reference, prices, available, strict=True)
     return np.array(
         [
             amount if np.isinf(terms.elasticity) else demanded(terms, c0, price)
@@ -137,13 +187,19 @@ def consumer_value(terms: Demand, reference: float, amount: np.ndarray) -> np.nd
 
 
 def supplied(terms: Supply, price: np.ndarray) -> np.ndarray:
-    """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive."""
+    """Supply at ``price``, units: q0 (p/r0)^η, and 0 if p/r0 is not positive; or linear."""
     worth = np.asarray(price / terms.price)
     if terms.cost == "quadratic":
         return price / terms.decay
     if terms.elasticity == 0.0:
         return np.full_like(worth, terms.quantity)
-    return terms.quantity * np.where(worth > 0.0, worth, 0.0) ** terms.elasticity
+    if terms.form == "linear":
+        return terms.quantity * _positive(1.0 + terms.elasticity * (worth - 1.0))
+    return terms.quantity * _positive(worth) ** terms.elasticity
+
+
+def _positive(value: np.ndarray) -> np.ndarray:
+    return np.where(value > 0.0, value, 0.0)
 
 
 def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
@@ -152,6 +208,10 @@ def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
         return 0.5 * terms.decay * amount**2
     if terms.elasticity == 0.0:
         return np.zeros_like(amount)
+    if terms.form == "linear":  # a trapezium: from the intercept, r0 (1 - 1/η), to MC
+        intercept = 1.0 - 1.0 / terms.elasticity
+        mean = intercept + 0.5 * amount / (terms.quantity * terms.elasticity)
+        return terms.price * mean * amount
     power = 1.0 + 1.0 / terms.elasticity
     return terms.price * terms.quantity * np.abs(amount / terms.quantity) ** power / power
 
@@ -159,13 +219,22 @@ def production_cost(terms: Supply, amount: np.ndarray) -> np.ndarray:
 def offer(terms: Supply, amount: float, price: float) -> float:
     """The next offer of a supplier, units, after it sold ``amount`` at ``price`` (money per unit).
 
-    Partial adjustment to its curve, in logarithms, or a step of gradient ascent on its profit.
+    Partial adjustment to its curve, in logarithms, or in units if that is linear; or a step of
+    gradient ascent on its profit.
     """
     if terms.cost == "none":
         return amount + terms.rate * price
     if terms.cost == "quadratic":
         return (1.0 - terms.rate * terms.decay) * amount + terms.rate * price
     size, worth = amount / terms.quantity, price / terms.price
+    if terms.form == "linear":
+        if terms.kind == "gradient":
+            cost = terms.price * (1.0 + (size - 1.0) / terms.elasticity)
+            size += terms.rate * (price - cost) / terms.quantity
+        else:
+            on_curve = max(1.0 + terms.elasticity * (worth - 1.0), 0.0)
+            size += terms.adjustment * (on_curve - size)
+        return terms.quantity * max(size, 0.0)
     if terms.kind == "gradient":
         cost = terms.price * np.sign(size) * np.abs(size) ** (1.0 / terms.elasticity)
         return amount + terms.rate * (price - cost)

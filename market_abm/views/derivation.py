@@ -22,9 +22,11 @@ from market_abm.views.words.derivation import (
     CONSUMERS,
     DEMAND_CURVES,
     ENDOWMENTS,
+    NET_OF_TAX,
     SUPPLY_CURVES,
     off_curve,
 )
+from market_abm.views.words.households import WEIGHTS
 
 if TYPE_CHECKING:
     from market_abm.runs.result import Result
@@ -71,7 +73,7 @@ def consumers(
     goods: Container[str],
 ) -> Section:
     """What consumers pay for ``goods``: a given price, or that of their demand curve."""
-    demand = {good: terms for good, terms in economy.demand.items() if good in goods}
+    demand = {good: terms for good, terms in economy.net_demand.items() if good in goods}
     curved = any(math.isfinite(terms.elasticity) for terms in demand.values())
     pairs = []
     for good, terms in demand.items():
@@ -88,7 +90,11 @@ def consumers(
                     format_plain(gradients[good]),
                 )
             )
-    return Section("consumers", DEMAND_CURVES if curved else CONSUMERS, tuple(pairs))
+    taxed = any(good in demand for tax in economy.taxes.values() for good in tax.good)
+    notes = [DEMAND_CURVES if curved else CONSUMERS] if demand.keys() - economy.households else []
+    notes += [WEIGHTS] if demand.keys() & economy.households.keys() else []
+    note = "; ".join(notes) + (NET_OF_TAX if taxed else "")
+    return Section("consumers", note, tuple(pairs))
 
 
 def suppliers(
@@ -187,11 +193,14 @@ def _demand_curve(good: str, terms: Demand, quantity: float) -> Expression:
 
 
 def _supply_curve(good: str, terms: Supply) -> Expression:
-    """MC(q) = r0 (q/q0)^(1/η), or δ q, or 0."""
+    """MC(q) = r0 (q/q0)^(1/η), or r0 (1 + (q - q0)/(η q0)), or δ q, or 0."""
     if terms.cost == "none":
         return lift(0.0)
     if terms.cost == "quadratic":
         return _shown(terms.decay) * name(good)
+    if terms.form == "linear":
+        excess = name(good) - terms.quantity
+        return terms.price * (1.0 + excess / _shown(terms.elasticity * terms.quantity))
     return terms.price * (name(good) / terms.quantity) ** _shown(1.0 / terms.elasticity)
 
 

@@ -18,7 +18,9 @@ import numpy as np
 from market_abm.analysis.observer import forward_allocation
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.production import marginal_products
+from market_abm.economy.taxes import Tax
 from market_abm.economy.ties import Payments, nearest_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
@@ -33,9 +35,22 @@ from market_abm.views.derivation import (
     suppliers,
 )
 from market_abm.views.numbers import format_plain
-from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
+from market_abm.views.outputs import (
+    activity_symbol,
+    line_equation,
+    profit_of_outputs,
+    revenue_pair,
+)
+from market_abm.views.words.derivation import (
+    REUSE_NOTES,
+    limit_note,
+    outputs_preface,
+    profit_preface,
+)
 from market_abm.views.words.families import one_of
+from market_abm.views.words.households import CONDITION
 from market_abm.views.words.kinks import tie_note
+from market_abm.views.words.taxes import paid_text
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -84,7 +99,7 @@ class _Explanation:
         self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         last, rules = result.last, result.experiment.market.rules
-        self.bids = rules.per_unit(last.bids, last.inputs)
+        self.bids, self.inputs = rules.per_unit(last.bids, last.inputs), last.inputs
         payments = Payments(self.bids, last.prices, result.experiment.run.tolerance)
         of_books = marginal_products(self.economy, last.inputs)
         of_books = nearest_products(self.economy, last.inputs, of_books, payments)
@@ -106,7 +121,12 @@ class _Explanation:
         sections = [consumers(economy, self.prices, self.gradients, goods)]
         waiting = {good: len(users) for good, users in self.users.items()}
         for industry in reversed(economy.topological_order):
-            if industry.good in goods:
+            if industry.technology.outputs:  # explained with its line
+                continue
+            if industry.good in economy.outputs:
+                if self._is_chosen(industry):
+                    sections.append(self._several_outputs(industry))
+            elif industry.good in goods:
                 sections.append(self._industry(industry))
             for good in industry.technology.inputs:
                 waiting[good] -= 1
@@ -119,17 +139,74 @@ class _Explanation:
         """Whether a good has several users; if one good stands for many, not too many to read."""
         return 1 < len(self.users[good]) <= (MAX_USERS if self.notes else math.inf)
 
+    def _is_chosen(self, activity: Industry) -> bool:
+        """Whether a line that makes several goods is explained: for itself, or for one of them."""
+        outputs = [each.good for each in self.economy.outputs[activity.good]]
+        return any(good in self.goods for good in (activity.good, *outputs))
+
+    def _several_outputs(self, activity: Industry) -> Section:
+        """A line that makes several goods: what its activity earns, then its inputs."""
+        economy, technology, symbol = self.economy, activity.technology, self._symbol(activity.good)
+        outputs = [each.good for each in economy.outputs[activity.good]]
+        first = economy.buyers.uses[outputs[0]][0].start
+        divides = economy.outputs[activity.good][0].technology.divides
+        used = self.inputs[first : first + (len(outputs) if divides else 1)].sum()
+        made = dict(zip(economy.goods, self.program.quantities, strict=True))
+        sides = (
+            (self.prices, self.quantities, float(used)),
+            (self.gradients, made, float(made[activity.good])),
+        )
+        costs = [
+            (("price", good), slot)
+            for slot, good in enumerate(technology.inputs)
+            if self._is_paid(activity, good)
+        ]
+        preface = self.notes.get(activity.good, "")
+        preface += outputs_preface(activity.good, symbol, divides=divides)
+        preface += profit_preface(activity.firms, loop=self._loops(activity.good))
+        revenue = " + ".join(f"p_{good}*{good}" for good in outputs)
+        spent = "".join(
+            f" - {self._price_text(activity, technology.inputs[slot])}*{technology.inputs[slot]}"
+            for _, slot in costs
+        )
+        formulas = technology.marginal_product_texts(symbol)
+        trees = technology.marginal_product_formulas(symbol)
+        pairs = [
+            revenue_pair(symbol, outputs, sides),
+            *(
+                self._input(activity, slot, formula, tree)
+                for slot, (formula, tree) in enumerate(zip(formulas, trees, strict=True))
+            ),
+        ]
+        names = dict(enumerate(technology.inputs))
+        return Section(
+            program_lines(economy.industries)[activity.good],
+            f"{preface}profit = {revenue}{spent}",
+            tuple(pairs),
+            line_equation(economy, activity),
+            preface,
+            Equation(name("profit"), profit_of_outputs(outputs, costs), names),
+        )
+
+    def _symbol(self, good: str) -> str:
+        """The symbol of a good in formulas: its name, or that of an activity."""
+        return activity_symbol(self.economy) if good in self.economy.outputs else good
+
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
         costs = "".join(
-            f" - {self._price_text(industry, used)}*{used}"
-            for used in technology.inputs
+            f" - {self._price_text(industry, used)}{_times(self._gross(industry, slot))}*{used}"
+            for slot, used in enumerate(technology.inputs)
             if self._is_paid(industry, used)
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
-        note = f"{preface}profit = p_{good}*({technology.text()}){costs}"
+        preface += paid_text(self._taxes(industry))
+        if industry.household:
+            preface += CONDITION
+        worth = "surplus" if industry.household else "profit"
+        note = f"{preface}{worth} = p_{good}*({technology.text()}){costs}"
         trees = technology.marginal_product_formulas(good)
         pairs = [
             self._input(industry, slot, formula, tree)
@@ -146,9 +223,12 @@ class _Explanation:
         for slot, good in enumerate(technology.inputs):
             if self._is_paid(industry, good):
                 own = self._has_own_price(good)
-                price = ("bid", good, industry.good) if own else ("price", good)
-                profit = joined("-", profit, joined("*", name(price), name(slot)))
-        return Equation(name("profit"), profit, dict(enumerate(technology.inputs)))
+                price = name(("bid", good, industry.good) if own else ("price", good))
+                gross = self._gross(industry, slot)
+                price = price if gross == 1.0 else joined("*", price, lift(gross))
+                profit = joined("-", profit, joined("*", price, name(slot)))
+        worth = "surplus" if industry.household else "profit"
+        return Equation(name(worth), profit, dict(enumerate(technology.inputs)))
 
     def _loops(self, good: str) -> bool:
         return any(
@@ -164,19 +244,36 @@ class _Explanation:
         """Whether an industry pays for a good: of an external one only the first user does."""
         return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
 
+    def _taxes(self, industry: Industry) -> dict[str, Tax]:
+        """The taxes that an industry pays, by name."""
+        economy, good = self.economy, self.economy.index[industry.good]
+        paid = [k for k, (own, _) in economy.taxed.items() if good in economy.uses.maker[own]]
+        return {name: economy.taxes[name] for name in paid}
+
+    def _gross(self, industry: Industry, slot: int) -> float:
+        """1 + τ: what the industry pays for a unit of an input, over what sellers get."""
+        net = self.economy.net_of_buyers
+        return (
+            1.0
+            if net is None
+            else 1.0 / float(net[self.economy.buyers.uses[industry.good][slot].start])
+        )
+
     def _price_text(self, industry: Industry, good: str) -> str:
         return f"bid[{good} by {industry.good}]" if self._has_own_price(good) else f"p_{good}"
 
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """The firms' bid for one input, beside the chain rule at this line."""
-        good, output = industry.technology.inputs[slot], industry.good
+        good, output = industry.technology.inputs[slot], self._symbol(industry.good)
         slope, bid = self.books.slope(industry, slot), self._bid(industry, slot)
+        gross = self._gross(industry, slot)
+        tax = "" if gross == 1.0 else f"/{format_plain(gross)}"
         by_program = self.program.slope(industry, slot)
         factor = f"({formula})" if _is_sum(formula) else formula
         shared = len(self.users[good]) > 1
         price = f"bid[{good} by {output}]" if shared else f"p_{good}"
         term = f"term[{good} in {output}]" if shared else f"df_d{good}"
-        gradient = self.gradients[output]
+        gradient = self.gradients[industry.good]
         limits = [
             limit_note(good) if side.quantities[self.economy.index[good]] == 0.0 else ""
             for side in (self.books, self.program)
@@ -190,16 +287,16 @@ class _Explanation:
         ]
         names = dict(enumerate(industry.technology.inputs))
         condition, backprop_line = (
-            Equation(name(left), joined("*", name(value), slope_tree), names)
+            Equation(name(left), _over(joined("*", name(value), slope_tree), gross), names)
             for left, value in sides
         )
         return Pair(
-            f"{price} = p_{output} * {factor}",
-            f"{format_plain(self.prices[output])} * {format_plain(slope)} = "
+            f"{price} = p_{output} * {factor}{tax}",
+            f"{format_plain(self.prices[industry.good])} * {format_plain(slope)}{tax} = "
             f"{format_plain(bid)}{limits[0]}",
-            f"{term} = df_d{output} * {factor}",
-            f"{format_plain(gradient)} * {format_plain(by_program)} = "
-            f"{format_plain(gradient * by_program)}{limits[1]}",
+            f"{term} = df_d{output} * {factor}{tax}",
+            f"{format_plain(gradient)} * {format_plain(by_program)}{tax} = "
+            f"{format_plain(gradient * by_program / gross)}{limits[1]}",
             (condition, backprop_line),
         )
 
@@ -211,8 +308,11 @@ class _Explanation:
             for side in (self.books, self.program)
         )
         bids = [self._bid(*use) for use in users]
-        terms = [self.gradients[i.good] * self.program.slope(i, slot) for i, slot in users]
-        uses = [(good, i.good) for i, _ in users]
+        terms = [
+            self.gradients[i.good] * self.program.slope(i, slot) / self._gross(i, slot)
+            for i, slot in users
+        ]
+        uses = [(good, self._symbol(i.good)) for i, _ in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
         term_names = [f"term[{label} in {output}]" for label, output in uses]
@@ -279,6 +379,16 @@ def _sum_equation(
     if weights is not None:
         terms = [joined("*", lift(w), term) for w, term in zip(weights, terms, strict=True)]
     return Equation(name(left), joined("+", *terms))
+
+
+def _times(gross: float) -> str:
+    """A factor 1 + τ on a price, as text; empty without taxes."""
+    return "" if gross == 1.0 else f"*{format_plain(gross)}"
+
+
+def _over(value: Expression, gross: float) -> Expression:
+    """A value over 1 + τ."""
+    return value if gross == 1.0 else joined("/", value, lift(float(format_plain(gross))))
 
 
 def _is_sum(formula: str) -> bool:

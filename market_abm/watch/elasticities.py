@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.families import family_and_indices
 from market_abm.errors import MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.keys import quoted
@@ -20,8 +21,9 @@ def with_parameters(experiment: Experiment) -> Experiment:
     """The same experiment, rewritten so that a shock can change each of its elasticities.
 
     Elasticities that are numbers in the program become parameters; where demand is infinitely
-    elastic, its form is set to the one that it has with any other elasticity. An economy so large
-    that families are shown is left as it is: to read its program again and again takes long.
+    elastic, its form is set to the one that it has with any other elasticity (but for goods with an
+    index, where a parameter decides which there are). An economy so large that families are shown
+    is left as it is: to read its program again and again takes long.
     """
     if shown_families(experiment.economy):
         return experiment
@@ -32,8 +34,10 @@ def with_parameters(experiment: Experiment) -> Experiment:
         if found:
             settings["economy.program"] = program
             settings["economy.parameters"] = {**made_of["parameters"], **found}
-    for good, demand in experiment.economy.demand.items():
-        if math.isinf(demand.elasticity):
+    economy = experiment.economy
+    for good, demand in economy.demand.items():
+        may_go = bool(economy.fixed) and family_and_indices(good)[1] != ()
+        if math.isinf(demand.elasticity) and not (may_go or demand.of_household):
             settings |= _curved(experiment, good)
     return experiment.with_overrides(settings) if settings else experiment
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
+from market_abm.economy.households import endowments
 from market_abm.economy.read_series import with_paths
 from market_abm.economy.values import is_value_key
 from market_abm.errors import MarketError, SettingError
@@ -31,7 +32,7 @@ from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
-from market_abm.views.words.page import demand_elasticity, supply_elasticity
+from market_abm.views.words.page import demand_elasticity, supply_elasticity, tax_rate
 from market_abm.watch.elasticities import with_parameters
 
 DECADES = (0.05, 20.0)
@@ -252,8 +253,13 @@ class Session:
     # --- parameters -------------------------------------------------------------------------------
 
     def parameters(self) -> list[Parameter]:
-        """The parameters with sliders: rates, lag, elasticities and the program's parameters."""
-        return [*self._rates(), *self._elasticities(), *self._parameters()]
+        """The parameters with sliders: rates, lag, elasticities, taxes and those of the program."""
+        return [*self._rates(), *self._elasticities(), *self._taxes(), *self._parameters()]
+
+    def _taxes(self) -> Iterator[Parameter]:
+        for name, tax in self._next_economy.taxes.items():
+            ends = min(-0.5, tax.rate), max(1.0, tax.rate)
+            yield Parameter(f"taxes.{quoted(name)}.rate", tax_rate(name), tax.rate, *ends)
 
     def _rates(self) -> Iterator[Parameter]:
         market = self.experiment.market
@@ -272,14 +278,16 @@ class Session:
 
     def _elasticities(self) -> Iterator[Parameter]:
         economy = self._next_economy
-        for name, label, good in choices(economy, economy.demand):
+        owned = endowments(economy.households)
+        consumers = [good for good in economy.demand if good not in economy.households]
+        for name, label, good in choices(economy, consumers):
             demand = economy.demand[good]
             if demand.form == "elastic":  # with no other elasticity: see elasticities.py
                 continue
             key, value = f"demand.{quoted(name)}.elasticity", demand.elasticity
             ends, text = _decades(value), demand_elasticity(label)
             yield Parameter(key, text, value, *ends, logarithmic=True, endless=True)
-        for name, label, good in choices(economy, economy.supply):
+        for name, label, good in choices(economy, [g for g in economy.supply if g not in owned]):
             supply = economy.supply[good]
             if supply.cost != "curve" or supply.series is not None:
                 continue

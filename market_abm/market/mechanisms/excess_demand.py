@@ -59,6 +59,7 @@ class ExcessDemand(Mechanism):
     stabilizing_hint = "lower market.price_rate, market.output_rate and market.wage_rate"
     rates = ("price_rate", "output_rate", "wage_rate", "spoilage")
     Settings = ExcessDemandSettings
+    no_budgets = "the published model has one household of its own"
     has_agents = False
     smooth = False  # rationing has a kink at a steady state, where demand equals supply
 
@@ -98,6 +99,8 @@ def _unsupported(economy: Economy) -> str:
     if len(economy.supply) != 1 or len(economy.demand) != 1:
         return f"there are {len(economy.supply)} raw and {len(economy.demand)} final goods"
     (supply,), (demand,) = economy.supply.values(), economy.demand.values()
+    if economy.taxes:
+        return "there are taxes"
     changed = np.any(supply.responds) or not np.all(np.equal(supply.quantity, 1.0))
     terms = (demand.price, demand.elasticity, demand.quantity)
     if (

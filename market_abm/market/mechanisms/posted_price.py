@@ -123,6 +123,7 @@ class PostedPrice(QuotedMarket):
     settings: PostedPriceSettings
     stabilizing_hint = "lower market.price_rate and market.order_rate"
     rates = ("bid_rate", "order_rate", "price_rate", "spoilage")
+    no_budgets = "what was ordered may cost more when it is delivered"
     smooth = False  # rationing has a kink at a steady state, where orders equal supply
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -151,7 +152,7 @@ class PostedPrice(QuotedMarket):
         """Money is conserved; unsold goods are lost as far as they spoil."""
         _, left, on_sale = allocated(path, economy)
         final, amounts = path.prices[:-1, economy.final], path.quantities[:-1, economy.final]
-        for k, terms in enumerate(economy.demand.values()):
+        for k, terms in enumerate(economy.net_demand.values()):
             demanded = curves.demand_quantity(terms, reference[k], final[:, k])
             left += np.maximum(amounts[:, k] - demanded, 0.0).sum()
         lost = settings.spoilage * left / (np.abs(on_sale).sum() + np.abs(amounts).sum())

@@ -16,6 +16,7 @@ from market_abm.fields import check_choice
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings, Mechanism
 from market_abm.market.dated_arrays import DatedArrayEngine
+from market_abm.market.incomes import check_closed, check_settings
 from market_abm.market.mechanisms.excess_demand import ExcessDemand
 from market_abm.market.mechanisms.posted_price import PostedPrice
 from market_abm.market.mechanisms.tatonnement import Tatonnement
@@ -85,6 +86,28 @@ def read_market(given: Mapping[str, Any] | MarketSettings, where: str = "market"
     return MECHANISMS[name].Settings.of(given, where)
 
 
+def check_budgets(economy: Economy, settings: MarketSettings) -> None:
+    """Refuse households where a market cannot carry their budgets.
+
+    Raises
+    ------
+    MarketError
+        Says why not, and which mechanisms can.
+    """
+    if not economy.households:
+        return
+    why = settings.rules.no_budgets
+    if why:
+        others = [f'"{name}"' for name, rules in MECHANISMS.items() if not rules.no_budgets]
+        raise SettingError(
+            f'mechanism "{settings.mechanism}" has no households: {why}',
+            remedy=f"set market.mechanism = {' or '.join(others)}",
+            name="market.mechanism",
+        )
+    check_settings(settings)
+    check_closed(economy)
+
+
 def check_keys_of(mechanism: str, keys: Iterable[str], where: str) -> None:
     """Refuse keys that a mechanism does not have, and say whose they are.
 
@@ -147,6 +170,9 @@ def array_market(
     MarketError
         The mechanism cannot run the economy, or the activation is ``random``.
     """
-    engine = DatedArrayEngine if settings[0].dated else settings[0].rules.array_engine()
+    check_budgets(economies[0], settings[0])
+    rules = settings[0].rules
+    engine = rules.household_engine() if economies[0].households else rules.array_engine()
+    engine = DatedArrayEngine if settings[0].dated else engine
     market: ArrayEngine = engine(economies, settings, seeds)
     return market

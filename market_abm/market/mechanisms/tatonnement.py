@@ -4,6 +4,10 @@ L. Walras (1874) in the form of P. Samuelson (1941): all agents respond to the q
 their optimal quantities, without trade, and each price moves with its own excess demand,
 π ← π + λ (Σ x - S). By Hotelling's lemma excess demand is minus the gradient of the dual potential
 Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient descent on Φ.
+
+Households demand what their income at these prices buys best. The value of excess demand is then 0
+at any prices (Walras's law), and it is minus the gradient of Φ only at the weights of the moment,
+1 over the marginal utility of income, which income effects move: prices may turn.
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError, SettingError
 from market_abm.fields import choice, number
 from market_abm.language.segments import cut, scatter
+from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
+from market_abm.market.best_outputs import planned_output, values_of_outputs
 from market_abm.market.best_plan import (
     best_plan,
     change_of_returns,
@@ -33,6 +39,7 @@ from market_abm.market.best_plan import (
     why_returns,
 )
 from market_abm.market.conservation import Allocation, Conservation, RecordedPath
+from market_abm.market.planned_households import PlanningHouseholds
 from market_abm.market.quoted import (
     QuotedArrayEngine,
     QuotedFinalMarket,
@@ -76,12 +83,18 @@ class Tatonnement(QuotedMarket):
     alignment = "prices"
     alignment_target = "dual potential's descent"
     stabilizing_hint = "lower market.auction_rate"
+    no_budgets = ""
     rates = ("auction_rate",)
 
     @staticmethod
     def array_engine() -> type[ArrayEngine]:
         """The class of its array engine."""
         return TatonnementArrayEngine
+
+    @classmethod
+    def household_engine(cls) -> type[ArrayEngine]:
+        """The class of its array engine for economies with households."""
+        return TatonnementHouseholdEngine
 
     @staticmethod
     def final_market() -> type[FinalMarket]:
@@ -97,6 +110,15 @@ class Tatonnement(QuotedMarket):
     def consumed(demanded: Any, quantity: Any) -> Any:
         """Units that a consumer plans to buy; all there is if its demand is elastic."""
         return np.where(np.isinf(demanded), quantity, demanded)
+
+    @classmethod
+    def advice(cls, economy: Economy, settings: MarketSettings) -> str:
+        """What to change if prices oscillate; income effects may turn them at any rate."""
+        if not economy.households:
+            return cls.stabilizing_hint
+        return (
+            f"{cls.stabilizing_hint} (but where income effects turn prices, none may be low enough)"
+        )
 
     @classmethod
     def conservation(
@@ -175,6 +197,19 @@ class Tatonnement(QuotedMarket):
     def form_price(self) -> None:
         """Quote prices, which are also the bids."""
         super().form_price()
+        self._bid_quotes()
+
+    def quote_values(self, values: Sequence[Any]) -> None:
+        """Quote what a unit of an activity earns in its outputs: in all, or (fixed) in each.
+
+        So the auctioneer quotes no price of an activity, whose demand is what it makes.
+        """
+        self.quotes = np.array(values)
+        self.price = self.quotes.sum()
+        self.observed_price = float(self.price)
+        self._bid_quotes()
+
+    def _bid_quotes(self) -> None:
         for k, pool in enumerate(self.pools):
             self.bids[pool] = self.quotes[k]
 
@@ -256,6 +291,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         """The runs with a line whose profit has no maximum: the first such line, and why."""
         found: dict[int, tuple[int, str]] = {}
         for group in self.economy.groups:
+            if group.household:
+                continue
             lines = group.lines.tolist()
             for place, reason in enumerate(self._reasons(group)):
                 row, line = place // len(lines), lines[place % len(lines)]
@@ -266,6 +303,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     def _reasons(self, group: Group) -> list[str]:
         """Why the profit of each line has no maximum, by its first firm, run after run."""
         technology, firms = group.technology, group.members.starts
+        if technology.outputs:  # the best plan is that of their line
+            return [""] * (len(self.shares) * len(firms))
         if technology.vectorized:
             inputs = group.slots[0].of(self.guess) / group.to_entries(group.weights)
             change = change_of_returns(technology, inputs, group.links)[:, firms]
@@ -276,23 +315,31 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             technology.with_parameters(own), inputs / cut(group.weights, firms, group.size)
         )
 
-    @staticmethod
-    def _of_slots(values: np.ndarray, group: Group) -> np.ndarray:
-        """What belongs to the inputs of a group's members, (inputs, runs, members)."""
-        return np.stack([slot.of(values) for slot in group.slots])
-
     def _plan(self) -> None:
-        """All agents plan at the quoted prices."""
+        """All agents plan at the quoted prices: households last, who earn the profits of plans."""
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         self.economy.exogenous.offers.write(self.clock, self.quantities)
-        quotes, sale_prices = self.quotes[:, self.economy.buyers.pool], self.prices
+        for activity, own in self.economy.outputs.items():
+            self._quote_activity(activity, own)
+        quotes = behaviour.gross_price(
+            self.quotes[:, self.economy.buyers.pool], self.economy.net_of_buyers
+        )
+        self._plan_firms(quotes)
+        self._plan_households(quotes)
+        self._observe()
+
+    def _plan_firms(self, quotes: np.ndarray) -> None:
+        """Firms order what maximises profit at ``quotes``, which contain taxes, (runs, buyers)."""
+        sale_prices = self.prices
         if self.failed:  # a search for a plan that there is not takes long
             sale_prices = sale_prices.copy()
             sale_prices[list(self.failed)] = 0.0
         groups = self.economy.groups
         parts, sums = self._layout.parts(groups)
         for part, block, leaves in parts:
+            if part.household or part.technology.outputs:
+                continue
             plan = best_plan(
                 part.technology,
                 sale_prices[:, np.atleast_1d(part.good)],
@@ -306,9 +353,35 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             block.reduce_into(leaves, plan.output)
             self._fail_planless(part, plan.found)
         for group, leaves in zip(groups, sums, strict=True):
-            scatter(self.quantities, group.made, group.members.of_leaves(leaves))
+            if not (group.household or group.technology.outputs):
+                scatter(self.quantities, group.made, group.outputs(leaves))
+        for activity, own in self.economy.outputs.items():
+            self._plan_outputs(activity, own)
         self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
-        self._observe()
+
+    def _plan_households(self, quotes: np.ndarray) -> None:
+        """Nothing: there are none."""
+
+    def _quote_activity(self, activity: str, outputs: Sequence[Industry]) -> None:
+        """Quote what a unit of an activity earns in its outputs: in all, or (fixed) in each."""
+        index = self.economy.index
+        lines = [each.technology for each in outputs]
+        prices = [self.prices[:, index[each.good]] for each in outputs]
+        pools = self.pool_goods == index[activity]
+        self.quotes[:, pools] = np.stack(values_of_outputs(lines, prices), axis=-1)
+        self.prices[:, index[activity]] = self.quotes[:, pools].sum(axis=-1)
+
+    def _plan_outputs(self, activity: str, outputs: Sequence[Industry]) -> None:
+        """The outputs take the part of their activity that maximises the line's revenue."""
+        index, total = self.economy.index, self.quantities[:, self.economy.index[activity]]
+        endowed = self.economy.endowed
+        revenue = self.prices[:, index[activity]]
+        for each in outputs:
+            price, (use,) = self.prices[:, index[each.good]], self.economy.buyers.uses[each.good]
+            share, made = planned_output(each.technology, price, revenue)
+            self.orders[:, use.start] = share * total
+            owned = 0.0 if endowed is None else endowed[..., index[each.good]]
+            self.quantities[:, index[each.good]] = made * total + owned
 
     def _fail_planless(self, part: Group, found: np.ndarray) -> None:
         """Record the errors of the runs whose firms find no plan; ``found`` is (runs, members)."""
@@ -328,3 +401,9 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         uses = self.economy.buyers.uses[industry.good]
         guess = np.array([self.guess[row, use.start] for use in uses])
         return dataclasses.replace(industry, technology=line), guess / own(industry.weights)
+
+
+class TatonnementHouseholdEngine(PlanningHouseholds, TatonnementArrayEngine):
+    """The array engine of ``tatonnement`` with households."""
+
+    own = (*TatonnementArrayEngine.own, *PlanningHouseholds.own)

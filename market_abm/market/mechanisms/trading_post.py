@@ -17,6 +17,7 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.fields import choice
 from market_abm.market.base import MarketSettings, bid_rate, pays
+from market_abm.market.household_arrays import HouseholdArrayEngine
 from market_abm.market.pooled import PooledMarket
 from market_abm.market.pools import PoolTerms
 from market_abm.market.state import State
@@ -37,12 +38,23 @@ class TradingPost(PooledMarket):
 
     Settings = TradingPostSettings
     bids_are_money = True
+    no_budgets = ""
+    budget_remedy = (
+        "money goes round between firms and households: lower market.bid_rate, or set "
+        'market.activation = "sequential"'
+    )
+    runs_closed = True
 
     requires_positive = True
     remedy = (
         "bids of money require a positive quantity and price: for goods and prices of any sign use "
         'market.mechanism = "unit-bid"'
     )
+
+    @classmethod
+    def household_engine(cls) -> type[HouseholdArrayEngine]:
+        """The array engine in which households pledge what they earn."""
+        return HouseholdArrayEngine
 
     @staticmethod
     def offer(shares: np.ndarray, bids: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ class UnitBid(PooledMarket):
     """Firms bid a price per unit, and shares follow the logarithms of bids."""
 
     Settings = UnitBidSettings
+    no_budgets = "a bid per unit cannot promise a budget"
 
     remedy = (
         'let every user have all of it, with reuse.{good} = "copy" '

@@ -10,6 +10,9 @@ CONSUMERS = "pay a given price for each final good"
 DEMAND_CURVES = "pay for what they buy the price of their demand curve, or a given price"
 """What consumers do, in the place of a profit."""
 
+NET_OF_TAX = "; here net of the tax on it, which is what sellers get"
+"""What is added where they pay a tax."""
+
 ENDOWMENTS = "offer their endowment at any price"
 SUPPLY_CURVES = "offer as much as costs the price at the margin, or their endowment"
 """What suppliers do."""
@@ -41,6 +44,16 @@ def profit_preface(firms: int, *, loop: bool) -> str:
     """What stands before the profit of an industry: whether it is in a loop, and its firms."""
     each = f"{firms} firms, each with " if firms > 1 else ""
     return f"{'in a loop, whose lines backprop solves simultaneously; ' if loop else ''}{each}"
+
+
+def outputs_preface(activity: str, symbol: str, *, divides: bool) -> str:
+    """What stands before the profit of a line that makes several goods."""
+    how = (
+        "divided among the outputs; at rest the share of each is that of its revenue"
+        if divides
+        else "which makes all outputs in fixed proportions"
+    )
+    return f"{symbol} is its activity {activity}, {how}; "
 
 
 def off_curve(cost: float, price: float) -> str:

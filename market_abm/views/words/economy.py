@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market_abm.views.numbers import format_count, format_number, format_plain
+from market_abm.views.words.households import BUDGET
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
@@ -25,13 +26,17 @@ def economy_line(economy: Economy) -> str:
 
 def economy_sizes(economy: Economy) -> str:
     """The numbers of industries, goods and firms."""
-    industries, raw = len(economy.industries), len(economy.supply)
-    firms = sum(industry.firms for industry in economy.industries)
+    households, raw = len(economy.households), len(economy.supply)
+    lines = [industry for industry in economy.industries if industry.is_line]
+    industries, firms = len(lines), sum(industry.firms for industry in lines)
+    goods = raw + len(economy.industries) - len(economy.outputs) - households
     parts = [
         f"{format_count(industries, 'industry', 'industries')}"
         + (f" with {firms:,} firms" if firms > industries else ""),
-        f"{format_count(raw + industries, 'good')} ({raw:,} raw, {len(economy.demand):,} final)",
+        f"{format_count(goods, 'good')} ({raw:,} raw, {len(economy.demand) - households:,} final)",
     ]
+    if households:
+        parts.append(format_count(households, "household"))
     if industries <= MAX_INDUSTRIES and economy.has_loops:
         parts.append("with a loop")
     return ", ".join(parts)
@@ -61,7 +66,7 @@ def supply_text(terms: Supply) -> str:
         return f"{_units(terms.quantity)} per step"
     text = (
         f"{_units(terms.quantity)} per step at a price of {format_number(terms.price)}, "
-        f"elasticity {format_number(terms.elasticity)}"
+        f"elasticity {format_number(terms.elasticity)}{', linear' * (terms.form == 'linear')}"
     )
     if terms.kind == "gradient":
         return f"{text}; follows its margin at rate {format_number(terms.rate)}"
@@ -71,6 +76,8 @@ def supply_text(terms: Supply) -> str:
 
 def demand_text(terms: Demand) -> str:
     """The terms of a consumer."""
+    if terms.of_household:
+        return BUDGET
     pays = f"consumers pay {format_number(terms.price)}"
     if np.all(np.isinf(terms.elasticity)):
         return f"{pays} a unit"

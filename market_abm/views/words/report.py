@@ -180,6 +180,8 @@ OPTIMUM_LABELS = {
     "kind": "what it is",
     "starts": "starts of the search",
     "complete": "the search ended within its budget",
+    "reached": "starts that led there",
+    "equilibria": "equilibria that were found",
 }
 """Keys of ``equilibrium`` in ``summary.json``, and their labels."""
 
@@ -198,6 +200,11 @@ MEASURES = {
     "alignment": (
         "Alignment of moves with the gradient",
         f"The cosine between the move of a step and the gradient of welfare: {STEEPEST_ASCENT}.",
+    ),
+    "gain_fraction": (
+        "Gains of moves along the gradient",
+        "What a move adds to welfare at the weights of households before it, over the most that a "
+        "move of its size can to first order.",
     ),
 }
 """Titles and notes of the columns of ``measures.csv`` that are drawn."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
-from market_abm.analysis.observer import relative_error
-from market_abm.gradient.optimality import Kind
-from market_abm.runs.families import shown_families
-from market_abm.runs.optimum import rest_summary
+from market_abm.market.dating import Dates
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -23,17 +20,21 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
-from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.experiment import table_notes
+from market_abm.views.words.families import loss_sentence
+from market_abm.views.words.households import household_sentences
 from market_abm.views.words.kinks import kink_sentence
+from market_abm.views.words.optimum import optimum_sentence, rest_sentence, welfare_text
 from market_abm.views.words.own_rates import own_rates_sentences
+from market_abm.views.words.rotation import rotation_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
+from market_abm.views.words.taxes import tax_sentences
 from market_abm.views.words.text import loss_text, sentence
+from market_abm.views.words.weights import weights_sentences
 
 if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
     from market_abm.economy.families import Family
-    from market_abm.experiment.experiment import Experiment
     from market_abm.runs.crossings import Crossing
     from market_abm.runs.result import Result
 
@@ -42,53 +43,6 @@ MAX_CROSSINGS = 3
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
-
-
-# --- experiments ----------------------------------------------------------------------------------
-
-
-def experiment_line(experiment: Experiment) -> str:
-    """An experiment in one line."""
-    return (
-        f"<Experiment {experiment.name}: {experiment.market.mechanism}, "
-        f"{format_count(len(experiment.economy.industries), 'industry', 'industries')}, "
-        f"at most {format_count(experiment.run.steps, 'step')}>"
-    )
-
-
-def experiment_lines(experiment: Experiment) -> list[str]:
-    """That an experiment is valid, and what its economy consists of."""
-    economy = experiment.economy
-    loops = [
-        " <-> ".join(industry.good for industry in component)
-        for component in economy.components
-        if economy.is_loop(component)
-    ]
-    listed = family_texts if shown_families(economy) else ", ".join
-    groups: dict[str, str] = {
-        "raw goods": listed(economy.supply),
-        "industries": listed([industry.good for industry in economy.topological_order]),
-        "final goods": listed(economy.demand),
-        "loops": ", ".join(loops),
-    }
-    return [
-        f"{experiment.name}: valid",
-        *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(industry.firms for industry in economy.topological_order)}",
-        *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
-    ]
-
-
-def branch_notes(economy: Economy) -> list[str]:
-    """How many comparisons decided the lines of a traced function, if any did."""
-    count = len(economy.conditions)
-    return [f"branches of the starting quantities: {count:,}"] if count else []
-
-
-def table_notes(experiment: Experiment) -> list[str]:
-    """What was changed in the input-output table of an experiment, if there is one."""
-    table = experiment.input_output
-    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -109,15 +63,20 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings), kink_sentence(result)]),
+        *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
+        *filter(None, [kink_sentence(result)]),
         *observed_sentences(result),
+        *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
         *own_rates_sentences(result),
+        *household_sentences(result),
         measures_sentence(result),
+        *weights_sentences(result),
+        *tax_sentences(result.taxes),
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result), optimiser]),
+        *filter(None, [stability_sentence(result), rotation_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
@@ -194,11 +153,6 @@ def progress_texts(
     ]
 
 
-def welfare_text(welfare: float) -> str:
-    """Total surplus as words and a number."""
-    return f"welfare {format_plain(float(welfare))}"
-
-
 def measure_label(measure: Measure) -> str:
     """The label of a measure with its unit, as the header of its row."""
     return f"{measure.label}, {measure.unit}" if measure.unit else measure.label
@@ -213,6 +167,18 @@ def observed_sentences(result: Result) -> list[str]:
         f"The gradient was computed every {every:,} steps and at the end (run.observe_every): "
         "first steps and measures are of these steps."
     ]
+
+
+def date_sentence(result: Result) -> str:
+    """How old the dates of dated prices are, where they differ: a series moves on."""
+    economy = result.experiment.economy
+    if not result.experiment.market.dated or result.steps >= economy.moves_until:
+        return ""
+    oldest = int(Dates.of(economy).priced.max())
+    return (
+        f"Each price is of the date that it pays for, up to {format_count(oldest, 'step')} ago, "
+        "and errors compare it with the gradient of now."
+    )
 
 
 def measures_sentence(result: Result) -> str:
@@ -255,6 +221,9 @@ def _staleness(value: float, result: Result) -> str:
 
 
 def _ascent(value: float, result: Result) -> str:
+    if result.weights is not None:
+        share = format_share(value)
+        return f"welfare at the weights of the moment rose in {share} of the steps that changed it"
     return f"welfare rose in {format_share(value)} of the steps that changed it"
 
 
@@ -265,104 +234,18 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 }
 """Measures with a wording of their own, by key; any other is its label, number and unit."""
 
-_REPORTED = {"error", "welfare", "rate", "rate_uncertainty"}
-"""Measures in other sentences: of the ending, the optimum and stability."""
+_REPORTED = {
+    *("error", "welfare", "rate", "rate_uncertainty"),
+    *("gain", "gain_fraction", "reweighting", "gradient_share"),
+    *("tax_revenue", "deadweight_loss"),
+}
+"""Measures in other sentences: of the ending, the optimum, stability and weights."""
 
 
-def optimum_sentence(result: Result) -> str:
-    """How far prices and quantities ended from the best known allocation."""
-    distance, best = result.distance(), result.equilibrium
-    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
-        prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
-        return f"Distance to the steady state (closed form): prices {prices} (relative)."
-    if distance is None or best is None:
-        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
-        return (
-            f"The optimum was not computed: {optimum_unknown()}. Welfare was {first} at the start "
-            f"and is {last}."
-        )
-    if not distance["solved"]:
-        return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
-    welfare = format_plain(distance["best_welfare"])
-    name = optimum_name(distance["kind"])
-    source = f" ({optimum_source(distance)})"
-    if result.status == "diverged":
-        return f"Welfare at the {name}{source}: {welfare}."
-    return (
-        f"Distance to the {name}{source}: prices {format_error(distance['prices'])}, "
-        f"quantities {format_error(distance['quantities'])} (relative); "
-        f"{welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
-    )
-
-
-def _of_plans(result: Result) -> str:
-    """Why welfare may exceed the optimum, where plans are made and no goods are traded."""
-    plans = not result.experiment.market.rules.trades and not result.at_rest
-    return " (of plans that need not be possible together)" if plans else ""
-
-
-def optimum_name(kind: Any) -> str:
-    """What to call an allocation of this kind (a value of ``Kind``): the optimum, if it is certain.
-
-    Where it is only the best of several, or older results do not say, it is the best known one.
-    """
-    return "optimum" if kind == Kind.GLOBAL_MAXIMUM.value else "best known allocation"
-
-
-def optimum_source(distance: Mapping[str, Any]) -> str:
-    """How the allocation was found, and, unless it is certain that it is the best, what it is."""
-    if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
-        return "Newton's method"
-    ended = "" if distance["complete"] else ", when the budget of the search was used up"
-    return f"Newton's method: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
-
-
-def no_optimum(kind: str, *, complete: bool) -> str:
-    """Why a search found no optimum."""
-    if kind == Kind.UNBOUNDED.value:
-        return "there is no optimum: welfare grows beyond any bound that was tried"
-    if not complete:
-        return "no optimum was found within the budget of the search"
-    return "no optimum was found"
-
-
-def rest_sentence(result: Result) -> str:
-    """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
-    rest = rest_summary(result.rest, result.equilibrium)
-    if rest is None or rest["kind"] == Kind.UNKNOWN.value:
-        return ""
-    known = result.equilibrium is not None and result.equilibrium.solved
-    if rest["kind"] == Kind.GLOBAL_MAXIMUM.value and known:
-        return ""
-    return sentence(rest_text(rest))
-
-
-def rest_text(rest: Mapping[str, Any]) -> str:
-    """What the allocation is at which the market rests."""
-    text = {
-        Kind.GLOBAL_MAXIMUM.value: "the market rests at the maximum of welfare",
-        Kind.LOCAL_MAXIMUM.value: "the market rests at a local maximum of welfare",
-        Kind.SADDLE.value: "the market rests at a saddle point of welfare, which rises along some "
-        "changes of the allocation and falls along others",
-        Kind.MINIMUM.value: "the market rests at a local minimum of welfare, which any small "
-        "change of the allocation raises",
-        Kind.NOT_STATIONARY.value: "where the market rests, welfare could still be raised by small "
-        "changes of the allocation",
-    }.get(rest["kind"], f"what the allocation is at which the market rests is {rest['kind']}")
-    better = rest.get("better_known")
-    return f"{text}; a better allocation is known" if better else text
-
-
-def optimum_unknown() -> str:
-    """Why there is no optimum to compare with."""
-    from market_abm.gradient.equilibrium import MAX_VARIABLES
-
-    return f"more than {MAX_VARIABLES} free variables, or numbers beyond what a solver can handle"
-
-
-def optimum_distance(kind: Any) -> str:
-    """The label of the distance to the best allocation."""
-    return f"distance to the {optimum_name(kind)}, relative"
+def numeraire_sentence(result: Result) -> str:
+    """In what unit prices are, if that is not money."""
+    good = result.economy.numeraire
+    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
 
 
 def loss_sentences(result: Result) -> list[str]:

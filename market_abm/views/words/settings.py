@@ -7,6 +7,7 @@ import unicodedata
 from functools import cache
 
 from market_abm.economy.from_table import SUBSTITUTION
+from market_abm.economy.households import Household
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import MarketError
 from market_abm.experiment.settings import RunSettings
@@ -24,6 +25,7 @@ TABLES: dict[str, tuple[type[Settings], ...]] = {
     "supply": (Supply,),
     "demand": (Demand,),
     "industries": (FirmPopulation,),
+    "households": (Household,),
     "market": tuple(rules.Settings for rules in MECHANISMS.values()),
     "run": (RunSettings,),
 }

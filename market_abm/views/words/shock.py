@@ -108,8 +108,14 @@ def _number_at(economy: Economy, key: str) -> float | None:
             (industry,) = (each for each in economy.industries if each.good == rest[0])
             terms: Any = industry.population
         else:
-            terms = {"supply": economy.supply, "demand": economy.demand}[table][rest[0]]
-        return float(getattr(terms, rest[1]))
+            tables = {
+                "supply": economy.supply,
+                "demand": economy.demand,
+                "households": economy.households,
+            }
+            terms = tables[table][rest[0]]
+        number = getattr(terms, rest[1])
+        return float(number[rest[2]] if len(rest) > 2 else number)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):
         return None
 

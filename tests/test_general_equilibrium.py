@@ -1,0 +1,409 @@
+"""The equilibrium of households who spend what they earn, found without a market.
+
+Independent sources: demand functions written here and solved by SciPy, published numbers, closed
+forms, and the optimum of the welfare with the weights that were found (Negishi's theorem).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import fsolve
+from support.households import Exchange, random_economy
+
+import market_abm
+from market_abm.economy.economy import Economy
+from market_abm.gradient.budgets import Budgets
+from market_abm.gradient.conditions import Conditions
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.optimality import Kind
+from market_abm.views.words.run import run_sentences
+
+# --- exchange -------------------------------------------------------------------------------------
+
+
+def exchange(seed: int) -> Exchange:
+    """2 to 6 households and goods."""
+    rng = np.random.default_rng(seed)
+    return Exchange.random(rng, *rng.integers(2, 7, size=2))
+
+
+def check_exchange(seed: int) -> None:
+    """At the prices demand is supply, in all equilibria; rounding of some hundred operations."""
+    each = exchange(seed)
+    found = equilibrium(each.economy)
+    goods = each.weights.shape[1]
+    assert found is not None and found.kind is Kind.PARETO_OPTIMUM
+    assert sum(e.reached for e in (found, *found.others)) == found.starts, "every start leads there"
+    for one in (found, *found.others):
+        assert one.residual < 1e-12
+        np.testing.assert_allclose(each.excess(one.prices[:goods]), 0.0, atol=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_exchange(seed: int) -> None:
+    check_exchange(seed)
+
+
+@pytest.mark.slow
+def test_many_random_exchanges() -> None:
+    for seed in range(2, 300):
+        check_exchange(seed)
+
+
+def shapley_shubik() -> Economy:
+    return Economy.build(
+        [],
+        supply={},
+        households={
+            "u1": {"utility": "x + 100*(1 - exp(-y/10))", "endowment": {"x": 40.0}},
+            "u2": {"utility": "y + 110*(1 - exp(-x/10))", "endowment": {"y": 50.0}},
+        },
+    )
+
+
+def test_three_equilibria() -> None:
+    """Shapley and Shubik (1977), their economy of two goods; all its digits that are known."""
+    economy = shapley_shubik()
+    found = equilibrium(economy)
+    assert found is not None
+    several = (found, *found.others)
+    x, y = economy.index["x"], economy.index["y"]
+    ratios = sorted(float(each.prices[y] / each.prices[x]) for each in several)
+    np.testing.assert_allclose(ratios, [0.197140717, 1.329713935, 3.596541447], atol=5e-10)
+    assert sum(each.reached for each in several) == found.starts
+    assert all(each.kind is Kind.PARETO_OPTIMUM for each in several)
+    assert all(each.relative for each in several)
+    for each in several:
+        assert found.nearest(3.0 * each.prices).is_near(each.quantities, each.shares)
+        np.testing.assert_allclose(found.nearest(3.0 * each.prices).prices, 3.0 * each.prices)
+
+
+# --- production -----------------------------------------------------------------------------------
+
+
+def shoven_whalley(**options: Any) -> Economy:
+    """Two sectors, two factors, two households (Shoven and Whalley 1984), with α^(1/σ) for α."""
+    poor = np.array([0.3, 0.7]) ** (1.0 / 0.75)
+    poor /= poor.sum()
+    return market_abm.from_text(
+        """
+q1 = 1.5 * ces(labour, capital, elasticity=2.0, weights=(0.6, 0.4))
+q2 = 2.0 * ces(labour, capital, elasticity=0.5, weights=(0.7, 0.3))
+""",
+        households={
+            "rich": {
+                "utility": "ces(q1, q2, elasticity=1.5, weights=(0.5, 0.5))",
+                "endowment": {"capital": 25.0},
+            },
+            "poor": {
+                "utility": f"ces(q1, q2, elasticity=0.75, weights=({poor[0]}, {poor[1]}))",
+                "endowment": {"labour": 60.0},
+            },
+        },
+        **options,
+    )
+
+
+def solved_afresh(tax: float) -> list[float]:
+    """Their formulas at wage 1, and SciPy: p, r, Q, K and L, with a tax on capital in sector 1.
+
+    40 % of the revenue is the rich household's, 60 % the poor one's.
+    """
+    scale, share, elasticity = np.array([1.5, 2.0]), np.array([0.6, 0.7]), np.array([2.0, 0.5])
+    wants, sigma = np.array([[0.5, 0.5], [0.3, 0.7]]), np.array([[1.5], [0.75]])
+
+    def state(unknown: np.ndarray) -> tuple[np.ndarray, ...]:
+        rent, revenue = unknown
+        rents = rent * np.array([1.0 + tax, 1.0])
+        inner = share**elasticity + (1 - share) ** elasticity * rents ** (1 - elasticity)
+        cost = inner ** (1 / (1 - elasticity)) / scale
+        labour = cost * share**elasticity / inner
+        capital = cost * (1 - share) ** elasticity * rents**-elasticity / inner
+        income = np.array([[25.0 * rent + 0.4 * revenue], [60.0 + 0.6 * revenue]])
+        made = wants * income / (cost**sigma * (wants * cost ** (1 - sigma)).sum(1)[:, None])
+        made = made.sum(axis=0)
+        gaps = made @ capital - 25.0, tax * rent * made[0] * capital[0] - revenue
+        return np.array(gaps), cost, made, labour * made, capital * made
+
+    unknown = fsolve(lambda x: state(x)[0], [1.3, 1.0], xtol=1e-14)
+    _, cost, made, labour, capital = state(unknown)
+    return [*cost, unknown[0], *made, *capital, *labour]
+
+
+def same_numbers(economy: Economy, found: Equilibrium) -> list[float]:
+    """p, r, Q, K and L of an equilibrium, at wage 1."""
+    place = economy.index
+    prices = found.prices / found.prices[place["labour"]]
+    used = found.shares * found.quantities[economy.buyers.good]
+    buyers = economy.buyers
+    return [
+        *(prices[place[each]] for each in ("q1", "q2", "capital")),
+        *(found.quantities[place[each]] for each in ("q1", "q2")),
+        *(
+            used[(buyers.maker == place[maker]) & (buyers.good == place[factor])].item()
+            for factor in ("capital", "labour")
+            for maker in ("q1", "q2")
+        ),
+    ]
+
+
+def test_shoven_and_whalley() -> None:
+    """Their numbers to the digits printed, and to 1e-9 those of their formulas, solved here."""
+    economy = shoven_whalley()
+    found = equilibrium(economy)
+    assert found is not None and not found.others and found.reached == found.starts
+    ours = same_numbers(economy, found)
+    np.testing.assert_allclose(ours, solved_afresh(0.0), rtol=1e-9)
+    published = [1.399, 1.093, 1.373, 24.942, 54.378, 6.212, 18.788, 26.366, 33.634]
+    np.testing.assert_allclose(ours, published, atol=6e-4)
+
+
+def test_shoven_and_whalley_with_a_tax() -> None:
+    """Their tax of 50 % on capital in sector 1: prices net of it, to 1e-9 by their formulas."""
+    tax = {"good": "capital", "user": "q1", "rate": 0.5, "to": {"rich": 0.4, "poor": 0.6}}
+    economy = shoven_whalley(taxes={"on_capital": tax})
+    found = equilibrium(economy)
+    assert found is not None and found.kind is Kind.EQUILIBRIUM
+    assert not found.others and found.reached == found.starts
+    np.testing.assert_allclose(same_numbers(economy, found), solved_afresh(0.5), rtol=1e-9)
+
+
+def test_a_tax_without_households() -> None:
+    """Of labour, taxed at 100 % in a: 1/(2 sqrt(a)) is 1/sqrt(b), so that a gets a fifth."""
+    economy = market_abm.from_text(
+        "a = 2*sqrt(labour)\nb = 2*sqrt(labour)",
+        supply={"labour": 1.0},
+        taxes={"on_a": {"good": "labour", "user": "a", "rate": 1.0}},
+    )
+    found = equilibrium(economy)
+    assert found is not None and found.kind is Kind.EQUILIBRIUM and found.weights is None
+    np.testing.assert_allclose(found.shares, [0.2, 0.8], rtol=1e-12)
+    assert found.prices[0] == pytest.approx(0.8**-0.5, rel=1e-12)
+
+
+def test_money_from_outside() -> None:
+    """Imports of an elastic supply are paid by exports at a fixed price.
+
+    The wage is 2, as a unit of labour makes a unit of exports; half of the income of 6 is spent on
+    x, which is labour, and half on oil, whose price is its quantity: sqrt(3).
+    """
+    economy = market_abm.from_text(
+        "export = labour\nx = labour",
+        supply={"oil": {"quantity": 1.0, "price": 1.0, "elasticity": 1.0}},
+        demand={"export": 2.0},
+        households={"home": {"utility": "sqrt(x*oil)", "endowment": {"labour": 3.0}}},
+    )
+    found = equilibrium(economy)
+    assert found is not None and found.solved and not found.relative
+    prices = dict(zip(economy.goods, found.prices, strict=True))
+    assert prices["labour"] == pytest.approx(2.0, rel=1e-12)
+    assert prices["oil"] == pytest.approx(np.sqrt(3.0), rel=1e-12)
+    assert found.quantities[economy.index["export"]] == pytest.approx(1.5, rel=1e-12)
+
+
+def test_a_household_that_buys_none_of_a_good() -> None:
+    """u1 = 2x + ln(1 + y) buys x alone: at the prices 5/12 and 1/2 of the money that there is."""
+    economy = Economy.build(
+        [],
+        supply={},
+        households={
+            "u1": {"utility": "2*x + ln(1 + y)", "endowment": {"x": 1.0, "y": 1.0}},
+            "u2": {"utility": "x + 3*ln(y + 1)", "endowment": {"x": 2.0, "y": 0.5}},
+        },
+    )
+    found = equilibrium(economy)
+    assert found is not None and found.solved
+    # u1 spends p_x + p_y on x; u2 wants p_y/p_x = 3/(1 + y) with all y, 1.5
+    ratio = 3.0 / 2.5
+    x, y = economy.index["x"], economy.index["y"]
+    assert found.prices[y] / found.prices[x] == pytest.approx(ratio, rel=1e-12)
+    bought = found.shares * found.quantities[economy.buyers.good]
+    np.testing.assert_allclose(bought, [1.0 + ratio, 3.0 - (1.0 + ratio), 0.0, 1.5], atol=1e-12)
+
+
+# --- Negishi --------------------------------------------------------------------------------------
+
+
+def planner(economy: Economy, found: Equilibrium) -> Equilibrium | None:
+    """The optimum of the welfare with the weights found, of the same lines without households."""
+    assert found.weights is not None
+    weights = dict(zip(economy.households, found.weights.tolist(), strict=True))
+    text = "\n".join(each.text(exact=True) for each in economy.industries)
+    supply = {good: float(terms.quantity) for good, terms in economy.supply.items()}
+    return equilibrium(market_abm.from_text(text, supply=supply, demand=weights))
+
+
+@pytest.mark.parametrize("make", [shoven_whalley, shapley_shubik])
+def test_an_equilibrium_is_an_optimum_of_its_welfare(make: Callable[[], Economy]) -> None:
+    """Negishi (1960): Newton's method on Σ α U, with the exact Hessian, finds the same.
+
+    Both solve to some 1e-13; curvatures of W along the split between households are small. Where
+    more households than goods have utilities of degree 1, prices alone are determined by weights.
+    """
+    economy = make()
+    found = equilibrium(economy)
+    assert found is not None and found.weights is not None
+    best = planner(economy, found)
+    assert best is not None and best.kind is Kind.GLOBAL_MAXIMUM
+    np.testing.assert_allclose(best.prices, found.prices, rtol=1e-9)
+    np.testing.assert_allclose(best.quantities, found.quantities, rtol=1e-9)
+    assert best.welfare == pytest.approx(found.welfare, rel=1e-12)
+    # With other weights it is another optimum, at which budgets do not balance.
+    other = planner(
+        economy,
+        dataclasses.replace(
+            found, weights=found.weights * [1.0, *[1.05] * (len(found.weights) - 1)]
+        ),
+    )
+    assert other is not None
+    assert np.abs(other.quantities / found.quantities - 1.0).max() > 0.01
+
+
+def test_walras_law() -> None:
+    """At the exact gradient all households together spend what they earn, at any allocation."""
+    economy = shoven_whalley()
+    conditions = Conditions(economy)
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(5, 2))
+    shares = rng.gamma(1.0, size=(5, economy.buyers.size))
+    raw = np.broadcast_to(conditions.problem.endowment, (5, 2))
+    points = conditions.points(raw, shares / conditions.problem.of_pools(shares), weights)
+    flows = Budgets(economy).flows(points.at)
+    np.testing.assert_allclose(flows.spending.sum(axis=1), flows.income.sum(axis=1), rtol=1e-13)
+    assert np.abs(flows.spending / flows.income - 1.0).max() > 0.1
+
+
+# --- next to an allocation ------------------------------------------------------------------------
+
+
+def test_the_equilibrium_next_to_an_allocation() -> None:
+    """Each of three is found again from nearby; elsewhere nothing is at rest."""
+    economy = shapley_shubik()
+    found = equilibrium(economy)
+    assert found is not None
+    raw = found.quantities[:2]
+    for each in (found, *found.others):
+        shares = each.shares * (1.0 + 1e-8 * np.array([1.0, -1.0, -1.0, 1.0]))
+        near = nearest_stationary(economy, raw, shares)
+        assert near is not None and near.solved and near.kind is Kind.PARETO_OPTIMUM
+        np.testing.assert_allclose(near.prices, each.prices, rtol=1e-9)
+    other = nearest_stationary(economy, raw, np.full(4, 0.5))
+    assert other is not None and other.kind is Kind.NOT_STATIONARY
+
+
+def test_what_is_too_large_has_none() -> None:
+    goods = 25
+    utility = "+".join(f"sqrt(g{k})" for k in range(goods))
+    economy = Economy.build(
+        [],
+        supply={},
+        households={
+            f"h{n}": {"utility": utility, "endowment": {f"g{n}": 1.0, f"g{n + 5}": 1.0}}
+            for n in range(20)
+        },
+    )
+    assert equilibrium(economy) is None
+
+
+# --- markets --------------------------------------------------------------------------------------
+
+
+TAX = {"good": "capital", "user": "q1", "rate": 0.5, "to": {"rich": 0.4, "poor": 0.6}}
+
+
+def traded(economy: Economy, **settings: Any) -> market_abm.Result:
+    """A run of the trading post."""
+    settings = {"bid_rate": 0.3, "engine": "arrays"} | settings
+    return market_abm.run(economy, mechanism="trading-post", **settings)
+
+
+def check_rest(economy: Economy) -> market_abm.Result:
+    """The trading post rests at the equilibrium, in its money: to 1e-9 at a tolerance of 1e-11."""
+    result = traded(economy, steps=3000, tolerance=1e-11)
+    if not result.at_rest:
+        return result
+    found = equilibrium(economy)
+    assert found is not None and result.weights is not None and result.weights.distance is not None
+    one = found.nearest(result.last.prices)
+    original = [each for each in (found, *found.others) if each.is_near(one.quantities, one.shares)]
+    np.testing.assert_allclose(result.last.prices, original[0].prices, rtol=1e-9)
+    np.testing.assert_allclose(result.last.quantities, one.quantities, rtol=1e-9)
+    assert result.weights.distance < 1e-9
+    return result
+
+
+@pytest.mark.parametrize("taxes", [{}, {"on_capital": TAX}])
+def test_the_trading_post_rests_at_it(taxes: dict[str, Any]) -> None:
+    result = check_rest(shoven_whalley(taxes=taxes))
+    assert result.at_rest
+    summary = result.summary()
+    assert summary["equilibrium"]["reached"] == summary["equilibrium"]["starts"] == 24
+    assert set(summary["weights"]["households"]) == {"rich", "poor"}
+
+
+@pytest.mark.slow
+def test_the_trading_post_rests_at_it_in_random_economies() -> None:
+    """Exchange, and lines of several firms with owners, transfers and endowments of made goods."""
+    settled = 0
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        economy = random_economy(rng, loop=seed % 4 == 3) if seed % 2 else exchange(seed).economy
+        settled += check_rest(economy).at_rest
+    assert settled >= 20
+
+
+def test_gains_and_weights() -> None:
+    """What moves gain at the weights before them, computed here from shares and weights alone.
+
+    The utilities are of degree 1, so that all that moves gain the weights take: Σ α U is the money.
+    """
+    each = exchange(1)
+    economy = each.economy
+    result = traded(economy, steps=40)
+    path, found = result.path, result.weights
+    assert found is not None
+    power = (1.0 - 1.0 / each.elasticity)[:, None]
+    households = economy.claims.good
+    utility = np.empty_like(found.path)
+    for t, shares in enumerate(result.trajectory.shares):
+        goods = np.zeros((len(economy.goods), len(economy.goods)))
+        goods[economy.buyers.maker, economy.buyers.good] = shares
+        amounts = goods[households][:, : each.weights.shape[1]] * each.endowments.sum(axis=0)
+        utility[t] = (each.weights * amounts**power).sum(axis=1) ** (1.0 / power[:, 0])
+    gains = (found.path[:-1] * np.diff(utility, axis=0)).sum(axis=1)
+    np.testing.assert_allclose(path.gains[1:], gains, atol=1e-13)
+    np.testing.assert_allclose(path.gains[3:], -path.reweighting[3:], atol=1e-13)
+    assert path.ascent_fraction == 1.0 and 0.4 < path.gain_fraction < 1.0
+    table = result.measures()
+    np.testing.assert_array_equal(table["gain"], path.gains)
+
+
+def test_a_small_move_gains_its_cosine() -> None:
+    """To first order: at a hundredth of the rate a hundredth of the difference is left."""
+    gaps = []
+    for rate in (1e-2, 1e-4):
+        path = traded(shapley_shubik(), bid_rate=rate, steps=20).path
+        gaps.append(np.abs(path.gain_fractions - path.alignment)[10:].max())
+    assert gaps[0] < 0.05 and gaps[1] < 0.02 * gaps[0]
+
+
+def test_figure_and_sentences() -> None:
+    result = traded(shapley_shubik(), steps=400)
+    figure = result.weights_figure()
+    assert figure is not None
+    below, above = figure.axes
+    assert result.equilibrium is not None and result.equilibrium.weights is not None
+    dotted = [line.get_ydata()[0] for line in above.lines if line.get_linestyle() == ":"]
+    np.testing.assert_array_equal(dotted, result.equilibrium.weights)
+    np.testing.assert_array_equal(
+        below.lines[0].get_ydata(), result.path.alignment[: len(below.lines[0].get_ydata())]
+    )
+    text = " ".join(run_sentences(result))
+    assert "one of 3 that were found; Newton's method from 7 of 18 starts; Pareto-optimal" in text
+    assert "Weights of households, 1 / their marginal utility of income, are within" in text
+    assert "At the weights of the moment moves raised welfare by 0.01158" in text
