@@ -372,11 +372,21 @@ def test_comparisons_that_decide_otherwise_are_conditions_still():
     def function(m=start):
         mask = m > 1.5
         kept = m[mask].sum()
+        both = m < 4.0
+        both &= m > 0.5
+        changed = m > 0.6
+        changed[0] = False
+        kept = kept + np.where(both, m, 1.0).sum() + np.where(changed | (m > 2.9), m, 1.0).sum()
         return kept + np.where(m > 2.5, m, m**2).sum() + (m[0] < 5.0) * m[0]
 
     economy = from_function(function)
     assert {each.text for each in economy.conditions} == {
-        *("m[0] > 1.5", "m[1] > 1.5", "m[2] > 1.5", "m[0] < 5"),
+        "m[0] < 5",
+        *(
+            f"m[{k}] {each}"
+            for k in range(3)
+            for each in ("> 1.5", "< 4", "> 0.5", "> 0.6", "> 2.9")
+        ),
     }
     result = run(economy, activation="sequential")
     assert result.table().quantity.iloc[-1] == function()
