@@ -1,4 +1,4 @@
-"""Households under an auctioneer: budgets, Walras's law, both engines, rest, and refusals.
+"""Households under an auctioneer: budgets, Walras' law, both engines, rest, and refusals.
 
 Accounts are added up here from what a state shows, by formulas of this file. They close to
 rounding: 1e-13 of the money at stake, some hundred times what a sum of ten terms leaves.
