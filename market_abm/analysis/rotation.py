@@ -119,7 +119,7 @@ def rotation(
     Returns
     -------
     Rotation or None
-        None where :func:`market_abm.analysis.stability.stability` has no Jacobian matrix, where
+        None where ``stability`` has no Jacobian matrix, where
         goods are dated, where suppliers keep offers for a period, where firms have market power
         (which depends on more than the state variables), where bids are formed with transfers in
         money, where a mechanism has neither shares that
