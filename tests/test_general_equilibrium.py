@@ -405,5 +405,5 @@ def test_figure_and_sentences() -> None:
     )
     text = " ".join(run_sentences(result))
     assert "one of 3 that were found; Newton's method from 7 of 18 starts; Pareto-optimal" in text
-    assert "Weights of households (1 / marginal utility of income) at the end: u1 0.04011" in text
+    assert "Weights of households, 1 / their marginal utility of income, are within" in text
     assert "At the weights of the moment moves raised welfare by 0.01158" in text
