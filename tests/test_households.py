@@ -1,6 +1,7 @@
 """Households: budgets and money in both engines, equilibria solved elsewhere, wrong input."""
 
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from market_abm import Experiment, MarketModel, from_text, market_settings, run,
 from market_abm.errors import MarketError
 from market_abm.experiment.toml import toml_text
 from market_abm.market.mechanisms.registry import array_market
+from market_abm.market.rest import Rest
 from market_abm.runs.start import run_together
 from market_abm.views.words.households import household_sentences
 
@@ -35,12 +37,13 @@ def post(**keys):
     st.booleans(),
     st.sampled_from(ACTIVATIONS),
     st.sampled_from([0.2, 0.5, 0.8]),
+    st.sampled_from([0, 0, 2]),
 )
 @settings(max_examples=examples(20))
-def test_budgets_and_money_in_both_engines(seed, loop, activation, rate):
+def test_budgets_and_money_in_both_engines(seed, loop, activation, rate, lag):
     """1e-12 at every step: sums of some tens of numbers, each good to 1e-16, over twenty steps."""
     economy = random_economy(np.random.default_rng(seed), loop=loop)
-    market = post(activation=activation, bid_rate=rate)
+    market = post(activation=activation, bid_rate=rate, lag=lag)
     compared = assert_each_its_own([economy], [market], [1], 20)
     model, states = MarketModel(economy, market), []
     states.append(model.state)
@@ -295,6 +298,23 @@ def _utilities(economy, shares, raw):
     return np.array([rich, poor])
 
 
+@pytest.mark.parametrize("what", ["nothing", "weight", "budget"])
+def test_no_market_rests_before_weights_and_budgets_do(what):
+    economy = Experiment.parse(RICH_AND_POOR).economy
+    result = run(economy, mechanism="trading-post", bid_rate=0.7, tolerance=1e-10)
+    last, weight = result.last, result.prices[-1, economy.claims.good]
+    before = replace(last, step=last.step - 1, prices=last.prices.copy())
+    if what == "weight":
+        before.prices[economy.claims.good[0]] *= 1 + 1e-6
+    if what == "budget":  # a transfer that nobody has counted with yet
+        economy = economy.with_values(
+            {"households.rich.transfer": -1e-6, "households.poor.transfer": 1e-6}
+        )
+    rest = Rest(economy, post().rules, 1e-8)
+    rest(before, weight)
+    assert rest(last, weight) == (what == "nothing")
+
+
 # --- numbers that change, files, and what is wrong ------------------------------------------------
 
 
@@ -320,8 +340,13 @@ def test_endowments_and_transfers_change_in_runs_and_sweeps():
     agents = run(Experiment.parse(RICH_AND_POOR, settings=slow))
     np.testing.assert_allclose(agents.prices, after.prices[:26], rtol=1e-12)
 
+    first = Experiment.parse(RICH_AND_POOR, settings=keys)
+    (told,) = first.with_shock_texts(["endowment.poor.labour=-50%@7"]).shocks
+    assert told.entry == {"step": 7, "households.poor.endowment.labour": 1.5}
+    with pytest.raises(MarketError, match="no household owns 'poor.land'"):
+        first.with_shock_texts(["endowment.poor.land=1"])
     axes = {"households.rich.endowment.land": [1, 2, 4]}
-    table = sweep(Experiment.parse(RICH_AND_POOR, settings=keys), axes, measures=["welfare"])
+    table = sweep(first, axes, measures=["welfare"])
     alone = Experiment.parse(RICH_AND_POOR, settings=keys | {"households.rich.endowment.land": 4})
     assert table.status.tolist() == ["converged"] * 3
     assert table.welfare.iloc[2] == pytest.approx(run(alone).path.welfare[-1], rel=1e-9)

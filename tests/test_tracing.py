@@ -21,7 +21,8 @@ from market_abm.cli.commands import main
 from market_abm.economy.families import family_and_indices
 from market_abm.language import tracing, variables
 from market_abm.simulation.record import Trajectory
-from market_abm.views.words.run import experiment_lines, run_sentences
+from market_abm.views.words.experiment import experiment_lines
+from market_abm.views.words.run import run_sentences
 
 # Market and library multiply the same derivatives in another order: some hundred operations of
 # rounding 1e-16 each.
@@ -404,7 +405,8 @@ def test_conditions_of_the_same_kind_are_known_together():
     """Of many comparisons, one of which is crossed: each by itself gives the same."""
 
     def function(x, y):
-        return sum(np.maximum(x, y)) + (1.0 if x[0] + x[1] != y[0] else 2.0) * x[2]
+        larger = [a if a >= b else b for a, b in zip(x, y, strict=True)]
+        return sum(larger) + (1.0 if x[0] + x[1] != y[0] else 2.0) * x[2]
 
     x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 2.5, 2.5, 3.5])
     supply = {"x": {"quantity": x, "elasticity": 1.0, "price": 2.0}, "y": y}

@@ -111,6 +111,17 @@ def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str])
             )
 
 
+def check_numeraire(numeraire: Any, goods: list[str]) -> str | None:
+    """The numeraire must be a good, or None."""
+    if numeraire is not None and numeraire not in goods:
+        raise EconomyError(
+            f"economy.numeraire is {numeraire!r}: the program has no such good",
+            remedy=nearest_good(str(numeraire), goods),
+            name="economy.numeraire",
+        )
+    return numeraire
+
+
 def check_closed(final: list[str], raw: list[str], made: Mapping[str, Industry]) -> None:
     """Without a final good nobody outside pays, and nobody outside may be paid for a raw good."""
     if raw and not final:

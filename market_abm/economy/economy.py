@@ -23,6 +23,7 @@ from market_abm.economy.checks import (
     check_demand,
     check_demanded,
     check_keys,
+    check_numeraire,
     check_supply,
     industry_of_good,
 )
@@ -89,6 +90,8 @@ class Economy(Taxed, Displayable):
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
     households
         Those who earn what they spend; their lines come last in ``industries``, and their demand.
+    numeraire
+        The good in whose units money is told in tables, reports and summaries; None for money.
     """
 
     industries: tuple[Industry, ...]
@@ -101,6 +104,7 @@ class Economy(Taxed, Displayable):
     conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
     households: Mapping[str, Household] = field(default_factory=dict)
+    numeraire: str | None = None
 
     @staticmethod
     @no_collection()
@@ -120,6 +124,7 @@ class Economy(Taxed, Displayable):
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
         households: Mapping[str, Any] | None = None,
+        numeraire: str | None = None,
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -140,10 +145,8 @@ class Economy(Taxed, Displayable):
             By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
-        names
-            Full names of goods.
-        conditions
-            See the attribute.
+        names, conditions, numeraire
+            See the attributes.
         parameters
             Values of names that formulas under patterns may read.
         fixed
@@ -166,8 +169,7 @@ class Economy(Taxed, Displayable):
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
-        goods = [*raw, *made]
-        tables = ByPattern(parameters or {})
+        goods, tables = [*raw, *made], ByPattern(parameters or {})
         supply = supply_with(tables.entries(supply, raw, "supply", Supply), raw, living)
         demand = tables.entries(demand or {}, final, "demand", Demand)
         reuse_of = with_activities(tables.entries(reuse_of or {}, goods, "reuse"), industries)
@@ -177,7 +179,7 @@ class Economy(Taxed, Displayable):
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, own)
-        check_keys("names", "good", names, goods)
+        check_keys("names", "good", names or {}, goods)
         check_closed(final, raw, made)
 
         drawn = with_all_firms(lines, population, population_of, seed)
@@ -192,10 +194,11 @@ class Economy(Taxed, Displayable):
             demand=demand_with(demand, final, living),
             taxes=taxes_of(taxes or {}, goods, living),
             seed=seed,
-            names=names,
+            names=dict(names or {}),
             conditions=conditions,
             fixed=fixed | tables.read,
             households=living,
+            numeraire=check_numeraire(numeraire, goods),
         )
         check_demanded(economy)
         check_incomes(economy)

@@ -129,6 +129,13 @@ class Experiment(Displayable):
                 )
 
     def _check_record(self) -> None:
+        unit = self.economy.numeraire
+        if unit is not None and self.record.goods is not None and unit not in self.record.goods:
+            raise SettingError(
+                f"record.goods leaves out the numeraire {unit}",
+                remedy=f"add it: prices are told in units of {unit}",
+                name="record.goods",
+            )
         a_step = self.record_bytes(len(BUYER_FIELDS))
         steps = self.run.steps // self.record_interval
         if steps * a_step > MAX_RECORD_BYTES:
@@ -302,6 +309,7 @@ class Experiment(Displayable):
                         for key, value in industry.technology.parameters.items()
                     },
                     "seed": economy.seed,
+                    **({"numeraire": economy.numeraire} if economy.numeraire else {}),
                 },
                 "reuse": shortened(
                     {k: v for k, v in economy.reuse.items() if k not in economy.outputs}

@@ -21,7 +21,7 @@ from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
-from market_abm.market.array_state import ArrayState
+from market_abm.market.array_state import ArrayState, Refusals
 from market_abm.market.base import MarketSettings
 from market_abm.market.closed import check_closed_system, write_first_bids
 from market_abm.market.layout import Layout, Part
@@ -36,9 +36,6 @@ ARRAYS = (
     *("price_totals", "price_counts"),
 )
 """Arrays with a leading axis of runs."""
-
-Refusals = dict[int, tuple[int, MarketError]]
-"""By run: a good that cannot be split, and its error."""
 
 
 class ArrayEngine(ArrayState):
@@ -374,9 +371,7 @@ class ArrayEngine(ArrayState):
         whole = not some(rate != 1.0)
         for slot in group.slots:
             products = slot.room(sold)
-            value = behaviour.marginal_revenue_products(revenue, products)
-            if self.economy.net_of_buyers is not None:
-                value = behaviour.net_value(value, slot.of(self.economy.net_of_buyers))
+            value = self._net(slot, behaviour.marginal_revenue_products(revenue, products))
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))

@@ -110,6 +110,12 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     return pd.DataFrame(columns, index=pd.Index(made, name="industry"))
 
 
+def divided(accounts: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Accounts in units that are worth ``unit`` each, money."""
+    money = [column for column in accounts if column != "margin"]
+    return accounts if unit == 1.0 else accounts.assign(**(accounts[money] / unit))
+
+
 def consumer_references(economy: Economy) -> np.ndarray:
     """The consumers' reference quantities c0, units, shape (final goods,); NaN where unknown."""
     from market_abm.gradient.backprop import references

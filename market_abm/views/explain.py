@@ -20,8 +20,11 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
 from market_abm.economy.outputs import program_lines
 from market_abm.economy.production import marginal_products
+from market_abm.economy.taxes import Tax
+from market_abm.economy.ties import Payments, nearest_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
+from market_abm.runs.crossings import kinks
 from market_abm.views.derivation import (
     MAX_PROFIT_INPUTS,
     Pair,
@@ -46,6 +49,8 @@ from market_abm.views.words.derivation import (
 )
 from market_abm.views.words.families import one_of
 from market_abm.views.words.households import CONDITION
+from market_abm.views.words.kinks import tie_note
+from market_abm.views.words.taxes import paid_text
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -95,10 +100,14 @@ class _Explanation:
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         last, rules = result.last, result.experiment.market.rules
         self.bids, self.inputs = rules.per_unit(last.bids, last.inputs), last.inputs
-        self.books = _Side(
-            self.economy, last.shares, last.quantities, marginal_products(self.economy, last.inputs)
+        payments = Payments(self.bids, last.prices, result.experiment.run.tolerance)
+        of_books = marginal_products(self.economy, last.inputs)
+        of_books = nearest_products(self.economy, last.inputs, of_books, payments)
+        self.books = _Side(self.economy, last.shares, last.quantities, of_books)
+        self.ties = {tie.good: tie for tie in kinks(result.experiment, last)}
+        at = forward_allocation(
+            self.economy, rules, last.shares, last.quantities, payments=payments
         )
-        at = forward_allocation(self.economy, rules, last.shares, last.quantities)
         self.program = _Side(self.economy, *at)
         self._own_rates = own_rates(result)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
@@ -193,6 +202,7 @@ class _Explanation:
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
+        preface += paid_text(self._taxes(industry))
         if industry.household:
             preface += CONDITION
         worth = "surplus" if industry.household else "profit"
@@ -234,6 +244,12 @@ class _Explanation:
         """Whether an industry pays for a good: of an external one only the first user does."""
         return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
 
+    def _taxes(self, industry: Industry) -> dict[str, Tax]:
+        """The taxes that an industry pays, by name."""
+        economy, good = self.economy, self.economy.index[industry.good]
+        paid = [k for k, (own, _) in economy.taxed.items() if good in economy.uses.maker[own]]
+        return {name: economy.taxes[name] for name in paid}
+
     def _gross(self, industry: Industry, slot: int) -> float:
         """1 + τ: what the industry pays for a unit of an input, over what sellers get."""
         net = self.economy.net_of_buyers
@@ -262,6 +278,8 @@ class _Explanation:
             limit_note(good) if side.quantities[self.economy.index[good]] == 0.0 else ""
             for side in (self.books, self.program)
         ]
+        if output in self.ties:
+            limits = [tie_note(self.ties[output], good)] * 2
         slope_tree = name(("slope", output, good)) if tree is None else tree
         sides = [
             (("bid", good, output) if shared else ("price", good), ("price", output)),

@@ -43,6 +43,7 @@ from market_abm.views.words.economy import (
     table_sizes,
 )
 from market_abm.views.words.lines import all_shortened, columns
+from market_abm.views.words.taxes import tax_texts
 from market_abm.views.words.text import and_more
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def economy_parts(economy: Economy) -> list[str]:
     industries = economy.industries
     uses = Counter(good for industry in industries for good in industry.technology.inputs)
     drawn = network(economy) if is_small(economy) else ""
-    return [_program(economy), drawn, _goods(economy, uses)]
+    taxes = [note(f"Taxes: {tax_texts(economy.taxes)}")] if economy.taxes else []
+    return [_program(economy), drawn, _goods(economy, uses), *taxes]
 
 
 def is_small(economy: Economy) -> bool:

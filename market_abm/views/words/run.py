@@ -5,17 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
-from market_abm.analysis.observer import relative_error
-from market_abm.gradient.equilibrium import is_general
-from market_abm.gradient.optimality import Kind
 from market_abm.market.dating import Dates
-from market_abm.runs.families import shown_families
-from market_abm.runs.optimum import rest_summary
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -25,19 +20,21 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
-from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.experiment import table_notes
+from market_abm.views.words.families import loss_sentence
 from market_abm.views.words.households import household_sentences
+from market_abm.views.words.kinks import kink_sentence
+from market_abm.views.words.optimum import optimum_sentence, rest_sentence, welfare_text
 from market_abm.views.words.own_rates import own_rates_sentences
+from market_abm.views.words.rotation import rotation_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
-from market_abm.views.words.taxes import tax_sentences, tax_texts
+from market_abm.views.words.taxes import tax_sentences
 from market_abm.views.words.text import loss_text, sentence
 from market_abm.views.words.weights import weights_sentences
 
 if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
     from market_abm.economy.families import Family
-    from market_abm.experiment.experiment import Experiment
     from market_abm.runs.crossings import Crossing
     from market_abm.runs.result import Result
 
@@ -46,56 +43,6 @@ MAX_CROSSINGS = 3
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
-
-
-# --- experiments ----------------------------------------------------------------------------------
-
-
-def experiment_line(experiment: Experiment) -> str:
-    """An experiment in one line."""
-    return (
-        f"<Experiment {experiment.name}: {experiment.market.mechanism}, "
-        f"{format_count(len(experiment.economy.industries), 'industry', 'industries')}, "
-        f"at most {format_count(experiment.run.steps, 'step')}>"
-    )
-
-
-def experiment_lines(experiment: Experiment) -> list[str]:
-    """That an experiment is valid, and what its economy consists of."""
-    economy = experiment.economy
-    lines = [each for each in economy.topological_order if each.is_line]
-    loops = [
-        " <-> ".join(industry.good for industry in component)
-        for component in economy.components
-        if economy.is_loop(component)
-    ]
-    listed = family_texts if shown_families(economy) else ", ".join
-    groups: dict[str, str] = {
-        "raw goods": listed(economy.supply),
-        "industries": listed([each.good for each in lines]),
-        "final goods": listed([good for good in economy.demand if good not in economy.households]),
-        "households": listed(economy.households),
-        "taxes": tax_texts(economy.taxes),
-        "loops": ", ".join(loops),
-    }
-    return [
-        f"{experiment.name}: valid",
-        *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(each.firms for each in lines)}",
-        *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
-    ]
-
-
-def branch_notes(economy: Economy) -> list[str]:
-    """How many comparisons decided the lines of a traced function, if any did."""
-    count = len(economy.conditions)
-    return [f"branches of the starting quantities: {count:,}"] if count else []
-
-
-def table_notes(experiment: Experiment) -> list[str]:
-    """What was changed in the input-output table of an experiment, if there is one."""
-    table = experiment.input_output
-    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -116,7 +63,8 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings)]),
+        *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
+        *filter(None, [kink_sentence(result)]),
         *observed_sentences(result),
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
@@ -128,7 +76,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result), optimiser]),
+        *filter(None, [stability_sentence(result), rotation_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
@@ -203,11 +151,6 @@ def progress_texts(
         f"step {step:,}: error {most}",
         f"step {step:,}",
     ]
-
-
-def welfare_text(welfare: float) -> str:
-    """Total surplus as words and a number."""
-    return f"welfare {format_plain(float(welfare))}"
 
 
 def measure_label(measure: Measure) -> str:
@@ -293,140 +236,16 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 
 _REPORTED = {
     *("error", "welfare", "rate", "rate_uncertainty"),
-    *("gain", "gain_fraction", "reweighting"),
+    *("gain", "gain_fraction", "reweighting", "gradient_share"),
+    *("tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
 
 
-def optimum_sentence(result: Result) -> str:
-    """How far prices and quantities ended from the best known allocation."""
-    distance, best = result.distance(), result.equilibrium
-    if result.economy.closed:
-        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
-        return (
-            "Nobody outside pays: prices are known up to a scale, and compared with the dominant "
-            "eigenvector of the slopes. Welfare is the logarithm of the factor by which quantities "
-            f"grow in a step, {first} at the start and {last} now."
-        )
-    if distance is None and result.steady_state_prices is not None and result.status != "diverged":
-        prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
-        return f"Distance to the steady state (closed form): prices {prices} (relative)."
-    if distance is None or best is None:
-        first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
-        name, why = "optimum", optimum_unknown()
-        if is_general(result.economy):
-            name, why = "equilibrium", equilibrium_unknown()
-        return (
-            f"The {name} was not computed: {why}. Welfare was {first} at the start and is {last}."
-        )
-    if not distance["solved"]:
-        return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
-    welfare = format_plain(distance["best_welfare"])
-    name = optimum_name(distance["kind"])
-    source = f" ({optimum_source(distance)})"
-    if result.status == "diverged":
-        return f"Welfare at the {name}{source}: {welfare}."
-    gaps = (
-        f"Distance to the {name}{source}: prices {format_error(distance['prices'])}, "
-        f"quantities {format_error(distance['quantities'])} (relative)"
-    )
-    if best.weights is not None:
-        return f"{gaps}."
-    return f"{gaps}; {welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
-
-
-def _of_plans(result: Result) -> str:
-    """Why welfare may exceed the optimum, where plans are made and no goods are traded."""
-    plans = not result.experiment.market.rules.trades and not result.at_rest
-    return " (of plans that need not be possible together)" if plans else ""
-
-
-def optimum_name(kind: Any) -> str:
-    """What to call an allocation of this kind (a value of ``Kind``): the optimum, if it is certain.
-
-    Where it is only the best of several, or older results do not say, it is the best known one.
-    """
-    if kind in GENERAL:
-        return "equilibrium"
-    return "optimum" if kind == Kind.GLOBAL_MAXIMUM.value else "best known allocation"
-
-
-GENERAL = (Kind.EQUILIBRIUM.value, Kind.PARETO_OPTIMUM.value)
-"""What equilibria with households or taxes are."""
-
-
-def optimum_source(distance: Mapping[str, Any]) -> str:
-    """How the allocation was found, and, unless it is certain that it is the best, what it is."""
-    if distance["kind"] == Kind.GLOBAL_MAXIMUM.value:
-        return "Newton's method"
-    ended = "" if distance["complete"] else ", when the budget of the search was used up"
-    if "reached" in distance:
-        return _equilibrium_source(distance) + ended
-    return f"Newton's method: a {distance['kind']}, the best of {distance['starts']} starts{ended}"
-
-
-def _equilibrium_source(distance: Mapping[str, Any]) -> str:
-    """How an equilibrium was found, and whether there are others, or better allocations."""
-    text = f"Newton's method from {distance['reached']} of {distance['starts']} starts"
-    if distance["equilibria"] > 1:
-        text = f"one of {distance['equilibria']} that were found; {text}"
-    if distance["kind"] == Kind.PARETO_OPTIMUM.value:
-        text += "; Pareto-optimal, as all lines are concave"
-    return text
-
-
-def no_optimum(kind: str, *, complete: bool) -> str:
-    """Why a search found no optimum."""
-    if kind == Kind.UNBOUNDED.value:
-        return "there is no optimum: welfare grows beyond any bound that was tried"
-    if not complete:
-        return "no optimum was found within the budget of the search"
-    return "no optimum was found"
-
-
-def rest_sentence(result: Result) -> str:
-    """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
-    rest = rest_summary(result.rest, result.equilibrium)
-    known = (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value, *GENERAL)
-    if rest is None or rest["kind"] in known:
-        return ""
-    return sentence(rest_text(rest))
-
-
-def rest_text(rest: Mapping[str, Any]) -> str:
-    """What the allocation is at which the market rests."""
-    text = {
-        Kind.GLOBAL_MAXIMUM.value: "the market rests at the maximum of welfare",
-        Kind.PARETO_OPTIMUM.value: "the market rests at a Pareto-optimal equilibrium: at its "
-        "weights no allocation has more welfare",
-        Kind.EQUILIBRIUM.value: "the market rests at an equilibrium",
-        Kind.LOCAL_MAXIMUM.value: "the market rests at a local maximum of welfare",
-        Kind.SADDLE.value: "the market rests at a saddle point of welfare, which rises along some "
-        "changes of the allocation and falls along others",
-        Kind.MINIMUM.value: "the market rests at a local minimum of welfare, which any small "
-        "change of the allocation raises",
-        Kind.NOT_STATIONARY.value: "where the market rests, welfare could still be raised by small "
-        "changes of the allocation",
-    }.get(rest["kind"], f"what the allocation is at which the market rests is {rest['kind']}")
-    better = rest.get("better_known")
-    return f"{text}; a better allocation is known" if better else text
-
-
-def optimum_unknown() -> str:
-    """Why there is no optimum to compare with."""
-    from market_abm.gradient.equilibrium import MAX_VARIABLES
-
-    return f"more than {MAX_VARIABLES} free variables, or numbers beyond what a solver can handle"
-
-
-def equilibrium_unknown() -> str:
-    """Why there is no equilibrium to compare with."""
-    return f"none was found from several starts, or there are {optimum_unknown()}"
-
-
-def optimum_distance(kind: Any) -> str:
-    """The label of the distance to the best allocation."""
-    return f"distance to the {optimum_name(kind)}, relative"
+def numeraire_sentence(result: Result) -> str:
+    """In what unit prices are, if that is not money."""
+    good = result.economy.numeraire
+    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
 
 
 def loss_sentences(result: Result) -> list[str]:
