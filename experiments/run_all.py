@@ -88,8 +88,8 @@ beside NumPy, of the first.
 """
 
 NOISE = """
-Prediction beside measurement (`python experiments/noise.py`), with `table.csv` (a row per cell) and
-`noise.png`:
+Prediction beside measurement (`python experiments/noise.py`, `python experiments/harberger.py`),
+with `table.csv` (a row per cell) and a figure:
 
 | experiment | question | runs | outcome |
 | --- | --- | --- | --- |
@@ -107,6 +107,7 @@ def parts() -> list[Part]:
     """The index, table by table."""
     paths = sorted(Path(__file__).parent.glob("*.toml"))
     noise = runpy.run_path(str(Path(__file__).with_name("noise.py")))["noise"]
+    incidence = runpy.run_path(str(Path(__file__).with_name("harberger.py")))["incidence"]
     experiments = [Experiment.load(path) for path in paths if path.stem != "digits"]
     return [
         Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
@@ -116,7 +117,7 @@ def parts() -> list[Part]:
             {twin_folder(*each): partial(compare_with_twin, *each) for each in TWINS}
             | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
         ),
-        Part(NOISE, {"noise": noise}),
+        Part(NOISE, {"noise": noise, "harberger-incidence": incidence}),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
         Part(LEARNED, {"digits": learned}),
     ]

@@ -37,12 +37,13 @@ def post(**keys):
     st.booleans(),
     st.sampled_from(ACTIVATIONS),
     st.sampled_from([0.2, 0.5, 0.8]),
+    st.sampled_from([0, 0, 2]),
 )
 @settings(max_examples=examples(20))
-def test_budgets_and_money_in_both_engines(seed, loop, activation, rate):
+def test_budgets_and_money_in_both_engines(seed, loop, activation, rate, lag):
     """1e-12 at every step: sums of some tens of numbers, each good to 1e-16, over twenty steps."""
     economy = random_economy(np.random.default_rng(seed), loop=loop)
-    market = post(activation=activation, bid_rate=rate)
+    market = post(activation=activation, bid_rate=rate, lag=lag)
     compared = assert_each_its_own([economy], [market], [1], 20)
     model, states = MarketModel(economy, market), []
     states.append(model.state)
@@ -339,8 +340,13 @@ def test_endowments_and_transfers_change_in_runs_and_sweeps():
     agents = run(Experiment.parse(RICH_AND_POOR, settings=slow))
     np.testing.assert_allclose(agents.prices, after.prices[:26], rtol=1e-12)
 
+    first = Experiment.parse(RICH_AND_POOR, settings=keys)
+    (told,) = first.with_shock_texts(["endowment.poor.labour=-50%@7"]).shocks
+    assert told.entry == {"step": 7, "households.poor.endowment.labour": 1.5}
+    with pytest.raises(MarketError, match="no household owns 'poor.land'"):
+        first.with_shock_texts(["endowment.poor.land=1"])
     axes = {"households.rich.endowment.land": [1, 2, 4]}
-    table = sweep(Experiment.parse(RICH_AND_POOR, settings=keys), axes, measures=["welfare"])
+    table = sweep(first, axes, measures=["welfare"])
     alone = Experiment.parse(RICH_AND_POOR, settings=keys | {"households.rich.endowment.land": 4})
     assert table.status.tolist() == ["converged"] * 3
     assert table.welfare.iloc[2] == pytest.approx(run(alone).path.welfare[-1], rel=1e-9)

@@ -19,7 +19,9 @@ from market_abm.market.accounts import revenues_and_costs, tax_revenues
 from market_abm.runs.tables import consumer_references
 from market_abm.twins.base import largest_distance
 from market_abm.twins.registry import has_twin, twin
+from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
+from market_abm.watch.session import Session
 
 ROOT = Path(__file__).parents[1]
 HARBERGER = runpy.run_path(str(ROOT / "experiments/harberger.py"))
@@ -115,7 +117,11 @@ car   = steel**0.5 * labour**0.3
 
 @pytest.mark.parametrize(
     ("mechanism", "activation", "settings"),
-    [pytest.param(*each, marks=[pytest.mark.slow] * (k < 3)) for k, each in enumerate(SPOT[:4])],
+    [
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in SPOT[:3]),
+        SPOT[3],
+        pytest.param("unit-bid", "random", {"share_rate": 0.3}, marks=pytest.mark.slow),
+    ],
 )
 def test_at_rest_net_prices_are_the_net_gradient_in_loops_too(mechanism, activation, settings):
     taxes = {
@@ -124,9 +130,9 @@ def test_at_rest_net_prices_are_the_net_gradient_in_loops_too(mechanism, activat
         "cars": {"good": "car", "rate": 0.2},
     }
     given = from_text(LOOP, supply={"ore": 2.0, "labour": 3.0}, taxes=taxes)
-    result = run(
-        given, mechanism=mechanism, activation=activation, tolerance=1e-12, steps=4000, **settings
-    )
+    engine = "agents" if activation == "random" else "arrays"
+    order = {"mechanism": mechanism, "activation": activation, "engine": engine}
+    result = run(given, **order, tolerance=1e-12, steps=4000, **settings)
     assert result.status == "converged"
     assert result.last_errors.max() < 1e-11  # each condition of rest holds to 1e-13
     best = equilibrium(given)  # by Newton's method on the conditions, without a market
@@ -175,6 +181,9 @@ def test_each_wedge_is_told_as_what_it_is():
     assert consumer.wedge == pytest.approx(0.3)
     # A firm whose output has the elasticity 0.5 to an input pays half for it, taxes included.
     assert result.accounts().loc["u", "margin"] == pytest.approx(0.1, rel=1e-6)
+    notes = [section.note for section in explain(result)]
+    assert any("with a tax of 50 % on k and a tax of 10 % on k, l; profit" in n for n in notes)
+    assert "capital: a tax of 50 % on k in y" in result.economy._repr_html_()
     text = "\n".join(run_sentences(result))
     assert "capital: a tax of 50 %" in text
     assert "the deadweight loss is" in text
@@ -254,6 +263,8 @@ def test_near_rest_a_taxed_market_moves_as_its_eigenvalues_say():
         result = run(economy(rates()), mechanism=mechanism, steps=3000, **settings)
         near = stability(result.economy, result.experiment.market)
         assert result.path.rate.value == pytest.approx(near.radius, rel=0.01)
+    dated = market_settings("trading-post", dating="dated")  # its theory is by the Hessian of W
+    assert stability(economy(rates()), dated) is None
 
 
 # --- who bears them -------------------------------------------------------------------------------
@@ -368,6 +379,11 @@ def test_shoven_and_whalley_with_their_tax_on_capital(activation):
     price, rent, made, labour, capital, revenue = solved_shoven_whalley(0.5, (0.4, 0.6))
     assert [*price.round(3), round(rent, 3)] == [1.467, 1.006, 1.128]  # as published
     assert [*made.round(3), *capital.round(3)] == [22.387, 57.307, 4.039, 20.961]
+    file = Experiment.load(ROOT / "experiments/shoven-whalley-tax.toml").economy
+    assert file.taxes == result.economy.taxes
+    np.testing.assert_allclose(
+        equilibrium(file).prices / equilibrium(result.economy).prices, 1.0, rtol=1e-9
+    )
     found = dict(zip(result.goods, result.last.prices / result.last.prices[0], strict=True))
     ours = [found[name] for name in ("q1", "q2", "capital")]
     np.testing.assert_allclose(ours, [*price, rent], rtol=1e-9)
@@ -410,6 +426,38 @@ def test_a_government_spends_what_it_is_paid_and_money_stays():
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-7)
 
 
+@pytest.mark.slow
+def test_money_auctioneer_and_solver_find_one_equilibrium_with_taxes():
+    def household(wants, **owned):
+        return {"utility": wants, "endowment": owned, "owns": 0.5}
+
+    taxed = from_text(
+        "bread = labour**0.5 * land**0.3\ncloth = labour**0.6 * land**0.2",
+        households={
+            "rich": household("ces(bread, cloth, elasticity=1.5)", land=2.0),
+            "poor": household("ces(bread, cloth, elasticity=0.75)", labour=3.0),
+            "state": {"utility": "bread**0.5 * cloth**0.3", "owns": 0.0},
+        },
+        taxes={
+            "rent": {"good": "land", "user": "bread", "rate": 0.5, "to": "state"},
+            "vat": {
+                "good": ["bread", "cloth"],
+                "user": "households",
+                "rate": 0.2,
+                "to": {"state": 0.5, "poor": 0.5},
+            },
+            "jobs": {"good": "labour", "user": "cloth", "rate": -0.1, "to": "rich"},
+        },
+    )
+    best = equilibrium(taxed)
+    given = {"trading-post": {"bid_rate": 0.3}, "tatonnement": {"auction_rate": 0.05}}
+    for mechanism, settings in given.items():
+        result = run(taxed, mechanism=mechanism, steps=2000, **settings)
+        assert result.status == "converged"
+        ratio = result.last.prices / best.prices  # up to the unit of money
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-8)
+
+
 # --- files, numbers, mistakes ---------------------------------------------------------------------
 
 FILE = """
@@ -443,6 +491,24 @@ def test_files_overrides_shocks_and_sweeps_know_rates(tmp_path):
         {"taxes.capital.rate": [-0.5, 0.0, 0.5]},
     )
     np.testing.assert_allclose(table["price.k"] * [0.5, 1.0, 1.5], 3 * 0.5 * 2**-0.5)
+    revenue = 2 * table["price.k"] * [-0.5, 0.0, 0.5]
+    np.testing.assert_allclose(table["tax_revenue"], revenue, atol=1e-12)
+    np.testing.assert_allclose(table["deadweight_loss"], 0.0, atol=1e-12)  # k is of fixed quantity
+
+
+def test_the_page_has_a_slider_of_each_rate_and_saves_it(tmp_path):
+    file = tmp_path / "taxed.toml"
+    file.write_text(FILE.partition("[[shocks]]")[0])
+    session = Session(str(file))
+    assert "taxes.capital.rate" in [each.key for each in session.parameters()]
+    session.step()
+    session.set("taxes.capital.rate", 1.0)
+    for _ in range(3):
+        session.step()
+    k = session.economy.index["k"]
+    assert session.state.prices[k] == pytest.approx(3 * 0.5 * 2**-0.5 / 2.0)
+    again = Experiment.parse(session.text())
+    assert again.last_economy.taxes["capital"].rate == 1.0
 
 
 WRONG = [
@@ -483,6 +549,26 @@ def test_a_wrong_tax_is_told_in_one_sentence(taxes, households, message):
     assert message in str(raised.value)
     assert raised.value.remedy
     assert raised.value.name.startswith("taxes.")
+
+
+def test_a_tax_on_who_gets_a_good_for_nothing_is_refused():
+    with pytest.raises(MarketError, match="nobody who pays for bees would pay it"):
+        from_text(
+            "honey = bees ** 0.5\napples = bees ** 0.5",
+            {"bees": 1.0},
+            reuse_of={"bees": "external"},
+            taxes={"bees": {"good": "bees", "user": "apples", "rate": 0.1}},
+        )
+
+
+def test_patterns_name_goods_and_users():
+    given = from_text(
+        "for k in 0..3:\n  y[k] = x[k] ** 0.5\nu = sum(y[k] for k in 0..3)",
+        {"x[*]": 1.0},
+        taxes={"some": {"good": "x[*]", "user": "y[0..1]", "rate": 0.25}},
+    )
+    result = run(given, steps=3)
+    np.testing.assert_allclose(result.last.prices[:4], [0.4, 0.4, 0.5, 0.5], rtol=1e-15)
 
 
 def test_a_household_that_pays_more_than_it_earns_is_told():

@@ -49,13 +49,14 @@ def dated_spectrum(
     -------
     array or None
         None if there are more, if offers are kept for several steps, if some buyers do not pay, or
-        if the mechanism does not say how shares follow bids.
+        pay taxes (what they follow has no Hessian), or if the mechanism does not say how shares
+        follow bids.
     """
     terms = list(economy.supply.values())
     response = settings.rules.share_response(settings)
     money = settings.rules.bids_are_money
     known = not any(each.waits for each in terms) and (response is not None or money)
-    if not known or "external" in economy.reuse.values():
+    if not known or economy.taxes or "external" in economy.reuse.values():
         return None
     problem = Problem(economy)
     at = problem.evaluate(steady.quantities[: len(terms)], steady.shares)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -293,6 +293,10 @@ class MeasuredRun(Protocol):
     def rotation(self) -> Rotation | None:
         """The gradient and the rotation of a step at the steady state; None if unknown."""
 
+    @property
+    def taxes(self) -> Any:
+        """What taxes do at the last step; None without taxes."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -312,6 +316,8 @@ class Measure:
         Whether only runs with households have it.
     of_rest
         Whether it is of the steady state, which is found without the run, and takes long.
+    of_taxes
+        Whether only runs with taxes have it.
     """
 
     key: str
@@ -320,6 +326,7 @@ class Measure:
     compute: Callable[[MeasuredRun], float | None]
     of_households: bool = False
     of_rest: bool = False
+    of_taxes: bool = False
 
     def of(self, run: MeasuredRun) -> float | None:
         """The number of a run as a float, or None where there is nothing to measure."""
@@ -385,11 +392,29 @@ MEASURES: list[Measure] = [
         of_households=True,
         of_rest=True,
     ),
+    Measure(
+        "tax_revenue",
+        "revenue of all taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else sum(run.taxes.revenues.values()),
+        of_taxes=True,
+    ),
+    Measure(
+        "deadweight_loss",
+        "deadweight loss of taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else run.taxes.deadweight_loss,
+        of_taxes=True,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:
     """All measures that a run has, by key."""
-    households = run.path.comparison.gains is not None
-    return {each.key: each.of(run) for each in MEASURES if households or not each.of_households}
+    households, taxed = run.path.comparison.gains is not None, run.taxes is not None
+    return {
+        each.key: each.of(run)
+        for each in MEASURES
+        if (households or not each.of_households) and (taxed or not each.of_taxes)
+    }

@@ -19,7 +19,7 @@ from market_abm.errors import MarketError, SettingError, display_path, nearest
 if TYPE_CHECKING:
     from market_abm.experiment.experiment import Experiment
 
-_TABLES = ("supply", "demand", "reuse", "industries")
+_TABLES = ("supply", "demand", "reuse", "industries", "taxes")
 
 
 def traced_experiment(where: str, settings: Mapping[str, Any]) -> Experiment:
@@ -61,7 +61,7 @@ def traced_experiment(where: str, settings: Mapping[str, Any]) -> Experiment:
         else:
             raise SettingError(
                 f"a traced function has no setting '{key}'",
-                remedy="set keys of market, run, supply, demand, reuse, industries or "
+                remedy="set keys of market, run, supply, demand, reuse, industries, taxes or "
                 "economy.parameters",
                 name=key,
             )
@@ -71,6 +71,7 @@ def traced_experiment(where: str, settings: Mapping[str, Any]) -> Experiment:
         tables["demand"],
         reuse_of=tables["reuse"],
         population_of=tables["industries"],
+        taxes=tables["taxes"],
         **options,
     )
     return Experiment.of(economy, where.rpartition(":")[2], **plain)

@@ -9,8 +9,10 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.economy.slots import AnySlot
 from market_abm.errors import MarketError
 from market_abm.language.segments import gather, scatter
+from market_abm.market.behaviour import net_value
 from market_abm.market.foresight import REMEMBERED, Past, ages_of_values
 from market_abm.market.layout import Layout
 from market_abm.market.state import CurrentState, State, at_step, initial_state_errors
@@ -160,6 +162,11 @@ class ArrayState:
         in_order = isinstance(self.economy.network.entries, slice)
         products = self._products if in_order else self.products
         return Batch(delivered, self.quantities, self.shares, products)
+
+    def _net(self, slot: AnySlot, values: np.ndarray) -> np.ndarray:
+        """What buyers can pay sellers for inputs of these ``values``, one an entry."""
+        net = self.economy.net_of_buyers
+        return values if net is None else net_value(values, slot.of(net))
 
     def _replace(self, name: str) -> np.ndarray:
         """Continue with other room for an array; return the array, which stays for a step."""

@@ -139,9 +139,7 @@ class DatedArrayEngine(ArrayEngine):
             else:
                 revenue = slot.room(self._revenue)
             products = slot.room(self._used_products)
-            value = behaviour.marginal_revenue_products(revenue, products)
-            if self.economy.net_of_buyers is not None:
-                value = behaviour.net_value(value, slot.of(self.economy.net_of_buyers))
+            value = self._net(slot, behaviour.marginal_revenue_products(revenue, products))
             if self._shocks.size:
                 noise = group.to_entries(group.bid_noise)
                 value = behaviour.noisy_valuation(value, noise, slot.of(self._shocks))

@@ -63,10 +63,12 @@ class HouseholdArrayEngine(ArrayEngine):
 
     def _pledged(self) -> np.ndarray:
         """What households spend, taxes included, money, (runs, households)."""
-        return self.claims.inputs.total(gross_price(self.bids[:, self.claims.buyers], self._net))
+        return self.claims.inputs.total(
+            gross_price(self.bids[:, self.claims.buyers], self._net_of_inputs)
+        )
 
     @property
-    def _net(self) -> np.ndarray | None:
+    def _net_of_inputs(self) -> np.ndarray | None:
         """1/(1 + τ) of each input of households, (..., inputs); None without taxes."""
         net = self.economy.net_of_buyers
         return None if net is None else net[..., self.claims.buyers]
@@ -122,11 +124,12 @@ class HouseholdArrayEngine(ArrayEngine):
         total = inputs.spread(inputs.total(worth))
         before = self._spending
         if before is None and np.any(self.bids[:, buyers]):  # the state was set
-            spent = gross_price(self.bids[:, buyers], self._net)
+            spent = gross_price(self.bids[:, buyers], self._net_of_inputs)
             before = spent / inputs.spread(self._pledged())
         self._spending = incomes.revised_spending(before, worth, total, rate)
         spending = inputs.spread(self.income) * self._spending
-        self.bids[:, buyers] = net_value(spending, self._net)
+        self.bids[:, buyers] = net_value(spending, self._net_of_inputs)
+        self._has_bid[self.claims.good] = True  # whatever prices firms have observed
 
     def _form_prices(self) -> None:
         super()._form_prices()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -53,7 +55,8 @@ class TaxedUse(NamedTuple):
         return self.derivative / self.price - 1.0
 
 
-class TaxSummary(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class TaxSummary:
     """The taxes of a run at its last step.
 
     Attributes
@@ -64,19 +67,40 @@ class TaxSummary(NamedTuple):
         Of each tax, money per step.
     welfare
         W at the last step, money per step.
-    best_welfare
-        W at the optimum without taxes; None if it is not known, or depends on who gets revenues.
+    economy
+        The economy.
     """
 
     uses: tuple[TaxedUse, ...]
     revenues: dict[str, float]
     welfare: float
-    best_welfare: float | None
+    economy: Economy
+
+    @cached_property
+    def best_welfare(self) -> float | None:
+        """W at the optimum without taxes; None if it is not known, or depends on incomes."""
+        best = None if self.economy.households else equilibrium(self.economy.untaxed)
+        return float(best.welfare) if best is not None and best.solved else None
 
     @property
     def deadweight_loss(self) -> float | None:
         """W at the optimum without taxes, less W, money per step (A. Harberger, 1964)."""
         return None if self.best_welfare is None else self.best_welfare - self.welfare
+
+    def divided(self, unit: float) -> TaxSummary:
+        """The same with prices and revenues in units that are worth ``unit`` each, money."""
+        if unit == 1.0:
+            return self
+        uses = [
+            use._replace(
+                price=use.price / unit,
+                gross_price=use.gross_price / unit,
+                derivative=use.derivative / unit,
+            )
+            for use in self.uses
+        ]
+        revenues = {tax: money / unit for tax, money in self.revenues.items()}
+        return replace(self, uses=tuple(uses), revenues=revenues)
 
     def table(self) -> pd.DataFrame:
         """One row per use: tax, good, user, rate, prices, derivative and wedge."""
@@ -101,15 +125,12 @@ def tax_summary(
     """The taxes at the ``last`` step of a run, and W there; None without taxes."""
     if not economy.taxes:
         return None
-    best = None if economy.households else equilibrium(economy.untaxed)
-    known = best is not None and best.solved
-    highest = float(best.welfare) if best is not None and known else None
     revenues = tax_revenues(economy, market, last, consumer_references(economy)).tolist()
     return TaxSummary(
         tuple(taxed_uses(economy, market, last)),
         dict(zip(economy.taxes, revenues, strict=True)),
         welfare,
-        highest,
+        economy,
     )
 
 

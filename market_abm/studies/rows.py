@@ -36,7 +36,7 @@ OF_REST = [measure.key for measure in MEASURES if measure.of_rest]
 """Measures of the steady state: those of several runs are found together."""
 
 SLOW = (*OF_REST, OPTIMUM, STABILITY)
-"""What ``--fast`` leaves out."""
+"""What ``--fast`` leaves out, and measures that need an optimum."""
 
 CHOICES = (*(measure.key for measure in MEASURES), OPTIMUM, STABILITY)
 """What ``sweep.measures`` may name: measures of a run, the optimum, and stability."""
@@ -65,7 +65,8 @@ class MeasureSettings(Settings):
     def fast(self) -> MeasureSettings:
         """The same without what takes longer than most runs: optimum and stability."""
         chosen = CHOICES if self.measures is None else self.measures
-        return MeasureSettings(tuple(each for each in chosen if each not in SLOW))
+        slow = (*SLOW, "deadweight_loss")
+        return MeasureSettings(tuple(each for each in chosen if each not in slow))
 
 
 ALL = MeasureSettings()
@@ -108,6 +109,7 @@ class Rows:
             for measure in MEASURES
             if measure.key in measures
             and (points.base.economy.households or not measure.of_households)
+            and (points.base.economy.taxes or not measure.of_taxes)
         ]
         self._with_optimum = OPTIMUM in measures
         self._with_stability = STABILITY in measures
@@ -279,7 +281,7 @@ def _steady(result: Result | MarketError | None, optimum: Equilibrium) -> Equili
     """The steady state near which a rate is predicted: where the run rests, or the best one."""
     if not isinstance(result, Result) or not result.at_rest:
         return optimum
-    found = resting(result.economy, result.last, optimum, result.experiment.run.tolerance)
+    found = resting(result.experiment, result.economy, result.last, optimum)
     return found if found is not None and found.solved else optimum
 
 

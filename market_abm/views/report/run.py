@@ -28,6 +28,7 @@ from market_abm.views.report.reading import (
 from market_abm.views.report.rerun import difference, rerun
 from market_abm.views.report.run_figures import run_figures
 from market_abm.views.report.tables import facts_html, status_html, table_html
+from market_abm.views.report.taxes import write_taxes
 from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
@@ -84,6 +85,7 @@ class RunFolder(ResultsFolder):
         else:
             self._write_goods(page)
         write_own_rates(page, as_list(self.content.get("own_rates")))
+        write_taxes(page, as_mapping(self.content.get("taxes")))
         self.write_derivation(page)
         self._write_accounts(page)
         near = as_mapping(self.content.get("near_rest"))

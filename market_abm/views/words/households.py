@@ -45,6 +45,7 @@ def _sentence(name: str, account: HouseholdAccount) -> str:
     sources |= {f"tax {name}": money for name, money in account.taxes.items()}
     if account.transfer:
         sources["transfers"] = account.transfer
+    sources |= {f"the tax {name}": money for name, money in account.taxes.items()}
     size = max(abs(account.income), abs(account.spent))
     return (
         f"{name} earns {format_plain(account.income)} in a step{_parts(sources, size, ' from ')} "
