@@ -22,9 +22,9 @@ from market_abm.views.numbers import (
     format_share,
 )
 from market_abm.views.registry import VIEWS, find
+from market_abm.views.words.optimum import optimum_sentence
 from market_abm.views.words.run import (
     measures_sentence,
-    optimum_sentence,
     progress_text,
     run_sentences,
 )

@@ -16,8 +16,9 @@ from jinja2 import Environment, FileSystemLoader
 
 from market_abm.errors import MarketError
 from market_abm.experiment.toml import parse_assignment
+from market_abm.views.words.optimum import welfare_text
 from market_abm.views.words.page import SETTLED
-from market_abm.views.words.run import progress_text, welfare_text
+from market_abm.views.words.run import progress_text
 from market_abm.watch.controls import Actions, Controls
 from market_abm.watch.figures import MAX_POINTS
 from market_abm.watch.network_figure import NetworkFigure

@@ -30,12 +30,11 @@ from market_abm.views.words.comparison import (
     comparison_sentences,
     twin_text,
 )
+from market_abm.views.words.optimum import optimum_distance, optimum_name
 from market_abm.views.words.run import (
     ending_sentence,
     largest_note,
     measure_label,
-    optimum_distance,
-    optimum_name,
 )
 from market_abm.views.words.text import and_more, changes_text
 

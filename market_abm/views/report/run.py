@@ -32,7 +32,8 @@ from market_abm.views.report.taxes import write_taxes
 from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
-from market_abm.views.words.run import measure_label, optimum_unknown, rest_text
+from market_abm.views.words.optimum import optimum_unknown, rest_text
+from market_abm.views.words.run import measure_label
 from market_abm.views.words.stability import regime_text
 from market_abm.views.words.text import changes_text, sentence
 
@@ -141,11 +142,15 @@ class RunFolder(ResultsFolder):
         if path is None:
             return page.omit(words.no_figures(name))
         steps = [as_number(each.get("step")) for each in self.shocks]
+        households = as_mappings(as_mapping(self.content.get("weights")).get("households"))
+        weights = {name: as_number(own.get("equilibrium")) for name, own in households.items()}
+        measured = ("welfare", "alignment", *(("gain_fraction",) if weights else ()))
         figures = run_figures(
             path,
-            read_table(self.folder / "measures.csv", ("step", "welfare", "alignment")),
+            read_table(self.folder / "measures.csv", ("step", *measured)),
             tolerance=as_number(as_mapping(self.configuration.get("run")).get("tolerance")),
             best_welfare=as_number(self.equilibrium.get("best_welfare")),
+            weights=weights,
             shocks=[int(step) for step in steps if step is not None],
             note=of_families.OF_FAMILIES if self.families else "",
         )
