@@ -19,7 +19,7 @@ from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
-from market_abm.economy.taxes import written_taxes
+from market_abm.economy.taxes import as_taxes
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
@@ -306,7 +306,7 @@ class Experiment(Displayable):
                 "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
                 "demand": _as_tables(outside(economy, economy.demand)),
                 "industries": _as_tables({each.good: each.population for each in firms}),
-                "taxes": written_taxes(economy.taxes),
+                **as_taxes(economy.taxes),
                 **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),
