@@ -216,6 +216,16 @@ def test_runs_side_by_side_and_copied_goods() -> None:
     assert result.last_errors.max() < 1e-12
 
 
+def test_growth_is_no_divergence_and_proportions_may_swing() -> None:
+    """At 1e30 a step; and where goods of even and odd steps never meet, for ever."""
+    fast = market_abm.run(market_abm.from_text("a = 1e30 * a"), **POST)
+    assert (fast.status, fast.steps) == ("converged", 1)
+    apart = market_abm.run(market_abm.from_text("a = 2 * b\nb = 3 * a"), **POST, steps=300)
+    assert apart.last.quantities.max() > 1e100
+    assert apart.status == "oscillating"
+    assert "quantities grow by the factor 2.449489743 a step" in apart.ending.detail
+
+
 def test_no_raw_good_and_consumers_outside() -> None:
     """Seed corn: y = 3 x^(1/2) eaten at a power .8: optimum by hand, corn 9/2, of it half sown."""
     economy = market_abm.from_text("corn = 3 * seed ** 0.5\nseed = corn * 1\neaten = corn", {})
@@ -249,11 +259,59 @@ def test_mechanisms_without_money_are_refused(message: str, settings: Any, engin
     [
         (r"what is paid for labour never comes", "a = labour * a", {"supply": {"labour": 1}}),
         (r"'a = a\*\*0\.9' pays less than it earns.*the part 0\.1 ", "a = a ** 0.9", {}),
-        (r"'a = a\*\*1\.1' pays more than it earns.*the part 0\.1 ", "a = a ** 1.1", {}),
+        (r"'a = a\*\*1\.1' pays more than it earns.*the part 0\.0909 ", "a = a ** 1.1", {}),
         (r"bid_noise is set", "a = 2 * a", {"population": {"bid_noise": 0.1}}),
+        (r"a is made without b: what is paid", "a = 2 * a\nb = a ** 0.5 * b ** 0.5", {}),
         (r"reuse\.a is 'external'", "a = 2 * a", {"reuse": "external"}),
     ],
 )
 def test_money_that_would_leave_is_refused(message: str, program: str, options: Any) -> None:
     with pytest.raises(market_abm.MarketError, match=message):
         market_abm.run(market_abm.from_text(program, **({"supply": {}} | options)), **POST)
+
+
+def test_the_experiments_show_sraffas_numbers() -> None:
+    """In wheat: 10 and no profit; with a household that eats the surplus, 15 and a quarter."""
+    tight = {"run.tolerance": 1e-13, "run.engine": "arrays"}
+    first = market_abm.run("sraffa", overrides=tight)
+    assert (first.status, first.last.prices[first.economy.index["wheat"]]) == ("converged", 1.0)
+    assert first.table()["price"]["iron"] == pytest.approx(10.0, rel=1e-12)
+    assert abs(first.accounts()["margin"]).max() < 1e-12
+
+    second = market_abm.run("sraffa-surplus", overrides=tight)
+    assert second.status == "converged"
+    made, prices, accounts = second.table()["quantity"], second.table()["price"], second.accounts()
+    assert made.to_dict() == pytest.approx({"wheat": 575, "iron": 20, "owner": 175}, rel=1e-12)
+    assert prices["iron"] == pytest.approx(15.0, rel=1e-12)
+    assert (accounts["profit"] / accounts["cost"]).to_list() == pytest.approx([0.25] * 2, rel=1e-12)
+    _, by_matrix = eigenvector(input_matrix((575.0, 20.0)).T)
+    assert prices["iron"] == pytest.approx(by_matrix[1], rel=1e-12)
+    money = second.outcome.trajectory.bids.sum(axis=1)[1:]
+    assert np.ptp(money) < 1e-12 * money[0]
+
+
+def test_prices_of_fixed_coefficients_are_a_limit() -> None:
+    """Lines that know his technique, not his prices: weights 1/2. Iron tends to 10 with σ."""
+    halves = np.full((2, 2), 0.5)
+    above = []
+    for elasticity, rate in ((0.5, 0.3), (0.3, 0.1)):
+        economy = market_abm.from_text(
+            "wheat = 400 * ces(wheat/280, iron/12, elasticity=s, weights=(1/2, 1/2))\n"
+            "iron = 20 * ces(wheat/120, iron/8, elasticity=s, weights=(1/2, 1/2))",
+            parameters={"s": elasticity},
+            numeraire="wheat",
+        )
+        result = market_abm.run(economy, **POST, bid_rate=rate, engine="arrays", steps=1000)
+        assert result.status == "converged"
+        # x/280 for x: the share parameter of a unit is w (1/280)^r, with a productivity
+        power = (elasticity - 1.0) / elasticity
+        weights = halves * np.transpose([WHEAT, IRON]) ** -power
+        growth, prices = by_unit_costs(weights, np.array([400.0, 20.0]), elasticity)
+        assert result.table()["price"]["iron"] == pytest.approx(prices[1] / prices[0], rel=1e-9)
+        assert np.exp(result.path.welfare[-1]) == pytest.approx(growth, rel=1e-9)
+        above.append(prices[1] / prices[0] - 10.0)
+    assert above == pytest.approx([0.34933, 0.20928], abs=1e-5)
+    nearer = by_unit_costs(
+        halves * np.transpose([WHEAT, IRON]) ** (0.95 / 0.05), np.array([400.0, 20.0]), 0.05
+    )[1]
+    assert nearer[1] / nearer[0] == pytest.approx(10.0346, abs=1e-4)

@@ -37,12 +37,13 @@ def post(**keys):
     st.booleans(),
     st.sampled_from(ACTIVATIONS),
     st.sampled_from([0.2, 0.5, 0.8]),
+    st.sampled_from([0, 0, 2]),
 )
 @settings(max_examples=examples(20))
-def test_budgets_and_money_in_both_engines(seed, loop, activation, rate):
+def test_budgets_and_money_in_both_engines(seed, loop, activation, rate, lag):
     """1e-12 at every step: sums of some tens of numbers, each good to 1e-16, over twenty steps."""
     economy = random_economy(np.random.default_rng(seed), loop=loop)
-    market = post(activation=activation, bid_rate=rate)
+    market = post(activation=activation, bid_rate=rate, lag=lag)
     compared = assert_each_its_own([economy], [market], [1], 20)
     model, states = MarketModel(economy, market), []
     states.append(model.state)

@@ -23,11 +23,7 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.registry import VIEWS, find
 from market_abm.views.words.optimum import optimum_sentence
-from market_abm.views.words.run import (
-    measures_sentence,
-    progress_text,
-    run_sentences,
-)
+from market_abm.views.words.run import measures_sentence, progress_text, run_sentences
 from market_abm.views.words.text import and_more, changes_text, sentence, status_counts
 
 

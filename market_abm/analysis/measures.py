@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
 from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
+from market_abm.analysis.rotation import Rotation
 from market_abm.language.segments import BLOCK
 from market_abm.simulation.record import Trajectory
 
@@ -289,6 +290,10 @@ class MeasuredRun(Protocol):
         """|price - gradient| / |gradient| of all goods at the last step, shape (goods,)."""
 
     @property
+    def rotation(self) -> Rotation | None:
+        """The gradient and the rotation of a step at the steady state; None if unknown."""
+
+    @property
     def taxes(self) -> Any:
         """What taxes do at the last step; None without taxes."""
 
@@ -309,6 +314,8 @@ class Measure:
         The number of a run; NaN or None where there is nothing to measure.
     of_households
         Whether only runs with households have it.
+    of_rest
+        Whether it is of the steady state, which is found without the run, and takes long.
     of_taxes
         Whether only runs with taxes have it.
     """
@@ -318,6 +325,7 @@ class Measure:
     unit: str
     compute: Callable[[MeasuredRun], float | None]
     of_households: bool = False
+    of_rest: bool = False
     of_taxes: bool = False
 
     def of(self, run: MeasuredRun) -> float | None:
@@ -375,6 +383,14 @@ MEASURES: list[Measure] = [
         "money per step",
         lambda run: np.nansum(run.path.reweighting),
         of_households=True,
+    ),
+    Measure(
+        "gradient_share",
+        "gradient share of moves near the steady state",
+        "",
+        lambda run: None if run.rotation is None else run.rotation.gradient_share,
+        of_households=True,
+        of_rest=True,
     ),
     Measure(
         "tax_revenue",

@@ -83,8 +83,8 @@ class Claims:
             for k, household in enumerate(households.values())
             for good, units in household.endowment.items()
         ]
-        own = ownership(households, [each.good for each in firms])
-        rows = [_row([own[name][each.good] for each in firms]) for name in households]
+        own = ownership(households, [each.good for each in firms if each.is_line])
+        rows = [_row([own[name][each.line_good] for each in firms]) for name in households]
         if all(np.all(row == row[..., :1]) for row in rows):
             rows = [row[..., :1] for row in rows]
         uses = [buyers.uses[name] for name in households]
@@ -102,6 +102,12 @@ class Claims:
             inputs=Segments.of_sizes(np.array([len(each) for each in uses])),
             maker_of_use=buyers.places_of_uses[2],
         )
+
+    def endowed_of(self, goods: int) -> np.ndarray:
+        """Units of all ``goods`` that households own of what is made, shape (..., goods)."""
+        units = np.zeros((*self.endowed.shape[:-1], goods))
+        units[..., self.makers] = self.endowed
+        return units
 
     def costs(self, paid: np.ndarray) -> np.ndarray:
         """What the firms of each line pay, (..., lines), by what is paid for each use, (..., uses).

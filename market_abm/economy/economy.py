@@ -23,6 +23,7 @@ from market_abm.economy.checks import (
     check_demand,
     check_demanded,
     check_keys,
+    check_numeraire,
     check_supply,
     industry_of_good,
 )
@@ -46,6 +47,7 @@ from market_abm.economy.industry import Industry, with_all_firms
 from market_abm.economy.kept import KEPT, LAYOUT, ORDER
 from market_abm.economy.many_runs import combined, selected
 from market_abm.economy.order import distances, topological_components
+from market_abm.economy.outputs import by_activity, with_activities
 from market_abm.economy.series import followed
 from market_abm.economy.taxes import Tax, Taxed, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
@@ -88,6 +90,8 @@ class Economy(Taxed, Displayable):
         Parameters of which more was made than numbers of lines: indices, bounds of loops.
     households
         Those who earn what they spend; their lines come last in ``industries``, and their demand.
+    numeraire
+        The good in whose units money is told in tables, reports and summaries; None for money.
     """
 
     industries: tuple[Industry, ...]
@@ -100,6 +104,7 @@ class Economy(Taxed, Displayable):
     conditions: tuple[Condition, ...] = ()
     fixed: frozenset[str] = frozenset()
     households: Mapping[str, Household] = field(default_factory=dict)
+    numeraire: str | None = None
 
     @staticmethod
     @no_collection()
@@ -119,6 +124,7 @@ class Economy(Taxed, Displayable):
         parameters: Mapping[str, float] | None = None,
         fixed: frozenset[str] = frozenset(),
         households: Mapping[str, Any] | None = None,
+        numeraire: str | None = None,
     ) -> Economy:
         """Check the parts, fill in the defaults and draw the firms.
 
@@ -139,10 +145,8 @@ class Economy(Taxed, Displayable):
             By name, settings of :class:`Tax`.
         seed
             Fixes the firms drawn.
-        names
-            Full names of goods.
-        conditions
-            See the attribute.
+        names, conditions, numeraire
+            See the attributes.
         parameters
             Values of names that formulas under patterns may read.
         fixed
@@ -158,26 +162,24 @@ class Economy(Taxed, Displayable):
         SettingError
             A setting is unknown, of the wrong type or out of range.
         """
-        lines, living = tuple(industries), read_households(households)
+        lines, living, names = tuple(industries), read_households(households), dict(names or {})
         industries = (*lines, *lines_of(living, parameters or {}))
         check_households(living, industries, demand or {}, supply)
-        names = dict(names or {})
         made = industry_of_good(industries)
         read = dict.fromkeys(good for i in industries for good in i.technology.inputs)
         raw = [good for good in read if good not in made]
         final = [good for good in made if good not in read]
-        goods = [*raw, *made]
-        tables = ByPattern(parameters or {})
+        goods, tables = [*raw, *made], ByPattern(parameters or {})
         supply = supply_with(tables.entries(supply, raw, "supply", Supply), raw, living)
         demand = tables.entries(demand or {}, final, "demand", Demand)
-        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        reuse_of = with_activities(tables.entries(reuse_of or {}, goods, "reuse"), industries)
         own = [each.good for each in lines]
         population_of = tables.entries(population_of or {}, own, "industries", FirmPopulation)
         check_supply(supply, raw, made)
         check_demand(demand, final, made)
         check_keys("reuse", "good", reuse_of, goods)
         check_keys("industries", "industry or key", population_of, own)
-        check_keys("names", "good", names, goods)
+        check_keys("names", "good", names or {}, goods)
         check_closed(final, raw, made)
 
         drawn = with_all_firms(lines, population, population_of, seed)
@@ -192,10 +194,11 @@ class Economy(Taxed, Displayable):
             demand=demand_with(demand, final, living),
             taxes=taxes_of(taxes or {}, goods, living),
             seed=seed,
-            names=names,
+            names=dict(names or {}),
             conditions=conditions,
             fixed=fixed | tables.read,
             households=living,
+            numeraire=check_numeraire(numeraire, goods),
         )
         check_demanded(economy)
         check_incomes(economy)
@@ -353,6 +356,11 @@ class Economy(Taxed, Displayable):
             [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
         )
 
+    @cached_property
+    def outputs(self) -> dict[str, list[Industry]]:
+        """The lines that make several goods, by their activities: the industry of each output."""
+        return by_activity(self.industries)
+
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""
         return self.reuse[good] == "rival" and self._uses[good] > 1
@@ -427,9 +435,7 @@ class Economy(Taxed, Displayable):
         """Units of made goods that households own, shape (..., goods); None if there are none."""
         if not any(np.any(each.endowed) for each in self.industries):
             return None
-        units = np.zeros((*self.claims.endowed.shape[:-1], len(self.goods)))
-        units[..., self.claims.makers] = self.claims.endowed
-        return units
+        return self.claims.endowed_of(len(self.goods))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -438,8 +444,7 @@ class Economy(Taxed, Displayable):
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
-        for maker, good in self.buyers.makers:
+        for _, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                name = self.goods[maker]
-                return f"{'the household' if name in self.households else 'a maker of'} {name}"
+                return f"{'the household' if good in self.households else 'a maker of'} {good}"
         raise IndexError(buyer)

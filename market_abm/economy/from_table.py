@@ -87,6 +87,9 @@ class TableSettings(Settings):
         range=f"of {SUBSTITUTION}",
         help="σ, elasticity of substitution among all inputs, or of materials for factors",
     )
+    numeraire: str | None = words(
+        None, help="the good in whose units prices and money are told; by default money"
+    )
 
     def table(self, folder: Path) -> InputOutputTable:
         """The table, without its small inputs; paths are relative to ``folder``."""

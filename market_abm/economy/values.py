@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from market_abm.economy.by_pattern import ByPattern
-from market_abm.economy.checks import check_demand, check_keys, check_supply
+from market_abm.economy.checks import check_demand, check_keys, check_numeraire, check_supply
 from market_abm.economy.households import (
     changed_households,
     check_supply_of_owned,
@@ -25,6 +25,9 @@ from market_abm.economy.terms import Demand, FirmPopulation, Supply
 from market_abm.errors import SettingError, nearest
 from market_abm.fields import check_number
 from market_abm.keys import flattened, key_parts, quoted, set_key
+
+NUMERAIRE = "economy.numeraire"
+"""What can be changed like a number, but not by a shock: the unit of account of a whole run."""
 
 TABLES = ("economy.parameters", "supply", "demand", "industries", "taxes", "households")
 """The tables that hold the numbers of an economy."""
@@ -49,14 +52,15 @@ def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
     households = economy.households
     tables: dict[str, Any] = {}
     for key, value in flattened(values):
-        if not is_value_key(key):
+        if not is_value_key(key) and key != NUMERAIRE:
             raise SettingError(
                 f"'{key}' is not a number of the economy",
                 remedy=f"choose a key under {', '.join(TABLES)}",
                 name=key,
             )
         set_key(tables, key, value)
-    parameters = tables.get("economy", {}).get("parameters", {})
+    of_all = {"numeraire": economy.numeraire, **tables.get("economy", {})}
+    parameters = of_all.get("parameters", {})
     if parameters:
         industries = _with_parameters(industries, parameters)
     made = {industry.good: industry for industry in industries}
@@ -84,6 +88,7 @@ def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
         demand=_with_terms(Demand, demand, of_demand, "demand"),
         households=households,
         taxes=changed_taxes(economy.taxes, tables.get("taxes", {})),
+        numeraire=check_numeraire(of_all["numeraire"], list(economy.goods)),
     )
 
 

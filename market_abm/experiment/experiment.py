@@ -17,6 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
 from market_abm.economy.taxes import as_taxes
@@ -128,6 +129,13 @@ class Experiment(Displayable):
                 )
 
     def _check_record(self) -> None:
+        unit = self.economy.numeraire
+        if unit is not None and self.record.goods is not None and unit not in self.record.goods:
+            raise SettingError(
+                f"record.goods leaves out the numeraire {unit}",
+                remedy=f"add it: prices are told in units of {unit}",
+                name="record.goods",
+            )
         a_step = self.record_bytes(len(BUYER_FIELDS))
         steps = self.run.steps // self.record_interval
         if steps * a_step > MAX_RECORD_BYTES:
@@ -294,18 +302,23 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(each.text(exact=True) for each in firms),
+                    "program": "\n".join(program_lines(firms, exact=True).values()),
                     "parameters": {
                         key: value
                         for industry in economy.industries
                         for key, value in industry.technology.parameters.items()
                     },
                     "seed": economy.seed,
+                    **({"numeraire": economy.numeraire} if economy.numeraire else {}),
                 },
-                "reuse": shortened(economy.reuse),
+                "reuse": shortened(
+                    {k: v for k, v in economy.reuse.items() if k not in economy.outputs}
+                ),
                 "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
                 "demand": _as_tables(outside(economy, economy.demand)),
-                "industries": _as_tables({each.good: each.population for each in firms}),
+                "industries": _as_tables(
+                    {i.good: i.population for i in firms if not i.technology.outputs}
+                ),
                 **as_taxes(economy.taxes),
                 **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),

@@ -209,6 +209,7 @@ def _economy(
         "taxes": tables["taxes"],
         "seed": seed,
         "households": tables["households"],
+        "numeraire": made_of.numeraire,
     }
     if isinstance(made_of, TableSettings):
         return made_of.economy(folder, **options)

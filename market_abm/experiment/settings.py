@@ -86,3 +86,6 @@ class ProgramSettings(Settings):
         range="of numbers",
         help="values of the program's parameters",
     )
+    numeraire: str | None = words(
+        None, help="the good in whose units prices and money are told; by default money"
+    )

@@ -179,7 +179,7 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     """∂(value of final output)/∂(each good), money per unit, by backprop; no market is run.
 
     Final goods are valued at their consumers' prices. Where every good is used, prices are
-    relative, and add up to 1.
+    relative, and add up to 1. With a numeraire they are in units of that.
 
     Parameters
     ----------
@@ -198,6 +198,8 @@ def exact_gradient(economy: Economy, shares: np.ndarray | None = None) -> dict[s
     quantities, products = forward_pass(economy, shares)
     prices = consumer_prices(economy, references(economy), quantities)
     gradient = reverse_sweep(economy, products, shares, prices)
+    if economy.numeraire is not None:
+        gradient = gradient / gradient[economy.index[economy.numeraire]]
     return dict(zip(economy.goods, gradient.tolist(), strict=True))
 
 

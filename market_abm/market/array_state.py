@@ -197,7 +197,8 @@ class ArrayState:
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
         if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
+            remedy = self.settings.rules.budget_remedy
+            self.failed[row] = at_step(error, self.economy, self.clock, remedy)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

@@ -15,7 +15,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
-from market_abm.economy.slots import AnySlot
+from market_abm.economy.slots import AnySlot, taken
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter, some
@@ -333,7 +333,7 @@ class ArrayEngine(ArrayState):
         if self.mechanism.bids_are_money:
             output = group.contributions(self._delivered, self._products)
         else:
-            inputs = [self._delivered(slot) for slot in group.slots]
+            inputs = taken(group.slots, self._delivered)
             room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
             for own, product in zip(room, products, strict=True):

@@ -18,7 +18,7 @@ from market_abm.language.segments import pick
 from market_abm.market import behaviour
 
 CONSTANT_RETURNS = 1e-9
-"""The relative difference of Σ x ∂y/∂x from y up to which returns to scale are constant."""
+"""The relative difference of y from Σ x ∂y/∂x up to which returns to scale are constant."""
 
 
 def check_closed_system(economy: Economy, settings: Any, lead: tuple[int, ...] = ()) -> None:
@@ -76,6 +76,16 @@ def check_closed_system(economy: Economy, settings: Any, lead: tuple[int, ...] =
                 remedy="choose 'rival' or 'copy'",
                 name=f"reuse.{good}",
             )
+    first, *others = economy.components
+    if others:
+        raise EconomyError(
+            f"the program has no final good, and {first[0].good} is made without "
+            f"{others[-1][0].good}: what is paid for it never comes back",
+            remedy=f"let a line that leads to {first[0].good} use {others[-1][0].good}, or add a "
+            f"final good such as: sold = {others[-1][0].good}",
+            name=first[0].good,
+            line=first[0].line,
+        )
     _check_returns(economy, lead)
 
 
@@ -101,6 +111,7 @@ def write_first_bids(economy: Economy, products: np.ndarray, bids: np.ndarray) -
             slot.write(bids, behaviour.marginal_revenue_products(earned, of_input))
 
 
+@np.errstate(all="ignore")
 def _check_returns(economy: Economy, lead: tuple[int, ...]) -> None:
     """Refuse lines of other than constant returns (Euler): their profits would leave the market."""
     buyers = economy.buyers
@@ -115,17 +126,20 @@ def _check_returns(economy: Economy, lead: tuple[int, ...]) -> None:
         paid = shares * quantities[..., buyers.good] * products
         for k, industry in enumerate(economy.topological_order):
             own = buyers.of_industry[industry.good].ravel()
-            degree = np.ravel(paid[..., own].sum(axis=-1) / outputs[..., k])
-            if not np.all(np.abs(degree - 1.0) <= CONSTANT_RETURNS):
-                raise _profits(industry, float(degree[np.argmax(np.abs(degree - 1.0))]))
+            made, money = np.ravel(outputs[..., k]), np.reshape(paid[..., own], (-1, len(own)))
+            size = np.maximum(np.abs(money).sum(axis=-1), np.abs(made))
+            profit = np.where(size == 0.0, 0.0, made - money.sum(axis=-1)) / size
+            if not np.all(np.abs(profit) <= CONSTANT_RETURNS):
+                raise _profits(industry, float(profit[np.argmax(np.abs(profit))]))
 
 
-def _profits(industry: Industry, degree: float) -> EconomyError:
-    kept, rest = ("more", "the loss") if degree > 1.0 else ("less", "the profit")
+def _profits(industry: Industry, profit: float) -> EconomyError:
+    pays = f"pays less than it earns: its profit, the part {profit:.3g} of revenue,"
+    if not profit > 0.0:
+        pays = f"pays more than it earns: its loss, the part {-profit:.3g} of its costs,"
     return EconomyError(
-        f"'{industry.text()}' pays {kept} than it earns, and the program has no final good: "
-        f"{rest}, the part {abs(1.0 - degree):.3g} of revenue, would be money that nobody "
-        f"{'has' if degree > 1.0 else 'spends'}",
+        f"'{industry.text()}' {pays} would be money that nobody "
+        f"{'spends' if profit > 0.0 else 'has'}, as the program has no final good",
         remedy="let its returns to scale be constant, or let a household own the firms",
         name=industry.good,
         line=industry.line,

@@ -61,6 +61,20 @@ class HouseholdAccount(NamedTuple):
         """What it pays for all goods."""
         return sum(self.spending.values())
 
+    def divided(self, unit: float) -> HouseholdAccount:
+        """The same in units of account that are worth ``unit`` each, money."""
+        if unit == 1.0:
+            return self
+        return HouseholdAccount(
+            self.utility,
+            self.weight / unit,
+            {good: money / unit for good, money in self.endowments.items()},
+            {good: money / unit for good, money in self.profits.items()},
+            self.transfer / unit,
+            {name: money / unit for name, money in self.taxes.items()},
+            {good: money / unit for good, money in self.spending.items()},
+        )
+
     def summary(self) -> dict[str, Any]:
         """The account as an object for JSON."""
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,15 @@ import numpy as np
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.ties import Payments
+from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.closed_form import spectral_radius
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
 from market_abm.gradient.optimality import Kind
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
+from market_abm.runs.ending import least_scale
+from market_abm.runs.numeraire import relative_prices
 
 REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
@@ -26,24 +31,26 @@ def best_known(economy: Economy, last: State) -> Equilibrium | None:
 
 
 def resting(
-    economy: Economy, last: State, best: Equilibrium | None, tolerance: float
+    experiment: Experiment, economy: Economy, last: State, best: Equilibrium | None
 ) -> Equilibrium | None:
     """The allocation at which a market rests, and what it is; ``best`` itself if it is that.
 
     Parameters
     ----------
+    experiment
+        The experiment that was run.
     economy, last
         The economy and the state at the last step.
     best
         The best known allocation.
-    tolerance
-        That of the run.
     """
     if best is not None and best.solved and best.is_near(last.quantities, last.shares):
         return best
     raw = last.quantities[: len(economy.supply)]
-    accuracy = max(REST_ACCURACY, 10.0 * tolerance)
-    found = nearest_stationary(economy, raw, last.shares, accuracy)
+    accuracy = max(REST_ACCURACY, 10.0 * experiment.run.tolerance)
+    paid = experiment.market.rules.per_unit(last.bids, last.inputs)
+    payments = Payments(paid, last.prices, accuracy)
+    found = nearest_stationary(economy, raw, last.shares, accuracy, payments)
     return found if found is None or best is None else found.compared_with(best)
 
 
@@ -75,6 +82,19 @@ def distance(last: State, welfare: float, best: Equilibrium, least: np.ndarray) 
         "complete": best.complete,
         **(general if best.kind in (Kind.EQUILIBRIUM, Kind.PARETO_OPTIMUM) else {}),
     }
+
+
+def distance_of(result: Any) -> dict[str, Any] | None:
+    """The distance of a ``Result`` from the best known allocation; None if that is unknown.
+
+    Prices are compared in the unit of account, each side in units of its own numeraire.
+    """
+    best, economy = result.equilibrium, result.economy
+    if best is None:
+        return None
+    best = dataclasses.replace(best, prices=relative_prices(economy, best.prices))
+    least = least_scale(economy, result.trajectory)
+    return distance(result.last, float(result.path.welfare[-1]), best, least)
 
 
 @np.errstate(all="ignore")

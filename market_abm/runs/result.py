@@ -22,10 +22,13 @@ from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import family_paths, family_table, shown_families
 from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
+from market_abm.runs.numeraire import in_numeraire, relative_prices, unit_of_account
+from market_abm.runs.steady_state import SteadyResult
 from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
     buyers_table,
+    divided,
     largest,
     measures_table,
     own_rates_table,
@@ -51,19 +54,19 @@ MAX_LINE_GOODS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Savable):
+class Result(SteadyResult, Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
     steps and goods, unless ``[record]`` says otherwise. Arrays of the last step cover all
-    ``goods``.
+    ``goods``. Where the economy has a numeraire, money stands for units of it.
 
     Parameters
     ----------
     experiment
         What was run.
     outcome
-        The run as the simulation recorded it.
+        The run as the simulation recorded it, in money.
     ending
         How it ended.
     firm
@@ -90,15 +93,20 @@ class Result(Savable):
         """The last step."""
         return self.trajectory.steps
 
+    @cached_property
+    def told(self) -> Run:
+        """The outcome in the unit of account: money, or units of the numeraire."""
+        return in_numeraire(self.experiment.economy, self.outcome)
+
     @property
     def trajectory(self) -> Trajectory:
         """Prices, quantities, inputs, shares and bids along the path."""
-        return self.outcome.trajectory
+        return self.told.trajectory
 
     @property
     def last(self) -> State:
         """The state at the last step, of all goods and buyers."""
-        return self.outcome.last
+        return self.told.last
 
     @property
     def times(self) -> np.ndarray:
@@ -136,7 +144,7 @@ class Result(Savable):
 
         The derivative of what the program makes at the shares and the supply of that step.
         """
-        return self.outcome.observations["gradients"]
+        return self.told.observations["gradients"]
 
     @cached_property
     def book_gradients(self) -> np.ndarray:
@@ -146,7 +154,7 @@ class Result(Savable):
                 "the books of a run with shocks are of several economies",
                 remedy="run it without shocks",
             )
-        return book_gradients(self.experiment.economy, self.trajectory)
+        return book_gradients(self.experiment.economy, self.outcome.trajectory)
 
     @cached_property
     @np.errstate(all="ignore")  # it may have diverged
@@ -163,7 +171,7 @@ class Result(Savable):
     @property
     def last_gradients(self) -> np.ndarray:
         """The exact gradient at the last step, of all goods, shape (goods,)."""
-        return self.outcome.last_observations["gradients"]
+        return self.told.last_observations["gradients"]
 
     @cached_property
     def sales(self) -> np.ndarray:
@@ -181,8 +189,8 @@ class Result(Savable):
         """Measures of how closely the path followed the gradient."""
         changes = self.experiment.changes
         last_shock = changes[-1][0] if changes else 0
-        compared = Comparison(**self.outcome.observations)
-        return PathMeasures(self.trajectory, compared, last_shock, self.economy.closed)
+        path, compared = self.outcome.trajectory, Comparison(**self.outcome.observations)
+        return PathMeasures(path, compared, last_shock, self.economy.closed)
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -202,7 +210,7 @@ class Result(Savable):
         """The prices that theory predicts, shape (records, recorded goods); None if it does not."""
         from market_abm.analysis.prediction import predicted_price_path
 
-        if self.firm is not None or self.experiment.changes:
+        if self.firm is not None or self.experiment.changes or self.economy.numeraire:
             return None
         ratio = predicted_price_path(self.experiment.economy, self.experiment.market, self.steps)
         with np.errstate(invalid="ignore"):  # a gradient may be infinite before it diverges
@@ -215,7 +223,7 @@ class Result(Savable):
         """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
         from market_abm.runs.optimum import best_known
 
-        return best_known(self.economy, self.last)
+        return best_known(self.economy, self.outcome.last)
 
     @cached_property
     def taxes(self) -> TaxSummary | None:
@@ -223,7 +231,9 @@ class Result(Savable):
         from market_abm.runs.taxes import tax_summary
 
         welfare = float(self.path.welfare[-1])
-        return tax_summary(self.economy, self.experiment.market, self.last, welfare)
+        last, market = self.outcome.last, self.experiment.market
+        found = tax_summary(self.economy, market, last, welfare)
+        return found and found.divided(unit_of_account(self.economy, last.prices))
 
     @property
     def at_rest(self) -> bool:
@@ -241,8 +251,7 @@ class Result(Savable):
 
         if not self.at_rest:
             return None
-        tolerance = self.experiment.run.tolerance
-        return resting(self.economy, self.last, self.equilibrium, tolerance)
+        return resting(self.experiment, self.economy, self.outcome.last, self.equilibrium)
 
     @cached_property
     def stability(self) -> Stability | None:
@@ -255,11 +264,8 @@ class Result(Savable):
         """
         from market_abm.analysis.stability import stability
 
-        moving = self.economy.moves_until > self.steps
-        if self.firm is not None or moving or self.equilibrium is None:
-            return None
-        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
-        return stability(self.economy, self.experiment.market, steady)
+        steady = self.steady_state
+        return stability(self.economy, self.experiment.market, steady) if steady else None
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:
@@ -275,8 +281,8 @@ class Result(Savable):
             with suppress(MarketError):  # there is no steady state
                 prices = equilibrium_prices(table, self.economy)
         if prices is None and self.equilibrium is not None and self.equilibrium.solved:
-            return self.equilibrium.prices
-        return prices
+            prices = self.equilibrium.prices
+        return None if prices is None else relative_prices(self.economy, prices)
 
     @cached_property
     def predicted_rate(self) -> float | None:
@@ -313,13 +319,9 @@ class Result(Savable):
         is W there minus W at the end, money; ``kind``, ``starts`` and ``complete`` say what it is
         and how it was found.
         """
-        from market_abm.runs.ending import least_scale
-        from market_abm.runs.optimum import distance
+        from market_abm.runs.optimum import distance_of
 
-        if self.equilibrium is None:
-            return None
-        least = least_scale(self.economy, self.trajectory)
-        return distance(self.last, float(self.path.welfare[-1]), self.equilibrium, least)
+        return distance_of(self)
 
     def accounts(self) -> pd.DataFrame:
         """One row per industry, at the last step and its prices: revenue, cost, profit, margin.
@@ -330,12 +332,17 @@ class Result(Savable):
         derivatives a technology homogeneous of degree b has a margin of 1 - b: zero with constant
         returns, a loss with increasing returns.
         """
-        return accounts_table(self.economy, self.experiment.market, self.last)
+        last = self.outcome.last
+        table = accounts_table(self.economy, self.experiment.market, last)
+        return divided(table, unit_of_account(self.economy, last.prices))
 
     @cached_property
     def households(self) -> Mapping[str, HouseholdAccount]:
         """Of each household, by name, what it earns and what it buys, at the last step."""
-        return household_accounts(self.economy, self.experiment.market, self.last)
+        last = self.outcome.last
+        accounts = household_accounts(self.economy, self.experiment.market, last)
+        unit = unit_of_account(self.economy, last.prices)
+        return {name: account.divided(unit) for name, account in accounts.items()}
 
     def household_paths(self) -> pd.DataFrame:
         """One row per recorded step and household (``runs/households.py``)."""

@@ -13,10 +13,11 @@ import numpy as np
 
 from market_abm.analysis.measures import measured
 from market_abm.experiment.experiment import Experiment
-from market_abm.runs.crossings import crossings_summary
+from market_abm.runs.crossings import branches_summary
 from market_abm.runs.families import families_json
 from market_abm.runs.households import households_summary
 from market_abm.runs.optimum import rest_summary
+from market_abm.runs.steady_state import rotation_summary
 
 if TYPE_CHECKING:
     from market_abm.analysis.rate import MeasuredRate
@@ -50,12 +51,13 @@ def run_summary(result: Any) -> dict[str, Any]:
             "equilibrium": result.distance(),
             "rest": rest_summary(result.rest, result.equilibrium),
             "near_rest": result.near_steady_state(),
+            **rotation_summary(result),
             **({"taxes": result.taxes.summary()} if result.taxes else {}),
             **households_summary(result.households),
             **({"weights": result.weights.summary()} if result.weights else {}),
             **({"shocks": told} if told else {}),
             **({"own_rates": rates} if rates else {}),
-            **crossings_summary(result.crossings),
+            **branches_summary(result.crossings, result.experiment, result.last),
             **numbers,
             "theory_error": theory_error(result.prices, result.prediction, result.gradients),
             "configuration": resolved(result.experiment),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -86,6 +86,21 @@ class TaxSummary:
     def deadweight_loss(self) -> float | None:
         """W at the optimum without taxes, less W, money per step (A. Harberger, 1964)."""
         return None if self.best_welfare is None else self.best_welfare - self.welfare
+
+    def divided(self, unit: float) -> TaxSummary:
+        """The same with prices and revenues in units that are worth ``unit`` each, money."""
+        if unit == 1.0:
+            return self
+        uses = [
+            use._replace(
+                price=use.price / unit,
+                gross_price=use.gross_price / unit,
+                derivative=use.derivative / unit,
+            )
+            for use in self.uses
+        ]
+        revenues = {tax: money / unit for tax, money in self.revenues.items()}
+        return replace(self, uses=tuple(uses), revenues=revenues)
 
     def table(self) -> pd.DataFrame:
         """One row per use: tax, good, user, rate, prices, derivative and wedge."""

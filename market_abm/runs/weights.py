@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.analysis.observer import relative_error
+from market_abm.runs.numeraire import unit_of_account
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,13 @@ def weights_of(result: Any) -> Weights | None:
     for k, good in enumerate(goods.tolist()):
         if good in recorded:
             path[:, k] = trajectory.prices[:, recorded[good]]
-    best = result.equilibrium
+    best, weights = result.equilibrium, None
+    if best is not None and best.solved and best.weights is not None:
+        weights = best.weights / unit_of_account(economy, best.prices)
     return Weights(
         households=tuple(economy.households),
         times=trajectory.times,
         path=path,
         last=result.last.prices[goods],
-        equilibrium=best.weights if best is not None and best.solved else None,
+        equilibrium=weights,
     )

@@ -18,6 +18,9 @@ from market_abm.simulation.record import Trajectory
 DIVERGENCE_LIMIT = 1e100
 """A price or quantity of this size or more counts as diverged."""
 
+CLOSED_LIMIT = 1e250
+"""The same in a closed system, whose quantities and prices are known in proportion only."""
+
 GROWTH = 10.0, 1e6
 """A run whose series move on counts as diverging if its largest price or quantity is so many times
 larger in each quarter of the run than in the one before, and in the last than in the first."""
@@ -63,10 +66,15 @@ class Ending:
     detail: str
 
 
+def divergence_limit(economy: Economy) -> float:
+    """The price or quantity from which on a run counts as diverged."""
+    return CLOSED_LIMIT if economy.closed else DIVERGENCE_LIMIT
+
+
 def divergence(economy: Economy, state: State, row: int) -> Ending | None:
     """The ending of run ``row`` if it has diverged, by its first number out of range; or None."""
     for what, values in (("quantity", state.quantities[row]), ("price", state.prices[row])):
-        for k in np.flatnonzero(~(np.abs(values) < DIVERGENCE_LIMIT)):
+        for k in np.flatnonzero(~(np.abs(values) < divergence_limit(economy))):
             return Ending(
                 Status.DIVERGED,
                 state.step,
@@ -97,24 +105,13 @@ def out_of_steps(
 ) -> Ending:
     """The ending of a run that did not settle: is it oscillating, or still converging?
 
-    Judged by the records from ``last_shock`` on.
+    Judged by the records from ``last_shock`` on; of a closed system, by proportions.
     """
     goods, step = economy.goods, trajectory.steps
-    bought = economy.buyers.good
-    paths: list[tuple[np.ndarray, np.ndarray, Callable[[int], str], Callable[[int], int]]] = [
-        (trajectory.prices, trajectory.goods, lambda k: f"price of {goods[k]}", int),
-        (trajectory.quantities, trajectory.goods, lambda k: f"quantity of {goods[k]}", int),
-        (
-            trajectory.shares,
-            trajectory.buyers,
-            lambda k: f"share of {goods[bought[k]]} for {economy.buyer_name(k)}",
-            lambda k: int(bought[k]),
-        ),
-    ]
     after = max(1, int(np.count_nonzero(trajectory.times >= last_shock)))
     oscillations = [
         (size, name(places[k]), good(places[k]), low, high, period)
-        for path, places, name, good in paths
+        for path, places, name, good in _named_paths(economy, trajectory)
         for size, k, low, high, period in _oscillations(path[-after:])
     ]
     noisy = any(np.any(i.population.bid_noise) for i in economy.topological_order)
@@ -134,6 +131,33 @@ def out_of_steps(
             detail += f"; {advice}"
         return Ending(Status.OSCILLATING, step, goods[k], detail)
     return Ending(Status.MAX_STEPS, step, None, f"not settled after {step} steps")
+
+
+_NamedPath = tuple[np.ndarray, np.ndarray, Callable[[int], str], Callable[[int], int]]
+
+
+@np.errstate(all="ignore")
+def _named_paths(economy: Economy, trajectory: Trajectory) -> list[_NamedPath]:
+    """Prices, quantities and shares along the path, with their places, names and goods.
+
+    Of a closed system prices and quantities are parts of the sum of all.
+    """
+    goods, bought = economy.goods, economy.buyers.good
+    prices, quantities, of_all = trajectory.prices, trajectory.quantities, ""
+    if economy.closed:
+        of_all = ", as a part of the sum of all,"
+        prices = prices / prices.sum(axis=1, keepdims=True)
+        quantities = quantities / quantities.sum(axis=1, keepdims=True)
+    return [
+        (prices, trajectory.goods, lambda k: f"price of {goods[k]}{of_all}", int),
+        (quantities, trajectory.goods, lambda k: f"quantity of {goods[k]}{of_all}", int),
+        (
+            trajectory.shares,
+            trajectory.buyers,
+            lambda k: f"share of {goods[bought[k]]} for {economy.buyer_name(k)}",
+            lambda k: int(bought[k]),
+        ),
+    ]
 
 
 @np.errstate(all="ignore")

@@ -13,7 +13,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
 from market_abm.errors import MarketError
 from market_abm.market.state import State
-from market_abm.simulation.endings import DIVERGENCE_LIMIT, Ending, Status, divergence
+from market_abm.simulation.endings import Ending, Status, divergence, divergence_limit
 from market_abm.simulation.record import BUYER_FIELDS, Record, Trajectory
 
 
@@ -301,7 +301,7 @@ class _Runs:
 
     def end_diverged(self, economy: Economy, state: State) -> None:
         """End runs whose new state is out of range, at the last recorded step."""
-        for row in np.flatnonzero(self.active & _out_of_range(state)).tolist():
+        for row in np.flatnonzero(self.active & _out_of_range(economy, state)).tolist():
             ending = divergence(economy, state, row)
             assert ending is not None
             self._endings[int(self.numbers[row])] = ending
@@ -310,7 +310,7 @@ class _Runs:
     def any_stopped(self, engine: Engine, state: State) -> bool:
         """Whether any active run failed in the step to ``state``, or diverged."""
         failed = any(self.active[row] for row in engine.failed)
-        return failed or bool(np.any(self.active & _out_of_range(state)))
+        return failed or bool(np.any(self.active & _out_of_range(engine.economy, state)))
 
     def at_last_step(self, state: State) -> np.ndarray:
         """The active runs that are at their last step, a mask."""
@@ -345,7 +345,8 @@ class _Runs:
         self.active[row] = False
 
 
-def _out_of_range(state: State) -> np.ndarray:
+def _out_of_range(economy: Economy, state: State) -> np.ndarray:
     """Which runs have a quantity or price that is NaN or too large, shape (runs,)."""
-    beyond = [~(np.abs(each) < DIVERGENCE_LIMIT) for each in (state.quantities, state.prices)]
+    limit = divergence_limit(economy)
+    beyond = [~(np.abs(each) < limit) for each in (state.quantities, state.prices)]
     return np.any(beyond[0] | beyond[1], axis=-1)

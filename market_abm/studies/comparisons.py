@@ -215,7 +215,8 @@ def _counted(result: Result) -> dict[str, Any]:
     best = result.equilibrium
     first = None
     if best is not None and best.solved:
-        first = first_reached(result.prices, result.quantities, best, REACHED)
+        prices = result.outcome.trajectory.prices
+        first = first_reached(prices, result.quantities, best, REACHED)
     steps = None if first is None else int(result.times[first])
     return {
         "steps": steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,9 @@ class OptimizerComparison(Savable):
             )
         if experiment.changes:
             raise SettingError("a twin cannot have shocks", remedy="leave them out", name="shocks")
+        if experiment.economy.numeraire:  # optimisers know money alone
+            economy = replace(experiment.economy, numeraire=None)
+            experiment = replace(experiment, economy=economy)
         twin(experiment.economy, experiment.market, 0)
         result = run(experiment, progress=of_run(experiment, experiment.name, progress))
         if progress:

@@ -26,7 +26,7 @@ from market_abm.views.ranges import (
     shown_until,
     slopes_of,
 )
-from market_abm.views.words.figures import predicted_rate
+from market_abm.views.words.figures import PRICE_LABEL, predicted_rate, price_label
 from market_abm.views.words.text import RELATIVE_ERROR
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ MAX_MARKS = 16
 RATIO_LIMITS = (-1.0, 3.0)
 """The widest axis of price over gradient; what is beyond is drawn at its edge."""
 
-PRICE_LABEL = "money per unit"
 RATIO_LABEL = "price ÷ exact gradient"
 
 
@@ -235,6 +234,8 @@ class Series:
         Stages from the consumer, in the layout ``ratios``.
     connected
         The records that the curve of errors connects, as a mask; None for all.
+    price_label
+        The unit of prices.
     """
 
     good: str
@@ -248,6 +249,7 @@ class Series:
     marks: np.ndarray
     stage: int = 0
     connected: np.ndarray | None = None
+    price_label: str = PRICE_LABEL
 
     @property
     def error_curve(self) -> tuple[np.ndarray, np.ndarray]:
@@ -258,7 +260,7 @@ class Series:
     @property
     def price_axis(self) -> Axis:
         """The axis of a panel with this good alone."""
-        return value_axis(np.concatenate([self.prices, self.gradients]), PRICE_LABEL)
+        return value_axis(np.concatenate([self.prices, self.gradients]), self.price_label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,7 +394,7 @@ class ConvergencePicture:
             others=paths.errors[:, others],
             largest=largest,
             median=np.median(known, axis=1),
-            price_axis=value_axis(values, PRICE_LABEL),
+            price_axis=value_axis(values, price_label(economy)),
             error_axis=error_axis(np.concatenate(curves or [largest]), tolerance),
             step_axis=step_axis(paths.steps),
             tolerance=tolerance,
@@ -438,6 +440,7 @@ def _series(
                 ),
                 marks=marks if n % every == 0 else marks[:0],
                 stage=stages.get(good, 0),
+                price_label=price_label(economy),
                 connected=(None if whole else connected(paths.steps, paths.errors[:, k], shocks)),
             )
         )

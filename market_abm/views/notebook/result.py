@@ -31,11 +31,7 @@ from market_abm.views.words.comparison import (
     twin_text,
 )
 from market_abm.views.words.optimum import optimum_distance, optimum_name
-from market_abm.views.words.run import (
-    ending_sentence,
-    largest_note,
-    measure_label,
-)
+from market_abm.views.words.run import ending_sentence, largest_note, measure_label
 from market_abm.views.words.text import and_more, changes_text
 
 if TYPE_CHECKING:
@@ -119,7 +115,8 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
     distance = result.distance() if small else None
     optimum = distance if distance is not None and distance["solved"] else None
     for measure in MEASURES:
-        value = measure.of(result) if few or measure.key != "staleness" else None
+        long = measure.of_rest and "rotation" not in vars(result)
+        value = None if long or not (few or measure.key != "staleness") else measure.of(result)
         if value is None:
             continue
         shown = data(value, DIGITS.get(measure.key, 6))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.views.convergence import FLOOR, PRICE_LABEL, Axis, value_axis
+from market_abm.views.convergence import FLOOR, Axis, value_axis
 from market_abm.views.report.figures import (
     REFERENCE,
     Figure,
@@ -23,6 +23,7 @@ from market_abm.views.report.figures import (
     thinning_note,
 )
 from market_abm.views.words import report as words
+from market_abm.views.words.figures import PRICE_LABEL
 
 if TYPE_CHECKING:
     import pandas as pd

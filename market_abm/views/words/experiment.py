@@ -26,6 +26,7 @@ def experiment_line(experiment: Experiment) -> str:
 def experiment_lines(experiment: Experiment) -> list[str]:
     """That an experiment is valid, and what its economy consists of."""
     economy = experiment.economy
+    lines = [each for each in economy.topological_order if each.is_line]
     loops = [
         " <-> ".join(industry.good for industry in component)
         for component in economy.components
@@ -34,7 +35,7 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     listed = family_texts if shown_families(economy) else ", ".join
     groups: dict[str, str] = {
         "raw goods": listed(economy.supply),
-        "industries": listed([i.good for i in economy.topological_order if not i.household]),
+        "industries": listed([each.good for each in lines]),
         "final goods": listed([good for good in economy.demand if good not in economy.households]),
         "households": listed(economy.households),
         "taxes": tax_texts(economy.taxes),
@@ -43,7 +44,7 @@ def experiment_lines(experiment: Experiment) -> list[str]:
     return [
         f"{experiment.name}: valid",
         *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(i.firms for i in economy.topological_order if not i.household)}",
+        f"  firms: {sum(each.firms for each in lines)}",
         *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
     ]
 

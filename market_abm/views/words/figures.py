@@ -22,6 +22,7 @@ from market_abm.views.words.lines import shortened
 from market_abm.views.words.text import ARROWS, LIGHT_IS_HIGH, status_counts, status_text
 
 if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
     from market_abm.runs.result import Result
     from market_abm.studies.optimizers import OptimizerComparison
 
@@ -34,6 +35,14 @@ NO_FONT = (
 
 
 # --- convergence ----------------------------------------------------------------------------------
+
+PRICE_LABEL = "money per unit"
+
+
+def price_label(economy: Economy | None) -> str:
+    """The unit of prices: money, or the numeraire, per unit."""
+    good = None if economy is None else economy.numeraire
+    return PRICE_LABEL if good is None else f"{good} per unit"
 
 
 def convergence_title(result: Result) -> str:

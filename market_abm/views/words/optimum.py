@@ -21,16 +21,22 @@ def welfare_text(welfare: float) -> str:
     return f"welfare {format_plain(float(welfare))}"
 
 
+CLOSED = (
+    "nobody outside pays: prices are known up to a scale, and compared with the dominant "
+    "eigenvector of the slopes"
+)
+"""Why a closed system has no optimum to compare with."""
+
+GROWTH = "Welfare is the logarithm of the factor by which quantities grow in a step"
+"""What welfare is in a closed system."""
+
+
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
     if result.economy.closed:
         first, last = (format_plain(result.path.welfare[k]) for k in (0, -1))
-        return (
-            "Nobody outside pays: prices are known up to a scale, and compared with the dominant "
-            "eigenvector of the slopes. Welfare is the logarithm of the factor by which quantities "
-            f"grow in a step, {first} at the start and {last} now."
-        )
+        return f"{sentence(CLOSED)} {GROWTH}, {first} at the start and {last} now."
     if distance is None and result.steady_state_prices is not None and result.status != "diverged":
         prices = format_error(relative_error(result.last.prices, result.steady_state_prices).max())
         return f"Distance to the steady state (closed form): prices {prices} (relative)."
@@ -110,8 +116,10 @@ def no_optimum(kind: str, *, complete: bool) -> str:
 def rest_sentence(result: Result) -> str:
     """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
     rest = rest_summary(result.rest, result.equilibrium)
-    known = (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value, *GENERAL)
-    if rest is None or rest["kind"] in known:
+    if rest is None or rest["kind"] in (Kind.UNKNOWN.value, *GENERAL):
+        return ""
+    known = result.equilibrium is not None and result.equilibrium.solved
+    if rest["kind"] == Kind.GLOBAL_MAXIMUM.value and known:
         return ""
     return sentence(rest_text(rest))
 

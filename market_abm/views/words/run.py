@@ -23,8 +23,10 @@ from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.experiment import table_notes
 from market_abm.views.words.families import loss_sentence
 from market_abm.views.words.households import household_sentences
+from market_abm.views.words.kinks import kink_sentence
 from market_abm.views.words.optimum import optimum_sentence, rest_sentence, welfare_text
 from market_abm.views.words.own_rates import own_rates_sentences
+from market_abm.views.words.rotation import rotation_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
 from market_abm.views.words.taxes import tax_sentences
@@ -61,7 +63,8 @@ def run_sentences(result: Result) -> list[str]:
     optimiser = "" if _no_competing_buyers(result) else optimiser_sentence(result)
     return [
         ending_sentence(result),
-        *filter(None, [crossing_sentence(result.crossings)]),
+        *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
+        *filter(None, [kink_sentence(result)]),
         *observed_sentences(result),
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
@@ -73,7 +76,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result), optimiser]),
+        *filter(None, [stability_sentence(result), rotation_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
@@ -233,9 +236,16 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 
 _REPORTED = {
     *("error", "welfare", "rate", "rate_uncertainty"),
-    *("gain", "gain_fraction", "reweighting", "tax_revenue", "deadweight_loss"),
+    *("gain", "gain_fraction", "reweighting", "gradient_share"),
+    *("tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
+
+
+def numeraire_sentence(result: Result) -> str:
+    """In what unit prices are, if that is not money."""
+    good = result.economy.numeraire
+    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
 
 
 def loss_sentences(result: Result) -> list[str]:
