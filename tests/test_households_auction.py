@@ -298,6 +298,36 @@ def test_suppliers_and_consumers_from_outside():
         auctioneer.step()
 
 
+def test_owners_of_lines_with_several_outputs():
+    """Walras' law pool by pool: in fixed proportions each output has all of the activity."""
+    economy = from_text(
+        "(wool, mutton) = transform((grass * labour) ** 0.4, elasticity=2, weights=(0.4, 0.6))\n"
+        "(flour, bran) = fixed(ces(grass, labour, elasticity=0.5) ** 0.8, yields=(0.7, 0.3))",
+        households={
+            "one": {
+                "utility": "cobb_douglas(wool, labour, flour)",
+                "endowment": {"labour": 5.0, "wool": 0.3},
+            },
+            "other": {
+                "utility": "ces(mutton, wool, bran, elasticity=0.6)",
+                "endowment": {"grass": 3.0},
+            },
+        },
+    )
+    assert_each_its_own([economy], [auction()], [1], steps=4)
+    auctioneer, pools = market(economy, rate=0.05), economy.buyers.pools
+    for _ in range(8):
+        state = auctioneer.state
+        value = [
+            state.bids[0, pool.buyers] @ state.inputs[0, pool.buyers]
+            - state.bids[0, pool.buyers.start] * state.quantities[0, pool.good]
+            for pool in pools
+        ]
+        assert abs(sum(value)) <= ROUNDING * np.abs(value).sum() * 10
+        auctioneer.step()
+    assert np.abs(value).sum() > 0.1
+
+
 @pytest.mark.parametrize(
     ("wants", "owns", "message"),
     [

@@ -122,7 +122,7 @@ BAD = {
     "sqrt = x": (1, "the name of a function"),
     "p = x": (1, "the name of a parameter"),
     "y = x\ny = 2*x": (2, "two lines produce 'y', the first is line 1"),
-    "a, b = x": (1, "not a line of production"),
+    "a, b = x": (1, "has several goods on the left"),
     "y += x": (1, "not a line of production"),
     "x": (1, "not a line of production"),
     "import os": (1, "not a line of production"),

@@ -88,7 +88,7 @@ def test_stable_below_an_auction_rate(sigma, edge):
     """
     axes = {"market.auction_rate": 8 * sigma / (3 * sigma**2 + 1) * np.linspace(0.96, 1.03, 4)}
     settings = {"economy.parameters.sigma": sigma, "run.steps": 100}
-    table = sweep(EXPERIMENTS / "scarf-edge.toml", axes, overrides=settings)
+    table = sweep(EXPERIMENTS / "scarf.toml", axes, overrides=settings)
     rates, growth = (table[name].to_numpy() for name in ("market.auction_rate", "rate"))
     value = -0.75 * sigma + 1j * np.sqrt(3) / 4
     np.testing.assert_allclose(growth, abs(1 + rates * value), rtol=1e-4)
@@ -200,6 +200,34 @@ def money_rate(sigma: float, bid_rate: float, sequential: bool) -> float:
         values = np.linalg.eigvals(np.array(rows, complex))
         found += [abs(each) for each in values if k or abs(each - 1) > 1e-12]
     return max(found)
+
+
+def test_money_settles_at_any_elasticity_if_bids_move_slowly():
+    """Up to a bid rate of about 0.4 σ where σ is small, as an auctioneer up to 8 σ."""
+    for sigma in (0.001, 0.01, 0.1, 0.3, 1.0, 3.0):
+        for sequential in (False, True):
+            assert money_rate(sigma, 0.39 * min(1.0, sigma), sequential) < 1.0
+    assert money_rate(0.001, 0.0004, False) > 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sigma", "edge"), [(0.1, 0.06104), (0.2, 0.19302)])
+def test_money_is_stable_below_a_bid_rate(sigma, edge):
+    """Where the measured rate of a sweep of runs is 1; by hand, to 1 %.
+
+    (From σ = .26 on it is σ/(1 - σ), as of a single split: what turns has settled before.)
+    """
+    around = edge * np.array([0.97, 0.99, 1.01, 1.03])
+    settings = {"economy.parameters.sigma": sigma, "run.steps": 300}
+    settings |= {"households.first.money": 1.0 + 1e-6, "households.third.money": 1.0 - 2e-6}
+    table = sweep(
+        EXPERIMENTS / "scarf-trading-post.toml", {"market.bid_rate": around}, overrides=settings
+    )
+    growth = table["rate"].to_numpy()
+    expected = [money_rate(sigma, each, False) for each in around]
+    np.testing.assert_allclose(growth, expected, rtol=1e-4)
+    assert expected[1] < 1.0 < expected[2]
+    assert abs(np.interp(1.0, growth, around) / edge - 1.0) < 0.01
 
 
 @pytest.mark.parametrize(

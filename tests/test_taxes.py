@@ -19,7 +19,9 @@ from market_abm.market.accounts import revenues_and_costs, tax_revenues
 from market_abm.runs.tables import consumer_references
 from market_abm.twins.base import largest_distance
 from market_abm.twins.registry import has_twin, twin
+from market_abm.views.explain import explain
 from market_abm.views.words.run import run_sentences
+from market_abm.watch.session import Session
 
 ROOT = Path(__file__).parents[1]
 HARBERGER = runpy.run_path(str(ROOT / "experiments/harberger.py"))
@@ -179,6 +181,9 @@ def test_each_wedge_is_told_as_what_it_is():
     assert consumer.wedge == pytest.approx(0.3)
     # A firm whose output has the elasticity 0.5 to an input pays half for it, taxes included.
     assert result.accounts().loc["u", "margin"] == pytest.approx(0.1, rel=1e-6)
+    notes = [section.note for section in explain(result)]
+    assert any("with a tax of 50 % on k and a tax of 10 % on k, l; profit" in n for n in notes)
+    assert "capital: a tax of 50 % on k in y" in result.economy._repr_html_()
     text = "\n".join(run_sentences(result))
     assert "capital: a tax of 50 %" in text
     assert "the deadweight loss is" in text
@@ -486,6 +491,24 @@ def test_files_overrides_shocks_and_sweeps_know_rates(tmp_path):
         {"taxes.capital.rate": [-0.5, 0.0, 0.5]},
     )
     np.testing.assert_allclose(table["price.k"] * [0.5, 1.0, 1.5], 3 * 0.5 * 2**-0.5)
+    revenue = 2 * table["price.k"] * [-0.5, 0.0, 0.5]
+    np.testing.assert_allclose(table["tax_revenue"], revenue, atol=1e-12)
+    np.testing.assert_allclose(table["deadweight_loss"], 0.0, atol=1e-12)  # k is of fixed quantity
+
+
+def test_the_page_has_a_slider_of_each_rate_and_saves_it(tmp_path):
+    file = tmp_path / "taxed.toml"
+    file.write_text(FILE.partition("[[shocks]]")[0])
+    session = Session(str(file))
+    assert "taxes.capital.rate" in [each.key for each in session.parameters()]
+    session.step()
+    session.set("taxes.capital.rate", 1.0)
+    for _ in range(3):
+        session.step()
+    k = session.economy.index["k"]
+    assert session.state.prices[k] == pytest.approx(3 * 0.5 * 2**-0.5 / 2.0)
+    again = Experiment.parse(session.text())
+    assert again.last_economy.taxes["capital"].rate == 1.0
 
 
 WRONG = [

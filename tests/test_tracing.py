@@ -21,7 +21,8 @@ from market_abm.cli.commands import main
 from market_abm.economy.families import family_and_indices
 from market_abm.language import tracing, variables
 from market_abm.simulation.record import Trajectory
-from market_abm.views.words.run import experiment_lines, run_sentences
+from market_abm.views.words.experiment import experiment_lines
+from market_abm.views.words.run import run_sentences
 
 # Market and library multiply the same derivatives in another order: some hundred operations of
 # rounding 1e-16 each.

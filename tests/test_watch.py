@@ -315,8 +315,9 @@ def elasticities(experiment):
     """The elasticities of an economy, as it is: each one's value and how often it stands there."""
     economy = experiment.economy
     made_of = experiment.configuration["economy"]
-    numbers = [terms.elasticity for terms in economy.demand.values()]
-    numbers += [terms.elasticity for terms in economy.supply.values()]
+    owned = {good for each in economy.households.values() for good in each.endowment}
+    numbers = [terms.elasticity for terms in economy.demand.values() if not terms.of_household]
+    numbers += [terms.elasticity for g, terms in economy.supply.items() if g not in owned]
     text = "\n".join(line.partition("#")[0] for line in made_of.get("program", "").splitlines())
     return len(numbers), len(set(re.findall(r"elasticity=([^,)]+)", text)))
 

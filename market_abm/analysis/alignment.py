@@ -8,6 +8,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.outputs import share_responses
 from market_abm.economy.uses import Part
 from market_abm.market.state import State
 
@@ -172,6 +173,10 @@ class GradientAlignment:
         product -= mean * former.sign[..., first] * (1.0 - held)
         square += mean**2 * (held - 2.0)
         money = former.money[..., first]
+        responses = share_responses(self.economy)
+        if responses is not None:  # the slope of W by a share is so many times what the buyer bids
+            of_pools = responses[..., self.economy.buyers.starts]
+            product, uphill = product * of_pools, uphill * of_pools**2
         return tuple((money * each).sum(axis=-1) for each in (product, uphill, square, held))
 
     def _sums_of_moves(
@@ -247,6 +252,9 @@ class DualAlignment:
 
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
+        self._quoted = ~np.isin(
+            economy.buyers.pool_good, [economy.index[good] for good in economy.outputs]
+        )
         self._step = -2
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -285,6 +293,8 @@ class DualAlignment:
         demand = np.add.reduceat(planned, buyers.starts, axis=-1)
         quotes = [state.bids[..., buyers.starts]]
         excess = [demand - supplied[..., buyers.good[buyers.starts]]]
+        if not self._quoted.all():  # what an activity earns follows from the quotes of its outputs
+            quotes, excess = ([each[0][..., self._quoted]] for each in (quotes, excess))
         final = self.economy.final
         price, supply = state.prices[..., final], supplied[..., final]
         wanted = np.empty_like(price)

@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from market_abm.analysis.observer import Comparison
 from market_abm.analysis.rate import MeasuredRate, measured_rate, measured_rates
+from market_abm.analysis.rotation import Rotation
 from market_abm.language.segments import BLOCK
 from market_abm.simulation.record import Trajectory
 
@@ -288,6 +289,13 @@ class MeasuredRun(Protocol):
     def last_errors(self) -> np.ndarray:
         """|price - gradient| / |gradient| of all goods at the last step, shape (goods,)."""
 
+    @property
+    def rotation(self) -> Rotation | None:
+        """The gradient and the rotation of a step at the steady state; None if unknown."""
+
+    def taxes(self) -> Any:
+        """What taxes do at the last step; None without taxes."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -305,6 +313,10 @@ class Measure:
         The number of a run; NaN or None where there is nothing to measure.
     of_households
         Whether only runs with households have it.
+    of_rest
+        Whether it is of the steady state, which is found without the run, and takes long.
+    of_taxes
+        Whether only runs with taxes have it.
     """
 
     key: str
@@ -312,6 +324,8 @@ class Measure:
     unit: str
     compute: Callable[[MeasuredRun], float | None]
     of_households: bool = False
+    of_rest: bool = False
+    of_taxes: bool = False
 
     def of(self, run: MeasuredRun) -> float | None:
         """The number of a run as a float, or None where there is nothing to measure."""
@@ -369,11 +383,37 @@ MEASURES: list[Measure] = [
         lambda run: np.nansum(run.path.reweighting),
         of_households=True,
     ),
+    Measure(
+        "gradient_share",
+        "gradient share of moves near the steady state",
+        "",
+        lambda run: None if run.rotation is None else run.rotation.gradient_share,
+        of_households=True,
+        of_rest=True,
+    ),
+    Measure(
+        "tax_revenue",
+        "revenue of all taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else sum(run.taxes.revenues.values()),
+        of_taxes=True,
+    ),
+    Measure(
+        "deadweight_loss",
+        "deadweight loss of taxes",
+        "money per step",
+        lambda run: None if run.taxes is None else run.taxes.deadweight_loss,
+        of_taxes=True,
+    ),
 ]
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
 def measured(run: MeasuredRun) -> dict[str, float | None]:
     """All measures that a run has, by key."""
-    households = run.path.comparison.gains is not None
-    return {each.key: each.of(run) for each in MEASURES if households or not each.of_households}
+    households, taxed = run.path.comparison.gains is not None, run.taxes is not None
+    return {
+        each.key: each.of(run)
+        for each in MEASURES
+        if (households or not each.of_households) and (taxed or not each.of_taxes)
+    }

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from market_abm.analysis.dated_stability import dated_spectrum
-from market_abm.analysis.steps import SteadyState, Steps
+from market_abm.analysis.steps import SteadyState, Steps, prices_are_relative
 from market_abm.economy.economy import Economy
 from market_abm.errors import MarketError
 from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.market.base import MarketSettings
+from market_abm.market.state import State
 
 MAX_VARIABLES = 1200
 """Variables up to which all eigenvalues are computed, of a dense matrix."""
@@ -121,9 +122,10 @@ def stability(
     """The stability of a market at its steady state.
 
     A disturbance changes any state variable that can move: not fixed endowments, and not the sum of
-    a pool's shares. Where it does not matter how an industry's goods are divided
-    among its firms (equal firms, constant returns), disturbed shares persist without any effect on
-    prices or quantities; these directions are left out.
+    a pool's shares. Where only households spend, a change of the level of prices persists, and
+    where it does not matter how an industry's goods are divided among its firms (equal firms,
+    constant returns), disturbed shares persist without any effect on prices or quantities; these
+    directions are left out.
 
     Parameters
     ----------
@@ -159,7 +161,7 @@ def stabilities(
     found: list[Stability | None] = [None] * len(economies)
     for k, each in enumerate(zip(economies, settings, steady_states, strict=True)):
         found[k] = _dated_stability(*each) if settings[k].dated else None
-    for members, steps in _steps(economies, settings, steady_states):
+    for members, steps in markets_at_rest(economies, settings, steady_states):
         if steps.size > MAX_VARIABLES:
             economy = economies[members[0]]
             if economy.buyers.shared_pools or economy.has_loops:
@@ -250,13 +252,13 @@ def stable_rate(
     found = [_jacobian(economy, replace(settings, **each), best) for each in changes]
     if found[0] is None or found[1] is None:
         return None
-    (half, of_goods), (whole, _) = found[0], found[1]
+    (half, effects), (whole, _) = found[0], found[1]
 
     @cache
     @np.errstate(divide="ignore")
     def growth(rate: float) -> float:
         matrix = whole + 2.0 * (1.0 - rate) * (half - whole)
-        eigenvalues = _effective(_spectra([matrix])[0], matrix, of_goods)
+        eigenvalues = _effective(_spectra([matrix])[0], matrix, effects)
         return float(np.log(np.abs(eigenvalues).max(initial=0.0)))
 
     from scipy.optimize import brentq  # slow to import
@@ -271,28 +273,25 @@ def stable_rate(
 def _jacobian(
     economy: Economy, settings: MarketSettings, steady: Equilibrium | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """J, and which of its variables are quantities and prices; None if :func:`stability` is."""
-    for _, steps in _steps([economy], [settings], [steady]):
+    """``Steps.effective_jacobians`` of one market; None if :func:`stability` is."""
+    for _, steps in markets_at_rest([economy], [settings], [steady]):
         known = steps.size <= MAX_VARIABLES and steps.period == 1
-        (matrix,) = steps.jacobians() if known else [None]
-        return None if matrix is None else (matrix, steps.of_goods)
+        (found,) = steps.effective_jacobians() if known else [None]
+        return found
     return None
 
 
 def _eigenvalues(steps: Steps, factor: float) -> list[np.ndarray | None]:
     """The eigenvalues of each market's J, without what persists and has no effect; or None."""
-    matrices = steps.jacobians(factor)
-    spectra = iter(_spectra([matrix for matrix in matrices if matrix is not None]))
-    return [
-        None if matrix is None else _effective(next(spectra), matrix, steps.of_goods)
-        for matrix in matrices
-    ]
+    matrices = steps.effective_jacobians(factor)
+    spectra = iter(_spectra([each[0] for each in matrices if each is not None]))
+    return [None if each is None else _effective(next(spectra), *each) for each in matrices]
 
 
-def _effective(eigenvalues: np.ndarray, matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:
+def _effective(eigenvalues: np.ndarray, matrix: np.ndarray, effects: np.ndarray) -> np.ndarray:
     """The eigenvalues of J without those of what persists and has no effect."""
     if np.any(np.abs(eigenvalues - 1.0) < INDIFFERENCE_TOL):
-        return np.linalg.eigvals(_without_indifference(matrix, of_goods))
+        return np.linalg.eigvals(_without_indifference(matrix, effects))
     return eigenvalues
 
 
@@ -316,10 +315,10 @@ def _spectra(matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 @np.errstate(all="ignore")
-def _steps(
+def markets_at_rest(
     economies: Sequence[Economy],
     settings: Sequence[MarketSettings],
-    steady_states: Sequence[Equilibrium | None],
+    steady_states: Sequence[Equilibrium | State | None],
 ) -> Iterator[tuple[list[int], Steps]]:
     """The markets that are examined together, by their places, and a step of theirs."""
     groups: dict[Any, list[int]] = {}
@@ -328,9 +327,11 @@ def _steps(
     for k, (economy, market, steady) in enumerate(
         zip(economies, settings, steady_states, strict=True)
     ):
-        if steady is not None and steady.solved and _is_smooth(economy, market):
+        solved = isinstance(steady, State) or (steady is not None and steady.solved)
+        if steady is not None and solved and _is_smooth(economy, market):
             starts[k] = SteadyState.of(economy, market, steady)
-            key = (economy.structure, type(market), _fixed(market), starts[k].layout)
+            relative = prices_are_relative(economy)
+            key = (economy.structure, type(market), _fixed(market), starts[k].layout, relative)
             # Where an input is 0, lines are computed in another way, in all rows.
             groups.setdefault((key, k if starts[k].has_zeros else -1), []).append(k)
     for members in groups.values():
@@ -362,15 +363,14 @@ def _is_smooth(economy: Economy, settings: MarketSettings) -> bool:
     return bool(known and settings.rules.smooth)
 
 
-def _without_indifference(matrix: np.ndarray, of_goods: np.ndarray) -> np.ndarray:
+def _without_indifference(matrix: np.ndarray, effects: np.ndarray) -> np.ndarray:
     """J without the disturbances that persist and move no good's quantity or price.
 
     On their space J is the identity; the other eigenvalues are those of J projected on its
     orthogonal complement.
     """
-    identity = np.eye(len(matrix))
-    effects = np.concatenate([matrix - identity, identity[of_goods]])
-    _, singular, directions = np.linalg.svd(effects)
+    both = np.concatenate([matrix - np.eye(len(matrix)), effects])
+    _, singular, directions = np.linalg.svd(both)
     others = directions[singular > INDIFFERENCE_TOL]
     return others @ matrix @ others.T
 
@@ -395,7 +395,7 @@ def largest_eigenvalue(steps: Steps) -> Stability | None:
     found = []
     for seed, factor in ((0, 1.0), (1, FACTOR)):
         product = LinearOperator(
-            (steps.size, steps.size), partial(steps.product, factor=factor), dtype=float
+            (steps.size, steps.size), partial(_product, steps, factor), dtype=float
         )
         start = np.random.default_rng(seed).standard_normal(steps.size)
         try:
@@ -410,6 +410,16 @@ def largest_eigenvalue(steps: Steps) -> Stability | None:
     first, second = found
     agree = abs(abs(first) - abs(second)) <= AGREEMENT * abs(first)
     return Stability(abs(first), first) if agree else None
+
+
+def _product(steps: Steps, factor: float, disturbance: np.ndarray) -> np.ndarray:
+    """J times a disturbance of one market, of which any part along the scale of money is 0."""
+    scale = steps.scale[0]
+    if not steps.relative:
+        return steps.product(disturbance, factor)
+    unit = scale / np.linalg.norm(scale)
+    after = steps.product(disturbance - unit * (unit @ disturbance), factor)
+    return after - unit * (unit @ after)
 
 
 def _leading(eigenvalues: np.ndarray) -> complex:

@@ -16,6 +16,7 @@ from market_abm.market import behaviour
 from market_abm.market.base import MarketSettings
 from market_abm.market.foresight import Past, ages_of_values
 from market_abm.market.mechanisms.registry import array_market
+from market_abm.market.state import State
 
 MOVE = float(np.cbrt(np.finfo(float).eps))
 """The relative size h of central differences: 6e-6.
@@ -29,8 +30,38 @@ ROUNDING = 1e-8
 NEGLIGIBLE = 1e-14
 """Variables that are so much smaller than the largest are 0, but for rounding."""
 
+OF_MONEY = ("bids", "prices", "quotes", "past_bids")
+"""State variables in money; others are quantities, or parts of one."""
+
 STATIONARY_TOL = 1e-6
 """The largest move in a step of a steady state, relative to each variable (of shares, to 1)."""
+
+
+def is_closed(economy: Economy) -> bool:
+    """Whether all that is spent was earned: consumers are households, and endowments fixed.
+
+    Then the level of prices may be any (Walras' law): J has an eigenvalue of 1.
+    """
+    outside = any(not each.of_household for each in economy.demand.values())
+    outside |= any(np.any(each.responds) for each in economy.supply.values())
+    return bool(economy.households) and not outside
+
+
+def prices_are_relative(economy: Economy) -> bool:
+    """Whether prices matter only up to scale: no amount of money is given, not even a transfer.
+
+    A step in other units of money is then the same step, and its J leaves that direction as it is.
+    """
+    given = any(np.any(each.transfer) for each in economy.households.values())
+    return is_closed(economy) and not given
+
+
+def complement(direction: np.ndarray) -> np.ndarray:
+    """Orthonormal rows that span what is orthogonal to a direction; of a zero, the identity."""
+    if not np.any(direction):
+        return np.eye(len(direction))
+    rows: np.ndarray = np.linalg.svd(direction[None, :])[2][1:]
+    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +90,17 @@ class SteadyState:
     has_zeros: bool
 
     @staticmethod
-    def of(economy: Economy, settings: MarketSettings, steady: Equilibrium) -> SteadyState:
-        """The steady state of a market at an equilibrium of its economy."""
+    def of(economy: Economy, settings: MarketSettings, steady: Equilibrium | State) -> SteadyState:
+        """The steady state of a market at an equilibrium of its economy, or where it rests.
+
+        At an equilibrium firms bid what inputs are worth at its prices.
+        """
         buyers = economy.buyers
         inputs = steady.shares * steady.quantities[buyers.good]
         products = marginal_products(economy, inputs)
         worth = behaviour.net_value(steady.prices[buyers.maker] * products, economy.net_of_buyers)
+        if isinstance(steady, State):
+            worth = settings.rules.per_unit(steady.bids, inputs)
         memory = settings.rules.steady_memory(economy, steady, worth, products)
         moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)
@@ -106,8 +142,16 @@ class Steps:
     ----------
     size
         The number of variables.
+    names, place
+        The array of each variable, and its entry there, shape (size,).
     of_goods
         Which of them are quantities and prices, shape (size,).
+    sizes
+        What changes of each are relative to, shape (markets, size).
+    closed, relative
+        Whether the level of prices may be any, and whether at any level the market is the same.
+    scale
+        The relative change of all money alike, shape (markets, size); 0 unless ``closed``.
     period
         The number of steps that are made together: those for which suppliers keep their offers.
 
@@ -132,12 +176,17 @@ class Steps:
         self.size, self.places, self.rest_of_pool = first.size, first.places, first.rest_of_pool
         self.runs = len(starts)
         self.at = {name: np.array([each.memory[name] for each in starts]) for name in first.memory}
-        names = [name for name, places in self.places.items() for _ in places]
-        self.of_shares = np.array([name == "shares" for name in names], bool)
-        self.of_goods = np.array([name in ("quantities", "prices", "quotes") for name in names])
+        self.names = np.repeat(list(self.places), [len(each) for each in self.places.values()])
+        self.place = np.concatenate(list(self.places.values()))
+        self.of_shares = self.names == "shares"
+        self.of_goods = np.isin(self.names, ("quantities", "prices", "quotes"))
         sizes = np.abs(self._variables(self.at))
         least = NEGLIGIBLE * sizes.max(axis=-1, keepdims=True, initial=0.0)
         self.sizes = np.where(sizes <= least, 1.0, sizes)
+        self.closed = is_closed(economies[0])
+        self.relative = self.closed and all(map(prices_are_relative, economies))
+        of_money = np.isin(self.names, OF_MONEY) & self.closed
+        self.scale = np.where(of_money, self._variables(self.at), 0.0) / self.sizes
         # More rows than buyers in a pool: the engine's layout, and so its sums, are the same then
         # for one market and for many.
         buyers = economies[0].buyers
@@ -217,6 +266,27 @@ class Steps:
             matrix if np.all(np.isfinite(matrix)) and moving.max() < STATIONARY_TOL else None
             for matrix, moving in zip(matrices, drift, strict=True)
         ]
+
+    def effective_jacobians(
+        self, factor: float = 1.0
+    ) -> list[tuple[np.ndarray, np.ndarray] | None]:
+        """J of each market without the level of prices, if that may be any, and what moves goods.
+
+        J leaves one direction as it is: the scale of money, or, where there are transfers in money,
+        the one that J - 1 takes to 0 (its singular vector). Its other eigenvalues are those of J on
+        the orthogonal complement. The second matrix takes a disturbance to those of quantities and
+        prices. Parameters as of :meth:`jacobians`.
+        """
+        effects = np.eye(self.size)[self.of_goods]
+        found: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for matrix, scale in zip(self.jacobians(factor), self.scale, strict=True):
+            if matrix is None or not self.closed:
+                found.append(None if matrix is None else (matrix, effects))
+                continue
+            level = scale if self.relative else np.linalg.svd(matrix - np.eye(self.size))[2][-1]
+            rows = complement(level)
+            found.append((rows @ matrix @ rows.T, effects @ rows.T))
+        return found
 
     @np.errstate(all="ignore")
     def is_stationary(self) -> bool:

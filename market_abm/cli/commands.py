@@ -435,7 +435,7 @@ def list_experiments() -> None:
 @TRACE
 def check(experiment: str | None, assignments: tuple[str, ...], trace: str | None) -> None:
     """Check an experiment file without running it."""
-    from market_abm.views.words.run import experiment_lines
+    from market_abm.views.words.experiment import experiment_lines
 
     chosen = load(experiment, assignments, trace=trace)
     size = None

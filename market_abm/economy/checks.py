@@ -8,6 +8,7 @@ from typing import Any
 
 from market_abm.economy.families import families_of, family_and_indices, nearest_good
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import check_outputs
 from market_abm.economy.terms import Demand
 from market_abm.errors import EconomyError
 from market_abm.keys import quoted
@@ -134,6 +135,7 @@ def check_closed(final: list[str], raw: list[str], made: Mapping[str, Industry])
 
 def check_demanded(economy: Any) -> None:
     """Refuse demand that an industry or the network of an ``Economy`` cannot have."""
+    check_outputs(economy.industries)
     for industry in economy.industries:
         if industry.population.conduct == "cournot":
             check_cournot(industry, economy.demand.get(industry.good))

@@ -83,8 +83,8 @@ class Claims:
             for k, household in enumerate(households.values())
             for good, units in household.endowment.items()
         ]
-        own = ownership(households, [each.good for each in firms])
-        rows = [_row([own[name][each.good] for each in firms]) for name in households]
+        own = ownership(households, [each.good for each in firms if each.is_line])
+        rows = [_row([own[name][each.line_good] for each in firms]) for name in households]
         if all(np.all(row == row[..., :1]) for row in rows):
             rows = [row[..., :1] for row in rows]
         uses = [buyers.uses[name] for name in households]

@@ -47,6 +47,7 @@ from market_abm.economy.industry import Industry, with_all_firms
 from market_abm.economy.kept import KEPT, LAYOUT, ORDER
 from market_abm.economy.many_runs import combined, selected
 from market_abm.economy.order import distances, topological_components
+from market_abm.economy.outputs import by_activity, with_activities
 from market_abm.economy.series import followed
 from market_abm.economy.taxes import Tax, Taxed, check_taxes, taxes_of
 from market_abm.economy.terms import Demand, FirmPopulation, Supply, side_by_side, terms_of
@@ -161,7 +162,7 @@ class Economy(Taxed, Displayable):
         SettingError
             A setting is unknown, of the wrong type or out of range.
         """
-        lines, living = tuple(industries), read_households(households)
+        lines, living, names = tuple(industries), read_households(households), dict(names or {})
         industries = (*lines, *lines_of(living, parameters or {}))
         check_households(living, industries, demand or {}, supply)
         made = industry_of_good(industries)
@@ -171,7 +172,7 @@ class Economy(Taxed, Displayable):
         goods, tables = [*raw, *made], ByPattern(parameters or {})
         supply = supply_with(tables.entries(supply, raw, "supply", Supply), raw, living)
         demand = tables.entries(demand or {}, final, "demand", Demand)
-        reuse_of = tables.entries(reuse_of or {}, goods, "reuse")
+        reuse_of = with_activities(tables.entries(reuse_of or {}, goods, "reuse"), industries)
         own = [each.good for each in lines]
         population_of = tables.entries(population_of or {}, own, "industries", FirmPopulation)
         check_supply(supply, raw, made)
@@ -354,6 +355,11 @@ class Economy(Taxed, Displayable):
         return distances(
             [[(i.good, i.technology.inputs) for i in part] for part in self.components], self.goods
         )
+
+    @cached_property
+    def outputs(self) -> dict[str, list[Industry]]:
+        """The lines that make several goods, by their activities: the industry of each output."""
+        return by_activity(self.industries)
 
     def is_divided(self, good: str) -> bool:
         """Whether a good is split among several uses."""

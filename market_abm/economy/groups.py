@@ -17,7 +17,7 @@ import numpy as np
 
 from market_abm.economy.buyers import Buyers
 from market_abm.economy.industry import Industry
-from market_abm.economy.slots import TABLE_BLOCK, AnySlot, Slot, Table, plain
+from market_abm.economy.slots import TABLE_BLOCK, AnySlot, OutputSlot, Slot, Table, plain, taken
 from market_abm.economy.technology import Technology
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import (
@@ -129,7 +129,7 @@ class Group:
         Parameters
         ----------
         inputs
-            Units x, one array of shape (..., entries) for each slot.
+            Units x, one array of shape (..., entries) for each slot; as of ``taken``.
         out
             Where to write the marginal products, if given.
 
@@ -178,9 +178,9 @@ class Group:
         room = [slot.room(entries) for slot in self.slots]
         technology: Any = self.technology
         if not technology.vectorized:
-            inputs = [delivered(slot) for slot in self.slots]
+            inputs = taken(self.slots, delivered)
             output, products = self.production(inputs, room if self.scaled else None)
-            for own, product, units in zip(room, products, inputs, strict=True):
+            for own, product, units in zip(room, products, inputs, strict=False):
                 np.multiply(product, units, out=own)
             return output
         (slot,), (own,) = self.slots, room
@@ -376,13 +376,15 @@ class Network:
 
     def _slots(self, lines: list[int], members: Segments, first_entry: int) -> tuple[Slot, ...]:
         """The inputs of lines of one formula."""
-        found = []
-        for k in range(len(self.industries[lines[0]].technology.inputs)):
+        found, technology = [], self.industries[lines[0]].technology
+        for k in range(len(technology.inputs)):
             uses = self.buyers.first_uses[lines] + k
             starts, bought = self.buyers.starts_of_uses[uses], self.buyers.bought[uses]
             places = np.repeat(starts - members.starts, members.sizes) + np.arange(members.size)
             good = joined(bought.tolist(), members.sizes)
             found.append(plain(places, good, first_entry + k * members.size))
+        if technology.divides:
+            return (OutputSlot.with_partners(found[0], self.buyers.good, technology.outputs),)
         return tuple(found)
 
     def _places(self, lines: Sequence[int]) -> list[np.ndarray]:

@@ -390,7 +390,7 @@ def check_incomes(economy: Any) -> None:
     EconomyError
         Says which.
     """
-    firms = [each.good for each in economy.industries if not each.household]
+    firms = [each.good for each in economy.industries if each.is_line]
     shares = ownership(economy.households, firms) if economy.households else {}
     taxed = {name for tax in economy.taxes.values() for name in tax.to or ()}
     for name, household in economy.households.items():

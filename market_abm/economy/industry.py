@@ -13,6 +13,7 @@ from market_abm.economy.series import in_columns
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import FirmPopulation
 from market_abm.errors import EconomyError
+from market_abm.keys import quoted
 
 ONE_FIRM = FirmPopulation()
 
@@ -46,6 +47,16 @@ class Industry:
         return self.weights.shape[-1]
 
     @property
+    def is_line(self) -> bool:
+        """Whether it is a line of the program: no household, and no output of a line."""
+        return not (self.household or self.technology.outputs)
+
+    @property
+    def line_good(self) -> str:
+        """The good by which its line is known: of an output, the activity."""
+        return self.technology.inputs[0] if self.technology.outputs else self.good
+
+    @property
     def moves(self) -> bool:
         """Whether its productivity follows a series."""
         return self.population.series is not None
@@ -73,6 +84,9 @@ class Industry:
         """
         own = dataclasses.asdict(own) if isinstance(own, FirmPopulation) else own
         where = f"industries.{self.good}"
+        if self.technology.outputs:
+            _check_output(self, own)
+            common = ONE_FIRM
         population = common
         if own:
             population = FirmPopulation.of({**dataclasses.asdict(common), **own}, where)
@@ -202,6 +216,19 @@ def production(
         return productivity * weight * output, productivity * np.asarray(products)
     output, products = technology.production([x / weight for x in inputs])
     return productivity * weight * output, [productivity * product for product in products]
+
+
+def _check_output(industry: Industry, own: Mapping[str, Any]) -> None:
+    """An output is made by the firms of its line, all of which share one mix."""
+    activity = industry.technology.inputs[0]
+    for key in own:
+        if key != "start":
+            where = f"industries.{industry.good}.{key}"
+            raise EconomyError(
+                f"{where}: '{industry.good}' is an output of the line '{activity}'",
+                remedy=f"set industries.{quoted(activity)}.{key}, for the firms of the line",
+                name=where,
+            )
 
 
 def _populations(several: Sequence[FirmPopulation]) -> FirmPopulation:

@@ -9,6 +9,7 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
+from market_abm.economy.slots import AnySlot, taken
 from market_abm.language.segments import Block
 
 
@@ -85,12 +86,12 @@ def firms_production(
     Parameters are those of :func:`produce`; without ``quantities``, ``shares`` are units.
     """
     lead = shares.shape[:-1]
+
+    def delivered(slot: AnySlot) -> np.ndarray:
+        return slot.of(shares) if quantities is None else slot.delivered(shares, quantities)
+
     for part, block in group.blocks(max(1, int(np.prod(lead)))):
-        inputs = [
-            slot.of(shares) if quantities is None else slot.delivered(shares, quantities)
-            for slot in part.slots
-        ]
-        made, of_inputs = part.production(inputs)
+        made, of_inputs = part.production(taken(part.slots, delivered))
         for slot, product in zip(part.slots, of_inputs, strict=True):
             slot.write(products, product)
         yield block, np.broadcast_to(made, (*lead, part.size))

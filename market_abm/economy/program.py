@@ -15,6 +15,7 @@ from market_abm.economy.arguments import of_members
 from market_abm.economy.callables import check_parameters, unwrapped
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import Output
 from market_abm.economy.technology import Technology
 from market_abm.economy.tracing import traced_lines
 from market_abm.errors import EconomyError, ProgramError, nearest
@@ -205,6 +206,8 @@ def read_program(program: str, parameters: Mapping[str, float]) -> list[Industry
 
 def _industry(line: Line) -> Industry:
     technology = Technology(line.formula, line.inputs, line.parameters)
+    if line.outputs:
+        technology = Output(line.formula, line.inputs, line.parameters, line.outputs)
     return Industry(line.good, technology, line=line.number)
 
 

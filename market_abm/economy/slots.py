@@ -5,8 +5,9 @@ Arrays over buyers, goods or entries have leading axes, such as runs: shape (...
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -90,6 +91,35 @@ class Slot:
     def room(self, entries: np.ndarray) -> np.ndarray:
         """Its part, a view, of an array over the entries of all groups."""
         return entries[..., self.entries]
+
+
+@dataclass(frozen=True, eq=False)
+class OutputSlot(Slot):
+    """The activity that outputs take of those lines that divide it.
+
+    Attributes
+    ----------
+    partners
+        The same for each of the line's outputs: what the first gets, what the second gets, ...
+    """
+
+    partners: tuple[Slot, ...] = ()
+
+    @staticmethod
+    def with_partners(slot: Slot, good: np.ndarray, outputs: int) -> OutputSlot:
+        """The slot of lines that are each one of so many outputs.
+
+        ``good`` is the good that each buyer buys, (buyers,): those of an activity are its outputs.
+        """
+        first = np.searchsorted(good, np.broadcast_to(slot.good, slot.size))
+        partners = tuple(replace(slot, buyers=first + k) for k in range(outputs))
+        return OutputSlot(slot.buyers, slot.good, slot.entries, partners)
+
+    def part(self, entries: slice) -> OutputSlot:
+        """Some of its entries."""
+        own = super().part(entries)
+        partners = tuple(each.part(entries) for each in self.partners)
+        return OutputSlot(own.buyers, own.good, own.entries, partners)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +239,16 @@ def _pieces(first: np.ndarray, firms: int) -> Iterator[tuple[slice, slice, int]]
 
 
 AnySlot = Slot | Table
+
+
+def taken(slots: Sequence[AnySlot], delivered: Callable[[Any], Any]) -> list[Any]:
+    """The units of each slot, and of an activity that is divided also those of all its outputs.
+
+    ``delivered(slot)`` are the units of an input, one an entry.
+    """
+    several = [slot.partners for slot in slots if isinstance(slot, OutputSlot)]
+    totals = [reduce(np.add, map(delivered, partners)) for partners in several]
+    return [*map(delivered, slots), *totals]
 
 
 def plain(places: np.ndarray, good: Any, first_entry: int) -> Slot:

@@ -297,6 +297,12 @@ def check_taxes(economy: Any) -> None:
                     name=f"{where}.user",
                 )
         for good in tax.good:
+            if good in economy.outputs:
+                raise EconomyError(
+                    f"{where}: '{good}' is the activity of a line, which is not sold",
+                    remedy="tax what the line makes of it, or buys",
+                    name=f"{where}.good",
+                )
             if good in economy.households:
                 raise EconomyError(
                     f"{where}: '{good}' is a household, whose utility is not sold",

@@ -36,6 +36,12 @@ class Technology:
     vectorized: ClassVar[bool] = False
     """Whether :meth:`production` takes all inputs, and returns all products, as one array."""
 
+    outputs: ClassVar[int] = 0
+    """How many goods the line makes of which this is one output (``economy/outputs.py``)."""
+
+    divides: ClassVar[bool] = False
+    """Whether :meth:`production` depends on what the other outputs get, and takes their total."""
+
     @cached_property
     def _tape(self) -> Tape:
         return Tape(self.formula, tuple(range(len(self.inputs))))
@@ -138,7 +144,8 @@ class Technology:
         formula = with_constants(
             first.formula, lambda k: f"constant {k}" if f"constant {k}" in names else values[k]
         )
-        return Technology(formula, tuple(map(str, range(len(first.inputs)))), parameters)
+        inputs = tuple(map(str, range(len(first.inputs))))
+        return dataclasses.replace(first, formula=formula, inputs=inputs, parameters=parameters)
 
     @property
     def layout(self) -> Hashable:

@@ -17,6 +17,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.families import chosen_goods
 from market_abm.economy.from_table import TableSettings
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
 from market_abm.economy.taxes import written_taxes
@@ -301,7 +302,7 @@ class Experiment(Displayable):
             name=name,
             configuration={
                 "economy": {
-                    "program": "\n".join(each.text(exact=True) for each in firms),
+                    "program": "\n".join(program_lines(firms, exact=True).values()),
                     "parameters": {
                         key: value
                         for industry in economy.industries
@@ -310,10 +311,14 @@ class Experiment(Displayable):
                     "seed": economy.seed,
                     **({"numeraire": economy.numeraire} if economy.numeraire else {}),
                 },
-                "reuse": shortened(economy.reuse),
+                "reuse": shortened(
+                    {k: v for k, v in economy.reuse.items() if k not in economy.outputs}
+                ),
                 "supply": _as_tables(outside(economy, economy.supply)) | prices_of_owned(economy),
                 "demand": _as_tables(outside(economy, economy.demand)),
-                "industries": _as_tables({each.good: each.population for each in firms}),
+                "industries": _as_tables(
+                    {i.good: i.population for i in firms if not i.technology.outputs}
+                ),
                 "taxes": written_taxes(economy.taxes),
                 **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),

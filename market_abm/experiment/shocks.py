@@ -25,6 +25,7 @@ TARGETS = {
     "supply": ("supply", "quantity", "no supplier of"),
     "demand": ("demand", "price", "no consumer buys"),
     "tax": ("taxes", "rate", "there is no tax"),
+    "endowment": ("households", "endowment", "no household owns"),
 }
 """The targets of a shock to one good or tax: table, key, and the message for any other name."""
 
@@ -153,9 +154,9 @@ class GoodShock:
     ----------
     target
         One of ``TARGETS``: the productivity of the industry that makes ``good``, the quantity of a
-        raw good, the price that a consumer pays, or the rate of a tax.
+        raw good, the price that a consumer pays, the rate of a tax, or an endowment.
     good
-        The good, or a pattern; the name of the tax.
+        The good, or a pattern; the name of the tax; household and good, ``rich.labour``.
     amount
         The change in per cent if ``relative``, else the new number.
     relative
@@ -222,13 +223,7 @@ class GoodShock:
             The economy has no such good, or not of this kind.
         """
         table, key, trouble = TARGETS[self.target]
-        all_numbers: dict[str, dict[str, Any]] = {
-            "productivity": {i.good: i.population.productivity for i in economy.industries},
-            "supply": {good: terms.quantity for good, terms in economy.supply.items()},
-            "demand": {good: terms.price for good, terms in economy.demand.items()},
-            "tax": {name: tax.rate for name, tax in economy.taxes.items()},
-        }
-        numbers = all_numbers[self.target]
+        numbers = shocked_numbers(economy)[self.target]
         pattern = patterns_in([self.good], numbers)
         chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
         if self.good not in numbers and not pattern:
@@ -246,7 +241,10 @@ class GoodShock:
         first = next(iter(after.values()))
         if pattern and all(value == first for value in after.values()):
             after = {self.good: first}
-        return Shock(self.step, {dotted((table, good, key)): v for good, v in after.items()})
+        names: dict[str, tuple[str, ...]] = {good: (table, good, key) for good in after}
+        if self.target == "endowment":
+            names = {f"{n}.{g}": (table, n, key, g) for n, g in _endowments(economy)}
+        return Shock(self.step, {dotted(names[good]): value for good, value in after.items()})
 
     def _after(self, number: Any) -> Any:
         """The number, or list of numbers of the firms, after the shock."""
@@ -255,6 +253,27 @@ class GoodShock:
         if isinstance(number, tuple):
             return [self._after(each) for each in number]
         return number * (100.0 + self.amount) / 100.0
+
+
+def shocked_numbers(economy: Economy) -> dict[str, dict[str, Any]]:
+    """The numbers that a shock to each of ``TARGETS`` can change, by name."""
+    firms = [each for each in economy.industries if not each.household]
+    consumers = {g: terms for g, terms in economy.demand.items() if not terms.of_household}
+    return {
+        "productivity": {each.good: each.population.productivity for each in firms},
+        "supply": {good: terms.quantity for good, terms in economy.supply.items()},
+        "demand": {good: terms.price for good, terms in consumers.items()},
+        "tax": {name: tax.rate for name, tax in economy.taxes.items()},
+        "endowment": {
+            f"{name}.{good}": economy.households[name].endowment[good]
+            for name, good in _endowments(economy)
+        },
+    }
+
+
+def _endowments(economy: Economy) -> list[tuple[str, str]]:
+    """Each household with each good that it owns."""
+    return [(name, good) for name, own in economy.households.items() for good in own.endowment]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
+from market_abm.economy.outputs import share_responses
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
@@ -36,7 +37,7 @@ class Allocation(NamedTuple):
         Marginal products of the inputs, shape (..., buyers).
     worth
         ∂W/∂(share) of each buyer: the marginal value of the good to it times the quantity of the
-        good, money, shape (..., buyers).
+        good (times ``Problem.responses``), money, shape (..., buyers).
     margins
         ∂W/∂(quantity) of each elastic supplier: price less marginal cost, money per unit, shape
         (..., elastic suppliers).
@@ -98,6 +99,7 @@ class Problem:
         self.unit = self._units()
         lead = self.endowment.shape[:-1]
         self.initial_shares = np.broadcast_to(buyers.initial_shares, (*lead, buyers.size))
+        self.responses = share_responses(economy)
         self.reference = self._references()
         self.pools = [
             np.arange(pool.buyers.start, pool.buyers.stop) for pool in buyers.shared_pools
@@ -221,6 +223,8 @@ class Problem:
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[..., buyers.maker] * products * quantities[..., buyers.good]
+        if self.responses is not None:
+            worth = worth * self.responses
         terms = list(economy.supply.values())
         margins = np.empty((*raw.shape[:-1], len(self.raw)))
         for k, good in enumerate(self.raw):

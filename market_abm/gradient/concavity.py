@@ -69,6 +69,8 @@ def shape_of(technology: Technology, inputs: Sequence[Shape]) -> Shape:
     if isinstance(technology, NestedCES):
         known = all(each.low >= 0.0 for each in inputs)
         return Shape(0.0, math.inf, concave=True) if known else ANY
+    if technology.divides:  # y^(1+η) is a product of powers of its part and of the whole activity
+        return Shape(0.0, math.inf, concave=True) if inputs[0].low >= 0.0 else ANY
     found: dict[int, Shape] = {}
     for node in postorder(technology.formula):
         if node.operation == "number":
@@ -226,6 +228,8 @@ def _ends(operation: str, u: Shape) -> tuple[float, float]:
 def _aggregate(operation: str, arguments: list[Shape]) -> Shape:
     """CES, concave and rising in each input, and Cobb-Douglas, a product of powers."""
     _, constants, inputs = AGGREGATORS[operation].split_arguments(arguments)
+    if operation == "fixed":
+        return _infix("*", *arguments)
     if any(each.low < 0.0 for each in inputs) or not all(each.constant for each in constants):
         return ANY
     if operation == "cobb_douglas":

@@ -16,6 +16,7 @@ from market_abm.economy.economy import Economy
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.hessian import Variables
+from market_abm.gradient.optimality import SMALL, STRICT
 
 LONGEST = 1.5
 """The largest change of a logarithm in a step."""
@@ -26,8 +27,9 @@ STEP = 1e-7
 BALANCING = 8
 """Newton steps for weights with which budgets balance."""
 
-FADING = 1e-3
-"""A share below which a buyer that values a unit less than its pool counts less and less."""
+FADING = 0.1
+"""How small a share must be, relative to the part of its price that a unit is worth less to the
+buyer than to its pool, from which on the buyer counts less and less."""
 
 LINEAR = 0.5
 """A ratio of values below which its logarithm is continued by a straight line."""
@@ -153,12 +155,28 @@ class Conditions:
             values = values - smoothing * np.log(np.maximum(shares, 1e-300))
             values = values - self.variables.of_pools(shares * values)
         else:
-            fading = shares / (shares + FADING) * (1.0 + FADING)
-            values = values * np.where(values < 0.0, fading, 1.0)
+            values = values * shares / (shares + FADING * np.maximum(-values, 0.0))
         offers = self.problem.relative_supply(at)
         shut = self.problem.logs & (of_suppliers < 0.0)
         offered = _log(1.0 + of_suppliers) * np.where(shut, np.minimum(offers, 1.0), 1.0)
         return np.concatenate([offered, values, self._budget_gaps(points)], axis=-1)
+
+    def idle(self, points: Points) -> np.ndarray:
+        """The variables that are small shares of buyers who should have none, (rows, size)."""
+        of_buyers, _ = self.problem.gains(points.at)
+        own = self.variables.buyers
+        result = np.zeros((len(points.weights), self.size), bool)
+        small = (points.at.shares[:, own] <= SMALL) & (of_buyers[:, own] < -STRICT)
+        result[:, self.first : self.variables.size] = small
+        return result
+
+    def without_idle(self, points: Points, left: float = 1e-10) -> Points:
+        """The points with that part of their shares ``left`` to buyers who should have none."""
+        idle = self.idle(points)[:, self.first : self.variables.size]
+        shares = points.at.shares.copy()
+        shares[:, self.variables.buyers] *= np.where(idle, left, 1.0)
+        shares = shares / self.problem.of_pools(shares)
+        return self.points(points.at.raw, shares, points.weights)
 
     def _budget_gaps(self, points: Points) -> np.ndarray:
         """ln(spending/income) of each household, plus ln of all money over what there is."""

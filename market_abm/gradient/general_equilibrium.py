@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from market_abm.gradient.allocation import Allocation
-from market_abm.gradient.conditions import MAX_NUMBERS, Conditions, Points, bounded, solved
-from market_abm.gradient.optimality import ACCURACY, SMALL, STRICT
+from market_abm.gradient.conditions import LONGEST, Conditions, Points, bounded, solved
+from market_abm.gradient.optimality import ACCURACY
 
 MAX_STARTS = 24
 """Points from which equilibria are looked for: 6 + 2 a variable, or this."""
@@ -33,8 +33,14 @@ SPREAD = 1.5
 MAX_STEPS = 60
 """Newton steps from one start."""
 
-SHORTEST = 1e-3
-"""The part of a step at which a search is given up."""
+FRACTIONS = (1.0, 0.25, 0.06, 0.015)
+"""The parts of a step that are tried."""
+
+GROWTH = 1.5
+"""What the conditions that are not satisfied may grow by in a step, on the way to less."""
+
+NOISE = 1e-11
+"""The size of what is not satisfied that may be rounding."""
 
 SOLVED = 1e-14
 """The residual at which there is nothing left to gain."""
@@ -42,6 +48,18 @@ SOLVED = 1e-14
 SMOOTHING = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 """How fast a unit is taken to lose value to a buyer with its share, one after the other, where
 Newton's method fails: where buyers' values hardly depend on shares, it does not know who buys."""
+
+RELAXATION, RATE = 200, 0.3
+"""Steps along the conditions before Newton's method begins once more, and their rate."""
+
+MAX_ROUNDS = 3
+"""How often buyers get next to nothing, and the others begin once more."""
+
+SIDE_BY_SIDE = 8
+"""Points that are evaluated side by side in the time of one, about."""
+
+BATCH = 12
+"""Starts from which Newton's method goes side by side."""
 
 SAME = 1e-6
 """The relative difference of quantities and of prices up to which equilibria are the same."""
@@ -68,59 +86,101 @@ class Search:
     def solved(self, points: Points) -> tuple[Points, np.ndarray]:
         """The solutions from each row, and the size of what is not satisfied there, (rows,).
 
-        Where Newton's method fails from all, units first lose value to a buyer with its share, less
-        and less (:data:`SMOOTHING`).
+        Where Newton's method fails, it begins once more after steps along values and budgets; and
+        where it fails from all rows, units first lose value to a buyer with its share, less and
+        less (:data:`SMOOTHING`).
         """
-        ends, sizes = self._newton(points)
-        if (sizes <= ACCURACY).any():
-            return ends, sizes
-        for smoothing in SMOOTHING:
-            points, _ = self._newton(points, smoothing)
-        return self._newton(points)
+        ends, sizes = self._ends(points)
+        failed = ~(sizes <= ACCURACY)
+        if failed.any() and self.complete:
+            ends, sizes = self._again(ends, sizes, failed, self._relaxed(points.select(failed)))
+        if not (sizes <= ACCURACY).any() and self.complete:
+            for smoothing in SMOOTHING:
+                points = self._newton(points, smoothing)
+            ends, sizes = self._ends(points)
+        return ends, sizes
 
-    def _newton(self, points: Points, smoothing: float = 0.0) -> tuple[Points, np.ndarray]:
+    def _ends(self, points: Points) -> tuple[Points, np.ndarray]:
+        """Where Newton's method ends, with next to nothing for buyers who should have none."""
+        ends = self._newton(points)
+        sizes = _sizes(self.conditions.residuals(ends))
+        for _ in range(MAX_ROUNDS):
+            failed = ~(sizes <= ACCURACY)
+            idle = self.conditions.idle(ends).any(axis=-1)
+            if not (failed & idle).any() or not self.complete:
+                break
+            some = failed & idle
+            again = self._newton(self.conditions.without_idle(ends.select(some)))
+            ends = _replaced(ends, some, again)
+            sizes[some] = _sizes(self.conditions.residuals(again))
+        return ends, sizes
+
+    def _again(
+        self, ends: Points, sizes: np.ndarray, rows: np.ndarray, points: Points
+    ) -> tuple[Points, np.ndarray]:
+        """The ends, and their sizes, with those of the rows of a mask found anew from points."""
+        again, resized = self._ends(points)
+        sizes[rows] = resized
+        return _replaced(ends, rows, again), sizes
+
+    def _relaxed(self, points: Points) -> Points:
+        """The points after steps of each logarithm along its own condition alone."""
+        conditions = self.conditions
+        for _ in range(RELAXATION):
+            by = RATE * np.nan_to_num(conditions.residuals(points), posinf=0.0, neginf=0.0)
+            by[:, conditions.variables.size :] *= -1.0  # a weight falls where spending is too high
+            points = conditions.moved(points, np.clip(by, -LONGEST, LONGEST))
+        self.left -= RELAXATION * len(points.weights) // SIDE_BY_SIDE
+        return points
+
+    def _newton(self, points: Points, smoothing: float = 0.0) -> Points:
         """Damped steps until nothing is left to gain."""
         residuals = self.conditions.residuals(points, smoothing)
         going = np.isfinite(residuals).all(axis=-1)
         for _ in range(MAX_STEPS):
-            going &= np.abs(residuals).max(axis=-1, initial=0.0) > SOLVED
+            going &= _sizes(residuals) > SOLVED
             if not going.any() or not self.complete:
                 break
-            some = points.select(going)
-            step = self._step(some, residuals[going], smoothing)
-            after, left, improved = self._along(some, step, residuals[going], smoothing)
+            some, before = points.select(going), residuals[going]
+            after, left, accepted = self._along(
+                some, self._step(some, before, smoothing), before, smoothing
+            )
             points, residuals[going] = _replaced(points, going, after), left
-            going[going] = improved
-        return points, _sizes(residuals)
+            sizes = _sizes(left)
+            going[going] = accepted & ~((sizes < NOISE) & (sizes > 0.5 * _sizes(before)))
+        return points
 
     def _step(self, points: Points, residuals: np.ndarray, smoothing: float) -> np.ndarray:
-        """Newton's step for each row, no longer than ``LONGEST`` in any variable."""
+        """Newton's step for each row; shares that tend to 0 fall by a factor of their own."""
         jacobian = self.conditions.jacobian(points, residuals, smoothing)
-        self.left -= residuals.size
+        self.left -= residuals.size // SIDE_BY_SIDE
+        if not smoothing:
+            idle = self.conditions.idle(points)
+            apart = idle[..., None] | idle[..., None, :]  # next to nothing depends on them
+            jacobian = np.where(apart, np.eye(residuals.shape[-1]), jacobian)
+            residuals = np.where(idle, LONGEST, residuals)
         return bounded(-solved(jacobian, residuals))
 
     def _along(
         self, points: Points, step: np.ndarray, residuals: np.ndarray, smoothing: float
     ) -> tuple[Points, np.ndarray, np.ndarray]:
-        """The points at the largest part of a step that is an improvement; and whether one is."""
-        before = np.linalg.norm(residuals, axis=-1)
-        residuals, improved = residuals.copy(), np.zeros(len(step), bool)
-        fraction = 1.0
-        while fraction > SHORTEST and not improved.all():
-            rest = ~improved
+        """The points at the largest part of a step that is accepted; and whether one is."""
+        most = GROWTH * np.linalg.norm(residuals, axis=-1)
+        residuals, accepted = residuals.copy(), np.zeros(len(step), bool)
+        for fraction in FRACTIONS:
+            rest = ~accepted
             trial = self.conditions.moved(points.select(rest), fraction * step[rest])
-            self.left -= len(step)
+            self.left -= len(trial.weights)
             left = self.conditions.residuals(trial, smoothing)
-            better = np.linalg.norm(left, axis=-1) < (1.0 - SHORTEST * fraction) * before[rest]
+            good = np.linalg.norm(left, axis=-1) < most[rest]
             chosen = np.zeros(len(step), bool)
-            chosen[rest] = better
-            points, residuals[chosen] = (
-                _replaced(points, chosen, trial.select(better)),
-                left[better],
-            )
-            improved |= chosen
-            fraction /= 3.0
-        return points, residuals, improved
+            chosen[rest] = good
+            points = _replaced(points, chosen, trial.select(good))
+            residuals[chosen] = left[good]
+            accepted |= chosen
+            if accepted.all():
+                break
+        return points, residuals, accepted
 
 
 def _replaced(whole: Points, rows: np.ndarray, part: Points) -> Points:
@@ -181,14 +241,11 @@ def solutions(conditions: Conditions, evaluations: int) -> tuple[list[Solution],
     """
     search, size = Search(conditions, evaluations), conditions.size
     starts = _starts(conditions, min(MAX_STARTS, 6 + 2 * size))
-    together = max(1, MAX_NUMBERS // (8 * max(1, size) * conditions.numbers))
     found: list[Solution] = []
     tried = 0
     while tried < len(starts.weights) and search.complete:
-        ends, sizes = search.solved(
-            starts.select(np.arange(len(starts.weights))[tried:][:together])
-        )
-        ends = without_idle(conditions, ends)
+        ends, sizes = search.solved(starts.select(slice(tried, tried + BATCH)))
+        ends = _without_idle(conditions, ends)
         tried += len(sizes)
         for k in np.flatnonzero(sizes <= ACCURACY):
             _add(found, ends.select(k), float(sizes[k]))
@@ -221,7 +278,7 @@ def solution_near(
     if size[0] <= accuracy:
         end, sizes = Search(conditions, evaluations).solved(start)
         if sizes[0] <= ACCURACY:
-            start, size = without_idle(conditions, end), sizes
+            start, size = _without_idle(conditions, end), sizes
     one = start.select(0)
     return Solution(one.at, one.weights, float(size[0]), 1), bool(size[0] <= accuracy)
 
@@ -238,19 +295,14 @@ def _starts(conditions: Conditions, count: int) -> Points:
     return conditions.balanced(conditions.moved(conditions.points(raw, shares, weights), by))
 
 
-def without_idle(conditions: Conditions, points: Points) -> Points:
-    """Points without the small shares of buyers to whom a unit is worth less than its price.
+def _without_idle(conditions: Conditions, points: Points) -> Points:
+    """Points with nothing for buyers who should have none.
 
-    They are 0 then, unless the program has no value there, as where a firm needs a mix of inputs.
+    Unless the program has no value there, as where a firm needs a mix of inputs.
     """
-    of_buyers, _ = conditions.problem.gains(points.at)
-    idle = (points.at.shares <= SMALL) & (points.at.shares > 0.0) & (of_buyers < -STRICT)
-    shares = np.where(idle, 0.0, points.at.shares)
-    after = conditions.points(
-        points.at.raw, shares / conditions.problem.of_pools(shares), points.weights
-    )
-    sizes = _sizes(conditions.residuals(after))
-    return after.where(idle.any(axis=-1) & after.at.finite & (sizes <= ACCURACY), points)
+    after = conditions.without_idle(points, left=0.0)
+    solved = after.at.finite & (_sizes(conditions.residuals(after)) <= ACCURACY)
+    return after.where(solved, points)
 
 
 def _sizes(residuals: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 A small change of shares and supplies changes quantities downstream, by one linear system, and
 prices upstream, by its transpose. Between them stand the second derivatives of each firm's output
 by its inputs, which are imaginary parts of marginal products at complex inputs (the complex step;
-W. Squire and G. Trapp, SIAM Review 40, 1998): no difference is taken, and no digit is lost.
+W. Squire and G. Trapp, SIAM Review 40, 1998): no difference is taken, and no digit is lost. (Of an
+output of ``transform``, whose product p y/x falls with its share alone, they are known.)
 
 The variables are logarithms of the quantities of elastic suppliers (of a ``gradient`` supplier,
 q/q0) and of the shares of all buyers in shared pools; shares are then scaled so that their sum
@@ -150,9 +151,9 @@ class Variables:
         pushed = np.zeros((*lead, len(problem.economy.goods), self.size))
         suppliers = np.arange(first)
         pushed[..., self.suppliers, suppliers] = scales
-        pushed += self.by_maker @ (
-            (products * available)[..., self.buyers, None] * shares[..., self.buyers, :]
-        )
+        responses = problem.responses  # of outputs to their shares of an activity, at a given mix 1
+        by_shares = products * available if responses is None else products * available * responses
+        pushed += self.by_maker @ (by_shares[..., self.buyers, None] * shares[..., self.buyers, :])
         made = network.solved(pushed)
 
         inputs = available[..., None] * shares
@@ -161,6 +162,9 @@ class Variables:
         for k, second in enumerate(self._second_derivatives(at)):
             own_lines, partners = self._pairs[k]
             slopes[..., own_lines, :] += second[..., own_lines, None] * inputs[..., partners, :]
+        if responses is not None:
+            of_mix = (responses - 1.0) * products / np.where(at.shares == 0.0, 1.0, at.shares)
+            slopes += of_mix[..., None] * shares
         slopes = np.where((at.shares == 0.0)[..., None], 0.0, slopes)
 
         paid = prices_of_makers = at.prices[..., buyers.maker, None]
@@ -176,6 +180,8 @@ class Variables:
         worth = prices[..., buyers.maker, :] * products[..., None] + prices_of_makers * slopes
         worth = worth * available[..., None]
         worth += prices_of_makers * products[..., None] * made[..., buyers.good, :]
+        if responses is not None:
+            worth *= responses[..., None]
         margins = prices[..., self.suppliers, :].copy()
         margins[..., suppliers, suppliers] -= self.cost_slopes(at) * scales
         return worth[..., self.buyers, :], margins

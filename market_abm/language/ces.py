@@ -25,6 +25,22 @@ Value = Any
 """A float, a NumPy array, or an Expression."""
 
 
+# --- an output of a line that makes several ----------------------------------------------------
+
+
+def transform(elasticity: Value, weight: Value, share: Value) -> Value:
+    """w^(1/(1+η)) s^(η/(1+η)): what a unit of an activity makes of an output with this share of it.
+
+    η is the elasticity of transformation, w the weight of the output (``language/outputs.py``).
+    """
+    return weight ** (1.0 / (1.0 + elasticity)) * share ** (elasticity / (1.0 + elasticity))
+
+
+def transform_derivative(k: int, y: Value, elasticity: Value, weight: Value, share: Value) -> Value:
+    """∂y/∂s = y/s η/(1+η), of the share alone."""
+    return elasticity / (1.0 + elasticity) * (y / share)
+
+
 # --- CES, one argument per input -----------------------------------------------------------------
 
 

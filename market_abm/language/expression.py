@@ -33,6 +33,8 @@ from market_abm.language.ces import (
     cobb_douglas_derivative,
     cobb_douglas_with_derivatives,
     cobb_douglas_without_division,
+    transform,
+    transform_derivative,
 )
 
 
@@ -236,8 +238,14 @@ AGGREGATORS: dict[str, Aggregator] = {
         with_derivatives=cobb_douglas_with_derivatives,
         per_input="exponents",
     ),
+    "transform": Aggregator(
+        transform, transform_derivative, True, scalars=("elasticity",), per_input="weights"
+    ),
+    "fixed": Aggregator(operator.mul, lambda k, y, amount, z: amount, per_input="yields"),
 }
-"""Production functions of several inputs, differentiated with respect to inputs only."""
+"""Production functions of several inputs, differentiated with respect to inputs only.
+
+``transform`` and ``fixed`` are outputs of lines that make several (``language/outputs.py``)."""
 
 COMPARISONS: dict[str, Operation] = {
     name: Operation(comparison(ufunc), lambda k, y, a, b: 0.0)

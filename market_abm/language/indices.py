@@ -25,6 +25,7 @@ from market_abm.errors import ProgramError
 from market_abm.language.alike import Alike
 from market_abm.language.index_arithmetic import Indices, Range, Turn, over, shown
 from market_abm.language.index_numbers import known_in_turn, number_in_turn, operands
+from market_abm.language.outputs import outputs_of, single_lines
 from market_abm.language.parser import Line, Written, assigned, translate_line
 from market_abm.language.syntax import too_deep
 
@@ -198,7 +199,7 @@ class _Block:
     def __init__(self, nodes: Sequence[ast.stmt], indices: Indices) -> None:
         self.items = [
             _Loop(node, indices) if isinstance(node, ast.For) else _Statement(node, indices)
-            for node in nodes
+            for node in single_lines(nodes)
         ]
 
     @cached_property
@@ -254,7 +255,7 @@ class _Statement:
     """A line of the program, with what it is in each turn."""
 
     def __init__(self, node: ast.stmt, indices: Indices) -> None:
-        self.node, self.number = node, node.lineno
+        self.node, self.number, self.outputs = node, node.lineno, outputs_of(node)
         indices.line = self.number
         target, value = assigned(node)
         self.good = indices.named(target)
@@ -283,7 +284,7 @@ class _Statement:
             self.known.setdefault(key, Alike(line, written, _place_in_turn))
             return line
         good = self.good(indices.turn)
-        return Line(good, formula, tuple(inputs), like.parameters, self.number)
+        return Line(good, formula, tuple(inputs), like.parameters, self.number, self.outputs)
 
 
 def _place_in_turn(column: int) -> int | None:

@@ -100,7 +100,11 @@ def _node(node: Expression, parts: Sequence[_Written], names: Mapping[int, str])
         return _power(parts[0], parts[1][0]), _POWER
     if operation == "sqrt":
         return f"<msqrt>{_hidden('sqrt(')}{parts[0][0]}{_hidden(')')}</msqrt>", _ATOM
-    if operation in AGGREGATORS:
+    if operation == "=":
+        return f"{parts[0][0]}<mo>=</mo>{parts[1][0]}", _SUM
+    if operation == "fixed":
+        return _second(parts[0], _PRODUCT) + f"<mo>·</mo>{_second(parts[1], _PRODUCT)}", _PRODUCT
+    if operation in AGGREGATORS and operation != "transform":
         return _aggregate(node, parts)
     if operation in COMPARISONS:
         return f"{parts[0][0]}<mo>{_SIGNS[operation]}</mo>{parts[1][0]}", _RELATION

@@ -41,6 +41,7 @@ from market_abm.language.calls import (
 )
 from market_abm.language.constants import check_positive, check_sum, entry_of
 from market_abm.language.index_arithmetic import Indices
+from market_abm.language.outputs import check_place, outputs_of, single_lines
 from market_abm.language.syntax import unparsed
 
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -60,7 +61,8 @@ class Line:
 
     ``formula`` refers to input k by the symbol k and to parameters by name; ``inputs`` names the
     goods, each once, however often the line reads it; ``parameters`` holds the values of the
-    parameters that are used; ``number`` counts from 1.
+    parameters that are used; ``number`` counts from 1. An output of a line that makes several has
+    their number in ``outputs``.
     """
 
     good: str
@@ -68,6 +70,7 @@ class Line:
     inputs: tuple[str, ...]
     parameters: Mapping[str, float]
     number: int
+    outputs: int = 0
 
 
 Written = tuple[Any, int, float]
@@ -80,7 +83,7 @@ The column of the k-th number that depends on indices is -1 - k.
 def translate_lines(statements: Sequence[ast.stmt], parameters: Mapping[str, float]) -> list[Line]:
     """The lines that these Python statements are; errors as for ``reader.parse``."""
     parameters = checked(parameters)
-    return [translate_line(statement, parameters)[0] for statement in statements]
+    return [translate_line(each, parameters)[0] for each in single_lines(statements)]
 
 
 def checked(parameters: Mapping[str, float]) -> dict[str, float]:
@@ -120,6 +123,7 @@ def translate_line(
         tuple(translator.inputs),
         {key: parameters[key] for key in sorted(used)},
         statement.lineno,
+        outputs_of(statement),
     )
     return line, translator.numbers
 
@@ -300,6 +304,7 @@ class _Translator:
 
     def _call(self, node: ast.Call, arguments: tuple[ex.Expression, ...]) -> ex.Expression:
         function = function_name(node)
+        check_place(node, function)
         if node.args and not arguments:
             arguments = tuple(self.translate(each) for each in self._generated(node.args))
         form = ex.AGGREGATORS.get(function)

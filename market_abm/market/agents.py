@@ -14,6 +14,7 @@ from market_abm.economy.industry import Industry, production
 from market_abm.economy.series import number_at
 from market_abm.economy.terms import Demand, Supply
 from market_abm.market import behaviour
+from market_abm.market.best_outputs import planned_output
 from market_abm.market.best_plan import best_plan, check_returns, no_plan_error
 from market_abm.market.import_mesa import mesa
 from market_abm.market.one_good import Market
@@ -138,7 +139,11 @@ class Firm(mesa.Agent):
         """Take delivery of its shares of the input markets, make the next batch, and offer it."""
         self.take_delivery()
         place, inputs = self._place, self.input_book
-        made = self.technology.float_production(inputs, self.weight, self.productivity)
+        made = None
+        if self.technology.divides:
+            inputs = [*inputs, self.taken_by_all()]
+        else:
+            made = self.technology.float_production(inputs, self.weight, self.productivity)
         if made is None:
             output, products = production(
                 self.technology, np.array(inputs), self.weight, self.productivity
@@ -153,6 +158,11 @@ class Firm(mesa.Agent):
         for k, (market, first) in enumerate(self._input_markets):
             inputs[k] = market.allotments[first + place] * market.units
 
+    def taken_by_all(self) -> float:
+        """Units of the line's activity that all of its outputs get."""
+        ((market, _),) = self._input_markets
+        return sum(market.allotments) * market.units
+
     def offer(self) -> None:
         """Offer its output."""
         self._output_market.offers[self._place] = self.output
@@ -166,6 +176,8 @@ class Firm(mesa.Agent):
             Its line has no profit-maximising plan.
         """
         self._guess = self.inputs
+        if self.technology.outputs:  # the best plan is its line's
+            return
         check_returns(self._industry, self._guess / self.weight)
 
     def plan(self) -> None:
@@ -178,6 +190,9 @@ class Firm(mesa.Agent):
         """
         input_markets = cast("list[tuple[QuotedMarket, int]]", self._input_markets)
         place = self._place
+        if self.technology.outputs:
+            self._plan_output(*input_markets[0])
+            return
         prices = np.array([market.quote(first + place) for market, first in input_markets])
         best = best_plan(
             self.technology,
@@ -194,6 +209,14 @@ class Firm(mesa.Agent):
         self.output = float(best.output)
         for (market, first), units in zip(input_markets, self.input_book, strict=True):
             market.orders[first + place] = units
+        self.offer()
+
+    def _plan_output(self, market: QuotedMarket, first: int) -> None:
+        """Take, and offer, the part of its line's activity that maximises the line's revenue."""
+        total = market.offers.sum()
+        share, made = planned_output(self.technology, self.sale_price, market.price)
+        self._bids, self.input_book = self._book([market.quote(first)]), self._book([share * total])
+        market.orders[first], self.output = share * total, float(made * total)
         self.offer()
 
     # --- prices move upstream ---

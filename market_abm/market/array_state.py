@@ -23,6 +23,9 @@ MEMORY = ("shares", "bids", "products", "quantities", "prices", "offers")
 OF_PERIODS = ("price_totals", "price_counts")
 """And those of suppliers who keep an offer for several steps."""
 
+Refusals = dict[int, tuple[int, MarketError]]
+"""By run: a good that cannot be split, and its error."""
+
 MAX_KEPT = 100_000
 """Numbers of an array over buyers up to which a state can be read after the next step."""
 
@@ -194,7 +197,8 @@ class ArrayState:
     def _fail(self, row: int, error: MarketError) -> None:
         """Record the error of a run, unless it has failed before."""
         if row not in self.failed:
-            self.failed[row] = at_step(error, self.economy, self.clock)
+            remedy = self.settings.rules.budget_remedy
+            self.failed[row] = at_step(error, self.economy, self.clock, remedy)
 
     def _check_start(self, economies: Sequence[Economy]) -> None:
         """Record the errors of the runs whose initial state is not finite."""

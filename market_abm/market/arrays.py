@@ -15,13 +15,13 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
-from market_abm.economy.slots import AnySlot
+from market_abm.economy.slots import AnySlot, taken
 from market_abm.errors import MarketError, SettingError
 from market_abm.language.collector import no_collection
 from market_abm.language.segments import gather, pick, scatter, some
 from market_abm.language.threads import Threads
 from market_abm.market import behaviour
-from market_abm.market.array_state import ArrayState
+from market_abm.market.array_state import ArrayState, Refusals
 from market_abm.market.base import MarketSettings
 from market_abm.market.closed import check_closed_system, write_first_bids
 from market_abm.market.layout import Layout, Part
@@ -36,9 +36,6 @@ ARRAYS = (
     *("price_totals", "price_counts"),
 )
 """Arrays with a leading axis of runs."""
-
-Refusals = dict[int, tuple[int, MarketError]]
-"""By run: a good that cannot be split, and its error."""
 
 
 class ArrayEngine(ArrayState):
@@ -336,7 +333,7 @@ class ArrayEngine(ArrayState):
         if self.mechanism.bids_are_money:
             output = group.contributions(self._delivered, self._products)
         else:
-            inputs = [self._delivered(slot) for slot in group.slots]
+            inputs = taken(group.slots, self._delivered)
             room = [slot.room(self._products) for slot in group.slots]
             output, products = group.production(inputs, room if group.scaled else None)
             for own, product in zip(room, products, strict=True):

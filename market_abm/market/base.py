@@ -134,6 +134,9 @@ class Mechanism(Market, ABC):
     no_budgets: ClassVar[str] = "its buyers do not know what they will spend"
     """Why households cannot keep a budget; empty if they can."""
 
+    budget_remedy: ClassVar[str] = ""
+    """How to fix a good that cannot be allocated, if they do; by default as without them."""
+
     runs_closed: ClassVar[bool] = False
     """Whether firms pay with what they have earned, so that nobody outside has to pay."""
 

@@ -241,6 +241,12 @@ def check_economy(economy: Economy) -> None:
                 name="market.dating",
             )
     for industry in economy.industries:
+        if industry.technology.divides:
+            raise EconomyError(
+                f"the line of {industry.good} divides an activity, and goods are dated",
+                remedy=spot,
+                name="market.dating",
+            )
         if industry.population.conduct != "competitive":
             raise EconomyError(
                 f"the makers of {industry.good} have market power, and goods are dated",

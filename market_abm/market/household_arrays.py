@@ -129,6 +129,7 @@ class HouseholdArrayEngine(ArrayEngine):
         self._spending = incomes.revised_spending(before, worth, total, rate)
         spending = inputs.spread(self.income) * self._spending
         self.bids[:, buyers] = net_value(spending, self._net_of_inputs)
+        self._has_bid[self.claims.good] = True  # whatever prices firms have observed
 
     def _form_prices(self) -> None:
         super()._form_prices()

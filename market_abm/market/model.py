@@ -15,6 +15,7 @@ from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.market.agents import Consumer, Firm, Supplier
 from market_abm.market.base import MarketSettings
+from market_abm.market.best_outputs import quote_activities
 from market_abm.market.closed import check_closed_system
 from market_abm.market.dated_agents import DatedFirm, DatedMarket, DatedSupplier, dated, open_books
 from market_abm.market.dating import check_economy
@@ -138,7 +139,8 @@ class MarketModel(mesa.Model):
             with np.errstate(all="ignore"):
                 phases()
         except MarketError as error:
-            raise at_step(error, self.economy, self.clock) from None
+            remedy = self.settings.rules.budget_remedy
+            raise at_step(error, self.economy, self.clock, remedy) from None
 
     def _simultaneous(self) -> None:
         """All firms update bids, produce and trade, given the prices of the previous step."""
@@ -259,6 +261,7 @@ class MarketModel(mesa.Model):
     def _plan(self) -> None:
         """All agents plan at the quoted prices."""
         self.suppliers.do("plan")
+        quote_activities(self.economy.outputs, self.markets)
         for firm in self._each_firm():
             firm.plan()
         if self.households:
@@ -439,9 +442,9 @@ class MarketModel(mesa.Model):
         if not economy.households:
             return
         firms = [each for each in economy.industries if not each.household]
-        shares = ownership(economy.households, [each.good for each in firms])
+        shares = ownership(economy.households, [each.good for each in firms if each.is_line])
         for household, (name, own) in zip(self.households, economy.households.items(), strict=True):
-            household.own(own, shares[name])
+            household.own(own, {each.good: shares[name][each.line_good] for each in firms})
         for industry in firms:
             if industry.endowed:
                 self.markets[industry.good].offers[-1] = industry.endowed

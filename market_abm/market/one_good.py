@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,6 +86,9 @@ class Market:
 
     def form_price(self) -> None:
         """Set ``price``, money per unit, from current bids and offers."""
+
+    def quote_values(self, values: Sequence[Any]) -> None:
+        """Quote what a unit of an activity earns in its outputs, where prices are quoted."""
 
     def reallocate(self) -> None:
         """Let ``shares`` follow the bids."""

@@ -139,13 +139,22 @@ def initial_state_errors(economies: Sequence[Economy], state: State) -> dict[int
     return {row: error for row, error in errors.items() if error}
 
 
-def at_step(error: MarketError, economy: Economy, step: int) -> MarketError:
-    """``error`` with the step at which it occurred, and the line that uses the good concerned."""
+ACTIVITY_REMEDY = (
+    "let the line make more than 0, and each output have a price above 0; under "
+    'market.mechanism = "unit-bid" outputs of fixed() may have any'
+)
+"""How to fix an activity that cannot be divided among its outputs."""
+
+
+def at_step(error: MarketError, economy: Economy, step: int, budgets: str = "") -> MarketError:
+    """``error`` with the step at which it occurred, and the line that uses the good concerned.
+
+    ``budgets`` says how to mend a good that cannot be split where households keep budgets.
+    """
     error.what = f"at step {step}, {error.what}"
-    if economy.households and isinstance(error, RivalGoodError):
-        error.remedy = (
-            "money goes round between firms and households: lower market.bid_rate, or set "
-            'market.activation = "sequential"'
-        )
+    if isinstance(error, RivalGoodError) and error.name in economy.outputs:
+        error.remedy = ACTIVITY_REMEDY
+    elif isinstance(error, RivalGoodError) and budgets and economy.households:
+        error.remedy = budgets
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

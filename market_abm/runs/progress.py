@@ -126,6 +126,7 @@ def analyse(result: Result, progress: WorkProgress | None) -> None:
         _ = result.equilibrium
     with working(EIGENVALUES, progress):
         _ = result.stability
+        _ = result.economy.households and result.rotation
 
 
 def of_run(experiment: Experiment, what: str, progress: WorkProgress | None) -> Progress | None:

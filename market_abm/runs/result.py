@@ -22,6 +22,7 @@ from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import family_paths, family_table, shown_families
 from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
+from market_abm.runs.steady_state import SteadyResult
 from market_abm.runs.numeraire import in_numeraire, relative_prices, unit_of_account
 from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
@@ -53,7 +54,7 @@ MAX_LINE_GOODS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Savable):
+class Result(SteadyResult, Savable):
     """A finished run.
 
     Arrays along the path have shape (records, recorded goods), in the order of ``recorded``: all
@@ -264,11 +265,8 @@ class Result(Savable):
         """
         from market_abm.analysis.stability import stability
 
-        moving = self.economy.moves_until > self.steps
-        if self.firm is not None or moving or self.equilibrium is None:
-            return None
-        steady = self.equilibrium if self.rest is None or not self.rest.solved else self.rest
-        return stability(self.economy, self.experiment.market, steady)
+        steady = self.steady_state
+        return stability(self.economy, self.experiment.market, steady) if steady else None
 
     @cached_property
     def steady_state_prices(self) -> np.ndarray | None:

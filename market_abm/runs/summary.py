@@ -17,6 +17,7 @@ from market_abm.runs.crossings import crossings_summary
 from market_abm.runs.families import families_json
 from market_abm.runs.households import households_summary
 from market_abm.runs.optimum import rest_summary
+from market_abm.runs.steady_state import rotation_summary
 
 if TYPE_CHECKING:
     from market_abm.analysis.rate import MeasuredRate
@@ -50,6 +51,7 @@ def run_summary(result: Any) -> dict[str, Any]:
             "equilibrium": result.distance(),
             "rest": rest_summary(result.rest, result.equilibrium),
             "near_rest": result.near_steady_state(),
+            **rotation_summary(result),
             **({"taxes": result.taxes.summary()} if result.taxes else {}),
             **households_summary(result.households),
             **({"weights": result.weights.summary()} if result.weights else {}),

@@ -95,14 +95,15 @@ def accounts_table(economy: Economy, market: MarketSettings, last: State) -> pd.
     import pandas as pd
 
     reference = consumer_references(economy)
-    firms = [industry for industry in economy.topological_order if not industry.household]
-    made = [industry.good for industry in firms]
+    lines = [each for each in economy.topological_order if each.is_line]
+    made = [industry.good for industry in lines]
     places = [economy.index[good] for good in made]
-    revenue, cost = (
-        money[places] for money in revenues_and_costs(economy, market, last, reference)
-    )
+    revenues, costs = revenues_and_costs(economy, market, last, reference)
     if economy.endowed is not None:
-        revenue = revenue - last.prices[places] * economy.endowed[places]
+        revenues = revenues - last.prices * economy.endowed
+    for activity, outputs in economy.outputs.items():  # a line earns what its outputs do
+        revenues[economy.index[activity]] = sum(revenues[economy.index[i.good]] for i in outputs)
+    revenue, cost = revenues[places], costs[places]
     profit = revenue - cost
     margin = np.where(revenue > 0.0, profit / revenue, np.nan)
     columns = {"revenue": revenue, "cost": cost, "profit": profit, "margin": margin}

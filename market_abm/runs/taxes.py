@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -53,7 +55,8 @@ class TaxedUse(NamedTuple):
         return self.derivative / self.price - 1.0
 
 
-class TaxSummary(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class TaxSummary:
     """The taxes of a run at its last step.
 
     Attributes
@@ -64,14 +67,20 @@ class TaxSummary(NamedTuple):
         Of each tax, money per step.
     welfare
         W at the last step, money per step.
-    best_welfare
-        W at the optimum without taxes; None if it is not known, or depends on who gets revenues.
+    economy
+        The economy.
     """
 
     uses: tuple[TaxedUse, ...]
     revenues: dict[str, float]
     welfare: float
-    best_welfare: float | None
+    economy: Economy
+
+    @cached_property
+    def best_welfare(self) -> float | None:
+        """W at the optimum without taxes; None if it is not known, or depends on incomes."""
+        best = None if self.economy.households else equilibrium(self.economy.untaxed)
+        return float(best.welfare) if best is not None and best.solved else None
 
     @property
     def deadweight_loss(self) -> float | None:
@@ -116,15 +125,12 @@ def tax_summary(
     """The taxes at the ``last`` step of a run, and W there; None without taxes."""
     if not economy.taxes:
         return None
-    best = None if economy.households else equilibrium(economy.untaxed)
-    known = best is not None and best.solved
-    highest = float(best.welfare) if best is not None and known else None
     revenues = tax_revenues(economy, market, last, consumer_references(economy)).tolist()
     return TaxSummary(
         tuple(taxed_uses(economy, market, last)),
         dict(zip(economy.taxes, revenues, strict=True)),
         welfare,
-        highest,
+        economy,
     )
 
 

@@ -28,14 +28,17 @@ from market_abm.runs.run import run
 from market_abm.runs.start import run_together
 from market_abm.simulation.endings import Status
 from market_abm.studies.points import Points
-from market_abm.studies.steady_states import optima, radii
+from market_abm.studies.steady_states import gradient_shares, optima, radii
 
 OPTIMUM, STABILITY = "optimum", "stability"
 
-SLOW = (OPTIMUM, STABILITY)
-"""What ``--fast`` leaves out."""
+OF_REST = [measure.key for measure in MEASURES if measure.of_rest]
+"""Measures of the steady state: those of several runs are found together."""
 
-CHOICES = (*(measure.key for measure in MEASURES), *SLOW)
+SLOW = (*OF_REST, OPTIMUM, STABILITY)
+"""What ``--fast`` leaves out, and measures that need an optimum."""
+
+CHOICES = (*(measure.key for measure in MEASURES), OPTIMUM, STABILITY)
 """What ``sweep.measures`` may name: measures of a run, the optimum, and stability."""
 
 BEST = "best_quantity"
@@ -62,7 +65,8 @@ class MeasureSettings(Settings):
     def fast(self) -> MeasureSettings:
         """The same without what takes longer than most runs: optimum and stability."""
         chosen = CHOICES if self.measures is None else self.measures
-        return MeasureSettings(tuple(each for each in chosen if each not in SLOW))
+        slow = (*SLOW, "deadweight_loss")
+        return MeasureSettings(tuple(each for each in chosen if each not in slow))
 
 
 ALL = MeasureSettings()
@@ -99,17 +103,17 @@ class Rows:
 
     def __init__(self, points: Points, measures: Sequence[str] | None) -> None:
         self.points = points
-        self.measures = measures = (
-            (*(each.key for each in MEASURES), *SLOW) if measures is None else tuple(measures)
-        )
+        self.measures = measures = CHOICES if measures is None else tuple(measures)
         self._measures = [
             measure
             for measure in MEASURES
             if measure.key in measures
             and (points.base.economy.households or not measure.of_households)
+            and (points.base.economy.taxes or not measure.of_taxes)
         ]
         self._with_optimum = OPTIMUM in measures
         self._with_stability = STABILITY in measures
+        self._with_rotation = any(measure.of_rest for measure in self._measures)
         self._optima: WeakKeyDictionary[Economy, Equilibrium | None] = WeakKeyDictionary()
         self._together = 1
 
@@ -176,7 +180,7 @@ class Rows:
         )
         with np.errstate(all="ignore"):
             rows = [self._row(each.outcome) for each in runs]
-        if self._with_optimum or self._with_stability:
+        if self._with_optimum or self._with_stability or self._with_rotation:
             self._add_steady_states(rows, runs)
         return rows
 
@@ -188,34 +192,40 @@ class Rows:
             "status": outcome.status,
             "steps": outcome.steps,
             "message": outcome.ending.detail,
-            **{measure.key: measure.compute(outcome) for measure in self._measures},
+            **{each.key: each.compute(outcome) for each in self._measures if not each.of_rest},
             **_of_ends(outcome.experiment.economy, "quantity", outcome.last.quantities),
             **_of_ends(outcome.experiment.economy, "price", outcome.last.prices),
         }
 
     def _add_steady_states(self, rows: Sequence[dict[str, Any]], runs: Sequence[_Run]) -> None:
-        """Add the columns of the optimum and of stability."""
+        """Add the columns of the optimum, of stability and of rotation."""
         valid = [
             (row, each.experiment, each.outcome)
             for row, each in zip(rows, runs, strict=True)
             if each.experiment is not None
         ]
-        disturbed = []
+        disturbed, resting = [], []
         best = self._optima_of([experiment for _, experiment, _ in valid])
         for (row, experiment, outcome), optimum in zip(valid, best, strict=True):
             if optimum is not None and isinstance(outcome, Result):
                 row["best_welfare"] = optimum.welfare
                 row.update(_of_ends(experiment.economy, BEST, optimum.quantities))
+            economy, market = experiment.last_economy, experiment.market
             if self._with_stability:
-                economy, market = experiment.last_economy, experiment.market
                 row["predicted_error"] = steady_state_error(economy)
                 row["predicted_rate"] = rate(economy, market)
                 if row["predicted_rate"] is None and optimum is not None:
                     disturbed.append((row, economy, market, _steady(outcome, optimum)))
-        if disturbed:
-            without, *markets = zip(*disturbed, strict=True)
-            for row, radius in zip(without, radii(*markets), strict=True):
-                row["predicted_rate"] = radius
+            if self._with_rotation and optimum is not None:
+                resting.append((row, economy, market, _steady(outcome, optimum)))
+        for some, key, found in (
+            (disturbed, "predicted_rate", radii),
+            (resting, "gradient_share", gradient_shares),
+        ):
+            if some:
+                without, *markets = zip(*some, strict=True)
+                for row, number in zip(without, found(*markets), strict=True):
+                    row[key] = number
 
     def _optima_of(self, experiments: Sequence[Experiment]) -> list[Equilibrium | None]:
         """The best known allocation of each; that of equal terms is found once."""

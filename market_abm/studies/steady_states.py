@@ -1,9 +1,10 @@
-"""The best known allocations and the stability of several economies at once."""
+"""The best known allocations, and the steps near them, of several economies at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from market_abm.analysis.rotation import rotations
 from market_abm.analysis.stability import stabilities
 from market_abm.economy.economy import Economy
 from market_abm.gradient.equilibrium import Equilibrium, equilibria
@@ -30,3 +31,13 @@ def radii(
     """
     found = stabilities(economies, settings, steady_states)
     return [None if each is None else each.radius for each in found]
+
+
+def gradient_shares(
+    economies: Sequence[Economy],
+    settings: Sequence[MarketSettings],
+    steady_states: Sequence[Equilibrium],
+) -> list[float | None]:
+    """The part of each market's moves that is gradient; None if unknown. Parameters as above."""
+    found = rotations(economies, settings, steady_states)
+    return [None if each is None else each.gradient_share for each in found]

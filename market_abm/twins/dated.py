@@ -299,7 +299,8 @@ class DatedProgram:
         inputs = self.batches[date].inputs[places]
         moved = np.moveaxis(changes[:, places] * self.net[places], 0, 1)
         self.work += LINE_COST + moved.size
-        before = terms.output(industry, inputs[:, None] + 0j)
-        made = terms.output(industry, inputs[:, None] + moved) - before
-        defined = np.isfinite(terms.output(industry, inputs))
+        shares = self.batches[date].shares[places]
+        before = terms.output(industry, inputs[:, None] + 0j, shares)
+        made = terms.output(industry, inputs[:, None] + moved, shares) - before
+        defined = np.isfinite(terms.output(industry, inputs, shares))
         return np.where(defined, made, np.nan)

@@ -110,7 +110,7 @@ class ShareOptimiser(ABC):
             places = terms.places(self.economy, industry)
             sold = self.quantities if self.at_once else before
             inputs[places] = shares[places] * sold[self.buyers.good[places]]
-            made = np.sum(terms.output(industry, inputs[places]))
+            made = np.sum(terms.output(industry, inputs[places], shares[places]))
             self.quantities[self.economy.index[industry.good]] = made
         self._record(inputs)
 
@@ -215,9 +215,10 @@ class _Spending(DatedProgram):
     """Lines that pay all they earn for their inputs, whatever their returns to scale."""
 
     def _made(self, industry: Industry, changes: np.ndarray, date: int) -> np.ndarray:
-        inputs = self.batches[date].inputs[terms.places(self.economy, industry)]
-        grown = terms.output(industry, inputs * (1.0 + 1j * STEP))
-        degree = grown.imag / STEP / terms.output(industry, inputs)
+        batch, places = self.batches[date], terms.places(self.economy, industry)
+        inputs, shares = batch.inputs[places], batch.shares[places]
+        grown = terms.output(industry, inputs * (1.0 + 1j * STEP), shares)
+        degree = grown.imag / STEP / terms.output(industry, inputs, shares)
         made = self.made_by_firms(industry, changes, date)
         return np.sum(made / np.where(degree == 0.0, 1.0, degree), axis=-1)
 

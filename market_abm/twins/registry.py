@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.industry import Industry
 from market_abm.errors import MarketError, SettingError
 from market_abm.fields import check_choice
 from market_abm.twins.base import Optimiser, TwinPath
@@ -179,12 +180,6 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="let series say what raw goods are offered, where bids form prices",
             name="supply",
         )
-    if economy.households:
-        raise SettingError(
-            "there is no twin of households, who spend what they earn",
-            remedy="let consumers pay a price, or that of a demand curve",
-            name="households",
-        )
     if np.any(net_of_tax(economy) != 1.0) and not settings.rules.bids_form_prices:
         raise SettingError(
             f"there is no twin of {settings.mechanism} with taxes on what firms buy: excess demand "
@@ -192,17 +187,17 @@ def _check_deterministic(economy: Economy, settings: MarketSettings) -> None:
             remedy="leave them out, or tax final goods only",
             name="taxes",
         )
-    _check_competitive(economy)
+    _check_competitive(economy, settings)
 
 
-def _check_competitive(economy: Economy) -> None:
-    """Refuse households with budgets, users that do not pay, and firms that are no price takers."""
+def _check_competitive(economy: Economy, settings: MarketSettings) -> None:
+    """Refuse households with budgets, users that do not pay, and firms without a twin."""
     if economy.households:
         raise SettingError(
             "there is no twin of households that spend what they earn: with income effects a "
             "market follows the gradient of no one function, only, at each step, one that is "
             "weighted by the incomes of that step",
-            remedy="compare it with [demand] in the place of [households]",
+            remedy="let consumers pay a price, or that of a demand curve, in [demand]",
             name="households",
         )
     for good, kind in economy.reuse.items():
@@ -213,18 +208,31 @@ def _check_competitive(economy: Economy) -> None:
                 name=f"reuse.{good}",
             )
     for industry in economy.industries:
-        if industry.population.conduct != "competitive":
-            raise SettingError(
-                f"there is no twin of firms with market power in {industry.good}",
-                remedy='set conduct = "competitive"',
-                name=f"industries.{industry.good}.conduct",
-            )
-        if industry.population.bid_noise > 0:
-            raise SettingError(
-                f"there is no twin of the noise in the bids for {industry.good}",
-                remedy="set bid_noise = 0",
-                name=f"industries.{industry.good}.bid_noise",
-            )
+        _check_firms(industry, settings)
+
+
+def _check_firms(industry: Industry, settings: MarketSettings) -> None:
+    """Refuse firms with power or noise, and outputs that are planned, or ordered, together."""
+    divided = industry.technology.divides and not settings.rules.bids_form_prices
+    if divided or (industry.technology.outputs and not settings.rules.trades):
+        raise SettingError(
+            f"{settings.mechanism} has no twin with lines of several outputs, such as that of "
+            f"{industry.good}",
+            remedy='use "unit-bid" or "trading-post"',
+            name="market.mechanism",
+        )
+    if industry.population.conduct != "competitive":
+        raise SettingError(
+            f"there is no twin of firms with market power in {industry.good}",
+            remedy='set conduct = "competitive"',
+            name=f"industries.{industry.good}.conduct",
+        )
+    if industry.population.bid_noise > 0:
+        raise SettingError(
+            f"there is no twin of the noise in the bids for {industry.good}",
+            remedy="set bid_noise = 0",
+            name=f"industries.{industry.good}.bid_noise",
+        )
 
 
 TWINS: dict[str, type[Optimiser]] = {

@@ -29,8 +29,11 @@ def evaluated(industry: Industry, inputs: np.ndarray) -> tuple[Any, Any]:
     return industry.technology._evaluate(list(inputs))
 
 
-def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
+def output(industry: Industry, inputs: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
     """The output of each firm, z w f(x/w), units, shape (..., firms).
+
+    Of an output of a line that divides its activity by shares θ it is x (w/θ)^(1/(1+η)), at a given
+    mix in proportion to x.
 
     Parameters
     ----------
@@ -38,7 +41,14 @@ def output(industry: Industry, inputs: np.ndarray) -> np.ndarray:
         The firms' line f, weights w and productivities z.
     inputs
         x, units, real or complex, shape (inputs, ..., firms).
+    shares
+        Of the goods that are bought, shape (inputs, firms); without them nothing is divided.
     """
+    line: Any = industry.technology
+    if line.divides:
+        elasticity, weight = line.constants()
+        assert shares is not None
+        return inputs[0] * (weight / shares[0]) ** (1.0 / (1.0 + elasticity))
     made = evaluated(industry, inputs / industry.weights)[0]
     made = industry.productivity * industry.weights * made
     return np.broadcast_to(made, (*np.shape(inputs)[1:-1], industry.firms))
@@ -68,7 +78,9 @@ class InitialState(NamedTuple):
             used = places(economy, industry)
             sold = initial.quantities[economy.buyers.good[used]]
             initial.inputs[used] = economy.buyers.initial_shares[used] * sold
-            made = np.sum(output(industry, initial.inputs[used]))
+            made = np.sum(
+                output(industry, initial.inputs[used], economy.buyers.initial_shares[used])
+            )
             initial.quantities[economy.index[industry.good]] = made
         return initial
 

@@ -18,7 +18,9 @@ import numpy as np
 from market_abm.analysis.observer import forward_allocation
 from market_abm.economy.economy import Economy
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import program_lines
 from market_abm.economy.production import marginal_products
+from market_abm.economy.taxes import Tax
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.views.derivation import (
@@ -31,9 +33,21 @@ from market_abm.views.derivation import (
     suppliers,
 )
 from market_abm.views.numbers import format_plain
-from market_abm.views.words.derivation import REUSE_NOTES, limit_note, profit_preface
+from market_abm.views.outputs import (
+    activity_symbol,
+    line_equation,
+    profit_of_outputs,
+    revenue_pair,
+)
+from market_abm.views.words.derivation import (
+    REUSE_NOTES,
+    limit_note,
+    outputs_preface,
+    profit_preface,
+)
 from market_abm.views.words.families import one_of
 from market_abm.views.words.households import CONDITION
+from market_abm.views.words.taxes import paid_text
 
 MAX_USERS = 12
 """Users of a good whose bids are added up, where it is one of a family."""
@@ -82,7 +96,7 @@ class _Explanation:
         self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         last, rules = result.last, result.experiment.market.rules
-        self.bids = rules.per_unit(last.bids, last.inputs)
+        self.bids, self.inputs = rules.per_unit(last.bids, last.inputs), last.inputs
         self.books = _Side(
             self.economy, last.shares, last.quantities, marginal_products(self.economy, last.inputs)
         )
@@ -100,7 +114,12 @@ class _Explanation:
         sections = [consumers(economy, self.prices, self.gradients, goods)]
         waiting = {good: len(users) for good, users in self.users.items()}
         for industry in reversed(economy.topological_order):
-            if industry.good in goods:
+            if industry.technology.outputs:  # explained with its line
+                continue
+            if industry.good in economy.outputs:
+                if self._is_chosen(industry):
+                    sections.append(self._several_outputs(industry))
+            elif industry.good in goods:
                 sections.append(self._industry(industry))
             for good in industry.technology.inputs:
                 waiting[good] -= 1
@@ -113,6 +132,59 @@ class _Explanation:
         """Whether a good has several users; if one good stands for many, not too many to read."""
         return 1 < len(self.users[good]) <= (MAX_USERS if self.notes else math.inf)
 
+    def _is_chosen(self, activity: Industry) -> bool:
+        """Whether a line that makes several goods is explained: for itself, or for one of them."""
+        outputs = [each.good for each in self.economy.outputs[activity.good]]
+        return any(good in self.goods for good in (activity.good, *outputs))
+
+    def _several_outputs(self, activity: Industry) -> Section:
+        """A line that makes several goods: what its activity earns, then its inputs."""
+        economy, technology, symbol = self.economy, activity.technology, self._symbol(activity.good)
+        outputs = [each.good for each in economy.outputs[activity.good]]
+        first = economy.buyers.uses[outputs[0]][0].start
+        divides = economy.outputs[activity.good][0].technology.divides
+        used = self.inputs[first : first + (len(outputs) if divides else 1)].sum()
+        made = dict(zip(economy.goods, self.program.quantities, strict=True))
+        sides = (
+            (self.prices, self.quantities, float(used)),
+            (self.gradients, made, float(made[activity.good])),
+        )
+        costs = [
+            (("price", good), slot)
+            for slot, good in enumerate(technology.inputs)
+            if self._is_paid(activity, good)
+        ]
+        preface = self.notes.get(activity.good, "")
+        preface += outputs_preface(activity.good, symbol, divides=divides)
+        preface += profit_preface(activity.firms, loop=self._loops(activity.good))
+        revenue = " + ".join(f"p_{good}*{good}" for good in outputs)
+        spent = "".join(
+            f" - {self._price_text(activity, technology.inputs[slot])}*{technology.inputs[slot]}"
+            for _, slot in costs
+        )
+        formulas = technology.marginal_product_texts(symbol)
+        trees = technology.marginal_product_formulas(symbol)
+        pairs = [
+            revenue_pair(symbol, outputs, sides),
+            *(
+                self._input(activity, slot, formula, tree)
+                for slot, (formula, tree) in enumerate(zip(formulas, trees, strict=True))
+            ),
+        ]
+        names = dict(enumerate(technology.inputs))
+        return Section(
+            program_lines(economy.industries)[activity.good],
+            f"{preface}profit = {revenue}{spent}",
+            tuple(pairs),
+            line_equation(economy, activity),
+            preface,
+            Equation(name("profit"), profit_of_outputs(outputs, costs), names),
+        )
+
+    def _symbol(self, good: str) -> str:
+        """The symbol of a good in formulas: its name, or that of an activity."""
+        return activity_symbol(self.economy) if good in self.economy.outputs else good
+
     def _industry(self, industry: Industry) -> Section:
         technology, good = industry.technology, industry.good
         formulas = technology.marginal_product_texts(good)
@@ -123,6 +195,7 @@ class _Explanation:
         )
         preface = self.notes.get(good, "")
         preface += profit_preface(industry.firms, loop=self._loops(good))
+        preface += paid_text(self._taxes(industry))
         if industry.household:
             preface += CONDITION
         worth = "surplus" if industry.household else "profit"
@@ -164,6 +237,12 @@ class _Explanation:
         """Whether an industry pays for a good: of an external one only the first user does."""
         return self.economy.reuse[good] != "external" or self.users[good][0][0] is industry
 
+    def _taxes(self, industry: Industry) -> dict[str, Tax]:
+        """The taxes that an industry pays, by name."""
+        economy, good = self.economy, self.economy.index[industry.good]
+        paid = [k for k, (own, _) in economy.taxed.items() if good in economy.uses.maker[own]]
+        return {name: economy.taxes[name] for name in paid}
+
     def _gross(self, industry: Industry, slot: int) -> float:
         """1 + τ: what the industry pays for a unit of an input, over what sellers get."""
         net = self.economy.net_of_buyers
@@ -178,7 +257,7 @@ class _Explanation:
 
     def _input(self, industry: Industry, slot: int, formula: str, tree: Expression | None) -> Pair:
         """The firms' bid for one input, beside the chain rule at this line."""
-        good, output = industry.technology.inputs[slot], industry.good
+        good, output = industry.technology.inputs[slot], self._symbol(industry.good)
         slope, bid = self.books.slope(industry, slot), self._bid(industry, slot)
         gross = self._gross(industry, slot)
         tax = "" if gross == 1.0 else f"/{format_plain(gross)}"
@@ -187,7 +266,7 @@ class _Explanation:
         shared = len(self.users[good]) > 1
         price = f"bid[{good} by {output}]" if shared else f"p_{good}"
         term = f"term[{good} in {output}]" if shared else f"df_d{good}"
-        gradient = self.gradients[output]
+        gradient = self.gradients[industry.good]
         limits = [
             limit_note(good) if side.quantities[self.economy.index[good]] == 0.0 else ""
             for side in (self.books, self.program)
@@ -204,7 +283,7 @@ class _Explanation:
         )
         return Pair(
             f"{price} = p_{output} * {factor}{tax}",
-            f"{format_plain(self.prices[output])} * {format_plain(slope)}{tax} = "
+            f"{format_plain(self.prices[industry.good])} * {format_plain(slope)}{tax} = "
             f"{format_plain(bid)}{limits[0]}",
             f"{term} = df_d{output} * {factor}{tax}",
             f"{format_plain(gradient)} * {format_plain(by_program)}{tax} = "
@@ -224,7 +303,7 @@ class _Explanation:
             self.gradients[i.good] * self.program.slope(i, slot) / self._gross(i, slot)
             for i, slot in users
         ]
-        uses = [(good, i.good) for i, _ in users]
+        uses = [(good, self._symbol(i.good)) for i, _ in users]
         payers = 1 if reuse == "external" else len(users)
         bid_names = [f"bid[{label} by {output}]" for label, output in uses[:payers]]
         term_names = [f"term[{label} in {output}]" for label, output in uses]

@@ -16,7 +16,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "html": "notebook.economy:table_html",
     },
     "Experiment": {
-        "text": "words.run:experiment_line",
+        "text": "words.experiment:experiment_line",
         "html": "notebook.result:experiment_html",
     },
     "Result": {
@@ -27,6 +27,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "network_figure": "plots.network:network",
         "shock_figure": "plots.shock:shock_figure",
         "own_rates_figure": "plots.own_rates:own_rates",
+        "price_simplex_figure": "plots.price_simplex:price_simplex",
         "weights_figure": "plots.weights:weights",
     },
     "OptimizerComparison": {

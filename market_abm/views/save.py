@@ -33,6 +33,7 @@ RUN_FILES = (
     "network.png",
     "shock.png",
     "own-rates.png",
+    "price-simplex.png",
     "weights.png",
 )
 """The files of a run: data (``trajectory.csv`` and ``buyers.csv`` if not too long, ``families.csv``
@@ -91,6 +92,7 @@ def save_result(
         "network.png": result.network_figure,
         "shock.png": result.shock_figure,
         "own-rates.png": result.own_rates_figure,
+        "price-simplex.png": result.price_simplex_figure,
         "weights.png": result.weights_figure,
     }
     writers |= _drawn(pictures) if figures else {}

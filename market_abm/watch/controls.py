@@ -25,7 +25,7 @@ from bokeh.models import (
 
 from market_abm.economy.households import endowments
 from market_abm.experiment.files import available
-from market_abm.experiment.shocks import TARGETS
+from market_abm.experiment.shocks import TARGETS, shocked_numbers
 from market_abm.market.base import ACTIVATIONS
 from market_abm.market.mechanisms.registry import MECHANISMS
 from market_abm.views.words import page as words
@@ -38,6 +38,9 @@ SPEEDS = (0.0, 3.0)
 
 PERCENTS = (-90.0, 100.0)
 """The range of a shock, per cent."""
+
+SHOCKS = [target for target in TARGETS if target != "tax"]
+"""What a shock may change; the rates of taxes have sliders."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class Controls:
             self._on_change(menu, "value", partial(self._actions.set, f"market.{key}"))
 
     def _make_shock(self) -> None:
-        self._target = Select(title="shock", options=list(TARGETS), name="target", **FULL_WIDTH)
+        self._target = Select(title="shock", options=SHOCKS, name="target", **FULL_WIDTH)
         self._good = Select(title="of", name="good", **FULL_WIDTH)
         self._on_change(self._target, "value", lambda _: self._list_goods())
         self._percent = Slider(
@@ -166,7 +169,7 @@ class Controls:
         self._on_change(self._percent, "value", self._set_percent)
 
     def _shock(self) -> None:
-        if self._target.value in TARGETS:
+        if self._target.value in SHOCKS:
             self._actions.shock(self._target.value, self._good.value, self.percent)
 
     def _set_speed(self, exponent: Any) -> None:
@@ -209,7 +212,7 @@ class Controls:
             self.experiment.value = where
             self._mechanism.value = session.experiment.market.mechanism
             self._activation.value = session.experiment.market.activation
-            self._target.value = self._target.value or next(iter(TARGETS))
+            self._target.value = self._target.value or SHOCKS[0]
             self._economy = session.economy
             self._list_goods()
             return self._update_sliders(session.parameters())
@@ -250,13 +253,9 @@ class Controls:
 
     def _list_goods(self) -> None:
         """Offer the goods that the chosen target of a shock can have."""
-        economy = self._economy
-        households, owned = economy.households, endowments(economy.households)
-        goods_of: dict[str, Iterable[str]] = {
-            "productivity": [i.good for i in economy.topological_order if not i.household],
-            "supply": [good for good in economy.supply if good not in owned],
-            "demand": [good for good in economy.demand if good not in households],
-        }
+        economy, owned = self._economy, endowments(self._economy.households)
+        goods_of: dict[str, Iterable[str]] = {**shocked_numbers(economy)}
+        goods_of["supply"] = [good for good in economy.supply if good not in owned]
         offered = choices(economy, goods_of.get(self._target.value, ()))
         self._good.options = [
             (name, label if name != good else economy.label(good)[:60])

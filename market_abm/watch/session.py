@@ -32,7 +32,7 @@ from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
-from market_abm.views.words.page import demand_elasticity, supply_elasticity
+from market_abm.views.words.page import demand_elasticity, supply_elasticity, tax_rate
 from market_abm.watch.elasticities import with_parameters
 
 DECADES = (0.05, 20.0)
@@ -253,8 +253,13 @@ class Session:
     # --- parameters -------------------------------------------------------------------------------
 
     def parameters(self) -> list[Parameter]:
-        """The parameters with sliders: rates, lag, elasticities and the program's parameters."""
-        return [*self._rates(), *self._elasticities(), *self._parameters()]
+        """The parameters with sliders: rates, lag, elasticities, taxes and those of the program."""
+        return [*self._rates(), *self._elasticities(), *self._taxes(), *self._parameters()]
+
+    def _taxes(self) -> Iterator[Parameter]:
+        for name, tax in self._next_economy.taxes.items():
+            ends = min(-0.5, tax.rate), max(1.0, tax.rate)
+            yield Parameter(f"taxes.{quoted(name)}.rate", tax_rate(name), tax.rate, *ends)
 
     def _rates(self) -> Iterator[Parameter]:
         market = self.experiment.market

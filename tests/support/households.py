@@ -115,7 +115,9 @@ def random_economy(rng: np.random.Generator, *, loop: bool = False) -> Economy:
     return from_text(
         "\n".join(lines),
         households=households,
+        population={"bid_noise": float(rng.choice([0.0, 0.1]))},
         population_of=population,
+        reuse=str(rng.choice(["rival", "copy"], p=[0.8, 0.2])),
         seed=int(rng.integers(1, 1000)),
     )
 

@@ -4,6 +4,10 @@ L. Walras (1874) in the form of P. Samuelson (1941): all agents respond to the q
 their optimal quantities, without trade, and each price moves with its own excess demand,
 π ← π + λ (Σ x - S). By Hotelling's lemma excess demand is minus the gradient of the dual potential
 Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient descent on Φ.
+
+Households demand what their income at these prices buys best. The value of excess demand is then 0
+at any prices (Walras's law), and it is minus the gradient of Φ only at the weights of the moment,
+1 over the marginal utility of income, which income effects move: prices may turn.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from market_abm.language.segments import cut, scatter
 from market_abm.market import behaviour
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import FinalMarket, MarketSettings
+from market_abm.market.best_outputs import planned_output, values_of_outputs
 from market_abm.market.best_plan import (
     best_plan,
     change_of_returns,
@@ -107,6 +112,15 @@ class Tatonnement(QuotedMarket):
         return np.where(np.isinf(demanded), quantity, demanded)
 
     @classmethod
+    def advice(cls, economy: Economy, settings: MarketSettings) -> str:
+        """What to change if prices oscillate; income effects may turn them at any rate."""
+        if not economy.households:
+            return cls.stabilizing_hint
+        return (
+            f"{cls.stabilizing_hint} (but where income effects turn prices, none may be low enough)"
+        )
+
+    @classmethod
     def conservation(
         cls, path: RecordedPath, economy: Economy, settings: MarketSettings, reference: np.ndarray
     ) -> Conservation | None:
@@ -183,6 +197,19 @@ class Tatonnement(QuotedMarket):
     def form_price(self) -> None:
         """Quote prices, which are also the bids."""
         super().form_price()
+        self._bid_quotes()
+
+    def quote_values(self, values: Sequence[Any]) -> None:
+        """Quote what a unit of an activity earns in its outputs: in all, or (fixed) in each.
+
+        So the auctioneer quotes no price of an activity, whose demand is what it makes.
+        """
+        self.quotes = np.array(values)
+        self.price = self.quotes.sum()
+        self.observed_price = float(self.price)
+        self._bid_quotes()
+
+    def _bid_quotes(self) -> None:
         for k, pool in enumerate(self.pools):
             self.bids[pool] = self.quotes[k]
 
@@ -276,6 +303,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
     def _reasons(self, group: Group) -> list[str]:
         """Why the profit of each line has no maximum, by its first firm, run after run."""
         technology, firms = group.technology, group.members.starts
+        if technology.outputs:  # the best plan is that of their line
+            return [""] * (len(self.shares) * len(firms))
         if technology.vectorized:
             inputs = group.slots[0].of(self.guess) / group.to_entries(group.weights)
             change = change_of_returns(technology, inputs, group.links)[:, firms]
@@ -291,6 +320,8 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         for n, terms in self.economy.supply_terms:
             self.quantities[:, n] = curves.supply_quantity(terms, self.prices[:, n])
         self.economy.exogenous.offers.write(self.clock, self.quantities)
+        for activity, own in self.economy.outputs.items():
+            self._quote_activity(activity, own)
         quotes = behaviour.gross_price(
             self.quotes[:, self.economy.buyers.pool], self.economy.net_of_buyers
         )
@@ -307,7 +338,7 @@ class TatonnementArrayEngine(QuotedArrayEngine):
         groups = self.economy.groups
         parts, sums = self._layout.parts(groups)
         for part, block, leaves in parts:
-            if part.household:
+            if part.household or part.technology.outputs:
                 continue
             plan = best_plan(
                 part.technology,
@@ -322,12 +353,35 @@ class TatonnementArrayEngine(QuotedArrayEngine):
             block.reduce_into(leaves, plan.output)
             self._fail_planless(part, plan.found)
         for group, leaves in zip(groups, sums, strict=True):
-            if not group.household:
+            if not (group.household or group.technology.outputs):
                 scatter(self.quantities, group.made, group.outputs(leaves))
+        for activity, own in self.economy.outputs.items():
+            self._plan_outputs(activity, own)
         self.guess = np.where(self.orders > 0.0, self.orders, self.guess)
 
     def _plan_households(self, quotes: np.ndarray) -> None:
         """Nothing: there are none."""
+
+    def _quote_activity(self, activity: str, outputs: Sequence[Industry]) -> None:
+        """Quote what a unit of an activity earns in its outputs: in all, or (fixed) in each."""
+        index = self.economy.index
+        lines = [each.technology for each in outputs]
+        prices = [self.prices[:, index[each.good]] for each in outputs]
+        pools = self.pool_goods == index[activity]
+        self.quotes[:, pools] = np.stack(values_of_outputs(lines, prices), axis=-1)
+        self.prices[:, index[activity]] = self.quotes[:, pools].sum(axis=-1)
+
+    def _plan_outputs(self, activity: str, outputs: Sequence[Industry]) -> None:
+        """The outputs take the part of their activity that maximises the line's revenue."""
+        index, total = self.economy.index, self.quantities[:, self.economy.index[activity]]
+        endowed = self.economy.endowed
+        revenue = self.prices[:, index[activity]]
+        for each in outputs:
+            price, (use,) = self.prices[:, index[each.good]], self.economy.buyers.uses[each.good]
+            share, made = planned_output(each.technology, price, revenue)
+            self.orders[:, use.start] = share * total
+            owned = 0.0 if endowed is None else endowed[..., index[each.good]]
+            self.quantities[:, index[each.good]] = made * total + owned
 
     def _fail_planless(self, part: Group, found: np.ndarray) -> None:
         """Record the errors of the runs whose firms find no plan; ``found`` is (runs, members)."""

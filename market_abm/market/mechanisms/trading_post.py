@@ -39,6 +39,10 @@ class TradingPost(PooledMarket):
     Settings = TradingPostSettings
     bids_are_money = True
     no_budgets = ""
+    budget_remedy = (
+        "money goes round between firms and households: lower market.bid_rate, or set "
+        'market.activation = "sequential"'
+    )
     runs_closed = True
 
     requires_positive = True

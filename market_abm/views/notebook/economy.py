@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market_abm.economy.outputs import program_lines
 from market_abm.language.expression import name
 from market_abm.language.mathml import Equation, equation
 from market_abm.views.layout import BOX, Diagram, Point, layout
@@ -30,6 +31,7 @@ from market_abm.views.notebook.pieces import (
     table,
 )
 from market_abm.views.numbers import format_number, format_share
+from market_abm.views.outputs import line_equation
 from market_abm.views.words.economy import (
     demand_text,
     economy_sizes,
@@ -41,6 +43,7 @@ from market_abm.views.words.economy import (
     table_sizes,
 )
 from market_abm.views.words.lines import all_shortened, columns
+from market_abm.views.words.taxes import tax_texts
 from market_abm.views.words.text import and_more
 
 if TYPE_CHECKING:
@@ -77,7 +80,8 @@ def economy_parts(economy: Economy) -> list[str]:
     industries = economy.industries
     uses = Counter(good for industry in industries for good in industry.technology.inputs)
     drawn = network(economy) if is_small(economy) else ""
-    return [_program(economy), drawn, _goods(economy, uses)]
+    taxes = [note(f"Taxes: {tax_texts(economy.taxes)}")] if economy.taxes else []
+    return [_program(economy), drawn, _goods(economy, uses), *taxes]
 
 
 def is_small(economy: Economy) -> bool:
@@ -92,9 +96,10 @@ def is_small(economy: Economy) -> bool:
 
 def _program(economy: Economy) -> str:
     industries = economy.industries
-    few = len(industries) <= MAX_LINES
-    rows = [_line(industry) for industry in (industries if few else industries[:SOME_LINES])]
-    more = len(industries) - len(rows)
+    lines = [each for each in industries if not each.technology.outputs]
+    few = len(lines) <= MAX_LINES
+    rows = [_line(economy, each) for each in (lines if few else lines[:SOME_LINES])]
+    more = len(lines) - len(rows)
     columns = 2 if any(formula for _, formula in rows) else 1
     parameters: dict[str, Any] = {}
     for industry in industries:
@@ -109,11 +114,14 @@ def _program(economy: Economy) -> str:
     )
 
 
-def _line(industry: Industry) -> tuple[Markup, Markup]:
-    technology = industry.technology
-    code = Markup(f"<code>{marked(shortened(industry.text(), MAX_LINE_LENGTH))}</code>")
+def _line(economy: Economy, industry: Industry) -> tuple[Markup, Markup]:
+    technology, several = industry.technology, industry.good in economy.outputs
+    text = program_lines(economy.industries)[industry.good] if several else industry.text()
+    code = Markup(f"<code>{marked(shortened(text, MAX_LINE_LENGTH))}</code>")
     if len(technology.inputs) > MAX_INPUTS:
         return code, Markup("")
+    if several:
+        return code, Markup(equation(line_equation(economy, industry), legible=True))
     names = dict(enumerate(technology.inputs))
     formula = equation(Equation(name(industry.good), technology.formula, names), legible=True)
     return code, Markup(formula)

@@ -115,7 +115,8 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
     distance = result.distance() if small else None
     optimum = distance if distance is not None and distance["solved"] else None
     for measure in MEASURES:
-        value = measure.of(result) if few or measure.key != "staleness" else None
+        long = measure.of_rest and "rotation" not in vars(result)
+        value = None if long or not (few or measure.key != "staleness") else measure.of(result)
         if value is None:
             continue
         shown = data(value, DIGITS.get(measure.key, 6))

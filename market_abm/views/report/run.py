@@ -142,11 +142,15 @@ class RunFolder(ResultsFolder):
         if path is None:
             return page.omit(words.no_figures(name))
         steps = [as_number(each.get("step")) for each in self.shocks]
+        households = as_mappings(as_mapping(self.content.get("weights")).get("households"))
+        weights = {name: as_number(own.get("equilibrium")) for name, own in households.items()}
+        measured = ("welfare", "alignment", *(("gain_fraction",) if weights else ()))
         figures = run_figures(
             path,
-            read_table(self.folder / "measures.csv", ("step", "welfare", "alignment")),
+            read_table(self.folder / "measures.csv", ("step", *measured)),
             tolerance=as_number(as_mapping(self.configuration.get("run")).get("tolerance")),
             best_welfare=as_number(self.equilibrium.get("best_welfare")),
+            weights=weights,
             shocks=[int(step) for step in steps if step is not None],
             note=of_families.OF_FAMILIES if self.families else "",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from market_abm.views.convergence import FLOOR, ConvergencePicture, Paths, value_axis
 from market_abm.views.ranges import settled_record, shown_until
 from market_abm.views.report.figures import (
+    MAX_GOODS,
     REFERENCE,
     Figure,
     axis_data,
@@ -24,6 +25,7 @@ from market_abm.views.report.figures import (
     thinning_note,
 )
 from market_abm.views.words import report as words
+from market_abm.views.words import weights as of_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +37,11 @@ def run_figures(
     *,
     tolerance: float | None = None,
     best_welfare: float | None = None,
+    weights: Mapping[str, float | None] | None = None,
     shocks: Sequence[int] = (),
     note: str = "",
 ) -> list[Figure]:
-    """Prices, errors, quantities, welfare and alignment along a run.
+    """Prices, errors, quantities, weights, welfare and alignment along a run.
 
     Parameters
     ----------
@@ -48,6 +51,8 @@ def run_figures(
         ``measures.csv``, a row a step; without it welfare and alignment are left out.
     tolerance, best_welfare
         Where known, they are drawn as horizontal lines.
+    weights
+        Of each household its weight in equilibrium, where known.
     shocks
         Steps, drawn as vertical lines.
     note
@@ -73,13 +78,45 @@ def run_figures(
         _errors(picture, note),
         _quantities(picture, quantities, note),
     ]
+    names = [name for name in weights or {} if name in wide["price"]][:MAX_GOODS]
+    if weights and names:
+        figures.append(_weights(picture, wide["price"][names].to_numpy()[kept], names, weights))
     if measures is None:
         return figures
     return [
         *figures,
         *_measures(picture, measures, "welfare", best_welfare),
         *_measures(picture, measures, "alignment", None),
+        *(_measures(picture, measures, "gain_fraction", None) if weights else []),
     ]
+
+
+def _weights(
+    picture: ConvergencePicture,
+    path: np.ndarray,
+    names: Sequence[str],
+    best: Mapping[str, float | None],
+) -> Figure:
+    """The weights of households, ``path`` of shape (records, households), and in equilibrium."""
+    until = shown_until(picture.steps, settled_record(path))
+    reference = [
+        line_data(
+            n, of_weights.of_equilibrium(name), np.full(len(path), best[name], float), **REFERENCE
+        )
+        for n, name in enumerate(names)
+        if best[name] is not None
+    ]
+    return {
+        **_common(picture, until),
+        "title": of_weights.TITLE,
+        "note": of_weights.REPORT_NOTE + words.first_steps(until, picture.steps[-1]),
+        "y": axis_data(value_axis(path, of_weights.AXIS)),
+        "series": [*(line_data(n, name, path[:, n]) for n, name in enumerate(names)), *reference],
+        "legend": legend_data(names),
+        "alt": description(
+            of_weights.TITLE, picture.steps, dict(zip(names, path[-1], strict=True))
+        ),
+    }
 
 
 def _common(picture: ConvergencePicture, until: float | None = None) -> Figure:
@@ -170,7 +207,7 @@ def _measures(
     if best is not None:
         note += words.optimum_line(best)
     axis: dict[str, Any] = axis_data(value_axis(values, column))
-    if column == "alignment":
+    if column in ("alignment", "gain_fraction"):
         axis["range"] = [-1.0, 1.0]
     figure = {
         **_common(picture),

@@ -46,6 +46,16 @@ def profit_preface(firms: int, *, loop: bool) -> str:
     return f"{'in a loop, whose lines backprop solves simultaneously; ' if loop else ''}{each}"
 
 
+def outputs_preface(activity: str, symbol: str, *, divides: bool) -> str:
+    """What stands before the profit of a line that makes several goods."""
+    how = (
+        "divided among the outputs; at rest the share of each is that of its revenue"
+        if divides
+        else "which makes all outputs in fixed proportions"
+    )
+    return f"{symbol} is its activity {activity}, {how}; "
+
+
 def off_curve(cost: float, price: float) -> str:
     """The marginal cost of a supplier, and its price if that is another number."""
     shown, paid = format_plain(cost), format_plain(price)

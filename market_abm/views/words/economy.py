@@ -27,13 +27,13 @@ def economy_line(economy: Economy) -> str:
 def economy_sizes(economy: Economy) -> str:
     """The numbers of industries, goods and firms."""
     households, raw = len(economy.households), len(economy.supply)
-    lines = [industry for industry in economy.industries if not industry.household]
+    lines = [industry for industry in economy.industries if industry.is_line]
     industries, firms = len(lines), sum(industry.firms for industry in lines)
+    goods = raw + len(economy.industries) - len(economy.outputs) - households
     parts = [
         f"{format_count(industries, 'industry', 'industries')}"
         + (f" with {firms:,} firms" if firms > industries else ""),
-        f"{format_count(raw + industries, 'good')} ({raw:,} raw, "
-        f"{len(economy.demand) - households:,} final)",
+        f"{format_count(goods, 'good')} ({raw:,} raw, {len(economy.demand) - households:,} final)",
     ]
     if households:
         parts.append(format_count(households, "household"))

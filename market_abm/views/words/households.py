@@ -42,6 +42,7 @@ def _sentence(name: str, account: HouseholdAccount) -> str:
     sources = dict(account.endowments)
     if profits := sum(account.profits.values()):
         sources["profits"] = profits
+    sources |= {f"tax {name}": money for name, money in account.taxes.items()}
     if account.transfer:
         sources["transfers"] = account.transfer
     sources |= {f"the tax {name}": money for name, money in account.taxes.items()}

@@ -1,4 +1,4 @@
-"""Sentences about the best known allocation, and what a market rests at."""
+"""Sentences about the best known allocation or the equilibrium, and where a run rests."""
 
 from __future__ import annotations
 

@@ -37,3 +37,8 @@ def demand_elasticity(good: str) -> str:
 def supply_elasticity(good: str) -> str:
     """The label of a slider."""
     return f"elasticity of supply of {good}"
+
+
+def tax_rate(name: str) -> str:
+    """The label of a slider."""
+    return f"rate of the tax {name}"

@@ -201,6 +201,11 @@ MEASURES = {
         "Alignment of moves with the gradient",
         f"The cosine between the move of a step and the gradient of welfare: {STEEPEST_ASCENT}.",
     ),
+    "gain_fraction": (
+        "Gains of moves along the gradient",
+        "What a move adds to welfare at the weights of households before it, over the most that a "
+        "move of its size can to first order.",
+    ),
 }
 """Titles and notes of the columns of ``measures.csv`` that are drawn."""
 

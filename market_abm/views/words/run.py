@@ -11,7 +11,6 @@ import numpy as np
 
 from market_abm.analysis.measures import MEASURES, Measure
 from market_abm.market.dating import Dates
-from market_abm.runs.families import shown_families
 from market_abm.views.numbers import (
     format_count,
     format_error,
@@ -21,20 +20,20 @@ from market_abm.views.numbers import (
 )
 from market_abm.views.words.comparison import optimiser_sentence
 from market_abm.views.words.derivation import OFF_REST
-from market_abm.views.words.families import family_texts, loss_sentence
+from market_abm.views.words.experiment import table_notes
+from market_abm.views.words.families import loss_sentence
 from market_abm.views.words.households import household_sentences
 from market_abm.views.words.optimum import optimum_sentence, rest_sentence, welfare_text
 from market_abm.views.words.own_rates import own_rates_sentences
+from market_abm.views.words.rotation import rotation_sentence
 from market_abm.views.words.shock import shock_sentences
 from market_abm.views.words.stability import stability_sentence
-from market_abm.views.words.taxes import tax_sentences, tax_texts
+from market_abm.views.words.taxes import tax_sentences
 from market_abm.views.words.text import loss_text, sentence
 from market_abm.views.words.weights import weights_sentences
 
 if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
     from market_abm.economy.families import Family
-    from market_abm.experiment.experiment import Experiment
     from market_abm.runs.crossings import Crossing
     from market_abm.runs.result import Result
 
@@ -43,55 +42,6 @@ MAX_CROSSINGS = 3
 
 MAX_LOSSES = 5
 """Industries whose losses are reported."""
-
-
-# --- experiments ----------------------------------------------------------------------------------
-
-
-def experiment_line(experiment: Experiment) -> str:
-    """An experiment in one line."""
-    return (
-        f"<Experiment {experiment.name}: {experiment.market.mechanism}, "
-        f"{format_count(len(experiment.economy.industries), 'industry', 'industries')}, "
-        f"at most {format_count(experiment.run.steps, 'step')}>"
-    )
-
-
-def experiment_lines(experiment: Experiment) -> list[str]:
-    """That an experiment is valid, and what its economy consists of."""
-    economy = experiment.economy
-    loops = [
-        " <-> ".join(industry.good for industry in component)
-        for component in economy.components
-        if economy.is_loop(component)
-    ]
-    listed = family_texts if shown_families(economy) else ", ".join
-    groups: dict[str, str] = {
-        "raw goods": listed(economy.supply),
-        "industries": listed([i.good for i in economy.topological_order if not i.household]),
-        "final goods": listed([good for good in economy.demand if good not in economy.households]),
-        "households": listed(economy.households),
-        "taxes": tax_texts(economy.taxes),
-        "loops": ", ".join(loops),
-    }
-    return [
-        f"{experiment.name}: valid",
-        *(f"  {group}: {names}" for group, names in groups.items() if names),
-        f"  firms: {sum(i.firms for i in economy.topological_order if not i.household)}",
-        *(f"  {note}" for note in (*table_notes(experiment), *branch_notes(economy))),
-    ]
-
-
-def branch_notes(economy: Economy) -> list[str]:
-    """How many comparisons decided the lines of a traced function, if any did."""
-    count = len(economy.conditions)
-    return [f"branches of the starting quantities: {count:,}"] if count else []
-
-
-def table_notes(experiment: Experiment) -> list[str]:
-    """What was changed in the input-output table of an experiment, if there is one."""
-    table = experiment.input_output
-    return [] if table is None else list(filter(None, [table.moved_note()]))
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -124,7 +74,7 @@ def run_sentences(result: Result) -> list[str]:
         optimum_sentence(result),
         *filter(None, [rest_sentence(result)]),
         *loss_sentences(result),
-        *filter(None, [stability_sentence(result), optimiser]),
+        *filter(None, [stability_sentence(result), rotation_sentence(result), optimiser]),
         *map(sentence, table_notes(result.experiment)),
     ]
 
@@ -284,7 +234,8 @@ _WORDINGS: dict[str, Callable[[float, Result], str]] = {
 
 _REPORTED = {
     *("error", "welfare", "rate", "rate_uncertainty"),
-    *("gain", "gain_fraction", "reweighting"),
+    *("gain", "gain_fraction", "reweighting", "gradient_share"),
+    *("tax_revenue", "deadweight_loss"),
 }
 """Measures in other sentences: of the ending, the optimum, stability and weights."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from market_abm.views.numbers import format_plain
+import numpy as np
+
+from market_abm.views.numbers import format_number, format_plain
 from market_abm.views.words.text import and_more, sentence
 
 if TYPE_CHECKING:
@@ -19,21 +21,30 @@ NET = "prices and gradients are net of taxes"
 """What prices and gradients are."""
 
 
-def rate_text(rate: float) -> str:
+def rate_text(rate: Any) -> str:
     """A rate in per cent, and what it is: a tax of 50 %."""
-    return f"{'a subsidy' if rate < 0.0 else 'a tax'} of {format_plain(abs(100.0 * rate), 6)} %"
+    if np.size(rate) > 1:  # of several runs
+        return f"a tax at rates of {format_number(rate)}"
+    percent = 100.0 * float(np.ravel(rate)[0])
+    return f"{'a subsidy' if percent < 0.0 else 'a tax'} of {format_plain(abs(percent), 6)} %"
 
 
 def tax_text(tax: Tax) -> str:
     """What a tax is on."""
     goods = ", ".join(tax.good[:MAX_USES])
     users = f" in {', '.join(tax.user[:MAX_USES])}" if tax.user else ""
-    return f"{rate_text(float(tax.rate))} on {goods}{users}"
+    return f"{rate_text(tax.rate)} on {goods}{users}"
 
 
 def tax_texts(taxes: Mapping[str, Tax]) -> str:
     """All taxes, each with its name."""
     return "; ".join(f"{name}: {tax_text(tax)}" for name, tax in taxes.items())
+
+
+def paid_text(taxes: Mapping[str, Tax]) -> str:
+    """What stands before the profit of a line that pays taxes; empty if there are none."""
+    parts = [f"{rate_text(tax.rate)} on {', '.join(tax.good)}" for tax in taxes.values()]
+    return f"with {' and '.join(parts)}; " if parts else ""
 
 
 def tax_sentences(found: TaxSummary | None) -> list[str]:

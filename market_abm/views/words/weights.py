@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TITLE = "Weights of households"
 LABEL = "weight, money per utility"
+AXIS = "money per unit of utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
 FIGURE_NOTE = (
@@ -22,26 +23,27 @@ FIGURE_NOTE = (
 COSINE = "cosine"
 GAIN = "gain over the largest of a move of this size, to first order"
 ALONG = "along the gradient"
-"""Titles and labels of figures."""
-
-MAX_NAMES = 6
-"""Households whose weights a sentence has."""
+REPORT_NOTE = f"{NOTE} Dotted: {EQUILIBRIUM}, found without a market."
+"""Titles, labels and notes of figures."""
 
 
 def weights_sentences(result: Result) -> list[str]:
-    """The weights at the end, those of the equilibrium, and what moves gained; none without."""
+    """How far weights are from the equilibrium's, and what moves gained; none without weights."""
     found = result.weights
     if found is None:
         return []
-    shown = list(zip(found.households, found.last, strict=True))[:MAX_NAMES]
-    parts = [f"{name} {format_plain(float(weight), 6)}" for name, weight in shown]
-    more = len(found.households) - len(parts)
-    others = f" and {more} more" if more else ""
-    distance = ""
-    if found.distance is not None:
-        distance = f"; within {format_error(found.distance)} of the equilibrium's (relative)"
-    end = f"{TITLE} (1 / marginal utility of income) at the end: {', '.join(parts)}{others}"
-    return [f"{end}{distance}.", *_gains(result)]
+    if found.distance is None:
+        return _gains(result)
+    return [
+        "Weights of households, 1 / their marginal utility of income, are within "
+        f"{format_error(found.distance)} of the equilibrium's (relative).",
+        *_gains(result),
+    ]
+
+
+def of_equilibrium(name: str) -> str:
+    """The line of a household's weight in equilibrium."""
+    return f"{name} ({EQUILIBRIUM})"
 
 
 def _gains(result: Result) -> list[str]:
