@@ -405,7 +405,8 @@ def test_conditions_of_the_same_kind_are_known_together():
     """Of many comparisons, one of which is crossed: each by itself gives the same."""
 
     def function(x, y):
-        return sum(np.maximum(x, y)) + (1.0 if x[0] + x[1] != y[0] else 2.0) * x[2]
+        larger = [a if a >= b else b for a, b in zip(x, y, strict=True)]
+        return sum(larger) + (1.0 if x[0] + x[1] != y[0] else 2.0) * x[2]
 
     x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 2.5, 2.5, 3.5])
     supply = {"x": {"quantity": x, "elasticity": 1.0, "price": 2.0}, "y": y}

@@ -293,6 +293,7 @@ class MeasuredRun(Protocol):
     def rotation(self) -> Rotation | None:
         """The gradient and the rotation of a step at the steady state; None if unknown."""
 
+    @property
     def taxes(self) -> Any:
         """What taxes do at the last step; None without taxes."""
 

@@ -10,6 +10,7 @@ from market_abm.analysis.alignment import ALIGNMENTS, Allocation
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch
+from market_abm.economy.ties import Payments, has_branches, nearest_products
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.growth import growth_factor
@@ -196,11 +197,19 @@ class GradientObserver:
             self._known(state),
             guess=self._made,
             known=batch,
+            payments=self._payments(state),
         )
         if not self.economy.closed:
             return at
         money, value = (np.sum(each * state.quantities, -1) for each in (state.prices, at.gradient))
         return at._replace(gradient=at.gradient * (money / value)[..., None])
+
+    def _payments(self, state: State) -> Payments | None:
+        """What firms pay, if some may be at a kink of their lines."""
+        if not has_branches(self.economy):
+            return None
+        paid = self.rules.per_unit(state.bids, state.inputs)
+        return Payments(paid, state.prices, np.expand_dims(self.tolerance, -1))
 
     def _known(self, state: State) -> np.ndarray:
         """Quantities on sale, and of series the row of this step, which dated goods wait for."""
@@ -264,6 +273,7 @@ def allocation(
     *,
     guess: np.ndarray | None = None,
     known: Batch | None = None,
+    payments: Payments | None = None,
 ) -> Allocation:
     """What the program makes by a forward pass at given shares and supply, and its gradient.
 
@@ -286,9 +296,11 @@ def allocation(
         bought from just the quantities of the forward pass is not computed again: all lines of a
         market in which firms act one after the other, and the lines that buy raw goods of a fixed
         endowment.
+    payments
+        What firms pay, if of several gradients at a kink the nearest is wanted.
     """
     shares, made, products = forward_allocation(
-        economy, rules, shares, quantities, guess=guess, known=known
+        economy, rules, shares, quantities, guess=guess, known=known, payments=payments
     )
     paid = backprop.consumer_prices(economy, reference, made)
     slopes = economy.uses.slopes(products, shares)
@@ -305,6 +317,7 @@ def forward_allocation(
     *,
     guess: np.ndarray | None = None,
     known: Batch | None = None,
+    payments: Payments | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares, quantities and marginal products of :func:`allocation`, without prices.
 
@@ -321,6 +334,9 @@ def forward_allocation(
         else np.where(np.isfinite(guess) & (guess != 0.0), guess, quantities),
         known=known,
     )
+    if payments is not None:
+        inputs = shares * made[..., economy.buyers.good]
+        products = nearest_products(economy, inputs, products, payments)
     return shares, made, products
 
 

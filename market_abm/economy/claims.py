@@ -103,6 +103,12 @@ class Claims:
             maker_of_use=buyers.places_of_uses[2],
         )
 
+    def endowed_of(self, goods: int) -> np.ndarray:
+        """Units of all ``goods`` that households own of what is made, shape (..., goods)."""
+        units = np.zeros((*self.endowed.shape[:-1], goods))
+        units[..., self.makers] = self.endowed
+        return units
+
     def costs(self, paid: np.ndarray) -> np.ndarray:
         """What the firms of each line pay, (..., lines), by what is paid for each use, (..., uses).
 

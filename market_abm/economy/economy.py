@@ -435,9 +435,7 @@ class Economy(Taxed, Displayable):
         """Units of made goods that households own, shape (..., goods); None if there are none."""
         if not any(np.any(each.endowed) for each in self.industries):
             return None
-        units = np.zeros((*self.claims.endowed.shape[:-1], len(self.goods)))
-        units[..., self.claims.makers] = self.claims.endowed
-        return units
+        return self.claims.endowed_of(len(self.goods))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -446,8 +444,7 @@ class Economy(Taxed, Displayable):
 
     def buyer_name(self, buyer: int) -> str:
         """A buyer's name, for messages."""
-        for maker, good in self.buyers.makers:
+        for _, good in self.buyers.makers:
             if any(use.start <= buyer < use.stop for use in self.buyers.uses[good]):
-                name = self.goods[maker]
-                return f"{'the household' if name in self.households else 'a maker of'} {name}"
+                return f"{'the household' if good in self.households else 'a maker of'} {good}"
         raise IndexError(buyer)

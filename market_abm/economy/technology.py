@@ -87,6 +87,38 @@ class Technology:
         made, products = self._tape.evaluate({**self.parameters, **dict(enumerate(inputs))})
         return made, [products[k] for k in range(len(inputs))]
 
+    def at_ties(
+        self, inputs: Sequence[Any], tolerance: Any
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """The marginal products in each branch of a line with branches.
+
+        Parameters
+        ----------
+        inputs
+            Arrays of one shape.
+        tolerance
+            The relative difference up to which branches tie.
+
+        Returns
+        -------
+        tuple or None
+            The marginal products, shape (branches, inputs, ...), and whether the branch is in
+            force, (branches, ...). None if nowhere more than one is.
+        """
+        shape = np.shape(inputs[0])
+        lookup: dict[Any, Any] = {**self.parameters, **dict(enumerate(inputs))}
+        found = list(self._tape.at_ties(lookup, tolerance))
+        if len(found) < 2:
+            return None
+        in_force = np.stack([np.broadcast_to(holds, shape) for _, holds in found])
+        if not np.any(np.count_nonzero(in_force, axis=0) > 1):
+            return None
+        each = [
+            np.stack([np.broadcast_to(products[k], shape) for k in range(len(inputs))])
+            for products, _ in found
+        ]
+        return np.stack(each), in_force
+
     @cached_property
     def float_production(self) -> FloatProduction:
         """Production of one firm on floats, not for vectorized lines (``language/compiled.py``)."""

@@ -103,6 +103,9 @@ def _fused(
     fused = set()
     for node, operation in enumerate(trace.operations):
         by = reader[node]
+        if operation in ex.COMPARISONS:  # of ``where``, which has each for itself
+            fused.add(node)
+            continue
         if uses[node] != 1 or node in returned or by < 0 or trace.operations[by] not in _SUMS:
             continue
         term = operation in (*_SUMS, "*") or (

@@ -14,6 +14,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.outputs import share_responses
+from market_abm.economy.ties import Payments, nearest_products
 from market_abm.errors import MarketError
 from market_abm.gradient import backprop
 from market_abm.gradient.welfare import surplus
@@ -218,8 +219,23 @@ class Problem:
         near
             Allocations nearby, from which loops are solved.
         """
-        economy, buyers = self.economy, self.economy.buyers
         quantities, products = self._quantities(raw, shares, near)
+        return self._valued(raw, shares, quantities, products)
+
+    @np.errstate(all="ignore")
+    def at_kink(self, at: Allocation, payments: Payments) -> Allocation:
+        """The allocation with the gradient that is nearest to payments; itself if at no kink."""
+        inputs = at.shares * at.quantities[..., self.economy.buyers.good]
+        products = nearest_products(self.economy, inputs, at.products, payments)
+        if products is at.products:
+            return at
+        return self._valued(at.raw, at.shares, at.quantities, products)
+
+    def _valued(
+        self, raw: np.ndarray, shares: np.ndarray, quantities: np.ndarray, products: np.ndarray
+    ) -> Allocation:
+        """W and its gradient by these marginal products."""
+        economy, buyers = self.economy, self.economy.buyers
         paid = backprop.consumer_prices(economy, self.reference, quantities)
         prices = backprop.reverse_sweep(economy, products, shares, paid)
         worth = prices[..., buyers.maker] * products * quantities[..., buyers.good]

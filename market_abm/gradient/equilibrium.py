@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.ties import Payments, has_branches
 from market_abm.errors import MarketError
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
@@ -43,6 +44,9 @@ MAX_WORK = 30_000
 
 Some seconds; the same on every machine.
 """
+
+KINKED = 10
+"""The budget of lines with branches is so many times less: at a kink Newton's method stalls."""
 
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
@@ -336,7 +340,11 @@ def _described_solution(
 
 @np.errstate(all="ignore")
 def nearest_stationary(
-    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float = 1e-6
+    economy: Economy,
+    raw: np.ndarray,
+    shares: np.ndarray,
+    accuracy: float = 1e-6,
+    payments: Payments | None = None,
 ) -> Equilibrium | None:
     """The allocation next to this one at which the first-order conditions hold, and what it is.
 
@@ -351,6 +359,9 @@ def nearest_stationary(
     accuracy
         The residual of the first-order conditions, relative to money flows, up to which the given
         allocation counts as next to one.
+    payments
+        What firms pay there: at a kink the conditions hold if they do for some gradient of the set,
+        of which that nearest to payments is tried. Such an allocation is taken as it is.
 
     Returns
     -------
@@ -365,6 +376,10 @@ def nearest_stationary(
         at = problem.evaluate(raw[None], shares[None])
         if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
             return None
+        if payments is not None and has_branches(economy):
+            kink = problem.at_kink(at, payments)
+            if kink is not at:
+                return _at_kink(economy, problem, kink, accuracy)
         search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
         search.scale = float(size_of(problem, at)[0])
         if residual(problem, at)[0] <= accuracy:
@@ -394,9 +409,21 @@ def _nearest_general(
     return best if near else dataclasses.replace(best, kind=Kind.NOT_STATIONARY)
 
 
+def _at_kink(economy: Economy, problem: Problem, at: Allocation, accuracy: float) -> Equilibrium:
+    """An allocation at a kink, where second derivatives say nothing, and what it is."""
+    left, one = float(residual(problem, at)[0]), at.select(0)
+    if left > accuracy:
+        kind = Kind.NOT_STATIONARY
+    else:
+        kind = Kind.GLOBAL_MAXIMUM if is_concave(economy, one) else Kind.UNKNOWN
+    return _described(one, left, kind)
+
+
 def _evaluations(economy: Economy, size: int, work: int) -> int:
     """As many evaluations of W as a budget of that number of lines allows."""
     lines = max(1, len(economy.topological_order))
+    if has_branches(economy):
+        work //= KINKED
     return max(1, work * (10 + size) // (10 * lines))
 
 

@@ -6,7 +6,9 @@ are copied likewise, and nothing outside is touched.
 
 from __future__ import annotations
 
+import builtins
 import math
+import operator
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -14,8 +16,45 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.language.expression import FUNCTIONS
 from market_abm.language.traced_arrays import MAKERS
-from market_abm.language.tracing import MATH, Traced, unsupported
+from market_abm.language.tracing import Traced, extreme, unsupported
+
+
+def _sum(terms: Any) -> Any:
+    total: Any = 0.0
+    for term in terms:
+        total = total + term
+    return total
+
+
+def _product(factors: Any, *, start: Any = 1.0) -> Any:
+    for factor in factors:
+        start = factor if isinstance(start, float) and start == 1.0 else start * factor
+    return start
+
+
+def _norm(*numbers: Any) -> Any:
+    return _sum(x**2.0 for x in numbers) ** 0.5
+
+
+MATH: dict[str, Callable[..., Any]] = {
+    **{name: operator.methodcaller(name) for name in FUNCTIONS if hasattr(math, name)},
+    "log": lambda x, base=None: _log(x) if base is None else _log(x) / _log(base),
+    "pow": operator.pow,
+    "fabs": abs,
+    "hypot": _norm,
+    "fsum": _sum,
+    "prod": _product,
+    "isnan": lambda x: math.isnan(x.value),
+    "isinf": lambda x: math.isinf(x.value),
+    "isfinite": lambda x: math.isfinite(x.value),
+}
+"""What the functions of ``math`` are on traced values."""
+
+
+def _log(x: Any) -> Any:
+    return x.trace.note("log", x) if isinstance(x, Traced) else math.log(x)
 
 
 class _Module:
@@ -47,6 +86,23 @@ def _of_math(name: str) -> Callable[..., Any]:
 _MATH = {
     name: _of_math(name) for name in dir(math) if callable(getattr(math, name)) and name[0] != "_"
 }
+
+
+def _of_builtin(name: str) -> Callable[..., Any]:
+    """The least or the largest, of traced values as one operation."""
+    plain = getattr(builtins, name)
+
+    def apply(*args: Any, **options: Any) -> Any:
+        values = args if len(args) > 1 else list(args[0]) if args else ()
+        if options or not any(isinstance(each, Traced) for each in values):
+            return plain(values, **options) if args else plain()
+        return extreme(name, values)
+
+    apply.__name__ = name
+    return apply
+
+
+_BUILTINS = {name: _of_builtin(name) for name in ("min", "max")}
 
 _REPLACED: dict[int, Any] = {
     id(math): _Module(math, _MATH),
@@ -111,6 +167,8 @@ class _Copies:
             if name in function.__globals__:
                 value = self._constants.get(name, function.__globals__[name])
                 around[name] = self.of(value)
+            elif name in _BUILTINS:
+                around[name] = _BUILTINS[name]
         names = function.__code__.co_freevars
         for name, cell, own in zip(names, cells, function.__closure__ or (), strict=True):
             with suppress(ValueError):  # a variable without a value yet

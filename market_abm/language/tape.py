@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,9 @@ from market_abm.language.expression import (
     lift,
     postorder,
 )
+
+MAX_BRANCHES = 64
+"""Ways of being in one branch at each kink, of a line, up to which ties are looked for."""
 
 
 class Tape:
@@ -50,8 +56,15 @@ class Tape:
 
     def evaluate(self, lookup: Mapping[Any, Value]) -> tuple[Value, dict[Any, Value]]:
         """The value, and ∂(expression)/∂(variable) for each variable in the expression."""
-        values: list[Value] = []
         derivatives: dict[int, Callable[[int], Value]] = {}
+        values = self._values(lookup, derivatives)
+        return values[-1], self._reverse(values, derivatives)
+
+    def _values(
+        self, lookup: Mapping[Any, Value], derivatives: dict[int, Callable[[int], Value]]
+    ) -> list[Value]:
+        """The values of the nodes; derivatives that share work with them are added to the dict."""
+        values: list[Value] = []
         for i, (node, arguments) in enumerate(zip(self.nodes, self.arguments, strict=True)):
             if node.operation == "number":
                 values.append(node.payload)
@@ -67,7 +80,7 @@ class Tape:
                 else:
                     value, derivatives[i] = operation.with_derivatives(*given)
                     values.append(value)
-        return values[-1], self._reverse(values, derivatives)
+        return values
 
     def _reverse(
         self, values: list[Value], derivatives: Mapping[int, Callable[[int], Value]]
@@ -102,6 +115,57 @@ class Tape:
         if branching:  # conditions alone have no derivative
             adjoint = [np.float64(0.0) if each is None else each for each in adjoint]
         return {symbol: adjoint[i] for symbol, i in self.leaves.items()}
+
+    def at_ties(
+        self, lookup: Mapping[Any, Value], tolerance: Value
+    ) -> Iterator[tuple[dict[Any, Value], Value]]:
+        """The derivatives by :meth:`evaluate` in each branch, and where that branch is in force.
+
+        A branch of ``min``, ``max`` or ``abs`` is in force where it differs from the value by no
+        more than ``tolerance``, relative to the terms that it is computed from. What ``where``
+        chooses is the branch of its condition. Nothing if there are more than ``MAX_BRANCHES``.
+        """
+        values = self._values(lookup, {})
+        kinks = [i for i, node in enumerate(self.nodes) if node.operation in ("min", "max", "abs")]
+        branches = [range(max(2, len(self.arguments[i]))) for i in kinks]
+        if not kinks or math.prod(map(len, branches)) > MAX_BRANCHES:
+            return
+        sizes = self._sizes(values)
+        in_force = {
+            i: [self._is_tied(values, sizes, i, k, tolerance) for k in of]
+            for i, of in zip(kinks, branches, strict=True)
+        }
+        for chosen in itertools.product(*branches):
+            pairs = list(zip(kinks, chosen, strict=True))
+            derivatives = {i: self._slope_of(i, k) for i, k in pairs}
+            holds = reduce(np.logical_and, [in_force[i][k] for i, k in pairs])
+            yield self._reverse(values, derivatives), holds
+
+    def _slope_of(self, i: int, branch: int) -> Callable[[int], Value]:
+        """The derivatives of a node with branches in one of them, by argument."""
+        if self.nodes[i].operation == "abs":
+            return lambda _: -1.0 if branch else 1.0
+        return lambda k: 1.0 if k == branch else 0.0
+
+    def _is_tied(
+        self, values: list[Value], sizes: list[Value], i: int, branch: int, tolerance: Value
+    ) -> Value:
+        """Whether a branch of a node is in force."""
+        if self.nodes[i].operation == "abs":
+            (a,) = self.arguments[i]
+            gap = values[i] + (values[a] if branch else -values[a])
+        else:
+            a = self.arguments[i][branch]
+            gap = np.abs(values[a] - values[i])
+        return gap <= tolerance * np.maximum(sizes[a], sizes[i])
+
+    def _sizes(self, values: list[Value]) -> list[Value]:
+        """The size of the terms of each node, of which a difference may be a small part."""
+        sizes: list[Value] = []
+        for node, value, arguments in zip(self.nodes, values, self.arguments, strict=True):
+            sums = node.operation in ("+", "-", "neg", "abs", "min", "max")
+            sizes.append(sum(sizes[a] for a in arguments) if sums else np.abs(value))
+        return sizes
 
     def formulas(self, output: Expression | None = None) -> dict[Any, Expression]:
         """The derivatives as expressions; ``output`` stands for the value of the whole."""

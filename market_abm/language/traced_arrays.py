@@ -13,7 +13,21 @@ from typing import Any
 import numpy as np
 
 from market_abm.language.expression import FUNCTIONS
-from market_abm.language.tracing import PlainNumberError, Traced, complex_error, unsupported
+from market_abm.language.traced_branches import (
+    CHOSEN,
+    answers_of,
+    clipped,
+    compared,
+    plain_reduction,
+    reduced,
+)
+from market_abm.language.tracing import (
+    PlainNumberError,
+    Traced,
+    complex_error,
+    extreme,
+    unsupported,
+)
 
 
 class TracedArray(np.ndarray):
@@ -83,6 +97,17 @@ _OF_SCALARS: dict[Any, str] = {
 }
 """The operation that a function is on numbers."""
 
+_OF_SCALARS |= {np.minimum: "min", np.maximum: "max", np.absolute: "abs", np.fabs: "abs"}
+_ELEMENTWISE |= {
+    np.minimum: np.frompyfunc(lambda a, b: extreme("min", (a, b)), 2, 1),
+    np.maximum: np.frompyfunc(lambda a, b: extreme("max", (a, b)), 2, 1),
+    np.absolute: np.frompyfunc(abs, 1, 1),
+    np.fabs: np.frompyfunc(abs, 1, 1),
+}
+
+_COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
+"""Comparisons that ``np.where`` takes."""
+
 _QUESTIONS = {ufunc: _question(ufunc) for ufunc in (np.isnan, np.isinf, np.isfinite)}
 
 
@@ -93,6 +118,13 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: Mapping[str
         return trace.note(_OF_SCALARS[ufunc], *inputs)
     if ufunc in _QUESTIONS:
         return np.asarray(_QUESTIONS[ufunc](*map(_plain, inputs)), bool)[()]
+    if ufunc in _COMPARISONS and method == "__call__" and not options:
+        return compared(ufunc(*map(_plain, inputs), dtype=object))
+    if ufunc in (np.minimum, np.maximum) and method == "reduce" and plain_reduction(options):
+        axis, keepdims = options.get("axis", 0), bool(options.get("keepdims"))
+        return _wrapped(reduced(_OF_SCALARS[ufunc], _plain(inputs[0]), axis, keepdims=keepdims))
+    if ufunc.__name__ == "clip" and method == "__call__" and not options.get("out"):
+        return clipped(*inputs)
     compute = getattr(_ELEMENTWISE.get(ufunc, ufunc), method)
     return _computed(f"np.{ufunc.__name__}", compute, inputs, options)
 
@@ -100,6 +132,13 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: Mapping[str
 def _apply_function(function: Any, args: Iterable[Any], options: Mapping[str, Any]) -> Any:
     module = (function.__module__ or "").removeprefix("numpy").strip(".")
     name = ".".join(filter(None, ["np", module, function.__name__]))
+    args = tuple(args)
+    if function is np.where and len(args) == 3 and answers_of(args[0]) is not None:
+        return _wrapped(CHOSEN(answers_of(args[0]), *map(_plain, args[1:])))
+    if function in (np.max, np.min) and len(args) <= 2 and plain_reduction(options):
+        return _wrapped(reduced(function.__name__[-3:], *map(_plain, args), **options))
+    if function is np.clip and len(args) == 3 and not options:
+        return clipped(*args)
     return _computed(name, function, tuple(args), options)
 
 

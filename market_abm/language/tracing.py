@@ -1,13 +1,13 @@
 """Stand-ins for numbers that note each operation, so that running a function writes its program.
 
 A function is run on stand-ins that carry the numbers of its arguments. Arithmetic on one notes the
-operation and gives another; a comparison is answered by the numbers, and noted, too. The idea is
-that of the boxes of HIPS/autograd; a stand-in keeps no graph but the number of its operation.
+operation and gives another; a comparison is answered by the numbers, and noted, too, once somebody
+wants to know the answer (``where`` does not: it is an operation). The idea is that of the boxes of
+HIPS/autograd; a stand-in keeps no graph but the number of its operation.
 """
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 import sys
@@ -109,7 +109,10 @@ class Trace:
         return self._noted(operation, tuple(read), _COMPUTE[operation](*values))
 
     def compare(self, comparison: str, left: Any, right: Any) -> Any:
-        """The answer by the numbers; NotImplemented where an operand is not a number."""
+        """The answer by the numbers; NotImplemented where an operand is not a number.
+
+        It is not noted yet.
+        """
         sides: list[Any] = []
         for operand in (left, right):
             side = operand if type(operand) is Traced else _number(operand)
@@ -118,14 +121,18 @@ class Trace:
             sides.append(side)
         values = [side.value if type(side) is Traced else side for side in sides]
         places = [side.place if type(side) is Traced else side for side in sides]
-        answer = bool(COMPARISONS[comparison](*values))
-        key = comparison, places[0], places[1]
-        if key not in self.comparisons:
-            self._room -= 1
-            if len(self.operations) > self._room:
-                raise _too_many()
-            self.comparisons[key] = answer, _place()
-        return answer
+        holds = bool(COMPARISONS[comparison](*values))
+        return Answer(self, (comparison, places[0], places[1]), (sides[0], sides[1]), holds)
+
+    def note_comparison(self, key: tuple[str, Operand, Operand], holds: bool) -> bool:
+        """Note a comparison by its operator and operands, and whether it is a new one."""
+        if key in self.comparisons:
+            return False
+        self._room -= 1
+        if len(self.operations) > self._room:
+            raise _too_many()
+        self.comparisons[key] = holds, _place()
+        return True
 
     def remember(self, array: np.ndarray) -> None:
         """Keep an array of results, if there are new ones since the last."""
@@ -200,7 +207,7 @@ class Traced:
         return self
 
     def __abs__(self) -> Any:
-        return self if self >= 0.0 else -self
+        return self.trace.note("abs", self)
 
     def conjugate(self) -> Traced:
         """Itself, for it is real."""
@@ -221,13 +228,18 @@ class Traced:
         return self.trace.compare(">=", self, other)
 
     def __eq__(self, other: object) -> Any:
-        return self.trace.compare("==", self, other)
+        return self._now("==", other)
 
     def __ne__(self, other: object) -> Any:
-        return self.trace.compare("!=", self, other)
+        return self._now("!=", other)
 
     def __bool__(self) -> bool:
         return bool(self != 0.0)
+
+    def _now(self, comparison: str, other: object) -> Any:
+        """The answer, which is noted: ``where`` takes no such comparison."""
+        answer = self.trace.compare(comparison, self, other)
+        return answer if answer is NotImplemented else bool(answer)
 
     __hash__ = object.__hash__
 
@@ -267,6 +279,75 @@ class Traced:
 
     def __format__(self, form: str) -> str:
         return format(float(self.value), form)
+
+
+class Answer:
+    """The answer to a comparison of traced values; it is noted when it is taken for a bool.
+
+    Attributes
+    ----------
+    trace
+        Where it is noted.
+    holds
+        The answer by the numbers.
+    """
+
+    __slots__ = ("_key", "_new", "_sides", "holds", "trace")
+
+    def __init__(
+        self, trace: Trace, key: tuple[str, Operand, Operand], sides: tuple[Any, Any], holds: bool
+    ) -> None:
+        self.trace, self.holds = trace, holds
+        self._key, self._sides, self._new = key, sides, False
+
+    def __bool__(self) -> bool:
+        self._new = self.trace.note_comparison(self._key, self.holds) or self._new
+        return self.holds
+
+    def choose(self, yes: Any, no: Any) -> Any:
+        """``where`` of this comparison; what is noted of it for an array is forgotten."""
+        if self._new:
+            del self.trace.comparisons[self._key]
+            self._new = False
+        condition = self.trace.note(self._key[0], *self._sides)
+        return self.trace.note("where", condition, yes, no)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array(bool(self), dtype)
+
+    def __index__(self) -> int:
+        return int(bool(self))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self) == other
+
+    def __hash__(self) -> int:
+        return hash(self.holds)
+
+    def __invert__(self) -> bool:
+        return not self
+
+
+def _of_bools(name: str, *, reflected: bool) -> Callable[[Answer, Any], Any]:
+    """An operator of a bool and something else."""
+    compute = getattr(operator, f"__{name}__")
+    if reflected:
+        return lambda self, other: compute(other, bool(self))
+    return lambda self, other: compute(bool(self), other)
+
+
+for _name in ("add", "sub", "mul", "and", "or", "xor"):
+    setattr(Answer, f"__{_name}__", _of_bools(_name, reflected=False))
+    setattr(Answer, f"__r{_name}__", _of_bools(_name, reflected=True))
+
+
+def extreme(name: str, values: Any) -> Any:
+    """The least (``min``) or the largest (``max``) of several values, one operation."""
+    values = list(values)
+    traced = next((each for each in values if isinstance(each, Traced)), None)
+    if traced is None or len(values) == 1:
+        return {"min": min, "max": max}[name](values)
+    return traced.trace.note(name, *values)
 
 
 def _method(name: str) -> Callable[[Traced], Any]:
@@ -336,42 +417,3 @@ def _number(operand: Any) -> Any:
     if isinstance(operand, numbers.Complex):
         raise complex_error()
     return None
-
-
-# --- the functions of math -----------------------------------------------------------------------
-
-
-def _sum(terms: Any) -> Any:
-    total: Any = 0.0
-    for term in terms:
-        total = total + term
-    return total
-
-
-def _product(factors: Any, *, start: Any = 1.0) -> Any:
-    for factor in factors:
-        start = factor if isinstance(start, float) and start == 1.0 else start * factor
-    return start
-
-
-def _norm(*numbers: Any) -> Any:
-    return _sum(x**2.0 for x in numbers) ** 0.5
-
-
-MATH: dict[str, Callable[..., Any]] = {
-    **{name: operator.methodcaller(name) for name in FUNCTIONS if hasattr(math, name)},
-    "log": lambda x, base=None: _log(x) if base is None else _log(x) / _log(base),
-    "pow": operator.pow,
-    "fabs": abs,
-    "hypot": _norm,
-    "fsum": _sum,
-    "prod": _product,
-    "isnan": lambda x: math.isnan(x.value),
-    "isinf": lambda x: math.isinf(x.value),
-    "isfinite": lambda x: math.isfinite(x.value),
-}
-"""What the functions of ``math`` are on traced values."""
-
-
-def _log(x: Any) -> Any:
-    return x.trace.note("log", x) if isinstance(x, Traced) else math.log(x)

@@ -13,6 +13,7 @@ import numpy as np
 from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import Batch, firms_production, marginal_products
+from market_abm.economy.ties import Payments, has_branches, nearest_products
 from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, pays
 from market_abm.market.incomes import incomes
@@ -145,6 +146,11 @@ class Rest:
         uses = self.economy.uses
         shares = state.shares if batch is None else batch.shares
         products = batch.products if batch else marginal_products(self.economy, state.inputs)
+        if not self.rules.trades and has_branches(self.economy):  # plans may be at a kink
+            paid = self.rules.per_unit(state.bids, state.inputs)
+            payments = Payments(paid, state.prices, tolerance)
+            products = nearest_products(self.economy, state.inputs, products, payments)
+            slopes = None
         revenue = self._marginal_revenue(state, reference)
         sold = state.prices[..., uses.maker]
         sold = sold if growth is None else sold / growth

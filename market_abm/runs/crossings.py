@@ -1,4 +1,4 @@
-"""Whether a run has left the branches that the lines of its economy are for."""
+"""Branches: those of a traced function that a run has left, and lines that end at a kink."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from market_abm.economy.conditions import Condition, crossed
 from market_abm.economy.economy import Economy
+from market_abm.economy.ties import Tie, ties
+from market_abm.experiment.experiment import Experiment
 from market_abm.market.state import State
 from market_abm.simulation.record import Trajectory
 
@@ -54,8 +56,15 @@ def crossings(economy: Economy, path: Trajectory, last: State) -> tuple[Crossing
     return tuple(sorted(found, key=lambda each: each.step))
 
 
-def crossings_summary(found: tuple[Crossing, ...]) -> dict[str, Any]:
-    """The crossings as one entry for JSON, if there are any."""
+def kinks(experiment: Experiment, last: State) -> list[Tie]:
+    """The lines at a kink at the last step of a run."""
+    return ties(experiment.present_economy(last.step), last.inputs, experiment.run.tolerance)
+
+
+def branches_summary(
+    found: tuple[Crossing, ...], experiment: Experiment, last: State
+) -> dict[str, Any]:
+    """The crossings as one entry for JSON, and the lines at a kink as one, if there are any."""
     entries = [
         {
             "condition": c.condition.text,
@@ -65,4 +74,6 @@ def crossings_summary(found: tuple[Crossing, ...]) -> dict[str, Any]:
         }
         for c in found
     ]
-    return {"crossings": entries} if entries else {}
+    tied = [{"good": tie.good, "slopes": tie.slopes} for tie in kinks(experiment, last)]
+    both = {"crossings": entries, "kinks": tied}
+    return {key: each for key, each in both.items() if each}

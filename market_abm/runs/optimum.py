@@ -10,6 +10,8 @@ import numpy as np
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
+from market_abm.economy.ties import Payments
+from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.closed_form import spectral_radius
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
 from market_abm.gradient.optimality import Kind
@@ -29,24 +31,26 @@ def best_known(economy: Economy, last: State) -> Equilibrium | None:
 
 
 def resting(
-    economy: Economy, last: State, best: Equilibrium | None, tolerance: float
+    experiment: Experiment, economy: Economy, last: State, best: Equilibrium | None
 ) -> Equilibrium | None:
     """The allocation at which a market rests, and what it is; ``best`` itself if it is that.
 
     Parameters
     ----------
+    experiment
+        The experiment that was run.
     economy, last
         The economy and the state at the last step.
     best
         The best known allocation.
-    tolerance
-        That of the run.
     """
     if best is not None and best.solved and best.is_near(last.quantities, last.shares):
         return best
     raw = last.quantities[: len(economy.supply)]
-    accuracy = max(REST_ACCURACY, 10.0 * tolerance)
-    found = nearest_stationary(economy, raw, last.shares, accuracy)
+    accuracy = max(REST_ACCURACY, 10.0 * experiment.run.tolerance)
+    paid = experiment.market.rules.per_unit(last.bids, last.inputs)
+    payments = Payments(paid, last.prices, accuracy)
+    found = nearest_stationary(economy, raw, last.shares, accuracy, payments)
     return found if found is None or best is None else found.compared_with(best)
 
 

@@ -22,8 +22,8 @@ from market_abm.runs.crossings import Crossing, crossings
 from market_abm.runs.ending import full_ending
 from market_abm.runs.families import family_paths, family_table, shown_families
 from market_abm.runs.households import HouseholdAccount, household_accounts, household_paths
-from market_abm.runs.steady_state import SteadyResult
 from market_abm.runs.numeraire import in_numeraire, relative_prices, unit_of_account
+from market_abm.runs.steady_state import SteadyResult
 from market_abm.runs.summary import near_rest, run_summary
 from market_abm.runs.tables import (
     accounts_table,
@@ -251,8 +251,7 @@ class Result(SteadyResult, Savable):
 
         if not self.at_rest:
             return None
-        tolerance = self.experiment.run.tolerance
-        return resting(self.economy, self.outcome.last, self.equilibrium, tolerance)
+        return resting(self.experiment, self.economy, self.outcome.last, self.equilibrium)
 
     @cached_property
     def stability(self) -> Stability | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from market_abm.analysis.measures import measured
 from market_abm.experiment.experiment import Experiment
-from market_abm.runs.crossings import crossings_summary
+from market_abm.runs.crossings import branches_summary
 from market_abm.runs.families import families_json
 from market_abm.runs.households import households_summary
 from market_abm.runs.optimum import rest_summary
@@ -57,7 +57,7 @@ def run_summary(result: Any) -> dict[str, Any]:
             **({"weights": result.weights.summary()} if result.weights else {}),
             **({"shocks": told} if told else {}),
             **({"own_rates": rates} if rates else {}),
-            **crossings_summary(result.crossings),
+            **branches_summary(result.crossings, result.experiment, result.last),
             **numbers,
             "theory_error": theory_error(result.prices, result.prediction, result.gradients),
             "configuration": resolved(result.experiment),

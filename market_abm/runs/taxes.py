@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,7 +100,7 @@ class TaxSummary:
             for use in self.uses
         ]
         revenues = {tax: money / unit for tax, money in self.revenues.items()}
-        return self._replace(uses=tuple(uses), revenues=revenues)
+        return replace(self, uses=tuple(uses), revenues=revenues)
 
     def table(self) -> pd.DataFrame:
         """One row per use: tax, good, user, rate, prices, derivative and wedge."""

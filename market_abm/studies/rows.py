@@ -281,7 +281,7 @@ def _steady(result: Result | MarketError | None, optimum: Equilibrium) -> Equili
     """The steady state near which a rate is predicted: where the run rests, or the best one."""
     if not isinstance(result, Result) or not result.at_rest:
         return optimum
-    found = resting(result.economy, result.last, optimum, result.experiment.run.tolerance)
+    found = resting(result.experiment, result.economy, result.last, optimum)
     return found if found is not None and found.solved else optimum
 
 

@@ -1,14 +1,18 @@
 """The profit-maximising inputs of a firm, by Newton steps, for the dual potential.
 
-Written independently of ``market/best_plan.py``, which solves the same problem for the agents.
+Written independently of ``market/best_plan.py``, which solves the same problem for the agents; both
+take inputs in fixed proportions as bundles.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
 from market_abm.economy.industry import Industry
 from market_abm.errors import EconomyError
+from market_abm.market.proportions import Bundles, bundles
 from market_abm.twins import terms
 
 MAX_ITERATIONS = 100
@@ -47,6 +51,12 @@ def profit_maximizing_inputs(
     Each iteration takes the best of several Newton steps (``_trial_inputs``). Second
     derivatives are complex-step derivatives of the marginal products, exact to rounding.
     """
+    if industry.technology.branching:
+        known, smooth = _of_bundles(industry)
+        bought, profit = profit_maximizing_inputs(
+            smooth, worth, known.cost(costs.T).T, known.within(guess.T).T
+        )
+        return known.content(bought.T).T, profit
     inputs = np.array(guess)
     if costs.shape[1] == 0:
         return inputs, worth * _production(industry, inputs)[0]
@@ -75,6 +85,20 @@ def profit_maximizing_inputs(
     inputs = np.where(converged[:, None], inputs, np.nan)
     output, _ = _production(industry, inputs)
     return inputs, worth * output - np.sum(costs * inputs, axis=-1)
+
+
+def _of_bundles(industry: Industry) -> tuple[Bundles, Industry]:
+    """The bundles of inputs in fixed proportions, and the industry that buys these."""
+    known = bundles(industry.technology)
+    if known is None:
+        raise EconomyError(
+            f"the largest profit of '{industry.text()}' is not known: its branches are not fixed "
+            "proportions",
+            remedy="write them as min(x/2, y/3) of inputs that the line reads once",
+            name=industry.good,
+            line=industry.line,
+        )
+    return known, dataclasses.replace(industry, technology=known.technology)
 
 
 def _trial_inputs(
@@ -172,6 +196,10 @@ def check_concave(industry: Industry, inputs: np.ndarray) -> None:
         It is not.
     """
     if not industry.technology.inputs:
+        return
+    if industry.technology.branching:
+        known, smooth = _of_bundles(industry)
+        check_concave(smooth, known.within(inputs.T).T)
         return
     products, second = _derivatives(industry, inputs)
     scale = np.max(np.abs(inputs * products))

@@ -21,8 +21,10 @@ from market_abm.economy.industry import Industry
 from market_abm.economy.outputs import program_lines
 from market_abm.economy.production import marginal_products
 from market_abm.economy.taxes import Tax
+from market_abm.economy.ties import Payments, nearest_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
+from market_abm.runs.crossings import kinks
 from market_abm.views.derivation import (
     MAX_PROFIT_INPUTS,
     Pair,
@@ -47,6 +49,7 @@ from market_abm.views.words.derivation import (
 )
 from market_abm.views.words.families import one_of
 from market_abm.views.words.households import CONDITION
+from market_abm.views.words.kinks import tie_note
 from market_abm.views.words.taxes import paid_text
 
 MAX_USERS = 12
@@ -97,10 +100,14 @@ class _Explanation:
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
         last, rules = result.last, result.experiment.market.rules
         self.bids, self.inputs = rules.per_unit(last.bids, last.inputs), last.inputs
-        self.books = _Side(
-            self.economy, last.shares, last.quantities, marginal_products(self.economy, last.inputs)
+        payments = Payments(self.bids, last.prices, result.experiment.run.tolerance)
+        of_books = marginal_products(self.economy, last.inputs)
+        of_books = nearest_products(self.economy, last.inputs, of_books, payments)
+        self.books = _Side(self.economy, last.shares, last.quantities, of_books)
+        self.ties = {tie.good: tie for tie in kinks(result.experiment, last)}
+        at = forward_allocation(
+            self.economy, rules, last.shares, last.quantities, payments=payments
         )
-        at = forward_allocation(self.economy, rules, last.shares, last.quantities)
         self.program = _Side(self.economy, *at)
         self._own_rates = own_rates(result)
         self.users: dict[str, list[tuple[Industry, int]]] = {good: [] for good in result.goods}
@@ -271,6 +278,8 @@ class _Explanation:
             limit_note(good) if side.quantities[self.economy.index[good]] == 0.0 else ""
             for side in (self.books, self.program)
         ]
+        if output in self.ties:
+            limits = [tie_note(self.ties[output], good)] * 2
         slope_tree = name(("slope", output, good)) if tree is None else tree
         sides = [
             (("bid", good, output) if shared else ("price", good), ("price", output)),

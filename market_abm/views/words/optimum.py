@@ -116,8 +116,10 @@ def no_optimum(kind: str, *, complete: bool) -> str:
 def rest_sentence(result: Result) -> str:
     """What the allocation is at which the market rests; empty if it is the optimum, or unknown."""
     rest = rest_summary(result.rest, result.equilibrium)
-    known = (Kind.GLOBAL_MAXIMUM.value, Kind.UNKNOWN.value, *GENERAL)
-    if rest is None or rest["kind"] in known:
+    if rest is None or rest["kind"] in (Kind.UNKNOWN.value, *GENERAL):
+        return ""
+    known = result.equilibrium is not None and result.equilibrium.solved
+    if rest["kind"] == Kind.GLOBAL_MAXIMUM.value and known:
         return ""
     return sentence(rest_text(rest))
 

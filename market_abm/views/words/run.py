@@ -23,6 +23,7 @@ from market_abm.views.words.derivation import OFF_REST
 from market_abm.views.words.experiment import table_notes
 from market_abm.views.words.families import loss_sentence
 from market_abm.views.words.households import household_sentences
+from market_abm.views.words.kinks import kink_sentence
 from market_abm.views.words.optimum import optimum_sentence, rest_sentence, welfare_text
 from market_abm.views.words.own_rates import own_rates_sentences
 from market_abm.views.words.rotation import rotation_sentence
@@ -63,6 +64,7 @@ def run_sentences(result: Result) -> list[str]:
     return [
         ending_sentence(result),
         *filter(None, [numeraire_sentence(result), crossing_sentence(result.crossings)]),
+        *filter(None, [kink_sentence(result)]),
         *observed_sentences(result),
         *filter(None, [date_sentence(result)]),
         *shock_sentences(result),
