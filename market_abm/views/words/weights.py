@@ -16,9 +16,12 @@ LABEL = "weight, money per utility"
 AXIS = "money per unit of utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
-FIGURE_NOTE = (
-    f"{NOTE}\nBelow: moves of the allocation along the gradient of welfare at the weights before "
-    "them. A move to the top of a parabola gains half of what its slope at the start predicts."
+MOVES_NOTE = (
+    "Below: moves of the allocation along the gradient of welfare at the weights before them. A "
+    "move to the top of a parabola gains half of what its slope at the start predicts."
+)
+PLANS_NOTE = (
+    "Below: moves of prices along the descent of the dual potential, at the weights before them."
 )
 COSINE = "cosine"
 GAIN = "gain over the largest of a move of this size, to first order"
@@ -41,15 +44,24 @@ def weights_sentences(result: Result) -> list[str]:
     ]
 
 
+def figure_note(result: Result) -> str:
+    """What the figure shows."""
+    trades = result.experiment.market.rules.trades
+    return f"{NOTE}\n{MOVES_NOTE if trades else PLANS_NOTE}"
+
+
 def of_equilibrium(name: str) -> str:
     """The line of a household's weight in equilibrium."""
     return f"{name} ({EQUILIBRIUM})"
 
 
 def _gains(result: Result) -> list[str]:
-    """What the moves added to welfare at the weights of the moment, and what the weights did."""
+    """What moves added to welfare at the weights of the moment, and what the weights did.
+
+    Nothing where goods are only planned: prices then descend the dual potential.
+    """
     path = result.path
-    if not np.isfinite(path.gains).any():
+    if not result.experiment.market.rules.trades or not np.isfinite(path.gains).any():
         return []
     gained, changed = (format_plain(np.nansum(each), 4) for each in (path.gains, path.reweighting))
     part = path.gain_fraction
