@@ -84,15 +84,17 @@ class Budgets:
     def flows(self, at: Allocation) -> Flows:
         """What households earn and spend at allocations whose prices are the exact gradient.
 
-        ``worth`` is what sellers get, net of taxes.
+        Buyers pay what their inputs have earned, x ∂y/∂x, taxes included.
         """
-        economy, net = self.economy, at.shares * at.worth
-        paid = net if economy.net_of_buyers is None else net / economy.net_of_buyers
+        economy, buyers = self.economy, self.economy.buyers
+        inputs = at.shares * at.quantities[..., buyers.good]
+        paid = np.where(inputs == 0.0, 0.0, inputs * at.products * at.prices[..., buyers.maker])
         made = at.quantities - self.endowment.sum(axis=-1)
         profits = at.prices * made - paid @ self._maker
         income = at.prices @ self.endowment + profits @ self.ownership + self.transfer
         if economy.taxes:
             sold = (at.prices * at.quantities)[..., economy.final]
-            revenues = economy.tax_revenues(economy.uses.buyers.total(net), sold)
+            net = economy.uses.buyers.total(paid * economy.net_of_buyers)
+            revenues = economy.tax_revenues(net, sold)
             income = income + revenues @ self._receiver
         return Flows(paid @ self._spender, income, paid.sum(axis=-1))
