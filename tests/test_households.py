@@ -14,6 +14,7 @@ from support.households import Exchange, earned, random_economy, spent
 from support.profiles import examples, members
 
 from market_abm import Experiment, MarketModel, from_text, market_settings, run, sweep
+from market_abm.economy.households import Household, ownership
 from market_abm.errors import MarketError
 from market_abm.experiment.toml import toml_text
 from market_abm.market.mechanisms.registry import array_market
@@ -368,7 +369,7 @@ WRONG = {
     "households.poor.endowment.wool = 1": "no line and no household uses 'wool'",
     "households.poor.endowment.labour = -1": "households.poor.endowment.labour is -1",
     "households.poor.transfer = 0.1": "transfers of households sum to 0.1; make them sum to 0",
-    "households.rich.owns.wheat = 0.9": "households own 0.9 of the firms that make 'wheat'",
+    "households.poor.owns.wheat = 0.5": "households own 1.5 of the firms that make 'wheat'",
     "households.rich.owns.wool = 1": "no line makes 'wool'",
     'households.poor.utility = "wool"': "the household 'poor' wants 'wool', which nobody makes",
     'households.poor.utility = "2"': "households.poor.utility reads no good",
@@ -392,6 +393,14 @@ WRONG = {
 
 
 SILK = "wheat = sqrt(labour * land)\nbread = wheat\nsilk = wheat"
+
+
+def test_those_who_say_nothing_of_a_line_divide_what_is_left_of_it():
+    state, others = Household("x", owns=0.0), Household("x")
+    found = ownership({"state": state, "a": others, "b": Household("x", owns={"x": 0.3})}, ["x"])
+    assert [each["x"] for each in found.values()] == pytest.approx([0.0, 0.7, 0.3], rel=1e-15)
+    with pytest.raises(MarketError, match="households own 0.8 of the firms that make 'x'"):
+        ownership({"a": Household("x", owns=0.5), "b": Household("x", owns=0.3)}, ["x"])
 
 
 def test_who_owns_nothing_and_gets_nothing_is_refused():

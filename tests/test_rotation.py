@@ -155,6 +155,21 @@ def test_an_open_economy_has_no_rotation(rules: MarketSettings) -> None:
     check_gradient(*rich(rules))
 
 
+@pytest.mark.parametrize("mechanism", ["unit-bid", "trading-post"])
+def test_lines_with_several_outputs_have_no_rotation(mechanism: str) -> None:
+    """Mixes of outputs move (1+η)/η as fast by the slope of W as shares of other goods."""
+    economy = market_abm.from_text(
+        "(wool, mutton) = transform(sheep, elasticity=2, weights=(0.4, 0.6))\n"
+        "cloth = ces(wool, labour, elasticity=0.5) ** 0.8\n"
+        "stew = mutton**0.7 * labour**0.2\nrug = wool**0.5",
+        {"sheep": {"quantity": 2.0, "price": 0.5, "elasticity": 0.7}, "labour": 1.5},
+        {"cloth": 1.2, "stew": {"elasticity": 1.5}, "rug": 0.4},
+    )
+    found = known(economy, market(mechanism), equilibrium(economy))
+    assert len(found.generator) == 4
+    assert found.rotation_norm < EXACT * found.gradient_norm
+
+
 def test_delays_turn_any_step() -> None:
     """With its delays a step is not symmetric, where its field is; its eigenvalues are J's less 1.
 

@@ -32,6 +32,7 @@ from market_abm.gradient.general_equilibrium import (
     solutions,
 )
 from market_abm.gradient.hessian import Variables
+from market_abm.gradient.kinks import KINKED, optimum_at_kinks, rounded_off
 from market_abm.gradient.newton import ascent
 from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
 from market_abm.gradient.search import BETTER, Search, size_of
@@ -44,9 +45,6 @@ MAX_WORK = 30_000
 
 Some seconds; the same on every machine.
 """
-
-KINKED = 10
-"""The budget of lines with branches is so many times less: at a kink Newton's method stalls."""
 
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
@@ -287,6 +285,9 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
     if is_general(economy):
         return _general(economy, work)
+    at_kinks = _searched_at_kinks(economy, work) if has_branches(economy) else None
+    if at_kinks is not None:
+        return at_kinks
     try:
         problem = _problem([economy])
         if problem.size > MAX_VARIABLES:
@@ -301,6 +302,18 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
         return _described(at, left, kind, max(1, search.starts), search.complete)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # a loop that does not converge, or numbers that no solver can handle
+
+
+def _searched_at_kinks(economy: Economy, work: int) -> Equilibrium | None:
+    """The optimum of concave lines with kinks, if it is at one that is found."""
+    smooth = rounded_off(economy)
+    best = None if smooth is None else equilibrium(smooth, work)
+    if best is None or not best.solved:
+        return None
+    at = optimum_at_kinks(economy, best.quantities[: len(economy.supply)], best.shares)
+    if at is None:
+        return None
+    return _described(at, float(residual(Problem(economy), at)), Kind.GLOBAL_MAXIMUM)
 
 
 def is_general(economy: Economy) -> bool:
