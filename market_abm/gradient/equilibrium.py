@@ -125,6 +125,8 @@ class Equilibrium:
         The nearest in relative prices, if only these are determined; its goods then cost as much at
         its prices as at the given ones. The others are its ``others``.
         """
+        if not self.others and not self.relative:
+            return self
         several = [each._in_money_of(prices) for each in (self, *self.others)]
         gaps = [relative_gap(prices, each.prices) for each in several]
         chosen = several.pop(int(np.argmin(gaps)))

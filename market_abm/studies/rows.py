@@ -207,8 +207,10 @@ class Rows:
         ]
         disturbed, resting = [], []
         best = self._optima_of([experiment for _, experiment, _ in valid])
-        for (row, experiment, outcome), optimum in zip(valid, best, strict=True):
-            if optimum is not None and isinstance(outcome, Result):
+        for (row, experiment, outcome), known in zip(valid, best, strict=True):
+            optimum = known
+            if known is not None and isinstance(outcome, Result):
+                optimum = known.nearest(outcome.last.prices)
                 row["best_welfare"] = optimum.welfare
                 row.update(_of_ends(experiment.economy, BEST, optimum.quantities))
             economy, market = experiment.last_economy, experiment.market
