@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, linprog, minimize
 
-from market_abm import from_function, from_text, run
+from market_abm import Experiment, from_function, from_text, run
 from market_abm.analysis.observer import GradientObserver
 from market_abm.economy.program import read_program
 from market_abm.economy.technology import Technology
@@ -290,6 +290,40 @@ def test_prices_off_the_set_do_not_count_as_converged(auction):
         assert least <= error <= max(10 * move, 1e-9)
 
 
+HOUSEHOLDS = """
+[economy]
+program = "wool = sheep ** 0.5"
+[households.a]
+utility = "min(sheep, wool/2)"
+endowment = { sheep = 2.0 }
+[households.b]
+utility = "min(sheep, 2*wool) ** 0.5"
+endowment = { wool = 1.0 }
+[market]
+mechanism = "tatonnement"
+auction_rate = 0.05
+"""
+
+
+def test_households_rest_at_kinks():
+    """Sheep, of price 1, are what a, b and the firm buy: one equation for the price p of wool.
+
+    a buys bundles of 1 + 2p, b of 1 + p/2, the firm (p/2)², and each owner gets half of p²/4.
+    """
+
+    def excess(p):
+        profit = p * p / 8
+        return (2 + profit) / (1 + 2 * p) + (p + profit) / (1 + p / 2) + p * p / 4 - 2
+
+    result = run(Experiment.parse(HOUSEHOLDS))
+    assert result.status == "converged" and result.last_errors.max() < 1e-9
+    sheep, wool = result.table().price[["sheep", "wool"]]
+    assert wool / sheep == pytest.approx(brentq(excess, 0.1, 5.0, xtol=1e-14), rel=1e-8)
+    assert len(result.summary()["kinks"]) == 2
+    assert result.rest is None
+    assert "The same holds of 1 other line" in " ".join(run_sentences(result))
+
+
 @pytest.mark.slow
 def test_bids_swing_about_the_kink_in_proportion_to_the_rate():
     """Theory: σ → 0 leaves no rate below σ/(1 − σ). Means of prices are near the optimum's."""
@@ -338,11 +372,21 @@ def test_comparisons_that_decide_otherwise_are_conditions_still():
     def function(m=start):
         mask = m > 1.5
         kept = m[mask].sum()
+        both = m < 4.0
+        both &= m > 0.5
+        changed = m > 0.6
+        changed[0] = False
+        kept = kept + np.where(both, m, 1.0).sum() + np.where(changed | (m > 2.9), m, 1.0).sum()
         return kept + np.where(m > 2.5, m, m**2).sum() + (m[0] < 5.0) * m[0]
 
     economy = from_function(function)
     assert {each.text for each in economy.conditions} == {
-        *("m[0] > 1.5", "m[1] > 1.5", "m[2] > 1.5", "m[0] < 5"),
+        "m[0] < 5",
+        *(
+            f"m[{k}] {each}"
+            for k in range(3)
+            for each in ("> 1.5", "< 4", "> 0.5", "> 0.6", "> 2.9")
+        ),
     }
     result = run(economy, activation="sequential")
     assert result.table().quantity.iloc[-1] == function()
