@@ -377,7 +377,10 @@ def test_the_trading_post_rests_at_it_in_random_economies() -> None:
     settled = 0
     for seed in range(24):
         rng = np.random.default_rng(seed)
-        economy = random_economy(rng, loop=seed % 4 == 3) if seed % 2 else exchange(seed).economy
+        economy = exchange(seed).economy
+        if seed % 2:
+            economy = random_economy(rng, loop=seed % 4 == 3)
+            economy = economy.with_values({"industries.bid_noise": 0.0})
         settled += check_rest(economy).at_rest
     assert settled >= 20
 

@@ -22,15 +22,10 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.ties import Payments, has_branches
 from market_abm.errors import MarketError
+from market_abm.gradient import general_equilibrium as general
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
 from market_abm.gradient.conditions import Conditions
-from market_abm.gradient.general_equilibrium import (
-    Solution,
-    relative_gap,
-    solution_near,
-    solutions,
-)
 from market_abm.gradient.hessian import Variables
 from market_abm.gradient.kinks import KINKED, optimum_at_kinks, rounded_off
 from market_abm.gradient.newton import ascent
@@ -128,7 +123,7 @@ class Equilibrium:
         if not self.others and not self.relative:
             return self
         several = [each._in_money_of(prices) for each in (self, *self.others)]
-        gaps = [relative_gap(prices, each.prices) for each in several]
+        gaps = [general.relative_gap(prices, each.prices) for each in several]
         chosen = several.pop(int(np.argmin(gaps)))
         return dataclasses.replace(chosen, others=tuple(several))
 
@@ -331,7 +326,7 @@ def _general(economy: Economy, work: int) -> Equilibrium | None:
         if conditions.size > MAX_VARIABLES or economy.has_external:
             return None
         evaluations = _evaluations(economy, conditions.size, work)
-        found, starts, complete = solutions(conditions, evaluations)
+        found, starts, complete = general.solutions(conditions, evaluations)
         several = [_described_solution(conditions, each, starts, complete) for each in found]
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None
@@ -339,7 +334,7 @@ def _general(economy: Economy, work: int) -> Equilibrium | None:
 
 
 def _described_solution(
-    conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
+    conditions: Conditions, found: general.Solution, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
     """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
     taxed = bool(conditions.economy.taxes)
@@ -415,7 +410,7 @@ def _nearest_general(
         if conditions.size > MAX_VARIABLES or economy.has_external:
             return None
         evaluations = _evaluations(economy, conditions.size, MAX_WORK)
-        found, near = solution_near(conditions, raw, shares, accuracy, evaluations)
+        found, near = general.solution_near(conditions, raw, shares, accuracy, evaluations)
         if not found.at.finite:
             return None
         best = _described_solution(conditions, found)
