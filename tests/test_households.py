@@ -1,10 +1,13 @@
 """Households: budgets and money in both engines, equilibria solved elsewhere, wrong input."""
 
+import runpy
 import tomllib
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +24,9 @@ from market_abm.market.mechanisms.registry import array_market
 from market_abm.market.rest import Rest
 from market_abm.runs.start import run_together
 from market_abm.views.words.households import household_sentences
+
+ROOT = Path(__file__).parents[1]
+EXCHANGE = runpy.run_path(str(ROOT / "experiments/exchange.py"))
 
 ACTIVATIONS = ("simultaneous", "sequential")
 WORK = {"endowment": {"labour": 1}}
@@ -436,3 +442,16 @@ def test_households_cannot_change_in_kind_by_a_shock():
     ):
         with pytest.raises(MarketError, match=expected):
             economy.with_values({key: value})
+
+
+@pytest.mark.parametrize("seed", members(range(0, 240, 24), quick=[24]))
+def test_the_kept_table_of_exchange_economies(seed):
+    """Excess demand, of the closed form, is rounding; rates and shares are those of the table."""
+    kept = pd.read_csv(ROOT / "results/exchange/table.csv")
+    assert list(kept["seed"]) == list(range(240)) and set(kept["status"]) == {"converged"}
+    assert kept["excess_demand"].max() < 1e-10
+    assert (kept["rate"] / kept["predicted_rate"] - 1).abs().max() < 0.02
+    (row,) = EXCHANGE["table"]([seed]).itertuples()
+    assert row.status == "converged" and row.excess_demand < 1e-10
+    for column in ("steps", "predicted_rate", "gradient_share"):
+        assert getattr(row, column) == pytest.approx(kept.loc[seed, column], rel=1e-5)
