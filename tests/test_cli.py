@@ -22,7 +22,10 @@ from market_abm.runs.folders import write_folder
 from market_abm.views.save import RUN_FILES
 from market_abm.views.words.figures import NO_FONT
 
-ABSENT = {"shock.png", "own-rates.png", "weights.png", "price-simplex.png", "families.csv"}
+ABSENT = {
+    *("shock.png", "own-rates.png", "weights.png", "households.png", "price-simplex.png"),
+    "families.csv",
+}
 """Files that a run of the essay's chain does not have."""
 
 

@@ -676,7 +676,11 @@ def test_a_sweep_has_the_column() -> None:
     )
     economies = [scarf(each).economy for each in sigma]
     rules = [market("tatonnement", auction_rate=each) for each in table["market.auction_rate"]]
-    steady = [equilibrium(each) for each in economies]
+    runs = [
+        market_abm.run(replace(scarf(each, steps=5), market=rule))
+        for each, rule in zip(sigma, rules, strict=True)
+    ]
+    steady = [each.equilibrium for each in runs]  # in the money of the run
     together = rotations(economies, rules, steady)
     for k, found in enumerate(together):
         alone = known(economies[k], rules[k], steady[k])

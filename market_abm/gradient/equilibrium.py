@@ -130,8 +130,22 @@ class Equilibrium:
     def _in_money_of(self, prices: np.ndarray) -> Equilibrium:
         if not self.relative or self.weights is None:
             return self
-        factor = float(prices @ self.quantities / (self.prices @ self.quantities))
-        if not 0.0 < factor < np.inf:
+        return self._times(float(prices @ self.quantities / (self.prices @ self.quantities)))
+
+    @np.errstate(all="ignore")
+    def at_level_of(self, prices: np.ndarray) -> Equilibrium:
+        """The same at the Euclidean norm of the quoted ``prices``, (goods,), utilities left out.
+
+        Excess demand is orthogonal to prices, and raises that to second order only.
+        """
+        if not self.relative or self.weights is None:
+            return self
+        norms = [np.linalg.norm(each[: -len(self.weights)]) for each in (prices, self.prices)]
+        return self._times(float(norms[0] / norms[1]))
+
+    def _times(self, factor: float) -> Equilibrium:
+        """The same in money of which ``factor`` times as much is paid."""
+        if self.weights is None or not 0.0 < factor < np.inf:
             return self
         return dataclasses.replace(
             self,

@@ -443,3 +443,7 @@ class Result(SteadyResult, Savable):
     def weights_figure(self) -> Figure | None:
         """The weights of households over time, and what moves gained; None without households."""
         return view(self, "weights_figure")(self)
+
+    def households_figure(self) -> Figure | None:
+        """Who earns what, and who buys what, at the last step; None without households."""
+        return view(self, "households_figure")(self)

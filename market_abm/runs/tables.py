@@ -120,6 +120,8 @@ def consumer_references(economy: Economy) -> np.ndarray:
     """The consumers' reference quantities c0, units, shape (final goods,); NaN where unknown."""
     from market_abm.gradient.backprop import references
 
+    if len(economy.households) == len(economy.demand):  # they have none
+        return np.full(len(economy.demand), np.nan)
     with suppress(MarketError):  # a loop without a start, whose consumers need no reference
         return references(economy)
     return np.array([terms.quantity for terms in economy.demand.values()], float)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from market_abm.analysis.observer import allocation
+from market_abm.analysis.observer import allocation, with_weights
 from market_abm.economy.economy import Economy
 from market_abm.gradient import backprop
 from market_abm.gradient.equilibrium import equilibrium
@@ -137,8 +137,10 @@ def tax_summary(
 @np.errstate(all="ignore")  # it may have diverged
 def taxed_uses(economy: Economy, market: MarketSettings, last: State) -> list[TaxedUse]:
     """The uses on which taxes are paid, tax after tax, at a state."""
-    reference, uses, goods = consumer_references(economy), economy.uses, economy.goods
-    untaxed = economy.untaxed
+    uses, goods, untaxed = economy.uses, economy.goods, economy.untaxed
+    reference = consumer_references(economy)
+    if economy.households:
+        reference = with_weights(economy, reference, last.prices)
     at = allocation(untaxed, market.rules, reference, last.shares, last.quantities)
     held = uses.buyers.total(at.shares)
     slopes = at.slopes / np.where(held == 0.0, 1.0, held)

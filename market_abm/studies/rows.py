@@ -22,6 +22,7 @@ from market_abm.experiment.experiment import Experiment
 from market_abm.fields import Settings, several
 from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.arrays import ACTIVATIONS
+from market_abm.runs.numeraire import relative_prices
 from market_abm.runs.optimum import resting
 from market_abm.runs.result import Result
 from market_abm.runs.run import run
@@ -41,8 +42,9 @@ SLOW = (*OF_REST, OPTIMUM, STABILITY)
 CHOICES = (*(measure.key for measure in MEASURES), OPTIMUM, STABILITY)
 """What ``sweep.measures`` may name: measures of a run, the optimum, and stability."""
 
-BEST = "best_quantity"
-"""Prefix of the columns with the quantities of the best known allocation."""
+BEST, BEST_PRICE = "best_quantity", "best_price"
+"""Prefixes of the columns with the quantities of the best known allocation, and, with households
+or taxes, with its prices in the unit of account."""
 
 CHUNK_SECONDS = 0.5
 """The time that the rows which are made together may take, about."""
@@ -113,6 +115,8 @@ class Rows:
             and (points.base.economy.taxes or not measure.of_taxes)
         ]
         self._with_optimum = OPTIMUM in measures
+        economy = points.base.economy
+        self._with_prices = self._with_optimum and bool(economy.households or economy.taxes)
         self._with_stability = STABILITY in measures
         self._with_rotation = any(measure.of_rest for measure in self._measures)
         self._optima: WeakKeyDictionary[Economy, Equilibrium | None] = WeakKeyDictionary()
@@ -131,6 +135,7 @@ class Rows:
         for good in (*economy.supply, *economy.demand):
             yield from (f"quantity.{good}", f"price.{good}")
             yield from [f"{BEST}.{good}"] if self._with_optimum else []
+            yield from [f"{BEST_PRICE}.{good}"] if self._with_prices else []
 
     def of(self, settings: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """The rows of runs with these settings, in their order, some at a time.
@@ -210,15 +215,19 @@ class Rows:
         for (row, experiment, outcome), known in zip(valid, best, strict=True):
             optimum = known
             if known is not None and isinstance(outcome, Result):
-                optimum = known.nearest(outcome.last.prices)
+                optimum = known.nearest(outcome.outcome.last.prices)
                 row["best_welfare"] = optimum.welfare
                 row.update(_of_ends(experiment.economy, BEST, optimum.quantities))
+                if self._with_prices:
+                    prices = relative_prices(experiment.economy, optimum.prices)
+                    row.update(_of_ends(experiment.economy, BEST_PRICE, prices))
             economy, market = experiment.last_economy, experiment.market
             if self._with_stability:
                 row["predicted_error"] = steady_state_error(economy)
                 row["predicted_rate"] = rate(economy, market)
                 if row["predicted_rate"] is None and optimum is not None:
-                    disturbed.append((row, economy, market, _steady(outcome, optimum)))
+                    steady = _at_level(_steady(outcome, optimum), outcome)
+                    disturbed.append((row, economy, market, steady))
             if self._with_rotation and optimum is not None:
                 resting.append((row, economy, market, _steady(outcome, optimum)))
         for some, key, found in (
@@ -286,6 +295,14 @@ def _steady(result: Result | MarketError | None, optimum: Equilibrium) -> Equili
         return optimum
     found = resting(result.experiment, result.economy, result.last, optimum)
     return found if found is not None and found.solved else optimum
+
+
+def _at_level(steady: Equilibrium, result: Result | MarketError | None) -> Equilibrium:
+    """A steady state at the level of a run's first prices, if prices are relative and recorded."""
+    if not isinstance(result, Result):
+        return steady
+    path = result.outcome.trajectory
+    return steady.at_level_of(path.prices[0]) if len(path.goods) == len(result.goods) else steady
 
 
 def text_of(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -10,11 +10,15 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.families import Family
 from market_abm.economy.order import topological_components
-from market_abm.runs.families import shown_families
+from market_abm.runs.families import MAX_LISTED_GOODS, shown_families
 from market_abm.views.layout import Diagram, Use
+from market_abm.views.words.households import together
 
 MAX_ARROWS = 60
 """Arrows between families up to which they can be drawn."""
+
+MAX_HOUSEHOLDS = 8
+"""Households up to which each can be drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +80,30 @@ class FamilyNetwork:
 
     @staticmethod
     def shown(economy: Economy) -> FamilyNetwork | None:
-        """The network of the families that figures show; None if they show goods, or no arrows."""
-        families = shown_families(economy)
+        """The network of the families that figures show; None if they show goods, or no arrows.
+
+        Many households are one family, if all goods can be shown.
+        """
+        families = shown_families(economy) or _households_together(economy)
         network = FamilyNetwork.of(economy, families) if families else None
         return network if network is not None and len(network.counts) <= MAX_ARROWS else None
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum over the buyers of each arrow, of values of shape (buyers,)."""
         return np.bincount(self.arrow, values, minlength=len(self.counts))
+
+
+def _households_together(economy: Economy) -> tuple[Family, ...]:
+    """Each good as a family of its own, and all households as one, if these are many."""
+    count = len(economy.households)
+    goods = economy.goods[: len(economy.goods) - count]
+    if count <= MAX_HOUSEHOLDS or len(goods) > MAX_LISTED_GOODS:
+        return ()
+    places = np.arange(len(economy.goods))
+    singles = [Family(good, (good,), NO_INDEX, places[k : k + 1]) for k, good in enumerate(goods)]
+    names = tuple(economy.households)
+    return *singles, Family(together(count), names, NO_INDEX, places[len(goods) :])
+
+
+NO_INDEX = np.empty((1, 0), int)
+"""The indices of a family without any."""

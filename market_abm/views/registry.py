@@ -29,6 +29,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "own_rates_figure": "plots.own_rates:own_rates",
         "price_simplex_figure": "plots.price_simplex:price_simplex",
         "weights_figure": "plots.weights:weights",
+        "households_figure": "plots.households:households",
     },
     "OptimizerComparison": {
         "text": "words.comparison:comparison_line",

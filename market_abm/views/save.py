@@ -35,6 +35,7 @@ RUN_FILES = (
     "own-rates.png",
     "price-simplex.png",
     "weights.png",
+    "households.png",
 )
 """The files of a run: data (``trajectory.csv`` and ``buyers.csv`` if not too long, ``families.csv``
 where families are shown in the place of goods), then figures."""
@@ -94,6 +95,7 @@ def save_result(
         "own-rates.png": result.own_rates_figure,
         "price-simplex.png": result.price_simplex_figure,
         "weights.png": result.weights_figure,
+        "households.png": result.households_figure,
     }
     writers |= _drawn(pictures) if figures else {}
     return write_folder(Path(folder), writers, RUN_FILES, progress)

@@ -17,11 +17,13 @@ from bokeh.models import (
 )
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
+from market_abm.runs.households import household_accounts
 from market_abm.views.family_network import FamilyNetwork
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
 from market_abm.views.plots.flows import is_legible, payments
 from market_abm.views.words.families import mean_of, members
+from market_abm.views.words.households import account_lines
 from market_abm.views.words.page import DISTANCE_TITLE, FAMILIES_TITLE, NETWORK_TITLE
 from market_abm.watch.figures import INK, blank, log_errors, tick_labels
 from market_abm.watch.network_layout import family_boxes, large_network, small_network
@@ -110,6 +112,8 @@ class NetworkFigure:
         tooltips = [("good", "@full"), ("price", "@price"), ("gradient", "@gradient")]
         if self._families is not None:
             tooltips = [("family", "@full"), ("", "@price"), ("", "@gradient")]
+        elif "account" in self.nodes.data:
+            tooltips.append(("", "@account"))
         plot.add_tools(HoverTool(renderers=[goods], tooltips=tooltips))
         bar = ColorBar(
             color_mapper=mapper,
@@ -192,6 +196,15 @@ class NetworkFigure:
             "price": [prefixes[0] + each for each in prices],
             "gradient": [prefixes[1] + each for each in exact],
         }
+        accounts = household_accounts(session.economy, session.experiment.market, state)
+        if accounts:
+            nodes["account"] = [""] * len(self.goods)
+        for name, account in accounts.items():
+            k = self.goods.index(name) if name in self.goods else -1
+            if k >= 0:
+                first, second, nodes["account"][k] = account_lines(account)
+                if self._few:
+                    nodes["price"][k], nodes["gradient"][k] = first, second
         paid, of = payments(session.experiment, state), session.economy.buyers.uses
         money = np.array(
             [sum(paid[of[user][slot]].sum() for user, slot in uses) for uses in self._uses]

@@ -32,7 +32,12 @@ from market_abm.runs.families import shown_families
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
-from market_abm.views.words.page import demand_elasticity, supply_elasticity, tax_rate
+from market_abm.views.words.page import (
+    demand_elasticity,
+    endowment_of,
+    supply_elasticity,
+    tax_rate,
+)
 from market_abm.watch.elasticities import with_parameters
 
 DECADES = (0.05, 20.0)
@@ -42,7 +47,7 @@ FILES = ("economy", "economy.input_output", "economy.sectors")
 """Settings that name files; a page may not read any file of this machine."""
 
 UNBOUNDED = {"share_rate": 2.0, "auction_rate": 0.2, "output_rate": 2.0, "wage_rate": 2.0}
-"""The upper ends of the sliders of rates that may exceed 1, or are not fractions."""
+"""The upper ends of the sliders of rates that may exceed 1, or are not fractions, at least."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,8 +258,17 @@ class Session:
     # --- parameters -------------------------------------------------------------------------------
 
     def parameters(self) -> list[Parameter]:
-        """The parameters with sliders: rates, lag, elasticities, taxes and those of the program."""
-        return [*self._rates(), *self._elasticities(), *self._taxes(), *self._parameters()]
+        """The parameters with sliders: rates, lag, elasticities, and numbers of the economy."""
+        of_economy = (*self._endowments(), *self._taxes(), *self._parameters())
+        return [*self._rates(), *self._elasticities(), *of_economy]
+
+    def _endowments(self) -> Iterator[Parameter]:
+        for name, household in self._next_economy.households.items():
+            for good, units in household.endowment.items():
+                key = f"households.{quoted(name)}.endowment.{quoted(good)}"
+                if units > 0.0:
+                    ends = units / 2.0, units * 2.0
+                    yield Parameter(key, endowment_of(name, good), units, *ends, logarithmic=True)
 
     def _taxes(self) -> Iterator[Parameter]:
         for name, tax in self._next_economy.taxes.items():
@@ -267,7 +281,7 @@ class Session:
         for name in market.rules.rates:
             value = getattr(market, name)
             label = name.replace("_", " ") + symbols.get(name, "")
-            high = UNBOUNDED.get(name, 1.0)
+            high = max(UNBOUNDED[name], 2.0 * value) if name in UNBOUNDED else 1.0
             yield Parameter(f"market.{name}", label, value, min(0.01, value), max(high, value))
         with suppress(MarketError):
             lagging = dataclasses.replace(market, lag=max(1, market.lag))

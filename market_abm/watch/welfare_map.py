@@ -34,8 +34,13 @@ class WelfareMap:
 
     @staticmethod
     def of(session: Session) -> WelfareMap | None:
-        """The map, or None unless there are two free variables."""
+        """The map, or None unless there are two free variables, and W is of the same money.
+
+        With households weights move along the path; in a closed system nobody pays.
+        """
         economy = session.economy
+        if economy.households or not economy.demand:
+            return None
         if len(economy.goods) > MAX_LISTED_GOODS or Problem(economy).size != 2:
             return None
         return WelfareMap(session)

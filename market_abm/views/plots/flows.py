@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from market_abm.runs.families import MAX_LISTED_GOODS
 from market_abm.runs.tables import largest
+from market_abm.views.family_network import MAX_HOUSEHOLDS
 from market_abm.views.layout import Point
 from market_abm.views.numbers import format_power_of_ten
 from market_abm.views.palette import GREY, INK, OKABE_ITO
@@ -53,7 +54,9 @@ FLOW, EXACT, OFF = "#5b6b7f", OKABE_ITO[5], "YlOrBr"
 
 
 def is_legible(economy: Economy) -> bool:
-    """Whether all goods and all their uses can be drawn."""
+    """Whether all goods, all their uses and all households can be drawn."""
+    if len(economy.households) > MAX_HOUSEHOLDS:
+        return False
     uses = sum(len(industry.technology.inputs) for industry in economy.industries)
     return len(economy.goods) <= MAX_LISTED_GOODS and uses <= MAX_USES
 

@@ -13,16 +13,21 @@ from market_abm.views.numbers import format_label
 from market_abm.views.palette import INK
 from market_abm.views.plots.family_network import family_network
 from market_abm.views.plots.flows import Flows, is_legible, largest_flows
-from market_abm.views.plots.lettering import box_titles
+from market_abm.views.plots.lettering import box_titles, fitted
 from market_abm.views.plots.network_parts import BID, FLOW, arrow, box, canvas, captions, label
 from market_abm.views.words.figures import network_note
+from market_abm.views.words.households import EARNS, FROM, UTILITY, WEIGHT, sources
 from market_abm.views.words.lines import shortened
 from market_abm.views.words.text import step_title
 
 if TYPE_CHECKING:
     from market_abm.economy.economy import Economy
     from market_abm.economy.industry import Industry
+    from market_abm.runs.households import HouseholdAccount
     from market_abm.runs.result import Result
+
+SOURCES = BOX[0] - 0.12
+"""Inches that the sources of an income may take."""
 
 
 def network(result: Result) -> Figure:
@@ -44,7 +49,7 @@ def network(result: Result) -> Figure:
     labelled = len(economy.goods) <= MAX_LISTED_GOODS
     titles = box_titles(_firms(economy), BOX[0] * scale, 9.5 * scale)
     for good, centre in plan.boxes.items():
-        rows = _rows(result, good) if labelled else ()
+        rows = _rows(result, good, scale) if labelled else ()
         box(axes, _kind(economy, good), titles[good], centre, scale, rows)
     for industry in economy.topological_order:
         for slot in range(len(industry.technology.inputs)):
@@ -53,7 +58,8 @@ def network(result: Result) -> Figure:
             if labelled:
                 label(axes, _flow(result, industry, slot), plan.labels[use], scale)
     title = step_title(shortened(result.experiment.name, 40), result.steps)
-    captions(axes, title, network_note(labelled=labelled))
+    note = network_note(labelled=labelled, households=bool(economy.households))
+    captions(axes, title, note)
     return figure
 
 
@@ -66,16 +72,32 @@ def _firms(economy: Economy) -> dict[str, str]:
 
 
 def _kind(economy: Economy, good: str) -> str:
+    if good in economy.households:
+        return "household"
     return "raw" if good in economy.supply else "final" if good in economy.demand else "made"
 
 
-def _rows(result: Result, good: str) -> list[tuple[str, str, str]]:
-    """Quantity, price and gradient of a good, and their colours."""
+def _rows(result: Result, good: str, scale: float) -> list[tuple[str, str, str]]:
+    """Quantity, price and gradient of a good, or a household's account, and their colours."""
+    if good in result.households:
+        return _account(result.households[good], scale)
     k = result.goods.index(good)
     return [
         ("quantity", format_label(result.last.quantities[k]), FLOW),
         ("price", format_label(result.last.prices[k]), BID),
         ("gradient", format_label(result.last_gradients[k]), INK),
+    ]
+
+
+def _account(account: HouseholdAccount, scale: float) -> list[tuple[str, str, str]]:
+    """What a household has, and what it earns, from the largest source on."""
+    parts = sources(account)
+    ordered = ", ".join(sorted(parts, key=lambda part: -abs(parts[part])))
+    return [
+        (UTILITY, format_label(account.utility), FLOW),
+        (WEIGHT, format_label(account.weight), INK),
+        (EARNS, format_label(account.income), BID),
+        ("", fitted(f"{FROM} {ordered}", SOURCES * scale, 8 * scale, head=1.0), INK),
     ]
 
 

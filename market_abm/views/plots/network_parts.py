@@ -26,6 +26,7 @@ KINDS = {
     "raw": ("#FFF4DC", "#E69F00"),
     "made": ("#EEF1F6", "#7A8699"),
     "final": ("#DDF3EA", "#009E73"),
+    "household": ("#FBEAF3", "#CC79A7"),
 }
 
 FLOW, BID = "#0062A3", "#B84300"
@@ -68,7 +69,7 @@ def box(
     scale: float,
     rows: Sequence[tuple[str, str, str]],
 ) -> None:
-    """A box with a title, and below it rows: what, its number, and the number's colour."""
+    """A box with a title, and below it rows: what, its number, and the number's colour; or text."""
     face, edge = KINDS[kind]
     (x, y), (width, height) = centre, BOX
     axes.add_patch(
@@ -84,10 +85,11 @@ def box(
         )
     )
     text, size = title
+    few = len(rows) <= 3
     options: dict[str, Any] = {"va": "center", "zorder": 4}
     axes.text(
         x,
-        y + 0.26 * bool(rows),
+        y + (0.26 if few else 0.3) * bool(rows),
         text,
         fontsize=size,
         fontweight="bold",
@@ -96,9 +98,12 @@ def box(
         **options,
     )
     for n, (what, shown, color) in enumerate(rows):
-        line = y + 0.06 - 0.175 * n
+        line = y + (0.06 - 0.175 * n if few else 0.115 - 0.155 * n)
         axes.text(x - 0.06, line, what, ha="right", color=GREY, fontsize=8 * scale, **options)
-        axes.text(x + 0.02, line, shown, ha="left", color=color, fontsize=8 * scale, **options)
+        place: dict[str, Any] = (
+            {"ha": "left", "color": color} if what else {"ha": "center", "color": GREY}
+        )
+        axes.text(x + 0.02 * bool(what), line, shown, fontsize=8 * scale, **place, **options)
 
 
 def arrow(axes: Axes, route: list[Point], scale: float, width: float = 1.1) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from market_abm.views.plots.style import (
     scale_axis,
     tidy,
 )
-from market_abm.views.plots.sweep_errors import final_errors
+from market_abm.views.plots.sweep_errors import final_errors, moving
 from market_abm.views.varying import axes_that_vary, with_all_measures
 from market_abm.views.words.figures import (
     OPTIMUM,
@@ -61,7 +61,11 @@ MOVING = ("oscillating", "diverged", "failed")
 
 
 def sweep_figure(
-    table: pd.DataFrame, axes: Sequence[str], name: str, question: str = ""
+    table: pd.DataFrame,
+    axes: Sequence[str],
+    name: str,
+    question: str = "",
+    households: Collection[str] = (),
 ) -> Figure | None:
     """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else None.
 
@@ -73,6 +77,8 @@ def sweep_figure(
         The columns that were swept.
     name, question
         Of the experiment, for the title.
+    households
+        Which of its final goods are utilities.
     """
     if why_no_figure(table, axes):
         return None
@@ -80,15 +86,15 @@ def sweep_figure(
     table = with_all_measures(table)
     title = _title(table, name, question)
     if len(numbers) == 1:
-        return _curves(table, numbers[0], title)
+        return _curves(table, numbers[0], title, households)
     return _phase_diagram(table, numbers[0], numbers[1], title)
 
 
-def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
+def _curves(table: pd.DataFrame, axis: str, title: Title, households: Collection[str]) -> Figure:
     table = table.sort_values(axis, kind="stable")
     x = table[axis].to_numpy(float)
-    moving = moving_good(table)
-    count = 4 + (moving is not None)
+    compared = compared_ends(table, households)
+    count = 3 + len(compared)
     top = title.height + 0.5
     height = 1.55 * count + 0.3 + top
     figure = new_figure(WIDTH, height)
@@ -113,12 +119,10 @@ def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     panels[2].axhline(0.0, color=FAINT, lw=0.8, zorder=1)
     panels[2].set_ylim(-1.08, 1.08)
     panels[2].set_ylabel("mean alignment", fontsize=9)
-    _with_optimum(panels[3], table, x, "welfare", "best_welfare")
-    panels[3].set_ylabel("welfare", fontsize=9)
-    if moving is not None:
-        _with_optimum(panels[4], table, x, f"quantity.{moving}", f"best_quantity.{moving}")
-        gap = " " if len(moving) <= 6 else "\n"
-        panels[4].set_ylabel(f"quantity of{gap}{fitted(moving, 1.4, 9)}", fontsize=9)
+    for panel, (column, reference, what, good) in zip(panels[3:], compared, strict=True):
+        _with_optimum(panel, table, x, column, reference)
+        gap = " " if len(good) <= 6 else "\n"
+        panel.set_ylabel(f"{what} of{gap}{fitted(good, 1.4, 9)}" if good else what, fontsize=9)
     panels[-1].set_xlabel(fitted(setting_label(axis), 5.5, 9), fontsize=9)
     figure.align_ylabels(panels)
     for boundary in _crossings(x, predicted):
@@ -137,18 +141,22 @@ def _curves(table: pd.DataFrame, axis: str, title: Title) -> Figure:
     return figure
 
 
-def moving_good(table: pd.DataFrame) -> str | None:
-    """The good whose best quantity varies most, relatively; None if none does."""
-    spread = {}
-    for column in table.columns:
-        kind, dot, good = column.partition(".")
-        if kind == "best_quantity" and dot:
-            values = table[column].to_numpy(float)
-            finite = values[np.isfinite(values)]
-            size = np.abs(finite).max(initial=0.0)
-            spread[good] = np.ptp(finite) / size if size > 0.0 else 0.0
-    widest = max(spread, key=lambda good: spread[good], default=None)
-    return widest if widest is not None and spread[widest] > 1e-6 else None
+def compared_ends(
+    table: pd.DataFrame, households: Collection[str] = ()
+) -> list[tuple[str, str, str, str]]:
+    """What runs end with beside the best known: column, reference, what it is, and of which good.
+
+    Welfare (where households spend what they earn, the price that moves most: welfare has other
+    weights at each equilibrium) and the quantity that moves most.
+    """
+    price, good = moving(table, "best_price"), moving(table, "best_quantity")
+    first = ("welfare", "best_welfare", "welfare", "")
+    if price is not None:
+        first = (f"price.{price}", f"best_price.{price}", "price", price)
+    if good is None:
+        return [first]
+    what = "utility" if good in households else "quantity"
+    return [first, (f"quantity.{good}", f"best_quantity.{good}", what, good)]
 
 
 def _with_optimum(axes: Axes, table: pd.DataFrame, x: np.ndarray, what: str, ideal: str) -> None:
@@ -308,4 +316,5 @@ def _title(table: pd.DataFrame, name: str, question: str) -> Title:
 def figure_of_sweep(sweep: Sweep, table: pd.DataFrame) -> Figure | None:
     """The figure of a sweep's table; None if no axis can be drawn."""
     base = sweep.base
-    return sweep_figure(table, sweep.design.axis_names, base.name, base.question)
+    names, households = sweep.design.axis_names, base.economy.households
+    return sweep_figure(table, names, base.name, base.question, households)

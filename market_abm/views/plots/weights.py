@@ -44,9 +44,11 @@ def weights(result: Result) -> Figure | None:
     found = result.weights
     if found is None or not np.isfinite(found.path).any():
         return None
+    note = words.figure_note(result)
     title = Title(
         result.experiment.question,
-        f"{convergence_title(result)}\n{words.figure_note(result)}",
+        f"{convergence_title(result)}\
+{note}",
         WIDTH,
     )
     height = title.height + KEYS + 2 * PANEL + GAP + BELOW

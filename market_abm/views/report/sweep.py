@@ -52,6 +52,9 @@ RATES = ("rate", "rate_uncertainty", "predicted_rate")
 COLUMNS = {"steps", "error", *RATES, "alignment", "welfare", "best_welfare"}
 """Columns of numbers that the table of a sweep must have."""
 
+ENDS = ("quantity.", "price.", "best_quantity.", "best_price.")
+"""Beginnings of the columns of raw and final goods."""
+
 
 class SweepFolder(ResultsFolder):
     """The folder of ``market-abm sweep``."""
@@ -78,9 +81,7 @@ class SweepFolder(ResultsFolder):
         table = read_table(self.folder / TABLE)
         table = None if table is None else with_all_measures(table)
         found = set() if table is None else set(table.columns)
-        numbers = COLUMNS | {
-            column for column in found if column.startswith(("quantity.", "best_quantity."))
-        }
+        numbers = COLUMNS | {column for column in found if column.startswith(ENDS)}
         if (
             table is None
             or not numbers | {"status"} | set(self.axes) <= found
@@ -113,7 +114,8 @@ class SweepFolder(ResultsFolder):
             self._axes_html(),
             facts_html((k, v) for k, v in flat(design) if k in _relevant(design)),
         )
-        figures = sweep_figures(table, list(self.axes))
+        households = self.base.economy.households if self.base is not None else ()
+        figures = sweep_figures(table, list(self.axes), households)
         if figures:
             page.add_figures("Results", figures)
         else:

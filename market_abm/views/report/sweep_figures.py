@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from market_abm.views.convergence import FLOOR, Axis, evenly, value_axis
 from market_abm.views.numbers import format_plain
 from market_abm.views.palette import OKABE_ITO
 from market_abm.views.plots.style import is_logarithmic, is_whole
-from market_abm.views.plots.sweep import REGIMES, moving_good
+from market_abm.views.plots.sweep import REGIMES, compared_ends
 from market_abm.views.plots.sweep_errors import MAX_CURVES
 from market_abm.views.report.figures import (
     Figure,
@@ -36,7 +36,9 @@ MAX_CELLS = 10_000
 """Cells of a phase diagram; of more, every n-th row and column is kept."""
 
 
-def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
+def sweep_figures(
+    table: pd.DataFrame, axes: Sequence[str], households: Collection[str] = ()
+) -> list[Figure]:
     """Curves if one of ``axes`` varies, a phase diagram if two do, in numbers; else nothing.
 
     Parameters
@@ -45,12 +47,16 @@ def sweep_figures(table: pd.DataFrame, axes: Sequence[str]) -> list[Figure]:
         ``table.csv``, a row a run.
     axes
         The columns that were swept.
+    households
+        Which final goods are utilities.
     """
     if why_no_figure(table, axes):
         return []
     numbers, _ = axes_that_vary(table, axes)
     table = with_all_measures(table)
-    return _curves(table, numbers[0]) if len(numbers) == 1 else _planes(table, *numbers)
+    if len(numbers) == 1:
+        return _curves(table, numbers[0], households)
+    return _planes(table, *numbers)
 
 
 def _axis(values: np.ndarray, key: str) -> dict[str, Any]:
@@ -97,30 +103,14 @@ PANELS = (
         "predicted",
     ),
     _Panel("alignment", words.ALIGNMENT_TITLE, sentence(STEEPEST_ASCENT)),
-    _Panel(
-        "welfare",
-        "Welfare",
-        words.OPTIMUM_NOTE,
-        "best_welfare",
-        "best",
-        clipped=True,
-    ),
 )
 
 
-def _curves(table: pd.DataFrame, axis: str) -> list[Figure]:
-    table, panels, good = table.sort_values(axis, kind="stable"), list(PANELS), moving_good(table)
-    if good is not None:
-        panels.append(
-            _Panel(
-                f"quantity.{good}",
-                words.quantity_title(good),
-                words.QUANTITY_NOTE,
-                f"best_quantity.{good}",
-                "best",
-                clipped=True,
-            )
-        )
+def _curves(table: pd.DataFrame, axis: str, households: Collection[str]) -> list[Figure]:
+    table, panels = table.sort_values(axis, kind="stable"), list(PANELS)
+    for column, reference, what, good in compared_ends(table, households):
+        title = words.title_of(what, good)
+        panels.append(_Panel(column, title, words.OPTIMUM_NOTE, reference, "best", clipped=True))
     figures = (_curve(table, axis, panel) for panel in panels)
     return [figure for figure in figures if figure is not None]
 

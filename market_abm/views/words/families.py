@@ -97,7 +97,7 @@ def loss_sentence(family: Family, losing: int, most: str) -> str:
 def network_note(goods: int) -> str:
     """What is drawn of a network of families."""
     return (
-        f"{goods:,} goods by family (mean price, largest error); {ARROWS}\n"
+        f"{goods:,} goods by family (mean price or weight, largest error); {ARROWS}\n"
         "(number and width: how many uses an arrow stands for; an arrow to itself: within a family)"
     )
 

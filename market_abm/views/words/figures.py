@@ -112,10 +112,11 @@ def error_curve_text(steps: int, first: float, last: float) -> str:
 # --- networks -------------------------------------------------------------------------------------
 
 
-def network_note(*, labelled: bool) -> str:
+def network_note(*, labelled: bool, households: bool) -> str:
     """What is drawn of a small network."""
     labels = " (blue: units in the batch now on sale; orange: bids)" if labelled else ""
-    return f"{ARROWS}, prices against them{labels}"
+    of_households = "\npink: households; they spend what they earn" if households else ""
+    return f"{ARROWS}, prices against them{labels}{of_households}"
 
 
 def flows_title(title: str, goods: int, flows: int, part: float) -> str:
@@ -203,6 +204,11 @@ STATUS_LABELS = {
 PREDICTED_BOUNDARY = "predicted boundary"
 PREDICTED_OR_OPTIMUM, OPTIMUM = "predicted rate; best known", "best known"
 MEASURED = "measured"
+
+
+def price_of(good: str) -> str:
+    """The label of an axis of one price."""
+    return f"price of {good} at the end"
 
 
 def final_error(error: str) -> str:

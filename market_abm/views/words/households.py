@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from market_abm.views.numbers import format_count, format_plain
+from market_abm.views.numbers import format_count, format_label, format_plain
 
 if TYPE_CHECKING:
+    from market_abm.economy.economy import Economy
     from market_abm.runs.households import HouseholdAccount
     from market_abm.runs.result import Result
 
@@ -16,6 +17,9 @@ MAX_HOUSEHOLDS = 5
 
 MAX_PARTS = 6
 """Parts of an income, or goods bought, that are named."""
+
+ROUNDING = 1e-6
+"""A part of income or spending, relative to all, that is not named."""
 
 BUDGET = "a household, which pays what it earns"
 """The terms of a household, in the place of a price."""
@@ -38,27 +42,74 @@ def household_sentences(result: Result) -> list[str]:
     return [*shown, *([f"{format_count(more, 'household')} more earn less."] if more > 0 else [])]
 
 
-def _sentence(name: str, account: HouseholdAccount) -> str:
-    sources = dict(account.endowments)
-    if profits := sum(account.profits.values()):
-        sources["profits"] = profits
-    sources |= {f"tax {name}": money for name, money in account.taxes.items()}
+def sources(account: HouseholdAccount) -> dict[str, float]:
+    """What a household earns from each good that it owns, profits, taxes and transfers."""
+    parts = dict(account.endowments)
+    if account.profits:
+        parts["profits"] = sum(account.profits.values())
+    parts |= {f"tax {name}": money for name, money in account.taxes.items()}
     if account.transfer:
-        sources["transfers"] = account.transfer
-    sources |= {f"the tax {name}": money for name, money in account.taxes.items()}
-    size = max(abs(account.income), abs(account.spent))
+        parts["transfers"] = account.transfer
+    return sizeable(parts, account)
+
+
+def sizeable(parts: Mapping[str, float], account: HouseholdAccount) -> dict[str, float]:
+    """Parts of an income or of spending that are more than rounding."""
+    least = ROUNDING * max(abs(account.income), abs(account.spent))
+    return {name: money for name, money in parts.items() if abs(money) > least}
+
+
+def _sentence(name: str, account: HouseholdAccount) -> str:
+    bought = sizeable(account.spending, account)
     return (
-        f"{name} earns {format_plain(account.income)} in a step{_parts(sources, size, ' from ')} "
-        f"and spends {format_plain(account.spent)}{_parts(account.spending, size, ' on ')}; its "
-        f"weight in welfare is {format_plain(account.weight)}."
+        f"{name} earns {format_plain(account.income)} in a step{parts_of(sources(account), 'from')}"
+        f" and spends {format_plain(account.spent)}{parts_of(bought, 'on')}; its weight in welfare "
+        f"is {format_plain(account.weight)}."
     )
 
 
-def _parts(parts: Mapping[str, float], size: float, word: str) -> str:
-    """The largest parts of a sum of money, in brackets unless there is one."""
-    named = {good: money for good, money in parts.items() if abs(money) > 1e-6 * size}
-    largest = sorted(named.items(), key=lambda each: -abs(each[1]))
+def parts_of(parts: Mapping[str, float], word: str) -> str:
+    """The largest parts of a sum of money, in brackets unless there is one, and after a word."""
+    largest = sorted(parts.items(), key=lambda each: -abs(each[1]))
     if len(largest) <= 1:
-        return "".join(f"{word}{good}" for good, _ in largest)
+        return "".join(f" {word} {good}" for good, _ in largest)
     told = ", ".join(f"{good} {format_plain(money)}" for good, money in largest[:MAX_PARTS])
     return f" ({told}{', ...' if len(largest) > MAX_PARTS else ''})"
+
+
+def account_lines(account: HouseholdAccount) -> tuple[str, str, str]:
+    """What stands in the box of a household on the page: weight and income; and its account."""
+    bought = sizeable(account.spending, account)
+    weight, income, spent = map(format_label, (account.weight, account.income, account.spent))
+    return (
+        f"{WEIGHT} {weight}",
+        f"{EARNS} {income}",
+        f"{EARNS} {income}{parts_of(sources(account), 'from')}, "
+        f"spends {spent}{parts_of(bought, 'on')}",
+    )
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+EARNS, FROM, BUYS, WITH_TAXES = "earns", "from", "buys", "taxes included"
+"""Titles of the two sides of a figure, and rows of a box."""
+
+UTILITY, WEIGHT = "utility", "weight"
+"""Heads of the columns beside it, and rows of a box."""
+
+OTHER_PARTS = "other"
+
+
+def together(count: int) -> str:
+    """Households that are drawn as one."""
+    return format_count(count, "household")
+
+
+def others(count: int) -> str:
+    """Households that are drawn as one, with the sum of their money."""
+    return f"{count:,} others"
+
+
+def money_label(economy: Economy) -> str:
+    """The unit of incomes: money, or the numeraire, per step."""
+    return f"{economy.numeraire or 'money'} per step"

@@ -42,3 +42,8 @@ def supply_elasticity(good: str) -> str:
 def tax_rate(name: str) -> str:
     """The label of a slider."""
     return f"rate of the tax {name}"
+
+
+def endowment_of(household: str, good: str) -> str:
+    """The label of a slider."""
+    return f"{good} that {household} owns"

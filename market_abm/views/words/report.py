@@ -274,8 +274,7 @@ RATE_NOTE = (
     "the one that theory predicts."
 )
 ALIGNMENT_TITLE = "Mean alignment with the gradient"
-OPTIMUM_NOTE = "At the end of the runs, and, dashed, at the best known allocation."
-QUANTITY_NOTE = (
+OPTIMUM_NOTE = (
     "At the end of the runs, and, dashed, at the best known allocation, found without a market."
 )
 BEYOND_THE_AXIS = " What is beyond the axis is drawn at its edge."
@@ -293,9 +292,9 @@ def runs_caption(shown: int, total: int) -> str:
     return f"A row a run.{some}"
 
 
-def quantity_title(good: str) -> str:
-    """The title of a panel with the quantity of a good."""
-    return f"Quantity of {good}"
+def title_of(what: str, good: str) -> str:
+    """The title of a panel: Welfare, or Quantity of bread."""
+    return f"{what.capitalize()} of {good}" if good else what.capitalize()
 
 
 def curve_description(title: str, runs: int, axis: str) -> str:

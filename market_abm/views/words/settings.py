@@ -51,6 +51,10 @@ def setting_label(key: str) -> str:
         whose, own = [], ".".join([*whose, name])
     else:
         own = name
+    if table == "taxes" and len(whose) == 1:
+        return f"{_words(name)} of the tax {whose[0]}"
+    if table == "households" and whose[1:] == ["endowment"]:
+        return f"endowment of {whose[0]} (units of {name})"
     known = _symbol_and_unit(table, own)
     if known is None or len(whose) > 1:
         return key

@@ -17,9 +17,9 @@ AXIS = "money per unit of utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
 MOVES_NOTE = (
-    "Below: moves of the allocation along the gradient of welfare at the weights before them. A "
-    "move to the top of a parabola gains half of what its slope at the start predicts."
+    "Below: moves of the allocation along the gradient of welfare at the weights before them."
 )
+GAINS_NOTE = "A move to the top of a parabola gains half of what its slope at the start predicts."
 PLANS_NOTE = (
     "Below: moves of prices along the descent of the dual potential, at the weights before them."
 )
@@ -46,8 +46,10 @@ def weights_sentences(result: Result) -> list[str]:
 
 def figure_note(result: Result) -> str:
     """What the figure shows."""
-    trades = result.experiment.market.rules.trades
-    return f"{NOTE}\n{MOVES_NOTE if trades else PLANS_NOTE}"
+    if not result.experiment.market.rules.trades:
+        return f"{NOTE}\n{PLANS_NOTE}"
+    gains = np.isfinite(result.path.gain_fractions).any()
+    return f"{NOTE}\n{MOVES_NOTE}{f' {GAINS_NOTE}' if gains else ''}"
 
 
 def of_equilibrium(name: str) -> str:
