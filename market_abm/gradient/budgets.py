@@ -8,6 +8,7 @@ import numpy as np
 
 from market_abm.economy.economy import Economy
 from market_abm.economy.households import endowments
+from market_abm.economy.outputs import share_responses
 from market_abm.gradient.allocation import Allocation
 
 
@@ -63,6 +64,7 @@ class Budgets:
         self.transfer = np.zeros(self.count)
         self.endowment, self.ownership = np.zeros((2, len(goods), self.count))
         self._maker = (makers == goods).astype(float)
+        self._responses = share_responses(economy)
         self._spender = self._maker[:, :0]
         self._receiver = np.zeros((len(economy.taxes), self.count))
         if names:
@@ -84,9 +86,11 @@ class Budgets:
     def flows(self, at: Allocation) -> Flows:
         """What households earn and spend at allocations whose prices are the exact gradient.
 
-        ``worth`` is what sellers get, net of taxes.
+        ``worth`` is what sellers get, net of taxes; of an output of a divided activity it is less
+        than the output pays (``share_responses``).
         """
         economy, net = self.economy, at.shares * at.worth
+        net = net if self._responses is None else net / self._responses
         paid = net if economy.net_of_buyers is None else net / economy.net_of_buyers
         made = at.quantities - self.endowment.sum(axis=-1)
         profits = at.prices * made - paid @ self._maker
