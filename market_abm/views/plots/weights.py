@@ -45,12 +45,7 @@ def weights(result: Result) -> Figure | None:
     if found is None or not np.isfinite(found.path).any():
         return None
     note = words.figure_note(result)
-    title = Title(
-        result.experiment.question,
-        f"{convergence_title(result)}\
-{note}",
-        WIDTH,
-    )
+    title = Title(result.experiment.question, f"{convergence_title(result)}\n{note}", WIDTH)
     height = title.height + KEYS + 2 * PANEL + GAP + BELOW
     figure = new_figure(WIDTH, height)
     below = figure.add_axes((0.115, BELOW / height, 0.85, PANEL / height))
