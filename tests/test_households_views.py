@@ -5,6 +5,9 @@ from matplotlib.patches import Rectangle
 from support.figures import assert_nothing_is_cut_off, texts_of
 
 from market_abm import Experiment, run
+from market_abm.views.explain import explain
+from market_abm.views.report.households import write_households
+from market_abm.views.report.page import Page
 from market_abm.views.words.run import run_sentences
 
 
@@ -46,6 +49,19 @@ def test_a_tax_is_told_once_and_its_wedge_is_that_between_price_and_derivative(t
     assert use.derivative == pytest.approx(use.gross_price, rel=1e-8)
 
 
+def test_a_household_buys_the_same_utility_for_a_unit_of_money_in_each_good(taxed):
+    (poor,) = (each for each in explain(taxed) if each.title == "the budget of poor")
+    *goods, balance = poor.pairs
+    assert [pair.condition.partition("/p_q")[0] for pair in goods] == [
+        "1/p_poor = w*(poor/q1)**1.33333333333",
+        "1/p_poor = (1 - w)*(poor/q2)**1.33333333333",
+    ]
+    bangs = {pair.condition_numbers.rpartition(" = ")[2] for pair in goods}
+    assert bangs == {"44.505"}  # 1/0.0224694
+    assert balance.condition == "60*p_labour + tax capital = p_q1*q1 + p_q2*q2"
+    assert " = 0.678319 = " in balance.condition_numbers
+
+
 def test_many_households_are_one_box_and_one_bar():
     result = many(60)
     rows = [text.get_text() for text in result.households_figure().axes[0].get_yticklabels()]
@@ -73,3 +89,23 @@ def test_an_endowment_is_moved_on_the_page_while_the_market_runs():
     figure = NetworkFigure(session)
     account = figure.columns(session)[0]["account"][figure.goods.index("first")]
     assert account.startswith("earns ") and " from x, spends " in account
+
+
+def test_a_notebook_shows_who_earns_and_buys_what(taxed):
+    assert "owns 25 capital; spends what it earns" in taxed.economy._repr_html_()
+    shown = taxed._repr_html_()
+    assert "labour, tax capital" in shown and shown.index("poor") < shown.index("labour, tax")
+
+
+def test_a_weight_that_is_a_difference_is_bracketed(taxed):
+    formula = taxed.economy._repr_html_()
+    assert "<mo>(</mo><mn>1</mn><mo>−</mo><mi>w</mi><mo>)</mo></mrow><mo>·</mo>" in formula
+
+
+def test_a_report_has_accounts(taxed):
+    page = Page()
+    write_households(page, taxed.summary(), bars="", simplex="", unit="money per step")
+    ((title, body),) = page.sections
+    assert title == "Households" and "tax capital" in body
+    assert f'value="{taxed.households["poor"].income!r}"' in body
+    assert "profits" not in body  # they are rounding

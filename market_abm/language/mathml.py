@@ -142,7 +142,10 @@ def _aggregate(node: Expression, parts: Sequence[_Written]) -> _Written:
     else:
         sigma_text, less = scalars[0][0], f"{scalars[0][0]}<mo>−</mo><mn>1</mn>"
         r, inverse = _fraction(less, sigma_text), _fraction(sigma_text, less)
-    terms = [f"{w[0]}<mo>·</mo>{_power(x, r)}" for w, x in zip(weights, inputs, strict=True)]
+    terms = [
+        f"{_bracketed(w, _PRODUCT)}<mo>·</mo>{_power(x, r)}"
+        for w, x in zip(weights, inputs, strict=True)
+    ]
     return _power((_elided(terms, "+"), _SUM), inverse), _POWER
 
 

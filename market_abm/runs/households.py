@@ -87,7 +87,7 @@ class HouseholdAccount(NamedTuple):
                 "transfer": self.transfer,
                 **({"taxes": dict(self.taxes)} if self.taxes else {}),
             },
-            "spending": {"total": self.spent, **self.spending},
+            "spending": {"total": self.spent, "goods": dict(self.spending)},
         }
 
 

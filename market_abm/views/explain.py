@@ -25,6 +25,7 @@ from market_abm.economy.ties import Payments, nearest_products
 from market_abm.language.expression import Expression, lift, name
 from market_abm.language.mathml import Equation
 from market_abm.runs.crossings import kinks
+from market_abm.views.budget import Bought, Budget
 from market_abm.views.derivation import (
     MAX_PROFIT_INPUTS,
     Pair,
@@ -95,6 +96,7 @@ class _Explanation:
 
     def __init__(self, result: Result, goods: Container[str], notes: Mapping[str, str]) -> None:
         self.economy, self.goods, self.notes = result.economy, goods, notes
+        self.accounts = result.households
         self.prices = dict(zip(result.goods, result.last.prices, strict=True))
         self.quantities = dict(zip(result.goods, result.last.quantities, strict=True))
         self.gradients = dict(zip(result.goods, result.last_gradients, strict=True))
@@ -128,6 +130,8 @@ class _Explanation:
                     sections.append(self._several_outputs(industry))
             elif industry.good in goods:
                 sections.append(self._industry(industry))
+                if industry.household:
+                    sections.append(self._budget(industry))
             for good in industry.technology.inputs:
                 waiting[good] -= 1
                 if waiting[good] == 0 and good in goods and self._is_reused(good):
@@ -229,6 +233,30 @@ class _Explanation:
                 profit = joined("-", profit, joined("*", price, name(slot)))
         worth = "surplus" if industry.household else "profit"
         return Equation(name(worth), profit, dict(enumerate(technology.inputs)))
+
+    def _budget(self, industry: Industry) -> Section:
+        """What a household buys at the margin, what it earns and what it spends."""
+        technology, who = industry.technology, industry.good
+        formulas = technology.marginal_product_texts(who)
+        trees = technology.marginal_product_formulas(who)
+        made = dict(zip(self.economy.goods, self.program.quantities, strict=True))
+        wanted = []
+        for slot, good in enumerate(technology.inputs):
+            tree = trees[slot]
+            tree = name(("slope", who, good)) if tree is None else tree
+            bought = float(self.inputs[self.economy.buyers.uses[who][slot]].sum())
+            wanted.append(
+                Bought(
+                    good,
+                    f"({formulas[slot]})" if _is_sum(formulas[slot]) else formulas[slot],
+                    tree,
+                    (self.books.slope(industry, slot), self.program.slope(industry, slot)),
+                    (bought, self.program.part(industry, slot) * made[good]),
+                    self._gross(industry, slot),
+                )
+            )
+        household = Budget(who, self.economy.households[who], self.accounts[who], tuple(wanted))
+        return household.section((self.prices, self.gradients))
 
     def _loops(self, good: str) -> bool:
         return any(

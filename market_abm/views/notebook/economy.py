@@ -18,6 +18,7 @@ from market_abm.language.mathml import Equation, equation
 from market_abm.views.layout import BOX, Diagram, Point, layout
 from market_abm.views.notebook.pieces import (
     FINAL,
+    HOUSEHOLD,
     RAW,
     Markup,
     block,
@@ -42,6 +43,7 @@ from market_abm.views.words.economy import (
     table_residuals,
     table_sizes,
 )
+from market_abm.views.words.households import owner_text
 from market_abm.views.words.lines import all_shortened, columns
 from market_abm.views.words.taxes import tax_texts
 from market_abm.views.words.text import and_more
@@ -144,6 +146,8 @@ def _goods(economy: Economy, uses: Counter[str]) -> str:
         industry = made.get(good)
         if industry is None:
             kind, terms = "raw", supply_text(economy.supply[good])
+        elif good in economy.households:
+            kind, terms = "household", owner_text(economy.households[good])
         elif good in economy.demand:
             kind, terms = "final", demand_text(economy.demand[good])
         else:
@@ -207,6 +211,7 @@ def _box(economy: Economy, good: str, text: str, centre: Point, note: str) -> st
     """A rounded box with the name of a good and a note, coloured if it is raw or final."""
     width, height = BOX[0] * SCALE[0], BOX[1] * SCALE[1]
     color = RAW if good in economy.supply else FINAL if good in economy.demand else "currentColor"
+    color = HOUSEHOLD if good in economy.households else color
     shade, edge = (0.06, 0.5) if color == "currentColor" else (0.2, 1)
     size = round(min(12.0, 145.0 / max(1, columns(text))), 1)
     up = 6.0 if note else 0.0

@@ -12,8 +12,8 @@ from typing import Any
 
 from market_abm.views.numbers import format_number
 
-RAW, FINAL = "#E69F00", "#009E73"
-"""Colours of raw and final goods, visible on white and on black (Okabe and Ito, 2008)."""
+RAW, FINAL, HOUSEHOLD = "#E69F00", "#009E73", "#CC79A7"
+"""Colours of raw and final goods and households, seen on white and black (Okabe and Ito 2008)."""
 
 NOTE = "margin:0.3em 0;font-size:0.9em;opacity:0.75"
 

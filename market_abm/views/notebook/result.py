@@ -30,6 +30,17 @@ from market_abm.views.words.comparison import (
     comparison_sentences,
     twin_text,
 )
+from market_abm.views.words.households import (
+    EARNS,
+    FROM,
+    ON,
+    SPENDS,
+    UTILITY,
+    WEIGHT,
+    named_parts,
+    sizeable,
+    sources,
+)
 from market_abm.views.words.optimum import optimum_distance, optimum_name
 from market_abm.views.words.run import ending_sentence, largest_note, measure_label
 from market_abm.views.words.text import and_more, changes_text
@@ -83,6 +94,7 @@ def result_html(result: Result) -> str:
             heading(experiment.name, experiment.question),
             paragraph(f"{STATUS[result.status]} {ending_sentence(result)}"),
             _prices(result),
+            _households(result),
             error_drawing(result),
             facts(_measures(result)),
         )
@@ -106,6 +118,27 @@ def _prices(result: Result) -> str:
     return table(("good", "quantity", "price", "gradient", "error"), rows) + note(
         "" if all_shown else largest_note(len(rows), len(goods))
     )
+
+
+def _households(result: Result) -> str:
+    """What those who earn most earn and buy, at the last step; nothing without households."""
+    ordered = sorted(result.households.items(), key=lambda each: -np.nan_to_num(each[1].income))
+    rows = [
+        (
+            shortened(name, 48),
+            own.utility,
+            own.weight,
+            own.income,
+            named_parts(sources(own)),
+            own.spent,
+            named_parts(sizeable(own.spending, own)),
+        )
+        for name, own in ordered[:MAX_GOODS]
+    ]
+    if not rows:
+        return ""
+    heads = ("household", UTILITY, WEIGHT, EARNS, FROM, SPENDS, ON)
+    return table(heads, rows) + note(and_more(len(ordered) - len(rows), "household"))
 
 
 def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
@@ -146,7 +179,8 @@ def experiment_html(experiment: Experiment) -> str:
         (f"{name}.{key.name}", str(getattr(settings, key.name)))
         for name, settings in tables.items()
         for key in dataclasses.fields(settings)
-        if key.name in ALWAYS.get(name, ()) or getattr(settings, key.name) != key.default
+        if key.name in ALWAYS.get(name, ())
+        or getattr(settings, key.name) != getattr(type(settings)(), key.name)
     ]
     shown += [
         (f"shock at step {shock['step']}", changes_text(shock)) for shock in shocks[:MAX_SHOCKS]

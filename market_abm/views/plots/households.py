@@ -80,7 +80,7 @@ def households(result: Result) -> Figure | None:
         axes.set_xlim(1.03 * least, 1.03 * most)
         _bars(axes, parts, colors, side / (1.03 * (most - least)), row)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(words.money_label(result.economy), fontsize=9)
+        axes.set_xlabel(words.money_label(result.economy.numeraire), fontsize=9)
         axes.set_title(
             head, loc="left", fontsize=9, color=INK, pad=72 * (0.1 + LINE * max(map(len, keys)))
         )

@@ -16,7 +16,7 @@ from market_abm.views.plots.flows import Flows, is_legible, largest_flows
 from market_abm.views.plots.lettering import box_titles, fitted
 from market_abm.views.plots.network_parts import BID, FLOW, arrow, box, canvas, captions, label
 from market_abm.views.words.figures import network_note
-from market_abm.views.words.households import EARNS, FROM, UTILITY, WEIGHT, sources
+from market_abm.views.words.households import EARNS, FROM, UTILITY, WEIGHT, named_parts, sources
 from market_abm.views.words.lines import shortened
 from market_abm.views.words.text import step_title
 
@@ -91,8 +91,7 @@ def _rows(result: Result, good: str, scale: float) -> list[tuple[str, str, str]]
 
 def _account(account: HouseholdAccount, scale: float) -> list[tuple[str, str, str]]:
     """What a household has, and what it earns, from the largest source on."""
-    parts = sources(account)
-    ordered = ", ".join(sorted(parts, key=lambda part: -abs(parts[part])))
+    ordered = named_parts(sources(account))
     return [
         (UTILITY, format_label(account.utility), FLOW),
         (WEIGHT, format_label(account.weight), INK),

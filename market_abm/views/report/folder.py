@@ -46,7 +46,7 @@ MAX_OPEN_SECTIONS = 8
 """Derivations of more lines than this are folded."""
 
 
-def _png(path: Path) -> str:
+def png(path: Path) -> str:
     """A picture as a URL that holds it; empty if there is none, or it is no PNG or too large."""
     try:
         picture = path.read_bytes() if path.stat().st_size <= MAX_PICTURE else b""
@@ -151,7 +151,7 @@ class ResultsFolder(ABC):
         except (MarketError, *UNREADABLE):
             return ""  # which the derivation reports
         if not is_small(economy):
-            picture = _png(self.folder / "network.png")
+            picture = png(self.folder / "network.png")
             if picture:
                 shown = f'<img src="{picture}" alt="{words.FLOWS_ALT}">'
                 return f'<figure class="network">{shown}</figure>'

@@ -12,7 +12,8 @@ from market_abm.analysis.measures import MEASURES
 from market_abm.economy.families import families_of
 from market_abm.errors import ResultsError
 from market_abm.experiment.experiment import Experiment
-from market_abm.views.report.folder import ResultsFolder
+from market_abm.views.report.folder import ResultsFolder, png
+from market_abm.views.report.households import write_households
 from market_abm.views.report.own_rates import write_own_rates
 from market_abm.views.report.page import Page
 from market_abm.views.report.reading import (
@@ -32,6 +33,7 @@ from market_abm.views.report.taxes import write_taxes
 from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
+from market_abm.views.words.households import money_label
 from market_abm.views.words.optimum import optimum_unknown, rest_text
 from market_abm.views.words.run import measure_label
 from market_abm.views.words.stability import regime_text
@@ -85,6 +87,14 @@ class RunFolder(ResultsFolder):
         else:
             self._write_goods(page)
         write_own_rates(page, as_list(self.content.get("own_rates")))
+        economy = as_mapping(self.configuration.get("economy"))
+        write_households(
+            page,
+            self.content,
+            bars=png(self.folder / "households.png"),
+            simplex=png(self.folder / "price-simplex.png"),
+            unit=money_label(as_text(economy.get("numeraire")) or None),
+        )
         write_taxes(page, as_mapping(self.content.get("taxes")))
         self.write_derivation(page)
         self._write_accounts(page)

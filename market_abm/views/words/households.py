@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from market_abm.views.numbers import format_count, format_label, format_plain
+from market_abm.views.numbers import format_count, format_label, format_number, format_plain
+from market_abm.views.words.text import and_more
 
 if TYPE_CHECKING:
-    from market_abm.economy.economy import Economy
+    from market_abm.economy.households import Household
     from market_abm.runs.households import HouseholdAccount
     from market_abm.runs.result import Result
 
@@ -34,6 +35,23 @@ CONDITION = "a household, with the condition of a firm at its weight α, money p
 """What stands before the surplus of a household."""
 
 
+BANG_PER_BUCK = (
+    "a unit of money buys as much utility in each good, λ = 1/α, the marginal utility of income; "
+    "what is spent is what was earned"
+)
+"""The first-order conditions of a household, and its budget."""
+
+
+def budget_title(name: str) -> str:
+    """The title of the conditions of a household."""
+    return f"the budget of {name}"
+
+
+def not_bought(least: float) -> str:
+    """What is added for a good that is not bought, as it is worth less than it costs."""
+    return f", less than {format_plain(least)}: it buys none"
+
+
 def household_sentences(result: Result) -> list[str]:
     """A sentence for each household, or for those who earn most."""
     accounts = sorted(result.households.items(), key=lambda each: -each[1].income)
@@ -44,13 +62,22 @@ def household_sentences(result: Result) -> list[str]:
 
 def sources(account: HouseholdAccount) -> dict[str, float]:
     """What a household earns from each good that it owns, profits, taxes and transfers."""
-    parts = dict(account.endowments)
-    if account.profits:
-        parts["profits"] = sum(account.profits.values())
-    parts |= {f"tax {name}": money for name, money in account.taxes.items()}
-    if account.transfer:
-        parts["transfers"] = account.transfer
-    return sizeable(parts, account)
+    parts = account.endowments, account.profits, account.taxes
+    return sizeable(sources_of(*parts, account.transfer), account)
+
+
+def sources_of(
+    endowments: Mapping[str, float],
+    profits: Mapping[str, float],
+    taxes: Mapping[str, float],
+    transfer: float,
+) -> dict[str, float]:
+    """The sources of an income by the names that they have in texts and figures."""
+    parts = dict(endowments)
+    if profits:
+        parts["profits"] = sum(profits.values())
+    parts |= {f"tax {name}": money for name, money in taxes.items()}
+    return {**parts, "transfers": transfer} if transfer else parts
 
 
 def sizeable(parts: Mapping[str, float], account: HouseholdAccount) -> dict[str, float]:
@@ -89,13 +116,27 @@ def account_lines(account: HouseholdAccount) -> tuple[str, str, str]:
     )
 
 
+def owner_text(household: Household) -> str:
+    """What a household owns, and what it does with what that earns."""
+    owned = [f"{format_number(n)} {good}" for good, n in household.endowment.items()]
+    more = and_more(len(owned) - MAX_PARTS, "good")
+    what = ", ".join(owned[:MAX_PARTS]) + (f" {more}" if more else "")
+    return f"{f'owns {what}; ' if owned else ''}spends what it earns"
+
+
+def named_parts(parts: Mapping[str, float]) -> str:
+    """The largest parts of a sum of money, without numbers."""
+    largest = sorted(parts, key=lambda part: -abs(parts[part]))
+    return ", ".join(largest[:MAX_PARTS]) + (", ..." if len(largest) > MAX_PARTS else "")
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 EARNS, FROM, BUYS, WITH_TAXES = "earns", "from", "buys", "taxes included"
 """Titles of the two sides of a figure, and rows of a box."""
 
-UTILITY, WEIGHT = "utility", "weight"
-"""Heads of the columns beside it, and rows of a box."""
+UTILITY, WEIGHT, SPENDS, ON = "utility", "weight", "spends", "on"
+"""Heads of the columns beside it, rows of a box, and heads of a table."""
 
 OTHER_PARTS = "other"
 
@@ -110,6 +151,29 @@ def others(count: int) -> str:
     return f"{count:,} others"
 
 
-def money_label(economy: Economy) -> str:
+def money_label(numeraire: str | None) -> str:
     """The unit of incomes: money, or the numeraire, per step."""
-    return f"{economy.numeraire or 'money'} per step"
+    return f"{numeraire or 'money'} per step"
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+TITLE = "Households"
+
+ALT = "A bar for each household: its income by source, and its spending by good"
+
+ACCOUNTS_CAPTION = (
+    "At the end. The weight is the money that a household spends over Σ x ∂U/∂x: at rest 1 / its "
+    "marginal utility of income, and the weight of its utility in the welfare that prices are the "
+    "gradient of."
+)
+
+
+def earned(unit: str) -> str:
+    """The caption of incomes by source."""
+    return f"What each earns from what it owns, {unit}"
+
+
+def bought(unit: str) -> str:
+    """The caption of spending by good."""
+    return f"What each pays for what it buys, taxes included, {unit}"

@@ -42,3 +42,12 @@ def simplex_share(share: float | None) -> str:
 
 
 STEP = "step"
+
+
+SIMPLEX_TITLE = "Relative prices"
+
+SIMPLEX_ALT = (
+    "The path of three relative prices in a triangle, with the moves of the market, their gradient "
+    "part and their rotation part"
+)
+"""Of a report."""

@@ -65,12 +65,14 @@ def _gains(result: Result) -> list[str]:
     path = result.path
     if not result.experiment.market.rules.trades or not np.isfinite(path.gains).any():
         return []
-    gained, changed = (format_plain(np.nansum(each), 4) for each in (path.gains, path.reweighting))
+    gain = float(np.nansum(path.gains))
+    gained, changed = (format_plain(each, 4) for each in (abs(gain), np.nansum(path.reweighting)))
     part = path.gain_fraction
     most = ""
     if np.isfinite(part):
         most = f", {format_share(part)} of the most that moves of their sizes can (to first order)"
     return [
-        f"At the weights of the moment moves raised welfare by {gained}{most}; the change of "
+        f"At the weights of the moment moves {'raised' if gain >= 0.0 else 'lowered'} welfare by "
+        f"{gained}{most}; the change of "
         f"weights added {changed}."
     ]
