@@ -171,10 +171,17 @@ def _without_delay(settings: MarketSettings) -> MarketSettings:
 
 
 class _Quotes:
-    """Quoted prices, in the Euclidean metric: all follow excess demand at one rate."""
+    """Quoted prices, in the Euclidean metric: all follow excess demand at one rate.
 
-    def __init__(self, steps: Steps, row: int, *_: Any) -> None:
+    But for the price of an activity, which is what its outputs earn, and answers to nothing else.
+    """
+
+    def __init__(self, steps: Steps, row: int, economy: Economy, *_: Any) -> None:
         self.sizes, self.scale = steps.sizes[row], steps.scale[row]
+        goods, pools = steps.place.copy(), steps.names == "quotes"
+        goods[pools] = economy.buyers.pool_good[goods[pools]]
+        activities = [economy.index[activity] for activity in economy.outputs]
+        self.own = np.flatnonzero(~np.isin(goods, activities))
 
     def fresh(self, jacobian: np.ndarray, settings: MarketSettings) -> np.ndarray:
         """J - 1: plans have no delay."""
@@ -183,7 +190,7 @@ class _Quotes:
     def delayed(self, jacobian: np.ndarray) -> np.ndarray:
         """J - 1, of prices in money per unit."""
         change = (jacobian - np.eye(len(jacobian))) * (self.sizes[:, None] / self.sizes)
-        return _across(change, self.scale * self.sizes)
+        return _across(change[np.ix_(self.own, self.own)], (self.scale * self.sizes)[self.own])
 
 
 class _Allocation:
