@@ -19,8 +19,9 @@ import market_abm
 from market_abm.economy.economy import Economy
 from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.conditions import Conditions
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.gradient.optimality import Kind
+from market_abm.gradient.stationary import nearest_stationary
 from market_abm.views.words.run import run_sentences
 
 # --- exchange -------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.ties import Payments, at_kink
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.closed_form import spectral_radius
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium, is_general, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, is_general
 from market_abm.gradient.optimality import Kind
+from market_abm.gradient.stationary import nearest_stationary
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.runs.ending import least_scale
