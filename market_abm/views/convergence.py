@@ -149,8 +149,12 @@ def error_powers(errors: np.ndarray) -> np.ndarray:
 
 
 def intermediate_goods(goods: Sequence[str], economy: Economy) -> list[str]:
-    """All but final goods, whose price is the consumer's at once; all if there are no others."""
-    return [good for good in goods if good not in economy.demand] or list(goods)
+    """All but final goods, whose price is the consumer's at once; all if there are no others.
+
+    Nor the numeraire, whose price is 1, nor the activities of lines with several outputs.
+    """
+    hidden = {*economy.demand, *economy.outputs, economy.numeraire}
+    return [good for good in goods if good not in hidden] or list(goods)
 
 
 def followed(economy: Economy, most: int) -> list[int]:

@@ -18,6 +18,7 @@ from bokeh.models import (
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from market_abm.runs.households import household_accounts
+from market_abm.runs.numeraire import unit_of_account
 from market_abm.views.family_network import FamilyNetwork
 from market_abm.views.layout import BOX
 from market_abm.views.numbers import format_label
@@ -187,8 +188,8 @@ class NetworkFigure:
         """The columns of ``nodes`` and ``flows`` that change with each step."""
         if self._families is not None:
             return self._family_columns(session, self._families)
-        state, gradients = session.state, session.observations["gradients"]
-        prices = [format_label(price) for price in state.prices[self._places]]
+        state, gradients = session.state, session.gradients
+        prices = [format_label(price) for price in session.prices[self._places]]
         exact = [format_label(each) for each in gradients[self._places]]
         prefixes = ("price ", "gradient ") if self._few else ("", "")
         nodes = {
@@ -197,12 +198,13 @@ class NetworkFigure:
             "gradient": [prefixes[1] + each for each in exact],
         }
         accounts = household_accounts(session.economy, session.experiment.market, state)
+        unit = unit_of_account(session.economy, state.prices)
         if accounts:
             nodes["account"] = [""] * len(self.goods)
         for name, account in accounts.items():
             k = self.goods.index(name) if name in self.goods else -1
             if k >= 0:
-                first, second, nodes["account"][k] = account_lines(account)
+                first, second, nodes["account"][k] = account_lines(account.divided(unit))
                 if self._few:
                     nodes["price"][k], nodes["gradient"][k] = first, second
         paid, of = payments(session.experiment, state), session.economy.buyers.uses
@@ -220,7 +222,7 @@ class NetworkFigure:
         self, session: Session, network: FamilyNetwork
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The same of families: their mean price, their largest error and all their payments."""
-        errors, prices = log_errors(session), session.state.prices
+        errors, prices = log_errors(session), session.prices
         places = [network.families[label].places for label in self.goods]
         largest = [float(errors[own].max()) for own in places]
         nodes = {

@@ -146,9 +146,10 @@ class PathFigures:
             "welfare": float(session.observations["welfare"]),
             "worst": float(np.max(errors)),
         }
+        prices, gradients = session.prices, session.gradients
         for k, own in enumerate(self._places):
-            row[f"p{k}"] = float(session.state.prices[own].mean())
-            row[f"g{k}"] = float(session.observations["gradients"][own].mean())
+            row[f"p{k}"] = float(prices[own].mean())
+            row[f"g{k}"] = float(gradients[own].mean())
             row[f"e{k}"] = float(errors[own].max())
         return row
 

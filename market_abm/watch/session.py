@@ -29,6 +29,7 @@ from market_abm.experiment.toml import toml_text
 from market_abm.keys import key_parts, quoted
 from market_abm.market.state import State
 from market_abm.runs.families import shown_families
+from market_abm.runs.numeraire import relative_prices
 from market_abm.runs.start import start_runs
 from market_abm.simulation.endings import Ending, divergence
 from market_abm.simulation.loop import advance
@@ -170,10 +171,22 @@ class Session:
         return self.experiment.present_economy(self.state.step)
 
     @property
+    @np.errstate(all="ignore")
+    def prices(self) -> np.ndarray:
+        """Prices in the unit of account, shape (goods,); NaN where the numeraire has none."""
+        return relative_prices(self.economy, self.state.prices)
+
+    @property
+    @np.errstate(all="ignore")
+    def gradients(self) -> np.ndarray:
+        """Exact gradients in units of the numeraire's own, shape (goods,)."""
+        return relative_prices(self.economy, self.observations["gradients"])
+
+    @property
+    @np.errstate(all="ignore")
     def errors(self) -> np.ndarray:
         """|price - gradient| / |gradient| of all goods, shape (goods,)."""
-        with np.errstate(all="ignore"):
-            return relative_error(self.state.prices, self.observations["gradients"])
+        return relative_error(self.prices, self.gradients)
 
     # --- settings ---------------------------------------------------------------------------------
 
