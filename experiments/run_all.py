@@ -88,8 +88,8 @@ beside NumPy, of the first.
 """
 
 NOISE = """
-Prediction beside measurement (`python experiments/noise.py`, `python experiments/harberger.py`),
-with `table.csv` (a row per cell) and a figure:
+Prediction beside measurement (`python experiments/noise.py`, `python experiments/harberger.py`,
+`python experiments/exchange.py`), with `table.csv` (a row per cell or economy) and a figure:
 
 | experiment | question | runs | outcome |
 | --- | --- | --- | --- |
@@ -108,6 +108,7 @@ def parts() -> list[Part]:
     paths = sorted(Path(__file__).parent.glob("*.toml"))
     noise = runpy.run_path(str(Path(__file__).with_name("noise.py")))["noise"]
     incidence = runpy.run_path(str(Path(__file__).with_name("harberger.py")))["incidence"]
+    exchange = runpy.run_path(str(Path(__file__).with_name("exchange.py")))["exchange"]
     experiments = [Experiment.load(path) for path in paths if path.stem != "digits"]
     return [
         Part(RUNS, {each.name: partial(single, each) for each in experiments if not each.sweep}),
@@ -117,7 +118,7 @@ def parts() -> list[Part]:
             {twin_folder(*each): partial(compare_with_twin, *each) for each in TWINS}
             | {f"{name}-mechanisms": partial(mechanisms, name) for name in EVERY_MECHANISM},
         ),
-        Part(NOISE, {"noise": noise, "harberger-incidence": incidence}),
+        Part(NOISE, {"noise": noise, "harberger-incidence": incidence, "exchange": exchange}),
         Part(PUBLISHED, {"phase-plane": phase_plane}),
         Part(LEARNED, {"digits": learned}),
     ]

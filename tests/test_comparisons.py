@@ -155,7 +155,7 @@ def test_the_optimum_of_one_economy_is_sought_once(monkeypatch):
         sought.append(economy)
         return equilibrium(economy)
 
-    monkeypatch.setattr("market_abm.gradient.equilibrium.equilibrium", seek)
+    monkeypatch.setattr("market_abm.runs.optimum.equilibrium", seek)
     names = ["unit-bid", "trading-post", "posted-price"]
     comparison = MechanismComparison.of(spiral(**{"run.steps": 20}), names)
     comparison.table()

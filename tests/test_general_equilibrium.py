@@ -19,8 +19,9 @@ import market_abm
 from market_abm.economy.economy import Economy
 from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.conditions import Conditions
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.gradient.optimality import Kind
+from market_abm.gradient.stationary import nearest_stationary
 from market_abm.views.words.run import run_sentences
 
 # --- exchange -------------------------------------------------------------------------------------
@@ -346,13 +347,41 @@ def test_the_trading_post_rests_at_it(taxes: dict[str, Any]) -> None:
     assert set(summary["weights"]["households"]) == {"rich", "poor"}
 
 
+def test_it_rests_there_with_joint_products_public_goods_and_transfers() -> None:
+    """A line of two outputs; a park that both households use and pay; what one gives the other."""
+    economy = market_abm.from_text(
+        """
+        (wool, mutton) = transform(sheep, elasticity=2.0, weights=(0.4, 0.6))
+        sheep = 2*sqrt(land)
+        park = land ** 0.8
+        """,
+        reuse_of={"park": "copy"},
+        households={
+            "a": {
+                "utility": "ces(wool, mutton, park, elasticity=0.8)",
+                "endowment": {"land": 4.0, "mutton": 0.5},
+                "transfer": -0.1,
+            },
+            "b": {
+                "utility": "ces(wool, mutton, park, land, elasticity=1.3)",
+                "endowment": {"land": 2.0},
+                "transfer": 0.1,
+            },
+        },
+    )
+    assert check_rest(economy).at_rest
+
+
 @pytest.mark.slow
 def test_the_trading_post_rests_at_it_in_random_economies() -> None:
     """Exchange, and lines of several firms with owners, transfers and endowments of made goods."""
     settled = 0
     for seed in range(24):
         rng = np.random.default_rng(seed)
-        economy = random_economy(rng, loop=seed % 4 == 3) if seed % 2 else exchange(seed).economy
+        economy = exchange(seed).economy
+        if seed % 2:
+            economy = random_economy(rng, loop=seed % 4 == 3)
+            economy = economy.with_values({"industries.bid_noise": 0.0})
         settled += check_rest(economy).at_rest
     assert settled >= 20
 

@@ -1,4 +1,4 @@
-"""Households under an auctioneer: budgets, Walras's law, both engines, rest, and refusals.
+"""Households under an auctioneer: budgets, Walras' law, both engines, rest, and refusals.
 
 Accounts are added up here from what a state shows, by formulas of this file. They close to
 rounding: 1e-13 of the money at stake, some hundred times what a sum of ten terms leaves.
@@ -138,14 +138,24 @@ def test_many_lines_have_the_same_bits_in_any_batch():
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["agents", "arrays"])
 def test_it_rests_where_markets_clear(engine):
-    """There p = α ∂U/∂x for what is bought (the gradient at the weights), and no less otherwise."""
+    """There p = α ∂U/∂x for what is bought (the gradient at the weights), and no less otherwise.
+
+    Up to scale prices are those of the equilibrium found without a market, to 1e-9; without
+    transfers in money, that is: with them there is an equilibrium of each level of prices.
+    """
     economy = village(3)
+    economy = economy.with_values(
+        {f"households.{name}.transfer": 0.0 for name in economy.households}
+    )
     result = run(economy, mechanism="tatonnement", auction_rate=0.02, steps=900, engine=engine)
     assert result.status == "converged"
     state, goods = result.last, economy.buyers.good
     units = np.bincount(goods, state.inputs, len(economy.goods))
     others = [k for k, good in enumerate(economy.goods) if good not in economy.households]
     np.testing.assert_allclose(units[others], state.quantities[others], rtol=1e-8)
+    assert result.equilibrium is not None
+    ratios = state.prices / result.equilibrium.prices
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
     for name in economy.households:
         buyers = [use.start for use in economy.buyers.uses[name]]
         (line,) = (each for each in economy.industries if each.good == name)

@@ -4,10 +4,14 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from scipy.optimize import fsolve
 from support.engines import assert_each_its_own
+from support.profiles import examples
+from support.strategies import decreasing_dags, loops, rival_dags
 
 import market_abm
 from market_abm import Experiment, from_text, market_settings, run
@@ -144,6 +148,38 @@ def test_at_rest_net_prices_are_the_net_gradient_in_loops_too(mechanism, activat
         gross = p[good] * (1.4 if good == "steel" else 1.0)
         assert gross == pytest.approx(p["car"] * power * q["car"] / units, rel=1e-9)
     assert p["car"] == pytest.approx(1 / 1.2, rel=1e-15)
+
+
+@pytest.mark.slow
+@hypothesis.given(
+    program=st.one_of(decreasing_dags(), loops("rival"), rival_dags()),
+    seed=st.integers(0, 2**20),
+)
+@hypothesis.settings(max_examples=examples(40))
+def test_random_programs_with_random_taxes(program, seed):
+    """Engines, twin, net gradient, and the equilibrium that is found without a market."""
+    rng = np.random.default_rng(seed)
+    plain = from_text(**program.arguments)
+    taxes = {}
+    for k in range(rng.integers(1, 5)):
+        good = str(rng.choice(plain.goods))
+        users = [each.good for each in plain.industries if good in each.technology.inputs]
+        user = {"user": str(rng.choice(users))} if users and rng.random() < 0.6 else {}
+        taxes[f"t{k}"] = {"good": good, "rate": float(rng.uniform(-0.2, 0.8)), **user}
+    taxed = from_text(**program.arguments, taxes=taxes)
+    other = taxed.with_values({f"taxes.{name}.rate": rng.uniform(-0.1, 0.5) for name in taxes})
+    best = equilibrium(taxed)
+    for mechanism, rate in (("unit-bid", {"share_rate": 0.1}), ("trading-post", {"bid_rate": 0.4})):
+        market = market_settings(mechanism, **rate)
+        assert_each_its_own([taxed, other], [market] * 2, [1] * 2, steps=8)
+        result = run(taxed, mechanism=mechanism, steps=3000, tolerance=1e-10, **rate)
+        path = twin(taxed, market, min(8, result.steps))
+        same = largest_distance(path.prices, result.prices[: len(path.prices)])[0]
+        assert same < 1e-13
+        if result.status == "converged":  # each condition of rest holds to 1e-11
+            assert result.last_errors.max() < 1e-9
+            found = best.nearest(result.last.prices)
+            np.testing.assert_allclose(result.last.prices, found.prices, rtol=1e-8)
 
 
 def test_the_gradient_beside_the_net_one_is_of_no_wedge():

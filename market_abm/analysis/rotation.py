@@ -31,6 +31,7 @@ from market_abm.analysis.stability import markets_at_rest
 from market_abm.analysis.steps import NEGLIGIBLE, Steps, complement
 from market_abm.economy.curves import marginal_cost
 from market_abm.economy.economy import Economy
+from market_abm.economy.outputs import share_responses
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.market.base import MarketSettings
 from market_abm.market.foresight import NONE, foresight_of
@@ -119,7 +120,7 @@ def rotation(
     Returns
     -------
     Rotation or None
-        None where :func:`market_abm.analysis.stability.stability` has no Jacobian matrix, where
+        None where ``stability`` has no Jacobian matrix, where
         goods are dated, where suppliers keep offers for a period, where firms have market power
         (which depends on more than the state variables), where bids are formed with transfers in
         money, where a mechanism has neither shares that
@@ -170,10 +171,17 @@ def _without_delay(settings: MarketSettings) -> MarketSettings:
 
 
 class _Quotes:
-    """Quoted prices, in the Euclidean metric: all follow excess demand at one rate."""
+    """Quoted prices, in the Euclidean metric: all follow excess demand at one rate.
 
-    def __init__(self, steps: Steps, row: int, *_: Any) -> None:
+    But for the price of an activity, which is what its outputs earn, and answers to nothing else.
+    """
+
+    def __init__(self, steps: Steps, row: int, economy: Economy, *_: Any) -> None:
         self.sizes, self.scale = steps.sizes[row], steps.scale[row]
+        goods, pools = steps.place.copy(), steps.names == "quotes"
+        goods[pools] = economy.buyers.pool_good[goods[pools]]
+        activities = [economy.index[activity] for activity in economy.outputs]
+        self.own = np.flatnonzero(~np.isin(goods, activities))
 
     def fresh(self, jacobian: np.ndarray, settings: MarketSettings) -> np.ndarray:
         """J - 1: plans have no delay."""
@@ -182,7 +190,7 @@ class _Quotes:
     def delayed(self, jacobian: np.ndarray) -> np.ndarray:
         """J - 1, of prices in money per unit."""
         change = (jacobian - np.eye(len(jacobian))) * (self.sizes[:, None] / self.sizes)
-        return _across(change, self.scale * self.sizes)
+        return _across(change[np.ix_(self.own, self.own)], (self.scale * self.sizes)[self.own])
 
 
 class _Allocation:
@@ -190,7 +198,8 @@ class _Allocation:
 
     A change δs of a pool's shares, Σ δs = 0, has the squared length M Σ δs²/(κ s), with M the money
     that the pool pays and κ the response of shares to bids; a relative change of an offer M/k, with
-    k its response to its price. So lengths are the inverse of what a unit of gradient moves.
+    k its response to its price. So lengths are the inverse of what a unit of gradient moves. (Among
+    the outputs of a line a unit of slope is worth (1+η)/η as much: see ``economy/outputs.py``.)
     """
 
     def __init__(self, steps: Steps, row: int, economy: Economy, settings: MarketSettings) -> None:
@@ -292,6 +301,8 @@ class _Allocation:
         buyers, pool = self.place[variables], self.economy.buyers.pool
         shares, last = self.at["shares"], self.rest_of_pool[buyers]
         money = np.bincount(pool, self.paid)[pool[buyers]]
+        responses = share_responses(self.economy)
+        money = money if responses is None else money * responses[buyers]
         together = pool[buyers][:, None] == pool[buyers]
         return together * (money / shares[last])[:, None] + np.diag(money / shares[buyers])
 

@@ -21,6 +21,7 @@ import numpy as np
 from market_abm.analysis.dated_stability import dated_spectrum
 from market_abm.analysis.steps import SteadyState, Steps, prices_are_relative
 from market_abm.economy.economy import Economy
+from market_abm.economy.ties import at_kink
 from market_abm.errors import MarketError
 from market_abm.fields import Settings
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium
@@ -215,6 +216,8 @@ def _dated_stability(
     noisy = any(np.any(industry.population.bid_noise > 0) for industry in economy.industries)
     if steady is None or not steady.solved or noisy or economy.has_loops:
         return None
+    if at_kink(economy, steady.shares, steady.quantities):
+        return None
     spectrum = dated_spectrum(economy, settings, steady, MAX_VARIABLES)
     if spectrum is None:
         return None
@@ -328,7 +331,10 @@ def markets_at_rest(
         zip(economies, settings, steady_states, strict=True)
     ):
         solved = isinstance(steady, State) or (steady is not None and steady.solved)
-        if steady is not None and solved and _is_smooth(economy, market):
+        if steady is None or not solved or not _is_smooth(economy, market):
+            continue
+        planned = isinstance(steady, State) and not market.rules.trades  # plans have no kinks
+        if planned or not at_kink(economy, steady.shares, steady.quantities):
             starts[k] = SteadyState.of(economy, market, steady)
             relative = prices_are_relative(economy)
             key = (economy.structure, type(market), _fixed(market), starts[k].layout, relative)

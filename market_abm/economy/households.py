@@ -69,8 +69,8 @@ class Household(Settings):
 
     ``utility`` is an expression of goods, or several that are summed. ``endowment`` says how many
     units of goods it has in each step, to sell or to buy back; ``owns`` its share of the profits of
-    the firms of each line, or of all lines. Without it, households who say nothing of a line that
-    nobody names own equal parts. ``transfer`` is money that it gets from others in each step.
+    the firms of each line, or of all lines. Households who say nothing of a line divide equally
+    what is left of it. ``transfer`` is money that it gets from others in each step.
     """
 
     utility: str = field(
@@ -89,7 +89,8 @@ class Household(Settings):
         default=None,
         kind="number or table",
         range="of numbers ≥ 0 and ≤ 1",
-        help="its share of the profits of each line, or of all; by default all own equal parts",
+        help="its share of the profits of each line, or of all; by default an equal part of what "
+        "is left",
     )
     money: float = number(
         1.0, above=0.0, unit="money", help="what it spends in the first step, before it has earned"
@@ -427,17 +428,17 @@ def ownership(
     shares: dict[str, dict[str, Any]] = {name: {} for name in households}
     for good in makers:
         said = {name: _said(household.owns, good) for name, household in households.items()}
-        if all(share is None for share in said.values()):
-            said = dict.fromkeys(households, 1.0 / len(households))
         total: Any = sum(share for share in said.values() if share is not None)
-        if np.any(np.abs(total - 1.0) > CLOSED):
+        silent = sum(share is None for share in said.values())
+        if np.any(total - 1.0 > CLOSED) or (not silent and np.any(1.0 - total > CLOSED)):
             raise EconomyError(
                 f"households own {np.max(total):.6g} of the firms that make '{good}'",
                 remedy="let the shares in households.NAME.owns sum to 1",
                 name="households",
             )
+        left = np.maximum(1.0 - total, 0.0) / silent if silent else 0.0
         for name, share in said.items():
-            shares[name][good] = 0.0 if share is None else share
+            shares[name][good] = left if share is None else share
     return shares
 
 

@@ -264,12 +264,13 @@ def _users(
     return (*chosen_goods(named, goods, where), *every)
 
 
-def written_taxes(taxes: Mapping[str, Tax]) -> dict[str, dict[str, Any]]:
-    """The taxes as in a file, without keys that were left out."""
-    return {
+def as_taxes(taxes: Mapping[str, Tax]) -> dict[str, Any]:
+    """The table ``taxes`` of a file, without keys that were left out; nothing without taxes."""
+    tables = {
         name: {key: value for key, value in vars(tax).items() if value is not None}
         for name, tax in taxes.items()
     }
+    return {"taxes": tables} if tables else {}
 
 
 def check_taxes(economy: Any) -> None:

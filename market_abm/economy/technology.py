@@ -108,16 +108,29 @@ class Technology:
         shape = np.shape(inputs[0])
         lookup: dict[Any, Any] = {**self.parameters, **dict(enumerate(inputs))}
         found = list(self._tape.at_ties(lookup, tolerance))
-        if len(found) < 2:
+        if not found:
             return None
         in_force = np.stack([np.broadcast_to(holds, shape) for _, holds in found])
-        if not np.any(np.count_nonzero(in_force, axis=0) > 1):
-            return None
         each = [
             np.stack([np.broadcast_to(products[k], shape) for k in range(len(inputs))])
             for products, _ in found
         ]
         return np.stack(each), in_force
+
+    def branches(self, inputs: Sequence[Any]) -> dict[int, np.ndarray]:
+        """The values of the branches of each ``min``, by its place: shapes (branches, ...)."""
+        lookup: dict[Any, Any] = {**self.parameters, **dict(enumerate(inputs))}
+        found = self._tape.branches(lookup).items()
+        return {
+            node: np.stack([np.broadcast_to(each, np.shape(inputs[0])) for each in values])
+            for node, values in found
+        }
+
+    def with_parts(self, inputs: Sequence[Any], parts: Mapping[int, np.ndarray]) -> list[Any]:
+        """The marginal products in which the branches of each ``min`` have these parts."""
+        lookup: dict[Any, Any] = {**self.parameters, **dict(enumerate(inputs))}
+        products = self._tape.with_parts(lookup, {node: list(own) for node, own in parts.items()})
+        return [products[k] for k in range(len(inputs))]
 
     @cached_property
     def float_production(self) -> FloatProduction:

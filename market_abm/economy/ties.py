@@ -15,6 +15,9 @@ import numpy as np
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 
+NEAR = 1e-6
+"""The relative difference of branches up to which an allocation is at a kink."""
+
 
 class Payments(NamedTuple):
     """What firms pay and get.
@@ -81,6 +84,16 @@ def ties(economy: Economy, inputs: np.ndarray, tolerance: float) -> list[Tie]:
 def has_branches(economy: Economy) -> bool:
     """Whether some line has branches."""
     return any(group.technology.branching for group in economy.groups)
+
+
+def at_kink(economy: Economy, shares: np.ndarray, quantities: np.ndarray) -> bool:
+    """Whether some line is at a kink at this allocation: its branches tie to ``NEAR``.
+
+    Shapes are (buyers,) and (goods,).
+    """
+    if not has_branches(economy):
+        return False
+    return bool(ties(economy, shares * quantities[economy.buyers.good], NEAR))
 
 
 @np.errstate(all="ignore")

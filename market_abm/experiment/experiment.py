@@ -20,7 +20,7 @@ from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.outputs import program_lines
 from market_abm.economy.read_series import as_table
 from market_abm.economy.series import in_short
-from market_abm.economy.taxes import written_taxes
+from market_abm.economy.taxes import as_taxes
 from market_abm.errors import MarketError, SettingError, display_path
 from market_abm.experiment.files import find, read
 from market_abm.experiment.market_tables import compatible, market_under, override_all
@@ -319,7 +319,7 @@ class Experiment(Displayable):
                 "industries": _as_tables(
                     {i.good: i.population for i in firms if not i.technology.outputs}
                 ),
-                "taxes": written_taxes(economy.taxes),
+                **as_taxes(economy.taxes),
                 **as_households(economy),
                 "market": dataclasses.asdict(read_market(market)),
                 "run": dataclasses.asdict(RunSettings.of(run, "run")),

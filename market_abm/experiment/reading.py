@@ -13,7 +13,7 @@ from market_abm.economy.from_table import TableSettings
 from market_abm.economy.households import endowments
 from market_abm.economy.program import from_text
 from market_abm.economy.read_series import as_table, read_series, with_source
-from market_abm.economy.taxes import written_taxes
+from market_abm.economy.taxes import as_taxes
 from market_abm.economy.terms import FirmPopulation
 from market_abm.economy.values import check_parameters_are_read
 from market_abm.errors import SettingError, nearest
@@ -120,7 +120,7 @@ def read_tables(
             "demand": _written(table["demand"], outside(economy, economy.demand)),
             "industries": as_table(FirmPopulation.of(common, "industries"))
             | {good: with_source(own) for good, own in single.items()},
-            **({"taxes": written_taxes(economy.taxes)} if economy.taxes else {}),
+            **as_taxes(economy.taxes),
             **as_households(economy),
             "market": dataclasses.asdict(market),
             **({"mechanisms": table["mechanisms"]} if table["mechanisms"] else {}),

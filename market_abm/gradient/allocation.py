@@ -229,6 +229,10 @@ class Problem:
         products = nearest_products(self.economy, inputs, at.products, payments)
         if products is at.products:
             return at
+        return self.revalued(at, products)
+
+    def revalued(self, at: Allocation, products: np.ndarray) -> Allocation:
+        """The allocation with the gradient of other marginal products, shape (..., buyers)."""
         return self._valued(at.raw, at.shares, at.quantities, products)
 
     def _valued(

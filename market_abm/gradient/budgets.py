@@ -46,34 +46,12 @@ class Budgets:
         The number of households.
     money
         What all households spend in the first step.
-    transfer
-        Money per step, shape (households,).
-    endowment
-        Units per step, shape (goods, households).
-    ownership
-        Shares of the profits of each good's makers, shape (goods, households).
     """
 
     def __init__(self, economy: Economy) -> None:
         self.economy = economy
-        goods, makers = np.arange(len(economy.goods)), economy.buyers.maker[:, None]
-        names = list(economy.households)
-        self.count = len(names)
-        self.money = 0.0
-        self.transfer = np.zeros(self.count)
-        self.endowment, self.ownership = np.zeros((2, len(goods), self.count))
-        self._maker = (makers == goods).astype(float)
-        self._spender = self._maker[:, :0]
-        self._receiver = np.zeros((len(economy.taxes), self.count))
-        if names:
-            claims = economy.claims
-            self.money, self.transfer = float(claims.money.sum()), claims.transfer
-            self.endowment[claims.owned, claims.owner] = claims.units
-            self.ownership[claims.makers] = np.swapaxes(claims.shares, -1, -2)
-            self._spender = self._maker[:, claims.good]
-        for k, tax in enumerate(economy.taxes.values()):
-            for name, share in (tax.to or {}).items():
-                self._receiver[k, names.index(name)] = share
+        self.count = len(economy.households)
+        self.money = float(economy.claims.money.sum()) if self.count else 0.0
 
     @property
     def closed(self) -> bool:
@@ -84,15 +62,25 @@ class Budgets:
     def flows(self, at: Allocation) -> Flows:
         """What households earn and spend at allocations whose prices are the exact gradient.
 
-        ``worth`` is what sellers get, net of taxes.
+        Buyers pay what their inputs have earned, x ∂y/∂x, taxes included.
         """
-        economy, net = self.economy, at.shares * at.worth
-        paid = net if economy.net_of_buyers is None else net / economy.net_of_buyers
-        made = at.quantities - self.endowment.sum(axis=-1)
-        profits = at.prices * made - paid @ self._maker
-        income = at.prices @ self.endowment + profits @ self.ownership + self.transfer
+        economy, buyers = self.economy, self.economy.buyers
+        inputs = at.shares * at.quantities[..., buyers.good]
+        paid = np.where(inputs == 0.0, 0.0, inputs * at.products * at.prices[..., buyers.maker])
+        total = paid.sum(axis=-1)
+        if not self.count:
+            nothing = np.zeros((*total.shape, 0))
+            return Flows(nothing, nothing, total)
+        claims = economy.claims
+        income = np.broadcast_to(claims.transfer, (*total.shape, self.count)).copy()
+        owners, by_owner = claims.earners
+        income[..., owners] += by_owner.total(claims.units * at.prices[..., claims.owned])
+        made = at.quantities[..., claims.makers] - claims.endowed
+        costs = claims.costs(economy.uses.buyers.total(paid))
+        profits = at.prices[..., claims.makers] * made - costs
+        income += (claims.shares * profits[..., None, :]).sum(axis=-1)
         if economy.taxes:
+            net = economy.uses.buyers.total(paid * economy.net_of_buyers)
             sold = (at.prices * at.quantities)[..., economy.final]
-            revenues = economy.tax_revenues(economy.uses.buyers.total(net), sold)
-            income = income + revenues @ self._receiver
-        return Flows(paid @ self._spender, income, paid.sum(axis=-1))
+            income += economy.tax_incomes(net, sold)
+        return Flows(claims.inputs.total(paid[..., claims.buyers]), income, total)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.gradient import backprop
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.hessian import Variables
@@ -80,6 +81,14 @@ class Market(Problem):
         at, net = super().evaluate(raw, shares, near), self.economy.net_of_buyers
         return at if net is None else at._replace(worth=net * at.worth)
 
+    def _quantities(
+        self, raw: np.ndarray, shares: np.ndarray, near: Allocation | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Quantities and marginal products; loops are not iterated anew where they have none."""
+        if near is None or not self.economy.has_loops:
+            return super()._quantities(raw, shares, near)
+        return backprop.forward_pass(self.economy, shares, raw, guess=near.quantities)
+
 
 class Conditions:
     """The conditions of an equilibrium as functions of logarithms.
@@ -111,9 +120,18 @@ class Conditions:
 
     # --- points -----------------------------------------------------------------------------------
 
-    def points(self, raw: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> Points:
-        """The points of supplies, (rows, raw goods), shares, (rows, buyers), and weights, ln α."""
-        return Points(self.priced(weights).problem.evaluate(raw, shares), weights)
+    def points(
+        self,
+        raw: np.ndarray,
+        shares: np.ndarray,
+        weights: np.ndarray,
+        near: Allocation | None = None,
+    ) -> Points:
+        """The points of supplies, (rows, raw goods), shares, (rows, buyers), and weights, ln α.
+
+        Loops are solved from allocations ``near``, if there are any.
+        """
+        return Points(self.priced(weights).problem.evaluate(raw, shares, near), weights)
 
     def moved(self, points: Points, by: np.ndarray) -> Points:
         """The points after a change of the variables, shape (rows, size)."""
@@ -176,7 +194,7 @@ class Conditions:
         shares = points.at.shares.copy()
         shares[:, self.variables.buyers] *= np.where(idle, left, 1.0)
         shares = shares / self.problem.of_pools(shares)
-        return self.points(points.at.raw, shares, points.weights)
+        return self.points(points.at.raw, shares, points.weights, points.at)
 
     def _budget_gaps(self, points: Points) -> np.ndarray:
         """ln(spending/income) of each household, plus ln of all money over what there is."""

@@ -20,18 +20,14 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.economy import Economy
-from market_abm.economy.ties import Payments, has_branches
+from market_abm.economy.ties import has_branches
 from market_abm.errors import MarketError
+from market_abm.gradient import general_equilibrium as general
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.concavity import is_concave
 from market_abm.gradient.conditions import Conditions
-from market_abm.gradient.general_equilibrium import (
-    Solution,
-    relative_gap,
-    solution_near,
-    solutions,
-)
 from market_abm.gradient.hessian import Variables
+from market_abm.gradient.kinks import KINKED, optimum_at_kinks, rounded_off
 from market_abm.gradient.newton import ascent
 from market_abm.gradient.optimality import ACCURACY, SMALL, Kind, examine, residual
 from market_abm.gradient.search import BETTER, Search, size_of
@@ -44,9 +40,6 @@ MAX_WORK = 30_000
 
 Some seconds; the same on every machine.
 """
-
-KINKED = 10
-"""The budget of lines with branches is so many times less: at a kink Newton's method stalls."""
 
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
@@ -127,8 +120,10 @@ class Equilibrium:
         The nearest in relative prices, if only these are determined; its goods then cost as much at
         its prices as at the given ones. The others are its ``others``.
         """
+        if not self.others and not self.relative:
+            return self
         several = [each._in_money_of(prices) for each in (self, *self.others)]
-        gaps = [relative_gap(prices, each.prices) for each in several]
+        gaps = [general.relative_gap(prices, each.prices) for each in several]
         chosen = several.pop(int(np.argmin(gaps)))
         return dataclasses.replace(chosen, others=tuple(several))
 
@@ -233,7 +228,7 @@ def _groups(economies: Sequence[Economy]) -> Iterator[list[int]]:
             yield members[first : first + most]
 
 
-def _problem(economies: Sequence[Economy]) -> Problem:
+def problem_of(economies: Sequence[Economy]) -> Problem:
     """W of economies side by side; of one with loops, itself."""
     (economy, *others) = economies
     alone = not others and economy.has_loops
@@ -246,12 +241,12 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
     if is_general(economies[0]):
         return nothing
     try:
-        problem = _problem(economies)
+        problem = problem_of(economies)
         if problem.size > MAX_VARIABLES:
             return nothing
         raw, shares = np.atleast_2d(problem.endowment), np.atleast_2d(problem.initial_shares)
         at = problem.evaluate(raw, shares)
-        allowed = np.full(len(economies), _evaluations(economies[0], problem.size, work))
+        allowed = np.full(len(economies), evaluations(economies[0], problem.size, work))
         found = ascent(Variables(problem), at, size_of(problem, at), allowed)
         if len(economies) > 1 and not found.usual.all():
             return _apart(economies, found.usual, work)
@@ -263,7 +258,7 @@ def _solved_together(economies: Sequence[Economy], work: int) -> list[Equilibriu
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return nothing
     return [
-        _described(at.select(k), left[k], Kind.GLOBAL_MAXIMUM) if certain[k] else None
+        described(at.select(k), left[k], Kind.GLOBAL_MAXIMUM) if certain[k] else None
         for k in range(len(economies))
     ]
 
@@ -299,20 +294,35 @@ def _searched(economy: Economy, work: int) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
     if is_general(economy):
         return _general(economy, work)
+    at_kinks = _searched_at_kinks(economy, work) if has_branches(economy) else None
+    if at_kinks is not None:
+        return at_kinks
     try:
-        problem = _problem([economy])
+        problem = problem_of([economy])
         if problem.size > MAX_VARIABLES:
             return None
-        search = Search(economy, problem, _evaluations(economy, problem.size, work))
+        search = Search(economy, problem, evaluations(economy, problem.size, work))
         best = search.run()
         if best is None:
             return None
         at = best.select(0)
         kind = Kind.UNBOUNDED if search.unbounded else examine(search.one, at)
         left = float(residual(search.one.problem, at))
-        return _described(at, left, kind, max(1, search.starts), search.complete)
+        return described(at, left, kind, max(1, search.starts), search.complete)
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # a loop that does not converge, or numbers that no solver can handle
+
+
+def _searched_at_kinks(economy: Economy, work: int) -> Equilibrium | None:
+    """The optimum of concave lines with kinks, if it is at one that is found."""
+    smooth = rounded_off(economy)
+    best = None if smooth is None else equilibrium(smooth, work)
+    if best is None or not best.solved:
+        return None
+    at = optimum_at_kinks(economy, best.quantities[: len(economy.supply)], best.shares)
+    if at is None:
+        return None
+    return described(at, float(residual(Problem(economy), at)), Kind.GLOBAL_MAXIMUM)
 
 
 def is_general(economy: Economy) -> bool:
@@ -329,111 +339,30 @@ def _general(economy: Economy, work: int) -> Equilibrium | None:
         conditions = Conditions(economy)
         if conditions.size > MAX_VARIABLES or economy.has_external:
             return None
-        evaluations = _evaluations(economy, conditions.size, work)
-        found, starts, complete = solutions(conditions, evaluations)
-        several = [_described_solution(conditions, each, starts, complete) for each in found]
+        allowed = evaluations(economy, conditions.size, work)
+        found, starts, complete = general.solutions(conditions, allowed)
+        several = [described_solution(conditions, each, starts, complete) for each in found]
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None
     return dataclasses.replace(several[0], others=tuple(several[1:])) if several else None
 
 
-def _described_solution(
-    conditions: Conditions, found: Solution, starts: int = 1, complete: bool = True
+def described_solution(
+    conditions: Conditions, found: general.Solution, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
     """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
     taxed = bool(conditions.economy.taxes)
     kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
     known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
     return dataclasses.replace(
-        _described(found.at, found.size, known.get(kind, kind), starts, complete),
+        described(found.at, found.size, known.get(kind, kind), starts, complete),
         weights=np.exp(found.weights) if conditions.economy.households else None,
         reached=found.reached,
         relative=conditions.budgets.closed,
     )
 
 
-@np.errstate(all="ignore")
-def nearest_stationary(
-    economy: Economy,
-    raw: np.ndarray,
-    shares: np.ndarray,
-    accuracy: float = 1e-6,
-    payments: Payments | None = None,
-) -> Equilibrium | None:
-    """The allocation next to this one at which the first-order conditions hold, and what it is.
-
-    Parameters
-    ----------
-    economy
-        The economy.
-    raw
-        Quantities of the raw goods, units, shape (raw goods,).
-    shares
-        Shape (buyers,).
-    accuracy
-        The residual of the first-order conditions, relative to money flows, up to which the given
-        allocation counts as next to one.
-    payments
-        What firms pay there: at a kink the conditions hold if they do for some gradient of the set,
-        of which that nearest to payments is tried. Such an allocation is taken as it is.
-
-    Returns
-    -------
-    Equilibrium or None
-        None with more than 400 free variables, or if W is not finite there. If the conditions do
-        not hold, the allocation itself, of kind ``NOT_STATIONARY``.
-    """
-    if is_general(economy):
-        return _nearest_general(economy, raw, shares, accuracy)
-    try:
-        problem = _problem([economy])
-        at = problem.evaluate(raw[None], shares[None])
-        if problem.size > MAX_VARIABLES or not at.finite[0] or economy.closed:
-            return None
-        if payments is not None and has_branches(economy):
-            kink = problem.at_kink(at, payments)
-            if kink is not at:
-                return _at_kink(economy, problem, kink, accuracy)
-        search = Search(economy, problem, _evaluations(economy, problem.size, MAX_WORK))
-        search.scale = float(size_of(problem, at)[0])
-        if residual(problem, at)[0] <= accuracy:
-            at = search.polished(at)
-        one = at.select(0)
-        left = float(residual(search.one.problem, one))
-        return _described(one, left, examine(search.one, one, accuracy))
-    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
-        return None
-
-
-def _nearest_general(
-    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
-) -> Equilibrium | None:
-    """:func:`nearest_stationary` with households or taxes."""
-    try:
-        conditions = Conditions(economy)
-        if conditions.size > MAX_VARIABLES or economy.has_external:
-            return None
-        evaluations = _evaluations(economy, conditions.size, MAX_WORK)
-        found, near = solution_near(conditions, raw, shares, accuracy, evaluations)
-        if not found.at.finite:
-            return None
-        best = _described_solution(conditions, found)
-    except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
-        return None
-    return best if near else dataclasses.replace(best, kind=Kind.NOT_STATIONARY)
-
-
-def _at_kink(economy: Economy, problem: Problem, at: Allocation, accuracy: float) -> Equilibrium:
-    """An allocation at a kink, where second derivatives say nothing, and what it is."""
-    left, one = float(residual(problem, at)[0]), at.select(0)
-    if left > accuracy:
-        kind = Kind.NOT_STATIONARY
-    else:
-        kind = Kind.GLOBAL_MAXIMUM if is_concave(economy, one) else Kind.UNKNOWN
-    return _described(one, left, kind)
-
-
-def _evaluations(economy: Economy, size: int, work: int) -> int:
+def evaluations(economy: Economy, size: int, work: int) -> int:
     """As many evaluations of W as a budget of that number of lines allows."""
     lines = max(1, len(economy.topological_order))
     if has_branches(economy):
@@ -441,7 +370,7 @@ def _evaluations(economy: Economy, size: int, work: int) -> int:
     return max(1, work * (10 + size) // (10 * lines))
 
 
-def _described(
+def described(
     at: Allocation, left: float, kind: Kind, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
     """One allocation that was found, and what it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -21,7 +21,7 @@ from market_abm.language.expression import (
     postorder,
 )
 
-MAX_BRANCHES = 64
+MAX_BRANCHES = 256
 """Ways of being in one branch at each kink, of a line, up to which ties are looked for."""
 
 
@@ -123,7 +123,8 @@ class Tape:
 
         A branch of ``min``, ``max`` or ``abs`` is in force where it differs from the value by no
         more than ``tolerance``, relative to the terms that it is computed from. What ``where``
-        chooses is the branch of its condition. Nothing if there are more than ``MAX_BRANCHES``.
+        chooses is the branch of its condition. Nothing if nowhere more than one is in force, or if
+        there are more than ``MAX_BRANCHES``.
         """
         values = self._values(lookup, {})
         kinks = [i for i, node in enumerate(self.nodes) if node.operation in ("min", "max", "abs")]
@@ -135,11 +136,28 @@ class Tape:
             i: [self._is_tied(values, sizes, i, k, tolerance) for k in of]
             for i, of in zip(kinks, branches, strict=True)
         }
-        for chosen in itertools.product(*branches):
-            pairs = list(zip(kinks, chosen, strict=True))
-            derivatives = {i: self._slope_of(i, k) for i, k in pairs}
-            holds = reduce(np.logical_and, [in_force[i][k] for i, k in pairs])
-            yield self._reverse(values, derivatives), holds
+        ways = [list(zip(kinks, each, strict=True)) for each in itertools.product(*branches)]
+        holds = [reduce(np.logical_and, [in_force[i][k] for i, k in way]) for way in ways]
+        if not np.any(sum(np.asarray(each, int) for each in holds) > 1):
+            return
+        for way, own in zip(ways, holds, strict=True):
+            derivatives = {i: self._slope_of(i, k) for i, k in way}
+            yield self._reverse(values, derivatives), own
+
+    def branches(self, lookup: Mapping[Any, Value]) -> dict[int, list[Value]]:
+        """The values of the branches of each ``min``, by its place on the tape."""
+        values = self._values(lookup, {})
+        places = [i for i, node in enumerate(self.nodes) if node.operation == "min"]
+        return {i: [values[a] for a in self.arguments[i]] for i in places}
+
+    def with_parts(
+        self, lookup: Mapping[Any, Value], parts: Mapping[int, Sequence[Value]]
+    ) -> dict[Any, Value]:
+        """The derivatives in which the branches of ``min``, by its place, have these parts."""
+        derivatives: dict[int, Callable[[int], Value]] = {}
+        values = self._values(lookup, derivatives)
+        derivatives |= {i: own.__getitem__ for i, own in parts.items()}
+        return self._reverse(values, derivatives)
 
     def _slope_of(self, i: int, branch: int) -> Callable[[int], Value]:
         """The derivatives of a node with branches in one of them, by argument."""

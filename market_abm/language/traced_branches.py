@@ -13,16 +13,38 @@ from market_abm.language.tracing import Answer, Traced, extreme
 class TracedMask(np.ndarray):
     """The answers to comparisons of traced values as an array of bool.
 
-    They are noted. What ``np.where`` chooses by them is an operation, and they are forgotten.
+    They are noted. What ``np.where`` chooses by them is an operation, and they are forgotten. Of a
+    mask that is changed, or made of others, the answers are no longer known.
     """
 
     answers: Any = None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Change a part."""
+        self.answers = None
+        super().__setitem__(key, value)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Compute with plain arrays; into a mask that is changed, as by ``&=``."""
+        changed = options.get("out", ())
+        for each in changed:
+            if isinstance(each, TracedMask):
+                each.answers = None
+        if changed:
+            options["out"] = tuple(_as_plain(each) for each in changed)
+        result = getattr(ufunc, method)(*map(_as_plain, inputs), **options)
+        return changed[0] if changed else result
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         """Let arrays of traced values compute ``np.where``."""
         if function is np.where and any(map(_is_traced, args)):
             return NotImplemented
         return super().__array_function__(function, types, args, options)
+
+
+def _as_plain(value: Any) -> Any:
+    """A mask as a plain array; any other value."""
+    return value.view(np.ndarray) if isinstance(value, TracedMask) else value
 
 
 def _is_traced(value: Any) -> bool:

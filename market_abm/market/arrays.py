@@ -260,6 +260,8 @@ class ArrayEngine(ArrayState):
         for industry in self.economy.topological_order if self.economy.has_loops else ():
             guess = industry.population.start * industry.weights
             self.quantities[:, self.economy.index[industry.good]] = guess.sum(axis=-1)
+        if self.economy.has_loops and self.economy.endowed is not None:
+            self.quantities += self.economy.endowed
         self._forward_pass()
         if self.economy.closed:
             write_first_bids(self.economy, self._products, self.bids)

@@ -61,13 +61,11 @@ def balanced_incomes(
     return income
 
 
-def taxes_of_others(economy: Economy, paid: np.ndarray, sold: np.ndarray) -> Any:
+def taxes_of_others(economy: Economy, paid: np.ndarray, sold: np.ndarray) -> np.ndarray:
     """What each household gets of taxes on what firms and consumers buy, (..., households).
 
     Parameters are those of :meth:`Economy.tax_incomes`; what households pay does not count.
     """
-    if not economy.taxes:
-        return 0.0
     of_households = np.isin(economy.uses.maker, economy.claims.good)
     return economy.tax_incomes(np.where(of_households, 0.0, paid), sold)
 

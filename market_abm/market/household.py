@@ -170,17 +170,22 @@ def plan_bundles(
             household.plan_bundle(own)
         return taxes_of_households(economy, paid()) if economy.taxes else np.zeros(0)
 
-    finals = [list(markets.values())[k] for k in economy.final]
-    sold = [each.price * each.customer.quantity_for(each.price) for each in finals]
-    sold = [
-        own if np.isfinite(own) else each.price * each.quantity
-        for own, each in zip(sold, finals, strict=True)
-    ]
     earned = np.array([household.planned_income(profits) for household in households])
-    earned = earned + taxes_of_others(economy, paid(), np.array(sold))
     if economy.taxes:
+        earned += taxes_of_others(economy, paid(), _sold(economy, list(markets.values())))
         balanced_incomes(earned, np.array([household.income for household in households]), buy)
     else:
         buy(earned)
     for household in households:
         household.check_plan()
+
+
+def _sold(economy: Economy, markets: Sequence[Any]) -> np.ndarray:
+    """What sellers would get from each consumer at the quoted prices, money, (final goods,)."""
+    finals = [markets[k] for k in economy.final]
+    wanted = [each.customer.quantity_for(each.price) for each in finals]
+    units = [
+        each.settings.rules.consumed(own, each.quantity)
+        for own, each in zip(wanted, finals, strict=True)
+    ]
+    return np.array([each.price * own for each, own in zip(finals, units, strict=True)], float)

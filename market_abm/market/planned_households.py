@@ -2,7 +2,7 @@
 
 A household's income is what its endowments are worth at the prices that are called, its shares of
 the profits of firms that plan at these prices, transfers, and its part of taxes on all these plans.
-So where households own all there is, excess demand is worth nothing at any prices: Walras's law.
+So where households own all there is, excess demand is worth nothing at any prices: Walras' law.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class PlanningHouseholds(QuotedArrayEngine):
         super()._create_arrays(runs)
         money = self.economy.claims.money
         self.income = np.broadcast_to(money, (runs, money.shape[-1])).copy()
+        self._found = np.ones(self.prices.shape, bool)  # whether households have a best bundle
 
     def _plan_households(self, quotes: np.ndarray) -> None:
         """Households order the best bundles that their incomes buy at ``quotes``, taxes included.
@@ -51,10 +52,11 @@ class PlanningHouseholds(QuotedArrayEngine):
         claims, made = self.economy.claims, self.quantities[:, self.economy.claims.makers]
         revenue = self.prices[:, claims.makers] * (made - claims.endowed)
         costs = claims.costs(self.economy.uses.buyers.total(quotes * self.orders))
-        taxes = taxes_of_others(self.economy, self._paid(), self._sold())
+        taxed = self.economy.taxes
+        taxes = taxes_of_others(self.economy, self._paid(), self._sold()) if taxed else 0.0
         earned = incomes(claims, self.prices, revenue, costs, taxes)
         earned[list(self.failed)] = np.nan
-        if self.economy.taxes:
+        if taxed:
             buy = partial(self._taxes_on, quotes)
             self.income = balanced_incomes(earned, self.income, buy)
         else:

@@ -10,11 +10,12 @@ import numpy as np
 from market_abm.analysis.observer import relative_error
 from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
-from market_abm.economy.ties import Payments
+from market_abm.economy.ties import Payments, at_kink
 from market_abm.experiment.experiment import Experiment
 from market_abm.gradient.closed_form import spectral_radius
-from market_abm.gradient.equilibrium import Equilibrium, equilibrium, nearest_stationary
+from market_abm.gradient.equilibrium import Equilibrium, equilibrium, is_general
 from market_abm.gradient.optimality import Kind
+from market_abm.gradient.stationary import nearest_stationary
 from market_abm.market.base import MarketSettings
 from market_abm.market.state import State
 from market_abm.runs.ending import least_scale
@@ -46,6 +47,8 @@ def resting(
     """
     if best is not None and best.solved and best.is_near(last.quantities, last.shares):
         return best
+    if is_general(economy) and at_kink(economy, last.shares, last.quantities):
+        return None  # no conditions with budgets are known there
     raw = last.quantities[: len(economy.supply)]
     accuracy = max(REST_ACCURACY, 10.0 * experiment.run.tolerance)
     paid = experiment.market.rules.per_unit(last.bids, last.inputs)

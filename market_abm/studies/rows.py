@@ -105,7 +105,8 @@ class Rows:
 
     def __init__(self, points: Points, measures: Sequence[str] | None) -> None:
         self.points = points
-        self.measures = measures = CHOICES if measures is None else tuple(measures)
+        every = (*(each.key for each in MEASURES), OPTIMUM, STABILITY)
+        self.measures = measures = every if measures is None else tuple(measures)
         self._measures = [
             measure
             for measure in MEASURES

@@ -6,7 +6,7 @@ their optimal quantities, without trade, and each price moves with its own exces
 Φ(p), the sum of all maximal profits and surpluses, which is convex: this is gradient descent on Φ.
 
 Households demand what their income at these prices buys best. The value of excess demand is then 0
-at any prices (Walras's law), and it is minus the gradient of Φ only at the weights of the moment,
+at any prices (Walras' law), and it is minus the gradient of Φ only at the weights of the moment,
 1 over the marginal utility of income, which income effects move: prices may turn.
 """
 

@@ -44,12 +44,12 @@ def weights(result: Result) -> Figure | None:
     found = result.weights
     if found is None or not np.isfinite(found.path).any():
         return None
-    note = words.figure_note(gains=bool(np.isfinite(result.path.gain_fractions).any()))
+    note = words.figure_note(result)
     title = Title(result.experiment.question, f"{convergence_title(result)}\n{note}", WIDTH)
     height = title.height + KEYS + 2 * PANEL + GAP + BELOW
     figure = new_figure(WIDTH, height)
-    below = figure.add_axes((0.115, BELOW / height, 0.865, PANEL / height))
-    above = figure.add_axes((0.115, (BELOW + PANEL + GAP) / height, 0.865, PANEL / height))
+    below = figure.add_axes((0.115, BELOW / height, 0.85, PANEL / height))
+    above = figure.add_axes((0.115, (BELOW + PANEL + GAP) / height, 0.85, PANEL / height))
     until = shown_until(found.times, settled_record(found.path))
     _weights(above, found)
     _along_gradient(below, result, found.times <= until)
@@ -90,9 +90,9 @@ def _along_gradient(axes: Axes, result: Result, shown: np.ndarray) -> None:
         (path.alignment, words.COSINE, GREY),
         (path.gain_fractions, words.GAIN, OKABE_ITO[2]),
     ):
-        if not np.isfinite(values).any():
-            continue
         drawn = np.clip(values[shown], -1.0, 1.0)
+        if not np.isfinite(drawn).any():  # where goods are only planned
+            continue
         lowest = np.nanmin([lowest, *(drawn - 0.05)])
         axes.plot(result.times[shown], drawn, color=color, lw=2.0, label=label)
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=1)

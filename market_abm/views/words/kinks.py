@@ -22,7 +22,8 @@ def kink_sentence(result: Result) -> str:
     tied = kinks(result.experiment, result.last)
     if tied:
         first, *others = tied
-        more = f" So are {format_count(len(others), 'other line')}." if others else ""
+        count = format_count(len(others), "other line")
+        more = f" The same holds of {count}." if others else ""
         return (
             f"'{lines[first.good].text()}' ends at a kink, where the gradient is a set: "
             f"{slopes_text(first)}. Prices are compared with the element nearest to them.{more}"

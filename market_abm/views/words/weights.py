@@ -16,20 +16,18 @@ LABEL = "weight, money per utility"
 AXIS = "money per unit of utility"
 NOTE = "Weight: what a household spends over Σ x ∂U/∂x; at rest 1 / its marginal utility of income."
 EQUILIBRIUM = "in equilibrium"
+MOVES_NOTE = (
+    "Below: moves of the allocation along the gradient of welfare at the weights before them."
+)
+GAINS_NOTE = "A move to the top of a parabola gains half of what its slope at the start predicts."
+PLANS_NOTE = (
+    "Below: moves of prices along the descent of the dual potential, at the weights before them."
+)
 COSINE = "cosine"
 GAIN = "gain over the largest of a move of this size, to first order"
 ALONG = "along the gradient"
 REPORT_NOTE = f"{NOTE} Dotted: {EQUILIBRIUM}, found without a market."
 """Titles, labels and notes of figures."""
-
-
-def figure_note(*, gains: bool) -> str:
-    """What is drawn; ``gains``: whether what moves add to welfare is drawn, too."""
-    half = "A move to the top of a parabola gains half of what its slope at the start predicts."
-    return (
-        f"{NOTE}\nBelow: moves of the allocation along the gradient of welfare at the weights "
-        f"before them.{f' {half}' if gains else ''}"
-    )
 
 
 def weights_sentences(result: Result) -> list[str]:
@@ -46,15 +44,26 @@ def weights_sentences(result: Result) -> list[str]:
     ]
 
 
+def figure_note(result: Result) -> str:
+    """What the figure shows."""
+    if not result.experiment.market.rules.trades:
+        return f"{NOTE}\n{PLANS_NOTE}"
+    gains = np.isfinite(result.path.gain_fractions).any()
+    return f"{NOTE}\n{MOVES_NOTE}{f' {GAINS_NOTE}' if gains else ''}"
+
+
 def of_equilibrium(name: str) -> str:
     """The line of a household's weight in equilibrium."""
     return f"{name} ({EQUILIBRIUM})"
 
 
 def _gains(result: Result) -> list[str]:
-    """What the moves added to welfare at the weights of the moment, and what the weights did."""
+    """What moves added to welfare at the weights of the moment, and what the weights did.
+
+    Nothing where goods are only planned: prices then descend the dual potential.
+    """
     path = result.path
-    if not np.isfinite(path.gains).any():
+    if not result.experiment.market.rules.trades or not np.isfinite(path.gains).any():
         return []
     gain = float(np.nansum(path.gains))
     gained, changed = (format_plain(each, 4) for each in (abs(gain), np.nansum(path.reweighting)))
