@@ -147,9 +147,9 @@ def compared_ends(
     """What runs end with beside the best known: column, reference, what it is, and of which good.
 
     Welfare (where households spend what they earn, the price that moves most: welfare has other
-    weights at each equilibrium) and the quantity that moves most.
+    weights at each equilibrium) and the quantity, or the utility, that moves most.
     """
-    price, good = moving(table, "best_price"), moving(table, "best_quantity")
+    price, good = moving(table, "best_price"), moving(table, "best_quantity", households)
     first = ("welfare", "best_welfare", "welfare", "")
     if price is not None:
         first = (f"price.{price}", f"best_price.{price}", "price", price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,12 +52,15 @@ def final_errors(figure: Figure, axes: Axes, table: pd.DataFrame, axis: tuple[st
         _curves(axes, table, median, axis, "predicted_error", "")
 
 
-def moving(table: pd.DataFrame, best: str) -> str | None:
-    """The good whose ``best`` quantity or price varies most, relatively; None if none does."""
+def moving(table: pd.DataFrame, best: str, among: Collection[str] = ()) -> str | None:
+    """The good, ``among`` some or all, whose ``best`` quantity or price varies most, relatively.
+
+    None if none does.
+    """
     spread = {}
     for column in table.columns:
         kind, dot, good = column.partition(".")
-        if kind == best and dot:
+        if kind == best and dot and (not among or good in among):
             values = table[column].to_numpy(float)
             finite = values[np.isfinite(values)]
             size = np.abs(finite).max(initial=0.0)
