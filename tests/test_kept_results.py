@@ -150,7 +150,7 @@ def test_the_index_lists_every_folder():
 
 @pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="no git")
 def test_what_is_kept_is_small_and_listed():
-    """Below 3 MB; and no file is kept that .gitignore says is not."""
+    """Below 3.5 MB; and no file is kept that .gitignore says is not."""
 
     def listed(*options):
         command = ["git", "ls-files", "-z", *options, "results"]
@@ -158,5 +158,5 @@ def test_what_is_kept_is_small_and_listed():
         return [name for name in done.stdout.split("\0") if name]
 
     size = sum((ROOT / name).stat().st_size for name in listed() if (ROOT / name).exists())
-    assert size < 3_000_000
+    assert size < 3_500_000
     assert listed("--cached", "--ignored", "--exclude-standard") == []
