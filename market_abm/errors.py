@@ -60,6 +60,10 @@ class EconomyError(MarketError):
     """Goods, industries, suppliers and consumers do not fit together."""
 
 
+class BalanceError(EconomyError):
+    """What households own or transfer does not add up; other settings may balance it."""
+
+
 class SettingError(MarketError):
     """A setting is unknown, of the wrong type or out of range."""
 

@@ -474,6 +474,37 @@ def test_a_small_move_gains_its_cosine() -> None:
     assert gaps[0] < 0.05 and gaps[1] < 0.02 * gaps[0]
 
 
+def test_with_taxes_gains_are_measured_by_welfare_itself() -> None:
+    """Not by net prices: what a small move gains, and could, is computed here by hand.
+
+    Of a good's shares s and their values v, M their sum, with u = v/sM - 1 centred in the pool: the
+    gain Σ M s u Δ ln s, of at most the root of Σ M s u² times Σ M s (Δ ln s)². Rounding of some ten
+    operations; the gain to first order in moves of 1e-5. The tax makes moves lose.
+    """
+    tax = {"good": "x", "user": "u1", "rate": 2.0, "to": "u2"}
+    households = shapley_shubik().households
+    economy = Economy.build([], supply={}, households=households, taxes={"on_x": tax})
+    result = traded(economy, bid_rate=1e-4, steps=50)
+    path, found, buyers = result.path, result.weights, economy.buyers
+    assert found is not None
+    shares = np.zeros((51, 2, 2))
+    rows = np.searchsorted(economy.claims.good, buyers.maker)
+    shares[:, rows, buyers.good] = result.trajectory.shares
+    for t in range(20, 51):
+        before = shares[t - 1]
+        units = before * [40.0, 50.0]
+        slopes = np.array([[0, 10], [11, 0]]) * np.exp(-units / 10.0) + np.eye(2)
+        value = found.path[t - 1][:, None] * slopes * [40.0, 50.0]
+        money = (before * value).sum(axis=0)
+        uphill, moves = value / money - 1.0, np.log(shares[t] / before)
+        moves -= (before * moves).sum(axis=0)
+        inner = [(money * before * a * b).sum() for a in (uphill, moves) for b in (uphill, moves)]
+        most = (inner[0] * inner[3]) ** 0.5
+        assert path.gains[t] / path.gain_fractions[t] == pytest.approx(most, rel=1e-8)
+        assert path.gains[t] == pytest.approx(inner[1], rel=1e-3)
+    assert path.gain_fraction < 0.0 < path.alignment[20:].min()
+
+
 def test_figure_and_sentences() -> None:
     result = traded(shapley_shubik(), steps=400)
     figure = result.weights_figure()

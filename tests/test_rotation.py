@@ -433,6 +433,74 @@ def test_firms_whose_profits_are_earned() -> None:
     assert max(shares.values()) < EXACT < 1e-3 < turning
 
 
+@pytest.mark.parametrize(
+    ("program", "households", "share"),
+    [
+        (
+            "",
+            {
+                "a": {"utility": "ces(x, y, elasticity=0.5)", "endowment": {"x": 1.0, "y": 0.1}},
+                "b": {
+                    "utility": "ces(x, y, elasticity=0.7, weights=(0.25, 0.75))",
+                    "endowment": {"y": 1.0},
+                },
+            },
+            0.990,
+        ),
+        (
+            "",
+            {
+                "a": {"utility": "m + sqrt(x) + 2*sqrt(y)", "endowment": {"x": 1.0, "m": 5.0}},
+                "b": {"utility": "m + 2*sqrt(x) + sqrt(y)", "endowment": {"y": 1.0, "m": 4.0}},
+                "c": {"utility": "m + log(1 + x) + sqrt(y)", "endowment": {"y": 0.3, "m": 6.0}},
+            },
+            0.987,
+        ),
+        (
+            "y = ces(l, k, elasticity=0.5)**0.7\nz = l**0.2 * k**0.5",
+            {
+                "a": {"utility": "ces(y, z, elasticity=0.5)", "endowment": {"l": 2.0}},
+                "b": {"utility": "ces(y, z, elasticity=0.5)", "endowment": {"k": 1.0}},
+            },
+            0.992,
+        ),
+    ],
+    ids=["two goods", "quasi-linear", "alike"],
+)
+def test_a_trading_post_turns_where_an_auction_does_not(
+    program: str, households: dict[str, Any], share: float
+) -> None:
+    """Weights follow incomes whatever tastes are. Shares as docs/theory.md says them."""
+    economy = market_abm.from_text(program, households=households)
+    rest = equilibrium(economy)
+    auction = known(economy, market("tatonnement"), rest)
+    assert auction.rotation_norm < EXACT * auction.gradient_norm
+    assert known(economy, market("trading-post"), rest).gradient_share == pytest.approx(
+        share, abs=5e-4
+    )
+
+
+def test_a_tax_on_all_uses_turns() -> None:
+    """Of households there are none. Shares as docs/theory.md says them."""
+    lines = "y = 2*ces(l, k, elasticity=0.7, weights=(0.6, 0.4))**0.8\nz = l**0.5 * k**0.3"
+    economy = market_abm.from_text(
+        f"{lines}\nw = ces(l, k, elasticity=1.5)**0.7",
+        supply={
+            "l": {"quantity": 1.0, "elasticity": 0.5, "price": 1.0},
+            "k": {"quantity": 2.0, "elasticity": 1.0, "price": 1.0},
+        },
+        demand={good: {"quantity": 1.0, "elasticity": 1.5, "price": 2.0} for good in "yzw"},
+        taxes={"on_capital": {"good": "k", "rate": 0.5}},
+    )
+    rest = equilibrium(economy)
+    for mechanism, share in (("unit-bid", 0.9996), ("tatonnement", 0.992)):
+        found = known(economy, market(mechanism), rest)
+        assert found.gradient_share == pytest.approx(share, abs=5e-4)
+    for mechanism in ("unit-bid", "trading-post", "tatonnement"):
+        found = known(economy.untaxed, market(mechanism), equilibrium(economy.untaxed))
+        assert found.rotation_norm < EXACT * found.gradient_norm
+
+
 @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
 def test_a_step_in_other_units_of_money_is_the_same(activation: str) -> None:
     """J takes the scale of money to itself: with firms, taxes, and a made good that is owned."""
@@ -644,7 +712,10 @@ def test_a_run_says_how_much_is_gradient() -> None:
     assert summary["rotation"]["rotation"] == pytest.approx(1.5 * math.sqrt(6.0) / 4.0, rel=1e-5)
     assert summary["rotation"]["eigenvalues"] == [[z.real, z.imag] for z in found.eigenvalues]
     said = rotation_sentence(result)
-    assert "43% is gradient" in said
+    assert "43% is gradient, the rest rotation by income effects (" in said
+    economy = scarf(0.5).economy  # of money also the weights turn
+    money = market_abm.run(economy, mechanism="trading-post", bid_rate=0.3, steps=300)
+    assert "95% is gradient, the rest rotation (" in rotation_sentence(money)
     # Without households it is 1, and not repeated.
     plain = market_abm.run("rival-diamond", overrides={"run.steps": 5})
     assert not {"gradient_share", "rotation"} & set(plain.summary())

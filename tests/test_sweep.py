@@ -181,6 +181,28 @@ def test_what_cannot_be_swept_is_told_before_anything_runs(axes, settings, messa
         Sweep.of(cobweb(**{"run.steps": 300}), axes, **settings)
 
 
+def test_axes_that_add_up_together_are_swept():
+    """Shares of firms, and transfers, of two households; points that are not closed fail alone."""
+    owner = "utility = 'ces(x, y, elasticity=0.5)'\nendowment = {x = 1}\nowns = 0.5\n"
+    base = Experiment.parse(
+        f"[economy]\nprogram = 'y = x**0.5'\n[households.a]\n{owner}[households.b]\n{owner}"
+        "[market]\nmechanism = 'trading-post'\n[run]\nsteps = 2\n"
+    )
+    for kind, one, other in (("owns", [0.2, 0.5], [0.8, 0.5]), ("transfer", [0.1, 0], [-0.1, 0])):
+        axes = {f"households.a.{kind}": one, f"households.b.{kind}": other}
+        together = market_abm.sweep(base, axes, design="list", measures=["welfare"])
+        grid = market_abm.sweep(base, axes, measures=["welfare"])
+        assert not (together.status == "failed").any()
+        assert together["price.b"].nunique() == 2, "who is richer has another weight"
+        np.testing.assert_array_equal(grid["price.b"][[0, 3]], together["price.b"])
+        assert (grid.status[[1, 2]] == "failed").all()
+        assert grid.message[[1, 2]].str.contains("sum to").all()
+        alone = {f"households.a.{kind}": one, "run.seed": "1,2"}
+        for wrong, design in ((axes | {f"households.b.{kind}": [0.3, 0.4]}, "list"), (alone, None)):
+            with pytest.raises(MarketError, match="sum to"):
+                Sweep.planned(base, wrong, design=design)
+
+
 def test_a_design_of_the_command_line_replaces_that_of_the_file():
     text = cobweb().source.text + "[sweep]\ndesign = 'lhs'\npoints = 5\n[sweep.axes]\n"
     base = Experiment.parse(text + "'market.bid_rate' = '0.1:1:3'\n")

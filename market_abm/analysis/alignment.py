@@ -10,6 +10,7 @@ from market_abm.economy import curves
 from market_abm.economy.economy import Economy
 from market_abm.economy.outputs import share_responses
 from market_abm.economy.uses import Part
+from market_abm.gradient.backprop import consumer_prices, swept
 from market_abm.market.state import State
 
 
@@ -84,7 +85,8 @@ class GradientAlignment:
     ----------
     possible
         Of the last move, what one of its size along the gradient adds to W to first order, money,
-        shape (...); NaN where the cosine is.
+        shape (...); NaN where the cosine is. With taxes the gradient of the cosine is that of net
+        prices; here, where households pay them, it is that of W, of the untaxed economy.
     """
 
     possible: np.ndarray | float = np.nan
@@ -92,6 +94,8 @@ class GradientAlignment:
     def __init__(self, economy: Economy, *, add_up: bool = False) -> None:
         self.economy = economy
         self._add_up = add_up
+        wedge = economy.taxes and economy.households
+        self._untaxed = GradientAlignment(economy.untaxed, add_up=add_up) if wedge else None
         uses = economy.uses
         firms = np.add.reduceat(uses.buyers.sizes, uses.pools.starts) if len(uses) else np.zeros(0)
         self._shared = uses.pools.spread(firms > 1)  # whether a use is of a pool of several buyers
@@ -103,6 +107,8 @@ class GradientAlignment:
     def keep(self, economy: Economy, rows: np.ndarray) -> None:
         """Continue with these runs only."""
         self.economy = economy
+        if self._untaxed is not None:
+            self._untaxed.keep(economy.untaxed, rows)
         if self._of_shares is not None:
             self._of_shares = _Direction(*(each[rows] for each in self._of_shares))
         if self._of_raw is not None:
@@ -111,17 +117,37 @@ class GradientAlignment:
 
     def note(self, state: State, at: Allocation, reference: np.ndarray) -> None:
         """Note the allocation ``at`` a state, and the gradient there."""
+        self._note(state, at)
+        if self._untaxed is not None:
+            self._untaxed._note(state, self._of_welfare(at, reference))
+
+    def _note(self, state: State, at: Allocation) -> None:
         self._step = state.step
         if np.any(self._shared):
             self._of_shares = self._direction(at)
         if self._elastic:
             self._of_raw = at.quantities[..., : len(self.economy.supply)], *self._margins(at)
 
+    def _of_welfare(self, at: Allocation, reference: np.ndarray) -> Allocation:
+        """The allocation, with the gradient of W itself."""
+        assert self._untaxed is not None
+        self._untaxed.economy = own = self.economy.untaxed
+        paid = consumer_prices(own, reference, at.quantities)
+        return at._replace(gradient=swept(own, at.slopes, paid))
+
     def __call__(self, state: State, at: Allocation, reference: np.ndarray) -> np.ndarray:
         """The cosine of the move to ``state``, whose allocation is ``at``, shape (...); notes it.
 
         From the allocation noted last; NaN if that is not of the step before.
         """
+        cosine = self._measured(state, at)
+        if self._untaxed is not None:
+            self._untaxed._measured(state, self._of_welfare(at, reference))
+            self.possible = self._untaxed.possible
+        return cosine
+
+    def _measured(self, state: State, at: Allocation) -> np.ndarray:
+        """The cosine of the move to ``state``, without what W's own gradient says."""
         cosine = self.possible = np.full(state.prices.shape[:-1], np.nan)
         sums = self._moves(at) if self._step == state.step - 1 else []
         if sums:
@@ -131,7 +157,7 @@ class GradientAlignment:
             size = np.where(measured, sizes[0] * sizes[1], 1.0)
             cosine = np.where(measured, product / size, np.nan)
             self.possible = np.where(measured, size, np.nan)
-        self.note(state, at, reference)
+        self._note(state, at)
         return cosine
 
     def _moves(self, at: Allocation) -> list[tuple[np.ndarray, ...]]:

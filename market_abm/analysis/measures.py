@@ -154,8 +154,9 @@ class PathMeasures:
     def gain_fractions(self) -> np.ndarray:
         """Of the move to each step the gain, over the largest of its size to first order.
 
-        For a small move it is the alignment; half of that, where a move goes to the top of a
-        parabola. NaN where nothing moves, and without households.
+        For a small move it is the cosine with the gradient of W, without taxes the alignment; half
+        of that, where a move goes to the top of a parabola. NaN where nothing moves, and without
+        households.
         """
         possible = self.comparison.possible
         if possible is None:

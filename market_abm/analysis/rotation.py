@@ -156,7 +156,7 @@ def rotations(
             at: Any = coordinates(steps, row, economies[k].at(0), made[k])
             with suppress(np.linalg.LinAlgError):  # what is worth nothing has no metric
                 part = at.delayed(jacobian) if delays else at.fresh(jacobian, settings[k])
-                known = part is not None and len(part) and np.isfinite(part).all()
+                known = part is not None and len(part) > 0 and bool(np.isfinite(part).all())
                 found[k] = Rotation(part) if known else None
     return found
 

@@ -18,7 +18,7 @@ from market_abm.economy.families import nearest_good
 from market_abm.economy.industry import Industry
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import BUDGET, Demand, Supply, terms_of
-from market_abm.errors import EconomyError, MarketError, SettingError, nearest, shown
+from market_abm.errors import BalanceError, EconomyError, MarketError, SettingError, nearest, shown
 from market_abm.fields import Settings, check_number, field, number
 from market_abm.keys import quoted
 from market_abm.language.reader import parse
@@ -376,7 +376,7 @@ def check_numbers(households: Mapping[str, Household], makers: Sequence[str]) ->
         return
     transfers = [household.transfer for household in households.values()]
     if abs(sum(transfers)) > CLOSED * max(map(abs, transfers)):
-        raise EconomyError(
+        raise BalanceError(
             f"the transfers of households sum to {sum(transfers):.6g}",
             remedy="make them sum to 0: what one gets, another gives",
             name="households",
@@ -431,7 +431,7 @@ def ownership(
         total: Any = sum(share for share in said.values() if share is not None)
         silent = sum(share is None for share in said.values())
         if np.any(total - 1.0 > CLOSED) or (not silent and np.any(1.0 - total > CLOSED)):
-            raise EconomyError(
+            raise BalanceError(
                 f"households own {np.max(total):.6g} of the firms that make '{good}'",
                 remedy="let the shares in households.NAME.owns sum to 1",
                 name="households",

@@ -429,12 +429,17 @@ class Design:
             places.append(k)
         return places[::-1]
 
-    def one_at_a_time(self) -> Iterator[Mapping[str, Any]]:
-        """Settings with one axis changed at a time, for every value: to check before a sweep."""
-        return itertools.islice(self._one_at_a_time(), MAX_CHECKED)
+    def to_check(self) -> Iterator[Mapping[str, Any]]:
+        """Settings to check before a sweep: points of a list, else one axis changed at a time."""
+        return itertools.islice(self._to_check(), MAX_CHECKED)
 
-    def _one_at_a_time(self) -> Iterator[Mapping[str, Any]]:
-        for axis in self.axes:
+    def _to_check(self) -> Iterator[Mapping[str, Any]]:
+        if self.settings.design == "list":
+            yield from (self.point(k)[1] for k in range(0, self.size, max(1, len(self.seeds))))
+            axes: tuple[Axis, ...] = ()
+        else:
+            axes = self.axes
+        for axis in axes:
             if self.settings.design in DRAWN:
                 yield from ({axis.name: axis.low}, {axis.name: axis.high})
             else:

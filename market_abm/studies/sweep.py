@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_abm.display import Displayable, view
-from market_abm.errors import MarketError
+from market_abm.errors import BalanceError, MarketError
 from market_abm.experiment.experiment import Experiment
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.runs.run import Runnable, as_experiment
@@ -130,6 +130,9 @@ class Sweep(Displayable):
     def of(base: Experiment, axes: Mapping[str, Any], **settings: Any) -> Sweep:
         """The sweep of an experiment, with every value of its axes checked.
 
+        Of a list the points are; in a grid, shares and transfers of households that another axis
+        may balance are left to its runs.
+
         Parameters
         ----------
         base
@@ -149,10 +152,13 @@ class Sweep(Displayable):
         own = {key: settings.pop(key) for key in ("measures",) if key in settings}
         measures = MeasureSettings.of(own, "sweep")
         sweep = Sweep(base, Design.of(axes, settings, fixed), measures)
-        for settings_of_point in sweep.design.one_at_a_time():
+        for settings_of_point in sweep.design.to_check():
             try:
                 sweep.experiment(settings_of_point)
-            except MarketError as error:  # an axis was not given with --set
+            except MarketError as error:
+                if isinstance(error, BalanceError) and sweep._may_balance(settings_of_point):
+                    continue
+                # an axis was not given with --set
                 error.file = (error.file or "").removeprefix("--set ")
                 raise
         return sweep
@@ -176,6 +182,12 @@ class Sweep(Displayable):
             if error.name and not error.name.startswith("sweep."):
                 error.name, error.line, error.file = f"sweep.axes.{error.name}", None, None
             raise base.placed(error) from None
+
+    def _may_balance(self, checked: Mapping[str, Any]) -> bool:
+        """Whether a grid has axes of households beside that which was checked."""
+        keys = {key for axis in self.design.axes for key in axis.keys} - set(checked)
+        grid = self.design.settings.design == "grid"
+        return grid and any(key.startswith("households.") for key in keys)
 
     def fast(self) -> Sweep:
         """The same without what takes longer than most runs: optimum and stability."""

@@ -18,9 +18,12 @@ def rotation_sentence(result: Result) -> str:
     found = result.rotation
     share = found.gradient_share
     norms = [format_plain(each, 3) for each in (found.gradient_norm, found.rotation_norm)]
+    economy, rules = result.economy, result.experiment.market.rules
+    alone = rules.alignment == "prices" and not (economy.taxes or economy.has_external)
+    cause = " by income effects" if alone else ""  # of excess demand nothing else turns
     return (
         f"Of the mean squared speed of moves near the steady state {format_share(share)} is "
-        f"gradient, the rest rotation by income effects (norms {' and '.join(norms)} per step)."
+        f"gradient, the rest rotation{cause} (norms {' and '.join(norms)} per step)."
     )
 
 

@@ -67,7 +67,7 @@ def _gains(result: Result) -> list[str]:
         return []
     gain = float(np.nansum(path.gains))
     gained, changed = (format_plain(each, 4) for each in (abs(gain), np.nansum(path.reweighting)))
-    part = path.gain_fraction
+    part = abs(path.gain_fraction)
     most = ""
     if np.isfinite(part):
         most = f", {format_share(part)} of the most that moves of their sizes can (to first order)"
