@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from market_abm import Experiment, MarketError
+from market_abm import Experiment, MarketError, from_text
 from market_abm.cli.commands import main
 from market_abm.experiment import experiment as experiment_module
+from market_abm.gradient.backprop import forward_pass
 from market_abm.studies import batches, rows
 from market_abm.studies.batches import SECONDS, Part, Sizes, finished_parts
 from market_abm.studies.points import Points
@@ -167,6 +168,24 @@ def test_the_table_is_the_same_whatever_the_batches(tmp_path, monkeypatch):
     run_sweep(fresh, tmp_path / "cut", progress=lambda done, size: progress.append(done))
     assert (tmp_path / "cut" / "table.csv").read_bytes() == kept
     assert len(progress) > 4 and progress == sorted(progress) and progress[-1] == 24
+
+
+def test_loops_rest_at_the_same_bits_whoever_else_is_solved():
+    """Newton's method takes more steps from some guesses; those that have arrived stay."""
+    economy = from_text(
+        "f = cobb_douglas(k, g, exponents=(0.5, 0.3))\n"
+        "g = ces(l, f, elasticity=0.8, weights=(0.6, 0.4))\n"
+        "y = f ** 0.5",
+        supply={"k": 3.0, "l": 5.0},
+    )
+    rows = np.random.default_rng(1).uniform(0.1, 2.0, (20, 2))
+    made, _ = forward_pass(economy)
+    shares, guess = (np.tile(each, (20, 1)) for each in (economy.buyers.initial_shares, made))
+    together, _ = forward_pass(economy, shares, rows, guess=guess)
+    assert np.isfinite(together).all()
+    for k in range(20):
+        alone, _ = forward_pass(economy, shares[k], rows[k], guess=guess[k])
+        np.testing.assert_array_equal(together[k], alone)
 
 
 class Clockwork:

@@ -84,6 +84,43 @@ def test_three_equilibria() -> None:
         np.testing.assert_allclose(found.nearest(3.0 * each.prices).prices, 3.0 * each.prices)
 
 
+@pytest.mark.parametrize(
+    ("scaled", "kind"),
+    [
+        ("x * y", Kind.PARETO_OPTIMUM),
+        ("x**3 * y**3", Kind.PARETO_OPTIMUM),
+        ("exp(sqrt(x * y))", Kind.EQUILIBRIUM),
+        ("5 + x + x * y", Kind.EQUILIBRIUM),
+    ],
+)
+def test_the_scale_of_utility_does_not_count(scaled: str, kind: Kind) -> None:
+    """Utilities that are not concave, of convex tastes: Σ α U has a saddle point there.
+
+    The first three spend half of their income on each good, so that goods of equal amounts cost the
+    same; the fourth do by symmetry.
+    """
+    other = scaled.replace("x + x", "y + x")
+    owns = {"a": (scaled, {"x": 1.5, "y": 0.5}), "b": (other, {"x": 0.5, "y": 1.5})}
+    households = {name: {"utility": u, "endowment": e} for name, (u, e) in owns.items()}
+    found = equilibrium(Economy.build([], supply={}, households=households))
+    assert found is not None and found.kind is kind
+    x, y = found.prices[:2]
+    assert x == pytest.approx(y, rel=1e-8)
+
+
+def test_who_holds_the_worst_mix_is_not_at_rest() -> None:
+    """With x² + y² the conditions hold at the middle of the budget line, the worst of it."""
+    owns = {"a": {"x": 1.0}, "b": {"y": 1.0}}
+    households = {
+        name: {"utility": "x**2 + y**2", "endowment": own, "money": 1.0}
+        for name, own in owns.items()
+    }
+    found = equilibrium(Economy.build([], supply={}, households=households))
+    assert found is not None
+    inside = [e for e in (found, *found.others) if np.all(e.shares > 0.1)]
+    assert inside and all(each.kind is Kind.MINIMUM for each in inside)
+
+
 # --- production -----------------------------------------------------------------------------------
 
 
@@ -205,6 +242,22 @@ def test_money_from_outside() -> None:
     assert prices["labour"] == pytest.approx(2.0, rel=1e-12)
     assert prices["oil"] == pytest.approx(np.sqrt(3.0), rel=1e-12)
     assert found.quantities[economy.index["export"]] == pytest.approx(1.5, rel=1e-12)
+
+
+def test_money_that_stays_has_no_equilibrium() -> None:
+    """Half of what consumers pay is labour's, which wants nothing from outside.
+
+    Far out conditions hold to 1e-12: what comes from outside is next to nothing of all money.
+    """
+    economy = market_abm.from_text(
+        "sold = cobb_douglas(oil, labour, exponents=(0.5, 0.5))",
+        supply={"oil": {"quantity": 1.0, "elasticity": 1.0}},
+        demand={"sold": {"elasticity": 2.0}},
+        households={"worker": {"utility": "labour", "endowment": {"labour": 1.0}}},
+    )
+    assert equilibrium(economy) is None
+    text = " ".join(run_sentences(traded(economy, steps=50)))
+    assert "within the budget of the search" in text and "money gathers with households" in text
 
 
 def test_a_household_that_buys_none_of_a_good() -> None:

@@ -10,6 +10,12 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.households import endowments
 from market_abm.gradient.allocation import Allocation
 
+NEGLIGIBLE = 1e-4
+"""The part of households' income that is next to nothing of it."""
+
+UNBALANCED = 1e-3
+"""The relative difference of two sums of money that is no rounding."""
+
 
 class Flows(NamedTuple):
     """Money per step, by household or in all.
@@ -58,6 +64,33 @@ class Budgets:
         """Whether households buy all final goods, and own all raw goods."""
         owned = endowments(self.economy.households).keys()
         return len(self.economy.demand) == self.count and set(self.economy.supply) <= owned
+
+    def settled(self, at: Allocation) -> np.ndarray:
+        """Whether the level of prices has settled at solutions, shape (...).
+
+        What all others pay to households is then what they get from them. Where that cannot be,
+        prices grow, and budgets nearly balance far out, where it is next to nothing of all money.
+        """
+        if not self.count or self.closed:
+            return np.ones(at.quantities.shape[:-1], bool)
+        paid, earned = self.outside(at.prices, at.quantities)
+        most = np.maximum(np.abs(paid), np.abs(earned))
+        small = most < NEGLIGIBLE * self.flows(at).income.sum(axis=-1)
+        return ~(small & (np.abs(paid - earned) > UNBALANCED * most))
+
+    def outside(self, prices: np.ndarray, quantities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What consumers other than households pay, taxes included, and other suppliers earn.
+
+        Money per step, shape (...); prices, net of taxes, and quantities have shape (..., goods).
+        """
+        economy, money = self.economy, prices * quantities
+        sold = money[..., economy.final[: len(economy.final) - self.count]]
+        paid = sold.sum(axis=-1)
+        for name, (_, finals) in economy.taxed.items():
+            paid = paid + (economy.taxes[name].rate * sold[..., finals]).sum(axis=-1)
+        owned = endowments(economy.households)
+        suppliers = [k for k, good in enumerate(economy.supply) if good not in owned]
+        return paid, money[..., suppliers].sum(axis=-1)
 
     def flows(self, at: Allocation) -> Flows:
         """What households earn and spend at allocations whose prices are the exact gradient.

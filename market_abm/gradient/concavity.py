@@ -282,12 +282,31 @@ def _known_shape(technology: Technology, inputs: Sequence[Shape], known: dict[An
     return known[key]
 
 
-def is_concave(economy: Economy, at: Allocation, known: dict[Any, Shape] | None = None) -> bool:
+def is_concave(
+    economy: Economy,
+    at: Allocation,
+    known: dict[Any, Shape] | None = None,
+    *,
+    ordinal: bool = False,
+) -> bool:
     """Whether at the prices of ``at`` every agent's gain is a concave function of its own plan.
 
-    ``known`` as of :func:`shapes`.
+    Parameters
+    ----------
+    economy
+        The economy.
+    at
+        One allocation.
+    known
+        As of :func:`shapes`.
+    ordinal
+        Whether of a utility only the order counts, so that a power of something concave will do,
+        if it rises there.
     """
+    accepted = _rising(economy, at) if ordinal else set()
     for good, shape in shapes(economy, known).items():
+        if good in accepted and shape.degree < math.inf:
+            continue
         if not (shape.concave if at.prices[economy.index[good]] >= 0.0 else shape.convex):
             return False
     if any(at.quantities[pool.good] < 0.0 for pool in economy.buyers.shared_pools):
@@ -295,3 +314,12 @@ def is_concave(economy: Economy, at: Allocation, known: dict[Any, Shape] | None 
     return all(
         terms.price > 0.0 or math.isinf(terms.elasticity) for terms in economy.demand.values()
     )
+
+
+def _rising(economy: Economy, at: Allocation) -> set[str]:
+    """The households to whom more of something would be of use."""
+    if not economy.households:
+        return set()
+    claims = economy.claims
+    slopes = claims.inputs.total(at.products[claims.buyers])
+    return {name for name, slope in zip(economy.households, slopes, strict=True) if slope > 0.0}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from market_abm.economy.economy import Economy
+from market_abm.economy.terms import Demand
 from market_abm.gradient import backprop
 from market_abm.gradient.allocation import Allocation, Problem
 from market_abm.gradient.budgets import Budgets
@@ -31,6 +32,10 @@ BALANCING = 8
 FADING = 0.1
 """How small a share must be, relative to the part of its price that a unit is worth less to the
 buyer than to its pool, from which on the buyer counts less and less."""
+
+DECLINE = 0.01
+"""The elasticity with which the price of a unit of utility falls, to tell what an equilibrium is
+whatever the scale of utilities."""
 
 LINEAR = 0.5
 """A ratio of values below which its logarithm is continued by a straight line."""
@@ -149,6 +154,20 @@ class Conditions:
         )
         problem.reference[..., final - self.budgets.count :] = np.exp(weights)
         variables.problem = problem
+        return variables
+
+    def declining(self, weights: np.ndarray, at: Allocation) -> Variables:
+        """The variables of W in which that price, (households,), falls with utility from ``at``."""
+        variables, economy = self.priced(weights), copy.copy(self.economy)
+        households = economy.households
+        for derived in ("demand_terms", "untaxed"):
+            vars(economy).pop(derived, None)
+        vars(economy)["net_demand"] = dict(economy.net_demand) | {
+            name: Demand(price=float(price), elasticity=DECLINE, form="linear")
+            for name, price in zip(households, np.exp(weights), strict=True)
+        }
+        variables.problem.economy = economy
+        variables.problem.reference[..., -len(households) :] = at.quantities[-len(households) :]
         return variables
 
     def balanced(self, points: Points) -> Points:

@@ -186,7 +186,8 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
     Returns
     -------
     Equilibrium or None
-        None with more than 400 free variables, if W is not finite, or if nobody outside pays.
+        None with more than 400 free variables, if W is not finite, or if nobody outside pays; with
+        households or taxes also if no start led to one within the budget.
     """
     return equilibria([economy], work)[0]
 
@@ -351,8 +352,7 @@ def described_solution(
     conditions: Conditions, found: general.Solution, starts: int = 1, complete: bool = True
 ) -> Equilibrium:
     """An equilibrium, and what it is of W with its weights; with taxes, that alone."""
-    taxed = bool(conditions.economy.taxes)
-    kind = Kind.EQUILIBRIUM if taxed else examine(conditions.priced(found.weights), found.at)
+    kind = _kind_of(conditions, found)
     known = {Kind.GLOBAL_MAXIMUM: Kind.PARETO_OPTIMUM, Kind.LOCAL_MAXIMUM: Kind.EQUILIBRIUM}
     return dataclasses.replace(
         described(found.at, found.size, known.get(kind, kind), starts, complete),
@@ -360,6 +360,23 @@ def described_solution(
         reached=found.reached,
         relative=conditions.budgets.closed,
     )
+
+
+def _kind_of(conditions: Conditions, found: general.Solution) -> Kind:
+    """What an equilibrium is of W with its weights; of utilities, only the order counts.
+
+    Where it is no maximum of W, it may be one of W with weights that fall with utility. At its top
+    no one is better off without another's loss, whatever the scale of utilities.
+    """
+    if conditions.economy.taxes:
+        return Kind.EQUILIBRIUM
+    if is_concave(conditions.economy, found.at, ordinal=True):
+        return Kind.PARETO_OPTIMUM
+    kind = examine(conditions.priced(found.weights), found.at)
+    if kind in (Kind.SADDLE, Kind.MINIMUM) and conditions.budgets.count:
+        ordinal = examine(conditions.declining(found.weights, found.at), found.at)
+        return ordinal if ordinal.is_maximum else kind
+    return kind
 
 
 def evaluations(economy: Economy, size: int, work: int) -> int:

@@ -247,7 +247,7 @@ def solutions(conditions: Conditions, evaluations: int) -> tuple[list[Solution],
         ends, sizes = search.solved(starts.select(slice(tried, tried + BATCH)))
         ends = _without_idle(conditions, ends)
         tried += len(sizes)
-        for k in np.flatnonzero(sizes <= ACCURACY):
+        for k in np.flatnonzero((sizes <= ACCURACY) & conditions.budgets.settled(ends.at)):
             _add(found, ends.select(k), float(sizes[k]))
     return found, tried, search.complete
 

@@ -81,7 +81,8 @@ def solve_outputs(
     """Solve outputs = f(outputs) of a loop, near a solution by Newton's method.
 
     In logarithms where all are > 0. A solution is stable, and counts, if the spectral radius of the
-    slopes is below 1.
+    slopes is below 1. A run that is solved stays as it is, so that its bits do not depend on how
+    long others take.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def solve_outputs(
         made, slopes_there = evaluate(before)
         size = np.where(made == 0.0, 1.0, np.abs(made))
         change = (np.abs(made - before) / size).max(axis=-1)
-        if np.all(~(change > NEWTON_TOL)):
+        ended = ~(change > NEWTON_TOL)
+        if np.all(ended):
             break
         positive = np.all((made > 0.0) & (before > 0.0), axis=-1)[..., None]
         by_input, by_output = (np.where(positive, each, 1.0) for each in (before, made))
@@ -111,8 +113,8 @@ def solve_outputs(
         short = np.where(positive, np.log(made / before), made - before)
         move = solved(loop, relative, short, transposed=True)
         revised = np.where(positive, before * np.exp(move), before + move)
-        near = (change > NEWTON_TOL) & (change < NEAR)
-        now = np.where(near[..., None], revised, made)
+        now = np.where((change < NEAR)[..., None], revised, made)
+        now = np.where(ended[..., None], before, now)
     reached = (change <= LOOP_TOL) & contracts(loop, slopes_there())
     return np.where(reached[..., None], made, np.nan)
 

@@ -34,7 +34,7 @@ from market_abm.views.words import families as of_families
 from market_abm.views.words import report as words
 from market_abm.views.words.derivation import agreement
 from market_abm.views.words.households import money_label
-from market_abm.views.words.optimum import optimum_unknown, rest_text
+from market_abm.views.words.optimum import equilibrium_unknown, optimum_unknown, rest_text
 from market_abm.views.words.run import measure_label
 from market_abm.views.words.stability import regime_text
 from market_abm.views.words.text import changes_text, sentence
@@ -105,13 +105,14 @@ class RunFolder(ResultsFolder):
             page, words.NEAR_THE_STEADY_STATE, near, words.STABILITY_LABELS, words.NOT_COMPUTED
         )
         rest = as_mapping(self.content.get("rest"))
+        general = bool(self.content.get("households") or self.content.get("taxes"))
         resting = {words.WHERE_IT_RESTS: rest_text(rest)} if "kind" in rest else {}
         _add_facts(
             page,
             words.DISTANCE_TO_THE_OPTIMUM,
             {**self.equilibrium, **resting},
             words.OPTIMUM_LABELS,
-            optimum_unknown(),
+            equilibrium_unknown() if general else optimum_unknown(),
         )
         self.write_origin(page)
 

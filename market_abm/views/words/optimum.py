@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from market_abm.analysis.observer import relative_error
+from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.equilibrium import is_general
 from market_abm.gradient.optimality import Kind
 from market_abm.runs.optimum import rest_summary
@@ -31,6 +32,10 @@ GROWTH = "Welfare is the logarithm of the factor by which quantities grow in a s
 """What welfare is in a closed system."""
 
 
+GATHERS = 1.1
+"""How many times as much must come from outside as goes there, for money to gather."""
+
+
 def optimum_sentence(result: Result) -> str:
     """How far prices and quantities ended from the best known allocation."""
     distance, best = result.distance(), result.equilibrium
@@ -47,6 +52,7 @@ def optimum_sentence(result: Result) -> str:
             name, why = "equilibrium", equilibrium_unknown()
         return (
             f"The {name} was not computed: {why}. Welfare was {first} at the start and is {last}."
+            f"{_money_gathers(result)}"
         )
     if not distance["solved"]:
         return sentence(no_optimum(distance["kind"], complete=distance["complete"]))
@@ -62,6 +68,21 @@ def optimum_sentence(result: Result) -> str:
     if best.weights is not None:
         return f"{gaps}."
     return f"{gaps}; {welfare_text(result.path.welfare[-1])} of {welfare}{_of_plans(result)}."
+
+
+def _money_gathers(result: Result) -> str:
+    """That households get more from outside than they pay there, after a run without rest."""
+    budgets = Budgets(result.economy)
+    if result.at_rest or not budgets.count or budgets.closed:
+        return ""
+    paid, earned = map(float, budgets.outside(result.last.prices, result.last.quantities))
+    if not paid > GATHERS * earned:
+        return ""
+    return (
+        f" In the last step consumers other than households paid {format_plain(paid)}, and "
+        f"suppliers that no household owns got {format_plain(earned)}: money gathers with "
+        "households, and prices rise without end unless they buy more of what is from outside."
+    )
 
 
 def _of_plans(result: Result) -> str:
@@ -100,7 +121,7 @@ def _equilibrium_source(distance: Mapping[str, Any]) -> str:
     if distance["equilibria"] > 1:
         text = f"one of {distance['equilibria']} that were found; {text}"
     if distance["kind"] == Kind.PARETO_OPTIMUM.value:
-        text += "; Pareto-optimal, as all lines are concave"
+        text += "; Pareto-optimal, as lines are concave and utilities quasi-concave"
     return text
 
 
@@ -128,8 +149,7 @@ def rest_text(rest: Mapping[str, Any]) -> str:
     """What the allocation is at which the market rests."""
     text = {
         Kind.GLOBAL_MAXIMUM.value: "the market rests at the maximum of welfare",
-        Kind.PARETO_OPTIMUM.value: "the market rests at a Pareto-optimal equilibrium: at its "
-        "weights no allocation has more welfare",
+        Kind.PARETO_OPTIMUM.value: "the market rests at a Pareto-optimal equilibrium",
         Kind.EQUILIBRIUM.value: "the market rests at an equilibrium",
         Kind.LOCAL_MAXIMUM.value: "the market rests at a local maximum of welfare",
         Kind.SADDLE.value: "the market rests at a saddle point of welfare, which rises along some "
@@ -152,7 +172,10 @@ def optimum_unknown() -> str:
 
 def equilibrium_unknown() -> str:
     """Why there is no equilibrium to compare with."""
-    return f"none was found from several starts, or there are {optimum_unknown()}"
+    return (
+        "none was found from several starts within the budget of the search (equilibrium(economy, "
+        f"work=...) sets another), or there are {optimum_unknown()}"
+    )
 
 
 def optimum_distance(kind: Any) -> str:
