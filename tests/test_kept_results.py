@@ -67,7 +67,7 @@ def allowed_to_tip(runs):
 def assert_same_table(kept, made):
     """The same columns and runs, and numbers to the tolerance, but for the few that have tipped."""
     assert list(made) == list(kept) and len(made) == len(kept)
-    if "status" not in kept:  # not of a sweep: no row is a run that may tip
+    if "message" not in kept:  # not of a sweep: no row is a run that may tip
         pd.testing.assert_frame_equal(made, kept, rtol=RTOL, atol=ATOL)
         return
     ends = [

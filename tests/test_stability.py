@@ -7,7 +7,7 @@ market come back to rest, measured from their paths alone; and whether they do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -385,7 +385,7 @@ class Case:
 
     economy: market_abm.Economy
     settings: MarketSettings
-    rest: Equilibrium
+    rest: Equilibrium = field(repr=False)
     found: Stability
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from market_abm.gradient.allocation import Allocation
+from market_abm.gradient import allocation
 from market_abm.gradient.conditions import LONGEST, Conditions, Points, bounded, solved
 from market_abm.gradient.optimality import ACCURACY
 
@@ -190,7 +190,7 @@ def _replaced(whole: Points, rows: np.ndarray, part: Points) -> Points:
         field[rows] = replacement
     weights = whole.weights.copy()
     weights[rows] = part.weights
-    return Points(Allocation(*fields), weights)
+    return Points(allocation.Allocation(*fields), weights)
 
 
 # --- equilibria -----------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Solution(NamedTuple):
         The number of starts that led to it.
     """
 
-    at: Allocation
+    at: allocation.Allocation
     weights: np.ndarray
     size: float
     reached: int
