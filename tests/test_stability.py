@@ -7,7 +7,7 @@ market come back to rest, measured from their paths alone; and whether they do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -379,14 +379,17 @@ def test_all_that_is_remembered(activation: str) -> None:
 # --- against what runs do ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """An economy, its market, where it is to rest, and what is said of it."""
 
     economy: market_abm.Economy
     settings: MarketSettings
-    rest: Equilibrium = field(repr=False)
+    rest: Equilibrium
     found: Stability
+
+    def __repr__(self) -> str:
+        return f"Case({self.economy!r}, {self.settings!r}, {self.found!r})"[:1000]
 
 
 def cases_of(economies: list[market_abm.Economy], settings_: list[MarketSettings]) -> list[Case]:

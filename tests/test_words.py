@@ -38,7 +38,7 @@ def test_a_new_measure_appears_in_the_sentence_and_in_the_notebook(monkeypatch, 
     missing = Measure("missing", "a measure without a value", "", lambda result: math.nan)
     monkeypatch.setattr("market_abm.views.words.run.MEASURES", [*MEASURES, path_length, missing])
     monkeypatch.setattr(
-        "market_abm.views.notebook.result.MEASURES", [*MEASURES, path_length, missing]
+        "market_abm.analysis.measures.MEASURES", [*MEASURES, path_length, missing]
     )
     assert measures_sentence(diamond).endswith("; length of the path 12.5 money.")
     page = diamond._repr_html_()

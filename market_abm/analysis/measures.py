@@ -411,11 +411,16 @@ MEASURES: list[Measure] = [
 """All measures of a run. A new one is an entry here, and appears wherever measures are shown."""
 
 
-def measured(run: MeasuredRun) -> dict[str, float | None]:
-    """All measures that a run has, by key."""
+def measures_of(run: MeasuredRun) -> list[Measure]:
+    """The measures that a run can have: some only with households, or with taxes."""
     households, taxed = run.path.comparison.gains is not None, run.taxes is not None
-    return {
-        each.key: each.of(run)
+    return [
+        each
         for each in MEASURES
         if (households or not each.of_households) and (taxed or not each.of_taxes)
-    }
+    ]
+
+
+def measured(run: MeasuredRun) -> dict[str, float | None]:
+    """All measures that a run has, by key."""
+    return {each.key: each.of(run) for each in measures_of(run)}

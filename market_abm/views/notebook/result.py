@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market_abm.analysis.measures import MEASURES
+from market_abm.analysis.measures import measures_of
 from market_abm.views.notebook.economy import economy_parts
 from market_abm.views.notebook.errors import error_drawing
 from market_abm.views.notebook.pieces import (
@@ -147,7 +147,7 @@ def _measures(result: Result) -> Iterable[tuple[str, Cell]]:
     small = result.experiment.economy.buyers.size <= MAX_BUYERS or "equilibrium" in vars(result)
     distance = result.distance() if small else None
     optimum = distance if distance is not None and distance["solved"] else None
-    for measure in MEASURES:
+    for measure in measures_of(result):
         long = measure.of_rest and "rotation" not in vars(result)
         value = None if long or not (few or measure.key != "staleness") else measure.of(result)
         if value is None:
