@@ -121,6 +121,29 @@ def test_who_holds_the_worst_mix_is_not_at_rest() -> None:
     assert inside and all(each.kind is Kind.MINIMUM for each in inside)
 
 
+def test_one_equilibrium_where_utilities_have_a_value() -> None:
+    """Less than 3 units are of no use to the first; the utility of the others is 0, to rounding.
+
+    SciPy solves their demand functions: besides what it needs, the first spends half of the rest
+    on each good. All starts that lead somewhere lead there.
+    """
+    economy = Economy.build(
+        [],
+        supply={},
+        households={
+            "a": {"utility": "ln(x - 3) + ln(y)", "endowment": {"x": 4.0, "y": 2.0}},
+            "b": {"utility": "ln(x) + ln(y)", "endowment": {"x": 6.0, "y": 8.0}},
+        },
+    )
+    found = equilibrium(economy)
+    assert found is not None and found.found == 1 and found.reached > 1
+    (ratio,) = fsolve(lambda p: 3.0 + (4 * p + 2 - 3 * p) / (2 * p) + (6 * p + 8) / (2 * p) - 10, 1)
+    assert found.prices[0] / found.prices[1] == pytest.approx(ratio, rel=1e-12)
+    alike = {"utility": "1e6*ln(x) + 1e6*ln(y)", "endowment": {"x": 1.0, "y": 1.0}}
+    found = equilibrium(Economy.build([], supply={}, households={"a": alike, "b": alike}))
+    assert found is not None and found.found == 1 and found.reached == found.starts
+
+
 # --- production -----------------------------------------------------------------------------------
 
 
@@ -398,6 +421,32 @@ def test_the_trading_post_rests_at_it(taxes: dict[str, Any]) -> None:
     summary = result.summary()
     assert summary["equilibrium"]["reached"] == summary["equilibrium"]["starts"] == 24
     assert set(summary["weights"]["households"]) == {"rich", "poor"}
+
+
+def test_an_auction_with_transfers_rests_at_the_equilibrium_of_its_own_level() -> None:
+    """Demand functions agree: a transfer is worth more at lower prices, to 1e-9 at rest."""
+    each = Exchange(
+        elasticity=np.array([0.7, 1.4]),
+        weights=np.array([[0.5, 0.5], [0.3, 0.7]]),
+        endowments=np.array([[9.0, 1.0], [1.0, 9.0]]),
+    )
+    transfers = np.array([-0.3, 0.3])
+    economy = each.economy.with_values(
+        {f"households.h{h}.transfer": float(transfers[h]) for h in range(2)}
+    )
+    settings = {"auction_rate": 0.02, "tolerance": 1e-10}
+    result = market_abm.run(economy, mechanism="tatonnement", **settings)
+    best, apart = result.equilibrium, equilibrium(economy)
+    assert result.at_rest and best is not None and apart is not None and result.rest is best
+    np.testing.assert_allclose(best.prices, result.last.prices, rtol=1e-9)
+    assert np.abs(best.quantities / apart.quantities - 1.0).max() > 0.01, "at another level"
+    for one in (best, apart):
+        prices = one.prices[:2]
+        incomes = each.endowments @ prices
+        demand = each.demand(prices) * ((incomes + transfers) / incomes)[:, None]
+        np.testing.assert_allclose(demand.sum(axis=0), each.endowments.sum(axis=0), rtol=1e-11)
+    table = market_abm.sweep(result.experiment, {"market.auction_rate": [0.02]})
+    assert float(table["best_welfare"].iloc[0]) == pytest.approx(best.welfare, rel=1e-12)
 
 
 def test_it_rests_there_with_joint_products_public_goods_and_transfers() -> None:

@@ -45,6 +45,9 @@ class Budgets:
     ----------
     economy
         One economy, not vectorized.
+    level
+        Prices, (goods,), at whose level equilibria are looked for where no money is from outside;
+        by default at that of the money of the first step.
 
     Attributes
     ----------
@@ -54,8 +57,9 @@ class Budgets:
         What all households spend in the first step.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, level: np.ndarray | None = None) -> None:
         self.economy = economy
+        self.level = level
         self.count = len(economy.households)
         self.money = float(economy.claims.money.sum()) if self.count else 0.0
 
@@ -64,6 +68,22 @@ class Budgets:
         """Whether households buy all final goods, and own all raw goods."""
         owned = endowments(self.economy.households).keys()
         return len(self.economy.demand) == self.count and set(self.economy.supply) <= owned
+
+    @property
+    def transfers(self) -> bool:
+        """Whether households get money from each other, worth less where prices are higher."""
+        return bool(self.count and self.economy.claims.transfer.any())
+
+    def height(self, at: Allocation, total: np.ndarray) -> np.ndarray:
+        """The level of prices, relative to the one that is looked for, shape (...).
+
+        ``total`` is all that buyers pay. Prices of utilities have no part in the level.
+        """
+        if self.level is None:
+            return total / self.money
+        goods = slice(len(self.level) - self.count)
+        sold = at.quantities[..., goods]
+        return (at.prices[..., goods] * sold).sum(axis=-1) / (sold @ self.level[goods])
 
     def settled(self, at: Allocation) -> np.ndarray:
         """Whether the level of prices has settled at solutions, shape (...).

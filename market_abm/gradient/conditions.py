@@ -102,19 +102,21 @@ class Conditions:
     of the weights. To change the shares of a pool alike changes nothing, and neither does it, in an
     economy without money from outside, to change all weights alike: there the conditions of a pool
     depend on each other, and budgets do (Walras' law). So the Jacobian gets the change of a pool's
-    sum of shares as a part of each of its rows, and the budgets the amount of money.
+    sum of shares as a part of each of its rows, and the budgets the level of prices.
 
     Parameters
     ----------
     economy
         The economy.
+    level
+        As of :class:`Budgets`.
     """
 
-    def __init__(self, economy: Economy) -> None:
+    def __init__(self, economy: Economy, level: np.ndarray | None = None) -> None:
         self.economy = economy
         self.problem = Market(economy)
         self.variables = Variables(self.problem)
-        self.budgets = Budgets(economy)
+        self.budgets = Budgets(economy, level)
         self.first = len(self.problem.raw)
         self.size = self.variables.size + self.budgets.count
 
@@ -216,11 +218,11 @@ class Conditions:
         return self.points(points.at.raw, shares, points.weights, points.at)
 
     def _budget_gaps(self, points: Points) -> np.ndarray:
-        """ln(spending/income) of each household, plus ln of all money over what there is."""
+        """ln(spending/income) of each household, plus ln of the level of prices."""
         flows = self.budgets.flows(points.at)
         gaps = -_log(flows.income / flows.spending)
         if self.budgets.closed:
-            gaps = gaps + np.log(flows.total / self.budgets.money)[:, None]
+            gaps = gaps + np.log(self.budgets.height(points.at, flows.total))[:, None]
         return gaps
 
     def jacobian(self, points: Points, residuals: np.ndarray, smoothing: float) -> np.ndarray:

@@ -41,6 +41,9 @@ MAX_WORK = 30_000
 Some seconds; the same on every machine.
 """
 
+SIDE_BY_SIDE = 4
+"""How much larger it is with households or taxes, where points from all starts go together."""
+
 MAX_NUMBERS = 4_000_000
 """Entries of the Hessians that are computed side by side; 8 bytes each, some ten times over."""
 
@@ -78,8 +81,8 @@ class Equilibrium:
     others
         With households, the other equilibria that were found.
     relative
-        Whether all money is that of households, so that only relative prices are determined: these
-        are of the money that they have in the first step.
+        Whether all money is that of households, without transfers, so that only relative prices are
+        determined: these are of the money that they have in the first step.
     """
 
     quantities: np.ndarray
@@ -167,7 +170,9 @@ class Equilibrium:
         return dataclasses.replace(self, kind=best.kind) if equal else self
 
 
-def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
+def equilibrium(
+    economy: Economy, work: int = MAX_WORK, level: np.ndarray | None = None
+) -> Equilibrium | None:
     """Maximise W over the free variables (see :class:`Problem`).
 
     From each start Newton's method, with the exact Hessian of W: ascent, then the first-order
@@ -182,6 +187,10 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
         The economy; where its numbers follow series, that of step 0.
     work
         The budget: how many lines may be evaluated, and as many for every ten free variables.
+    level
+        With households and no money from outside there is an equilibrium at each level of prices;
+        with transfers of money it is another one. Prices, (goods,), of the level that is looked
+        for; by default that of the money of the first step.
 
     Returns
     -------
@@ -189,11 +198,13 @@ def equilibrium(economy: Economy, work: int = MAX_WORK) -> Equilibrium | None:
         None with more than 400 free variables, if W is not finite, or if nobody outside pays; with
         households or taxes also if no start led to one within the budget.
     """
-    return equilibria([economy], work)[0]
+    return equilibria([economy], work, level)[0]
 
 
 @np.errstate(all="ignore")
-def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equilibrium | None]:
+def equilibria(
+    economies: Sequence[Economy], work: int = MAX_WORK, level: np.ndarray | None = None
+) -> list[Equilibrium | None]:
     """The equilibrium of each economy, as of :func:`equilibrium`, whichever the others are.
 
     Those of one structure that have one maximum, inside their bounds, are solved side by side.
@@ -210,7 +221,7 @@ def equilibria(economies: Sequence[Economy], work: int = MAX_WORK) -> list[Equil
             if best is None:
                 searched.append(k)
     for k in searched:
-        found[k] = _searched(economies[k], work)
+        found[k] = _searched(economies[k], work, level)
     return found
 
 
@@ -291,10 +302,10 @@ def _certain(
     ]
 
 
-def _searched(economy: Economy, work: int) -> Equilibrium | None:
+def _searched(economy: Economy, work: int, level: np.ndarray | None) -> Equilibrium | None:
     """The best allocation of one economy, from as many starts as it takes."""
     if is_general(economy):
-        return _general(economy, work)
+        return _general(economy, work, level)
     at_kinks = _searched_at_kinks(economy, work) if has_branches(economy) else None
     if at_kinks is not None:
         return at_kinks
@@ -331,16 +342,16 @@ def is_general(economy: Economy) -> bool:
     return bool(economy.households or economy.taxes)
 
 
-def _general(economy: Economy, work: int) -> Equilibrium | None:
+def _general(economy: Economy, work: int, level: np.ndarray | None) -> Equilibrium | None:
     """The equilibrium, with households or taxes, to which the initial allocation leads.
 
     If it leads to none, the one that was found first; the others are its ``others``.
     """
     try:
-        conditions = Conditions(economy)
+        conditions = Conditions(economy, level)
         if conditions.size > MAX_VARIABLES or economy.has_external:
             return None
-        allowed = evaluations(economy, conditions.size, work)
+        allowed = SIDE_BY_SIDE * evaluations(economy, conditions.size, work)
         found, starts, complete = general.solutions(conditions, allowed)
         several = [described_solution(conditions, each, starts, complete) for each in found]
     except (MarketError, ArithmeticError, ValueError, np.linalg.LinAlgError):
@@ -358,7 +369,7 @@ def described_solution(
         described(found.at, found.size, known.get(kind, kind), starts, complete),
         weights=np.exp(found.weights) if conditions.economy.households else None,
         reached=found.reached,
-        relative=conditions.budgets.closed,
+        relative=conditions.budgets.closed and not conditions.budgets.transfers,
     )
 
 

@@ -62,7 +62,7 @@ BATCH = 12
 """Starts from which Newton's method goes side by side."""
 
 SAME = 1e-6
-"""The relative difference of quantities and of prices up to which equilibria are the same."""
+"""The relative difference of allocations and of prices up to which equilibria are the same."""
 
 
 class Search:
@@ -247,7 +247,8 @@ def solutions(conditions: Conditions, evaluations: int) -> tuple[list[Solution],
         ends, sizes = search.solved(starts.select(slice(tried, tried + BATCH)))
         ends = _without_idle(conditions, ends)
         tried += len(sizes)
-        for k in np.flatnonzero((sizes <= ACCURACY) & conditions.budgets.settled(ends.at)):
+        solved = (sizes <= ACCURACY) & ends.at.finite  # there are none where a utility has no value
+        for k in np.flatnonzero(solved & conditions.budgets.settled(ends.at)):
             _add(found, ends.select(k), float(sizes[k]))
     return found, tried, search.complete
 
@@ -312,11 +313,17 @@ def _sizes(residuals: np.ndarray) -> np.ndarray:
 
 
 def _add(found: list[Solution], points: Points, size: float) -> None:
-    """Add one point to the solutions, or count it with the one that it is."""
+    """Add one point to the solutions, or count it with the one that it is.
+
+    Either who gets what is the same, or how much there is (firms may divide it in several ways);
+    utilities near 0 differ relative to themselves.
+    """
     for k, each in enumerate(found):
-        gaps = [relative_gap(points.at.quantities, each.at.quantities)]
-        gaps.append(relative_gap(points.at.prices, each.at.prices))
-        if max(gaps) <= SAME:
+        one, other = points.at, each.at
+        moved = np.abs(one.shares - other.shares).max(initial=0.0)
+        allocations = max(moved, relative_gap(one.raw, other.raw))
+        same = min(allocations, relative_gap(one.quantities, other.quantities)) <= SAME
+        if same and relative_gap(one.prices, other.prices) <= SAME:
             found[k] = each._replace(reached=each.reached + 1)
             return
     found.append(Solution(points.at, points.weights, size, 1))
@@ -325,4 +332,5 @@ def _add(found: list[Solution], points: Points, size: float) -> None:
 def relative_gap(one: np.ndarray, other: np.ndarray) -> float:
     """The largest relative difference; of what is nearly 0, relative to a part of the largest."""
     size = np.maximum(np.abs(one), np.abs(other))
-    return float((np.abs(one - other) / np.maximum(size, 1e-9 * size.max() + 1e-300)).max())
+    least = 1e-9 * size.max(initial=0.0) + 1e-300
+    return float((np.abs(one - other) / np.maximum(size, least)).max(initial=0.0))

@@ -34,6 +34,7 @@ def nearest_stationary(
     shares: np.ndarray,
     accuracy: float = 1e-6,
     payments: Payments | None = None,
+    level: np.ndarray | None = None,
 ) -> Equilibrium | None:
     """The allocation next to this one at which the first-order conditions hold, and what it is.
 
@@ -51,6 +52,9 @@ def nearest_stationary(
     payments
         What firms pay there: at a kink the conditions hold if they do for some gradient of the set,
         of which that nearest to payments is tried. Such an allocation is taken as it is.
+    level
+        With transfers of money, prices, (goods,), of the level of prices there, as of
+        :func:`market_abm.equilibrium`.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def nearest_stationary(
         not hold, the allocation itself, of kind ``NOT_STATIONARY``.
     """
     if is_general(economy):
-        return _nearest_general(economy, raw, shares, accuracy)
+        return _nearest_general(economy, raw, shares, accuracy, level)
     try:
         problem = problem_of([economy])
         at = problem.evaluate(raw[None], shares[None])
@@ -81,11 +85,15 @@ def nearest_stationary(
 
 
 def _nearest_general(
-    economy: Economy, raw: np.ndarray, shares: np.ndarray, accuracy: float
+    economy: Economy,
+    raw: np.ndarray,
+    shares: np.ndarray,
+    accuracy: float,
+    level: np.ndarray | None,
 ) -> Equilibrium | None:
     """:func:`nearest_stationary` with households or taxes."""
     try:
-        conditions = Conditions(economy)
+        conditions = Conditions(economy, level)
         if conditions.size > MAX_VARIABLES or economy.has_external:
             return None
         allowed = evaluations(economy, conditions.size, MAX_WORK)

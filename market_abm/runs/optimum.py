@@ -12,6 +12,7 @@ from market_abm.economy.economy import Economy
 from market_abm.economy.io_table import InputOutputTable
 from market_abm.economy.ties import Payments, at_kink
 from market_abm.experiment.experiment import Experiment
+from market_abm.gradient.budgets import Budgets
 from market_abm.gradient.closed_form import spectral_radius
 from market_abm.gradient.equilibrium import Equilibrium, equilibrium, is_general
 from market_abm.gradient.optimality import Kind
@@ -25,10 +26,23 @@ REST_ACCURACY = 1e-6
 """The residual of the first-order conditions at which a market at rest counts as stationary."""
 
 
-def best_known(economy: Economy, last: State) -> Equilibrium | None:
-    """The best known allocation; with households, of the equilibria the one nearest to a state."""
-    found = equilibrium(economy)
+def best_known(
+    economy: Economy, market: MarketSettings, last: State, known: Equilibrium | None = None
+) -> Equilibrium | None:
+    """The best known allocation; with households, of the equilibria the one nearest to a state.
+
+    ``known`` is the economy's, if it has been found, used where it does not depend on the run.
+    """
+    level = _level(economy, market, last)
+    found = equilibrium(economy, level=level) if known is None or level is not None else known
     return found if found is None else found.nearest(last.prices)
+
+
+def _level(economy: Economy, market: MarketSettings, last: State) -> np.ndarray | None:
+    """The last prices, where an equilibrium depends on their level and no money determines it."""
+    budgets = Budgets(economy)
+    free = budgets.transfers and budgets.closed and not market.rules.bids_are_money
+    return last.prices if free and np.isfinite(last.prices).all() else None
 
 
 def resting(
@@ -53,7 +67,8 @@ def resting(
     accuracy = max(REST_ACCURACY, 10.0 * experiment.run.tolerance)
     paid = experiment.market.rules.per_unit(last.bids, last.inputs)
     payments = Payments(paid, last.prices, accuracy)
-    found = nearest_stationary(economy, raw, last.shares, accuracy, payments)
+    level = _level(economy, experiment.market, last)
+    found = nearest_stationary(economy, raw, last.shares, accuracy, payments, level)
     return found if found is None or best is None else found.compared_with(best)
 
 

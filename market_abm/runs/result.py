@@ -223,7 +223,7 @@ class Result(SteadyResult, Savable):
         """The best known allocation (``runs/optimum.py``); None if the economy is too large."""
         from market_abm.runs.optimum import best_known
 
-        return best_known(self.economy, self.outcome.last)
+        return best_known(self.economy, self.experiment.market, self.outcome.last)
 
     @cached_property
     def taxes(self) -> TaxSummary | None:

@@ -23,7 +23,7 @@ from market_abm.fields import Settings, several
 from market_abm.gradient.equilibrium import Equilibrium
 from market_abm.market.arrays import ACTIVATIONS
 from market_abm.runs.numeraire import relative_prices
-from market_abm.runs.optimum import resting
+from market_abm.runs.optimum import best_known, resting
 from market_abm.runs.result import Result
 from market_abm.runs.run import run
 from market_abm.runs.start import run_together
@@ -215,7 +215,9 @@ class Rows:
         for (row, experiment, outcome), known in zip(valid, best, strict=True):
             optimum = known
             if known is not None and isinstance(outcome, Result):
-                optimum = known.nearest(outcome.outcome.last.prices)
+                last, market = outcome.outcome.last, experiment.market
+                optimum = best_known(experiment.last_economy, market, last, known)
+            if optimum is not None and isinstance(outcome, Result):
                 row["best_welfare"] = optimum.welfare
                 row.update(_of_ends(experiment.economy, BEST, optimum.quantities))
                 if self._with_prices:
