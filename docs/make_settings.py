@@ -11,6 +11,7 @@ from market_abm.economy.from_table import TableSettings
 from market_abm.economy.households import Household
 from market_abm.economy.taxes import Tax
 from market_abm.economy.terms import Demand, FirmPopulation, Supply
+from market_abm.economy.values import TABLES
 from market_abm.experiment.settings import ProgramSettings, RecordSettings, RunSettings
 from market_abm.fields import FieldDescription, Settings, describe
 from market_abm.market.mechanisms.registry import MECHANISMS
@@ -153,11 +154,11 @@ def run_sections() -> Iterable[list[str]]:
         "step", "required", "integer ≥ 1", "", "the first step with the new values"
     )
     any_key = FieldDescription(
-        "any key of `economy.parameters`, `supply`, `demand`, `industries`",
+        f"any key of {', '.join(f'`{table}`' for table in TABLES)}",
         "",
         "",
         "",
-        "its new value",
+        "its new value (not of what a household spends at the start, its `money`)",
     )
     yield table_section("shocks", "A list of tables, `[[shocks]]`.", [step, any_key])
 

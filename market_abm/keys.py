@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from market_abm.errors import SettingError, clip
+from market_abm.errors import SettingError, clip, shown
 
 QUOTED = r'"(?:[^"\\]|\\.)*"|' + r"'[^']*'"
 """A part in quotes, as a regular expression."""
@@ -132,3 +132,18 @@ def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from flattened(value, f"{name}.")
         else:
             yield name, value
+
+
+def by_name(table: Any, name: str) -> Mapping[str, Any]:
+    """``table`` if it is one of entries by name.
+
+    Raises
+    ------
+    SettingError
+        It is a list or a value.
+    """
+    if not isinstance(table, Mapping):
+        raise SettingError(
+            f"{name} is {shown(table)}", remedy=f"give each a name: [{name}.NAME]", name=name
+        )
+    return table

@@ -413,6 +413,9 @@ def test_who_owns_nothing_and_gets_nothing_is_refused():
     ours = {"utility": "x", "endowment": {"x": 1.0}}
     with pytest.raises(MarketError, match="'b' owns nothing, and has no other income"):
         from_text("", households={"a": ours, "b": {"utility": "x", "endowment": {"x": 0.0}}})
+    for tables in ({"households": [ours]}, {"taxes": [{"good": "x"}]}):
+        with pytest.raises(MarketError, match=r"is \[{.*give each a name"):
+            from_text("y = x", {"x": 1.0}, **tables)
     with pytest.raises(MarketError, match="the income of a date is known only after it was spent"):
         run(from_text("", households={"a": ours}), mechanism="trading-post", dating="dated")
 
@@ -442,6 +445,28 @@ def test_households_cannot_change_in_kind_by_a_shock():
     ):
         with pytest.raises(MarketError, match=expected):
             economy.with_values({key: value})
+    with pytest.raises(MarketError, match="write the household, too: endowment.*rich.labour"):
+        Experiment.parse(RICH_AND_POOR).with_shock_texts(["endowment.labour=2"])
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_who_bears_passing_losses_is_told_of_them(engine):
+    """Firms that bid half of the new value lose while their sales shrink; at bid rate 1 never."""
+    worker = {"utility": "ces(x, y, elasticity=0.5)", "endowment": {"x": 1.0}}
+    owner = {"utility": "y", "owns": 1.0, "endowment": {"x": 1e-3}}
+    economy = from_text("y = x", households={"worker": worker, "owner": owner})
+    rates = {"mechanism": "trading-post", "engine": engine, "steps": 30}
+    with pytest.raises(MarketError, match="'owner' .*its firms bid more than they earn, and it be"):
+        run(economy, bid_rate=0.5, **rates)
+    assert run(economy, bid_rate=1.0, **rates).status == "max_steps"
+
+
+def test_what_nobody_owns_is_named():
+    """Neither a lower bid rate nor another order of events would help."""
+    poor = {"utility": "x + y", "endowment": {"x": 0.0}}
+    economy = from_text("y = sqrt(x)", households={"poor": poor})
+    with pytest.raises(MarketError, match="let a household own some 'x'"):
+        run(economy, mechanism="trading-post")
 
 
 @pytest.mark.parametrize("seed", members(range(0, 240, 24), quick=[24]))

@@ -228,6 +228,8 @@ def test_shocks_of_python_are_those_of_a_file():
     [
         (3, r"shocks is not a list of tables; write \[\[shocks\]\]"),
         ([{"supply.labour.quantity": 1}], "a shock has no step"),
+        ([{"step": 5}], "a shock changes no number; write the key of one"),
+        ([{"step": 5, "households": {"a": {"money": 2}}}], "spends it in the first step only"),
         ([{"step": 0, "supply.labour.quantity": 1}], r"shocks.step is 0"),
         ([{"step": 9999, "supply.labour.quantity": 1}], "step 9999, and there are 600 steps"),
         ([{"step": 5, "market.share_rate": 1}], "a shock cannot change 'market.share_rate'"),
@@ -254,6 +256,7 @@ def test_what_is_no_shock(shocks, told):
         ("", "not a valid shock"),
         ('supply."labour=3', "cannot read the key"),
         ("price.labour=3", "a shock cannot change 'price'"),
+        ("transfer.rich=3", r"they sum to 0; write all of them into one entry of \[\[shocks\]\]"),
     ],
 )
 def test_what_is_no_shock_of_a_command_line(text, told):

@@ -573,6 +573,11 @@ WRONG += [
         "the shares in taxes.k.to add up to 0.5",
     ),
     ({"k": {"good": "rich", "rate": 0.1, "to": "rich"}}, OWNED, "'rich' is a household"),
+    (
+        {"k": {"good": "y", "user": "households", "rate": 0.1, "to": "rich"}},
+        OWNED | {"households": {"utility": "y", "owns": 0.5}},
+        "which stands for all, and one of them has that name",
+    ),
 ]
 
 

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     "shocks",
     multiple=True,
     metavar="TARGET.GOOD=CHANGE[@STEP]",
-    help="Change productivity, supply (its quantity) or demand (its price) of a good during the "
-    "run: productivity.324=-20%, or =0.8 for a new value.  "
+    help="Change productivity, supply (its quantity) or demand (its price) of a good, "
+    "endowment.HOUSEHOLD.GOOD or tax.NAME in the run: productivity.324=-20%, or =0.8 (the value).  "
     "[default step: when prices have settled]  Repeatable.",
 )
 @GOODS

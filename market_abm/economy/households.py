@@ -20,7 +20,7 @@ from market_abm.economy.technology import Technology
 from market_abm.economy.terms import BUDGET, Demand, Supply, terms_of
 from market_abm.errors import BalanceError, EconomyError, MarketError, SettingError, nearest, shown
 from market_abm.fields import Settings, check_number, field, number
-from market_abm.keys import quoted
+from market_abm.keys import by_name, quoted
 from market_abm.language.reader import parse
 
 CLOSED = 1e-9
@@ -150,9 +150,8 @@ def read_households(given: Mapping[str, Any] | None) -> dict[str, Household]:
     SettingError
         A key is unknown, missing, of the wrong type or out of range.
     """
-    return {
-        name: Household.of(own, f"households.{quoted(name)}") for name, own in (given or {}).items()
-    }
+    tables = by_name(given or {}, "households")
+    return {name: Household.of(own, f"households.{quoted(name)}") for name, own in tables.items()}
 
 
 def lines_of(

@@ -9,7 +9,7 @@ line values an input by its marginal revenue product over 1 + τ, and sellers of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from market_abm.economy.families import chosen_goods
 from market_abm.economy.terms import Demand, side_by_side
 from market_abm.errors import EconomyError, SettingError, nearest
 from market_abm.fields import Settings, check_number, field, names, number
-from market_abm.keys import quoted
+from market_abm.keys import by_name, quoted
 from market_abm.language.segments import Places
 
 DERIVED = ("net_of_tax", "net_of_buyers", "net_demand", "demand_terms", "untaxed", "taxed")
@@ -229,7 +229,7 @@ def _paying(economy: Any) -> np.ndarray:
 
 
 def taxes_of(
-    entries: Mapping[str, Any], goods: Sequence[str], households: Iterable[str] = ()
+    entries: Mapping[str, Any], goods: Sequence[str], households: Collection[str] = ()
 ) -> dict[str, Tax]:
     """The taxes of a table ``[taxes]``, with names in the place of patterns.
 
@@ -241,7 +241,7 @@ def taxes_of(
         A key is unknown, a value out of range, or there is no such good or user.
     """
     taxes = {}
-    for name, entry in entries.items():
+    for name, entry in by_name(entries, "taxes").items():
         where = f"taxes.{quoted(name)}"
         tax = Tax.of(entry, where)
         user = tax.user and _users(tax.user, goods, households, f"{where}.user")
@@ -251,8 +251,14 @@ def taxes_of(
 
 
 def _users(
-    given: Sequence[str], goods: Sequence[str], households: Iterable[str], where: str
+    given: Sequence[str], goods: Sequence[str], households: Collection[str], where: str
 ) -> tuple[str, ...]:
+    if HOUSEHOLDS in given and HOUSEHOLDS in households:
+        raise EconomyError(
+            f"{where} is '{HOUSEHOLDS}', which stands for all, and one of them has that name",
+            remedy=f"rename the household '{HOUSEHOLDS}'",
+            name=where,
+        )
     named = [each for each in given if each != HOUSEHOLDS or HOUSEHOLDS in goods]
     every = () if len(named) == len(given) else tuple(households)
     if not named and not every:

@@ -18,7 +18,7 @@ from market_abm.errors import MarketError, SettingError, clip
 from market_abm.experiment.toml import composed
 from market_abm.fields import check_whole
 from market_abm.gradient.backprop import references
-from market_abm.keys import dotted, flattened, split_key
+from market_abm.keys import dotted, flattened, key_parts, split_key
 
 TARGETS = {
     "productivity": ("industries", "productivity", "no industry makes"),
@@ -56,6 +56,21 @@ class Shock:
                 raise SettingError(
                     f"a shock cannot change '{key}'",
                     remedy=f"it can change numbers under {', '.join(TABLES)}",
+                    name="shocks",
+                )
+        if not self.values:
+            raise SettingError(
+                "a shock changes no number",
+                remedy="write the key of one and its new value: supply.GOOD.quantity = ...",
+                name="shocks",
+            )
+        for key, _ in flattened(self.values):
+            table, *_, last = key_parts(key)
+            if (table, last) == ("households", "money") and len(key_parts(key)) == 3:
+                raise SettingError(
+                    f"a shock cannot change '{key}': a household spends it in the first "
+                    "step only, and later what it earns",
+                    remedy="change its endowment, owns or transfer",
                     name="shocks",
                 )
         object.__setattr__(self, "step", check_whole(self.step, "shocks.step", low=1))
@@ -197,6 +212,12 @@ class GoodShock:
                 "@STEP after it is optional",
             )
         target, change = parts[0], found["change"]
+        if target == "transfer":
+            raise SettingError(
+                "a shock to one transfer would leave the others, and they sum to 0",
+                remedy="write all of them into one entry of [[shocks]]: "
+                "households.NAME.transfer = ...",
+            )
         if target not in TARGETS:
             raise SettingError(
                 f"a shock cannot change '{target}'", remedy=f"choose one of: {', '.join(TARGETS)}"
@@ -227,6 +248,12 @@ class GoodShock:
         pattern = patterns_in([self.good], numbers)
         chosen = [good for good, _ in members(self.good, list(numbers), table)] if pattern else []
         if self.good not in numbers and not pattern:
+            whose = [f"endowment.{n}.{g}" for n, g in _endowments(economy) if g == self.good]
+            if self.target == "endowment" and whose:
+                raise SettingError(
+                    f"'{self.good}' is a good, and a shock is to one household's endowment of it",
+                    remedy=f"write the household, too: {' or '.join(whose[:2])}",
+                )
             raise SettingError(
                 f"{trouble} '{self.good}'",
                 remedy=nearest_good(self.good, list(numbers), economy.names),

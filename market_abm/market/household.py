@@ -69,13 +69,16 @@ class HouseholdAgent(Firm):
             return
         self.income = self._earned(sold, profits) + taxes
         if self.income < 0.0:
-            raise incomes.debt_error(self.good, self.income)
+            raise incomes.debt_error(self.good, self.income, self._dividends(profits))
 
     def _earned(self, sold: Mapping[str, float], profits: Mapping[str, float]) -> float:
         """What goods and firms earn at the prices of now, and transfers, money."""
         earned = sum(units * float(self._markets[good].price) for good, units in sold.items())
-        dividends = sum(share * profits[good] for good, share in self._shares.items())
-        return earned + dividends + self._household.transfer
+        return earned + self._dividends(profits) + self._household.transfer
+
+    def _dividends(self, profits: Mapping[str, float]) -> float:
+        """Its share of the profits of all lines, money."""
+        return sum(share * profits[good] for good, share in self._shares.items())
 
     def pledge(self) -> None:
         """Spend the income on the inputs by what the last batch of each was worth."""

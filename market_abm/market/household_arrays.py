@@ -113,9 +113,13 @@ class HouseholdArrayEngine(ArrayEngine):
         paid = gross_price(self.economy.uses.buyers.total(self.bids), self.economy.net_of_tax)
         costs, taxes = self.claims.costs(paid), self._tax_incomes
         self.income = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
+        if not np.any(self.income < 0.0):
+            return
+        dividends = incomes.dividends(self.claims, revenue - costs)
         for row, k in np.argwhere(self.income < 0.0).tolist():
             name = list(self.economy.households)[k]
-            self._fail(row, incomes.debt_error(name, self.income[row, k]))
+            shared = np.broadcast_to(dividends, self.income.shape)[row, k]
+            self._fail(row, incomes.debt_error(name, self.income[row, k], shared))
 
     def _pledge(self, products: np.ndarray) -> None:
         """Households spend all of it, by what the batch with these products was worth."""

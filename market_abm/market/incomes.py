@@ -46,12 +46,14 @@ def incomes(
     earned = np.zeros((*prices.shape[:-1], claims.count))
     households, by_household = sold.earners
     earned[..., households] = by_household.total(sold.units * prices[..., sold.owned])
-    profits = revenue - costs
+    return earned + dividends(claims, revenue - costs) + claims.transfer + taxes
+
+
+def dividends(claims: Claims, profits: np.ndarray) -> Any:
+    """The shares of each household in the profits of lines, money, shape (..., households)."""
     if claims.shares.shape[-1] == 1:  # of all lines alike
-        dividends = claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)
-    else:
-        dividends = np.multiply(claims.shares, profits[..., None, :], order="C").sum(axis=-1)
-    return earned + dividends + claims.transfer + taxes
+        return claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)
+    return np.multiply(claims.shares, profits[..., None, :], order="C").sum(axis=-1)
 
 
 def revised_spending(spending: Any, worth: Any, total: Any, bid_rate: Any) -> Any:
@@ -81,10 +83,18 @@ def weight(spent: Any, total: Any, before: Any) -> Any:
     return np.where(known, spent / np.where(known, total, 1.0), before)[()]
 
 
-def debt_error(name: str, income: float) -> MarketError:
-    """The error of a household that pays more in transfers and subsidies than it earns."""
+def debt_error(name: str, income: float, shared: float) -> MarketError:
+    """The error of a household that pays more than it earns; ``shared`` are its dividends."""
+    debt = f"the household '{name}' has an income of {income:.6g}"
+    if shared < 0.0 <= income - shared:
+        return EconomyError(
+            f"{debt}: its firms bid more than they earn, and it bears {-shared:.6g} of that",
+            remedy="let it own more goods, or less of the firms; losses that would pass end with "
+            "market.bid_rate = 1",
+            name=f"households.{name}",
+        )
     return EconomyError(
-        f"the household '{name}' has an income of {income:.6g}: it pays more than it earns",
+        f"{debt}: it pays more than it earns",
         remedy="let it pay less in transfers or subsidies (taxes.NAME.to names who pays), or own "
         "more",
         name=f"households.{name}",

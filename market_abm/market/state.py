@@ -155,6 +155,12 @@ def at_step(error: MarketError, economy: Economy, step: int, budgets: str = "") 
     if isinstance(error, RivalGoodError) and error.name in economy.outputs:
         error.remedy = ACTIVITY_REMEDY
     elif isinstance(error, RivalGoodError) and budgets and economy.households:
-        error.remedy = budgets
+        scarce = [good for good, terms in economy.supply.items() if not np.any(terms.quantity)]
+        owned = [g for g in scarce if any(g in h.endowment for h in economy.households.values())]
+        error.remedy = (
+            f"let a household own some '{owned[0]}': households.NAME.endowment.{owned[0]}"
+            if owned
+            else budgets
+        )
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

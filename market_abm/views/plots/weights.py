@@ -98,4 +98,5 @@ def _along_gradient(axes: Axes, result: Result, shown: np.ndarray) -> None:
     axes.axhline(0.0, color=FAINT, lw=0.8, zorder=1)
     axes.set_ylim(lowest, 1.05)
     axes.set_ylabel(words.ALONG, fontsize=9)
-    axes.legend(ncols=2, **LEGEND)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(ncols=2, **LEGEND)
