@@ -73,7 +73,15 @@ class TableError(MarketError):
 
 
 class RivalGoodError(MarketError):
-    """A good with several users has no positive quantity or price to be split by."""
+    """A good with several users has no positive quantity or price to be split by.
+
+    Attributes
+    ----------
+    unpaid
+        Whether all bids for it are zero.
+    """
+
+    unpaid = False
 
 
 class ResultsError(MarketError):

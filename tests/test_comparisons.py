@@ -377,3 +377,9 @@ def test_small_distances_and_no_steps_are_said_as_such():
     comparison = compare(economy, steps=30, share_rate=0.05)
     assert 1e-12 < comparison.mixed_dates[0] < 0.005
     assert "at most 0%" not in " ".join(comparison_sentences(comparison))
+
+
+def test_households_are_not_compared_at_different_price_levels():
+    """Every price level is an equilibrium, and welfare is a sum at a run's own weights."""
+    with pytest.raises(MarketError, match="a price level and at weights of its own"):
+        MechanismComparison.of(Experiment.load("scarf"), ["trading-post", "tatonnement"])

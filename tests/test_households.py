@@ -480,3 +480,19 @@ def test_the_kept_table_of_exchange_economies(seed):
     assert row.status == "converged" and row.excess_demand < 1e-10
     for column in ("steps", "predicted_rate", "gradient_share"):
         assert getattr(row, column) == pytest.approx(kept.loc[seed, column], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("message", "changed"),
+    [
+        ("'flour.bran' is the activity of a line", {"endowment": {"wheat": 1, "flour+bran": 2}}),
+        ("utility is an assignment: 'u = flour'", {"utility": "u = flour"}),
+        ("numeraire is 'miller', a household", {}),
+    ],
+)
+def test_what_has_no_price_in_trade_is_refused(message, changed):
+    """An endowed activity would be spent and never earned."""
+    miller = {"utility": "flour", "endowment": {"wheat": 1}, **changed}
+    program = "(flour, bran) = fixed(wheat ** 0.7, yields=(2, 1))\nbread = bran"
+    with pytest.raises(MarketError, match=message):
+        from_text(program, households={"miller": miller}, numeraire=None if changed else "miller")

@@ -110,3 +110,10 @@ def test_a_report_has_accounts(taxed):
     income = float(taxed.households["poor"].income)
     assert f'value="{income!r}"' in body
     assert "profits" not in body  # they are rounding
+
+
+def test_weights_of_many_households_fit():
+    """Six are drawn, and the figure says so."""
+    figure = many(12).weights_figure()
+    assert_nothing_is_cut_off(figure)
+    assert any("Of 12 households the first 6" in text.get_text() for text in figure.texts)

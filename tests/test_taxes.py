@@ -631,3 +631,54 @@ def test_what_cannot_change_or_be_compared_says_so():
         given.with_values({"taxes.capital.rate": -0.95, "taxes.more.rate": -0.1})
     with pytest.raises(MarketError, match="there is no twin of tatonnement with taxes on"):
         twin(given, market_settings("tatonnement"), 5)
+
+
+def test_a_government_without_revenue_is_told_of_it():
+    """Before firms have bid there is no tax; in sequence they bid first, at any bid rate."""
+    government = from_text(
+        "food = labour ** 0.8\nparks = labour ** 0.7",
+        households={
+            "worker": {"utility": "food", "endowment": {"labour": 24}},
+            "government": {"utility": "parks", "owns": 0},
+        },
+        taxes={"wage": {"good": "labour", "rate": 0.25, "to": "government"}},
+    )
+    rules = {"mechanism": "trading-post", "bid_rate": 0.5}
+    for engine in ("agents", "arrays"):
+        with pytest.raises(MarketError, match='all that .government. has.*"sequential"'):
+            run(government, engine=engine, **rules)
+    assert run(government, activation="sequential", **rules).at_rest
+    with pytest.raises(MarketError, match=r"raise taxes\.wage\.rate above 0"):
+        run(government.with_values({"taxes.wage.rate": 0.0}), activation="sequential", **rules)
+
+
+@pytest.mark.parametrize("engine", ["agents", "arrays"])
+def test_a_subsidy_that_takes_all_is_named(engine):
+    utility = "x**0.5 * y**0.5"
+    exchange = from_text(
+        "",
+        households={
+            "rich": {"utility": utility, "endowment": {"x": 9}},
+            "poor": {"utility": utility, "endowment": {"y": 9}},
+        },
+        taxes={"cheap": {"good": "y", "rate": -0.95, "to": "rich"}},
+    )
+    with pytest.raises(MarketError, match=r"'rich' has 0 to spend .* subsidy taxes\.cheap"):
+        run(exchange, mechanism="tatonnement", auction_rate=0.02, engine=engine)
+
+
+def test_two_taxes_on_a_use_are_told_in_one_sentence():
+    taxes = {
+        "vat": {"good": "x", "user": "households", "rate": 0.2, "to": "a"},
+        "excise": {"good": "x", "user": "b", "rate": 0.1, "to": "a"},
+    }
+    own = {"utility": "x**0.5 * y**0.5"}
+    households = {"a": {**own, "endowment": {"x": 2}}, "b": {**own, "endowment": {"y": 1}}}
+    result = run(from_text("", households=households, taxes=taxes), mechanism="trading-post")
+    text = " ".join(run_sentences(result))
+    assert text.count("b pays") == 1
+    assert "(vat: a tax of 20 %, excise: a tax of 10 %)" in text
+    with pytest.raises(MarketError, match="'households' stands for all"):
+        from_text("", households=households, taxes={"vat": {**taxes["vat"], "user": "c"}})
+    with pytest.raises(MarketError, match="there is no household 'state'"):
+        from_text("", households=households, taxes={"vat": {**taxes["vat"], "to": "state"}})

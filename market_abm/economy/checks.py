@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from market_abm.economy.families import families_of, family_and_indices, nearest_good
+from market_abm.economy.households import ownership
 from market_abm.economy.industry import Industry
 from market_abm.economy.outputs import check_outputs
 from market_abm.economy.terms import Demand
@@ -111,8 +112,14 @@ def check_keys(table: str, what: str, keys: Mapping[str, Any], valid: list[str])
             )
 
 
-def check_numeraire(numeraire: Any, goods: list[str]) -> str | None:
-    """The numeraire must be a good, or None."""
+def check_numeraire(numeraire: Any, goods: list[str], households: Collection[str]) -> str | None:
+    """The numeraire must be a good that is traded, or None."""
+    if numeraire in households:
+        raise EconomyError(
+            f"economy.numeraire is '{numeraire}', a household, whose utility is not sold",
+            remedy="name a good that is traded",
+            name="economy.numeraire",
+        )
     if numeraire is not None and numeraire not in goods:
         raise EconomyError(
             f"economy.numeraire is {numeraire!r}: the program has no such good",
@@ -173,3 +180,25 @@ def no_reference(good: str) -> EconomyError:
         f"give demand.{good}.quantity",
         name=f"demand.{good}",
     )
+
+
+def check_incomes(economy: Any) -> None:
+    """Refuse households of an ``Economy`` that have no income at all.
+
+    Raises
+    ------
+    EconomyError
+        Says which.
+    """
+    firms = [each.good for each in economy.industries if each.is_line]
+    shares = ownership(economy.households, firms) if economy.households else {}
+    taxed = {name for tax in economy.taxes.values() for name in tax.to or ()}
+    for name, household in economy.households.items():
+        owned = sum(household.endowment.values()) + sum(shares[name].values())
+        if owned <= 0.0 and household.transfer <= 0.0 and name not in taxed:
+            raise EconomyError(
+                f"the household '{name}' owns nothing, and has no other income",
+                remedy=f"give households.{quoted(name)}.endowment, owns or transfer, or let it get "
+                "the revenue of a tax",
+                name=f"households.{quoted(name)}",
+            )

@@ -22,6 +22,7 @@ from market_abm.economy.checks import (
     check_closed,
     check_demand,
     check_demanded,
+    check_incomes,
     check_keys,
     check_numeraire,
     check_supply,
@@ -36,7 +37,6 @@ from market_abm.economy.groups import Group, Network
 from market_abm.economy.households import (
     Household,
     check_households,
-    check_incomes,
     demand_with,
     lines_of,
     read_households,
@@ -198,11 +198,11 @@ class Economy(Taxed, Displayable):
             conditions=conditions,
             fixed=fixed | tables.read,
             households=living,
-            numeraire=check_numeraire(numeraire, goods),
+            numeraire=check_numeraire(numeraire, goods, living),
         )
         check_demanded(economy)
-        check_incomes(economy)
         check_taxes(economy)
+        check_incomes(economy)
         return economy
 
     def with_values(self, values: Mapping[str, Any]) -> Economy:
@@ -231,8 +231,8 @@ class Economy(Taxed, Displayable):
             same = (*LAYOUT, *(ORDER if industries is self.industries else ()))
             vars(changed).update({name: vars(self)[name] for name in same if name in vars(self)})
         check_demanded(changed)
-        check_incomes(changed)
         check_taxes(changed)
+        check_incomes(changed)
         return changed
 
     @cached_property

@@ -8,6 +8,7 @@ spent, over Σ x ∂U/∂x.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,6 +17,7 @@ import numpy as np
 
 from market_abm.economy.families import nearest_good
 from market_abm.economy.industry import Industry
+from market_abm.economy.outputs import by_activity
 from market_abm.economy.technology import Technology
 from market_abm.economy.terms import BUDGET, Demand, Supply, terms_of
 from market_abm.errors import BalanceError, EconomyError, MarketError, SettingError, nearest, shown
@@ -70,7 +72,8 @@ class Household(Settings):
     ``utility`` is an expression of goods, or several that are summed. ``endowment`` says how many
     units of goods it has in each step, to sell or to buy back; ``owns`` its share of the profits of
     the firms of each line, or of all lines. Households who say nothing of a line divide equally
-    what is left of it. ``transfer`` is money that it gets from others in each step.
+    what is left of it. ``money`` is what it spends in the first step, before it has earned, and
+    ``transfer`` what it gets from others in each step.
     """
 
     utility: str = field(
@@ -170,6 +173,12 @@ def _line(name: str, household: Household, parameters: Mapping[str, float]) -> I
         The name is no name of a good, or the utility is not in the language.
     """
     where = f"households.{quoted(name)}"
+    if re.match(r"\s*\w+\s*=[^=]", household.utility):
+        raise EconomyError(
+            f"{where}.utility is an assignment: '{household.utility.strip()}'",
+            remedy="write what is on the right of '=' alone: the household's name stands for it",
+            name=f"{where}.utility",
+        )
     try:
         lines = parse(f"{name} = {household.utility}", parameters)
     except MarketError as error:
@@ -318,6 +327,7 @@ def check_households(
     """
     made = {each.good for each in industries if not each.household}
     read = {good: each for each in industries for good in each.technology.inputs}
+    activities = by_activity(industries)
     for name, household in households.items():
         where = f"households.{quoted(name)}"
         if name in made or name in supply:
@@ -337,6 +347,14 @@ def check_households(
                 name=f"demand.{quoted(name)}",
             )
         for good in household.endowment:
+            if good in activities:
+                outputs = ", ".join(each.good for each in activities[good])
+                raise EconomyError(
+                    f"{where}.endowment.{quoted(good)}: '{good}' is the activity of a line, which "
+                    "nobody owns",
+                    remedy=f"let it own what the line makes: {outputs}",
+                    name=f"{where}.endowment.{quoted(good)}",
+                )
             if good not in made and good not in read:
                 raise EconomyError(
                     f"{where}.endowment.{quoted(good)}: no line and no household uses '{good}'",
@@ -380,28 +398,6 @@ def check_numbers(households: Mapping[str, Household], makers: Sequence[str]) ->
             remedy="make them sum to 0: what one gets, another gives",
             name="households",
         )
-
-
-def check_incomes(economy: Any) -> None:
-    """Refuse households of an ``Economy`` that have no income at all.
-
-    Raises
-    ------
-    EconomyError
-        Says which.
-    """
-    firms = [each.good for each in economy.industries if each.is_line]
-    shares = ownership(economy.households, firms) if economy.households else {}
-    taxed = {name for tax in economy.taxes.values() for name in tax.to or ()}
-    for name, household in economy.households.items():
-        owned = sum(household.endowment.values()) + sum(shares[name].values())
-        if owned <= 0.0 and household.transfer <= 0.0 and name not in taxed:
-            raise EconomyError(
-                f"the household '{name}' owns nothing, and has no other income",
-                remedy=f"give households.{quoted(name)}.endowment, owns or transfer, or let it get "
-                "the revenue of a tax",
-                name=f"households.{quoted(name)}",
-            )
 
 
 def ownership(

@@ -50,7 +50,7 @@ def from_text(
         Values of names that are not goods.
     **options
         Those of :meth:`Economy.build`: ``reuse``, ``reuse_of``, ``population``,
-        ``population_of``, ``seed``, ``names``, ``households``.
+        ``population_of``, ``seed``, ``names``, ``households``, ``taxes``, ``numeraire``.
 
     Raises
     ------

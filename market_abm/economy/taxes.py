@@ -61,7 +61,9 @@ class Tax(Settings):
 
     A buyer who gets units for which sellers receive the price p pays p τ on top, with τ the
     ``rate``. It is on the use of a ``good`` by each ``user``: on all uses if none is named, which
-    is a tax on the output or the factor itself, and of a final good on what its consumer pays.
+    is a tax on the output or the factor itself, and of a final good on what its consumer pays. The
+    revenue goes ``to`` a household or several, who pay where it is a subsidy, and leaves an economy
+    without households.
     """
 
     good: tuple[str, ...] = names(help="the goods on whose purchase it is; patterns may be names")
@@ -188,6 +190,22 @@ class Taxed:
             axis=-1,
         )
 
+    def subsidies_paid_by(self, name: str) -> list[str]:
+        """The subsidies of which a household pays a share."""
+        return [
+            key
+            for key, tax in self.taxes.items()
+            if name in (tax.to or {}) and np.any(np.less(tax.rate, 0.0))
+        ]
+
+    def lives_on_taxes(self: Any, name: str) -> bool:
+        """Whether a buyer is a household that has no income but the revenue of taxes."""
+        if name not in self.households:
+            return False
+        k, claims = list(self.households).index(name), self.claims
+        owned = claims.units[..., claims.owner == k]
+        return not any(map(np.any, (owned, claims.shares[..., k, :], claims.transfer[..., k])))
+
     def tax_incomes(self: Any, paid: np.ndarray, sold: np.ndarray) -> np.ndarray:
         """What each household gets of the revenues, money per step, shape (..., households).
 
@@ -267,7 +285,12 @@ def _users(
             remedy="name lines by their goods, or leave it out: every buyer pays",
             name=where,
         )
-    return (*chosen_goods(named, goods, where), *every)
+    try:
+        return (*chosen_goods(named, goods, where), *every)
+    except SettingError as error:
+        if households:
+            error.remedy = f"{error.remedy}; '{HOUSEHOLDS}' stands for all households"
+        raise
 
 
 def as_taxes(taxes: Mapping[str, Tax]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def changed_values(economy: Any, values: Mapping[str, Any]) -> Any:
         demand=_with_terms(Demand, demand, of_demand, "demand"),
         households=households,
         taxes=changed_taxes(economy.taxes, tables.get("taxes", {})),
-        numeraire=check_numeraire(of_all["numeraire"], [*supply, *made]),
+        numeraire=check_numeraire(of_all["numeraire"], [*supply, *made], households),
     )
 
 

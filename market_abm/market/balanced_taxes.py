@@ -19,6 +19,9 @@ MAX_ROUNDS = 60
 BALANCED = 1e-15
 """How much of all incomes a gap may be: rounding."""
 
+NOTHING = 1e-30
+"""A part of all incomes that is none: what is left where it is cut in every round."""
+
 
 def balanced_incomes(
     earned: np.ndarray, start: np.ndarray, buy: Callable[[np.ndarray], np.ndarray]
@@ -58,6 +61,10 @@ def balanced_incomes(
         better = np.isfinite(following) & (np.abs(gap) > BALANCED * size)
         following = np.where(following > 0.0, following, income / 10.0)
         income = np.where(better, following, income)
+    if np.any(income < NOTHING * np.abs(income).sum(axis=-1, keepdims=True)):
+        size = np.abs(income).sum(axis=-1, keepdims=True)
+        income = np.where(income < NOTHING * size, 0.0, income)  # what it pays takes all it has
+        buy(income)
     return income
 
 

@@ -375,11 +375,13 @@ class Mechanism(Market, ABC):
             reason = f"{buyer_name(lowest)} bids {bids[lowest]:.6g}"
         else:
             reason = "all bids for it are zero"
-        return RivalGoodError(
+        error = RivalGoodError(
             f"the rival good '{good}' cannot be split among its users: {reason}",
             name=good,
             remedy=cls.remedy.format(good=good),
         )
+        error.unpaid = reason.startswith("all bids")
+        return error
 
     @classmethod
     def refusal_of(

@@ -6,6 +6,7 @@ household knows its own utility, its income and the prices quoted to it, and not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -277,7 +278,9 @@ def _total(parts: np.ndarray) -> Any:
     return np.add.accumulate(parts, axis=0)[-1]
 
 
-def no_bundle_error(name: str, income: float, weight: float) -> EconomyError:
+def no_bundle_error(
+    name: str, income: float, weight: float, subsidies: Sequence[str] = ()
+) -> EconomyError:
     """The error of a household that finds no best bundle.
 
     Parameters
@@ -288,12 +291,17 @@ def no_bundle_error(name: str, income: float, weight: float) -> EconomyError:
         What it has, money.
     weight
         Of the bundle that was tried, money per unit of utility (:class:`Bundle`).
+    subsidies
+        The names of those that it pays.
     """
     where = f"households.{quoted(name)}"
     if not income > 0.0:
+        paid = " and ".join(f"taxes.{quoted(each)}" for each in subsidies)
         return EconomyError(
-            f"the household '{name}' has {income:.6g} to spend at the prices called",
-            remedy=f"raise {where}.endowment or {where}.transfer",
+            f"the household '{name}' has {income:.6g} to spend at the prices called"
+            + (f" when it has paid the subsidy {paid}" if paid else ""),
+            remedy=(f"raise the rate of {paid} towards 0, or " if paid else "")
+            + f"raise {where}.endowment or {where}.transfer",
             name=where,
         )
     if weight <= 0.0:

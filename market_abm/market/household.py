@@ -123,8 +123,8 @@ class HouseholdAgent(Firm):
             market.orders[first] = units
         self.offer()
 
-    def check_plan(self) -> None:
-        """Refuse a plan that is not the best.
+    def check_plan(self, subsidies: Sequence[str]) -> None:
+        """Refuse a plan that is not the best; ``subsidies`` are those that it pays.
 
         Raises
         ------
@@ -132,7 +132,8 @@ class HouseholdAgent(Firm):
             There is none.
         """
         if not self._found:
-            raise no_bundle_error(self.good, self.income, float(self._output_market.price))
+            price = float(self._output_market.price)
+            raise no_bundle_error(self.good, self.income, price, subsidies)
 
     def worth(self) -> np.ndarray:
         """What the batch of each input was worth, x ∂U/∂x, units of utility."""
@@ -180,7 +181,7 @@ def plan_bundles(
     else:
         buy(earned)
     for household in households:
-        household.check_plan()
+        household.check_plan(economy.subsidies_paid_by(household.good))
 
 
 def _sold(economy: Economy, markets: Sequence[Any]) -> np.ndarray:

@@ -69,7 +69,8 @@ class PlanningHouseholds(QuotedArrayEngine):
             k = int(np.argmin(found[row]))
             name = self.economy.goods[claims.good[k]]
             weight = self.prices[row, claims.good[k]]
-            self._fail(row, no_bundle_error(name, self.income[row, k], weight))
+            subsidies = self.economy.subsidies_paid_by(name)
+            self._fail(row, no_bundle_error(name, self.income[row, k], weight, subsidies))
 
     def _buy(self, quotes: np.ndarray, income: np.ndarray) -> None:
         """Households order their best bundles."""

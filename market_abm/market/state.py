@@ -146,6 +146,24 @@ ACTIVITY_REMEDY = (
 """How to fix an activity that cannot be divided among its outputs."""
 
 
+def _tell_who_is_poor(error: MarketError, economy: Economy) -> None:
+    """Say of a good without bids which households alone buy it and live on taxes, if they do."""
+    buyers = [i.good for i in economy.topological_order if error.name in i.technology.inputs]
+    poor = [name for name in buyers if economy.lives_on_taxes(name)]
+    if not poor or poor != buyers:
+        return
+    who = " and ".join(f"'{name}'" for name in poor)
+    own = [key for key, tax in economy.taxes.items() if set(poor) & set(tax.to or ())]
+    error.what += f"; the revenue of taxes is all that {who} has, and there was none yet"
+    if any(np.any(economy.taxes[key].rate) for key in own):
+        error.remedy = (
+            'set market.activation = "sequential", in which firms bid in the first step, or let '
+            f"{who} own a part of some good or firm"
+        )
+    else:
+        error.remedy = f"raise taxes.{own[0]}.rate above 0, or let {who} own some good or firm"
+
+
 def at_step(error: MarketError, economy: Economy, step: int, budgets: str = "") -> MarketError:
     """``error`` with the step at which it occurred, and the line that uses the good concerned.
 
@@ -162,5 +180,7 @@ def at_step(error: MarketError, economy: Economy, step: int, budgets: str = "") 
             if owned
             else budgets
         )
+        if error.unpaid and not scarce:
+            _tell_who_is_poor(error, economy)
     readers = [i.line for i in economy.topological_order if error.name in i.technology.inputs]
     return error.located(line=readers[0] if readers else None)

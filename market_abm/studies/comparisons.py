@@ -14,7 +14,7 @@ import numpy as np
 from market_abm.analysis.forecast import steps_needed
 from market_abm.analysis.observer import relative_error
 from market_abm.display import Savable, view
-from market_abm.errors import MarketError, SettingError
+from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.experiment.experiment import Experiment
 from market_abm.fields import check_choice
 from market_abm.gradient.backprop import references
@@ -114,7 +114,17 @@ class MechanismComparison(Savable):
         ------
         SettingError
             There is no such mechanism, or it is named twice.
+        EconomyError
+            There are households: each mechanism has a price level, and weights, of its own.
         """
+        if experiment.economy.households:
+            raise EconomyError(
+                "with households each mechanism ends at a price level and at weights of its own, "
+                "so that welfare and prices under several are not of one scale",
+                remedy="run them one by one (--set market.mechanism=...): the distance to the "
+                "equilibrium is at a run's own price level",
+                name="households",
+            )
         names = list(ALL) if list(mechanisms) == ["all"] else list(mechanisms)
         for k, name in enumerate(names):
             if name == "all":

@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
+from matplotlib.tri import Triangulation
 
 from market_abm.analysis.price_field import PriceField
 from market_abm.views.palette import FAINT, GREY, INK, OKABE_ITO
@@ -188,7 +189,7 @@ def _contours(axes: Axes, field: PriceField) -> None:
     levels = values[known].min() + np.ptp(values[known]) * LEVELS
     across, up = _place(points[known]).T
     style: dict[str, Any] = {"colors": PALE, "linewidths": 0.7, "zorder": 1}
-    axes.tricontour(across, up, values[known], levels=levels, **style)
+    axes.tricontour(Triangulation(across, up), values[known], levels=levels, **style)
 
 
 def _path(axes: Axes, path: np.ndarray, times: np.ndarray) -> None:

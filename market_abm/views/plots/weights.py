@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from market_abm.runs.result import Result
     from market_abm.runs.weights import Weights
 
-WIDTH, PANEL, GAP, BELOW, KEYS = 8.2, 2.1, 0.45, 0.5, 0.4
-"""Inches: the width of the figure, the height of a panel, and what is between, below and above."""
+WIDTH, PANEL, GAP, BELOW, KEYS, ROW = 8.2, 2.1, 0.45, 0.5, 0.4, 0.18
+"""Inches: the width of the figure, the height of a panel, what is between, below and above, and a
+row of keys."""
+
+KEYS_A_ROW, NAME = 4, 1.2
+"""Keys of weights beside each other, and the width of their names, inches."""
 
 MAX_LINES = len(OKABE_ITO)
 """Households that are drawn; of more, the first."""
@@ -44,9 +48,11 @@ def weights(result: Result) -> Figure | None:
     found = result.weights
     if found is None or not np.isfinite(found.path).any():
         return None
-    note = words.figure_note(result)
+    note = words.figure_note(result, MAX_LINES)
+    drawn = min(len(found.households), MAX_LINES) + (found.equilibrium is not None)
+    keys = KEYS + ROW * ((drawn - 1) // KEYS_A_ROW)
     title = Title(result.experiment.question, f"{convergence_title(result)}\n{note}", WIDTH)
-    height = title.height + KEYS + 2 * PANEL + GAP + BELOW
+    height = title.height + keys + 2 * PANEL + GAP + BELOW
     figure = new_figure(WIDTH, height)
     below = figure.add_axes((0.115, BELOW / height, 0.85, PANEL / height))
     above = figure.add_axes((0.115, (BELOW + PANEL + GAP) / height, 0.85, PANEL / height))
@@ -68,7 +74,7 @@ def weights(result: Result) -> Figure | None:
 def _weights(axes: Axes, found: Weights) -> None:
     """The weights, and dotted those of the equilibrium."""
     names = found.households[:MAX_LINES]
-    shown, handles = all_fitted(names, 0.8, 8), []
+    shown, handles = all_fitted(names, NAME, 8), []
     for n, name in enumerate(names):
         color = OKABE_ITO[line_style(n)[0]]
         handles += axes.plot(found.times, found.path[:, n], color=color, lw=2.0, label=shown[name])
@@ -80,7 +86,7 @@ def _weights(axes: Axes, found: Weights) -> None:
     if values.min() > 0.0 and values.max() > MANY * values.min():
         axes.set_yscale("log")
     axes.set_ylabel(words.LABEL, fontsize=9)
-    axes.legend(handles=handles, ncols=len(handles), **LEGEND)
+    axes.legend(handles=handles, ncols=min(len(handles), KEYS_A_ROW), **LEGEND)
 
 
 def _along_gradient(axes: Axes, result: Result, shown: np.ndarray) -> None:

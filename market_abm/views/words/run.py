@@ -245,7 +245,12 @@ _REPORTED = {
 def numeraire_sentence(result: Result) -> str:
     """In what unit prices are, if that is not money."""
     good = result.economy.numeraire
-    return f"Prices and gradients are in units of {good}, each at its own." if good else ""
+    if not good:
+        return ""
+    return (
+        f"Prices and gradients are in units of {good}, each at its own. The sentence above is of "
+        "prices in money, in which the market trades."
+    )
 
 
 def loss_sentences(result: Result) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,8 +52,11 @@ def tax_sentences(found: TaxSummary | None) -> list[str]:
     """The wedge of each taxed use, :data:`MAX_USES` at most, and the revenues."""
     if found is None:
         return []
-    more = and_more(len(found.uses) - MAX_USES, "taxed use")
-    wedges = "; ".join(map(wedge_text, found.uses[:MAX_USES]))
+    of_use: dict[tuple[str, str], list[TaxedUse]] = {}
+    for use in found.uses:
+        of_use.setdefault((use.good, use.user), []).append(use)
+    more = and_more(len(of_use) - MAX_USES, "taxed use")
+    wedges = "; ".join(map(wedge_text, itertools.islice(of_use.values(), MAX_USES)))
     revenues = ", ".join(
         f"{format_plain(money)} from {name}" for name, money in found.revenues.items()
     )
@@ -63,11 +67,12 @@ def tax_sentences(found: TaxSummary | None) -> list[str]:
     ]
 
 
-def wedge_text(use: TaxedUse) -> str:
-    """What sellers get, what the buyer pays, and what a unit is worth there."""
+def wedge_text(taxes: Sequence[TaxedUse]) -> str:
+    """What sellers get, what the buyer pays, and what a unit is worth there, all taxes on a use."""
+    use, rates = taxes[0], ", ".join(f"{each.tax}: {rate_text(each.rate)}" for each in taxes)
     return (
         f"{_the(use)} pays {format_plain(use.gross_price)} for {use.good}, of which sellers get "
-        f"{format_plain(use.price)} ({use.tax}: {rate_text(use.rate)}), and a unit there adds "
+        f"{format_plain(use.price)} ({rates}), and a unit there adds "
         f"{format_plain(use.derivative)} to welfare"
     )
 

@@ -44,12 +44,14 @@ def weights_sentences(result: Result) -> list[str]:
     ]
 
 
-def figure_note(result: Result) -> str:
-    """What the figure shows."""
+def figure_note(result: Result, most: int) -> str:
+    """What the figure shows, and of how many households if there are more than ``most``."""
+    count = len(result.economy.households)
+    some = f"Of {count} households the first {most} are drawn.\n" if count > most else ""
     if not result.experiment.market.rules.trades:
-        return f"{NOTE}\n{PLANS_NOTE}"
+        return f"{some}{NOTE}\n{PLANS_NOTE}"
     gains = np.isfinite(result.path.gain_fractions).any()
-    return f"{NOTE}\n{MOVES_NOTE}{f' {GAINS_NOTE}' if gains else ''}"
+    return f"{some}{NOTE}\n{MOVES_NOTE}{f' {GAINS_NOTE}' if gains else ''}"
 
 
 def of_equilibrium(name: str) -> str:
