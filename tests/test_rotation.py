@@ -11,11 +11,13 @@ import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from matplotlib.figure import Figure
 from support.economies import split
 from support.figures import assert_nothing_is_cut_off
 from support.profiles import examples
@@ -31,6 +33,7 @@ from market_abm.gradient.equilibrium import Equilibrium, equilibrium
 from market_abm.gradient.hessian import Variables
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.base import MarketSettings
+from market_abm.views.plots.price_simplex import _contours
 from market_abm.views.words.rotation import rotation_sentence
 
 MECHANISMS = ("unit-bid", "trading-post", "tatonnement")
@@ -759,3 +762,11 @@ def test_a_sweep_has_the_column() -> None:
         np.testing.assert_array_equal(found.generator, alone.generator)
     shares = [each.gradient_share for each in together if each]  # at another level of prices
     np.testing.assert_allclose(table["gradient_share"], shares, rtol=EXACT)
+
+
+def test_contours_of_a_potential_of_any_size() -> None:
+    """Numbers that no 32-bit integer holds; warnings are errors here."""
+    axes = Figure().add_subplot()
+    field: Any = SimpleNamespace(potential=lambda directions: 1e12 * directions[..., 0])
+    _contours(axes, field)
+    assert axes.collections

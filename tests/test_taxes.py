@@ -633,8 +633,12 @@ def test_what_cannot_change_or_be_compared_says_so():
         twin(given, market_settings("tatonnement"), 5)
 
 
-def test_a_government_without_revenue_is_told_of_it():
-    """Before firms have bid there is no tax; in sequence they bid first, at any bid rate."""
+@pytest.mark.parametrize("bid_rate", [0.1, 1.0])
+def test_a_government_keeps_half_of_its_money_until_firms_pay_taxes(bid_rate):
+    """It alone buys parks: their price must not be 0 in step 2, the first after a trade.
+
+    All money, 2, is spent or kept: a half of the government's in step 1, a quarter in step 2.
+    """
     government = from_text(
         "food = labour ** 0.8\nparks = labour ** 0.7",
         households={
@@ -643,13 +647,21 @@ def test_a_government_without_revenue_is_told_of_it():
         },
         taxes={"wage": {"good": "labour", "rate": 0.25, "to": "government"}},
     )
-    rules = {"mechanism": "trading-post", "bid_rate": 0.5}
-    for engine in ("agents", "arrays"):
-        with pytest.raises(MarketError, match='all that .government. has.*"sequential"'):
-            run(government, engine=engine, **rules)
+    free = government.with_values({"taxes.wage.rate": 0.0})
+    rules = {"mechanism": "trading-post", "bid_rate": bid_rate}
+    runs = [run(government, engine=engine, **rules) for engine in ("agents", "arrays")]
+    for result in runs:
+        assert result.at_rest and result.distance()["prices"] < 1e-9
+        bids = result.trajectory.bids[1:]
+        spent = bids.sum(axis=1) + 0.25 * bids[:, :2].sum(axis=1)  # labour is bought first
+        assert spent == pytest.approx([1.5, 1.75] + [2.0] * (len(bids) - 2), abs=1e-13)
+        assert np.abs(result.prices - runs[0].prices).max() < 1e-12
+        with pytest.raises(
+            MarketError, match=r"and there is none; raise taxes\.wage\.rate above 0"
+        ):
+            run(free, engine=result.experiment.run.engine, **rules)
     assert run(government, activation="sequential", **rules).at_rest
-    with pytest.raises(MarketError, match=r"raise taxes\.wage\.rate above 0"):
-        run(government.with_values({"taxes.wage.rate": 0.0}), activation="sequential", **rules)
+    assert_each_its_own([government, free], [market_settings(**rules)] * 2, [1, 1], 5)
 
 
 @pytest.mark.parametrize("engine", ["agents", "arrays"])

@@ -198,13 +198,26 @@ class Taxed:
             if name in (tax.to or {}) and np.any(np.less(tax.rate, 0.0))
         ]
 
-    def lives_on_taxes(self: Any, name: str) -> bool:
-        """Whether a buyer is a household that has no income but the revenue of taxes."""
-        if name not in self.households:
-            return False
+    def lives_on_taxes(self: Any, name: str) -> np.ndarray:
+        """Whether a household has no income but the revenue of taxes, by run, shape (..., 1)."""
         k, claims = list(self.households).index(name), self.claims
         owned = claims.units[..., claims.owner == k]
-        return not any(map(np.any, (owned, claims.shares[..., k, :], claims.transfer[..., k])))
+        own = owned, claims.shares[..., k, :], claims.transfer[..., k, None]
+        some = [np.any(each, axis=-1, keepdims=True) for each in own]
+        nothing: np.ndarray = ~(some[0] | some[1] | some[2])
+        return nothing
+
+    def await_revenue(self: Any) -> np.ndarray:
+        """Which households live on taxes that firms alone pay, shape (..., households)."""
+        by_firms = ~np.isin(self.uses.maker, self.claims.good)
+        found = []
+        for name in self.households:
+            own = [key for key, tax in self.taxes.items() if (tax.to or {}).get(name)]
+            alone = all(by_firms[self.taxed[key][0]].all() for key in own)
+            alone = alone and not any(self.taxed[key][1].size for key in own)
+            earning = sum((np.greater(self.taxes[key].rate, 0.0) for key in own), np.zeros(1)) > 0
+            found.append(alone & earning & self.lives_on_taxes(name))
+        return np.concatenate(np.broadcast_arrays(*found), axis=-1)
 
     def tax_incomes(self: Any, paid: np.ndarray, sold: np.ndarray) -> np.ndarray:
         """What each household gets of the revenues, money per step, shape (..., households).

@@ -49,11 +49,15 @@ class HouseholdAgent(Firm):
         self._markets = markets
         self._spending: np.ndarray | None = None
 
-    def own(self, household: Household, shares: Mapping[str, float]) -> None:
-        """Have other claims: endowments, transfers, and ``shares`` of the profits of lines."""
+    def own(self, household: Household, shares: Mapping[str, float], *, waits: bool) -> None:
+        """Have other claims: endowments, transfers, and ``shares`` of the profits of lines.
+
+        It ``waits`` if it lives on taxes that firms pay.
+        """
         self._household, self._shares = household, shares
         if self._spending is None:
-            self.income = household.money
+            keeps = waits and self.model.settings.activation == "simultaneous"
+            self.income, self._kept = household.money, household.money / 2.0 if keeps else 0.0
             self._sold = household.endowment
 
     def update_bids(self) -> None:
@@ -66,8 +70,11 @@ class HouseholdAgent(Firm):
         """
         sold, self._sold = self._sold, self._household.endowment
         if self._spending is None:
+            self.income -= self._kept
             return
-        self.income = self._earned(sold, profits) + taxes
+        earned = self._earned(sold, profits) + taxes
+        released = float(incomes.released(self._kept, earned))
+        self.income, self._kept = earned + released, self._kept - released
         if self.income < 0.0:
             raise incomes.debt_error(self.good, self.income, self._dividends(profits))
 

@@ -34,6 +34,8 @@ class HouseholdArrayEngine(ArrayEngine):
         self._sold = self.claims  # those by which the goods of the last step were sold
         self.income = np.broadcast_to(self.claims.money, (runs, self.claims.count)).copy()
         self._tax_incomes = np.zeros_like(self.income)
+        waits = self.settings.activation == "simultaneous" and self.economy.await_revenue()
+        self._kept = np.where(waits, self.income / 2.0, 0.0)  # of the money of the start
 
     @property
     def claims(self) -> Claims:
@@ -52,12 +54,13 @@ class HouseholdArrayEngine(ArrayEngine):
         """Continue with a selection of runs."""
         super().keep(rows)
         self.income, self._sold = self.income[rows], self.claims
-        self._tax_incomes = self._tax_incomes[rows]
+        self._tax_incomes, self._kept = self._tax_incomes[rows], self._kept[rows]
         self._spending = None if self._spending is None else self._spending[rows]
 
     def _recall(self, memory: dict[str, np.ndarray]) -> None:
         super()._recall(memory)
         self._earning, self._spending = True, None
+        self._kept = np.zeros_like(self.income)
         self.income = self._pledged()
         self._collect_taxes()
 
@@ -106,13 +109,15 @@ class HouseholdArrayEngine(ArrayEngine):
         """Households receive what was earned at the last prices, and the firms' profits."""
         sold, self._sold = self._sold, self.claims
         if not self._earning:  # they have their money
-            self._earning = True
+            self._earning, self.income = True, self.income - self._kept
             return
         prices, quantities = self.prices, gather(self.quantities, sold.makers)
         revenue = prices[:, sold.makers] * (quantities - sold.endowed)
         paid = gross_price(self.economy.uses.buyers.total(self.bids), self.economy.net_of_tax)
         costs, taxes = self.claims.costs(paid), self._tax_incomes
-        self.income = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
+        earned = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
+        released = incomes.released(self._kept, earned)
+        self.income, self._kept = earned + released, self._kept - released
         if not np.any(self.income < 0.0):
             return
         dividends = incomes.dividends(self.claims, revenue - costs)

@@ -56,6 +56,14 @@ def dividends(claims: Claims, profits: np.ndarray) -> Any:
     return np.multiply(claims.shares, profits[..., None, :], order="C").sum(axis=-1)
 
 
+def released(kept: Any, income: Any) -> Any:
+    """What is spent of the first money that is ``kept``: all with the first income, else half.
+
+    Who lives on taxes that firms pay earns nothing until these have bid, and keeps half of it.
+    """
+    return np.where(np.greater(income, 0.0), kept, kept / 2.0)[()]
+
+
 def revised_spending(spending: Any, worth: Any, total: Any, bid_rate: Any) -> Any:
     """The share of income that goes to an input: w ← w + α (x ∂U/∂x / Σ x ∂U/∂x - w).
 

@@ -125,12 +125,9 @@ class MarketModel(mesa.Model):
                 firm.update_terms(industry)
         self.economy = economy
         self._levy_taxes()
-        for agents, terms in (
-            (self.suppliers, economy.supply.values()),
-            (self.consumers, economy.net_demand.values()),
-        ):
-            for agent, own in zip(agents, terms, strict=True):
-                agent.update_terms(own)
+        terms = *economy.supply.values(), *economy.net_demand.values()
+        for agent, own in zip((*self.suppliers, *self.consumers), terms, strict=True):
+            agent.update_terms(own)
         self._distribute()
 
     def _run_phases(self, phases: Callable[[], None]) -> None:
@@ -214,8 +211,8 @@ class MarketModel(mesa.Model):
 
     def _profits(self) -> dict[str, float]:
         """The profits of the firms of each line, money, where households own them."""
-        lines = self.members.items() if self.households else ()
-        return {good: sum(firm.profit for firm in members) for good, members in lines}
+        lines = self.members if self.households else ()
+        return {good: sum(firm.profit for firm in self.members[good]) for good in lines}
 
     def _collect_taxes(self) -> None:
         """Taxes on the trade at the last prices; households get them in the next step."""
@@ -443,8 +440,10 @@ class MarketModel(mesa.Model):
             return
         firms = [each for each in economy.industries if not each.household]
         shares = ownership(economy.households, [each.good for each in firms if each.is_line])
-        for household, (name, own) in zip(self.households, economy.households.items(), strict=True):
-            household.own(own, {each.good: shares[name][each.line_good] for each in firms})
+        for household, waits in zip(self.households, economy.await_revenue(), strict=True):
+            name = household.good
+            own = {each.good: shares[name][each.line_good] for each in firms}
+            household.own(economy.households[name], own, waits=bool(waits))
         for industry in firms:
             if industry.endowed:
                 self.markets[industry.good].offers[-1] = industry.endowed

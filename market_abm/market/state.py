@@ -149,19 +149,13 @@ ACTIVITY_REMEDY = (
 def _tell_who_is_poor(error: MarketError, economy: Economy) -> None:
     """Say of a good without bids which households alone buy it and live on taxes, if they do."""
     buyers = [i.good for i in economy.topological_order if error.name in i.technology.inputs]
-    poor = [name for name in buyers if economy.lives_on_taxes(name)]
+    poor = [b for b in buyers if b in economy.households and np.all(economy.lives_on_taxes(b))]
     if not poor or poor != buyers:
         return
     who = " and ".join(f"'{name}'" for name in poor)
     own = [key for key, tax in economy.taxes.items() if set(poor) & set(tax.to or ())]
-    error.what += f"; the revenue of taxes is all that {who} has, and there was none yet"
-    if any(np.any(economy.taxes[key].rate) for key in own):
-        error.remedy = (
-            'set market.activation = "sequential", in which firms bid in the first step, or let '
-            f"{who} own a part of some good or firm"
-        )
-    else:
-        error.remedy = f"raise taxes.{own[0]}.rate above 0, or let {who} own some good or firm"
+    error.what += f"; the revenue of taxes is all that {who} has, and there is none"
+    error.remedy = f"raise taxes.{own[0]}.rate above 0, or let {who} own some good or firm"
 
 
 def at_step(error: MarketError, economy: Economy, step: int, budgets: str = "") -> MarketError:
