@@ -151,9 +151,9 @@ def test_the_optimum_of_one_economy_is_sought_once(monkeypatch):
     """Three mechanisms and a table; in a national economy each search takes a minute."""
     sought = []
 
-    def seek(economy):
+    def seek(economy, **options):
         sought.append(economy)
-        return equilibrium(economy)
+        return equilibrium(economy, **options)
 
     monkeypatch.setattr("market_abm.runs.optimum.equilibrium", seek)
     names = ["unit-bid", "trading-post", "posted-price"]
