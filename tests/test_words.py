@@ -37,9 +37,7 @@ def test_a_new_measure_appears_in_the_sentence_and_in_the_notebook(monkeypatch, 
     path_length = Measure("length", "length of the path", "money", lambda result: 12.5)
     missing = Measure("missing", "a measure without a value", "", lambda result: math.nan)
     monkeypatch.setattr("market_abm.views.words.run.MEASURES", [*MEASURES, path_length, missing])
-    monkeypatch.setattr(
-        "market_abm.analysis.measures.MEASURES", [*MEASURES, path_length, missing]
-    )
+    monkeypatch.setattr("market_abm.analysis.measures.MEASURES", [*MEASURES, path_length, missing])
     assert measures_sentence(diamond).endswith("; length of the path 12.5 money.")
     page = diamond._repr_html_()
     assert "length of the path, money" in page and "12.5</data>" in page
