@@ -568,6 +568,7 @@ def test_runs_come_to_rest_at_the_rate_that_is_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of eight economies
 @pytest.mark.parametrize("fastest", [0.3, 1.0, 3.0])
 def test_runs_come_to_rest_at_the_rate_that_is_told_at_length(fastest: float) -> None:
     _, errors = rates_of(count=100, fastest=fastest)
