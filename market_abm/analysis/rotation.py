@@ -120,12 +120,11 @@ def rotation(
     Returns
     -------
     Rotation or None
-        None where ``stability`` has no Jacobian matrix, where
-        goods are dated, where suppliers keep offers for a period, where firms have market power
-        (which depends on more than the state variables), where bids are formed with transfers in
-        money, where a mechanism has neither shares that
-        follow bids nor quotes that follow demand, where nothing is free to move, or where something
-        that is free is worth nothing.
+        None where ``stability`` has no Jacobian matrix, where goods are dated, where suppliers keep
+        offers for a period, where firms have market power (which depends on more than the state
+        variables), where bids are formed with transfers in money, where a mechanism has neither
+        shares that follow bids nor quotes that follow demand, where nothing is free to move, or
+        where something that is free is worth nothing.
     """
     steady = equilibrium(economy) if steady_state is None else steady_state
     return rotations([economy], [settings], [steady], delays=delays)[0]
@@ -143,9 +142,9 @@ def rotations(
     made = list(settings) if delays else [_without_delay(each) for each in settings]
     for members, steps in markets_at_rest(economies, made, steady_states):
         rules = made[members[0]].rules
-        known = rules.bids_form_prices or rules.alignment == "prices"
+        has_metric = rules.bids_form_prices or rules.alignment == "prices"
         powerful = any(group.cournot for group in economies[members[0]].groups)
-        if not known or powerful or steps.period > 1 or not 0 < steps.size <= MAX_VARIABLES:
+        if not has_metric or powerful or steps.period > 1 or not 0 < steps.size <= MAX_VARIABLES:
             continue
         coordinates = _Quotes if rules.alignment == "prices" else _Allocation
         if steps.closed and not steps.relative and coordinates is _Allocation:

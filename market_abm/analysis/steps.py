@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from market_abm.economy.claims import outsiders
 from market_abm.economy.economy import Economy
 from market_abm.economy.production import marginal_products
 from market_abm.gradient.equilibrium import Equilibrium
@@ -38,13 +39,11 @@ STATIONARY_TOL = 1e-6
 
 
 def is_closed(economy: Economy) -> bool:
-    """Whether all that is spent was earned: consumers are households, and endowments fixed.
+    """Whether all that is spent was earned, by households who trade with nobody else.
 
     Then the level of prices may be any (Walras' law): J has an eigenvalue of 1.
     """
-    outside = any(not each.of_household for each in economy.demand.values())
-    outside |= any(np.any(each.responds) for each in economy.supply.values())
-    return bool(economy.households) and not outside
+    return bool(economy.households) and not any(outsiders(economy))
 
 
 def prices_are_relative(economy: Economy) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from market_abm.economy.buyers import Buyers
-from market_abm.economy.households import Household, ownership
+from market_abm.economy.households import Household, endowments, ownership
 from market_abm.economy.industry import Industry
-from market_abm.language.segments import Segments, concatenated
+from market_abm.language.segments import Segments, concatenated, gather
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,48 @@ class Claims:
         costs[..., lines] = by_line.total(paid[..., uses])
         return costs
 
+    def revenue(self, prices: np.ndarray, quantities: np.ndarray) -> np.ndarray:
+        """What the firms of each line earn, money, shape (..., lines), of goods on sale.
+
+        ``prices``, money per unit, and ``quantities``, units, have shape (..., goods).
+        """
+        return prices[..., self.makers] * (gather(quantities, self.makers) - self.endowed)
+
+    def dividends(self, profits: np.ndarray) -> Any:
+        """The shares of each household in the profits of lines, money, shape (..., households)."""
+        if self.shares.shape[-1] == 1:  # of all lines alike
+            return self.shares[..., 0] * profits.sum(axis=-1, keepdims=True)
+        return np.multiply(self.shares, profits[..., None, :], order="C").sum(axis=-1)
+
+    def incomes(
+        self,
+        prices: np.ndarray,
+        profits: np.ndarray,
+        taxes: Any = 0.0,
+        *,
+        sold: Claims | None = None,
+    ) -> Any:
+        """The income of each household, money, shape (..., households).
+
+        What its endowments were sold for, its shares of profits, transfers, and revenue of taxes.
+
+        Parameters
+        ----------
+        prices
+            Of all goods, money per unit, shape (..., goods).
+        profits
+            Of the firms of each line, money, shape (..., lines).
+        taxes
+            What each household gets of taxes, money, shape (..., households).
+        sold
+            The claims by which goods were sold at these prices, if they have changed since.
+        """
+        households, by_household = (sold or self).earners
+        units, goods = (sold or self).units, (sold or self).owned
+        earned = np.zeros((*prices.shape[:-1], self.count))
+        earned[..., households] = by_household.total(units * prices[..., goods])
+        return earned + self.dividends(profits) + self.transfer + taxes
+
     @cached_property
     def _uses_of_firms(self) -> tuple[np.ndarray, np.ndarray, Segments]:
         """The lines that use goods, places in ``makers``; their uses, in segments by line."""
@@ -139,6 +181,17 @@ class Claims:
         """The households that have endowments, and these in segments by household."""
         found, sizes = np.unique(self.owner, return_counts=True)
         return found, Segments.of_sizes(sizes)
+
+
+def outsiders(economy: Any) -> tuple[list[str], list[str]]:
+    """Who trades with an ``Economy`` with households and is none of them.
+
+    The raw goods that none of them owns, and the final goods that none of them buys: by these money
+    leaves, and comes.
+    """
+    owned = endowments(economy.households)
+    raw = [good for good in economy.supply if good not in owned]
+    return raw, [good for good in economy.demand if good not in economy.households]
 
 
 def _row(numbers: Sequence[Any]) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from market_abm.economy.claims import outsiders
 from market_abm.economy.economy import Economy
-from market_abm.economy.households import endowments
 from market_abm.gradient.allocation import Allocation
 
 NEGLIGIBLE = 1e-4
@@ -66,8 +66,7 @@ class Budgets:
     @property
     def closed(self) -> bool:
         """Whether households buy all final goods, and own all raw goods."""
-        owned = endowments(self.economy.households).keys()
-        return len(self.economy.demand) == self.count and set(self.economy.supply) <= owned
+        return not any(outsiders(self.economy))
 
     @property
     def transfers(self) -> bool:
@@ -104,13 +103,12 @@ class Budgets:
         Money per step, shape (...); prices, net of taxes, and quantities have shape (..., goods).
         """
         economy, money = self.economy, prices * quantities
-        sold = money[..., economy.final[: len(economy.final) - self.count]]
+        raw, final = outsiders(economy)
+        sold = money[..., [economy.index[good] for good in final]]
         paid = sold.sum(axis=-1)
         for name, (_, finals) in economy.taxed.items():
             paid = paid + (economy.taxes[name].rate * sold[..., finals]).sum(axis=-1)
-        owned = endowments(economy.households)
-        suppliers = [k for k, good in enumerate(economy.supply) if good not in owned]
-        return paid, money[..., suppliers].sum(axis=-1)
+        return paid, money[..., [economy.index[good] for good in raw]].sum(axis=-1)
 
     def flows(self, at: Allocation) -> Flows:
         """What households earn and spend at allocations whose prices are the exact gradient.
@@ -125,15 +123,11 @@ class Budgets:
             nothing = np.zeros((*total.shape, 0))
             return Flows(nothing, nothing, total)
         claims = economy.claims
-        income = np.broadcast_to(claims.transfer, (*total.shape, self.count)).copy()
-        owners, by_owner = claims.earners
-        income[..., owners] += by_owner.total(claims.units * at.prices[..., claims.owned])
-        made = at.quantities[..., claims.makers] - claims.endowed
-        costs = claims.costs(economy.uses.buyers.total(paid))
-        profits = at.prices[..., claims.makers] * made - costs
-        income += (claims.shares * profits[..., None, :]).sum(axis=-1)
+        costs, taxes = claims.costs(economy.uses.buyers.total(paid)), np.zeros(self.count)
         if economy.taxes:
             net = economy.uses.buyers.total(paid * economy.net_of_buyers)
             sold = (at.prices * at.quantities)[..., economy.final]
-            income += economy.tax_incomes(net, sold)
+            taxes = economy.tax_incomes(net, sold)
+        profits = claims.revenue(at.prices, at.quantities) - costs
+        income = claims.incomes(at.prices, profits, taxes)
         return Flows(claims.inputs.total(paid[..., claims.buyers]), income, total)

@@ -11,7 +11,6 @@ from market_abm.economy.claims import Claims
 from market_abm.economy.economy import Economy
 from market_abm.economy.groups import Group
 from market_abm.errors import MarketError
-from market_abm.language.segments import gather
 from market_abm.market import incomes
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.behaviour import gross_price, net_value
@@ -111,16 +110,14 @@ class HouseholdArrayEngine(ArrayEngine):
         if not self._earning:  # they have their money
             self._earning, self.income = True, self.income - self._kept
             return
-        prices, quantities = self.prices, gather(self.quantities, sold.makers)
-        revenue = prices[:, sold.makers] * (quantities - sold.endowed)
         paid = gross_price(self.economy.uses.buyers.total(self.bids), self.economy.net_of_tax)
-        costs, taxes = self.claims.costs(paid), self._tax_incomes
-        earned = incomes.incomes(self.claims, prices, revenue, costs, taxes, sold=sold)
+        profits = sold.revenue(self.prices, self.quantities) - self.claims.costs(paid)
+        earned = self.claims.incomes(self.prices, profits, self._tax_incomes, sold=sold)
         released = incomes.released(self._kept, earned)
         self.income, self._kept = earned + released, self._kept - released
         if not np.any(self.income < 0.0):
             return
-        dividends = incomes.dividends(self.claims, revenue - costs)
+        dividends = self.claims.dividends(profits)
         for row, k in np.argwhere(self.income < 0.0).tolist():
             name = list(self.economy.households)[k]
             shared = np.broadcast_to(dividends, self.income.shape)[row, k]

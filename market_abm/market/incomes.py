@@ -10,50 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from market_abm.economy.claims import Claims
+from market_abm.economy.claims import outsiders
 from market_abm.economy.economy import Economy
 from market_abm.errors import EconomyError, MarketError, SettingError
 from market_abm.market.behaviour import revised_bid
-
-
-def incomes(
-    claims: Claims,
-    prices: np.ndarray,
-    revenue: np.ndarray,
-    costs: np.ndarray,
-    taxes: Any = 0.0,
-    *,
-    sold: Claims | None = None,
-) -> Any:
-    """The income of each household, money, shape (..., households).
-
-    What its endowments were sold for, its shares of profits, transfers, and revenue of taxes.
-
-    Parameters
-    ----------
-    claims
-        What they own.
-    prices
-        Of all goods, money per unit, shape (..., goods).
-    revenue, costs
-        What the firms of each line have earned, and what they pay, money, shape (..., lines).
-    taxes
-        What each household gets of taxes on the last trade, money, shape (..., households).
-    sold
-        The claims by which goods were sold at these prices, if they have changed since.
-    """
-    sold = claims if sold is None else sold
-    earned = np.zeros((*prices.shape[:-1], claims.count))
-    households, by_household = sold.earners
-    earned[..., households] = by_household.total(sold.units * prices[..., sold.owned])
-    return earned + dividends(claims, revenue - costs) + claims.transfer + taxes
-
-
-def dividends(claims: Claims, profits: np.ndarray) -> Any:
-    """The shares of each household in the profits of lines, money, shape (..., households)."""
-    if claims.shares.shape[-1] == 1:  # of all lines alike
-        return claims.shares[..., 0] * profits.sum(axis=-1, keepdims=True)
-    return np.multiply(claims.shares, profits[..., None, :], order="C").sum(axis=-1)
 
 
 def released(kept: Any, income: Any) -> Any:
@@ -120,9 +80,7 @@ def check_closed(economy: Economy) -> None:
     EconomyError
         Says which good, and how to mend it.
     """
-    owned = {good for own in economy.households.values() for good in own.endowment}
-    outside = [good for good in economy.supply if good not in owned]
-    consumers = [good for good in economy.demand if good not in economy.households]
+    outside, consumers = outsiders(economy)
     if consumers and not outside:
         raise EconomyError(
             f"the consumer of '{consumers[0]}' brings money to households in each step, and nobody "

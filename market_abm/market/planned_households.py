@@ -20,7 +20,6 @@ from market_abm.market.balanced_taxes import (
     taxes_of_others,
 )
 from market_abm.market.best_bundle import best_bundle, no_bundle_error
-from market_abm.market.incomes import incomes
 from market_abm.market.quoted import QuotedArrayEngine
 
 
@@ -49,12 +48,12 @@ class PlanningHouseholds(QuotedArrayEngine):
 
         The price of a household's good is its weight α.
         """
-        claims, made = self.economy.claims, self.quantities[:, self.economy.claims.makers]
-        revenue = self.prices[:, claims.makers] * (made - claims.endowed)
+        claims = self.economy.claims
+        revenue = claims.revenue(self.prices, self.quantities)
         costs = claims.costs(self.economy.uses.buyers.total(quotes * self.orders))
         taxed = self.economy.taxes
         taxes = taxes_of_others(self.economy, self._paid(), self._sold()) if taxed else 0.0
-        earned = incomes(claims, self.prices, revenue, costs, taxes)
+        earned = claims.incomes(self.prices, revenue - costs, taxes)
         earned[list(self.failed)] = np.nan
         if taxed:
             buy = partial(self._taxes_on, quotes)

@@ -16,7 +16,6 @@ from market_abm.economy.production import Batch, firms_production, marginal_prod
 from market_abm.economy.ties import Payments, has_branches, nearest_products
 from market_abm.market import behaviour
 from market_abm.market.base import Mechanism, pays
-from market_abm.market.incomes import incomes
 from market_abm.market.state import State
 
 EACH = 0.1
@@ -227,13 +226,12 @@ class Rest:
             economy = self.economy
             paid = economy.uses.buyers.total(state.bids)
             costs = claims.costs(behaviour.gross_price(paid, economy.net_of_tax))
-            units = state.quantities[..., claims.makers] - claims.endowed
-            revenue = state.prices[..., claims.makers] * units
+            revenue = claims.revenue(state.prices, state.quantities)
             sold = (state.prices * state.quantities)[..., economy.final]
             taxes = economy.tax_incomes(paid, sold) if economy.taxes else 0.0
             spent = behaviour.gross_price(state.bids, economy.net_of_buyers)[..., claims.buyers]
             spent = claims.inputs.total(spent)
-            earned = incomes(claims, state.prices, revenue, costs, taxes)
+            earned = claims.incomes(state.prices, revenue - costs, taxes)
             gaps.append(_relative(earned - spent, spent))
         return np.concatenate(gaps, axis=-1)
 
