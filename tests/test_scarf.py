@@ -16,7 +16,9 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from support.households import exchange, scarf
 
-from market_abm import from_text, run, sweep
+from market_abm import Experiment, equilibrium, from_text, run, sweep
+from market_abm.analysis.rotation import rotation
+from market_abm.analysis.stability import stability
 from market_abm.economy.economy import Economy
 from market_abm.market.arrays import ArrayEngine
 from market_abm.market.mechanisms.registry import array_market, market_settings
@@ -161,6 +163,19 @@ def test_prices_circle_in_continuous_time():
 
 
 @pytest.mark.slow
+def test_fixed_proportions_leave_nothing_but_the_rotation():
+    """At prices of 1 a step turns by λ ±i√3/4, and no part of it is a gradient; by hand, 1e-8."""
+    economy, settings = Experiment.load("scarf-circle").economy, market_settings("tatonnement")
+    rate = settings.auction_rate * np.sqrt(3.0) / 4.0
+    at_one = equilibrium(economy, level=np.ones(len(economy.goods)))
+    assert at_one.prices[:3] == pytest.approx(1.0, rel=1e-9)
+    found = rotation(economy, settings, at_one)
+    assert found.gradient_share < 1e-12
+    np.testing.assert_allclose(found.eigenvalues, [1j * rate, -1j * rate], atol=1e-8)
+    near = stability(economy, settings, at_one)
+    assert near.radius == pytest.approx(abs(1.0 + 1j * rate), abs=1e-8)
+
+
 def test_steps_drift_off_the_circle_in_proportion_to_the_rate():
     """Over one stretch of time, 30: half the rate, half the drift of p₁p₂p₃ and of Σp² (to 3 %)."""
     drifts, levels = [], []

@@ -333,7 +333,8 @@ def markets_at_rest(
         solved = isinstance(steady, State) or (steady is not None and steady.solved)
         if steady is None or not solved or not _is_smooth(economy, market):
             continue
-        planned = isinstance(steady, State) and not market.rules.trades  # plans have no kinks
+        rival = isinstance(steady, State) or set(economy.reuse.values()) == {"rival"}
+        planned = rival and not market.rules.trades  # plans have no kinks
         if planned or not at_kink(economy, steady.shares, steady.quantities):
             starts[k] = SteadyState.of(economy, market, steady)
             relative = prices_are_relative(economy)

@@ -92,7 +92,8 @@ class SteadyState:
     def of(economy: Economy, settings: MarketSettings, steady: Equilibrium | State) -> SteadyState:
         """The steady state of a market at an equilibrium of its economy, or where it rests.
 
-        At an equilibrium firms bid what inputs are worth at its prices.
+        At an equilibrium firms bid what inputs are worth at its prices; who plans pays the price of
+        a rival good, which at a kink is no marginal value.
         """
         buyers = economy.buyers
         inputs = steady.shares * steady.quantities[buyers.good]
@@ -100,6 +101,9 @@ class SteadyState:
         worth = behaviour.net_value(steady.prices[buyers.maker] * products, economy.net_of_buyers)
         if isinstance(steady, State):
             worth = settings.rules.per_unit(steady.bids, inputs)
+        elif not settings.rules.trades:
+            rival = np.array([kind == "rival" for kind in map(economy.reuse.get, economy.goods)])
+            worth = np.where(rival[buyers.good], steady.prices[buyers.good], worth)
         memory = settings.rules.steady_memory(economy, steady, worth, products)
         moves: dict[str, Any] = {name: np.ones(array.shape, bool) for name, array in memory.items()}
         moves |= settings.rules.moving(economy)

@@ -1,6 +1,6 @@
-"""What households earn, and how they spend it: pure rules, for one run or many (docs/model.md, 2).
+"""How households spend what they earn: pure rules, for one run or many (docs/model.md, 3).
 
-A household receives what its endowments and its firms have earned, and spends all of it on goods,
+A household spends what its endowments and its firms have earned (``economy/claims.py``) on goods,
 in proportion to what these are worth to it: x ∂U/∂x.
 """
 
